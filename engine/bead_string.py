@@ -1,0 +1,46 @@
+"""A string of beads and its geometry, in numpy alone. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class BeadString:
+    """Beads in their order along the string, with their losses and their segments' profiles."""
+
+    beads: NDArray[np.float32]
+    """(bead, param) weights."""
+    losses: NDArray[np.float64]
+    """(bead,) F_e."""
+    t: NDArray[np.float64]
+    """(point,) from 0 to 1, both included."""
+    profiles: NDArray[np.float64]
+    """(bead−1, point) F_e along each segment."""
+
+    @property
+    def max_peak(self) -> float:
+        return float(self.profiles.max())
+
+
+def segment_lengths(beads: NDArray[np.float32]) -> NDArray[np.float64]:
+    """‖θ_{k+1} − θ_k‖₂ over all parameters, (bead−1,)."""
+    steps = np.diff(beads.astype(np.float64), axis=0)
+    return np.asarray(np.linalg.norm(steps, axis=1))
+
+
+def normalized_length(beads: NDArray[np.float32]) -> float:
+    """Σ‖θ_{k+1} − θ_k‖₂ / ‖θ_end − θ_start‖₂; 1 is a straight line, infinite a closed loop."""
+    chord = float(np.linalg.norm(beads[-1].astype(np.float64) - beads[0]))
+    return float(segment_lengths(beads).sum()) / chord if chord > 0 else float("inf")
+
+
+def turning_angles(beads: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Angle in radians between consecutive segments at each inner bead, (bead−2,)."""
+    steps = np.diff(beads.astype(np.float64), axis=0)
+    lengths = np.linalg.norm(steps, axis=1)
+    cosines = (steps[:-1] * steps[1:]).sum(axis=1) / (lengths[:-1] * lengths[1:])
+    return np.asarray(np.arccos(np.clip(cosines, -1.0, 1.0)))

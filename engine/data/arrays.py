@@ -1,0 +1,113 @@
+"""A user's own samples in an .npz file. Nothing in the file is ever executed."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.data.base import Dataset
+from engine.errors import InputError
+from engine.spec import ArraysData
+
+KEY = "problem.data.path"
+
+
+def load_arrays(spec: ArraysData) -> Dataset:
+    """x (sample, …) is flattened to features; integer y (sample,) are classes, other y values.
+
+    Raises InputError for a file that is missing, is no .npz, or whose arrays do not fit.
+    """
+    path = _locate(spec.path)
+    arrays = _read(path)
+    x, y = _samples(arrays, "x", "y", path)
+    if {"x_test", "y_test"} & arrays.keys():
+        x_held_out, y_held_out = _samples(arrays, "x_test", "y_test", path)
+        _same_kind(x, y, x_held_out, y_held_out, path)
+    else:
+        x, y, x_held_out, y_held_out = _split(x, y, spec, path)
+    classes = None
+    if y.ndim == 1:
+        classes = int(max(y.max(), y_held_out.max())) + 1
+    return Dataset(x, y, x_held_out, y_held_out, classes)
+
+
+def _locate(path: str) -> Path:
+    asked = Path(path).expanduser()
+    folders = [Path.cwd()]
+    if "DSS_TUI_DATA" in os.environ:
+        folders.append(Path(os.environ["DSS_TUI_DATA"]).expanduser())
+    for folder in folders:
+        if (folder / asked).is_file():
+            return (folder / asked).resolve()
+    looked = " nor ".join(str(folder / asked) for folder in folders)
+    raise InputError(f"no such file: {looked}; correct {KEY}", file=path)
+
+
+def _read(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            if not isinstance(held, np.lib.npyio.NpzFile):
+                raise InputError("is not an .npz archive; save it with numpy.savez", file=path)
+            return {name: held[name] for name in held.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+        if "pickle" in str(error).lower() or "object" in str(error).lower():
+            what = "holds Python objects, which are never loaded; save plain number arrays"
+        else:
+            what = "is not a readable .npz archive; save it with numpy.savez"
+        raise InputError(what, file=path) from None
+
+
+def _samples(
+    arrays: dict[str, NDArray[Any]], x_name: str, y_name: str, path: Path
+) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    for name in (x_name, y_name):
+        if name not in arrays:
+            raise InputError(f"has no array {name!r}; it holds {sorted(arrays)}", file=path)
+        array = arrays[name]
+        if array.dtype.kind not in "fiub":
+            raise InputError(f"{name} has type {array.dtype}; numbers are needed", file=path)
+        if array.ndim == 0 or array.shape[0] == 0:
+            raise InputError(f"{name} has shape {array.shape}; samples are needed", file=path)
+        if not np.isfinite(array.astype(np.float32)).all():
+            raise InputError(f"{name} holds values that are not finite; remove them", file=path)
+    x, y = arrays[x_name], arrays[y_name]
+    if len(x) != len(y):
+        raise InputError(
+            f"{x_name} has {len(x)} samples but {y_name} has {len(y)}; they must agree", file=path
+        )
+    x = x.reshape(len(x), -1).astype(np.float32)
+    if y.dtype.kind in "iub" and y.ndim == 1:
+        if y.min() < 0:
+            raise InputError(f"{y_name} holds class {y.min()}; number classes from 0", file=path)
+        return x, y.astype(np.int64)
+    return x, y.reshape(len(y), -1).astype(np.float32)
+
+
+def _same_kind(
+    x: NDArray[Any], y: NDArray[Any], x_test: NDArray[Any], y_test: NDArray[Any], path: Path
+) -> None:
+    if x.shape[1:] != x_test.shape[1:] or y.shape[1:] != y_test.shape[1:] or y.dtype != y_test.dtype:
+        raise InputError(
+            f"x, y are {x.shape[1:]}, {y.shape[1:]} {y.dtype} a sample but x_test, y_test are "
+            f"{x_test.shape[1:]}, {y_test.shape[1:]} {y_test.dtype}; they must agree",
+            file=path,
+        )
+
+
+def _split(
+    x: NDArray[np.float32], y: NDArray[Any], spec: ArraysData, path: Path
+) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[np.float32], NDArray[Any]]:
+    order = np.random.Generator(np.random.Philox(spec.seed)).permutation(len(x))
+    count = round(len(x) * spec.held_out)
+    if not 0 < count < len(x):
+        raise InputError(
+            f"{len(x)} samples leave none to train on or none to hold out; add x_test and y_test",
+            file=path,
+        )
+    held_out, train = order[:count], np.sort(order[count:])
+    return x[train], y[train], x[held_out], y[held_out]

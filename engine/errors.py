@@ -1,0 +1,27 @@
+"""The two ways something can go wrong that a user can act on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(Exception):
+    """Bad input, said in one sentence that names the place and the remedy (exit status 2)."""
+
+    def __init__(self, what: str, *, file: object = None, key: str | None = None) -> None:
+        place = [str(part) for part in (file, key) if part is not None]
+        super().__init__(": ".join([*place, what]))
+
+
+class SaveError(Exception):
+    """A file of a run could not be written; what was saved before is still good (exit status 1)."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """', did you mean X?' for the most similar known word, else the list of known words."""
+    words = sorted(known)
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"choose from {', '.join(words)}"

@@ -1,0 +1,20 @@
+"""The deep linear network of §2.1."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+
+class DeepLinear(nn.Module):
+    """Φ(x) = W_K … W_1 x (Eq. 4)."""
+
+    def __init__(self, sizes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(i, o, bias=False) for i, o in pairwise(sizes))
+
+    def forward(self, x: Tensor) -> Tensor:  # (sample, sizes[0]) -> (sample, sizes[-1])
+        for layer in self.layers:
+            x = layer(x)
+        return x

@@ -1,0 +1,243 @@
+"""A problem: the loss of many weight vectors at once, and its gradient.
+
+A weight vector is the concatenation of a module's parameters, each flattened row-major, in
+the module's order. Any module works, through `functional_call` under `torch.func.vmap`.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import reduce
+from math import prod
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from engine.data import Dataset, load_data
+from engine.errors import InputError
+from engine.losses import LOSSES, SampleLoss, targets
+from engine.networks import build_network
+from engine.seeds import derive
+from engine.shapes import Batches, Beads, PerBead, Weights
+from engine.spec import Network, ProblemSpec
+
+Split = Literal["train", "held_out"]
+
+#: Bytes of activations that one call may hold; larger calls go in pieces.
+PIECE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Parameter:
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Samples:
+    x: Tensor  # (sample, feature)
+    y: Tensor  # (sample, output) or (sample,)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Samples:
+        y = self.y.to(device, dtype) if self.y.is_floating_point() else self.y.to(device)
+        return Samples(self.x.to(device, dtype), y)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Data, network and loss on one device in one precision."""
+
+    network_spec: Network
+    network: nn.Module
+    parameters: tuple[Parameter, ...]
+    sample_loss: SampleLoss
+    train: Samples
+    held_out: Samples
+    classes: int | None
+    checksum: str
+    """Of the training samples."""
+    values_per_sample: int
+    """Numbers that a forward pass keeps for each sample: the layers' outputs."""
+
+    @property
+    def parameter_count(self) -> int:
+        return sum(prod(parameter.shape) for parameter in self.parameters)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.train.x.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.train.x.device
+
+    def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> Problem:
+        """The same problem elsewhere or in another precision; itself where nothing changes."""
+        device, dtype = device or self.device, dtype or self.dtype
+        if (device, dtype) == (self.device, self.dtype):
+            return self
+        return replace(
+            self, train=self.train.to(device, dtype), held_out=self.held_out.to(device, dtype)
+        )
+
+    def replica(self, device: torch.device) -> Problem:
+        """A copy for a thread of its own: `functional_call` lends the module its weights."""
+        return replace(self.to(device), network=copy.deepcopy(self.network))
+
+    def initial(self, seed: int) -> Weights:
+        """Random weights, drawn on the CPU so that every device starts from the same ones."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "initial"))
+            drawn = build_network(self.network_spec)
+        flat = torch.cat([parameter.detach().flatten() for parameter in drawn.parameters()])
+        return flat.to(self.device, self.dtype)
+
+    def losses(self, theta: Beads, split: Split = "train") -> PerBead:
+        """Mean loss over a split for each weight vector: F_e (Eq. 1), or F_o's estimate (Eq. 2)."""
+        return self._mean(self._summed_loss, theta, split)
+
+    def accuracies(self, theta: Beads, split: Split = "train") -> PerBead | None:
+        """Share of samples whose largest output is their class; None where y holds no classes."""
+        if self.classes is None:
+            return None
+
+        def hits(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+            labels = y if y.ndim == 1 else y.argmax(1)
+            return (self._output(weights, x).argmax(1) == labels).to(self.dtype).sum()
+
+        return self._mean(hits, theta, split)
+
+    def loss_and_grad(self, theta: Beads) -> tuple[PerBead, Beads]:
+        """F_e of each weight vector and its gradient."""
+        total = vmap(grad_and_value(self._summed_loss), in_dims=(0, None, None))
+        losses, grads = [], []
+        for some, pieces in self._pieces(theta, self.train, copies=3):
+            named = self.named(some)
+            parts = [total(named, piece.x, piece.y) for piece in pieces]
+            grads.append(sum_of(self.flat(grad) for grad, _ in parts))
+            losses.append(sum_of(loss for _, loss in parts))
+        count = len(self.train)
+        return torch.cat(losses) / count, torch.cat(grads) / count
+
+    def loss_and_grad_on(self, theta: Beads, batches: Batches) -> tuple[PerBead, Beads]:
+        """Mean loss and gradient, each weight vector on its own mini-batch of sample numbers."""
+        grad, loss = vmap(grad_and_value(self._summed_loss))(
+            self.named(theta), self.train.x[batches], self.train.y[batches]
+        )
+        count = batches.shape[1]
+        return loss / count, self.flat(grad) / count
+
+    def _mean(self, of_samples: Callable[..., Tensor], theta: Beads, split: Split) -> PerBead:
+        """The mean over a split of what a function sums over samples, without gradients."""
+        samples = self.train if split == "train" else self.held_out
+        each = vmap(of_samples, in_dims=(0, None, None))
+        with torch.no_grad():
+            totals = [
+                sum_of(each(self.named(some), piece.x, piece.y) for piece in pieces)
+                for some, pieces in self._pieces(theta, samples, copies=1)
+            ]
+        return torch.cat(totals) / len(samples)
+
+    def named(self, theta: Beads) -> dict[str, Tensor]:
+        """The parameters by name, each with a leading bead axis."""
+        sizes = [prod(parameter.shape) for parameter in self.parameters]
+        return {
+            parameter.name: part.reshape(len(theta), *parameter.shape)
+            for parameter, part in zip(self.parameters, theta.split(sizes, dim=1), strict=True)
+        }
+
+    def flat(self, named: dict[str, Tensor]) -> Beads:
+        """The inverse of `named`."""
+        return torch.cat([named[parameter.name].flatten(1) for parameter in self.parameters], 1)
+
+    def _output(self, weights: dict[str, Tensor], x: Tensor) -> Tensor:
+        return functional_call(self.network, weights, (x,))  # type: ignore[no-any-return]
+
+    def _summed_loss(self, weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        return self.sample_loss(self._output(weights, x), y).sum()
+
+    def _pieces(
+        self, theta: Beads, samples: Samples, copies: int
+    ) -> list[tuple[Tensor, list[Samples]]]:
+        """Weight vectors, and samples for each, in pieces whose activations fit PIECE_BYTES."""
+        sample_bytes = copies * self.values_per_sample * theta.element_size()
+        at_once = max(1, PIECE_BYTES // sample_bytes)
+        beads = max(1, at_once // len(samples))
+        parts = list(zip(samples.x.split(at_once), samples.y.split(at_once), strict=True))
+        return [(some, [Samples(x, y) for x, y in parts]) for some in theta.split(beads)]
+
+
+def sum_of(tensors: Iterable[Tensor]) -> Tensor:
+    """The sum in the order given, without a zero to start from."""
+    return reduce(operator.add, tensors)
+
+
+def build_problem(spec: ProblemSpec, data: Dataset | None = None) -> Problem:
+    """The problem of a spec on the CPU in float32. Raises InputError where its parts don't fit."""
+    data = data if data is not None else load_data(spec.data)
+    check_fit(spec, data)
+    with torch.random.fork_rng(devices=[]):
+        network = build_network(spec.network).requires_grad_(False)
+    parameters = tuple(Parameter(n, tuple(p.shape)) for n, p in network.named_parameters())
+
+    def samples(x: object, y: object) -> Samples:
+        return Samples(
+            torch.as_tensor(x), targets(spec.loss, torch.as_tensor(y), data.classes)
+        )
+
+    train = samples(data.x, data.y)
+    return Problem(
+        network_spec=spec.network,
+        network=network,
+        parameters=parameters,
+        sample_loss=LOSSES[spec.loss],
+        train=train,
+        held_out=samples(data.x_held_out, data.y_held_out),
+        classes=data.classes,
+        checksum=data.checksum(),
+        values_per_sample=_values_per_sample(network, train.x[:1]),
+    )
+
+
+def check_fit(spec: ProblemSpec, data: Dataset) -> None:
+    """Raises InputError where the network's ends or the loss do not fit the data."""
+    sizes = spec.network.sizes
+    if spec.loss == "cross_entropy" and data.classes is None:
+        raise InputError(
+            "is cross_entropy, but y holds values, not classes; choose mse or l1",
+            key="problem.loss",
+        )
+    for end, size, needed in (("first", sizes[0], data.features), ("last", sizes[-1], data.outputs)):
+        if size != needed:
+            what = "features" if end == "first" else "outputs"
+            raise InputError(
+                f"the {end} size is {size}, but the data have {needed} {what}; make it {needed}",
+                key="problem.network.sizes",
+            )
+
+
+def _values_per_sample(network: nn.Module, x: Tensor) -> int:
+    counts = [x.numel()]
+
+    def count(module: nn.Module, inputs: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            counts.append(output.numel())
+
+    hooks = [
+        module.register_forward_hook(count)
+        for module in network.modules()
+        if not list(module.children())
+    ]
+    with torch.no_grad():
+        network(x)
+    for hook in hooks:
+        hook.remove()
+    return 2 * sum(counts)  # what a layer puts out, and what its activation makes of it

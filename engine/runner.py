@@ -1,0 +1,196 @@
+"""One session of a run: its directory, problem and devices brought to the search loop.
+
+Used in the foreground by `dss-tui run --headless` and, in a process of its own, by
+`python -m engine RUN_DIR`. There is no other way to run a search.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import torch
+
+from engine import __version__, checkpoint
+from engine.errors import InputError, SaveError
+from engine.events import Continued, Event, Outcome, Record, RunFinished, RunStarted
+from engine.methods import Method, build_method
+from engine.pool import open_pool, resolve_devices
+from engine.problem import Problem, build_problem
+from engine.rundir import RunDir, RunWriter, Wish, read_meta
+from engine.search import Pace, Stopwatch, search, totals
+from engine.signals import Signals
+from engine.spec import Spec
+from engine.store import DirectoryStore
+
+Observer = Callable[[Record], None]
+
+log = logging.getLogger("engine")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a session ended; `signal` where one asked for it."""
+
+    outcome: Outcome
+    sentence: str
+    signal: int | None = None
+
+
+@dataclass(frozen=True)
+class SessionControl:
+    """Wishes from the run directory, signals from the system: the `search.Control` of a run."""
+
+    writer: RunWriter
+    signals: Signals
+
+    def wishes(self) -> list[Wish]:
+        return self.writer.new_wishes()
+
+    def signal(self) -> str | None:
+        return self.signals.received.name if self.signals.received else None
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def exit_status(ended: Ended) -> int:
+    """0 connected, 3 ended without a connection, 1 failed, 128+N ended by signal N."""
+    if ended.signal is not None:
+        return 128 + ended.signal
+    return {Outcome.CONNECTED: 0, Outcome.FAILED: 1}.get(ended.outcome, 3)
+
+
+def prepare(spec: Spec) -> tuple[Spec, Problem]:
+    """The spec with its devices decided, and its problem. Raises InputError for what can't run."""
+    spec = resolve_devices(spec)
+    return spec, build_problem(spec.problem)
+
+
+def run(
+    directory: RunDir,
+    signals: Signals,
+    observe: Observer = lambda record: None,
+    pace: Pace = Pace(),  # noqa: B008 - frozen
+) -> Ended:
+    """Runs a run directory, or goes on with it, until the search ends or is asked to.
+
+    Raises InputError where the directory does not allow it. A failure of the engine itself is
+    written to its log and its events, and returned as the outcome `failed`.
+    """
+    with RunWriter(directory) as writer, _logging_to(directory):
+        spec, problem = prepare(directory.load_spec())
+        kept = checkpoint.read(directory, spec.fingerprint())
+        writer.meta(_meta(directory, spec))
+        with open_pool(problem, spec) as pool:
+            method = build_method(spec, problem.to(pool.devices[0]), pool)
+            if kept is not None:
+                method.restore(kept.method)
+            session = _Session(writer, spec, problem, method, observe)
+            return session.run(kept, signals, pace)
+
+
+@dataclass(frozen=True)
+class _Session:
+    writer: RunWriter
+    spec: Spec
+    problem: Problem
+    method: Method
+    observe: Observer
+
+    def run(self, kept: checkpoint.Checkpoint | None, signals: Signals, pace: Pace) -> Ended:
+        elapsed = Stopwatch(time.monotonic, kept.elapsed_s if kept else 0.0)
+        store = DirectoryStore(self.writer, self.spec, self.problem, self.method)
+        control = SessionControl(self.writer, signals)
+        first = self._started() if self.writer.seq == 0 else Continued(kept.seq if kept else 0)
+        events = search(self.method, self.spec.limits, store, control, elapsed, first, pace)
+        event: Event = first
+        try:
+            for event in events:
+                self._tell(event, elapsed())
+        except Exception as error:
+            log.exception("the engine failed")
+            event = self._failure(error, kept, store)
+            with suppress(SaveError):  # where the disk is full, the log and the caller know
+                self._tell(event, elapsed())
+        assert isinstance(event, RunFinished)
+        log.info(event.sentence)
+        stopped = event.outcome is Outcome.STOPPED and signals.received
+        return Ended(event.outcome, event.sentence, stopped or None)
+
+    def _tell(self, event: Event, elapsed_s: float) -> None:
+        self.observe(self.writer.record(event, elapsed_s))
+
+    def _started(self) -> RunStarted:
+        return RunStarted(
+            method=self.spec.search.method,
+            level=self.spec.search.level,
+            alpha=self.spec.search.alpha,
+            seed=self.spec.seed,
+            parameters=self.problem.parameter_count,
+            samples=len(self.problem.train),
+            devices=tuple(self.spec.device.split(",")),
+        )
+
+    def _failure(
+        self, error: Exception, kept: checkpoint.Checkpoint | None, store: DirectoryStore
+    ) -> RunFinished:
+        path = self.writer.run.path
+        saved_s = store.saved_s if store.saved_s is not None else kept and kept.elapsed_s
+        safe = (
+            "No checkpoint was written yet"
+            if saved_s is None
+            else f"The checkpoint of {saved_s:.1f} s is still good"
+        )
+        if isinstance(error, SaveError):
+            sentence = f"{error}. {safe}: make room, then `dss-tui resume {path}`."
+        else:
+            sentence = (
+                f"The engine failed: {type(error).__name__}: {error}. {safe}; the details are in "
+                f"{self.writer.run.log}."
+            )
+        return RunFinished(Outcome.FAILED, sentence, totals(self.method.board(), 0.0))
+
+
+def _meta(directory: RunDir, spec: Spec) -> dict[str, object]:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    names = [torch.cuda.get_device_name(d) for d in spec.device.split(",") if d != "cpu"]
+    return {
+        "version": __version__,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "devices": names or [f"cpu, {spec.workers} threads"],
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "started": read_meta(directory).get("started", now),
+        "session_started": now,
+    }
+
+
+@contextmanager
+def _logging_to(directory: RunDir) -> Iterator[None]:
+    """Sends the engine's log and Python's warnings to the run's log."""
+    handler = logging.FileHandler(directory.log, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    loggers = (log, logging.getLogger("py.warnings"))
+    log.setLevel(logging.INFO)
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.propagate = False
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        for logger in loggers:
+            logger.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,150 @@
+"""The interpolated loss along segments: γ(t) = F_e((1−t)·left + t·right).
+
+All segments and all points go through the same batched call. A peak found on the grid is
+refined by golden-section search in its neighbourhood (§3.1; Kiefer 1953).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.pool import Pool
+from engine.problem import Problem
+from engine.shapes import Pairs, PerSegment, Points, Profiles, Weights
+
+Pair = tuple[Weights, Weights]
+
+#: How many of a segment's highest local maxima on the grid are refined.
+REFINED = 2
+#: Each step shrinks a neighbourhood to 0.618 of its width.
+GOLDEN_STEPS = 10
+GOLDEN = (5**0.5 - 1) / 2
+#: Weights that are interpolated at once.
+INTERPOLATED = 2**25
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One segment's profile. Losses are means over the whole training set."""
+
+    t: NDArray[np.float64]
+    """(point,)"""
+    losses: NDArray[np.float64]
+    """(point,)"""
+    peak: float
+    """The highest loss found, between grid points included; not a number where one is."""
+    t_star: float
+    """Where."""
+
+
+def search_grid(points: int) -> NDArray[np.float64]:
+    return np.linspace(0.0, 1.0, points)
+
+
+def audit_grid(points: int, factor: int) -> NDArray[np.float64]:
+    """A grid at least `factor` times finer that shares only its ends with the search's grid."""
+    intervals = factor * (points - 1) + 1
+    while np.gcd(intervals, points - 1) != 1:
+        intervals += 1
+    return np.linspace(0.0, 1.0, intervals + 1)
+
+
+def measure(
+    pool: Pool,
+    pairs: Sequence[Pair],
+    t: NDArray[np.float64],
+    samples: int,
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> list[Measured]:
+    """The profiles of many segments at once, peaks refined."""
+
+    def shard(problem: Problem, some: Sequence[Pair]) -> list[Measured]:
+        return measure_on(problem.to(dtype=dtype), some, t)
+
+    shards = pool.shards(pairs, samples * len(t))
+    return [measured for part in pool.map(shard, shards) for measured in part]
+
+
+def measure_on(
+    problem: Problem, pairs: Sequence[Pair], t: NDArray[np.float64]
+) -> list[Measured]:
+    """`measure` on the problem's own device, in its own precision."""
+    left = torch.stack([pair[0] for pair in pairs]).to(problem.device, problem.dtype)
+    right = torch.stack([pair[1] for pair in pairs]).to(problem.device, problem.dtype)
+    points = torch.from_numpy(t).to(problem.device, problem.dtype)
+    grid = _profiles(problem, left, right, points)  # (segment, point)
+    peak, t_star = _refined(problem, left, right, points, grid)
+    bad = ~grid.isfinite().all(dim=1)
+    peak = torch.where(bad, torch.nan, peak)
+    return [
+        Measured(t, losses, *at)
+        for losses, *at in zip(
+            grid.double().cpu().numpy(), peak.tolist(), t_star.tolist(), strict=True
+        )
+    ]
+
+
+def split_point(measured: Measured, rule: Literal["peak", "half"], margin: float) -> float:
+    """Where a segment gets its new bead: at its peak, but not within `margin` of an end.
+
+    Half-way where that is the rule, or where the profile is flat or not finite.
+    """
+    losses = measured.losses
+    flat = not np.isfinite(measured.peak) or np.ptp(losses) <= 1e-6 * abs(measured.peak)
+    if rule == "half" or flat:
+        return 0.5
+    return float(np.clip(measured.t_star, margin, 1 - margin))
+
+
+def _profiles(problem: Problem, left: Pairs, right: Pairs, points: Points) -> Profiles:
+    count = len(points)
+    rows = torch.arange(len(left), device=left.device).repeat_interleave(count)
+    return _losses_at(problem, left, right, rows, points.repeat(len(left))).view(-1, count)
+
+
+def _losses_at(problem: Problem, left: Pairs, right: Pairs, rows: Tensor, t: Points) -> Points:
+    """γ of segment rows[i] at t[i], for all i."""
+    size = max(1, INTERPOLATED // left.shape[1])
+    losses = [
+        problem.losses(torch.lerp(left[some], right[some], at[:, None]))
+        for some, at in zip(rows.split(size), t.split(size), strict=True)
+    ]
+    return torch.cat(losses)
+
+
+def _refined(
+    problem: Problem, left: Pairs, right: Pairs, points: Points, grid: Profiles
+) -> tuple[PerSegment, PerSegment]:
+    """The highest loss of each segment and its place, after golden-section search."""
+    inner = grid[:, 1:-1]
+    local = (inner >= grid[:, :-2]) & (inner >= grid[:, 2:])
+    ranked = torch.where(local, inner, -torch.inf).topk(REFINED, dim=1).indices + 1
+    rows = torch.arange(len(left), device=left.device).repeat_interleave(REFINED)
+    low, high = points[ranked - 1].flatten(), points[ranked + 1].flatten()
+
+    def loss(t: Tensor) -> Tensor:
+        return _losses_at(problem, left, right, rows, t)
+
+    a, b = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+    at_a, at_b = loss(a), loss(b)
+    for _ in range(GOLDEN_STEPS):
+        up = at_b > at_a  # the maximum lies in [a, high], else in [low, b]
+        low, high = torch.where(up, a, low), torch.where(up, high, b)
+        new = torch.where(up, low + GOLDEN * (high - low), high - GOLDEN * (high - low))
+        at_new = loss(new)
+        a, b = torch.where(up, b, new), torch.where(up, new, a)
+        at_a, at_b = torch.where(up, at_b, at_new), torch.where(up, at_new, at_a)
+    losses = torch.cat([grid, at_a.view(-1, REFINED), at_b.view(-1, REFINED)], dim=1)
+    places = torch.cat(
+        [points.expand(len(left), -1), a.view(-1, REFINED), b.view(-1, REFINED)], dim=1
+    )
+    peak, where = losses.max(dim=1)
+    return peak, places.gather(1, where[:, None]).squeeze(1)
