@@ -18,7 +18,5 @@ held_out = np.zeros(len(y), dtype=bool)
 held_out[order[::5]] = True
 
 target = Path(__file__).parent.parent / "engine" / "data" / "digits.npz"
-np.savez_compressed(
-    target, x=x[~held_out], y=y[~held_out], x_test=x[held_out], y_test=y[held_out]
-)
+np.savez_compressed(target, x=x[~held_out], y=y[~held_out], x_test=x[held_out], y_test=y[held_out])
 print(target, (~held_out).sum(), held_out.sum(), np.bincount(y[held_out]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from types import TracebackType
 from typing import TypeVar
 
@@ -62,7 +63,7 @@ class Pool:
         worth = max(1, work // WORTH_A_THREAD) if problem.device.type == "cpu" else len(items)
         count = min(len(self._threads), len(items), worth)
         cuts = [len(items) * part // max(1, count) for part in range(count + 1)]
-        return [items[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+        return [items[a:b] for a, b in pairwise(cuts)]
 
     def map(
         self, function: Callable[[Problem, Shard], Result], shards: Sequence[Shard]

@@ -10,7 +10,7 @@ import copy
 import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from math import prod
 from typing import Literal
 
@@ -24,7 +24,7 @@ from engine.losses import LOSSES, SampleLoss, targets
 from engine.networks import build_network
 from engine.seeds import derive
 from engine.shapes import Batches, Beads, PerBead, Weights
-from engine.spec import Network, ProblemSpec
+from engine.spec import ProblemSpec
 
 Split = Literal["train", "held_out"]
 
@@ -55,8 +55,10 @@ class Samples:
 class Problem:
     """Data, network and loss on one device in one precision."""
 
-    network_spec: Network
+    make_network: Callable[[], nn.Module]
+    """A network with fresh random weights from torch's global generator."""
     network: nn.Module
+    """Its structure; the weights come from outside."""
     parameters: tuple[Parameter, ...]
     sample_loss: SampleLoss
     train: Samples
@@ -96,7 +98,7 @@ class Problem:
         """Random weights, drawn on the CPU so that every device starts from the same ones."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "initial"))
-            drawn = build_network(self.network_spec)
+            drawn = self.make_network()
         flat = torch.cat([parameter.detach().flatten() for parameter in drawn.parameters()])
         return flat.to(self.device, self.dtype)
 
@@ -151,7 +153,9 @@ class Problem:
         sizes = [prod(parameter.shape) for parameter in self.parameters]
         return {
             parameter.name: part.reshape(len(theta), *parameter.shape)
-            for parameter, part in zip(self.parameters, theta.split(sizes, dim=1), strict=True)
+            for parameter, part in zip(
+                self.parameters, torch.split(theta, sizes, dim=1), strict=True
+            )
         }
 
     def flat(self, named: dict[str, Tensor]) -> Beads:
@@ -171,8 +175,10 @@ class Problem:
         sample_bytes = copies * self.values_per_sample * theta.element_size()
         at_once = max(1, PIECE_BYTES // sample_bytes)
         beads = max(1, at_once // len(samples))
-        parts = list(zip(samples.x.split(at_once), samples.y.split(at_once), strict=True))
-        return [(some, [Samples(x, y) for x, y in parts]) for some in theta.split(beads)]
+        parts = list(
+            zip(torch.split(samples.x, at_once), torch.split(samples.y, at_once), strict=True)
+        )
+        return [(some, [Samples(x, y) for x, y in parts]) for some in torch.split(theta, beads)]
 
 
 def sum_of(tensors: Iterable[Tensor]) -> Tensor:
@@ -184,26 +190,24 @@ def build_problem(spec: ProblemSpec, data: Dataset | None = None) -> Problem:
     """The problem of a spec on the CPU in float32. Raises InputError where its parts don't fit."""
     data = data if data is not None else load_data(spec.data)
     check_fit(spec, data)
+    make_network = partial(build_network, spec.network)
     with torch.random.fork_rng(devices=[]):
-        network = build_network(spec.network).requires_grad_(False)
-    parameters = tuple(Parameter(n, tuple(p.shape)) for n, p in network.named_parameters())
+        network = make_network().requires_grad_(False)
 
     def samples(x: object, y: object) -> Samples:
-        return Samples(
-            torch.as_tensor(x), targets(spec.loss, torch.as_tensor(y), data.classes)
-        )
+        return Samples(torch.as_tensor(x), targets(spec.loss, torch.as_tensor(y), data.classes))
 
     train = samples(data.x, data.y)
     return Problem(
-        network_spec=spec.network,
+        make_network=make_network,
         network=network,
-        parameters=parameters,
+        parameters=parameters_of(network),
         sample_loss=LOSSES[spec.loss],
         train=train,
         held_out=samples(data.x_held_out, data.y_held_out),
         classes=data.classes,
         checksum=data.checksum(),
-        values_per_sample=_values_per_sample(network, train.x[:1]),
+        values_per_sample=values_per_sample(network, train.x[:1]),
     )
 
 
@@ -215,16 +219,24 @@ def check_fit(spec: ProblemSpec, data: Dataset) -> None:
             "is cross_entropy, but y holds values, not classes; choose mse or l1",
             key="problem.loss",
         )
-    for end, size, needed in (("first", sizes[0], data.features), ("last", sizes[-1], data.outputs)):
+    ends = (
+        ("first", sizes[0], data.features, "features"),
+        ("last", sizes[-1], data.outputs, "outputs"),
+    )
+    for end, size, needed, what in ends:
         if size != needed:
-            what = "features" if end == "first" else "outputs"
             raise InputError(
                 f"the {end} size is {size}, but the data have {needed} {what}; make it {needed}",
                 key="problem.network.sizes",
             )
 
 
-def _values_per_sample(network: nn.Module, x: Tensor) -> int:
+def parameters_of(network: nn.Module) -> tuple[Parameter, ...]:
+    return tuple(Parameter(name, tuple(p.shape)) for name, p in network.named_parameters())
+
+
+def values_per_sample(network: nn.Module, x: Tensor) -> int:
+    """Numbers that a forward pass of one sample x (1, feature) keeps."""
     counts = [x.numel()]
 
     def count(module: nn.Module, inputs: object, output: object) -> None:

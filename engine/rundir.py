@@ -167,7 +167,7 @@ def _is_leftover(path: Path) -> bool:
 
 
 class RunWriter:
-    """The engine's hold on its run directory: one process at a time, until its `with` block ends."""
+    """The engine's hold on its run directory: one process at a time, within a `with` block."""
 
     def __init__(self, run: RunDir) -> None:
         self.run = run
@@ -233,7 +233,7 @@ def _wish(line: bytes) -> Wish | None:
         command = json.loads(line)["command"]
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    return command if isinstance(command, str) and command in WISHES else None  # type: ignore[return-value]
+    return command if isinstance(command, str) and command in WISHES else None
 
 
 def wish(run: RunDir, command: Wish) -> None:

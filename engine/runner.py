@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from engine import __version__, checkpoint
-from engine.errors import InputError, SaveError
+from engine.errors import SaveError
 from engine.events import Continued, Event, Outcome, Record, RunFinished, RunStarted
 from engine.methods import Method, build_method
 from engine.pool import open_pool, resolve_devices
@@ -32,6 +32,9 @@ from engine.spec import Spec
 from engine.store import DirectoryStore
 
 Observer = Callable[[Record], None]
+
+#: Seconds between checkpoints and between snapshots, where nobody asks for others.
+PACE = Pace()
 
 log = logging.getLogger("engine")
 
@@ -79,7 +82,7 @@ def run(
     directory: RunDir,
     signals: Signals,
     observe: Observer = lambda record: None,
-    pace: Pace = Pace(),  # noqa: B008 - frozen
+    pace: Pace = PACE,
 ) -> Ended:
     """Runs a run directory, or goes on with it, until the search ends or is asked to.
 

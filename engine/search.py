@@ -110,7 +110,7 @@ def search(
     control: Control,
     elapsed: Stopwatch,
     first: RunStarted | Continued,
-    pace: Pace = Pace(),  # noqa: B008 - frozen
+    pace: Pace = Pace(),
 ) -> Iterator[Event]:
     """Runs a method to its verdict, to a limit, or until it is asked to stop."""
     checkpoints = _Timer(pace.checkpoint_s, elapsed() + pace.checkpoint_s)
@@ -124,9 +124,7 @@ def search(
             yield from _finish(method, ending, store, elapsed)
             return
         yield from method.step(_beads_left(board, limits))
-        snapshots.run_when_due(
-            elapsed, lambda now: store.progress(method.board(), now, "running")
-        )
+        snapshots.run_when_due(elapsed, lambda now: store.progress(method.board(), now, "running"))
         if method.verdict is None:
             checkpoints.run_when_due(elapsed, store.checkpoint)
 
@@ -165,9 +163,7 @@ def _checkpoint(store: Store, elapsed: Stopwatch, reason: str) -> Iterator[Event
     yield CheckpointSaved(reason)
 
 
-def _finish(
-    method: Method, ending: Verdict, store: Store, elapsed: Stopwatch
-) -> Iterator[Event]:
+def _finish(method: Method, ending: Verdict, store: Store, elapsed: Stopwatch) -> Iterator[Event]:
     """Leaves the string; and a checkpoint too where the search could go on from here."""
     if method.verdict is None:
         yield from _checkpoint(store, elapsed, str(ending.outcome))

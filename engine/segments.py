@@ -73,9 +73,7 @@ def measure(
     return [measured for part in pool.map(shard, shards) for measured in part]
 
 
-def measure_on(
-    problem: Problem, pairs: Sequence[Pair], t: NDArray[np.float64]
-) -> list[Measured]:
+def measure_on(problem: Problem, pairs: Sequence[Pair], t: NDArray[np.float64]) -> list[Measured]:
     """`measure` on the problem's own device, in its own precision."""
     left = torch.stack([pair[0] for pair in pairs]).to(problem.device, problem.dtype)
     right = torch.stack([pair[1] for pair in pairs]).to(problem.device, problem.dtype)
@@ -115,7 +113,7 @@ def _losses_at(problem: Problem, left: Pairs, right: Pairs, rows: Tensor, t: Poi
     size = max(1, INTERPOLATED // left.shape[1])
     losses = [
         problem.losses(torch.lerp(left[some], right[some], at[:, None]))
-        for some, at in zip(rows.split(size), t.split(size), strict=True)
+        for some, at in zip(torch.split(rows, size), torch.split(t, size), strict=True)
     ]
     return torch.cat(losses)
 

@@ -41,7 +41,7 @@ class Part(BaseModel):
 
 
 class PolynomialData(Part):
-    """y = Σ c_k x^k on [0, 1]; the held-out points lie between (grid) or are drawn anew (random)."""
+    """y = Σ c_k x^k on [0, 1]; held-out points lie between (grid) or are drawn anew (random)."""
 
     kind: Literal["polynomial"]
     coefficients: Annotated[tuple[float, ...], Field(min_length=1)]
@@ -221,12 +221,10 @@ class Spec(Part):
 class _Loader(yaml.SafeLoader):
     """YAML with the numbers and booleans of YAML 1.2, and no key given twice."""
 
-    def construct_mapping(
-        self, node: yaml.MappingNode, deep: bool = False
-    ) -> dict[Hashable, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[object] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands twice", key_node.start_mark
@@ -239,15 +237,13 @@ _Loader.yaml_implicit_resolvers = {
     first: [rule for rule in rules if rule[0].rpartition(":")[2] not in {"float", "bool"}]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+_Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     # 1e-3, 1.0e-3, .5 and 3. are numbers; 7 is left to the integers, 1.2.3 to the strings.
     re.compile(r"^[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][-+]?\d+)?$|^[-+]?\.inf$|^\.nan$"),
     list("-+.0123456789"),
 )
-_Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf")
-)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
 
 
 def read_yaml(text: str, file: object) -> Any:
@@ -337,7 +333,8 @@ def _explained(model: type[BaseModel], errors: list[ErrorDetails], file: object)
     shown = json.dumps(value) if isinstance(value, str | int | float | bool) else repr(value)
     match error["type"]:
         case "extra_forbidden":
-            return InputError(f"unknown key; {nearest(key.split('.')[-1], known)}", file=file, key=key)
+            hint = nearest(key.split(".")[-1], known)
+            return InputError(f"unknown key; {hint}", file=file, key=key)
         case "missing":
             return InputError("is missing; give it a value", file=file, key=key)
         case "union_tag_not_found":

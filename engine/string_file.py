@@ -148,8 +148,8 @@ def read(path: Path) -> StringFile:
 def _read_safetensors(path: Path) -> tuple[Arrays, str | None]:
     try:
         with safe_open(path, framework="numpy") as file:
-            names = list(file.keys())
-            return {name: file.get_tensor(name) for name in names}, (file.metadata() or {}).get("dss")
+            arrays = {name: file.get_tensor(name) for name in list(file.keys())}
+            return arrays, (file.metadata() or {}).get("dss")
     except SafetensorError as error:
         raise ValueError(str(error)) from None
 
@@ -207,7 +207,9 @@ def _header(text: str | None, path: Path) -> Header:
             audit=dict(tree.get("audit", {})),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"its metadata lack or garble {error}; export it again", file=path) from None
+        raise InputError(
+            f"its metadata lack or garble {error}; export it again", file=path
+        ) from None
 
 
 def _checked(arrays: Arrays, header: Header, path: Path) -> StringFile:

@@ -7,9 +7,11 @@ scratch in float64, and the numbers in the file are held against what was measur
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from engine.bead_string import normalized_length
 from engine.data import Dataset, load_data
@@ -62,7 +64,7 @@ def verify(file: StringFile, points: int) -> Check:
     """Measures the whole string on that many points a segment. Raises InputError where it can't."""
     problem = _problem(file).to(dtype=torch.float64)
     beads = torch.from_numpy(file.string.beads).double()
-    pairs = list(zip(beads[:-1], beads[1:], strict=True))
+    pairs = list(pairwise(beads))
     samples = len(problem.train)
     with Pool(problem, [torch.device("cpu")]) as pool:
         grid = np.linspace(0.0, 1.0, points)
@@ -125,6 +127,6 @@ def _range(values: torch.Tensor) -> tuple[float, float]:
     return float(values.min()), float(values.max())
 
 
-def _difference(file: np.ndarray, measured: np.ndarray) -> float:  # type: ignore[type-arg]
+def _difference(file: NDArray[np.float64], measured: NDArray[np.float64]) -> float:
     scale = np.maximum(1.0, np.maximum(abs(file), abs(measured)))
     return float((abs(file - measured) / scale).max())

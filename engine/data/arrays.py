@@ -91,7 +91,11 @@ def _samples(
 def _same_kind(
     x: NDArray[Any], y: NDArray[Any], x_test: NDArray[Any], y_test: NDArray[Any], path: Path
 ) -> None:
-    if x.shape[1:] != x_test.shape[1:] or y.shape[1:] != y_test.shape[1:] or y.dtype != y_test.dtype:
+    one, other = (
+        (x.shape[1:], y.shape[1:], y.dtype),
+        (x_test.shape[1:], y_test.shape[1:], y_test.dtype),
+    )
+    if one != other:
         raise InputError(
             f"x, y are {x.shape[1:]}, {y.shape[1:]} {y.dtype} a sample but x_test, y_test are "
             f"{x_test.shape[1:]}, {y_test.shape[1:]} {y_test.dtype}; they must agree",

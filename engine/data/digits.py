@@ -15,7 +15,7 @@ def load_digits() -> Dataset:
     with (resources.files("engine.data") / "digits.npz").open("rb") as file, np.load(file) as held:
 
         def pixels(name: str) -> NDArray[np.float32]:
-            return held[name].astype(np.float32) / np.float32(16)
+            return np.asarray(held[name], np.float32) / np.float32(16)
 
         return Dataset(
             x=pixels("x"),

@@ -91,9 +91,7 @@ class EndpointTraining:
         else:
             self._begin(bead)
             remedy = "new random weights"
-        return BeadFailed(
-            bead, None, None, str(row.end), row.loss, row.steps, attempt, remedy
-        )
+        return BeadFailed(bead, None, None, str(row.end), row.loss, row.steps, attempt, remedy)
 
     def _not_trained(self, row: Row, attempts: int) -> Verdict:
         search, lr = self.spec.search, self.spec.endpoints.optimizer.lr

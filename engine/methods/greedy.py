@@ -309,9 +309,7 @@ class GreedyMethod:
     def string(self) -> BeadString:
         if not self.order:
             ends = [self.endpoints.weights(bead) for bead in (FIRST, LAST)]
-            profiles = measure(
-                self.pool, [(ends[0], ends[1])], self.grid, len(self.problem.train)
-            )
+            profiles = measure(self.pool, [(ends[0], ends[1])], self.grid, len(self.problem.train))
             return _bead_string(ends, profiles)
         return _bead_string([self.weights[bead] for bead in self.order], self._profiles())
 
@@ -362,8 +360,8 @@ class GreedyMethod:
         if self.order:
             tensors["beads"] = torch.stack([self.weights[bead] for bead in self.order])
         for number, segment in enumerate(segments):
-            tensors[f"segments.{number}.t"] = torch.from_numpy(segment.measured.t)
-            tensors[f"segments.{number}.losses"] = torch.from_numpy(segment.measured.losses)
+            tensors[f"segments.{number}.t"] = torch.from_numpy(segment.measured.t.copy())
+            tensors[f"segments.{number}.losses"] = torch.from_numpy(segment.measured.losses.copy())
         plain = {
             "phase": self.phase,
             "endpoints": end_plain,
@@ -402,9 +400,7 @@ def _distance(left: Weights, right: Weights) -> float:
 
 
 def _failed(segment: Segment, reason: str) -> SegmentFailed:
-    return SegmentFailed(
-        segment.left, segment.right, segment.depth, segment.measured.peak, reason
-    )
+    return SegmentFailed(segment.left, segment.right, segment.depth, segment.measured.peak, reason)
 
 
 def _view(segment: Segment, measured: Measured) -> SegmentView:

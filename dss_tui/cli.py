@@ -1,0 +1,187 @@
+"""The command line: what is asked for, handed to the command that does it.
+
+Nothing here imports torch, so that `--help` and mistakes answer at once; commands import what
+they need when they run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from engine import __version__
+from engine.errors import InputError, SaveError
+
+STATUSES = """\
+exit status:
+  0  connected (verify: the path holds)
+  3  the search or the check ended without a connection
+  2  bad input, said in one line
+  1  an internal failure; the run's engine.log has the details
+  128+N  ended by signal N, with the checkpoint written
+
+RUN is a run directory, or a run's name under the runs folder ($DSS_TUI_RUNS, else the
+platform's state directory).
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs a command line; the exit status."""
+    parser = build_parser()
+    asked = parser.parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] | None = getattr(asked, "command", None)
+    if command is None:
+        parser.print_help()
+        return 0
+    try:
+        return command(asked)
+    except InputError as error:
+        print(f"dss-tui: {error}", file=sys.stderr)
+        return 2
+    except SaveError as error:
+        print(f"dss-tui: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 141
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dss-tui",
+        description="Finds low-loss paths between trained neural networks by Dynamic String "
+        "Sampling, and measures them.",
+        epilog=STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"dss-tui {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_run(commands)
+    _add_runs(commands)
+    _add_strings(commands)
+    _add_presets(commands)
+    return parser
+
+
+def _add_run(commands: Commands) -> None:
+    run = commands.add_parser("run", help="search for a path, from a preset")
+    run.add_argument("preset", metavar="PRESET", help="a shipped preset's name, or a .yaml file")
+    run.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="override a key of the preset, such as search.level=1e-3 (repeatable)",
+    )
+    run.add_argument("--out", type=Path, metavar="DIR", help="the run directory (new or empty)")
+    run.add_argument("--seed", type=int, metavar="N", help="the same as --set seed=N")
+    run.add_argument("--device", metavar="D", help="auto, cpu, cuda, or cuda:0,cuda:1")
+    _add_display(run)
+    run.set_defaults(command=_run)
+
+
+def _add_display(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--headless", action="store_true", help="plain lines of progress instead of a display"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="every event as a JSON line on stdout, nothing else"
+    )
+
+
+def _add_runs(commands: Commands) -> None:
+    ls = commands.add_parser("ls", help="list the runs")
+    ls.set_defaults(command=_ls)
+
+    resume = commands.add_parser("resume", help="go on with a run from its checkpoint")
+    resume.add_argument("run", metavar="RUN")
+    resume.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="limits.KEY=VALUE",
+        action="append",
+        default=[],
+        help="change a limit, such as limits.beads=4000 (repeatable)",
+    )
+    _add_display(resume)
+    resume.set_defaults(command=_resume)
+
+    stop = commands.add_parser("stop", help="ask a run to write its checkpoint and stop")
+    stop.add_argument("run", metavar="RUN")
+    stop.set_defaults(command=_stop)
+
+
+def _add_strings(commands: Commands) -> None:
+    export = commands.add_parser("export", help="write a run's string to a file")
+    export.add_argument("run", metavar="RUN")
+    export.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help=".safetensors, .npz or .pt"
+    )
+    export.add_argument("--with-data", action="store_true", help="add the training tensors")
+    export.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    export.set_defaults(command=_export)
+
+    verify = commands.add_parser("verify", help="measure a string file's path from scratch")
+    verify.add_argument("string", type=Path, metavar="STRING", help="a string file")
+    verify.add_argument(
+        "--grid", type=int, default=1001, metavar="N", help="points a segment (default 1001)"
+    )
+    verify.add_argument("--json", action="store_true", help="the result as one JSON object")
+    verify.set_defaults(command=_verify)
+
+
+def _add_presets(commands: Commands) -> None:
+    presets = commands.add_parser("presets", help="list the presets, or print one")
+    presets.add_argument("name", nargs="?", metavar="NAME")
+    presets.set_defaults(command=_presets)
+
+
+def _run(asked: argparse.Namespace) -> int:
+    from dss_tui.commands.run import run
+
+    return run(asked)
+
+
+def _resume(asked: argparse.Namespace) -> int:
+    from dss_tui.commands.run import resume
+
+    return resume(asked)
+
+
+def _ls(asked: argparse.Namespace) -> int:
+    from dss_tui.commands.runs import ls
+
+    return ls()
+
+
+def _stop(asked: argparse.Namespace) -> int:
+    from dss_tui.commands.runs import stop
+
+    return stop(asked.run)
+
+
+def _export(asked: argparse.Namespace) -> int:
+    from dss_tui.commands.strings import export
+
+    return export(asked.run, asked.out, with_data=asked.with_data, force=asked.force)
+
+
+def _verify(asked: argparse.Namespace) -> int:
+    from dss_tui.commands.strings import verify
+
+    return verify(asked.string, points=asked.grid, as_json=asked.json)
+
+
+def _presets(asked: argparse.Namespace) -> int:
+    from dss_tui.commands.presets import show
+
+    return show(asked.name)

@@ -1,0 +1,64 @@
+"""`dss-tui ls` and `dss-tui stop`."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from rich.console import Console
+from rich.table import Table
+
+from dss_tui.words import age, bytes_of
+from engine.errors import InputError
+from engine.events import Outcome
+from engine.rundir import RunDir, find, is_live, runs, runs_folder, wish
+from engine.runs import Summary, summarize
+
+#: Seconds to wait for an engine to grant a stop: a round of training and a checkpoint.
+STOP_WAIT_S = 60.0
+
+
+def ls() -> int:
+    """A line for each run under the runs folder, oldest first."""
+    found = runs()
+    if not found:
+        print(f"no runs in {runs_folder()}; `dss-tui run digits` makes one", file=sys.stderr)
+        return 0
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    table = Table(box=None, pad_edge=False)
+    for title in ("run", "state", "beads", "max peak / level", "age", "size"):
+        table.add_column(title, justify="left" if title in ("run", "state") else "right")
+    for run in found:
+        table.add_row(*_row(summarize(run)))
+    console.print(table)
+    return 0
+
+
+def _row(run: Summary) -> tuple[str, ...]:
+    peak = "–" if run.peak_over_level is None else f"{run.peak_over_level:.3f}"
+    beads = "–" if run.beads is None else str(run.beads)
+    return run.name, run.state, beads, peak, age(run.age_s), bytes_of(run.size_bytes)
+
+
+def stop(name: str) -> int:
+    """Asks a run to stop and waits until it has. Raises InputError where it is not running."""
+    run = find(name)
+    if not is_live(run):
+        raise InputError("is not running; nothing to stop", file=run.path)
+    wish(run, "stop")
+    return _wait_until_stopped(run)
+
+
+def _wait_until_stopped(run: RunDir) -> int:
+    until = time.monotonic() + STOP_WAIT_S
+    while is_live(run):
+        if time.monotonic() > until:
+            print(f"{run.path}: asked to stop; it is still finishing its step", file=sys.stderr)
+            return 0
+        time.sleep(0.1)
+    state = summarize(run).state
+    if state == str(Outcome.STOPPED):
+        print(f"{run.path}: stopped; `dss-tui resume {run.path}` goes on")
+    else:
+        print(f"{run.path}: it had ended by itself: {state}")
+    return 0
