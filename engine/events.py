@@ -218,7 +218,7 @@ def from_line(line: str) -> Record | None:
         tree = json.loads(line)
         kind = EVENTS[tree["event"]]
         return Record(int(tree["seq"]), float(tree["time"]), _event(kind, tree))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 

@@ -7,7 +7,7 @@ step together, each with its own step count.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ State = dict[str, Tensor]
 """Tensors (bead, param), all zero before the first step."""
 
 
+@runtime_checkable
 class Optimizer(Protocol):
     @property
     def slots(self) -> tuple[str, ...]:

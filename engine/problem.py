@@ -16,7 +16,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import functional_call, vmap
 
 from engine.data import Dataset, load_data
 from engine.errors import InputError
@@ -119,23 +119,34 @@ class Problem:
 
     def loss_and_grad(self, theta: Beads) -> tuple[PerBead, Beads]:
         """F_e of each weight vector and its gradient."""
-        total = vmap(grad_and_value(self._summed_loss), in_dims=(0, None, None))
+        each = vmap(self._summed_loss, in_dims=(0, None, None))
         losses, grads = [], []
         for some, pieces in self._pieces(theta, self.train, copies=3):
-            named = self.named(some)
-            parts = [total(named, piece.x, piece.y) for piece in pieces]
-            grads.append(sum_of(self.flat(grad) for grad, _ in parts))
-            losses.append(sum_of(loss for _, loss in parts))
+            parts = [self._with_grad(each, some, piece.x, piece.y) for piece in pieces]
+            losses.append(sum_of(loss for loss, _ in parts))
+            grads.append(sum_of(grad for _, grad in parts))
         count = len(self.train)
         return torch.cat(losses) / count, torch.cat(grads) / count
 
     def loss_and_grad_on(self, theta: Beads, batches: Batches) -> tuple[PerBead, Beads]:
         """Mean loss and gradient, each weight vector on its own mini-batch of sample numbers."""
-        grad, loss = vmap(grad_and_value(self._summed_loss))(
-            self.named(theta), self.train.x[batches], self.train.y[batches]
-        )
+        each = vmap(self._summed_loss)
+        loss, grad = self._with_grad(each, theta, self.train.x[batches], self.train.y[batches])
         count = batches.shape[1]
-        return loss / count, self.flat(grad) / count
+        return loss / count, grad / count
+
+    def _with_grad(
+        self, each: Callable[..., Tensor], theta: Beads, x: Tensor, y: Tensor
+    ) -> tuple[PerBead, Beads]:
+        """Beads do not touch each other, so the gradient of their sum holds that of each.
+
+        This takes half the time of `torch.func.grad` under `vmap` where beads are few.
+        """
+        with torch.enable_grad():
+            leaf = theta.detach().requires_grad_()
+            losses = each(self.named(leaf), x, y)
+            (grad,) = torch.autograd.grad(losses.sum(), leaf)
+        return losses.detach(), grad
 
     def _mean(self, of_samples: Callable[..., Tensor], theta: Beads, split: Split) -> PerBead:
         """The mean over a split of what a function sums over samples, without gradients."""
@@ -157,10 +168,6 @@ class Problem:
                 self.parameters, torch.split(theta, sizes, dim=1), strict=True
             )
         }
-
-    def flat(self, named: dict[str, Tensor]) -> Beads:
-        """The inverse of `named`."""
-        return torch.cat([named[parameter.name].flatten(1) for parameter in self.parameters], 1)
 
     def _output(self, weights: dict[str, Tensor], x: Tensor) -> Tensor:
         return functional_call(self.network, weights, (x,))  # type: ignore[no-any-return]

@@ -91,10 +91,11 @@ def runs_folder() -> Path:
 
 def find(run: str) -> RunDir:
     """The run directory at a path, or of that name under the runs folder. Raises InputError."""
-    for candidate in (Path(run).expanduser(), runs_folder() / run):
-        if (candidate / "run.yaml").is_file():
+    path = Path(os.path.expanduser(run))
+    for candidate in (path, runs_folder() / run):
+        if _holds_run(candidate):
             return RunDir(candidate)
-    if Path(run).expanduser().is_dir():
+    if os.path.isdir(path):
         raise InputError("is not a run directory: it has no run.yaml", file=run)
     names = [found.name for found in runs()]
     hint = nearest(run, names) if names else "there are no runs yet; `dss-tui run digits` makes one"
@@ -106,8 +107,12 @@ def runs() -> list[RunDir]:
     folder = runs_folder()
     if not folder.is_dir():
         return []
-    found = [RunDir(path) for path in folder.iterdir() if (path / "run.yaml").is_file()]
+    found = [RunDir(path) for path in folder.iterdir() if _holds_run(path)]
     return sorted(found, key=lambda run: (run.spec.stat().st_mtime, run.name))
+
+
+def _holds_run(path: Path) -> bool:
+    return os.path.isfile(path / "run.yaml")  # False also for what the system cannot look at
 
 
 def create(spec: Spec, name: str, out: Path | None) -> RunDir:
@@ -174,10 +179,11 @@ class RunWriter:
         self._lock = _take_lock(run)
         for leftover in filter(_is_leftover, run.path.iterdir()):
             leftover.unlink(missing_ok=True)
+        _drop_half_line(run.events)
         records = read_all_records(run)
         self.seq = records[-1].seq if records else 0
-        _drop_half_line(run.events)
-        self._events = open(run.events, "a", encoding="utf-8")  # noqa: SIM115 - closed on exit
+        # Unbuffered, so that a line that could not be written is not written later.
+        self._events = open(run.events, "ab", buffering=0)  # noqa: SIM115 - closed on exit
         # Wishes for an earlier session are over; those made while this one was starting are not.
         self._wishes_at = _size(run.commands) if records else 0
         self._wishes_rest = b""
@@ -190,12 +196,16 @@ class RunWriter:
         self._lock.close()
 
     def record(self, event: Event, time_s: float) -> Record:
-        """Append an event. Raises SaveError."""
+        """Append an event. Raises SaveError; nothing of it is then in the file."""
         record = Record(self.seq + 1, time_s, event)
+        line = (record.to_line() + "\n").encode()
+        whole = os.fstat(self._events.fileno()).st_size
         try:
-            self._events.write(record.to_line() + "\n")
-            self._events.flush()
+            while line:
+                line = line[self._events.write(line) :]
         except OSError as error:
+            with contextlib.suppress(OSError):
+                self._events.truncate(whole)
             raise SaveError(f"{self.run.events}: cannot be written: {error.strerror}") from error
         self.seq = record.seq
         return record

@@ -206,8 +206,8 @@ class Spec(Part):
         return device
 
     def to_yaml(self) -> str:
-        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        return str(text)
+        tree = self.model_dump(mode="json")
+        return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
     def fingerprint(self) -> str:
         """Equal for two specs whose searches take the same steps: all but limits and words."""
@@ -224,7 +224,11 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[object] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                break  # said by super
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands twice", key_node.start_mark
@@ -233,23 +237,32 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes every string that a reader of either version would take for something else."""
+
+
 _Loader.yaml_implicit_resolvers = {
-    first: [rule for rule in rules if rule[0].rpartition(":")[2] not in {"float", "bool"}]
+    first: [r for r in rules if r[0].rpartition(":")[2] not in {"float", "bool", "timestamp"}]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    # 1e-3, 1.0e-3, .5 and 3. are numbers; 7 is left to the integers, 1.2.3 to the strings.
-    re.compile(r"^[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][-+]?\d+)?$|^[-+]?\.inf$|^\.nan$"),
-    list("-+.0123456789"),
+# 1e-3, 1.0e-3, .5 and 3. are numbers; 7 is left to the integers, 1.2.3 to the strings.
+_FLOAT = re.compile(
+    r"^[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][-+]?\d+)?$|^[-+]?\.inf$|^\.nan$"
 )
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+for _side in (_Loader, _Dumper):
+    _side.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool",
+    re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"),
+    list("tTfF"),
+)
 
 
 def read_yaml(text: str, file: object) -> Any:
     """The plain value of a YAML text. Raises InputError with the line of a syntax error."""
     try:
-        return yaml.load(text, _Loader)
+        # By way of JSON: tags of YAML become plain values, and a cycle is refused.
+        return json.loads(json.dumps(yaml.load(text, _Loader), default=str))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or "not readable as YAML"
@@ -258,6 +271,8 @@ def read_yaml(text: str, file: object) -> Any:
         lines = text.splitlines()
         shown = lines[mark.line].strip() if mark.line < len(lines) else "end of the file"
         raise InputError(f"YAML: {what} in line {mark.line + 1}: {shown!r}", file=file) from None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise InputError(f"YAML: a value is not readable ({error})", file=file) from None
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> Spec:
@@ -273,17 +288,23 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Spec:
 
 def with_overrides(tree: Any, overrides: Iterable[str], file: object = None) -> Any:
     """A copy of the tree in which each `a.b=value` has been set. Raises InputError."""
-    tree = json.loads(json.dumps(tree, default=str)) if isinstance(tree, dict) else tree
+    if not isinstance(tree, dict):
+        return tree
+    tree = json.loads(json.dumps(tree, default=str))
     for line in overrides:
         key, equals, value = line.partition("=")
         steps = key.strip().split(".")
-        if not equals or not all(steps) or not isinstance(tree, dict):
+        if not equals or not all(steps):
             raise InputError(f"--set {line!r} is not of the form a.b=value", file=file)
         at = tree
-        for step in steps[:-1]:
+        for depth, step in enumerate(steps[:-1], 1):
             at = at.setdefault(step, {}) if at.get(step) is not None else _fresh(at, step)
             if not isinstance(at, dict):
-                raise InputError(f"has no keys below it, but --set gives {line!r}", key=step)
+                raise InputError(
+                    f"is {json.dumps(at)} and has no keys below it, but --set gives {line!r}",
+                    file=file,
+                    key=".".join(steps[:depth]),
+                )
         at[steps[-1]] = read_yaml(value, f"--set {line}")
     return tree
 
@@ -325,12 +346,15 @@ def _anchor_paths(spec: Spec, folder: Path) -> Spec:
 
 
 def _explained(model: type[BaseModel], errors: list[ErrorDetails], file: object) -> InputError:
-    """The first error, together with the other branches of its union where it has several."""
-    error = errors[0]
+    """One error, together with the other branches of its union where it has several.
+
+    An unknown key goes first: it may be the misspelt name of one that is missing.
+    """
+    error = min(errors, key=lambda e: e["type"] != "extra_forbidden")
     key, known = _locate(model, error["loc"])
     same_key = [e for e in errors if _locate(model, e["loc"])[0] == key]
     value = error.get("input")
-    shown = json.dumps(value) if isinstance(value, str | int | float | bool) else repr(value)
+    shown = json.dumps(value, ensure_ascii=False)
     match error["type"]:
         case "extra_forbidden":
             hint = nearest(key.split(".")[-1], known)
@@ -338,7 +362,7 @@ def _explained(model: type[BaseModel], errors: list[ErrorDetails], file: object)
         case "missing":
             return InputError("is missing; give it a value", file=file, key=key)
         case "union_tag_not_found":
-            return InputError("needs a kind", file=file, key=key)
+            return InputError(f"needs a kind; {nearest('', known)}", file=file, key=key)
         case "union_tag_invalid":
             tags = [tag.strip(" '") for tag in error["ctx"]["expected_tags"].split(",")]
             kind = value.get("kind") if isinstance(value, Mapping) else value
@@ -352,11 +376,15 @@ def _explained(model: type[BaseModel], errors: list[ErrorDetails], file: object)
             return InputError(str(error["ctx"]["error"]), file=file, key=key or None)
     rule = " or ".join(e["msg"].removeprefix("Input should be ") for e in same_key)
     rule = rule.replace("an object", "a mapping of keys").replace("array", "list")
+    rule = re.sub(r"Tuple should have (.*) after validation, not \d+", r"a list of \1", rule)
     return InputError(f"is {shown}, but must be {rule}", file=file, key=key or None)
 
 
 def _locate(model: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[str, list[str]]:
-    """The dotted key of an error, without the names of union branches; the keys known there."""
+    """The dotted key of an error, without the names of union branches; the names known there.
+
+    Those are the kinds of a union of kinds, else the keys beside the last one.
+    """
     at: Any = model
     keys: list[str] = []
     known: list[str] = []
@@ -373,7 +401,8 @@ def _locate(model: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[str, li
             continue  # the name of a union's branch, such as constrained-int
         keys.append(str(step))
         at = holder.model_fields[str(step)].annotation if holder else None
-    return ".".join(keys), known
+    kinds = [kind for branch in _branches(at) for kind in _kinds(branch)]
+    return ".".join(keys), kinds or known
 
 
 def _branches(annotation: Any) -> tuple[Any, ...]:

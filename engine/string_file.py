@@ -156,10 +156,12 @@ def _read_safetensors(path: Path) -> tuple[Arrays, str | None]:
 
 def _read_npz(path: Path) -> tuple[Arrays, str | None]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as held:
+            arrays = {name: held[name] for name in held.files}
     except zipfile.BadZipFile as error:
         raise ValueError(str(error)) from None
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise ValueError("it holds a file that is no array")
     header = arrays.pop("dss", None)
     return arrays, None if header is None else str(header)
 
@@ -176,8 +178,8 @@ def _read_pt(path: Path) -> tuple[Arrays, str | None]:
 
 def _header(text: str | None, path: Path) -> Header:
     try:
-        tree = json.loads(text or "")
-    except ValueError:
+        tree = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
         tree = None
     if not isinstance(tree, dict) or tree.get("format") != FORMAT:
         raise InputError("is not a string file: it has no metadata `dss`", file=path)
@@ -206,7 +208,7 @@ def _header(text: str | None, path: Path) -> Header:
             elapsed_s=float(tree.get("elapsed_s") or 0.0),
             audit=dict(tree.get("audit", {})),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"its metadata lack or garble {error}; export it again", file=path
         ) from None
@@ -241,6 +243,11 @@ def _checked(arrays: Arrays, header: Header, path: Path) -> StringFile:
     if not {"data.x", "data.y"} <= arrays.keys():
         return StringFile(header, string)
     data = (arrays["data.x"], arrays["data.y"])
-    if len(data[0]) != len(data[1]) or len(data[0]) == 0 or not np.isfinite(data[0]).all():
+    samples = {array.shape[:1] for array in data}
+    if (
+        len(samples) != 1
+        or samples <= {(), (0,)}
+        or not all(array.dtype.kind in "fiu" and np.isfinite(array).all() for array in data)
+    ):
         raise InputError("its data.x and data.y are not samples; export it again", file=path)
     return StringFile(header, string, data)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.optimizers import Optimizer, State, build_optimizer
@@ -221,7 +222,7 @@ class _Batch:
         return End.OUT_OF_STEPS if steps >= self.training.max_steps else End.STUCK
 
 
-def sample_numbers(seed: int, start: int, count: int, samples: int) -> np.ndarray[Any, Any]:
+def sample_numbers(seed: int, start: int, count: int, samples: int) -> NDArray[np.int64]:
     """Entries start … start+count of a stream that passes through all samples again and again.
 
     Every pass is in a new random order. The stream is a function of its arguments, so nothing
@@ -230,4 +231,5 @@ def sample_numbers(seed: int, start: int, count: int, samples: int) -> np.ndarra
     first, last = start // samples, (start + count - 1) // samples
     passes = [permutation(seed, epoch, samples) for epoch in range(first, last + 1)]
     offset = start - first * samples
-    return cast("np.ndarray[Any, Any]", np.concatenate(passes)[offset : offset + count])
+    drawn: NDArray[np.int64] = np.concatenate(passes)[offset : offset + count]
+    return drawn

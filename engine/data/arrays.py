@@ -37,7 +37,7 @@ def load_arrays(spec: ArraysData) -> Dataset:
 
 
 def _locate(path: str) -> Path:
-    asked = Path(path).expanduser()
+    asked = Path(os.path.expanduser(path))
     folders = [Path.cwd()]
     if "DSS_TUI_DATA" in os.environ:
         folders.append(Path(os.environ["DSS_TUI_DATA"]).expanduser())
@@ -49,17 +49,21 @@ def _locate(path: str) -> Path:
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
+    unreadable = InputError("is not a readable .npz archive; save it with numpy.savez", file=path)
+    if not zipfile.is_zipfile(path):
+        raise unreadable
     try:
-        with np.load(path, allow_pickle=False) as held:
-            if not isinstance(held, np.lib.npyio.NpzFile):
-                raise InputError("is not an .npz archive; save it with numpy.savez", file=path)
-            return {name: held[name] for name in held.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
-        if "pickle" in str(error).lower() or "object" in str(error).lower():
-            what = "holds Python objects, which are never loaded; save plain number arrays"
-        else:
-            what = "is not a readable .npz archive; save it with numpy.savez"
-        raise InputError(what, file=path) from None
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as held:
+            arrays = {name: held[name] for name in held.files}
+    except Exception as error:  # a damaged archive has many ways to say so
+        if "allow_pickle" not in str(error):
+            raise unreadable from None
+        raise InputError(
+            "holds Python objects, which are never loaded; save plain number arrays", file=path
+        ) from None
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise unreadable
+    return arrays
 
 
 def _samples(
@@ -73,8 +77,12 @@ def _samples(
             raise InputError(f"{name} has type {array.dtype}; numbers are needed", file=path)
         if array.ndim == 0 or array.shape[0] == 0:
             raise InputError(f"{name} has shape {array.shape}; samples are needed", file=path)
-        if not np.isfinite(array.astype(np.float32)).all():
-            raise InputError(f"{name} holds values that are not finite; remove them", file=path)
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(array.astype(np.float32)).all()
+        if not finite:
+            raise InputError(
+                f"{name} holds values that are not finite in float32; remove them", file=path
+            )
     x, y = arrays[x_name], arrays[y_name]
     if len(x) != len(y):
         raise InputError(

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from engine.bead_string import BeadString
 from engine.events import (
@@ -260,7 +261,7 @@ class GreedyMethod:
             self.verdict = self._conclude()
         return events
 
-    def _audit_grid(self) -> tuple[np.ndarray[Any, Any], torch.dtype]:
+    def _audit_grid(self) -> tuple[NDArray[np.float64], torch.dtype]:
         choice = self.spec.search.audit.grid
         if choice == "auto":
             entries = len(self.problem.train) * self.problem.parameter_count
@@ -431,7 +432,7 @@ def _plain(segment: Segment) -> dict[str, Any]:
     }
 
 
-def _on_grid(measured: Measured, grid: np.ndarray[Any, Any]) -> Measured:
+def _on_grid(measured: Measured, grid: NDArray[np.float64]) -> Measured:
     """The profile on the search's grid, where a failed audit left it on a finer one."""
     if len(measured.t) == len(grid):
         return measured
@@ -448,7 +449,7 @@ def _bead_string(weights: Sequence[Weights], profiles: Sequence[Measured]) -> Be
     )
 
 
-def _stack(weights: Sequence[Weights]) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _stack(weights: Sequence[Weights]) -> NDArray[np.float32]:
     return np.stack([theta.cpu().numpy() for theta in weights]).astype(np.float32)
 
 

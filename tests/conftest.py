@@ -1,0 +1,30 @@
+"""Shapes and types of the engine's annotations are checked while the tests run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+CHECKED = ["problem", "optimizers", "trainer", "segments", "methods.greedy", "methods.endpoints"]
+install_import_hook([f"engine.{module}" for module in CHECKED], "beartype.beartype")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """One intra-op thread: more of them fight for busy cores."""
+    import torch
+
+    torch.set_num_threads(1)
+    yield
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A runs folder of the test's own."""
+    folder = tmp_path / "runs"
+    monkeypatch.setenv("DSS_TUI_RUNS", str(folder))
+    monkeypatch.delenv("DSS_TUI_DATA", raising=False)
+    return folder
