@@ -94,8 +94,15 @@ def resolve_devices(spec: Spec) -> Spec:
                 "choose cpu or auto",
                 key="device",
             )
-    workers = spec.workers or len(os.sched_getaffinity(0))
+    workers = spec.workers or _cores()
     return spec.model_copy(update={"device": device, "workers": workers if device == "cpu" else 1})
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def open_pool(problem: Problem, spec: Spec) -> Pool:

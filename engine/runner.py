@@ -33,9 +33,6 @@ from engine.store import DirectoryStore
 
 Observer = Callable[[Record], None]
 
-#: Seconds between checkpoints and between snapshots, where nobody asks for others.
-PACE = Pace()
-
 log = logging.getLogger("engine")
 
 
@@ -82,7 +79,6 @@ def run(
     directory: RunDir,
     signals: Signals,
     observe: Observer = lambda record: None,
-    pace: Pace = PACE,
 ) -> Ended:
     """Runs a run directory, or goes on with it, until the search ends or is asked to.
 
@@ -98,7 +94,7 @@ def run(
             if kept is not None:
                 method.restore(kept.method)
             session = _Session(writer, spec, problem, method, observe)
-            return session.run(kept, signals, pace)
+            return session.run(kept, signals)
 
 
 @dataclass(frozen=True)
@@ -109,11 +105,12 @@ class _Session:
     method: Method
     observe: Observer
 
-    def run(self, kept: checkpoint.Checkpoint | None, signals: Signals, pace: Pace) -> Ended:
+    def run(self, kept: checkpoint.Checkpoint | None, signals: Signals) -> Ended:
         elapsed = Stopwatch(time.monotonic, kept.elapsed_s if kept else 0.0)
         store = DirectoryStore(self.writer, self.spec, self.problem, self.method)
         control = SessionControl(self.writer, signals)
         first = self._started() if self.writer.seq == 0 else Continued(kept.seq if kept else 0)
+        pace = Pace(checkpoint_s=self.spec.checkpoint_seconds)
         events = search(self.method, self.spec.limits, store, control, elapsed, first, pace)
         event: Event = first
         try:

@@ -195,6 +195,8 @@ class Spec(Part):
     seed: NonNegativeInt = 0
     device: str = "auto"
     """auto, cpu, cuda, or a list such as cuda:0,cuda:1."""
+    checkpoint_seconds: PositiveFloat = 5.0
+    """Between checkpoints; more where writing one takes over a twentieth of that."""
     workers: PositiveInt | None = None
     """Threads on the CPU; null: one a core. Rounding depends on it, so a run keeps its number."""
 
@@ -210,8 +212,9 @@ class Spec(Part):
         return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
     def fingerprint(self) -> str:
-        """Equal for two specs whose searches take the same steps: all but limits and words."""
-        same = self.model_dump(mode="json", exclude={"limits", "description"})
+        """Equal for two specs whose searches take the same steps: not so limits, words, pace."""
+        aside = {"limits", "description", "checkpoint_seconds"}
+        same = self.model_dump(mode="json", exclude=aside)
         return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
 
@@ -246,9 +249,7 @@ _Loader.yaml_implicit_resolvers = {
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 # 1e-3, 1.0e-3, .5 and 3. are numbers; 7 is left to the integers, 1.2.3 to the strings.
-_FLOAT = re.compile(
-    r"^[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][-+]?\d+)?$|^[-+]?\.inf$|^\.nan$"
-)
+_FLOAT = re.compile(r"^[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][-+]?\d+)?$|^[-+]?\.inf$|^\.nan$")
 for _side in (_Loader, _Dumper):
     _side.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
 _Loader.add_implicit_resolver(

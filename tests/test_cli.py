@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,7 +82,7 @@ def test_run_yaml_repeats_the_run(finished: Path, tmp_path: Path) -> None:
 
 
 def without_times(line: str) -> dict[str, object]:
-    tree = json.loads(line)
+    tree: dict[str, Any] = json.loads(line)
     del tree["time"]
     if "totals" in tree:
         del tree["totals"]["elapsed_s"]
