@@ -9,18 +9,30 @@ import os
 import signal
 import sys
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
-from rich.table import Table
 from rich.text import Text
 
 from dss_tui.words import clock, thousands
-from engine.events import Record
-from engine.rundir import RunDir, read_progress
+from engine.events import Outcome, Record
+from engine.rundir import RunDir, read_progress, reference
 from engine.signals import Signals
+
+if TYPE_CHECKING:
+    from engine.runner import Ended
+
+
+#: Beads in training that the display lists.
+SHOWN_BEADS = 8
+
+
+def has_terminal() -> bool:
+    """Whether there is a terminal that understands more than lines."""
+    tty = sys.stdin.isatty() and sys.stderr.isatty()
+    return tty and os.environ.get("TERM") not in (None, "", "dumb")
 
 
 class JsonLines:
@@ -69,11 +81,13 @@ class _Watcher:
     def show(self, progress: dict[str, Any]) -> None:
         raise NotImplementedError
 
-    def summarize(self, sentence: str) -> None:
-        """The ending, and where everything is, on stdout."""
-        print(sentence)
+    def summarize(self, ended: Ended) -> None:
+        """The ending, and what can be done with it, on stdout."""
+        print(ended.sentence)
         print(f"run directory: {self.run.path}")
-        print(f"export it with: dss-tui export {self.run.path} --out string.safetensors")
+        if ended.outcome is Outcome.STOPPED:
+            print(f"go on with: dss-tui resume {reference(self.run)}")
+        print(f"export it with: dss-tui export {reference(self.run)} --out string.safetensors")
 
     def _watch(self) -> None:
         while not self._ended.wait(self.every_s):
@@ -96,8 +110,8 @@ class PlainLines(_Watcher):
     every_s = 5.0
 
     def show(self, progress: dict[str, Any]) -> None:
-        words = "  ".join(f"{name} {value}" for name, value in _fields(progress, self.steps_per_s))
-        print(words, file=sys.stderr, flush=True)
+        words = [clock(progress["time"]), progress["phase"], *_counters(progress, self.steps_per_s)]
+        print("  ".join(words), file=sys.stderr, flush=True)
 
 
 class RichDisplay(_Watcher):
@@ -125,36 +139,34 @@ class RichDisplay(_Watcher):
 
 
 def _panel(name: str, progress: dict[str, Any], steps_per_s: float) -> RenderableType:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_row(Text(name, style="bold"), *(Text(n, style="dim") for n, _ in _fields(progress, 0)))
-    grid.add_row("", *(value for _, value in _fields(progress, steps_per_s)))
-    for bead in progress["training"][:8]:
-        loss = "–" if bead["loss"] is None else f"{bead['loss']:.4g}"
-        grid.add_row(
-            Text(f"bead {bead['bead']}", style="cyan"),
-            f"loss {loss}",
-            f"goal {progress['level']:g}",
-            f"step {thousands(bead['steps'])}",
-            f"try {bead['attempt']}",
-        )
-    return grid
-
-
-def _fields(progress: dict[str, Any], steps_per_s: float) -> list[tuple[str, str]]:
-    counters = progress["counters"]
-    segments = len(progress["segments"])
-    peak = counters["max_peak"]
-    fields = [
-        ("time", clock(progress["time"])),
-        ("phase", progress["phase"]),
-        ("depth", str(counters["depth"])),
-        ("beads", str(counters["beads"])),
-        ("open", f"{counters['open']} of {segments}"),
-        ("in training", str(counters["in_training"])),
-        ("steps", thousands(counters["bead_steps"])),
-        ("steps/s", thousands(round(steps_per_s))),
-        ("peak/level", "–" if peak is None else f"{peak / progress['level']:.3g}"),
+    lines = [
+        Text.assemble((name, "bold"), f"  {progress['phase']}  {clock(progress['time'])}"),
+        Text("  ".join(_counters(progress, steps_per_s))),
     ]
+    for bead in progress["training"][:SHOWN_BEADS]:
+        loss = "–" if bead["loss"] is None else f"{bead['loss']:.4g}"
+        lines.append(
+            Text.assemble(
+                (f"  bead {bead['bead']:<5}", "cyan"),
+                f"loss {loss:<9} target {progress['alpha'] * progress['level']:<9.4g} "
+                f"step {thousands(bead['steps']):<7} try {bead['attempt']}",
+            )
+        )
+    return Group(*lines)
+
+
+def _counters(progress: dict[str, Any], steps_per_s: float) -> list[str]:
+    counters = progress["counters"]
+    words = [
+        f"depth {counters['depth']}",
+        f"beads {counters['beads']}",
+        f"open {counters['open']} of {len(progress['segments'])}",
+        f"in training {counters['in_training']}",
+        f"{thousands(counters['bead_steps'])} steps",
+        f"{thousands(round(steps_per_s))} steps/s",
+    ]
+    if counters["max_peak"] is not None:
+        words.append(f"peak {counters['max_peak'] / progress['level']:.3g} × level")
     if counters["failed"]:
-        fields.append(("failed", str(counters["failed"])))
-    return fields
+        words.append(f"failed {counters['failed']}")
+    return words

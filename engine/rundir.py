@@ -102,6 +102,11 @@ def find(run: str) -> RunDir:
     raise InputError(f"no such run in {runs_folder()} nor at that path; {hint}", file=run)
 
 
+def reference(run: RunDir) -> str:
+    """What names a run on the command line: its name where that is enough, else its path."""
+    return run.name if run.path.parent == runs_folder().absolute() else str(run.path)
+
+
 def runs() -> list[RunDir]:
     """The runs under the runs folder, oldest first."""
     folder = runs_folder()

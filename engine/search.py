@@ -183,18 +183,18 @@ def _limit(board: Board, limits: Limits, elapsed_s: float) -> Verdict | None:
     full = limits.beads is not None and board.beads >= limits.beads
     waiting = board.count("open") > 0 and not board.training
     if full and waiting:
-        reached = f"limits.beads = {limits.beads}"
+        key, value = "limits.beads", f"{limits.beads}"
     elif limits.steps is not None and board.bead_steps >= limits.steps:
-        reached = f"limits.steps = {limits.steps}"
+        key, value = "limits.steps", f"{limits.steps}"
     elif limits.seconds is not None and elapsed_s >= limits.seconds:
-        reached = f"limits.seconds = {limits.seconds:g}"
+        key, value = "limits.seconds", f"{limits.seconds:g}"
     else:
         return None
     unfinished = board.count("open") + board.count("training")
     return Verdict(
         Outcome.LIMIT_REACHED,
-        f"The limit {reached} was reached with {unfinished} segments still open; "
-        "raise it with `dss-tui resume RUN --set`.",
+        f"The limit {key} = {value} was reached with {unfinished} segments still open; raise it "
+        f"and go on with `dss-tui resume RUN --set {key}=…`.",
     )
 
 

@@ -67,6 +67,7 @@ class DirectoryStore:
             "state": state,
             "phase": board.phase,
             "level": self._spec.search.level,
+            "alpha": self._spec.search.alpha,
             "counters": {
                 "depth": board.depth,
                 "beads": board.beads,

@@ -233,7 +233,7 @@ def test_who_reads_while_a_file_is_replaced_reads_the_old_one(
 ) -> None:
     path = tmp_path / "progress.json"
     rundir.replace(path, b"old" * 900)
-    with open(path, "rb") as reader:
+    with open(path, "rb", buffering=0) as reader:
         start = reader.read(5)
         rundir.replace(path, b"new", durable=durable)
         assert start + reader.read() == b"old" * 900
@@ -386,6 +386,13 @@ def test_looking_does_not_disturb_the_writer(run: RunDir, impatient: None) -> No
             RunWriter(run)
         writer.record(saved("a"), 0.5)
     assert seqs(run) == [1]
+
+
+def test_who_looks_is_not_taken_for_a_writer(run: RunDir) -> None:
+    write(run, saved("a"))
+    with open(run.lock, "rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        assert not rundir.is_live(run)
 
 
 def test_a_writer_outwaits_somebody_who_looks(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,16 +68,16 @@ def _change_limits(directory: RunDir, overrides: list[str]) -> None:
 
 
 def _in_foreground(directory: RunDir, signals: Signals, asked: argparse.Namespace) -> int:
-    from dss_tui.headless import JsonLines, PlainLines, RichDisplay
+    from dss_tui.headless import JsonLines, PlainLines, RichDisplay, has_terminal
     from engine.runner import exit_status
     from engine.runner import run as run_engine
 
     if asked.json:
         with JsonLines(signals) as lines:
             return exit_status(run_engine(directory, signals, lines))
-    on_terminal = sys.stderr.isatty() and not asked.headless
-    display = RichDisplay(directory) if on_terminal else PlainLines(directory)
+    plain = asked.headless or not has_terminal()
+    display = PlainLines(directory) if plain else RichDisplay(directory)
     with display:
         ended = run_engine(directory, signals)
-    display.summarize(ended.sentence)
+    display.summarize(ended)
     return exit_status(ended)

@@ -11,7 +11,7 @@ from rich.table import Table
 from dss_tui.words import age, bytes_of
 from engine.errors import InputError
 from engine.events import Outcome
-from engine.rundir import RunDir, find, is_live, runs, runs_folder, wish
+from engine.rundir import RunDir, find, is_live, reference, runs, runs_folder, wish
 from engine.runs import Summary, summarize
 
 #: Seconds to wait for an engine to grant a stop: a round of training and a checkpoint.
@@ -58,7 +58,7 @@ def _wait_until_stopped(run: RunDir) -> int:
         time.sleep(0.1)
     state = summarize(run).state
     if state == str(Outcome.STOPPED):
-        print(f"{run.path}: stopped; `dss-tui resume {run.path}` goes on")
+        print(f"{run.path}: stopped; `dss-tui resume {reference(run)}` goes on")
     else:
         print(f"{run.path}: it had ended by itself: {state}")
     return 0
