@@ -32,10 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs a command line; the exit status."""
     parser = build_parser()
     asked = parser.parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] | None = getattr(asked, "command", None)
-    if command is None:
-        parser.print_help()
-        return 0
+    command: Callable[[argparse.Namespace], int] = asked.command
     try:
         return command(asked)
     except InputError as error:
@@ -58,13 +55,16 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dss-tui",
         description="Finds low-loss paths between trained neural networks by Dynamic String "
-        "Sampling, and measures them.",
+        "Sampling, and measures them. Without a command it opens the menu.",
         epilog=STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"dss-tui {__version__}")
+    parser.set_defaults(command=_menu)
+    _add_fps(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_run(commands)
+    _add_attach(commands)
     _add_runs(commands)
     _add_strings(commands)
     _add_presets(commands)
@@ -89,10 +89,34 @@ def _add_run(commands: Commands) -> None:
     run.set_defaults(command=_run)
 
 
+def _add_attach(commands: Commands) -> None:
+    attach = commands.add_parser("attach", help="watch a run, live or ended")
+    attach.add_argument("run", metavar="RUN")
+    _add_fps(attach)
+    attach.set_defaults(command=_attach)
+
+
+def _add_fps(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--fps",
+        type=_positive,
+        metavar="N",
+        help="looks at a run a second (default 2, over SSH 1)",
+    )
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 60:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 60")
+    return value
+
+
 def _add_display(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--headless", action="store_true", help="plain lines of progress instead of a display"
+        "--headless", action="store_true", help="no screen: progress in lines, then a summary"
     )
+    _add_fps(parser)
     parser.add_argument(
         "--json", action="store_true", help="every event as a JSON line on stdout, nothing else"
     )
@@ -143,6 +167,18 @@ def _add_presets(commands: Commands) -> None:
     presets = commands.add_parser("presets", help="list the presets, or print one")
     presets.add_argument("name", nargs="?", metavar="NAME")
     presets.set_defaults(command=_presets)
+
+
+def _menu(asked: argparse.Namespace) -> int:
+    from dss_tui.commands.run import menu
+
+    return menu(asked)
+
+
+def _attach(asked: argparse.Namespace) -> int:
+    from dss_tui.commands.run import attach
+
+    return attach(asked)
 
 
 def _run(asked: argparse.Namespace) -> int:

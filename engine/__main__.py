@@ -16,12 +16,14 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m engine RUN_DIR", file=sys.stderr)
         return 2
     with Signals() as signals:
-        from engine.runner import exit_status, run
+        from engine.runner import exit_status, refuse, run
 
+        directory = RunDir(Path(arguments[0]))
         try:
-            return exit_status(run(RunDir(Path(arguments[0])), signals))
+            return exit_status(run(directory, signals))
         except InputError as error:
             print(error, file=sys.stderr)
+            refuse(directory, error)
             return 2
 
 

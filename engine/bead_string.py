@@ -44,3 +44,23 @@ def turning_angles(beads: NDArray[np.float32]) -> NDArray[np.float64]:
     lengths = np.linalg.norm(steps, axis=1)
     cosines = (steps[:-1] * steps[1:]).sum(axis=1) / (lengths[:-1] * lengths[1:])
     return np.asarray(np.arccos(np.clip(cosines, -1.0, 1.0)))
+
+
+def loss_along(
+    lengths: NDArray[np.float64], profiles: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Arc length from the first bead, and F_e, at every point of the string, end to end.
+
+    `lengths` is (segment,), `profiles` (segment, point) on an even grid of t.
+    """
+    starts = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
+    t = np.linspace(0.0, 1.0, profiles.shape[1])
+    return (starts[:, None] + lengths[:, None] * t).ravel(), profiles.ravel()
+
+
+def projection(beads: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Beads in the plane of their first two principal components, (bead, 2)."""
+    centred = beads.astype(np.float64) - beads.mean(axis=0, dtype=np.float64)
+    # By way of the (bead, bead) products: there are far more parameters than beads.
+    values, vectors = np.linalg.eigh(centred @ centred.T)
+    return np.asarray(vectors[:, [-1, -2]] * np.sqrt(np.clip(values[[-1, -2]], 0, None)))

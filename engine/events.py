@@ -23,6 +23,11 @@ class Outcome(StrEnum):
     STOPPED = "stopped"
     FAILED = "failed"
 
+    @property
+    def exit_status(self) -> int:
+        """Of a command that ran or watched the search to this outcome."""
+        return {Outcome.CONNECTED: 0, Outcome.FAILED: 1}.get(self, 3)
+
 
 @dataclass(frozen=True)
 class Totals:

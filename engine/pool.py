@@ -40,6 +40,10 @@ class Pool:
             for number, device in enumerate(devices)
         ]
 
+    @property
+    def held_out_samples(self) -> int:
+        return len(self._problems[0].held_out)
+
     def __enter__(self) -> Pool:
         return self
 

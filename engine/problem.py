@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from engine.data import Dataset, load_data
-from engine.errors import InputError
+from engine.fit import check_fit
 from engine.losses import LOSSES, SampleLoss, targets
 from engine.networks import build_network
 from engine.seeds import derive
@@ -216,26 +216,6 @@ def build_problem(spec: ProblemSpec, data: Dataset | None = None) -> Problem:
         checksum=data.checksum(),
         values_per_sample=values_per_sample(network, train.x[:1]),
     )
-
-
-def check_fit(spec: ProblemSpec, data: Dataset) -> None:
-    """Raises InputError where the network's ends or the loss do not fit the data."""
-    sizes = spec.network.sizes
-    if spec.loss == "cross_entropy" and data.classes is None:
-        raise InputError(
-            "is cross_entropy, but y holds values, not classes; choose mse or l1",
-            key="problem.loss",
-        )
-    ends = (
-        ("first", sizes[0], data.features, "features"),
-        ("last", sizes[-1], data.outputs, "outputs"),
-    )
-    for end, size, needed, what in ends:
-        if size != needed:
-            raise InputError(
-                f"the {end} size is {size}, but the data have {needed} {what}; make it {needed}",
-                key="problem.network.sizes",
-            )
 
 
 def parameters_of(network: nn.Module) -> tuple[Parameter, ...]:

@@ -22,7 +22,9 @@ import platformdirs
 
 from engine.errors import InputError, SaveError, nearest
 from engine.events import Continued, Event, Record, RunFinished, dump_json, from_line
-from engine.spec import Spec, load
+from engine.lines import LineTail
+from engine.preset_file import dump, load
+from engine.spec import Spec
 
 Wish = Literal["pause", "continue", "stop", "checkpoint"]
 WISHES: tuple[Wish, ...] = ("pause", "continue", "stop", "checkpoint")
@@ -135,7 +137,7 @@ def create(spec: Spec, name: str, out: Path | None) -> RunDir:
             )
         for leftover in path.iterdir():
             leftover.unlink()
-        replace(path / "run.yaml", spec.to_yaml().encode())
+        replace(path / "run.yaml", dump(spec).encode())
     except (OSError, SaveError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
@@ -190,8 +192,7 @@ class RunWriter:
         # Unbuffered, so that a line that could not be written is not written later.
         self._events = open(run.events, "ab", buffering=0)  # noqa: SIM115 - closed on exit
         # Wishes for an earlier session are over; those made while this one was starting are not.
-        self._wishes_at = _size(run.commands) if records else 0
-        self._wishes_rest = b""
+        self._wishes = LineTail(run.commands, at=_size(run.commands) if records else 0)
 
     def __enter__(self) -> RunWriter:
         return self
@@ -230,16 +231,7 @@ class RunWriter:
 
     def new_wishes(self) -> list[Wish]:
         """The wishes appended since the last look; lines that are not wishes are passed over."""
-        size = _size(self.run.commands)
-        if size < self._wishes_at:  # cut or replaced from outside
-            self._wishes_at, self._wishes_rest = 0, b""
-        if size == self._wishes_at:
-            return []
-        with open(self.run.commands, "rb") as file:
-            file.seek(self._wishes_at)
-            appended = file.read()
-        self._wishes_at += len(appended)
-        *lines, self._wishes_rest = (self._wishes_rest + appended).split(b"\n")
+        lines = self._wishes.new_lines()
         return [wish for line in lines if (wish := _wish(line)) is not None]
 
 
@@ -319,6 +311,18 @@ def read_all_records(run: RunDir) -> list[Record]:
 def read_records(run: RunDir) -> list[Record]:
     """The records that count: what a lost process did after its last checkpoint is left out."""
     return effective(read_all_records(run))
+
+
+class RecordTail:
+    """The records of a run as they are written."""
+
+    def __init__(self, run: RunDir) -> None:
+        self._lines = LineTail(run.events)
+
+    def new_records(self) -> list[Record]:
+        """Those since the last look, the undone ones included."""
+        decoded = (line.decode("utf-8", errors="replace") for line in self._lines.new_lines())
+        return [record for line in decoded if (record := from_line(line)) is not None]
 
 
 def effective(records: list[Record]) -> list[Record]:

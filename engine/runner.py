@@ -20,12 +20,13 @@ import numpy as np
 import torch
 
 from engine import __version__, checkpoint
-from engine.errors import SaveError
-from engine.events import Continued, Event, Outcome, Record, RunFinished, RunStarted
+from engine.errors import InputError, SaveError
+from engine.events import Continued, Event, Outcome, Record, RunFinished, RunStarted, Totals
 from engine.methods import Method, build_method
 from engine.pool import open_pool, resolve_devices
+from engine.preset_file import dump
 from engine.problem import Problem, build_problem
-from engine.rundir import RunDir, RunWriter, Wish, read_meta
+from engine.rundir import RunDir, RunWriter, Wish, read_meta, replace
 from engine.search import Pace, Stopwatch, search, totals
 from engine.signals import Signals
 from engine.spec import Spec
@@ -63,10 +64,10 @@ class SessionControl:
 
 
 def exit_status(ended: Ended) -> int:
-    """0 connected, 3 ended without a connection, 1 failed, 128+N ended by signal N."""
+    """That of the outcome, or 128+N for a session ended by signal N."""
     if ended.signal is not None:
         return 128 + ended.signal
-    return {Outcome.CONNECTED: 0, Outcome.FAILED: 1}.get(ended.outcome, 3)
+    return ended.outcome.exit_status
 
 
 def prepare(spec: Spec) -> tuple[Spec, Problem]:
@@ -86,7 +87,10 @@ def run(
     written to its log and its events, and returned as the outcome `failed`.
     """
     with RunWriter(directory) as writer, _logging_to(directory):
-        spec, problem = prepare(directory.load_spec())
+        asked = directory.load_spec()
+        spec, problem = prepare(asked)
+        if spec != asked:
+            replace(directory.spec, dump(spec).encode())
         kept = checkpoint.read(directory, spec.fingerprint())
         writer.meta(_meta(directory, spec))
         with open_pool(problem, spec) as pool:
@@ -95,6 +99,13 @@ def run(
                 method.restore(kept.method)
             session = _Session(writer, spec, problem, method, observe)
             return session.run(kept, signals)
+
+
+def refuse(directory: RunDir, error: InputError) -> None:
+    """Tells viewers that a run could not start; not where another process is running it."""
+    empty = Totals(0, 0, 0, 0, 0, (), 0, float("nan"), float("nan"), 0.0)
+    with suppress(InputError, OSError), RunWriter(directory) as writer:
+        writer.record(RunFinished(Outcome.FAILED, f"It cannot run: {error}.", empty), 0.0)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from engine.events import RunFinished
+from engine.events import Outcome, RunFinished
 from engine.rundir import RunDir, finished, is_live, read_progress, read_records
 
 
@@ -33,6 +33,13 @@ def summarize(run: RunDir) -> Summary:
         age_s=time.time() - run.spec.stat().st_mtime,
         size_bytes=sum(path.stat().st_size for path in run.path.iterdir() if path.is_file()),
     )
+
+
+def goes_on(ended: RunFinished, *, limits_changed: bool = False) -> bool:
+    """Whether a run that ended so can do more from its checkpoint."""
+    if ended.outcome is Outcome.LIMIT_REACHED:
+        return limits_changed
+    return ended.outcome in (Outcome.STOPPED, Outcome.FAILED)
 
 
 def _state(run: RunDir, ended: RunFinished | None, progress_state: str) -> str:

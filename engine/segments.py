@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.pool import Pool
-from engine.problem import Problem
+from engine.problem import Problem, Split
 from engine.shapes import Pairs, PerSegment, Points, Profiles, Weights
 
 Pair = tuple[Weights, Weights]
@@ -75,8 +75,7 @@ def measure(
 
 def measure_on(problem: Problem, pairs: Sequence[Pair], t: NDArray[np.float64]) -> list[Measured]:
     """`measure` on the problem's own device, in its own precision."""
-    left = torch.stack([pair[0] for pair in pairs]).to(problem.device, problem.dtype)
-    right = torch.stack([pair[1] for pair in pairs]).to(problem.device, problem.dtype)
+    left, right = _stacked(problem, pairs)
     points = torch.from_numpy(t).to(problem.device, problem.dtype)
     grid = _profiles(problem, left, right, points)  # (segment, point)
     peak, t_star = _refined(problem, left, right, points, grid)
@@ -88,6 +87,18 @@ def measure_on(problem: Problem, pairs: Sequence[Pair], t: NDArray[np.float64]) 
             grid.double().cpu().numpy(), peak.tolist(), t_star.tolist(), strict=True
         )
     ]
+
+
+def held_out_profiles(pool: Pool, pairs: Sequence[Pair], points: int) -> list[NDArray[np.float64]]:
+    """Held-out loss of many segments on an even grid of t from 0 to 1, (point,) each."""
+
+    def shard(problem: Problem, some: Sequence[Pair]) -> list[NDArray[np.float64]]:
+        left, right = _stacked(problem, some)
+        t = torch.linspace(0, 1, points, device=problem.device, dtype=problem.dtype)
+        return list(_profiles(problem, left, right, t, "held_out").double().cpu().numpy())
+
+    shards = pool.shards(pairs, points * pool.held_out_samples)
+    return [profile for part in pool.map(shard, shards) for profile in part]
 
 
 def split_point(measured: Measured, rule: Literal["peak", "half"], margin: float) -> float:
@@ -102,17 +113,27 @@ def split_point(measured: Measured, rule: Literal["peak", "half"], margin: float
     return float(np.clip(measured.t_star, margin, 1 - margin))
 
 
-def _profiles(problem: Problem, left: Pairs, right: Pairs, points: Points) -> Profiles:
+def _stacked(problem: Problem, pairs: Sequence[Pair]) -> tuple[Pairs, Pairs]:
+    left, right = (torch.stack(side) for side in zip(*pairs, strict=True))
+    return left.to(problem.device, problem.dtype), right.to(problem.device, problem.dtype)
+
+
+def _profiles(
+    problem: Problem, left: Pairs, right: Pairs, points: Points, split: Split = "train"
+) -> Profiles:
     count = len(points)
     rows = torch.arange(len(left), device=left.device).repeat_interleave(count)
-    return _losses_at(problem, left, right, rows, points.repeat(len(left))).view(-1, count)
+    t = points.repeat(len(left))
+    return _losses_at(problem, left, right, rows, t, split).view(-1, count)
 
 
-def _losses_at(problem: Problem, left: Pairs, right: Pairs, rows: Tensor, t: Points) -> Points:
+def _losses_at(
+    problem: Problem, left: Pairs, right: Pairs, rows: Tensor, t: Points, split: Split = "train"
+) -> Points:
     """γ of segment rows[i] at t[i], for all i."""
     size = max(1, INTERPOLATED // left.shape[1])
     losses = [
-        problem.losses(torch.lerp(left[some], right[some], at[:, None]))
+        problem.losses(torch.lerp(left[some], right[some], at[:, None]), split)
         for some, at in zip(torch.split(rows, size), torch.split(t, size), strict=True)
     ]
     return torch.cat(losses)

@@ -23,7 +23,8 @@ from safetensors import SafetensorError, safe_open
 from engine.bead_string import BeadString
 from engine.errors import InputError
 from engine.events import dump_json
-from engine.spec import ProblemSpec, validated
+from engine.spec import ProblemSpec
+from engine.validation import validated
 
 FORMAT, VERSION = "dss-string", 1
 

@@ -7,7 +7,8 @@ from importlib import resources
 from pathlib import Path
 
 from engine.errors import InputError, nearest
-from engine.spec import Spec, load
+from engine.preset_file import load
+from engine.spec import Spec
 
 FOLDER = Path(str(resources.files("presets")))
 

@@ -12,8 +12,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from engine.preset_file import parse
 from engine.problem import Problem, Samples, parameters_of
-from engine.spec import Spec, parse
+from engine.spec import Spec
 
 Surface = Callable[[Tensor], Tensor]
 

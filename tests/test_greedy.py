@@ -27,7 +27,8 @@ from engine.events import (
     SegmentMeasured,
 )
 from engine.methods.endpoints import FIRST, LAST
-from engine.methods.greedy import LADDER, GreedyMethod
+from engine.methods.greedy import GreedyMethod
+from engine.methods.starts import LADDER, start
 from engine.pool import Pool
 from engine.problem import Problem
 from engine.segments import Measured
@@ -163,21 +164,18 @@ def test_a_stuck_bead_gets_the_other_starts_then_its_segment_fails() -> None:
 
 
 def test_starts_of_the_ladder() -> None:
-    with method_for(landscape(double_well), spec_for(level=0.3)) as method:
-        place_endpoints(method, [-1.0, 0.0], [1.2, 0.0])
-        method.step(None)
-        (segment,) = method.segments.values()
-        segment = replace(segment, bead=3)
-        starts = [method._start(segment, attempt) for attempt in (1, 2, 3, 4)]
-        peak, half, perturbed, shrunk = starts
-        assert peak[0] == pytest.approx(1 / 2.2, abs=2e-3)
-        assert peak[1][0].item() == pytest.approx(0.0, abs=5e-3)
-        assert half[0] == 0.5
-        assert half[1].tolist() == pytest.approx([0.1, 0.0])
-        moved = (perturbed[1] - peak[1]).norm().item()
-        assert moved == pytest.approx(0.25 * 2.2, rel=1e-5)
-        assert torch.equal(method._start(segment, 3)[1], perturbed[1])
-        assert shrunk[0] == pytest.approx(peak[0] / 2)
+    left, right = torch.tensor([-1.0, 0.0]), torch.tensor([1.2, 0.0])
+    peak, half, perturbed, shrunk = (start(left, right, 0.4, n, seed=7) for n in (1, 2, 3, 4))
+    assert peak[0] == 0.4
+    assert peak[1].tolist() == pytest.approx([-0.12, 0.0])
+    assert half[0] == 0.5
+    assert half[1].tolist() == pytest.approx([0.1, 0.0])
+    moved = (perturbed[1] - peak[1]).norm().item()
+    assert moved == pytest.approx(0.25 * 2.2, rel=1e-5)
+    assert torch.equal(start(left, right, 0.4, 3, seed=7)[1], perturbed[1])
+    assert not torch.equal(start(left, right, 0.4, 3, seed=8)[1], perturbed[1])
+    assert shrunk[0] == pytest.approx(0.2)
+    assert start(left, right, 0.7, 4, seed=7)[0] == pytest.approx(0.85)
 
 
 def test_a_segment_that_fails_the_audit_is_reopened(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ from engine import problem as problem_module
 from engine.errors import InputError
 from engine.losses import LOSSES
 from engine.problem import Problem, build_problem
-from engine.spec import ProblemSpec, validated
+from engine.spec import ProblemSpec
+from engine.validation import validated
 
 CASES: dict[str, dict[str, Any]] = {
     "relu-mse": {

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.preset_file import load
 from engine.rundir import RunDir, is_live, read_records, wish
 from engine.runs import summarize
-from engine.spec import load
 from engine.string_file import read
 
 #: A search of about two seconds with several beads.

@@ -15,8 +15,9 @@ import pytest
 from engine import rundir
 from engine.errors import InputError, SaveError
 from engine.events import CheckpointSaved, Continued, Event, Outcome, Record, RunFinished, Totals
+from engine.preset_file import parse
 from engine.rundir import RunDir, RunWriter, Wish
-from engine.spec import Spec, parse
+from engine.spec import Spec
 
 TOTALS = Totals(
     beads=5,

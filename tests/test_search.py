@@ -61,7 +61,7 @@ class Stub:
         return [LevelLowered(float(self.taken), ())]
 
     def board(self) -> Board:
-        segment = SegmentView(1, 2, 0, "open", 0.5, 0.9, 0.4, (0.1, 0.9, 0.1), None)
+        segment = SegmentView(1, 2, 0, "open", 0.5, 0.9, 0.4, (0.1, 0.9, 0.1), (0.2,), None)
         return Board(
             phase="search",
             order=tuple(range(1, 3 + self.taken)),

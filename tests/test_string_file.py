@@ -22,8 +22,9 @@ from engine import string_file
 from engine.bead_string import BeadString
 from engine.errors import InputError
 from engine.problem import build_problem
-from engine.spec import ProblemSpec, validated
+from engine.spec import ProblemSpec
 from engine.string_file import Header, StringFile
+from engine.validation import validated
 
 ENDINGS = [".safetensors", ".npz", ".pt"]
 EVERY_ENDING = pytest.mark.parametrize("ending", ENDINGS)

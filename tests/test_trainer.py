@@ -10,8 +10,9 @@ import torch
 
 from engine.pool import Pool
 from engine.problem import Problem, build_problem
-from engine.spec import ProblemSpec, Training, validated
+from engine.spec import ProblemSpec, Training
 from engine.trainer import End, Job, Row, Trainer, sample_numbers
+from engine.validation import validated
 from tests.landscapes import landscape, ring
 
 CPU = torch.device("cpu")

@@ -1,16 +1,30 @@
-"""`dss-tui run` and `dss-tui resume`: a search in the foreground."""
+"""`dss-tui`, `run`, `resume` and `attach`: a search on the screen or in the foreground."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from dss_tui.headless import has_terminal
 from engine.errors import InputError
-from engine.events import Outcome, RunFinished
-from engine.rundir import RunDir, create, find, finished, read_records, replace
+from engine.preset_file import dump, load
+from engine.rundir import RunDir, create, find, finished, is_live, read_records, replace
+from engine.runs import goes_on
 from engine.signals import Signals
-from engine.spec import load
+
+if TYPE_CHECKING:
+    from dss_tui.app import Opening
+
+
+def menu(asked: argparse.Namespace) -> int:
+    """The menu. Raises InputError where there is no terminal to show it on."""
+    from dss_tui.app import Opening
+
+    if not has_terminal():
+        raise InputError("there is no terminal for the menu; `dss-tui --help` lists the commands")
+    return _on_screen(Opening(fps=asked.fps))
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -23,15 +37,20 @@ def run(asked: argparse.Namespace) -> int:
     if asked.device is not None:
         overrides.append(f"device={asked.device}")
     spec = load_preset(asked.preset, overrides)
+    name = Path(asked.preset).stem
+    if _wants_screen(asked):
+        from dss_tui import session
+        from dss_tui.app import Opening
+
+        with _named(asked.preset):
+            directory = session.start(spec, name, asked.out)
+        return _on_screen(Opening(directory, launched=True, fps=asked.fps))
     with Signals() as signals:
         from engine.runner import prepare
 
-        try:
-            spec, _ = prepare(spec)
-        except InputError as error:
-            raise InputError(str(error), file=asked.preset) from None
-        directory = create(spec, Path(asked.preset).stem, asked.out)
-        return _in_foreground(directory, signals, asked)
+        with _named(asked.preset):
+            prepare(spec)
+        return _in_foreground(create(spec, name, asked.out), signals, asked)
 
 
 def resume(asked: argparse.Namespace) -> int:
@@ -40,19 +59,42 @@ def resume(asked: argparse.Namespace) -> int:
     if asked.overrides:
         _change_limits(directory, asked.overrides)
     ended = finished(read_records(directory))
-    if ended is not None and not _goes_on(ended, changed=bool(asked.overrides)):
-        from engine.runner import Ended, exit_status
-
+    if ended is not None and not goes_on(ended, limits_changed=bool(asked.overrides)):
         print(f"{directory.path}: this run has ended. {ended.sentence}", file=sys.stderr)
-        return exit_status(Ended(ended.outcome, ended.sentence))
+        return ended.outcome.exit_status
+    if _wants_screen(asked):
+        from dss_tui import session
+        from dss_tui.app import Opening
+
+        if not is_live(directory):
+            session.launch(directory)
+        return _on_screen(Opening(directory, launched=True, fps=asked.fps))
     with Signals() as signals:
         return _in_foreground(directory, signals, asked)
 
 
-def _goes_on(ended: RunFinished, *, changed: bool) -> bool:
-    """Whether a run that ended so can do more from its checkpoint."""
-    resumable = {Outcome.STOPPED, Outcome.FAILED}
-    return ended.outcome in resumable or (changed and ended.outcome is Outcome.LIMIT_REACHED)
+def attach(asked: argparse.Namespace) -> int:
+    """Watches a run, live or ended. Raises InputError where there is no terminal."""
+    from dss_tui.app import Opening
+
+    directory = find(asked.run)
+    if not has_terminal():
+        raise InputError("there is no terminal to watch on; its events.jsonl has all there is")
+    return _on_screen(Opening(directory, fps=asked.fps))
+
+
+class _named:
+    """Within it, an InputError names the preset."""
+
+    def __init__(self, preset: str) -> None:
+        self._preset = preset
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, InputError) and self._preset not in str(error):
+            raise InputError(str(error), file=self._preset) from None
 
 
 def _change_limits(directory: RunDir, overrides: list[str]) -> None:
@@ -63,20 +105,33 @@ def _change_limits(directory: RunDir, overrides: list[str]) -> None:
                 "start a new run for the rest",
                 file=directory.path,
             )
+    if is_live(directory):
+        raise InputError("is running; stop it first, then change its limits", file=directory.path)
     spec = load(directory.spec, overrides)
-    replace(directory.spec, spec.to_yaml().encode())
+    replace(directory.spec, dump(spec).encode())
+
+
+def _wants_screen(asked: argparse.Namespace) -> bool:
+    return not asked.headless and not asked.json and has_terminal()
+
+
+def _on_screen(opening: Opening) -> int:
+    from dss_tui.app import DssApp
+
+    app = DssApp(opening)
+    app.run()
+    return app.exit_status or (app.return_code or 0)
 
 
 def _in_foreground(directory: RunDir, signals: Signals, asked: argparse.Namespace) -> int:
-    from dss_tui.headless import JsonLines, PlainLines, RichDisplay, has_terminal
+    from dss_tui.headless import JsonLines, PlainLines, RichDisplay
     from engine.runner import exit_status
     from engine.runner import run as run_engine
 
     if asked.json:
         with JsonLines(signals) as lines:
             return exit_status(run_engine(directory, signals, lines))
-    plain = asked.headless or not has_terminal()
-    display = PlainLines(directory) if plain else RichDisplay(directory)
+    display = RichDisplay(directory) if has_terminal() else PlainLines(directory)
     with display:
         ended = run_engine(directory, signals)
     display.summarize(ended)

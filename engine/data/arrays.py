@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.base import Dataset
+from engine.data_files import candidates, locate
 from engine.errors import InputError
 from engine.spec import ArraysData
 
@@ -37,15 +37,11 @@ def load_arrays(spec: ArraysData) -> Dataset:
 
 
 def _locate(path: str) -> Path:
-    asked = Path(os.path.expanduser(path))
-    folders = [Path.cwd()]
-    if "DSS_TUI_DATA" in os.environ:
-        folders.append(Path(os.environ["DSS_TUI_DATA"]).expanduser())
-    for folder in folders:
-        if (folder / asked).is_file():
-            return (folder / asked).resolve()
-    looked = " nor ".join(str(folder / asked) for folder in folders)
-    raise InputError(f"no such file: {looked}; correct {KEY}", file=path)
+    found = locate(path)
+    if found is None:
+        looked = " nor ".join(map(str, candidates(path)))
+        raise InputError(f"no such file: {looked}; correct {KEY}", file=path)
+    return found
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:

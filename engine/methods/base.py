@@ -45,6 +45,8 @@ class SegmentView:
     t_star: float
     profile: tuple[float, ...]
     """F_e on an even grid of t from 0 to 1."""
+    held_out: tuple[float, ...]
+    """Held-out loss on an even grid of its own."""
     bead: int | None
     """In training between the two."""
 

@@ -28,6 +28,7 @@ from engine.events import (
     SegmentFailed,
     SegmentMeasured,
 )
+from engine.methods.audit import Audit
 from engine.methods.base import (
     Board,
     Saved,
@@ -39,25 +40,19 @@ from engine.methods.base import (
     without_prefix,
 )
 from engine.methods.endpoints import FIRST, LAST, EndpointTraining
+from engine.methods.starts import LADDER, start
 from engine.pool import Pool
 from engine.problem import Problem
-from engine.seeds import derive, generator
-from engine.segments import Measured, audit_grid, measure, search_grid, split_point
+from engine.seeds import derive
+from engine.segments import Measured, held_out_profiles, measure, search_grid, split_point
 from engine.shapes import Weights
 from engine.spec import Spec
 from engine.trainer import Job, Row, Trainer
 
 Phase = Literal["endpoints", "search", "audit"]
 
-#: Where a bead starts, attempt by attempt. The perturbed start is moved by that share of the
-#: segment's length in a random direction; the shrunk one lies half-way to the nearer neighbour.
-LADDER = ("peak", "half", "perturbed", "shrunk")
-PERTURBATION = 0.25
-
-#: Segments that one step of the audit looks at.
-AUDITED_AT_ONCE = 16
-#: Forward passes of one weight entry on one sample that an audit may always cost.
-CHEAP_AUDIT = 2e11
+#: Points of t at which a segment's held-out loss is shown.
+HELD_OUT_POINTS = 17
 
 
 @dataclass(frozen=True)
@@ -67,6 +62,8 @@ class Segment:
     depth: int
     length: float
     measured: Measured
+    held_out: NDArray[np.float64]
+    """(point,) held-out loss on an even grid of t."""
     state: SegmentState
     bead: int | None = None
     """In training, or tried last, between the two."""
@@ -91,7 +88,7 @@ class GreedyMethod:
         self.segments: dict[tuple[int, int], Segment] = {}
         self.next_bead = LAST + 1
         self.grid = search_grid(self.greedy.grid)
-        self._audited: dict[tuple[int, int], Measured] = {}
+        self.closer: Audit | None = None
 
     # ------------------------------------------------------------ the steps
 
@@ -102,7 +99,7 @@ class GreedyMethod:
             case "search":
                 return self._split(beads_left)
             case "audit":
-                return self._audit()
+                return self._look_closer()
 
     def _train_endpoints(self) -> list[Event]:
         events = self.endpoints.step()
@@ -157,10 +154,11 @@ class GreedyMethod:
             return []
         weights = [(self.weights[left], self.weights[right]) for left, right, _ in pairs]
         profiles = measure(self.pool, weights, self.grid, len(self.problem.train))
+        held_out = held_out_profiles(self.pool, weights, HELD_OUT_POINTS)
         events: list[Event] = []
-        for (left, right, depth), measured in zip(pairs, profiles, strict=True):
+        for (left, right, depth), measured, other in zip(pairs, profiles, held_out, strict=True):
             length = _distance(self.weights[left], self.weights[right])
-            segment = Segment(left, right, depth, length, measured, "open")
+            segment = Segment(left, right, depth, length, measured, other, "open")
             events.append(
                 SegmentMeasured(left, right, depth, length, measured.peak, measured.t_star)
             )
@@ -210,27 +208,13 @@ class GreedyMethod:
     def _train(self, segment: Segment, attempt: int) -> float:
         """Puts the segment's bead into training; returns the t from which it starts."""
         assert segment.bead is not None
-        t, start = self._start(segment, attempt)
-        target = self.spec.search.alpha * self.level
-        seed = derive(self.spec.seed, "batches", segment.bead, attempt)
-        self.trainer.admit(Job(segment.bead, target, seed), start)
+        split = split_point(segment.measured, self.greedy.t_star, self.greedy.margin)
+        seed = derive(self.spec.seed, "bead", segment.bead, attempt)
+        left, right = self.weights[segment.left], self.weights[segment.right]
+        t, theta = start(left, right, split, attempt, seed)
+        self.trainer.admit(Job(segment.bead, self.spec.search.alpha * self.level, seed), theta)
         self.segments[segment.key] = replace(segment, attempt=attempt)
         return t
-
-    def _start(self, segment: Segment, attempt: int) -> tuple[float, Weights]:
-        left, right = self.weights[segment.left], self.weights[segment.right]
-        t = split_point(segment.measured, self.greedy.t_star, self.greedy.margin)
-        match LADDER[attempt - 1]:
-            case "half":
-                t = 0.5
-            case "shrunk":
-                t = t / 2 if t < 0.5 else (1 + t) / 2
-        start = torch.lerp(left, right, t)
-        if LADDER[attempt - 1] == "perturbed":
-            draw = generator(self.spec.seed, "perturbed", segment.bead or 0)
-            direction = torch.from_numpy(draw.standard_normal(len(start))).to(start)
-            start = start + PERTURBATION * segment.length * direction / direction.norm()
-        return t, start
 
     def _segment_of(self, row: Row) -> Segment:
         bead = row.job.bead
@@ -238,41 +222,29 @@ class GreedyMethod:
 
     # ------------------------------------------------------------ the audit and the end
 
-    def _audit(self) -> list[Event]:
-        """Look closer at a few segments; when all are looked at, conclude or reopen."""
+    def _look_closer(self) -> list[Event]:
+        """Audit a few segments; when all are audited, conclude or reopen."""
+        if self.closer is None:
+            board = self.board()
+            self.closer = Audit(
+                self.spec.search, self.problem, self.pool, len(board.segments), board.bead_steps
+            )
         keys = list(pairwise(self.order))
-        todo = [key for key in keys if key not in self._audited][:AUDITED_AT_ONCE]
-        if todo:
-            weights = [(self.weights[left], self.weights[right]) for left, right in todo]
-            grid, dtype = self._audit_grid()
-            profiles = measure(self.pool, weights, grid, len(self.problem.train), dtype=dtype)
-            self._audited |= dict(zip(todo, profiles, strict=True))
+        if not self.closer.step(keys, self.weights):
             return []
         events: list[Event] = []
         for key in keys:
-            segment, closer = self.segments[key], self._audited[key]
-            if segment.state == "closed" and not closer.peak <= self.level:
-                self.segments[key] = replace(segment, state="open", measured=closer)
-                events.append(AuditFailed(*key, closer.peak, closer.t_star))
+            segment, found = self.segments[key], self.closer.measured[key]
+            if segment.state == "closed" and not found.peak <= self.level:
+                self.segments[key] = replace(segment, state="open", measured=found)
+                events.append(AuditFailed(*key, found.peak, found.t_star))
         if events:
-            self._audited = {}
-            self.phase = "search"
+            self.closer, self.phase = None, "search"
         else:
-            self.verdict = self._conclude()
+            self.verdict = self._conclude(self.closer)
         return events
 
-    def _audit_grid(self) -> tuple[NDArray[np.float64], torch.dtype]:
-        choice = self.spec.search.audit.grid
-        if choice == "auto":
-            entries = len(self.problem.train) * self.problem.parameter_count
-            cost = 2 * 10 * self.greedy.grid * entries * len(self.segments)
-            run = 3 * entries * (self.trainer.bead_steps + self.endpoints.trainer.bead_steps)
-            choice = "fine" if cost <= max(CHEAP_AUDIT, run / 5) else "coarse"
-        if choice == "fine":
-            return audit_grid(self.greedy.grid, 10), torch.float64
-        return audit_grid(self.greedy.grid, 2), torch.float32
-
-    def _conclude(self) -> Verdict:
+    def _conclude(self, closer: Audit) -> Verdict:
         board = self.board()
         failed = [segment for segment in board.segments if segment.state == "failed"]
         if failed:
@@ -284,26 +256,17 @@ class GreedyMethod:
                 f"{worst.left} and {worst.right} at depth {worst.depth}. This does not prove that "
                 "no path exists; another seed, a higher level or more steps may find one.",
             )
-        grid, dtype = self._audit_grid()
         return Verdict(
             Outcome.CONNECTED,
             f"Connected: {board.beads} beads, normalized length {board.normalized_length:.4f}, "
             f"every segment at most {board.max_peak / self.level:.4f} × level (measured on "
-            f"{len(grid)} points each in {_name(dtype)}).",
+            f"{len(closer.grid)} points each in {closer.precision}).",
         )
 
     def audit(self) -> dict[str, Any]:
-        if self.verdict is None or not self._audited:
-            return {"audited": False}
-        grid, dtype = self._audit_grid()
-        return {
-            "audited": True,
-            "points": len(grid),
-            "search_points": self.greedy.grid,
-            "precision": _name(dtype),
-            "refined": True,
-            "max_peak": max(closer.peak for closer in self._audited.values()),
-        }
+        if self.verdict is None or self.closer is None:
+            return {}
+        return self.closer.description()
 
     # ------------------------------------------------------------ what others see
 
@@ -340,8 +303,9 @@ class GreedyMethod:
     def _profiles(self) -> list[Measured]:
         """The audited profiles where all are, else those of the search."""
         segments = self._in_order()
-        if segments and all(segment.key in self._audited for segment in segments):
-            return [self._audited[segment.key] for segment in segments]
+        found = self.closer.measured if self.closer else {}
+        if segments and all(segment.key in found for segment in segments):
+            return [found[segment.key] for segment in segments]
         return [_on_grid(segment.measured, self.grid) for segment in segments]
 
     def _length(self) -> float:
@@ -363,6 +327,7 @@ class GreedyMethod:
         for number, segment in enumerate(segments):
             tensors[f"segments.{number}.t"] = torch.from_numpy(segment.measured.t.copy())
             tensors[f"segments.{number}.losses"] = torch.from_numpy(segment.measured.losses.copy())
+            tensors[f"segments.{number}.held_out"] = torch.from_numpy(segment.held_out.copy())
         plain = {
             "phase": self.phase,
             "endpoints": end_plain,
@@ -392,7 +357,8 @@ class GreedyMethod:
                 kept.pop("peak"),
                 kept.pop("t_star"),
             )
-            segment = Segment(measured=measured, **kept)
+            held_out = tensors[f"segments.{number}.held_out"].numpy()
+            segment = Segment(measured=measured, held_out=held_out, **kept)
             self.segments[segment.key] = segment
 
 
@@ -414,6 +380,7 @@ def _view(segment: Segment, measured: Measured) -> SegmentView:
         measured.peak,
         measured.t_star,
         tuple(measured.losses.tolist()),
+        tuple(segment.held_out.tolist()),
         segment.bead if segment.state == "training" else None,
     )
 
@@ -451,7 +418,3 @@ def _bead_string(weights: Sequence[Weights], profiles: Sequence[Measured]) -> Be
 
 def _stack(weights: Sequence[Weights]) -> NDArray[np.float32]:
     return np.stack([theta.cpu().numpy() for theta in weights]).astype(np.float32)
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,156 @@
+"""Colours by role, and the one way to put styled glyphs into a line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+NEAR = 0.9
+"""Share of the level from which a loss is called near it."""
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Rich style strings, one a role. Every state has its own glyph too: colour only repeats it."""
+
+    below: str
+    """Loss at most 0.9 × level."""
+    near: str
+    """Loss from 0.9 × level up to the level."""
+    above: str
+    """Loss over the level."""
+    training: str
+    failed: str
+    closed: str
+    """A segment that stays below the level all along."""
+    level: str
+    """The mark of the level."""
+    dim: str
+    """Words and marks of second rank."""
+    selected: str
+    """Laid over the style of whatever is selected."""
+    axis: str
+    """Frames, ticks and their numbers."""
+    train: str
+    """Curve of losses on training data."""
+    held_out: str
+    """Curve of losses on held-out data."""
+    highlight: str
+    """Curve of the selected segment."""
+    points: str
+    """Single beads in a plot."""
+
+    def of_loss(self, over_level: float) -> str:
+        """Style of a loss given as a multiple of the level; dim where it is not known (NaN)."""
+        if math.isnan(over_level):
+            return self.dim
+        if over_level > 1:
+            return self.above
+        return self.near if over_level >= NEAR else self.below
+
+    @classmethod
+    def dark(cls) -> Palette:
+        """For dark themes; teal against orange stays apart for colour-blind eyes."""
+        return cls(
+            below="#4ec9b0",
+            near="#e5c07b",
+            above="#ff8a66",
+            training="#7fb2ff",
+            failed="bold #ff79b0",
+            closed="#4ec9b0",
+            level="#c3a6ff",
+            dim="#9aa3b2",
+            selected="reverse",
+            axis="#9aa3b2",
+            train="#7fb2ff",
+            held_out="#e5c07b",
+            highlight="bold #ffffff",
+            points="#4ec9b0",
+        )
+
+    @classmethod
+    def light(cls) -> Palette:
+        """For light themes."""
+        return cls(
+            below="#005f56",
+            near="#6b4a00",
+            above="#a82400",
+            training="#0b4a9e",
+            failed="bold #8e0f4b",
+            closed="#005f56",
+            level="#5e1b8c",
+            dim="#4a5160",
+            selected="reverse",
+            axis="#4a5160",
+            train="#0b4a9e",
+            held_out="#6b4a00",
+            highlight="bold #000000",
+            points="#005f56",
+        )
+
+    @classmethod
+    def ansi(cls, dark: bool = True) -> Palette:
+        """For 16 colours: the bright codes on dark ground, the plain ones on light ground."""
+        bright = "bright_" if dark else ""
+        # Yellow on white is unreadable, and so is blue on black.
+        yellow, blue = ("bright_yellow", "bright_cyan") if dark else ("default", "blue")
+        return cls(
+            below=f"{bright}green",
+            near=yellow,
+            above=f"{bright}red",
+            training=blue,
+            failed=f"bold {bright}magenta",
+            closed=f"{bright}green",
+            level=f"{bright}magenta",
+            dim="default",
+            selected="reverse",
+            axis="default",
+            train=blue,
+            held_out=yellow,
+            highlight="bold default",
+            points=f"{bright}green",
+        )
+
+    @classmethod
+    def plain(cls) -> Palette:
+        """Without colours (NO_COLOR): attributes only."""
+        return cls(
+            below="",
+            near="underline",
+            above="bold",
+            training="dim",
+            failed="bold",
+            closed="",
+            level="bold",
+            dim="dim",
+            selected="reverse",
+            axis="dim",
+            train="",
+            held_out="",
+            highlight="bold",
+            points="bold",
+        )
+
+
+def styled(pieces: Iterable[tuple[str, str]]) -> Text:
+    """Glyphs with their styles as one text that never wraps.
+
+    Neighbours of one style share a span: over a slow line every span costs bytes.
+    """
+    text = Text(no_wrap=True, overflow="crop", end="")
+    for style, run in groupby(pieces, key=lambda piece: piece[1]):
+        text.append("".join(glyphs for glyphs, _ in run), style or None)
+    return text
+
+
+def fitting(width: int, *wordings: str) -> str:
+    """The first wording that fits into width columns, or the start of the last one."""
+    for wording in wordings:
+        if cell_len(wording) <= width:
+            return wording
+    return set_cell_size(wordings[-1], max(width, 0))

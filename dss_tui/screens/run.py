@@ -1,0 +1,457 @@
+"""The screen of a run, fed from its directory alone: the same live, ended, crashed or resumed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.screen import ModalScreen, Screen
+from textual.widgets import DataTable, Footer, RichLog, Static, TabbedContent, TabPane
+
+from dss_tui import curves, session
+from dss_tui.device import device_line
+from dss_tui.follow import Follower, Snapshot
+from dss_tui.screens.confirm import Confirm
+from dss_tui.screens.export import ExportDialog
+from dss_tui.view_state import sentence
+from dss_tui.widgets.chain import Bead, Link, chain
+from dss_tui.widgets.plot_view import PlotView
+from dss_tui.widgets.segment_table import SegmentTable
+from dss_tui.words import clock, thousands
+from engine.errors import SaveError
+from engine.events import Continued
+from engine.lines import LineTail
+from engine.rundir import RunDir, Wish, wish
+
+if TYPE_CHECKING:
+    from dss_tui.app import DssApp
+
+VIEWS = ("segments", "path", "depth", "history", "projection", "log")
+
+STATE_STYLES = {
+    "connected": "bold green",
+    "running": "bold cyan",
+    "starting": "bold cyan",
+    "paused": "bold yellow",
+}
+
+
+class RunScreen(Screen[None]):
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,escape", "leave", "leave", id="run.leave"),
+        Binding("p", "pause", "pause", id="run.pause"),
+        Binding("x", "stop", "stop", id="run.stop"),
+        Binding("r", "resume", "resume", id="run.resume"),
+        Binding("e", "export", "export", id="run.export"),
+        Binding("f", "freeze", "freeze the view", id="run.freeze", show=False),
+        Binding("s", "sort", "sort the segments", id="run.sort", show=False),
+        Binding("a", "follow", "follow the action", id="run.follow", show=False),
+        Binding("l", "log_scale", "linear or log scale", id="run.scale", show=False),
+        Binding(
+            "left,h",
+            "select(-1)",
+            "previous bead or segment",
+            id="run.previous",
+            show=False,
+            priority=True,
+        ),
+        Binding(
+            "right", "select(1)", "next bead or segment", id="run.next", show=False, priority=True
+        ),
+        *(
+            Binding(str(number), f"tab('{name}')", name, id=f"run.{name}", show=False)
+            for number, name in enumerate(VIEWS, 1)
+        ),
+    ]
+
+    def __init__(self, run: RunDir, *, launched: bool = False) -> None:
+        super().__init__()
+        self.run = run
+        self.follower = Follower(run, launched)
+        self.snapshot = self.follower.look()
+        self.frozen = False
+        self.following = True
+        self.log_scale = False
+        self.selected: int | None = None
+        """Along the string: 2k is bead k, 2k+1 the segment after it."""
+        self._shown: object = None
+        self._engine_log = LineTail(run.log)
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="head")
+        yield Static(id="chain")
+        with TabbedContent(id="views"):
+            with TabPane("1 segments", id="segments"), Horizontal():
+                yield SegmentTable(id="table")
+                yield PlotView(id="profile")
+            with TabPane("2 path", id="path"):
+                yield PlotView(id="path-plot")
+            with TabPane("3 depth", id="depth"):
+                yield Static(id="depths")
+            with TabPane("4 history", id="history"):
+                yield PlotView(id="history-plot")
+            with TabPane("5 projection", id="projection"):
+                yield PlotView(id="projection-plot")
+            with TabPane("6 log", id="log"):
+                yield RichLog(id="sentences", wrap=True, max_lines=2000)
+        yield Footer()
+
+    @property
+    def dss(self) -> DssApp:
+        return cast("DssApp", self.app)
+
+    def on_mount(self) -> None:
+        self.query_one(SegmentTable).focus()
+        self._log(self.snapshot)
+        self.call_after_refresh(self._show)
+        self.set_interval(self.dss.every_s, self._look)
+
+    def on_resize(self) -> None:
+        self._shown = None
+        self.call_after_refresh(self._show)
+
+    # ------------------------------------------------------------ state comes down
+
+    def _look(self) -> None:
+        if self.frozen:
+            return
+        self.snapshot = self.follower.look()
+        self._log(self.snapshot)
+        self._show()
+
+    def _show(self) -> None:
+        """Everything, where anything has changed."""
+        now = self.snapshot
+        key = (
+            now.state,
+            now.view.seq,
+            now.progress.get("time"),
+            now.progress.get("seq"),
+            self.selected,
+            self.log_scale,
+            self.frozen,
+            self.following,
+            self.app.theme,
+        )
+        if key == self._shown or not self.is_mounted:
+            return
+        self._shown = key
+        if self.following and now.going:
+            self._follow_the_action()
+        self._show_head()
+        self._show_chain()
+        palette, level = self.dss.palette, now.level or 0.0
+        self.query_one(SegmentTable).show(now.segments, level, palette, self._selected_pair())
+        self._show_plots()
+        self.refresh_bindings()
+
+    def _show_head(self) -> None:
+        now, width = self.snapshot, self.size.width
+        counters = now.counters
+        started = now.view.started
+        state = now.state + (" · view frozen" if self.frozen else "")
+        seconds = max(now.view.time_s, float(now.progress.get("time") or 0.0))
+        left = Text(self.run.name, style="bold")
+        if started:
+            left.append(f"  {started.method} · level {started.level:g}", style="none")
+            if width >= 100:
+                left.append(f" · seed {started.seed} · {', '.join(started.devices)}", "none")
+        right = Text.assemble((state, STATE_STYLES.get(now.state, "bold")), f"  {clock(seconds)}")
+        left.truncate(max(10, width - right.cell_len - 3), overflow="ellipsis")
+        first = Text.assemble(left, " " * max(1, width - left.cell_len - right.cell_len - 2), right)
+        lines = [first, Text("   ".join(self._words(counters)), overflow="ellipsis", no_wrap=True)]
+        limits = self._limits(counters, seconds)
+        if now.view.finished is not None:
+            lines.append(Text(now.view.finished.sentence, style="bold"))
+        elif now.state == "interrupted":
+            lines.append(Text("Its process is gone. r resumes it from its checkpoint.", "bold"))
+        elif limits:
+            lines.append(Text(limits, style="dim", overflow="ellipsis", no_wrap=True))
+        gpu = device_line(self.run)
+        if gpu:
+            lines.append(Text(gpu, style="dim"))
+        self.query_one("#head", Static).update(Text("\n").join(lines))
+
+    def _words(self, counters: dict[str, Any]) -> list[str]:
+        if not counters:
+            return ["waiting for the engine" if self.snapshot.going else "no progress recorded"]
+        now = self.snapshot
+        peak = counters.get("max_peak")
+        words = [
+            *([now.progress["phase"]] if now.going else []),
+            f"depth {counters['depth']}",
+            f"beads {counters['beads']}",
+            f"open {counters['open']} of {len(now.segments)}",
+            f"training {counters['in_training']}",
+            f"{thousands(counters['bead_steps'])} steps",
+        ]
+        if now.live:
+            words.append(f"{thousands(round(now.steps_per_s))}/s")
+        if peak is not None and now.level:
+            words.append(f"peak {peak / now.level:.3g}×")
+        length = counters.get("normalized_length")
+        if length is not None:
+            words.append(f"length {length:.3f}")
+        if counters["failed"]:
+            words.append(f"failed {counters['failed']}")
+        return words
+
+    def _limits(self, counters: dict[str, Any], seconds: float) -> str:
+        """Progress toward the limits that are set."""
+        limits = self.snapshot.progress.get("limits", {})
+        used = {
+            "beads": counters.get("beads"),
+            "steps": counters.get("bead_steps"),
+            "seconds": seconds,
+        }
+        parts = [
+            f"{name} {value:,.0f} of {limits[name]:,.0f}"
+            for name, value in used.items()
+            if limits.get(name) is not None and value is not None
+        ]
+        saved = self.snapshot.progress.get("checkpoint_time")
+        if saved is not None:
+            parts.append(f"checkpoint {max(0.0, seconds - saved):.0f} s ago")
+        return "limits: " + " · ".join(parts) if parts else ""
+
+    def _show_chain(self) -> None:
+        now, level = self.snapshot, self.snapshot.level or 1.0
+        losses = now.progress.get("losses", [])
+        order = now.progress.get("order", [])
+        beads = [
+            Bead(bead, (loss if loss is not None else float("nan")) / level)
+            for bead, loss in zip(order, losses, strict=False)
+        ]
+        links = [
+            Link(segment["state"], (segment["peak"] or float("nan")) / level)
+            for segment in now.segments
+        ]
+        width = max(10, self.size.width - 2)
+        drawn = chain(beads, links, width, self.selected, self.dss.palette)
+        if not beads and now.progress.get("training"):
+            drawn = self._endpoints(level)
+        about = self._about_selected(order, losses, level)
+        self.query_one("#chain", Static).update(Text("\n").join([drawn, about]))
+
+    def _endpoints(self, level: float) -> Text:
+        target = level * float(self.snapshot.progress.get("alpha", 1.0))
+        lines = [
+            f"endpoint {bead['bead']}  loss {_number(bead['loss'])} → {target:.4g}  "
+            f"step {thousands(bead['steps'])}  try {bead['attempt']}"
+            for bead in self.snapshot.progress["training"]
+        ]
+        return Text("\n".join(lines))
+
+    def _about_selected(self, order: list[int], losses: list[float], level: float) -> Text:
+        """A line on the bead or segment under the cursor, or on the beads in training."""
+        at, segments = self.selected, self.snapshot.segments
+        if at is not None and at % 2 == 0 and at // 2 < len(order):
+            loss = losses[at // 2]
+            return Text(f"bead {order[at // 2]}  loss {loss:.5g} = {loss / level:.3f} × level")
+        if at is not None and at % 2 == 1 and at // 2 < len(segments):
+            return Text(curves.about(segments[at // 2], level))
+        return Text("")
+
+    def _show_plots(self) -> None:
+        now, log = self.snapshot, self.log_scale
+        views = self.query_one("#views", TabbedContent).active
+        segment = self._selected_segment()
+        level = now.level
+        if views == "segments":
+            plot = curves.profile(segment, level, log) if segment else curves.EMPTY
+            self.query_one("#profile", PlotView).show(plot, self.dss.palette)
+        elif views == "path":
+            plot = curves.path(now.segments, self._selected_pair(), level, log)
+            self.query_one("#path-plot", PlotView).show(plot, self.dss.palette)
+        elif views == "depth":
+            text = curves.depths(now.view.beads_per_depth, now.view.depth_times, self.size.width)
+            self.query_one("#depths", Static).update(text)
+        elif views == "history":
+            plot = curves.history(now.view.history, level, log)
+            self.query_one("#history-plot", PlotView).show(plot, self.dss.palette)
+        elif views == "projection":
+            self._show_projection()
+
+    def _show_projection(self) -> None:
+        plot = curves.projection(self.run, self.snapshot.level)
+        self.query_one("#projection-plot", PlotView).show(plot, self.dss.palette)
+
+    def _log(self, snapshot: Snapshot) -> None:
+        if not snapshot.new and not self.is_mounted:
+            return
+        log = self.query_one(RichLog)
+        for record in snapshot.new:
+            style = "dim" if isinstance(record.event, Continued) else ""
+            log.write(Text(f"{clock(record.time)}  {sentence(record)}", style=style))
+        for line in self._engine_log.new_lines():
+            text = line.decode(errors="replace")
+            if " INFO " not in text:
+                log.write(Text(text, style="yellow"))
+
+    # ------------------------------------------------------------ selection
+
+    def _selected_segment(self) -> dict[str, Any] | None:
+        segments = self.snapshot.segments
+        if not segments:
+            return None
+        at = 1 if self.selected is None else self.selected
+        return segments[min(at // 2, len(segments) - 1)]
+
+    def _selected_pair(self) -> tuple[int, int] | None:
+        segment = self._selected_segment()
+        return (segment["left"], segment["right"]) if segment else None
+
+    def _follow_the_action(self) -> None:
+        """Selects the highest segment that is not closed."""
+        segments = self.snapshot.segments
+        open_ones = [n for n, s in enumerate(segments) if s["state"] in ("training", "open")]
+        if open_ones:
+            worst = max(open_ones, key=lambda n: segments[n]["peak"] or 0.0)
+            self.selected = 2 * worst + 1
+
+    def action_select(self, step: int) -> None:
+        count = 2 * len(self.snapshot.segments) + 1
+        if count == 1:
+            return
+        self.following = False
+        at = 0 if self.selected is None and step > 0 else (self.selected or 0) + step
+        self.selected = min(max(0, at), count - 1)
+        self._show()
+
+    @on(SegmentTable.Moved)
+    def _moved(self) -> None:
+        key = self.query_one(SegmentTable).key_at_cursor()
+        for number, segment in enumerate(self.snapshot.segments):
+            if f"{segment['left']}-{segment['right']}" == key:
+                self.following = False
+                self.selected = 2 * number + 1
+                self._show()
+
+    @on(DataTable.RowSelected)
+    def _zoom(self) -> None:
+        self.app.push_screen(Zoom(self))
+
+    @on(TabbedContent.TabActivated)
+    def _tab_changed(self) -> None:
+        self._shown = None
+        self.call_after_refresh(self._show)
+
+    def action_tab(self, name: str) -> None:
+        self.query_one("#views", TabbedContent).active = name
+
+    # ------------------------------------------------------------ keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("pause", "stop"):
+            return self.snapshot.live
+        if action == "resume":
+            return not self.snapshot.going and self.snapshot.state != "connected"
+        return True
+
+    def _wish(self, command: Wish) -> None:
+        try:
+            wish(self.run, command)
+        except SaveError as error:
+            self.notify(str(error), severity="error")
+
+    def action_pause(self) -> None:
+        self._wish("continue" if self.snapshot.state == "paused" else "pause")
+        self.notify("asked to go on" if self.snapshot.state == "paused" else "asked to pause")
+
+    @work
+    async def action_stop(self) -> None:
+        answers = {"n": "go on", "y": "stop it"}
+        question = "Stop the search? Its checkpoint is written and it can be resumed."
+        if await self.app.push_screen_wait(Confirm(question, answers)) == "y":
+            self._wish("stop")
+            self.notify("asked to stop")
+
+    def action_resume(self) -> None:
+        problem = session.resume(self.run)
+        if problem:
+            self.notify(problem, severity="warning")
+            return
+        self.follower.launched_now()
+        self._look()
+
+    def action_export(self) -> None:
+        self.app.push_screen(ExportDialog(self.run))
+
+    def action_freeze(self) -> None:
+        self.frozen = not self.frozen
+        self._show()
+
+    def action_follow(self) -> None:
+        self.following = not self.following
+        self.notify("following the highest open segment" if self.following else "not following")
+        self._show()
+
+    def action_sort(self) -> None:
+        sorting = self.query_one(SegmentTable).next_sorting()
+        self._shown = None
+        self._show()
+        self.notify(f"sorted by {sorting}")
+
+    def action_log_scale(self) -> None:
+        self.log_scale = not self.log_scale
+        self._show()
+
+    @work
+    async def action_leave(self) -> None:
+        if self.snapshot.going:
+            answers = {"l": "leave it running", "x": "stop it"}
+            question = "The search is running. It goes on by itself if you leave."
+            answer = await self.app.push_screen_wait(Confirm(question, answers))
+            if answer is None:
+                return
+            if answer == "x":
+                self._wish("stop")
+        self.dss.leave_run(self)
+
+
+class Zoom(ModalScreen[None]):
+    """The plot of the selected segment over the whole screen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter", "dismiss", "close"),
+        Binding("l", "log_scale", "log scale"),
+        Binding("left,h", "select(-2)", "previous segment"),
+        Binding("right", "select(2)", "next segment"),
+    ]
+
+    def __init__(self, screen: RunScreen) -> None:
+        super().__init__()
+        self._owner = screen
+
+    def compose(self) -> ComposeResult:
+        yield PlotView(id="zoom")
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self._show()
+        self.set_interval(self._owner.dss.every_s, self._show)
+
+    def _show(self) -> None:
+        owner = self._owner
+        segment = owner._selected_segment()
+        if segment is not None:
+            plot = curves.profile(segment, owner.snapshot.level, owner.log_scale)
+            about = curves.about(segment, owner.snapshot.level or 1.0)
+            self.query_one(PlotView).show(replace(plot, title=about), owner.dss.palette)
+
+    def action_log_scale(self) -> None:
+        self._owner.action_log_scale()
+        self._show()
+
+    def action_select(self, step: int) -> None:
+        self._owner.action_select(step)
+        self._show()
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"

@@ -1,0 +1,34 @@
+"""Where a new bead starts, attempt by attempt: the ladder for beads that get stuck (§3.1).
+
+Attempt 1 starts at the peak of the segment, 2 half-way, 3 at the peak but moved in a random
+direction, 4 between the peak and the nearer neighbour, which is below the level.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from engine.seeds import generator
+from engine.shapes import Weights
+
+LADDER = ("peak", "half", "perturbed", "shrunk")
+
+#: How far a perturbed start moves, as a share of the segment's length.
+PERTURBATION = 0.25
+
+
+def start(
+    left: Weights, right: Weights, t: float, attempt: int, seed: int
+) -> tuple[float, Weights]:
+    """The t at which attempt 1, 2, … starts on a segment split at t, and the weights there."""
+    rule = LADDER[attempt - 1]
+    if rule == "half":
+        t = 0.5
+    elif rule == "shrunk":
+        t = t / 2 if t < 0.5 else (1 + t) / 2
+    theta = torch.lerp(left, right, t)
+    if rule == "perturbed":
+        draw = generator(seed, "perturbed").standard_normal(len(theta))
+        direction = torch.from_numpy(draw).to(theta)
+        theta = theta + PERTURBATION * (right - left).norm() * direction / direction.norm()
+    return t, theta

@@ -1,0 +1,101 @@
+"""Plain trees made into models, and what is wrong with them in one sentence. No torch here."""
+
+from __future__ import annotations
+
+import json
+import re
+import types
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from engine.errors import InputError, nearest
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], tree: object, file: object = None) -> Model:
+    """The tree as an instance of the model, by the strict rules of JSON. Raises InputError."""
+    if not isinstance(tree, dict):
+        raise InputError("holds no keys; see `dss-tui presets digits` for an example", file=file)
+    try:
+        return model.model_validate_json(json.dumps(tree, default=str))
+    except ValidationError as error:
+        raise _explained(model, error.errors(), file) from None
+
+
+def _explained(model: type[BaseModel], errors: list[ErrorDetails], file: object) -> InputError:
+    """One error, together with the other branches of its union where it has several.
+
+    An unknown key goes first: it may be the misspelt name of one that is missing.
+    """
+    error = min(errors, key=lambda e: e["type"] != "extra_forbidden")
+    key, known = _locate(model, error["loc"])
+    same_key = [e for e in errors if _locate(model, e["loc"])[0] == key]
+    value = error.get("input")
+    shown = json.dumps(value, ensure_ascii=False)
+    match error["type"]:
+        case "extra_forbidden":
+            hint = nearest(key.split(".")[-1], known)
+            return InputError(f"unknown key; {hint}", file=file, key=key)
+        case "missing":
+            return InputError("is missing; give it a value", file=file, key=key)
+        case "union_tag_not_found":
+            return InputError(f"needs a kind; {nearest('', known)}", file=file, key=key)
+        case "union_tag_invalid":
+            tags = [tag.strip(" '") for tag in error["ctx"]["expected_tags"].split(",")]
+            kind = value.get("kind") if isinstance(value, Mapping) else value
+            return InputError(
+                f"unknown kind {kind!r}; {nearest(str(kind), tags)}", file=file, key=f"{key}.kind"
+            )
+        case "literal_error" if len(same_key) == 1:
+            words = re.findall(r"'([^']*)'", str(error["ctx"]["expected"]))
+            return InputError(f"is {shown}; {nearest(str(value), words)}", file=file, key=key)
+        case "value_error":
+            return InputError(str(error["ctx"]["error"]), file=file, key=key or None)
+    rule = " or ".join(e["msg"].removeprefix("Input should be ") for e in same_key)
+    rule = rule.replace("an object", "a mapping of keys").replace("array", "list")
+    rule = re.sub(r"Tuple should have (.*) after validation, not \d+", r"a list of \1", rule)
+    return InputError(f"is {shown}, but must be {rule}", file=file, key=key or None)
+
+
+def _locate(model: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[str, list[str]]:
+    """The dotted key of an error, without the names of union branches; the names known there.
+
+    Those are the kinds of a union of kinds, else the keys beside the last one.
+    """
+    at: Any = model
+    keys: list[str] = []
+    known: list[str] = []
+    for step in loc:
+        branches = _branches(at)
+        tagged = [b for b in branches if step in _kinds(b)]
+        if tagged:
+            at = tagged[0]
+            continue
+        holders = [b for b in branches if isinstance(b, type) and issubclass(b, BaseModel)]
+        known = sorted({name for holder in holders for name in holder.model_fields})
+        holder = next((h for h in holders if step in h.model_fields), None)
+        if holder is None and not (isinstance(step, int) or holders):
+            continue  # the name of a union's branch, such as constrained-int
+        keys.append(str(step))
+        at = holder.model_fields[str(step)].annotation if holder else None
+    kinds = [kind for branch in _branches(at) for kind in _kinds(branch)]
+    return ".".join(keys), kinds or known
+
+
+def _branches(annotation: Any) -> tuple[Any, ...]:
+    if get_origin(annotation) is Annotated:
+        return _branches(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return tuple(b for a in get_args(annotation) for b in _branches(a))
+    return (annotation,)
+
+
+def _kinds(model: Any) -> tuple[str, ...]:
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return ()
+    field = model.model_fields.get("kind")
+    return get_args(field.annotation) if field else ()
