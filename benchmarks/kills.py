@@ -34,33 +34,39 @@ def main() -> None:
             return command("run", asked.preset, "--headless", "--out", str(out), *seed)
 
         whole = Path(folder) / "whole"
+        process = started(run(whole), whole)
         began = time.monotonic()
-        subprocess.run(run(whole), check=True, capture_output=True)
+        process.communicate()
         duration = time.monotonic() - began
         expected = (whole / "string.safetensors").read_bytes()
         same = 0
         for kill in range(asked.kills):
             out = Path(folder) / f"run-{kill}"
-            process = subprocess.Popen(run(out), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            process = started(run(out), out)
             at = draw.random() * duration
             time.sleep(at)
             process.kill()
             process.communicate()
-            if not (out / "run.yaml").exists():
-                print(f"{kill + 1:2}  killed at {at:5.1f} s, before there was a run", flush=True)
-                same += 1
-                continue
+            events = out / "events.jsonl"
+            known = events.read_bytes().count(b"\n") if events.exists() else 0
             had = "checkpoint" if (out / "checkpoint.safetensors").exists() else "no checkpoint"
-            ended = (out / "string.safetensors").exists() and process.returncode == 0
+            state = "had ended" if process.returncode == 0 else had
             resumed = subprocess.run(
                 command("resume", str(out), "--headless"), capture_output=True, text=True
             )
             found = (out / "string.safetensors").read_bytes()
             equal = weights(found) == weights(expected) and resumed.returncode == 0
             same += equal
-            state = "had ended" if ended else had
-            print(f"{kill + 1:2}  killed at {at:5.1f} s, {state}: identical {equal}", flush=True)
+            print(f"{kill + 1:2}  {at:5.2f} s  {known:3} events, {state}: {equal}", flush=True)
         print(f"{same} of {asked.kills} identical")
+
+
+def started(run: list[str], out: Path) -> subprocess.Popen[bytes]:
+    """The process of a run whose directory is there."""
+    process = subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not (out / "run.yaml").exists() and process.poll() is None:
+        time.sleep(0.01)
+    return process
 
 
 def weights(content: bytes) -> bytes:

@@ -71,6 +71,8 @@ class Follower:
     run: RunDir
     launched: bool = False
     """Whether its engine has just been launched."""
+    _looked: bool = False
+    """Whether records that are new now were written since a look."""
     _records: list[Record] = field(default_factory=list)
     _snapshot: Snapshot = field(default_factory=lambda: Snapshot(View(), {}, False))
 
@@ -90,7 +92,9 @@ class Follower:
         view = self._folded(new)
         progress = read_progress(self.run)
         before = self._snapshot
-        self.launched = self.launched and not live and time.monotonic() - self._since < STARTING_S
+        taken = live or (self._looked and bool(new))
+        self.launched = self.launched and not taken and time.monotonic() - self._since < STARTING_S
+        self._looked = True
         self._snapshot = Snapshot(
             view, progress, live, self.launched, tuple(new), _rate(before, progress)
         )

@@ -290,13 +290,13 @@ def _canvas(plot: Plot, frame: _Frame, tracks: Sequence[Track], width: int, heig
 def _rule(plotext: Any, frame: _Frame, width: int, height: int) -> None:
     """Limits and ticks; the level has a tick of its own and its name at the other end."""
     figure, level = plotext.figure, frame.level
-    x_ticks = frame.x.ticks(max(2, width // 12))
-    y_ticks = frame.y.ticks(max(3, height // 3))
+    x_ticks: list[tuple[float, Any]] = [*frame.x.ticks(max(2, width // 12))]
+    y_ticks: list[tuple[float, Any]] = [*frame.y.ticks(max(3, height // 2))]
     if level is not None:
-        name = plotext.colorize("level", _ink(plotext, "level"))
-        figure.ruler("y", "right").lim(0, 1).ticks([level], [name])
-        y_ticks = [tick for tick in y_ticks if abs(tick[0] - level) * (height - 2) >= 1.5]
-        y_ticks.append((level, frame.level_label))
+        ink = _ink(plotext, "level")
+        figure.ruler("y", "right").lim(0, 1).ticks([level], [plotext.colorize("level", ink)])
+        y_ticks = [tick for tick in y_ticks if abs(tick[0] - level) * (height - 2) >= 2]
+        y_ticks.append((level, plotext.colorize(frame.level_label, ink)))
     for axis, ticks in (("x", x_ticks), ("y", y_ticks)):
         shares, labels = [share for share, _ in ticks], [label for _, label in ticks]
         figure.ruler(axis).lim(0, 1).ticks(shares, labels)

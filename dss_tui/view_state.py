@@ -86,8 +86,9 @@ def _bead_at(view: View, depth: int) -> View:
 
 
 def _highest(view: View) -> View:
+    """With the highest peak in the history, once every segment of the string is measured."""
     finite = [peak for peak in view.peaks.values() if math.isfinite(peak)]
-    if not finite:
+    if not finite or len(view.peaks) < sum(view.beads_per_depth) - 1:
         return view
     return replace(view, history=(*view.history, (view.time_s, max(finite))))
 
@@ -101,32 +102,33 @@ def sentence(record: Record) -> str:
                 f"{e.parameters} parameters, {e.samples} samples, on {', '.join(e.devices)}"
             )
         case EndpointTrained() as e:
-            return f"endpoint {e.bead} trained to {e.loss:.4g} in {e.steps} steps (try {e.attempt})"
+            loss = _loss(e.loss)
+            return f"endpoint {e.bead} trained to {loss} in {e.steps} steps (try {e.attempt})"
         case SegmentMeasured() as e:
             return (
-                f"segment {e.left}–{e.right}: peak {e.peak:.4g} at t = {e.t_star:.3f}, "
+                f"segment {e.left}–{e.right}: peak {_loss(e.peak)} at t = {e.t_star:.3f}, "
                 f"length {e.length:.3g}, depth {e.depth}"
             )
         case BeadInserted() as e:
             return (
                 f"bead {e.bead} put between {e.left} and {e.right} at t = {e.t:.3f}, "
-                f"loss {e.loss:.4g}"
+                f"loss {_loss(e.loss)}"
             )
         case BeadTrained() as e:
-            return f"bead {e.bead} trained to {e.loss:.4g} in {e.steps} steps (try {e.attempt})"
+            return f"bead {e.bead} trained to {_loss(e.loss)} in {e.steps} steps (try {e.attempt})"
         case BeadFailed() as e:
             what = "endpoint" if e.left is None else "bead"
             return (
-                f"{what} {e.bead} missed its target: {e.reason} at loss {e.loss:.4g} after "
+                f"{what} {e.bead} missed its target: {e.reason} at loss {_loss(e.loss)} after "
                 f"{e.steps} steps; next: {e.remedy}"
             )
         case SegmentClosed() as e:
-            return f"segment {e.left}–{e.right} closed, peak {e.peak:.4g}"
+            return f"segment {e.left}–{e.right} closed, peak {_loss(e.peak)}"
         case SegmentFailed() as e:
-            return f"segment {e.left}–{e.right} failed, peak {e.peak:.4g}: {e.reason}"
+            return f"segment {e.left}–{e.right} failed, peak {_loss(e.peak)}: {e.reason}"
         case AuditFailed() as e:
             return (
-                f"segment {e.left}–{e.right} reopened: the closer look found {e.peak:.4g} at "
+                f"segment {e.left}–{e.right} reopened: the closer look found {_loss(e.peak)} at "
                 f"t = {e.t:.3f}"
             )
         case LevelLowered() as e:
@@ -140,3 +142,7 @@ def sentence(record: Record) -> str:
         case RunFinished() as e:
             return e.sentence
     return record.event.name
+
+
+def _loss(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "not finite"

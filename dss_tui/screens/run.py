@@ -231,7 +231,7 @@ class RunScreen(Screen[None]):
             Link(segment["state"], (segment["peak"] or float("nan")) / level)
             for segment in now.segments
         ]
-        width = max(10, self.size.width - 2)
+        width = max(10, self.query_one("#chain").content_size.width or self.size.width - 2)
         drawn = chain(beads, links, width, self.selected, self.dss.palette)
         if not beads and now.progress.get("training"):
             drawn = self._endpoints(level)

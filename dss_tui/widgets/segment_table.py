@@ -17,6 +17,8 @@ Sorting = Literal["position", "peak", "depth"]
 SORTINGS: tuple[Sorting, ...] = ("position", "peak", "depth")
 
 COLUMNS = ("pair", "γ(t)", "peak/L0", "t*", "length", "depth", "state")
+#: Cells of a sparkline.
+SPARKLINE = 18
 STATES = {"closed": "closed", "open": "open", "training": "◌ training", "failed": "✕ failed"}
 
 
@@ -57,8 +59,7 @@ class SegmentTable(DataTable[Text]):
             return
         scale = _scale(segments, level)
         ordered = sorted(segments, key=self._key) if self.sorting != "position" else segments
-        width = 16 if self.app.size.width < 110 else 24
-        rows = {f"{s['left']}-{s['right']}": _row(s, level, scale, width, palette) for s in ordered}
+        rows = {f"{s['left']}-{s['right']}": _row(s, level, scale, palette) for s in ordered}
         if list(rows) != list(self._rows):
             self.clear()
             for key, row in rows.items():
@@ -115,7 +116,6 @@ def _row(
     segment: dict[str, Any],
     level: float,
     scale: tuple[float, float],
-    width: int,
     palette: Palette,
 ) -> tuple[Text, ...]:
     peak, state = segment["peak"], segment["state"]
@@ -124,7 +124,7 @@ def _row(
     ratio = "–" if peak is None or not level else f"{peak / level:.3f}"
     return (
         Text(f"{segment['left']}–{segment['right']}"),
-        sparkline(profile, width, *scale, level, palette),
+        sparkline(profile, SPARKLINE, *scale, level, palette),
         Text(ratio, style=palette.above if peak is None or peak > level else palette.below),
         Text(f"{segment['t_star']:.2f}" if segment["t_star"] is not None else "–"),
         Text(f"{segment['length']:.3g}"),

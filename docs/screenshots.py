@@ -1,0 +1,40 @@
+"""Draws the pictures of this folder: python docs/screenshots.py
+
+A run is made in a temporary folder, and the screens are taken from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from pathlib import Path
+
+from dss_tui.app import DssApp, Opening
+from dss_tui.cli import main as dss
+from engine.rundir import RunDir
+
+HERE = Path(__file__).parent
+
+
+async def take(opening: Opening, keys: list[str], size: tuple[int, int], name: str) -> None:
+    app = DssApp(opening)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause(1.0)
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause(0.5)
+        (HERE / name).write_text(app.export_screenshot(title="dss-tui"), encoding="utf-8")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["DSS_TUI_RUNS"] = folder
+        run = RunDir(Path(folder) / "quadratic-demo")
+        dss(["run", "quadratic", "--headless", "--out", str(run.path), "--seed", "9"])
+        asyncio.run(take(Opening(), [], (110, 30), "menu.svg"))
+        asyncio.run(take(Opening(run), ["j", "s"], (130, 36), "run.svg"))
+
+
+if __name__ == "__main__":
+    main()
