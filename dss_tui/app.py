@@ -6,15 +6,19 @@ import asyncio
 import os
 import signal
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
 
+from dss_tui.keymap import keymap
 from dss_tui.palette import Palette
 from dss_tui.screens.menu import MenuScreen
-from dss_tui.screens.run import RunScreen
+from engine.errors import InputError
 from engine.rundir import RunDir
+
+if TYPE_CHECKING:
+    from dss_tui.screens.run import RunScreen
 
 #: Signals that end the viewer; the engines go on.
 HANG_UPS = (signal.SIGHUP, signal.SIGTERM)
@@ -62,9 +66,22 @@ class DssApp(App[None]):
             loop.add_signal_handler(number, self._hang_up, number)
         if os.environ.get("COLORTERM") not in ("truecolor", "24bit") and _few_colours():
             self.theme = "ansi-dark"
-        await self.push_screen(MenuScreen())
-        if self.opening.run is not None:
-            await self.push_screen(RunScreen(self.opening.run, launched=self.opening.launched))
+        self._remap_keys()
+        if self.opening.run is None:
+            await self.push_screen(MenuScreen())
+        else:
+            self.watch_run(self.opening.run, launched=self.opening.launched)
+
+    def _remap_keys(self) -> None:
+        try:
+            self.set_keymap(keymap())
+        except InputError as error:
+            self.notify(str(error), severity="warning", timeout=10)
+
+    def handle_bindings_clash(self, clashed: set[Binding], node: object) -> None:
+        """Keys given twice in the user's keymap: the later of the two is without its key."""
+        names = ", ".join(sorted(binding.id or binding.action for binding in clashed))
+        self.notify(f"the keymap takes the keys of {names}", severity="warning")
 
     def _hang_up(self, number: signal.Signals) -> None:
         self.exit_status = 128 + number
@@ -81,6 +98,8 @@ class DssApp(App[None]):
 
     def watch_run(self, run: RunDir, *, launched: bool = False) -> None:
         """Opens the screen of a run."""
+        from dss_tui.screens.run import RunScreen  # with numpy: not before the menu is there
+
         self.push_screen(RunScreen(run, launched=launched))
 
     def leave_run(self, screen: RunScreen) -> None:

@@ -34,9 +34,13 @@ def about(segment: dict[str, Any], level: float) -> str:
     peak = segment["peak"]
     ratio = "not finite" if peak is None else f"{peak:.5g} = {peak / level:.3f} × level"
     bead = f", bead {segment['bead']} in training" if segment["bead"] is not None else ""
+    ends = " and ".join(
+        "–" if loss is None else f"{loss:.4g}"
+        for loss in (segment["profile"][0], segment["profile"][-1])
+    )
     return (
         f"segment {segment['left']}–{segment['right']}  {segment['state']}{bead}  peak {ratio} "
-        f"at t = {segment['t_star']:.3f}  length {segment['length']:.3g}  depth {segment['depth']}"
+        f"at t = {segment['t_star']:.3f}  ends {ends}  length {segment['length']:.3g}"
     )
 
 

@@ -23,9 +23,7 @@ from textual.widgets import (
 from textual.widgets.option_list import Option
 
 import presets
-from dss_tui import describe, session
 from dss_tui.screens.confirm import Confirm
-from dss_tui.screens.export import ExportDialog
 from dss_tui.words import age, bytes_of
 from engine.errors import InputError
 from engine.rundir import RunDir, runs, runs_folder
@@ -69,6 +67,7 @@ class MenuScreen(Screen[None]):
                     yield PresetList(id="list")
                 with VerticalScroll(id="right", can_focus=False):
                     yield Static(id="about")
+                    yield Static(id="problem")
                     for label, key in FIELDS:
                         with Horizontal(classes="field"):
                             yield Label(label)
@@ -77,7 +76,6 @@ class MenuScreen(Screen[None]):
                         yield Label("other")
                         yield Input(placeholder="limits.beads=500", id="other", compact=True)
                     yield Static(id="overrides")
-                    yield Static(id="problem")
             with TabPane("Runs", id="runs"):
                 yield RunTable(id="table")
                 yield Static(id="no-runs")
@@ -89,6 +87,7 @@ class MenuScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.others: list[str] = []
+        self._filled = False
         self._fill_presets("")
         self.query_one("#filter").display = False
         self.query_one(PresetList).focus()
@@ -148,12 +147,13 @@ class MenuScreen(Screen[None]):
         self.others = []
         spec = presets.load_preset(event.option_id)
         tree = spec.model_dump(mode="json")
-        for _, key in FIELDS:
-            value = tree
-            for step in key.split("."):
-                value = value[step]
-            self.query_one(f"#{_id(key)}", Input).value = str(value)
-        self._check()
+        with self.prevent(Input.Changed):
+            for _, key in FIELDS:
+                value = tree
+                for step in key.split("."):
+                    value = value[step]
+                self.query_one(f"#{_id(key)}", Input).value = str(value)
+        self.set_timer(0.05, self._check)  # loads numpy: after the first frame
 
     def _preset(self) -> str | None:
         listed = self.query_one(PresetList)
@@ -178,6 +178,8 @@ class MenuScreen(Screen[None]):
 
     def _check(self) -> bool:
         """Shows what the run would be, or what is wrong with it."""
+        from dss_tui import describe  # with numpy: after the first frame
+
         problem = self.query_one("#problem", Static)
         self.query_one("#overrides", Static).update("\n".join(self.others))
         try:
@@ -210,6 +212,8 @@ class MenuScreen(Screen[None]):
         self.action_start()
 
     def action_start(self) -> None:
+        from dss_tui import session
+
         if not self._check():
             self.app.bell()
             return
@@ -237,8 +241,9 @@ class MenuScreen(Screen[None]):
     # ------------------------------------------------------------ runs
 
     def _fill_runs(self) -> None:
-        if self.app.screen is not self and self.query_one(RunTable).row_count:
+        if self.app.screen is not self and self._filled:
             return
+        self._filled = True
         table = self.query_one(RunTable)
         found = [summarize(run) for run in reversed(runs())]
         names = [str(key.value) for key in table.rows]
@@ -276,6 +281,8 @@ class MenuScreen(Screen[None]):
         run = self._run()
         if run is None:
             return
+        from dss_tui import session
+
         problem = session.resume(run)
         if problem:
             self.notify(problem, severity="warning")
@@ -285,6 +292,8 @@ class MenuScreen(Screen[None]):
     def action_export(self) -> None:
         run = self._run()
         if run is not None:
+            from dss_tui.screens.export import ExportDialog
+
             self.app.push_screen(ExportDialog(run))
 
     @work
@@ -296,6 +305,8 @@ class MenuScreen(Screen[None]):
             Confirm(f"Delete {run.name} and everything in it?", {"n": "keep", "y": "delete"})
         )
         if answer == "y":
+            from dss_tui import session
+
             try:
                 session.delete(run)
             except InputError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.text import Text
@@ -30,6 +31,14 @@ from engine.rundir import RunDir, Wish, wish
 
 if TYPE_CHECKING:
     from dss_tui.app import DssApp
+
+#: Columns and rows below which only the counters and the chain are shown (see app.tcss).
+SMALLEST = (60, 16)
+
+#: Lines of the log that are kept.
+LOGGED = 1000
+#: Seconds between redrawn plots while nobody presses a key.
+PLOTS_EVERY_S = 2.0
 
 VIEWS = ("segments", "path", "depth", "history", "projection", "log")
 
@@ -80,6 +89,7 @@ class RunScreen(Screen[None]):
         self.selected: int | None = None
         """Along the string: 2k is bead k, 2k+1 the segment after it."""
         self._shown: object = None
+        self._plots_due_s = 0.0
         self._engine_log = LineTail(run.log)
 
     def compose(self) -> ComposeResult:
@@ -98,7 +108,7 @@ class RunScreen(Screen[None]):
             with TabPane("5 projection", id="projection"):
                 yield PlotView(id="projection-plot")
             with TabPane("6 log", id="log"):
-                yield RichLog(id="sentences", wrap=True, max_lines=2000)
+                yield RichLog(id="sentences", wrap=True, max_lines=LOGGED)
         yield Footer()
 
     @property
@@ -107,9 +117,15 @@ class RunScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.query_one(SegmentTable).focus()
-        self._log(self.snapshot)
-        self.call_after_refresh(self._show)
+        self._show(plots=False)
+        self.set_timer(0.05, self._draw_all)
         self.set_interval(self.dss.every_s, self._look)
+
+    def _draw_all(self) -> None:
+        """With the plots, whose library takes its time to load: after the first frame."""
+        self._log(self.snapshot)
+        self._shown = None
+        self._show()
 
     def on_resize(self) -> None:
         self._shown = None
@@ -122,10 +138,10 @@ class RunScreen(Screen[None]):
             return
         self.snapshot = self.follower.look()
         self._log(self.snapshot)
-        self._show()
+        self._show(plots=not self.snapshot.going or monotonic() >= self._plots_due_s)
 
-    def _show(self) -> None:
-        """Everything, where anything has changed."""
+    def _show(self, *, plots: bool = True) -> None:
+        """Everything, where anything has changed; plots cost most of what goes over the wire."""
         now = self.snapshot
         key = (
             now.state,
@@ -147,7 +163,9 @@ class RunScreen(Screen[None]):
         self._show_chain()
         palette, level = self.dss.palette, now.level or 0.0
         self.query_one(SegmentTable).show(now.segments, level, palette, self._selected_pair())
-        self._show_plots()
+        if plots:
+            self._show_plots()
+            self._plots_due_s = monotonic() + PLOTS_EVERY_S
         self.refresh_bindings()
 
     def _show_head(self) -> None:
@@ -172,6 +190,8 @@ class RunScreen(Screen[None]):
             lines.append(Text("Its process is gone. r resumes it from its checkpoint.", "bold"))
         elif limits:
             lines.append(Text(limits, style="dim", overflow="ellipsis", no_wrap=True))
+        if self.size.width < SMALLEST[0] or self.size.height < SMALLEST[1]:
+            lines.append(Text(f"from {SMALLEST[0]}×{SMALLEST[1]} on, table and plots show too"))
         gpu = device_line(self.run)
         if gpu:
             lines.append(Text(gpu, style="dim"))
@@ -285,7 +305,7 @@ class RunScreen(Screen[None]):
         if not snapshot.new and not self.is_mounted:
             return
         log = self.query_one(RichLog)
-        for record in snapshot.new:
+        for record in snapshot.new[-LOGGED:]:
             style = "dim" if isinstance(record.event, Continued) else ""
             log.write(Text(f"{clock(record.time)}  {sentence(record)}", style=style))
         for line in self._engine_log.new_lines():
@@ -343,6 +363,8 @@ class RunScreen(Screen[None]):
 
     def action_tab(self, name: str) -> None:
         self.query_one("#views", TabbedContent).active = name
+        if name == "segments":
+            self.query_one(SegmentTable).focus()
 
     # ------------------------------------------------------------ keys
 

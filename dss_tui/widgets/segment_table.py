@@ -38,6 +38,10 @@ class SegmentTable(DataTable[Text]):
         super().__init__(id=id, cursor_type="row", zebra_stripes=False)
         self.sorting: Sorting = "position"
         self._rows: dict[str, tuple[Text, ...]] = {}
+        self._segments: list[dict[str, Any]] | None = None
+        self._look: object = None
+        self._drawn: dict[str, tuple[dict[str, Any], tuple[Text, ...]]] = {}
+        self._drawn_look: object = None
 
     def on_mount(self) -> None:
         for title in COLUMNS:
@@ -57,20 +61,20 @@ class SegmentTable(DataTable[Text]):
         """The segments of progress.json, with the cursor on the selected one."""
         if not self.columns:
             return
-        scale = _scale(segments, level)
-        ordered = sorted(segments, key=self._key) if self.sorting != "position" else segments
-        rows = {f"{s['left']}-{s['right']}": _row(s, level, scale, palette) for s in ordered}
-        if list(rows) != list(self._rows):
-            self.clear()
-            for key, row in rows.items():
-                self.add_row(*row, key=key)
-        else:
-            self._update(rows)
-        self._rows = rows
+        look = (level, palette, self.sorting)
+        if segments is not self._segments or look != self._look:
+            rows = self._rows_of(segments, level, palette)
+            if list(rows) != list(self._rows):
+                self.clear()
+                for key, row in rows.items():
+                    self.add_row(*row, key=key)
+            else:
+                self._update(rows)
+            self._segments, self._look, self._rows = segments, look, rows
         if selected is not None:
             key = f"{selected[0]}-{selected[1]}"
-            if key in rows:
-                self.move_cursor(row=list(rows).index(key), animate=False)
+            if key in self._rows and key != self.key_at_cursor():
+                self.move_cursor(row=self.get_row_index(key), animate=False)
 
     def key_at_cursor(self) -> str | None:
         """`left-right` of the row under the cursor."""
@@ -93,6 +97,25 @@ class SegmentTable(DataTable[Text]):
     def action_scroll_bottom(self) -> None:
         super().action_scroll_bottom()
         self.post_message(self.Moved())
+
+    def _rows_of(
+        self, segments: list[dict[str, Any]], level: float, palette: Palette
+    ) -> dict[str, tuple[Text, ...]]:
+        """A row for each segment, in order; those of segments that are as before are kept."""
+        scale = _scale(segments, level)
+        look = (level, palette, scale)
+        before = self._drawn if look == self._drawn_look else {}
+        self._drawn, self._drawn_look = {}, look
+        ordered = sorted(segments, key=self._key) if self.sorting != "position" else segments
+        rows = {}
+        for segment in ordered:
+            key = f"{segment['left']}-{segment['right']}"
+            old, row = before.get(key, (None, ()))
+            if old != segment:
+                row = _row(segment, level, scale, palette)
+            self._drawn[key] = (segment, row)
+            rows[key] = row
+        return rows
 
     def _update(self, rows: dict[str, tuple[Text, ...]]) -> None:
         for key, row in rows.items():
