@@ -71,7 +71,7 @@ def copy(run: RunDir, to: Path) -> RunDir:
 
 def drive(steps: Drive, opening: Opening | None = None, size: tuple[int, int] = WIDE) -> DssApp:
     """The application after the steps, with the menu or the run it was opened on."""
-    app = DssApp(opening or Opening(fps=50))
+    app = DssApp(opening or Opening(fps=20))
 
     async def body() -> None:
         async with app.run_test(size=size) as pilot:
@@ -83,12 +83,12 @@ def drive(steps: Drive, opening: Opening | None = None, size: tuple[int, int] = 
 
 
 def watching(run: RunDir, *, launched: bool = False) -> Opening:
-    return Opening(run, launched=launched, fps=50)
+    return Opening(run, launched=launched, fps=20)
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
     """Until the condition holds; one that never does fails the test."""
-    for _ in range(1500):
+    for _ in range(400):
         if condition():
             return
         await pilot.pause(0.02)
@@ -846,7 +846,7 @@ launched = []
 session.launch = launched.append
 
 async def body():
-    app = DssApp(Opening(fps=50))
+    app = DssApp(Opening(fps=20))
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("down", "enter")
         await pilot.pause()
@@ -854,7 +854,7 @@ async def body():
         await pilot.press("q", "l")
         await pilot.press("2", "tab", "j", "j", "enter")
         await pilot.pause()
-    app = DssApp(Opening(session.RunDir(session.Path(sys.argv[1])), fps=50))
+    app = DssApp(Opening(session.RunDir(session.Path(sys.argv[1])), fps=20))
     async with app.run_test(size=(120, 40)) as pilot:
         for number in "123456":
             await pilot.press(number)

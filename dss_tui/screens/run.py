@@ -191,7 +191,7 @@ class RunScreen(Screen[None]):
         elif limits:
             lines.append(Text(limits, style="dim", overflow="ellipsis", no_wrap=True))
         if self.size.width < SMALLEST[0] or self.size.height < SMALLEST[1]:
-            lines.append(Text(f"from {SMALLEST[0]}×{SMALLEST[1]} on, table and plots show too"))
+            lines.insert(1, Text(f"too small for table and plots: {SMALLEST[0]}×{SMALLEST[1]}"))
         gpu = device_line(self.run)
         if gpu:
             lines.append(Text(gpu, style="dim"))
