@@ -9,9 +9,7 @@ from typing import Any
 from dss_tui.view_state import View, fold, fold_all
 from engine.events import Continued, Record
 from engine.rundir import RecordTail, RunDir, effective, is_live, read_progress
-
-#: Seconds that a run without its lock may still be starting.
-STARTING_S = 15.0
+from engine.runs import STARTING_S, is_starting
 
 
 @dataclass(frozen=True)
@@ -78,8 +76,7 @@ class Follower:
 
     def __post_init__(self) -> None:
         self._tail = RecordTail(self.run)
-        young = time.time() - self.run.spec.stat().st_mtime < STARTING_S
-        self.launched = self.launched or (young and not self.run.events.exists())
+        self.launched = self.launched or is_starting(self.run)
         self._since = time.monotonic()
 
     def launched_now(self) -> None:

@@ -16,17 +16,14 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from dss_tui.words import clock, thousands
+from dss_tui import counters
+from dss_tui.words import clock
 from engine.events import Outcome, Record
 from engine.rundir import RunDir, read_progress, reference
 from engine.signals import Signals
 
 if TYPE_CHECKING:
     from engine.runner import Ended
-
-
-#: Beads in training that the display lists.
-SHOWN_BEADS = 8
 
 
 def has_terminal() -> bool:
@@ -110,8 +107,9 @@ class PlainLines(_Watcher):
     every_s = 5.0
 
     def show(self, progress: dict[str, Any]) -> None:
-        words = [clock(progress["time"]), progress["phase"], *_counters(progress, self.steps_per_s)]
-        print("  ".join(words), file=sys.stderr, flush=True)
+        said = counters.words(progress, self.steps_per_s)
+        line = "  ".join([clock(progress["time"]), progress["phase"], *said])
+        print(line, file=sys.stderr, flush=True)
 
 
 class RichDisplay(_Watcher):
@@ -139,34 +137,8 @@ class RichDisplay(_Watcher):
 
 
 def _panel(name: str, progress: dict[str, Any], steps_per_s: float) -> RenderableType:
-    lines = [
+    return Group(
         Text.assemble((name, "bold"), f"  {progress['phase']}  {clock(progress['time'])}"),
-        Text("  ".join(_counters(progress, steps_per_s))),
-    ]
-    for bead in progress["training"][:SHOWN_BEADS]:
-        loss = "–" if bead["loss"] is None else f"{bead['loss']:.4g}"
-        lines.append(
-            Text.assemble(
-                (f"  bead {bead['bead']:<5}", "cyan"),
-                f"loss {loss:<9} target {progress['alpha'] * progress['level']:<9.4g} "
-                f"step {thousands(bead['steps']):<7} try {bead['attempt']}",
-            )
-        )
-    return Group(*lines)
-
-
-def _counters(progress: dict[str, Any], steps_per_s: float) -> list[str]:
-    counters = progress["counters"]
-    words = [
-        f"depth {counters['depth']}",
-        f"beads {counters['beads']}",
-        f"open {counters['open']} of {len(progress['segments'])}",
-        f"in training {counters['in_training']}",
-        f"{thousands(counters['bead_steps'])} steps",
-        f"{thousands(round(steps_per_s))} steps/s",
-    ]
-    if counters["max_peak"] is not None:
-        words.append(f"peak {counters['max_peak'] / progress['level']:.3g} × level")
-    if counters["failed"]:
-        words.append(f"failed {counters['failed']}")
-    return words
+        Text("  ".join(counters.words(progress, steps_per_s))),
+        *counters.training(progress),
+    )

@@ -17,7 +17,7 @@ from engine.data import load_data
 from engine.errors import InputError
 from engine.fit import check_fit
 from engine.rundir import RunDir, create, finished, is_live, read_records
-from engine.runs import goes_on
+from engine.runs import goes_on, is_starting
 from engine.spec import Spec
 
 
@@ -42,9 +42,6 @@ def resume(directory: RunDir) -> str | None:
 
 def launch(directory: RunDir) -> None:
     """Starts an engine on a run directory, which it runs or goes on with."""
-    home = str(Path(engine.__file__).parent.parent)
-    paths = os.environ.get("PYTHONPATH")
-    environment = os.environ | {"PYTHONPATH": f"{home}{os.pathsep}{paths}" if paths else home}
     with open(directory.log, "ab") as log:
         subprocess.Popen(
             # -P: a folder named engine where the user happens to be is none of ours.
@@ -53,12 +50,21 @@ def launch(directory: RunDir) -> None:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env=environment,
+            env=environment(),
         )
 
 
+def environment() -> dict[str, str]:
+    """That of a Python process which is to find our packages, and under -P no others' first."""
+    home = str(Path(engine.__file__).parent.parent)
+    paths = os.environ.get("PYTHONPATH")
+    return os.environ | {"PYTHONPATH": f"{home}{os.pathsep}{paths}" if paths else home}
+
+
 def delete(directory: RunDir) -> None:
-    """Removes a run's folder. Raises InputError where the run is live."""
+    """Removes a run's folder. Raises InputError where the run is live or about to be."""
     if is_live(directory):
         raise InputError("is running; stop it first", file=directory.path)
+    if is_starting(directory):
+        raise InputError("is starting; wait until it runs, then stop it", file=directory.path)
     shutil.rmtree(directory.path)

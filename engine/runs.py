@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from engine.events import Outcome, RunFinished
 from engine.rundir import RunDir, finished, is_live, read_progress, read_records
 
+#: Seconds that a new run may take to load its libraries before its engine holds it.
+STARTING_S = 15.0
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -33,6 +36,12 @@ def summarize(run: RunDir) -> Summary:
         age_s=time.time() - run.spec.stat().st_mtime,
         size_bytes=sum(path.stat().st_size for path in run.path.iterdir() if path.is_file()),
     )
+
+
+def is_starting(run: RunDir) -> bool:
+    """Whether a run that no process holds is so new that its engine may be about to."""
+    young = time.time() - run.spec.stat().st_mtime < STARTING_S
+    return young and not run.events.exists()
 
 
 def goes_on(ended: RunFinished, *, limits_changed: bool = False) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import presets
-from dss_tui.follow import STARTING_S, Follower, Snapshot
+from dss_tui.follow import Follower, Snapshot
 from dss_tui.view_state import View, fold_all
 from engine import rundir
 from engine.events import (
@@ -30,6 +30,7 @@ from engine.events import (
     Totals,
 )
 from engine.rundir import RunDir, RunWriter, read_records
+from engine.runs import STARTING_S
 
 STARTED = RunStarted("greedy", 0.02, 0.7, 5, 61, 40, ("cpu",))
 TOTALS = Totals(5, 4, 3, 1, 2, (2, 1, 2), 700, 0.02, 1.7, 8.5)

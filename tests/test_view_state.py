@@ -188,26 +188,25 @@ def test_a_fold_of_a_real_search_agrees_with_its_counters(tmp_path: Path) -> Non
 
 # ---------------------------------------------------------------- sentences
 
+#: An event, then words of its sentence.
+ROWS: tuple[tuple[Any, ...], ...] = (
+    (STARTED, "greedy", "0.02", "0.7", "seed 5", "61 parameters", "40 samples", "cpu"),
+    (ENDPOINTS[1], "endpoint 1", "0.012", "520 steps", "try 3"),
+    (measured(2, 9, 0.05, depth=4), "2–9", "0.05", "t = 0.400", "2.5", "depth 4"),
+    (BeadInserted(7, 2, 9, 3, 0.45, 0.31), "bead 7", "2", "9", "t = 0.450", "0.31"),
+    (trained(7, 2, 9, 3), "bead 7", "0.013", "300 steps", "try 2"),
+    (BeadFailed(7, 2, 9, "stuck", 0.3, 90, 2, "other start"), "bead 7", "stuck", "other start"),
+    (LevelLowered(0.015, (3, 4)), "0.015"),
+    (SegmentClosed(2, 9, 0.019), "2–9", "closed", "0.019"),
+    (SegmentFailed(2, 9, 3, 0.3, "max_depth is reached"), "2–9", "failed", "max_depth"),
+    (AuditFailed(2, 9, 0.03, 0.63), "2–9", "0.03", "t = 0.630"),
+    (CheckpointSaved("asked_for"), "checkpoint", "asked for"),
+    (Paused(), "paused"),
+    (Continued(23), "23"),
+    (FINISHED, "Not connected: 1 of 4."),
+)
 EXAMPLES: dict[type[Event], tuple[Event, tuple[str, ...]]] = {
-    type(event): (event, words)
-    for event, *words in (
-        (STARTED, "greedy", "0.02", "0.7", "seed 5", "61 parameters", "40 samples", "cpu"),
-        (ENDPOINTS[1], "endpoint 1", "0.012", "520 steps", "try 3"),
-        (measured(2, 9, 0.05, depth=4), "2–9", "0.05", "t = 0.400", "2.5", "depth 4"),
-        (BeadInserted(7, 2, 9, 3, 0.45, 0.31), "bead 7", "2", "9", "t = 0.450", "0.31"),
-        (trained(7, 2, 9, 3), "bead 7", "0.013", "300 steps", "try 2"),
-        (BeadFailed(7, 2, 9, "stuck", 0.3, 90, 2, "other start"), "bead 7", "stuck", "other start"),
-        (LevelLowered(0.015, (3, 4)), "0.015"),
-        (SegmentClosed(2, 9, 0.019), "2–9", "closed", "0.019"),
-        (SegmentFailed(2, 9, 3, 0.3, "max_depth is reached"), "2–9", "failed", "max_depth"),
-        (AuditFailed(2, 9, 0.03, 0.63), "2–9", "0.03", "t = 0.630"),
-        (CheckpointSaved("asked_for"), "checkpoint", "asked for"),
-        (Paused(), "paused"),
-        (Continued(23), "23"),
-        (FINISHED, "Not connected: 1 of 4."),
-    )
-    if isinstance(event, Event)
-    for words in [tuple(str(word) for word in words)]
+    type(event): (event, tuple(words)) for event, *words in ROWS
 }
 
 EVERY = pytest.mark.parametrize("kind", EVENTS.values(), ids=EVENTS.keys())

@@ -16,6 +16,7 @@ from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Button, Checkbox, Input, Label, RadioButton, RadioSet, Static
 
+from dss_tui import session
 from engine.rundir import RunDir
 
 ENDINGS = (".safetensors", ".npz", ".pt")
@@ -118,6 +119,7 @@ class ExportDialog(ModalScreen[None]):
         said.update("writing …")
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",
             "-m",
             "dss_tui",
             "export",
@@ -128,12 +130,15 @@ class ExportDialog(ModalScreen[None]):
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            env=session.environment(),
         )
         output, _ = await process.communicate()
         said.update(output.decode(errors="replace").strip().replace("[", "\\["))
         if process.returncode == 0:
             self._verify = f"dss-tui verify {shlex.quote(path)}"
-            self.query_one("#copy", Button).disabled = False
+            copy = self.query_one("#copy", Button)
+            copy.disabled = False
+            copy.focus()  # out of the path, which would take the y
 
     def action_copy(self) -> None:
         if self._verify:

@@ -9,6 +9,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import (
     DataTable,
@@ -67,7 +68,7 @@ class MenuScreen(Screen[None]):
                     yield PresetList(id="list")
                 with VerticalScroll(id="right", can_focus=False):
                     yield Static(id="about")
-                    yield Static(id="problem")
+                    yield Static(id="problem", markup=False)
                     for label, key in FIELDS:
                         with Horizontal(classes="field"):
                             yield Label(label)
@@ -75,10 +76,10 @@ class MenuScreen(Screen[None]):
                     with Horizontal(classes="field"):
                         yield Label("other")
                         yield Input(placeholder="limits.beads=500", id="other", compact=True)
-                    yield Static(id="overrides")
+                    yield Static(id="overrides", markup=False)
             with TabPane("Runs", id="runs"):
                 yield RunTable(id="table")
-                yield Static(id="no-runs")
+                yield Static(id="no-runs", markup=False)
         yield Footer()
 
     @property
@@ -138,7 +139,7 @@ class MenuScreen(Screen[None]):
         if by_task:
             listed.action_first()
         else:
-            self.query_one("#about", Static).update(f"no preset has {wanted!r} in it")
+            self.query_one("#about", Static).update(Content(f"no preset has {wanted!r} in it"))
 
     @on(OptionList.OptionHighlighted)
     def _show(self, event: OptionList.OptionHighlighted) -> None:

@@ -14,7 +14,7 @@ from textual.containers import Horizontal
 from textual.screen import ModalScreen, Screen
 from textual.widgets import DataTable, Footer, RichLog, Static, TabbedContent, TabPane
 
-from dss_tui import curves, session
+from dss_tui import counters, curves, session
 from dss_tui.device import device_line
 from dss_tui.follow import Follower, Snapshot
 from dss_tui.screens.confirm import Confirm
@@ -23,7 +23,7 @@ from dss_tui.view_state import sentence
 from dss_tui.widgets.chain import Bead, Link, chain
 from dss_tui.widgets.plot_view import PlotView
 from dss_tui.widgets.segment_table import SegmentTable
-from dss_tui.words import clock, thousands
+from dss_tui.words import clock
 from engine.errors import SaveError
 from engine.events import Continued
 from engine.lines import LineTail
@@ -41,13 +41,6 @@ LOGGED = 1000
 PLOTS_EVERY_S = 2.0
 
 VIEWS = ("segments", "path", "depth", "history", "projection", "log")
-
-STATE_STYLES = {
-    "connected": "bold green",
-    "running": "bold cyan",
-    "starting": "bold cyan",
-    "paused": "bold yellow",
-}
 
 
 class RunScreen(Screen[None]):
@@ -117,13 +110,13 @@ class RunScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.query_one(SegmentTable).focus()
+        self._log(self.snapshot)
         self._show(plots=False)
         self.set_timer(0.05, self._draw_all)
         self.set_interval(self.dss.every_s, self._look)
 
     def _draw_all(self) -> None:
         """With the plots, whose library takes its time to load: after the first frame."""
-        self._log(self.snapshot)
         self._shown = None
         self._show()
 
@@ -169,75 +162,30 @@ class RunScreen(Screen[None]):
         self.refresh_bindings()
 
     def _show_head(self) -> None:
-        now, width = self.snapshot, self.size.width
-        counters = now.counters
-        started = now.view.started
-        state = now.state + (" · view frozen" if self.frozen else "")
+        now, started = self.snapshot, self.snapshot.view.started
         seconds = max(now.view.time_s, float(now.progress.get("time") or 0.0))
-        left = Text(self.run.name, style="bold")
-        if started:
-            left.append(f"  {started.method} · level {started.level:g}", style="none")
-            if width >= 100:
-                left.append(f" · seed {started.seed} · {', '.join(started.devices)}", "none")
-        right = Text.assemble((state, STATE_STYLES.get(now.state, "bold")), f"  {clock(seconds)}")
-        left.truncate(max(10, width - right.cell_len - 3), overflow="ellipsis")
-        first = Text.assemble(left, " " * max(1, width - left.cell_len - right.cell_len - 2), right)
-        lines = [first, Text("   ".join(self._words(counters)), overflow="ellipsis", no_wrap=True)]
-        limits = self._limits(counters, seconds)
+        about = f"{started.method} · level {started.level:g}" if started else ""
+        if started and self.size.width >= 100:
+            about += f" · seed {started.seed} · {', '.join(started.devices)}"
+        state = now.state + (" · view frozen" if self.frozen else "")
+        lines = [counters.title(self.run.name, about, state, seconds, self.size.width)]
+        if self.size.width < SMALLEST[0] or self.size.height < SMALLEST[1]:
+            lines.append(Text(f"too small for table and plots: {SMALLEST[0]}×{SMALLEST[1]}"))
+        if now.progress:
+            said = counters.words(now.progress, now.steps_per_s if now.live else None)
+            phase = [now.progress["phase"]] if now.going else []
+            lines.append(Text("   ".join([*phase, *said])))
+        else:
+            lines.append(Text("waiting for the engine" if now.going else "no progress recorded"))
         if now.view.finished is not None:
             lines.append(Text(now.view.finished.sentence, style="bold"))
         elif now.state == "interrupted":
             lines.append(Text("Its process is gone. r resumes it from its checkpoint.", "bold"))
-        elif limits:
-            lines.append(Text(limits, style="dim", overflow="ellipsis", no_wrap=True))
-        if self.size.width < SMALLEST[0] or self.size.height < SMALLEST[1]:
-            lines.insert(1, Text(f"too small for table and plots: {SMALLEST[0]}×{SMALLEST[1]}"))
+        else:
+            lines.append(Text(counters.limits(now.progress, seconds), style="dim"))
         gpu = device_line(self.run)
-        if gpu:
-            lines.append(Text(gpu, style="dim"))
+        lines += [Text(gpu, style="dim")] if gpu else []
         self.query_one("#head", Static).update(Text("\n").join(lines))
-
-    def _words(self, counters: dict[str, Any]) -> list[str]:
-        if not counters:
-            return ["waiting for the engine" if self.snapshot.going else "no progress recorded"]
-        now = self.snapshot
-        peak = counters.get("max_peak")
-        words = [
-            *([now.progress["phase"]] if now.going else []),
-            f"depth {counters['depth']}",
-            f"beads {counters['beads']}",
-            f"open {counters['open']} of {len(now.segments)}",
-            f"training {counters['in_training']}",
-            f"{thousands(counters['bead_steps'])} steps",
-        ]
-        if now.live:
-            words.append(f"{thousands(round(now.steps_per_s))}/s")
-        if peak is not None and now.level:
-            words.append(f"peak {peak / now.level:.3g}×")
-        length = counters.get("normalized_length")
-        if length is not None:
-            words.append(f"length {length:.3f}")
-        if counters["failed"]:
-            words.append(f"failed {counters['failed']}")
-        return words
-
-    def _limits(self, counters: dict[str, Any], seconds: float) -> str:
-        """Progress toward the limits that are set."""
-        limits = self.snapshot.progress.get("limits", {})
-        used = {
-            "beads": counters.get("beads"),
-            "steps": counters.get("bead_steps"),
-            "seconds": seconds,
-        }
-        parts = [
-            f"{name} {value:,.0f} of {limits[name]:,.0f}"
-            for name, value in used.items()
-            if limits.get(name) is not None and value is not None
-        ]
-        saved = self.snapshot.progress.get("checkpoint_time")
-        if saved is not None:
-            parts.append(f"checkpoint {max(0.0, seconds - saved):.0f} s ago")
-        return "limits: " + " · ".join(parts) if parts else ""
 
     def _show_chain(self) -> None:
         now, level = self.snapshot, self.snapshot.level or 1.0
@@ -254,18 +202,9 @@ class RunScreen(Screen[None]):
         width = max(10, self.query_one("#chain").content_size.width or self.size.width - 2)
         drawn = chain(beads, links, width, self.selected, self.dss.palette)
         if not beads and now.progress.get("training"):
-            drawn = self._endpoints(level)
+            drawn = Text("\n").join(counters.training(now.progress))
         about = self._about_selected(order, losses, level)
         self.query_one("#chain", Static).update(Text("\n").join([drawn, about]))
-
-    def _endpoints(self, level: float) -> Text:
-        target = level * float(self.snapshot.progress.get("alpha", 1.0))
-        lines = [
-            f"endpoint {bead['bead']}  loss {_number(bead['loss'])} → {target:.4g}  "
-            f"step {thousands(bead['steps'])}  try {bead['attempt']}"
-            for bead in self.snapshot.progress["training"]
-        ]
-        return Text("\n".join(lines))
 
     def _about_selected(self, order: list[int], losses: list[float], level: float) -> Text:
         """A line on the bead or segment under the cursor, or on the beads in training."""
@@ -473,7 +412,3 @@ class Zoom(ModalScreen[None]):
     def action_select(self, step: int) -> None:
         self._owner.action_select(step)
         self._show()
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
