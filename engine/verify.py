@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.bead_string import normalized_length
+from engine.bead_string import normalized_length, turning_angles
 from engine.data import Dataset, load_data
 from engine.errors import InputError
 from engine.pool import Pool
@@ -37,6 +37,8 @@ class Check:
     """The highest loss on each segment."""
     t_stars: tuple[float, ...]
     normalized_length: float
+    turning_angle: tuple[float, float] | None
+    """Mean and largest angle between consecutive segments, in degrees; None for two beads."""
     disagreement: float
     """The largest difference between the file's losses and those measured, as for TOLERANCE."""
     tolerance: float
@@ -80,6 +82,7 @@ def verify(file: StringFile, points: int) -> Check:
         peaks=tuple(segment.peak for segment in measured),
         t_stars=tuple(segment.t_star for segment in measured),
         normalized_length=normalized_length(file.string.beads),
+        turning_angle=_turning(file.string.beads),
         disagreement=max(
             _difference(file.string.losses, losses.numpy()),
             _difference(file.string.profiles, profiles),
@@ -114,6 +117,13 @@ def _problem(file: StringFile) -> Problem:
             "the parameters listed are not those of the network described", key="dss.parameters"
         )
     return problem
+
+
+def _turning(beads: NDArray[np.float32]) -> tuple[float, float] | None:
+    if len(beads) < 3:
+        return None
+    degrees = np.degrees(turning_angles(beads))
+    return float(degrees.mean()), float(degrees.max())
 
 
 def _accuracy(problem: Problem, beads: torch.Tensor, held_out: bool) -> tuple[float, float] | None:

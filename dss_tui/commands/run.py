@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,13 +44,13 @@ def run(asked: argparse.Namespace) -> int:
         from dss_tui import session
         from dss_tui.app import Opening
 
-        with _named(asked.preset):
+        with _naming(asked.preset):
             directory = session.start(spec, name, asked.out)
         return _on_screen(Opening(directory, launched=True, fps=asked.fps))
     with Signals() as signals:
         from engine.runner import prepare
 
-        with _named(asked.preset):
+        with _naming(asked.preset):
             prepare(spec)
         return _in_foreground(create(spec, name, asked.out), signals, asked)
 
@@ -83,18 +85,15 @@ def attach(asked: argparse.Namespace) -> int:
     return _on_screen(Opening(directory, fps=asked.fps))
 
 
-class _named:
+@contextmanager
+def _naming(preset: str) -> Iterator[None]:
     """Within it, an InputError names the preset."""
-
-    def __init__(self, preset: str) -> None:
-        self._preset = preset
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, InputError) and self._preset not in str(error):
-            raise InputError(str(error), file=self._preset) from None
+    try:
+        yield
+    except InputError as error:
+        if preset in str(error):
+            raise
+        raise InputError(str(error), file=preset) from None
 
 
 def _change_limits(directory: RunDir, overrides: list[str]) -> None:

@@ -72,7 +72,13 @@ def _report(path: Path, check: Check) -> list[str]:
         "points each, in float64",
         f"  highest loss       {max(check.peaks):.6g}  = {max(check.peaks) / check.level:.4f} × "
         f"level {check.level:g}, on segment {worst + 1} at t = {check.t_stars[worst]:.4f}",
-        f"  normalized length  {check.normalized_length:.4f}",
+        f"  normalized length  {check.normalized_length:.4f}"
+        + (
+            f", turning {check.turning_angle[0]:.0f}° at a bead in the mean, "
+            f"{check.turning_angle[1]:.0f}° at most"
+            if check.turning_angle
+            else ""
+        ),
         f"  loss of beads      {_range(check.bead_loss)} in training"
         + (f", {_range(check.held_out_loss)} held out" if check.held_out_loss else ""),
     ]

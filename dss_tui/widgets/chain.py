@@ -51,16 +51,6 @@ class _Layout:
     fold: int
     """Beads that one glyph stands for."""
 
-    @property
-    def lines(self) -> int:
-        """Rows, and the caption that a folded string needs."""
-        return self.rows + (self.link == 0)
-
-
-def visible_rows(bead_count: int, width: int, rows: int = 3) -> int:
-    """Lines that `chain` takes for so many beads."""
-    return _layout(bead_count, width, rows).lines if bead_count and width >= 10 else 1
-
 
 def chain(
     beads: Sequence[Bead],
