@@ -128,7 +128,8 @@ class _Session:
             for event in events:
                 self._tell(event, elapsed())
         except Exception as error:
-            log.exception("the engine failed")
+            if not isinstance(error, SaveError):
+                log.exception("the engine failed")
             event = self._failure(error, kept, store)
             with suppress(SaveError):  # where the disk is full, the log and the caller know
                 self._tell(event, elapsed())
@@ -187,10 +188,21 @@ def _meta(directory: RunDir, spec: Spec) -> dict[str, object]:
     }
 
 
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written, as on a full disk, must not hide what is to be said."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def _logging_to(directory: RunDir) -> Iterator[None]:
     """Sends the engine's log and Python's warnings to the run's log."""
-    handler = logging.FileHandler(directory.log, encoding="utf-8")
+    handler = _LogFile(directory.log, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     loggers = (log, logging.getLogger("py.warnings"))
     log.setLevel(logging.INFO)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -175,10 +176,13 @@ def test_a_reader_of_json_that_goes_away(whole: Path, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_while_checkpointing(whole: Path, tmp_path: Path) -> None:
-    """Files may not grow beyond what the events need, which the checkpoint exceeds."""
+    """No file may become as large as the checkpoint, so the next one cannot be written.
+
+    Which file meets the limit first depends on the machine's speed.
+    """
     out = tmp_path / "run"
     process = run(out)
-    wait_for(lambda: (out / "checkpoint.safetensors").exists(), process)
+    wait_for_events(out, 12, process)
     process.terminate()
     process.communicate()
     good = (out / "checkpoint.safetensors").read_bytes()
@@ -187,14 +191,11 @@ def test_a_full_disk_while_checkpointing(whole: Path, tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (len(good) - 1, resource.RLIM_INFINITY))
 
     process = start("resume", str(out), "--headless", limit=no_room)
-    wait_for_events(out, 12, process)
-    process.terminate()  # asks for a checkpoint
     printed, errors = process.communicate()
-    if process.returncode == 0:  # it was done before it was asked
-        pytest.fail("the run ended before its disk was full")
     assert process.returncode == 1, printed + errors
-    assert "checkpoint.safetensors: cannot be written" in printed + errors
-    assert "is still good" in printed + errors
+    assert re.search(r"run/\w+\.\w+: cannot be written: File too large", printed)
+    assert "is still good: make room, then `dss-tui resume" in printed
+    assert "Traceback" not in errors
     assert (out / "checkpoint.safetensors").read_bytes() == good
     assert not [path for path in os.listdir(out) if path.endswith(".tmp")]
     assert resume(out)[0] == 0
