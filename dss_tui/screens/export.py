@@ -12,6 +12,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Button, Checkbox, Input, Label, RadioButton, RadioSet, Static
@@ -39,17 +40,17 @@ class PathSuggester(Suggester):
 class Tick(Checkbox):
     """A checkbox whose state shows without colour."""
 
-    def watch_value(self) -> None:
+    def render(self) -> Content:
         self.BUTTON_INNER = "X" if self.value else " "
-        super().watch_value()
+        return super().render()
 
 
 class Choice(RadioButton):
     """A radio button whose state shows without colour."""
 
-    def watch_value(self) -> None:
+    def render(self) -> Content:
         self.BUTTON_INNER = "●" if self.value else " "
-        super().watch_value()
+        return super().render()
 
 
 class ExportDialog(ModalScreen[None]):
