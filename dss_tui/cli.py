@@ -17,7 +17,7 @@ from engine.errors import InputError, SaveError
 
 STATUSES = """\
 exit status:
-  0  connected (verify: the path holds)
+  0  connected (verify: the path holds; sweep: every cell has ended)
   3  the search or the check ended without a connection
   2  bad input, said in one line
   1  an internal failure; the run's engine.log has the details
@@ -67,7 +67,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_attach(commands)
     _add_runs(commands)
     _add_strings(commands)
+    _add_sweep(commands)
     _add_presets(commands)
+    _add_data(commands)
+    _add_bench(commands)
     return parser
 
 
@@ -139,12 +142,33 @@ def _add_runs(commands: Commands) -> None:
     _add_display(resume)
     resume.set_defaults(command=_resume)
 
+    diagnose = commands.add_parser("diagnose", help="why a run did not connect")
+    diagnose.add_argument("run", metavar="RUN")
+    diagnose.add_argument("--json", action="store_true", help="the diagnosis as one JSON object")
+    diagnose.set_defaults(command=_diagnose)
+
     stop = commands.add_parser("stop", help="ask a run to write its checkpoint and stop")
     stop.add_argument("run", metavar="RUN")
     stop.set_defaults(command=_stop)
 
 
 def _add_strings(commands: Commands) -> None:
+    shorten = commands.add_parser(
+        "shorten", help="pull the string of a connected run tight, as a new run"
+    )
+    shorten.add_argument("run", metavar="RUN")
+    shorten.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="override a key of the run, such as search.shortening.sweeps=200 (repeatable)",
+    )
+    shorten.add_argument("--out", type=Path, metavar="DIR", help="the new run's directory")
+    _add_display(shorten)
+    shorten.set_defaults(command=_shorten)
+
     export = commands.add_parser("export", help="write a run's string to a file")
     export.add_argument("run", metavar="RUN")
     export.add_argument(
@@ -160,13 +184,71 @@ def _add_strings(commands: Commands) -> None:
         "--grid", type=int, default=1001, metavar="N", help="points a segment (default 1001)"
     )
     verify.add_argument("--json", action="store_true", help="the result as one JSON object")
+    verify.add_argument(
+        "--run-factories",
+        action="store_true",
+        help="let the file name functions of yours that make its network, data or loss",
+    )
     verify.set_defaults(command=_verify)
+
+
+def _add_sweep(commands: Commands) -> None:
+    sweep = commands.add_parser(
+        "sweep", help="many pairs at many levels, in one batch; the same command goes on"
+    )
+    sweep.add_argument("preset", metavar="PRESET", help="a shipped preset's name, or a .yaml file")
+    sweep.add_argument("--levels", required=True, metavar="A,B,C", help="such as 0.1,0.05,0.01")
+    sweep.add_argument("--pairs", type=int, required=True, metavar="N", help="at each level")
+    sweep.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="new, or one to go on with"
+    )
+    sweep.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="override a key of the preset (repeatable)",
+    )
+    sweep.add_argument("--seed", type=int, metavar="N", help="of pair 0; pair k has N + k")
+    sweep.add_argument("--device", metavar="D", help="auto, cpu, cuda, or cuda:0,cuda:1")
+    sweep.add_argument(
+        "--at-once", type=int, default=64, metavar="N", help="pairs under way at a time"
+    )
+    sweep.add_argument("--json", action="store_true", help="the tables as one JSON object")
+    sweep.set_defaults(command=_sweep)
 
 
 def _add_presets(commands: Commands) -> None:
     presets = commands.add_parser("presets", help="list the presets, or print one")
     presets.add_argument("name", nargs="?", metavar="NAME")
     presets.set_defaults(command=_presets)
+
+
+def _add_data(commands: Commands) -> None:
+    data = commands.add_parser(
+        "data", help="list the data sets: what they need, what is there, where to get them"
+    )
+    data.add_argument("name", nargs="?", metavar="NAME", help="one of them, such as mnist")
+    data.add_argument("--json", action="store_true", help="the list as one JSON array")
+    data.set_defaults(command=_data)
+
+
+def _add_bench(commands: Commands) -> None:
+    bench = commands.add_parser(
+        "bench", help="measure this machine: presets against plain loops and its own limits"
+    )
+    bench.add_argument(
+        "presets", nargs="*", metavar="PRESET", help="default: all shipped whose data are here"
+    )
+    bench.add_argument("--beads", metavar="A,B,C", help="that train at a time (default 1,8,32,128)")
+    bench.add_argument("--repeats", type=int, metavar="N", help="of each timing (default 5)")
+    bench.add_argument("--seconds", type=float, metavar="S", help="of a timing (default 0.3)")
+    bench.add_argument("--workers", type=int, metavar="N", help="threads on the CPU")
+    bench.add_argument("--device", metavar="D", help="auto, cpu, cuda, or cuda:0,cuda:1")
+    bench.add_argument("--quick", action="store_true", help="short timings, 3 repeats, 1,32 beads")
+    bench.add_argument("--json", action="store_true", help="all of it as one JSON object")
+    bench.set_defaults(command=_bench)
 
 
 def _menu(asked: argparse.Namespace) -> int:
@@ -193,6 +275,24 @@ def _resume(asked: argparse.Namespace) -> int:
     return resume(asked)
 
 
+def _shorten(asked: argparse.Namespace) -> int:
+    from dss_tui.commands.run import shorten
+
+    return shorten(asked)
+
+
+def _diagnose(asked: argparse.Namespace) -> int:
+    from dss_tui.commands.diagnose import diagnose
+
+    return diagnose(asked.run, as_json=asked.json)
+
+
+def _sweep(asked: argparse.Namespace) -> int:
+    from dss_tui.commands.sweep import sweep
+
+    return sweep(asked)
+
+
 def _ls(asked: argparse.Namespace) -> int:
     from dss_tui.commands.runs import ls
 
@@ -214,10 +314,24 @@ def _export(asked: argparse.Namespace) -> int:
 def _verify(asked: argparse.Namespace) -> int:
     from dss_tui.commands.strings import verify
 
-    return verify(asked.string, points=asked.grid, as_json=asked.json)
+    return verify(
+        asked.string, points=asked.grid, as_json=asked.json, run_factories=asked.run_factories
+    )
 
 
 def _presets(asked: argparse.Namespace) -> int:
     from dss_tui.commands.presets import show
 
     return show(asked.name)
+
+
+def _data(asked: argparse.Namespace) -> int:
+    from dss_tui.commands.data import data
+
+    return data(asked.name, as_json=asked.json)
+
+
+def _bench(asked: argparse.Namespace) -> int:
+    from dss_tui.commands.bench import bench
+
+    return bench(asked)

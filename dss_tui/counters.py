@@ -31,6 +31,9 @@ def words(progress: dict[str, Any], steps_per_s: float | None) -> list[str]:
     ]
     if steps_per_s is not None:
         said.append(f"{thousands(round(steps_per_s))}/s")
+    aim = progress.get("aim")
+    if aim is not None and aim > level:
+        said.append(f"level {aim:.3g} on the way to {level:g}")
     if counters["max_peak"] is not None:
         said.append(f"peak {counters['max_peak'] / level:.3g} × level")
     if counters["normalized_length"] is not None:
@@ -62,6 +65,7 @@ def limits(progress: dict[str, Any], seconds: float) -> str:
 def training(progress: dict[str, Any]) -> list[Text]:
     """A line for each of the first beads in training."""
     target = progress["alpha"] * progress["level"]
+    metric = progress.get("level_on", {}).get("metric", "loss").replace("_", " ")
     lines = []
     for bead in progress["training"][:LISTED]:
         what = "bead" if progress["order"] else "endpoint"
@@ -69,7 +73,7 @@ def training(progress: dict[str, Any]) -> list[Text]:
         lines.append(
             Text.assemble(
                 (f"{what} {bead['bead']:<5}", "cyan"),
-                f"loss {loss:<9} → {target:<9.4g} step {thousands(bead['steps']):<7} "
+                f"{metric} {loss:<9} → {target:<9.4g} step {thousands(bead['steps']):<7} "
                 f"try {bead['attempt']}",
             )
         )

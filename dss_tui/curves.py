@@ -14,6 +14,7 @@ from engine.bead_string import loss_along
 from engine.bead_string import projection as project
 from engine.errors import InputError
 from engine.rundir import RunDir
+from engine.spec import LevelOn
 
 EMPTY = Plot(title="", curves=(), x_label="", y_label="")
 
@@ -44,36 +45,55 @@ def about(segment: dict[str, Any], level: float) -> str:
     )
 
 
-def profile(segment: dict[str, Any], level: float | None, log_y: bool) -> Plot:
-    """γ(t) of one segment, in training and held-out loss."""
-    train, held_out = _floats(segment["profile"]), _floats(segment["held_out"])
+def judged(progress: dict[str, Any]) -> LevelOn:
+    """What the profiles of a progress.json are, and the level is held against."""
+    return LevelOn.model_validate(progress.get("level_on", {}))
+
+
+def profile(
+    segment: dict[str, Any], progress: dict[str, Any], level: float | None, log_y: bool
+) -> Plot:
+    """γ(t) of one segment, in what is judged and in what is shown beside it."""
+    on, other = judged(progress), _beside(progress)
+    curve, beside = _floats(segment["profile"]), _floats(segment["beside"])
     return Plot(
         title=f"γ(t) between beads {segment['left']} and {segment['right']}",
         curves=(
-            Curve(_even(len(train)), train, "training", "train"),
-            Curve(_even(len(held_out)), held_out, "held out", "held_out"),
+            Curve(_even(len(curve)), curve, on.words, "train"),
+            Curve(_even(len(beside)), beside, other, "held_out"),
         ),
         x_label="t",
-        y_label="loss",
+        y_label=_axis(on),
         level=level,
         verticals=(segment["t_star"],),
         log_y=log_y,
     )
 
 
+def _beside(progress: dict[str, Any]) -> str:
+    samples = progress.get("beside_samples")
+    words = LevelOn.model_validate(progress.get("beside", {})).words
+    return words if samples is None else f"{words} ({samples} samples)"
+
+
+def _axis(on: LevelOn) -> str:
+    return on.metric.replace("_", " ")
+
+
 def path(
     segments: list[dict[str, Any]],
+    on: LevelOn,
     selected: tuple[int, int] | None,
     level: float | None,
     log_y: bool,
 ) -> Plot:
-    """The loss along the whole string against arc length, the selected segment highlighted."""
+    """The profiles of the whole string against arc length, the selected segment highlighted."""
     if not segments:
         return EMPTY
     lengths = np.array([segment["length"] for segment in segments])
     profiles = np.array([_floats(segment["profile"]) for segment in segments])
     x, y = loss_along(lengths, profiles)
-    curves = [Curve(tuple(x.tolist()), tuple(y.tolist()), "training loss", "train")]
+    curves = [Curve(tuple(x.tolist()), tuple(y.tolist()), on.words, "train")]
     points = profiles.shape[1]
     for number, segment in enumerate(segments):
         if (segment["left"], segment["right"]) == selected:
@@ -82,22 +102,24 @@ def path(
                 Curve(tuple(x[here].tolist()), tuple(y[here].tolist()), "selected", "highlight")
             )
     return Plot(
-        title="loss along the string",
+        title=f"{_axis(on)} along the string",
         curves=tuple(curves),
         x_label="distance from the first bead",
-        y_label="loss",
+        y_label=_axis(on),
         level=level,
         log_y=log_y,
     )
 
 
-def history(peaks: tuple[tuple[float, float], ...], level: float | None, log_y: bool) -> Plot:
+def history(
+    peaks: tuple[tuple[float, float], ...], on: LevelOn, level: float | None, log_y: bool
+) -> Plot:
     """The highest peak on the string against time."""
     return Plot(
         title="highest peak on the string",
         curves=(Curve(tuple(t for t, _ in peaks), tuple(p for _, p in peaks), "peak", "train"),),
         x_label="seconds",
-        y_label="loss",
+        y_label=_axis(on),
         level=level,
         log_y=log_y,
     )

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from rich.markup import escape
 
 from dss_tui.words import thousands
-from engine.data import load_data
+from engine.data import caveat, counts
 from engine.errors import InputError
-from engine.fit import check_fit, parameter_count
-from engine.spec import Data, LinearNetwork, Network, Spec
+from engine.network_shapes import describe_sizes, parameter_count
+from engine.spec import CustomData, CustomLoss, Data, LossName, Network, Spec
 
 
 def preset(name: str, spec: Spec) -> str:
-    """A few lines of Textual markup. Raises InputError where the parts do not fit."""
-    search, limits = spec.search, spec.limits
-    check_fit(spec.problem, _loaded(spec.problem.data))
+    """A few lines of Textual markup."""
+    limits = spec.limits
     bounds = [
         f"{count} {what}"
         for what, count in (
@@ -29,9 +26,10 @@ def preset(name: str, spec: Spec) -> str:
     rows = [
         ("network", network(spec.problem.network)),
         ("data", data(spec.problem.data)),
-        ("loss", spec.problem.loss),
+        ("loss", loss(spec.problem.loss)),
+        ("level", f"{spec.search.level:g} on the {spec.search.level_on.words}"),
         ("training", training(spec)),
-        ("search", f"{search.method}, depth up to {search.greedy.max_depth}"),
+        ("search", method(spec)),
         ("limits", ", ".join(bounds) or "none"),
     ]
     lines = [f"[b]{name}[/b]", escape(spec.description), ""]
@@ -39,26 +37,39 @@ def preset(name: str, spec: Spec) -> str:
 
 
 def network(spec: Network) -> str:
-    sizes = "-".join(map(str, spec.sizes))
-    count = f"{thousands(parameter_count(spec))} parameters"
-    if isinstance(spec, LinearNetwork):
-        return f"{sizes} linear, {count}"
-    bias = "" if spec.bias else ", no biases"
-    return f"{sizes} {spec.activation}{bias}, {count}"
+    count = parameter_count(spec)
+    return describe_sizes(spec) + ("" if count is None else f", {thousands(count)} parameters")
 
 
 def data(spec: Data) -> str:
+    if isinstance(spec, CustomData):
+        return f"what {spec.factory} returns"
     try:
-        loaded = _loaded(spec)
+        train, held_out = counts(spec)
     except InputError as error:
         return str(error)
-    return f"{spec.kind}, {thousands(len(loaded.x))} to train + {thousands(len(loaded.x_held_out))}"
+    said = f"{spec.kind}, {thousands(train)} to train + {thousands(held_out)}"
+    note = caveat(spec)
+    return said if note is None else f"{said}; {note}"
+
+
+def loss(spec: LossName | CustomLoss) -> str:
+    return f"what {spec.factory} returns" if isinstance(spec, CustomLoss) else spec
+
+
+def method(spec: Spec) -> str:
+    search = spec.search
+    detail = {
+        "greedy": f"depth up to {search.greedy.max_depth}",
+        "constrained": f"hyperplane {search.constrained.hyperplane}",
+        "auto": f"greedy, constrained, {search.auto.detours} detours",
+        "linear": "in closed form",
+    }[search.method]
+    start = "" if spec.endpoints.kind == "random" else f", {spec.endpoints.kind} endpoints"
+    return f"{search.method}: {detail}{start}" + (", shortened" if search.shorten else "")
 
 
 def training(spec: Spec) -> str:
     how = spec.search.greedy
     batch = "all data" if how.batch_size == "full" else f"batches of {how.batch_size}"
     return f"{how.optimizer.kind}, lr {how.optimizer.lr:g}, {batch}"
-
-
-_loaded = lru_cache(maxsize=8)(load_data)

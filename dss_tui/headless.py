@@ -81,6 +81,9 @@ class _Watcher:
     def summarize(self, ended: Ended) -> None:
         """The ending, and what can be done with it, on stdout."""
         print(ended.sentence)
+        if ended.diagnosis is not None:
+            print(ended.diagnosis.words)
+            print(f"more about it: dss-tui diagnose {reference(self.run)}")
         print(f"run directory: {self.run.path}")
         if ended.outcome is Outcome.STOPPED:
             print(f"go on with: dss-tui resume {reference(self.run)}")

@@ -13,9 +13,8 @@ import sys
 from pathlib import Path
 
 import engine
-from engine.data import load_data
 from engine.errors import InputError
-from engine.fit import check_fit
+from engine.fit import check_method, check_quickly
 from engine.rundir import RunDir, create, finished, is_live, read_records
 from engine.runs import goes_on, is_starting
 from engine.spec import Spec
@@ -23,10 +22,16 @@ from engine.spec import Spec
 
 def start(spec: Spec, name: str, out: Path | None = None) -> RunDir:
     """A new run in its own folder and process. Raises InputError where it cannot be one."""
-    check_fit(spec.problem, load_data(spec.problem.data))
+    check(spec)
     directory = create(spec, name, out)
     launch(directory)
     return directory
+
+
+def check(spec: Spec) -> None:
+    """Raises InputError for what cannot run, as far as that shows without an engine."""
+    check_quickly(spec.problem)
+    check_method(spec)
 
 
 def resume(directory: RunDir) -> str | None:

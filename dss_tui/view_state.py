@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from engine.events import (
+    FIRST,
+    LAST,
     AuditFailed,
     BeadFailed,
     BeadInserted,
@@ -14,6 +16,7 @@ from engine.events import (
     CheckpointSaved,
     Continued,
     EndpointTrained,
+    LevelHeld,
     LevelLowered,
     Paused,
     Record,
@@ -22,6 +25,7 @@ from engine.events import (
     SegmentClosed,
     SegmentFailed,
     SegmentMeasured,
+    StringShortened,
 )
 
 Pair = tuple[int, int]
@@ -35,14 +39,20 @@ class View:
     finished: RunFinished | None = None
     paused: bool = False
     peaks: dict[Pair, float] = field(default_factory=dict)
-    """Of the segments that are on the string now."""
+    """Of the segments that are on the string now, as far as they are measured."""
     history: tuple[tuple[float, float], ...] = ()
     """(seconds, highest peak on the string) at each change."""
-    beads_per_depth: tuple[int, ...] = ()
+    depths: dict[int, int] = field(default_factory=dict)
+    """Of the beads that were trained for the string."""
     depth_times: tuple[float, ...] = ()
     """Seconds at which each depth got its newest bead."""
     seq: int = 0
     time_s: float = 0.0
+
+    @property
+    def beads_per_depth(self) -> tuple[int, ...]:
+        depths = list(self.depths.values())
+        return tuple(depths.count(depth) for depth in range(len(self.depth_times)))
 
 
 def fold(view: View, record: Record) -> View:
@@ -50,22 +60,23 @@ def fold(view: View, record: Record) -> View:
     view = replace(view, seq=record.seq, time_s=record.time)
     match record.event:
         case RunStarted() as started:
-            return replace(view, started=started)
+            return replace(view, started=started, finished=None)
         case RunFinished() as finished:
             return replace(view, finished=finished, paused=False)
         case Paused():
             return replace(view, paused=True)
         case Continued():
             return replace(view, paused=False, finished=None)
-        case EndpointTrained():
-            return _bead_at(view, 0)
-        case BeadTrained(left=left, right=right, depth=depth):
-            peaks = {pair: peak for pair, peak in view.peaks.items() if pair != (left, right)}
-            return _bead_at(replace(view, peaks=peaks), depth)
-        case SegmentMeasured(left=left, right=right, peak=peak):
-            return _highest(replace(view, peaks=view.peaks | {(left, right): peak}))
-        case AuditFailed(left=left, right=right, peak=peak):
-            return _highest(replace(view, peaks=view.peaks | {(left, right): peak}))
+        case EndpointTrained(bead=bead):
+            return _bead_at(view, bead, 0)
+        case BeadTrained(bead=bead, left=left, right=right, depth=depth):
+            return _bead_at(_without(view, (left, right)), bead, depth)
+        case SegmentMeasured() | AuditFailed() as measured:
+            return _measured(view, (measured.left, measured.right), measured.peak)
+        case StringShortened():
+            return replace(view, peaks={})
+        case BeadFailed(bead=bead, left=left) if left is not None and bead in view.depths:
+            return replace(view, depths={b: d for b, d in view.depths.items() if b != bead})
     return view
 
 
@@ -76,19 +87,34 @@ def fold_all(records: Iterable[Record]) -> View:
     return view
 
 
-def _bead_at(view: View, depth: int) -> View:
-    room = max(depth + 1, len(view.beads_per_depth))
-    counts = [*view.beads_per_depth, *[0] * (room - len(view.beads_per_depth))]
+def _bead_at(view: View, bead: int, depth: int) -> View:
+    room = max(depth + 1, len(view.depth_times))
     times = [*view.depth_times, *[view.time_s] * (room - len(view.depth_times))]
-    counts[depth] += 1
     times[depth] = view.time_s
-    return replace(view, beads_per_depth=tuple(counts), depth_times=tuple(times))
+    return replace(view, depths=view.depths | {bead: depth}, depth_times=tuple(times))
 
 
-def _highest(view: View) -> View:
-    """With the highest peak in the history, once every segment of the string is measured."""
-    finite = [peak for peak in view.peaks.values() if math.isfinite(peak)]
-    if not finite or len(view.peaks) < sum(view.beads_per_depth) - 1:
+def _without(view: View, pair: Pair) -> View:
+    return replace(view, peaks={other: peak for other, peak in view.peaks.items() if other != pair})
+
+
+def _measured(view: View, pair: Pair, peak: float) -> View:
+    """With a segment's peak, and the string's in the history once all segments are known.
+
+    A bead has one neighbour on each side, so a segment takes the place of those that shared its
+    left bead or its right one.
+    """
+    left, right = pair
+    kept = {
+        other: known
+        for other, known in view.peaks.items()
+        if (other[0] == left) == (other[1] == right)
+    }
+    view = replace(view, peaks=kept | {pair: peak})
+    beads = {bead for pair in view.peaks for bead in pair}
+    finite = [known for known in view.peaks.values() if math.isfinite(known)]
+    whole = {FIRST, LAST} <= beads and len(beads) == len(view.peaks) + 1
+    if not finite or not whole:
         return view
     return replace(view, history=(*view.history, (view.time_s, max(finite))))
 
@@ -98,7 +124,8 @@ def sentence(record: Record) -> str:
     match record.event:
         case RunStarted() as e:
             return (
-                f"started: {e.method}, level {e.level:g}, alpha {e.alpha:g}, seed {e.seed}, "
+                f"started: {e.method}, level {e.level:g} on the {e.level_on}, alpha {e.alpha:g}, "
+                f"seed {e.seed}, "
                 f"{e.parameters} parameters, {e.samples} samples, on {', '.join(e.devices)}"
             )
         case EndpointTrained() as e:
@@ -132,7 +159,19 @@ def sentence(record: Record) -> str:
                 f"t = {e.t:.3f}"
             )
         case LevelLowered() as e:
-            return f"level lowered to {e.level:g}"
+            beads = ", ".join(map(str, e.held_up_by))
+            return f"level lowered from {e.met:.4g} to {e.level:.4g}; held up last by beads {beads}"
+        case LevelHeld() as e:
+            beads = ", ".join(map(str, e.held_up_by))
+            return (
+                f"level {e.level:.4g} holds since {e.steps} steps because of beads {beads}; the "
+                f"highest peak is {_loss(e.peak)}, between {e.left} and {e.right}"
+            )
+        case StringShortened() as e:
+            return (
+                f"string shortened: normalized length {e.length_before:.4f} to "
+                f"{e.length_after:.4f}, {e.beads_before} beads to {e.beads_after}"
+            )
         case CheckpointSaved() as e:
             return f"checkpoint written ({e.reason.replace('_', ' ')})"
         case Paused():
@@ -140,7 +179,7 @@ def sentence(record: Record) -> str:
         case Continued() as e:
             return f"goes on from event {e.from_seq}"
         case RunFinished() as e:
-            return e.sentence
+            return e.sentence + (f" {e.diagnosis.words}" if e.diagnosis else "")
     return record.event.name
 
 

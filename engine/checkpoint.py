@@ -12,7 +12,7 @@ from engine.errors import InputError
 from engine.methods.base import Saved
 from engine.rundir import RunDir, replace
 
-VERSION = "1"
+VERSION = "2"
 
 
 @dataclass(frozen=True)

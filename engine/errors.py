@@ -10,6 +10,7 @@ class InputError(Exception):
     """Bad input, said in one sentence that names the place and the remedy (exit status 2)."""
 
     def __init__(self, what: str, *, file: object = None, key: str | None = None) -> None:
+        self.file = file
         place = [str(part) for part in (file, key) if part is not None]
         super().__init__(": ".join([*place, what]))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -27,6 +27,10 @@ class Outcome(StrEnum):
     def exit_status(self) -> int:
         """Of a command that ran or watched the search to this outcome."""
         return {Outcome.CONNECTED: 0, Outcome.FAILED: 1}.get(self, 3)
+
+
+#: Ids of the two ends of every string.
+FIRST, LAST = 1, 2
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class RunStarted(Event):
     parameters: int
     samples: int
     devices: tuple[str, ...]
+    level_on: str = "training loss"
+    """What is held against the level."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +131,40 @@ class BeadFailed(Event):
 
 @dataclass(frozen=True)
 class LevelLowered(Event):
+    """Every bead is at or below the level `met`, and the next is `level`."""
+
     level: float
     held_up_by: tuple[int, ...]
+    """The beads that came below the level last."""
+    met: float
+    lowest: float
+    """Loss of a bead on the string now."""
+    highest: float
+
+
+@dataclass(frozen=True)
+class LevelHeld(Event):
+    """The level has not fallen for many steps: an early sign of a disconnection."""
+
+    level: float
+    held_up_by: tuple[int, ...]
+    left: int
+    right: int
+    peak: float
+    """The highest on the string, between those two."""
+    steps: int
+    """Of one bead, since the level fell last."""
+
+
+@dataclass(frozen=True)
+class StringShortened(Event):
+    """The string was pulled tight below the level; its segments follow, measured anew."""
+
+    length_before: float
+    """Normalized."""
+    length_after: float
+    beads_before: int
+    beads_after: int
 
 
 @dataclass(frozen=True)
@@ -179,10 +217,40 @@ class Continued(Event):
 
 
 @dataclass(frozen=True)
+class Diagnosis:
+    """What is known where a search ends without a connection."""
+
+    barrier: float
+    """The highest loss on the string on which it is lowest."""
+    level: float
+    left: int
+    """The beads between which that string is highest, and the place between them."""
+    right: int
+    t: float
+    place: float
+    """Of that peak, as a share of the string's length from endpoint 1."""
+    depth: int
+    trace: tuple[tuple[float, ...], ...]
+    """(beads, depth, place, loss) of the worst peak as the search went on."""
+    stuck_level: float | None
+    """Below which a method that lowers whole strings got none; None for other methods."""
+    retries: tuple[str, ...]
+    reasons: tuple[str, ...]
+    """Why segments failed."""
+    relabelled: tuple[tuple[int, ...], ...]
+    """(hidden layer from 1, unit from 0 of endpoint 2, the unit of endpoint 1 that it is) where
+    the endpoints are each other's relabelled copies; empty where they are not."""
+    rescaled: bool
+    words: str
+    """What this does and does not prove, for a person."""
+
+
+@dataclass(frozen=True)
 class RunFinished(Event):
     outcome: Outcome
     sentence: str
     totals: Totals
+    diagnosis: Diagnosis | None = None
 
 
 EVENTS: dict[str, type[Event]] = {kind.name: kind for kind in Event.__subclasses__()}
@@ -228,15 +296,21 @@ def from_line(line: str) -> Record | None:
 
 
 def _event(kind: type[Event], tree: dict[str, Any]) -> Event:
-    values = {field.name: tree[field.name] for field in fields(kind)}
+    values = {
+        field.name: tree[field.name]
+        for field in fields(kind)
+        if field.name in tree or field.default is MISSING
+    }
     if kind is RunFinished:
         values["outcome"] = Outcome(values["outcome"])
         values["totals"] = Totals(**_read(values["totals"]))
+        if values.get("diagnosis") is not None:
+            values["diagnosis"] = Diagnosis(**_read(values["diagnosis"]))
     return kind(**_read(values))
 
 
 #: Fields that may be null for a reason other than a number that is not finite.
-_NULLABLE = {"left", "right"}
+_NULLABLE = {"left", "right", "diagnosis", "stuck_level"}
 
 
 def _read(values: dict[str, Any]) -> dict[str, Any]:
@@ -244,7 +318,7 @@ def _read(values: dict[str, Any]) -> dict[str, Any]:
 
     def read(key: str, value: Any) -> Any:
         if isinstance(value, list):
-            return tuple(value)
+            return tuple(read("", item) for item in value)
         return math.nan if value is None and key not in _NULLABLE else value
 
     return {key: read(key, value) for key, value in values.items()}

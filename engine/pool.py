@@ -7,12 +7,14 @@ comes back in order; a worker's exception is raised where the results are awaite
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from types import TracebackType
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 
@@ -20,29 +22,59 @@ from engine.errors import InputError
 from engine.problem import Problem
 from engine.spec import Spec
 
-Shard = TypeVar("Shard")
+log = logging.getLogger("engine")
+
+Result_co = TypeVar("Result_co", covariant=True)
 Result = TypeVar("Result")
+Item_contra = TypeVar("Item_contra", contravariant=True)
 Item = TypeVar("Item")
 
 #: Numbers that a shard should at least compute with: below it a second CPU thread waits for
 #: the interpreter's lock longer than it computes.
 WORTH_A_THREAD = 4_000_000
+#: The same for compiled code, which does not hold that lock.
+WORTH_A_FUSED_THREAD = 500_000
+#: Products for a sample from which torch may use the threads that would else be idle.
+WORTH_MORE_THREADS = 2_000_000
+
+
+class Task(Protocol[Item_contra, Result_co]):
+    """Work on many items at once, a result for each; what becomes of one is its own affair.
+
+    Tasks are frozen, and equal where they do the same: the items of equal tasks may share a call.
+    """
+
+    @property
+    def samples(self) -> int:
+        """How many samples are computed for each item, for a fair cut."""
+
+    def __call__(
+        self, problem: Problem, items: Sequence[Item_contra], /
+    ) -> Sequence[Result_co]: ...
+
+
+@runtime_checkable
+class Workers(Protocol):
+    """Whoever does a task: a `Pool`, or one that several searches share."""
+
+    @property
+    def devices(self) -> tuple[torch.device, ...]: ...
+
+    def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]: ...
 
 
 class Pool:
-    """Runs functions of (problem, shard), each shard on a worker of its own."""
+    """Runs tasks, each shard of the items on a worker of its own."""
 
     def __init__(self, problem: Problem, devices: Sequence[torch.device]) -> None:
         self.devices = tuple(devices)
         self._problems = [problem.replica(device) for device in devices]
         self._threads = [
-            ThreadPoolExecutor(1, f"worker-{number}", initializer=_prepare, initargs=(device,))
+            ThreadPoolExecutor(
+                1, f"worker-{number}", initializer=prepare_thread, initargs=(device,)
+            )
             for number, device in enumerate(devices)
         ]
-
-    @property
-    def held_out_samples(self) -> int:
-        return len(self._problems[0].held_out)
 
     def __enter__(self) -> Pool:
         return self
@@ -63,22 +95,68 @@ class Pool:
         the items and the number of workers, so that a rerun computes the same.
         """
         problem = self._problems[0]
-        work = len(items) * samples * (problem.parameter_count + problem.values_per_sample)
-        worth = max(1, work // WORTH_A_THREAD) if problem.device.type == "cpu" else len(items)
+        work = len(items) * samples * (problem.cost.products + problem.cost.values)
+        least = WORTH_A_THREAD if problem.fused is None else WORTH_A_FUSED_THREAD
+        worth = max(1, work // least) if problem.device.type == "cpu" else len(items)
         count = min(len(self._threads), len(items), worth)
         cuts = [len(items) * part // max(1, count) for part in range(count + 1)]
         return [items[a:b] for a, b in pairwise(cuts)]
 
-    def map(
-        self, function: Callable[[Problem, Shard], Result], shards: Sequence[Shard]
-    ) -> list[Result]:
-        """The results in the order of the shards, of which there are at most as many as workers."""
-        workers = zip(self._threads, self._problems, shards, strict=False)
-        running = [thread.submit(function, problem, shard) for thread, problem, shard in workers]
-        return [future.result() for future in running]
+    def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]:
+        """The results in the order of the items."""
+        shards = self.shards(items, task.samples)
+        spare = self._threads_of_a_shard(len(shards))
+        running = [
+            thread.submit(self._attempt, task, number, shard, spare)
+            for number, (thread, shard) in enumerate(zip(self._threads, shards, strict=False))
+        ]
+        return [result for future in running for result in future.result()]
+
+    def _threads_of_a_shard(self, shards: int) -> int:
+        """One, or a share of the idle workers' where the network is large."""
+        problem = self._problems[0]
+        large = problem.cost.products >= WORTH_MORE_THREADS and problem.fused is None
+        if problem.device.type != "cpu" or not large:
+            return 1
+        return max(1, len(self._threads) // max(1, shards))
+
+    def _attempt(
+        self, task: Task[Item, Result], number: int, shard: Sequence[Item], threads: int
+    ) -> Sequence[Result]:
+        """A worker's part; where memory runs out, once more in pieces of half the size."""
+        problem = self._problems[number]
+        if threads != torch.get_num_threads():
+            torch.set_num_threads(threads)
+        try:
+            return task(problem, shard)
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+        half = replace(problem, piece_bytes=problem.piece_bytes // 2)
+        log.warning("out of memory: from now on in pieces of %.3g MiB", half.piece_bytes / 2**20)
+        self._problems[number] = half
+        if half.device.type == "cuda":
+            torch.cuda.empty_cache()
+        try:
+            return task(half, shard)
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+            raise MemoryError(
+                f"not enough memory for pieces of {half.piece_bytes / 2**30:.3g} GiB; lower "
+                "limits.memory or search.greedy.slots"
+            ) from error
 
 
-def _prepare(device: torch.device) -> None:
+def _out_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed: on the CPU torch says so in words only."""
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    return "not enough memory" in str(error) or "can't allocate memory" in str(error)
+
+
+def prepare_thread(device: torch.device) -> None:
+    """A worker computes in its own thread alone, on its own device."""
     torch.set_num_threads(1)
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -98,11 +176,11 @@ def resolve_devices(spec: Spec) -> Spec:
                 "choose cpu or auto",
                 key="device",
             )
-    workers = spec.workers or _cores()
+    workers = spec.workers or cores()
     return spec.model_copy(update={"device": device, "workers": workers if device == "cpu" else 1})
 
 
-def _cores() -> int:
+def cores() -> int:
     """Those that this process may use, where the system tells."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -110,7 +188,9 @@ def _cores() -> int:
 
 
 def open_pool(problem: Problem, spec: Spec) -> Pool:
-    """The pool of a resolved spec."""
+    """The pool of a resolved spec. On GPUs torch would round convolutions to TF32 by itself."""
+    torch.backends.cuda.matmul.allow_tf32 = spec.precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = spec.precision == "tf32"
     if spec.device == "cpu":
         return Pool(problem, [torch.device("cpu")] * (spec.workers or 1))
     return Pool(problem, [torch.device(name) for name in spec.device.split(",")])

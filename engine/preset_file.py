@@ -12,7 +12,19 @@ import yaml
 
 from engine.data_files import locate
 from engine.errors import InputError
-from engine.spec import ArraysData, Spec
+from engine.factories import is_file
+from engine.spec import (
+    ArraysData,
+    Cifar10Data,
+    CustomData,
+    CustomLoss,
+    CustomNetwork,
+    Endpoints,
+    IdxData,
+    Model,
+    Spec,
+    TextData,
+)
 from engine.validation import validated
 
 
@@ -128,13 +140,42 @@ def _fresh(at: dict[str, Any], step: str) -> dict[str, Any]:
 
 
 def _anchor_paths(spec: Spec, folder: Path) -> Spec:
-    """Data found now, beside the preset first, are found again whatever the current folder."""
-    data = spec.problem.data
-    if not isinstance(data, ArraysData):
-        return spec
-    found = locate(data.path, folder)
-    if found is None:
-        return spec
-    data = data.model_copy(update={"path": str(found)})
-    problem = spec.problem.model_copy(update={"data": data})
-    return spec.model_copy(update={"problem": problem})
+    """Files found now, beside the preset first, are found again whatever the current folder."""
+    if spec.search.string is not None and (start := locate(spec.search.string, folder)):
+        search = spec.search.model_copy(update={"string": str(start)})
+        spec = spec.model_copy(update={"search": search})
+    problem = spec.problem.model_copy(
+        update={
+            "data": _anchored(spec.problem.data, folder),
+            "network": _anchored(spec.problem.network, folder),
+            "loss": _anchored(spec.problem.loss, folder),
+        }
+    )
+    endpoints = _anchored(spec.endpoints, folder)
+    return spec.model_copy(update={"problem": problem, "endpoints": endpoints})
+
+
+def _anchored(part: Any, folder: Path) -> Any:
+    """A part of a spec with the files that it names given by their full paths."""
+    match part:
+        case ArraysData(path=str(path)) | TextData(path=str(path)):
+            return _update(part, path=_full(path, folder))
+        case IdxData(path=str(path)) | Cifar10Data(path=str(path)):
+            return _update(part, path=_full(path, folder))
+        case Endpoints(kind="files", a=str(a), b=str(b)):
+            return _update(part, a=_full(a, folder), b=_full(b, folder))
+        case CustomData() | CustomNetwork() | CustomLoss():
+            place, colon, name = part.factory.rpartition(":")
+            if is_file(place):
+                return _update(part, factory=_full(place, folder) + colon + name)
+    return part
+
+
+def _update(part: Model, **values: Any) -> Model:
+    return part.model_copy(update=values)
+
+
+def _full(path: str, folder: Path) -> str:
+    """As it is where there is no such file or folder."""
+    found = locate(path, folder, folders=True)
+    return path if found is None else str(found)

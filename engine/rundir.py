@@ -21,7 +21,15 @@ from typing import IO, Any, Literal
 import platformdirs
 
 from engine.errors import InputError, SaveError, nearest
-from engine.events import Continued, Event, Record, RunFinished, dump_json, from_line
+from engine.events import (
+    Continued,
+    Event,
+    Record,
+    RunFinished,
+    RunStarted,
+    dump_json,
+    from_line,
+)
 from engine.lines import LineTail
 from engine.preset_file import dump, load
 from engine.spec import Spec
@@ -189,6 +197,8 @@ class RunWriter:
         _drop_half_line(run.events)
         records = read_all_records(run)
         self.seq = records[-1].seq if records else 0
+        self.started_seq = next((r.seq for r in records if isinstance(r.event, RunStarted)), None)
+        """Of `run_started`, None where an earlier session did not come that far."""
         # Unbuffered, so that a line that could not be written is not written later.
         self._events = open(run.events, "ab", buffering=0)  # noqa: SIM115 - closed on exit
         # Wishes for an earlier session are over; those made while this one was starting are not.
@@ -358,6 +368,6 @@ def finished(records: list[Record]) -> RunFinished | None:
     for record in reversed(records):
         if isinstance(record.event, RunFinished):
             return record.event
-        if isinstance(record.event, Continued):
+        if isinstance(record.event, Continued | RunStarted):
             return None
     return None

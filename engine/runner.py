@@ -15,15 +15,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from engine import __version__, checkpoint
+from engine.batching import resolve_batching
 from engine.errors import InputError, SaveError
-from engine.events import Continued, Event, Outcome, Record, RunFinished, RunStarted, Totals
+from engine.events import (
+    Continued,
+    Diagnosis,
+    Event,
+    Outcome,
+    Record,
+    RunFinished,
+    RunStarted,
+    Totals,
+)
+from engine.fit import check_level_on, check_method
 from engine.methods import Method, build_method
-from engine.pool import open_pool, resolve_devices
+from engine.methods.given import check_given
+from engine.pool import Workers, open_pool, resolve_devices
 from engine.preset_file import dump
 from engine.problem import Problem, build_problem
 from engine.rundir import RunDir, RunWriter, Wish, read_meta, replace
@@ -43,6 +56,7 @@ class Ended:
 
     outcome: Outcome
     sentence: str
+    diagnosis: Diagnosis | None = None
     signal: int | None = None
 
 
@@ -71,9 +85,25 @@ def exit_status(ended: Ended) -> int:
 
 
 def prepare(spec: Spec) -> tuple[Spec, Problem]:
-    """The spec with its devices decided, and its problem. Raises InputError for what can't run."""
+    """The spec with all decided that is left open, and its problem.
+
+    Raises InputError for what cannot run.
+    """
     spec = resolve_devices(spec)
-    return spec, build_problem(spec.problem)
+    check_method(spec)
+    problem = build_problem(spec.problem, judge=spec.search.level_on)
+    check_level_on(spec, problem.classes, len(problem.held_out))
+    check_given(spec, problem)
+    _check_batches(spec, problem)
+    return resolve_batching(spec, problem)
+
+
+def _check_batches(spec: Spec, problem: Problem) -> None:
+    """Raises InputError where batches are too small for the network to normalize by them."""
+    trainings = (spec.endpoints, spec.search.greedy, spec.search.constrained)
+    if 1 in {training.batch_size for training in trainings} and problem.normalizes:
+        theta = problem.initial(0)[None]
+        problem.loss_and_grad_on(theta, torch.zeros(1, 1, dtype=torch.int64))
 
 
 def run(
@@ -86,19 +116,35 @@ def run(
     Raises InputError where the directory does not allow it. A failure of the engine itself is
     written to its log and its events, and returned as the outcome `failed`.
     """
-    with RunWriter(directory) as writer, _logging_to(directory):
+    with RunWriter(directory) as writer, logging_to(directory.log):
         asked = directory.load_spec()
         spec, problem = prepare(asked)
         if spec != asked:
             replace(directory.spec, dump(spec).encode())
-        kept = checkpoint.read(directory, spec.fingerprint())
-        writer.meta(_meta(directory, spec))
         with open_pool(problem, spec) as pool:
-            method = build_method(spec, problem.to(pool.devices[0]), pool)
-            if kept is not None:
-                method.restore(kept.method)
-            session = _Session(writer, spec, problem, method, observe)
-            return session.run(kept, signals)
+            return run_session(writer, spec, problem, pool, signals, observe)
+
+
+def run_session(
+    writer: RunWriter,
+    spec: Spec,
+    problem: Problem,
+    pool: Workers,
+    signals: Signals,
+    observe: Observer = lambda record: None,
+    pace: Pace | None = None,
+) -> Ended:
+    """A session of a run whose spec is resolved, on devices that others may share.
+
+    Raises InputError where the run's checkpoint belongs to another spec.
+    """
+    kept = checkpoint.read(writer.run, spec.fingerprint())
+    writer.meta(_meta(writer.run, spec))
+    method = build_method(spec, problem.to(pool.devices[0]), pool)
+    if kept is not None:
+        method.restore(kept.method)
+    session = _Session(writer, spec, problem, method, observe)
+    return session.run(kept, signals, pace or Pace(checkpoint_s=spec.checkpoint_seconds))
 
 
 def refuse(directory: RunDir, error: InputError) -> None:
@@ -116,12 +162,16 @@ class _Session:
     method: Method
     observe: Observer
 
-    def run(self, kept: checkpoint.Checkpoint | None, signals: Signals) -> Ended:
+    def run(self, kept: checkpoint.Checkpoint | None, signals: Signals, pace: Pace) -> Ended:
         elapsed = Stopwatch(time.monotonic, kept.elapsed_s if kept else 0.0)
         store = DirectoryStore(self.writer, self.spec, self.problem, self.method)
         control = SessionControl(self.writer, signals)
-        first = self._started() if self.writer.seq == 0 else Continued(kept.seq if kept else 0)
-        pace = Pace(checkpoint_s=self.spec.checkpoint_seconds)
+        started_seq = self.writer.started_seq
+        first = (
+            self._started()
+            if started_seq is None
+            else Continued(kept.seq if kept is not None else started_seq)
+        )
         events = search(self.method, self.spec.limits, store, control, elapsed, first, pace)
         event: Event = first
         try:
@@ -136,7 +186,7 @@ class _Session:
         assert isinstance(event, RunFinished)
         log.info(event.sentence)
         stopped = event.outcome is Outcome.STOPPED and signals.received
-        return Ended(event.outcome, event.sentence, stopped or None)
+        return Ended(event.outcome, event.sentence, event.diagnosis, stopped or None)
 
     def _tell(self, event: Event, elapsed_s: float) -> None:
         self.observe(self.writer.record(event, elapsed_s))
@@ -150,6 +200,7 @@ class _Session:
             parameters=self.problem.parameter_count,
             samples=len(self.problem.train),
             devices=tuple(self.spec.device.split(",")),
+            level_on=self.spec.search.level_on.words,
         )
 
     def _failure(
@@ -200,9 +251,9 @@ class _LogFile(logging.FileHandler):
 
 
 @contextmanager
-def _logging_to(directory: RunDir) -> Iterator[None]:
-    """Sends the engine's log and Python's warnings to the run's log."""
-    handler = _LogFile(directory.log, encoding="utf-8")
+def logging_to(path: Path) -> Iterator[None]:
+    """Sends the engine's log and Python's warnings to a file."""
+    handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     loggers = (log, logging.getLogger("py.warnings"))
     log.setLevel(logging.INFO)

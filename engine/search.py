@@ -22,7 +22,7 @@ from engine.events import (
     Totals,
 )
 from engine.methods import Method
-from engine.methods.base import Board, Verdict
+from engine.methods.base import Board, Tally, Verdict
 from engine.rundir import Wish
 from engine.spec import Limits
 
@@ -118,12 +118,12 @@ def search(
     yield first
     while True:
         asked = yield from _grant(method, store, control, elapsed)
-        board = method.board()
-        ending = method.verdict or asked or _limit(board, limits, elapsed())
+        tally = method.tally()
+        ending = method.verdict or asked or _limit(method, tally, limits, elapsed())
         if ending is not None:
             yield from _finish(method, ending, store, elapsed)
             return
-        yield from method.step(_beads_left(board, limits))
+        yield from method.step(_beads_left(tally, limits))
         snapshots.run_when_due(elapsed, lambda now: store.progress(method.board(), now, "running"))
         if method.verdict is None:
             checkpoints.run_when_due(elapsed, store.checkpoint)
@@ -170,7 +170,9 @@ def _finish(method: Method, ending: Verdict, store: Store, elapsed: Stopwatch) -
     store.final_string(ending.outcome, elapsed())
     board = method.board()
     store.progress(board, elapsed(), "ended")
-    yield RunFinished(ending.outcome, ending.sentence, totals(board, elapsed()))
+    connected = ending.outcome is Outcome.CONNECTED
+    diagnosis = None if connected else method.diagnosis()
+    yield RunFinished(ending.outcome, ending.sentence, totals(board, elapsed()), diagnosis)
 
 
 def _stopped(how: str) -> Verdict:
@@ -179,17 +181,17 @@ def _stopped(how: str) -> Verdict:
     )
 
 
-def _limit(board: Board, limits: Limits, elapsed_s: float) -> Verdict | None:
-    full = limits.beads is not None and board.beads >= limits.beads
-    waiting = board.count("open") > 0 and not board.training
-    if full and waiting:
+def _limit(method: Method, tally: Tally, limits: Limits, elapsed_s: float) -> Verdict | None:
+    full = limits.beads is not None and tally.beads >= limits.beads
+    if full and tally.open and not method.board().training:
         key, value = "limits.beads", f"{limits.beads}"
-    elif limits.steps is not None and board.bead_steps >= limits.steps:
+    elif limits.steps is not None and tally.bead_steps >= limits.steps:
         key, value = "limits.steps", f"{limits.steps}"
     elif limits.seconds is not None and elapsed_s >= limits.seconds:
         key, value = "limits.seconds", f"{limits.seconds:g}"
     else:
         return None
+    board = method.board()
     unfinished = board.count("open") + board.count("training")
     return Verdict(
         Outcome.LIMIT_REACHED,
@@ -198,8 +200,8 @@ def _limit(board: Board, limits: Limits, elapsed_s: float) -> Verdict | None:
     )
 
 
-def _beads_left(board: Board, limits: Limits) -> int | None:
-    return None if limits.beads is None else limits.beads - board.beads
+def _beads_left(tally: Tally, limits: Limits) -> int | None:
+    return None if limits.beads is None else limits.beads - tally.beads
 
 
 def totals(board: Board, elapsed_s: float) -> Totals:

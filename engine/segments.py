@@ -1,4 +1,4 @@
-"""The interpolated loss along segments: γ(t) = F_e((1−t)·left + t·right).
+"""What is judged along segments, the loss at first: γ(t) = F_e((1−t)·left + t·right).
 
 All segments and all points go through the same batched call. A peak found on the grid is
 refined by golden-section search in its neighbourhood (§3.1; Kiefer 1953).
@@ -7,7 +7,7 @@ refined by golden-section search in its neighbourhood (§3.1; Kiefer 1953).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,16 +15,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.pool import Pool
-from engine.problem import Problem, Split
+from engine.pool import Workers
+from engine.problem import Problem
 from engine.shapes import Pairs, PerSegment, Points, Profiles, Weights
+from engine.spec import LevelOn
 
 Pair = tuple[Weights, Weights]
 
 #: How many of a segment's highest local maxima on the grid are refined.
 REFINED = 2
 #: Each step shrinks a neighbourhood to 0.618 of its width.
-GOLDEN_STEPS = 10
+GOLDEN_STEPS = 6
 GOLDEN = (5**0.5 - 1) / 2
 #: Weights that are interpolated at once.
 INTERPOLATED = 2**25
@@ -32,7 +33,7 @@ INTERPOLATED = 2**25
 
 @dataclass(frozen=True)
 class Measured:
-    """One segment's profile. Losses are means over the whole training set."""
+    """One segment's profile, in what the problem judges: F_e, or another metric or split."""
 
     t: NDArray[np.float64]
     """(point,)"""
@@ -56,8 +57,21 @@ def audit_grid(points: int, factor: int) -> NDArray[np.float64]:
     return np.linspace(0.0, 1.0, intervals + 1)
 
 
+@dataclass(frozen=True)
+class Profile:
+    """The profiles of segments on points of t, in some precision."""
+
+    t: tuple[float, ...]
+    samples: int
+    """Of the whole measurement of a segment."""
+    dtype: torch.dtype
+
+    def __call__(self, problem: Problem, pairs: Sequence[Pair]) -> list[Measured]:
+        return measure_on(problem.to(dtype=self.dtype), pairs, np.array(self.t))
+
+
 def measure(
-    pool: Pool,
+    pool: Workers,
     pairs: Sequence[Pair],
     t: NDArray[np.float64],
     samples: int,
@@ -65,12 +79,7 @@ def measure(
     dtype: torch.dtype = torch.float32,
 ) -> list[Measured]:
     """The profiles of many segments at once, peaks refined."""
-
-    def shard(problem: Problem, some: Sequence[Pair]) -> list[Measured]:
-        return measure_on(problem.to(dtype=dtype), some, t)
-
-    shards = pool.shards(pairs, samples * len(t))
-    return [measured for part in pool.map(shard, shards) for measured in part]
+    return pool.run(Profile(tuple(t.tolist()), samples * len(t), dtype), pairs)
 
 
 def measure_on(problem: Problem, pairs: Sequence[Pair], t: NDArray[np.float64]) -> list[Measured]:
@@ -89,16 +98,31 @@ def measure_on(problem: Problem, pairs: Sequence[Pair], t: NDArray[np.float64]) 
     ]
 
 
-def held_out_profiles(pool: Pool, pairs: Sequence[Pair], points: int) -> list[NDArray[np.float64]]:
-    """Held-out loss of many segments on an even grid of t from 0 to 1, (point,) each."""
+@dataclass(frozen=True)
+class Beside:
+    """Another metric or split of segments on an even grid of t from 0 to 1."""
 
-    def shard(problem: Problem, some: Sequence[Pair]) -> list[NDArray[np.float64]]:
-        left, right = _stacked(problem, some)
-        t = torch.linspace(0, 1, points, device=problem.device, dtype=problem.dtype)
-        return list(_profiles(problem, left, right, t, "held_out").double().cpu().numpy())
+    measure: LevelOn
+    points: int
+    size: int
+    """The metric is taken over the first so many samples."""
 
-    shards = pool.shards(pairs, points * pool.held_out_samples)
-    return [profile for part in pool.map(shard, shards) for profile in part]
+    @property
+    def samples(self) -> int:
+        return self.points * self.size
+
+    def __call__(self, problem: Problem, pairs: Sequence[Pair]) -> list[NDArray[np.float64]]:
+        problem = replace(problem.cut(self.measure.split, self.size), judge=self.measure)
+        left, right = _stacked(problem, pairs)
+        t = torch.linspace(0, 1, self.points, device=problem.device, dtype=problem.dtype)
+        return list(_profiles(problem, left, right, t).double().cpu().numpy())
+
+
+def profiles_beside(
+    pool: Workers, pairs: Sequence[Pair], measure: LevelOn, points: int, samples: int
+) -> list[NDArray[np.float64]]:
+    """(point,) each. The metric is taken over the first so many samples."""
+    return pool.run(Beside(measure, points, samples), pairs)
 
 
 def split_point(measured: Measured, rule: Literal["peak", "half"], margin: float) -> float:
@@ -118,22 +142,18 @@ def _stacked(problem: Problem, pairs: Sequence[Pair]) -> tuple[Pairs, Pairs]:
     return left.to(problem.device, problem.dtype), right.to(problem.device, problem.dtype)
 
 
-def _profiles(
-    problem: Problem, left: Pairs, right: Pairs, points: Points, split: Split = "train"
-) -> Profiles:
+def _profiles(problem: Problem, left: Pairs, right: Pairs, points: Points) -> Profiles:
     count = len(points)
     rows = torch.arange(len(left), device=left.device).repeat_interleave(count)
     t = points.repeat(len(left))
-    return _losses_at(problem, left, right, rows, t, split).view(-1, count)
+    return _losses_at(problem, left, right, rows, t).view(-1, count)
 
 
-def _losses_at(
-    problem: Problem, left: Pairs, right: Pairs, rows: Tensor, t: Points, split: Split = "train"
-) -> Points:
+def _losses_at(problem: Problem, left: Pairs, right: Pairs, rows: Tensor, t: Points) -> Points:
     """γ of segment rows[i] at t[i], for all i."""
     size = max(1, INTERPOLATED // left.shape[1])
     losses = [
-        problem.losses(torch.lerp(left[some], right[some], at[:, None]), split)
+        problem.judged(torch.lerp(left[some], right[some], at[:, None]))
         for some, at in zip(torch.split(rows, size), torch.split(t, size), strict=True)
     ]
     return torch.cat(losses)

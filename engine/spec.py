@@ -8,16 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     field_validator,
+    model_validator,
 )
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -60,6 +62,81 @@ class ArraysData(Part):
     """Of that split."""
 
 
+class PointsData(Part):
+    """Samples written out in the preset; nothing is held out."""
+
+    kind: Literal["points"]
+    x: Annotated[tuple[tuple[float, ...], ...], Field(min_length=1)]
+    y: Annotated[tuple[tuple[float, ...], ...], Field(min_length=1)]
+
+
+class LinearMapData(Part):
+    """y = A x + noise with A and x standard normal, A divided by the root of the features."""
+
+    kind: Literal["linear_map"]
+    features: PositiveInt
+    outputs: PositiveInt
+    samples: Annotated[int, Field(ge=2)] = 200
+    noise: NonNegativeFloat = 0.1
+    """Its standard deviation."""
+    seed: NonNegativeInt = 0
+
+
+class Images(Part):
+    """What the image data sets have in common. Pixels are scaled to [0, 1]."""
+
+    path: str | None = None
+    """The folder that holds the files; null: looked for under $DSS_TUI_DATA."""
+    limit: PositiveInt | None = None
+    """The first so many training samples; null: all."""
+    held_out: Fraction | None = None
+    """This share of the training samples, the last of them, is held out instead of the test set."""
+    held_out_limit: PositiveInt | None = None
+    """The first so many of the samples held out; null: all."""
+    standardize: bool = False
+    """Each channel to mean 0 and standard deviation 1 over the training samples."""
+
+
+class IdxData(Images):
+    """MNIST or Fashion-MNIST, (1, 28, 28), from its IDX files, gzip or plain."""
+
+    kind: Literal["mnist", "fashion_mnist"]
+
+
+class Cifar10Data(Images):
+    """CIFAR-10, (3, 32, 32), from its binary batches, gzip or plain."""
+
+    kind: Literal["cifar10"]
+
+
+class TextData(Part):
+    """Next-token prediction on a text: a sample is a stretch of tokens, its y the tokens after."""
+
+    kind: Literal["text"]
+    path: str
+    """A UTF-8 file, or a folder with ptb.train.txt and ptb.valid.txt."""
+    unit: Literal["word", "character"] = "word"
+    vocabulary: Annotated[int, Field(ge=2)] | None = None
+    """The most frequent tokens that are told apart, <unk> for all others included; null: all."""
+    length: PositiveInt = 32
+    """Tokens of a sample: gradients reach no further back."""
+    limit: PositiveInt | None = None
+    """The first so many training samples; null: all."""
+    held_out: Fraction = 0.1
+    """Share of a single file, its end, that is held out."""
+    held_out_limit: PositiveInt | None = None
+
+
+class CustomData(Part):
+    """What a function of the user's own returns."""
+
+    kind: Literal["custom"]
+    factory: str
+    """package.module:function, or file.py:function."""
+    args: dict[str, Any] = {}
+    """Its keyword arguments."""
+
+
 class LinearNetwork(Part):
     """Deep linear network W_K … W_1 x (Eq. 4)."""
 
@@ -79,14 +156,125 @@ class MlpNetwork(Part):
     """default: torch's; paper: weights uniform in [-1, 1], biases standard normal."""
 
 
-Data = Annotated[PolynomialData | DigitsData | ArraysData, Field(discriminator="kind")]
-Network = Annotated[LinearNetwork | MlpNetwork, Field(discriminator="kind")]
+ImageShape = tuple[PositiveInt, PositiveInt, PositiveInt]
+"""(channels, height, width)"""
+
+
+class ConvLayer(Part):
+    """Square convolution, then the network's activation."""
+
+    kind: Literal["conv"]
+    channels: PositiveInt
+    kernel: PositiveInt = 3
+    stride: PositiveInt = 1
+    padding: Literal["same"] | NonNegativeInt = "same"
+    """same: (kernel - 1) / 2 on each side."""
+
+
+class PoolLayer(Part):
+    kind: Literal["pool"]
+    size: PositiveInt = 2
+    by: Literal["max", "average"] = "max"
+
+
+class DenseLayer(Part):
+    """Fully connected, then the network's activation."""
+
+    kind: Literal["dense"]
+    units: PositiveInt
+
+
+CnnLayer = Annotated[ConvLayer | PoolLayer | DenseLayer, Field(discriminator="kind")]
+
+
+class CnnNetwork(Part):
+    """Convolutions, pooling and dense layers as listed, then a linear layer to the outputs."""
+
+    kind: Literal["cnn"]
+    input: ImageShape
+    layers: Annotated[tuple[CnnLayer, ...], Field(min_length=1)]
+    outputs: PositiveInt
+    activation: Literal["relu", "sigmoid", "tanh"] = "relu"
+
+
+class ResNetwork(Part):
+    """A small residual network: stages of blocks of two convolutions, halved in between."""
+
+    kind: Literal["resnet"]
+    input: ImageShape
+    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (16, 32, 64)
+    """Channels of each stage."""
+    blocks: PositiveInt = 1
+    """Of each stage."""
+    norm: Literal["batch", "layer"] = "batch"
+    outputs: PositiveInt
+
+
+class LstmNetwork(Part):
+    """Embedding, LSTM layers, and a linear layer to the next token's logits."""
+
+    kind: Literal["lstm"]
+    vocabulary: Annotated[int, Field(ge=2)]
+    embedding: PositiveInt = 64
+    hidden: PositiveInt = 64
+    layers: Annotated[int, Field(ge=1, le=2)] = 1
+
+
+class CustomNetwork(Part):
+    """An nn.Module that a function of the user's own returns, with fresh random weights."""
+
+    kind: Literal["custom"]
+    factory: str
+    """package.module:function, or file.py:function."""
+    args: dict[str, Any] = {}
+    """Its keyword arguments."""
+
+
+LossName = Literal["mse", "l1", "cross_entropy"]
+
+
+class CustomLoss(Part):
+    """A function of (output, target) that a function of the user's own returns.
+
+    It gives the loss of each sample, (sample,); F_e is their mean.
+    """
+
+    factory: str
+    args: dict[str, Any] = {}
+
+
+Data = Annotated[
+    PolynomialData
+    | LinearMapData
+    | PointsData
+    | DigitsData
+    | ArraysData
+    | IdxData
+    | Cifar10Data
+    | TextData
+    | CustomData,
+    Field(discriminator="kind"),
+]
+Network = Annotated[
+    LinearNetwork | MlpNetwork | CnnNetwork | ResNetwork | LstmNetwork | CustomNetwork,
+    Field(discriminator="kind"),
+]
+
+
+class BatchNorm(Part):
+    """How models with batch normalization are measured: each by statistics of its own."""
+
+    statistics: Literal["reestimated", "batch"] = "reestimated"
+    """reestimated: from the first training samples, then held fixed; batch: each batch's own."""
+    samples: Annotated[int, Field(ge=2)] = 1024
+    """Training samples of the estimate, or samples of a batch."""
 
 
 class ProblemSpec(Part):
     data: Data
     network: Network
-    loss: Literal["mse", "l1", "cross_entropy"]
+    loss: LossName | CustomLoss
+    batch_norm: BatchNorm = BatchNorm()
 
 
 # ---------------------------------------------------------------- how weights are trained
@@ -129,8 +317,25 @@ class Training(Part):
 
 
 class Endpoints(Training):
+    kind: Literal["random", "permuted", "files"] = "random"
+    """random: two random models; permuted: one, and its copy with two hidden units swapped;
+    files: two models trained elsewhere."""
+    a: str | None = None
+    """Of kind files: the first model's weights by parameter name, .pt or .safetensors."""
+    b: str | None = None
+    """Of kind files: those of the second."""
+    swap: tuple[NonNegativeInt, NonNegativeInt] = (0, 1)
+    """Of kind permuted: the units of the first hidden layer, counted from 0."""
     restarts: NonNegativeInt = 5
     """New random initialisations of an endpoint that misses its target."""
+
+    @model_validator(mode="after")
+    def _files_are_named(self) -> Endpoints:
+        if (self.kind == "files") != (self.a is not None and self.b is not None) or (
+            self.kind != "files" and (self.a, self.b) != (None, None)
+        ):
+            raise ValueError("kind: files needs both files, a and b; the other kinds have none")
+        return self
 
 
 # ---------------------------------------------------------------- how a path is searched for
@@ -149,6 +354,51 @@ class Greedy(Training):
     """Beads that train at the same time."""
 
 
+class Constrained(Training):
+    """Constrained breadth-first DSS (§6): the whole string trains at once, from a high level."""
+
+    check_every: PositiveInt = 10
+    patience: PositiveInt = 300
+    hyperplane: Literal["hard", "soft", "off"] = "hard"
+    """Inner beads keep to the plane equidistant from their neighbours; soft: at a cost."""
+    kappa: PositiveFloat = 1e-3
+    """Of hyperplane soft: loss per unit of distance from that plane."""
+    zeta: NonNegativeFloat = 0.0
+    """Of the springs: loss per unit of distance between neighbours."""
+    alpha1: PositiveFloat = 0.25
+    """A segment gets a bead where its peak exceeds (1 + alpha1) × the level held now."""
+    rho: Fraction = 0.7
+    """Factor by which the level falls when every bead and peak is below it."""
+    max_beads: Annotated[int, Field(ge=2)] = 400
+    grid: Annotated[int, Field(ge=5)] = 33
+    start_distance: PositiveFloat | None = None
+    """The two random models start no farther apart than this."""
+    on_stuck: Literal["report", "reinit", "greedy"] = "reinit"
+    """What follows where a bead stops above the level. report: the run ends with a diagnosis;
+    reinit: a stuck endpoint begins anew, `endpoints.restarts` times; greedy: that, and then
+    greedy DSS goes on between the beads that are good."""
+
+
+class Auto(Part):
+    """Little patience with endpoints; greedy DSS, constrained DSS where it got stuck, detours."""
+
+    patience: PositiveInt = 200
+    """Steps without progress after which an endpoint begins anew; attempt k has this times the
+    k-th number of the Luby sequence 1, 1, 2, 1, 1, 2, 4, … Steps, not attempts, are counted out:
+    (endpoints.restarts + 1) × endpoints.max_steps for each endpoint."""
+    detours: NonNegativeInt = 2
+    """New models by way of which a stretch that greedy DSS could not cross is gone around."""
+
+
+class Shortening(Part):
+    sweeps: PositiveInt = 60
+    """Passes over all beads at most."""
+    gain: Fraction = 1e-3
+    """A pass that shortens the string by less than this share is followed by more beads."""
+    doublings: NonNegativeInt = 2
+    """Times that a bead is put on the middle of every segment, so that the string can bend."""
+
+
 class Audit(Part):
     """The re-measurement before a run may be called connected."""
 
@@ -157,14 +407,41 @@ class Audit(Part):
     cheap beside the run. The neighbourhoods of the highest peaks are refined in either."""
 
 
+class LevelOn(Part):
+    """What is held against the level. Beads are trained on the training loss all the same."""
+
+    metric: Literal["loss", "error_rate", "perplexity"] = "loss"
+    """error_rate: share of samples, or tokens, that get the wrong class; perplexity: of the
+    cross-entropy."""
+    split: Literal["train", "held_out"] = "train"
+
+    @property
+    def words(self) -> str:
+        """Such as "held-out error rate"."""
+        split = "training" if self.split == "train" else "held-out"
+        return f"{split} {self.metric.replace('_', ' ')}"
+
+
 class Search(Part):
-    method: Literal["greedy"] = "greedy"
+    method: Literal["greedy", "constrained", "auto", "linear"] = "greedy"
     level: PositiveFloat
-    """L0: the loss that no point of the path may exceed."""
+    """L0: what no point of the path may exceed, a training loss unless level_on says otherwise."""
+    level_on: LevelOn = LevelOn()
     alpha: Fraction = 0.8
     """Beads are trained to alpha times the level."""
     greedy: Greedy = Greedy()
+    constrained: Constrained = Constrained()
+    auto: Auto = Auto()
+    shorten: bool = False
+    """Whether a string that connects is then pulled tight below the level."""
+    shortening: Shortening = Shortening()
+    string: str | None = None
+    """A string file to start from, in place of random endpoints and a first search."""
     audit: Audit = Audit()
+    batching: Literal["auto", "fused", "vmap", "loop"] = "auto"
+    """How beads are computed together. fused: compiled code for small fully connected networks
+    on the CPU; vmap: one call for all; loop: one after another. auto: fused where it applies,
+    else the faster of the others, measured once and written to run.yaml."""
 
 
 class Limits(Part):
@@ -173,6 +450,9 @@ class Limits(Part):
     """Bead-steps of the whole run."""
     seconds: PositiveFloat | None = None
     """Running time of the whole run, resumed parts included."""
+    memory: PositiveFloat | None = None
+    """GiB that the layers' outputs may take at a time; null: 0.25 for each thread on the CPU, a
+    quarter of a GPU."""
 
 
 class Spec(Part):
@@ -188,6 +468,9 @@ class Spec(Part):
     seed: NonNegativeInt = 0
     device: str = "auto"
     """auto, cpu, cuda, or a list such as cuda:0,cuda:1."""
+    precision: Literal["float32", "tf32"] = "float32"
+    """Of products on a GPU. tf32 keeps ten bits of each factor: faster, and losses that near the
+    level may be on its other side; the audit in float64 is not touched by it."""
     checkpoint_seconds: PositiveFloat = 5.0
     """Between checkpoints; more where writing one takes over a twentieth of that."""
     workers: PositiveInt | None = None

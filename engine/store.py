@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from engine import checkpoint, string_file
@@ -12,6 +11,10 @@ from engine.methods.base import Board
 from engine.problem import Problem
 from engine.rundir import RunWriter, replace
 from engine.spec import Spec
+
+#: Multiplications that a string may cost at a checkpoint, which is not to stall training, and
+#: where a run is stopped, which is not to take minutes. The file then stays as it was before.
+AT_A_CHECKPOINT, AT_A_STOP = 10**9, 10**11
 
 
 class DirectoryStore:
@@ -34,10 +37,12 @@ class DirectoryStore:
         )
         checkpoint.write(self._writer.run, kept)
         self.saved_s = elapsed_s
-        self._string("running", elapsed_s)
+        if self._method.string_products <= AT_A_CHECKPOINT:
+            self._string("running", elapsed_s)
 
     def final_string(self, outcome: Outcome, elapsed_s: float) -> None:
-        self._string(str(outcome), elapsed_s)
+        if self._method.verdict is not None or self._method.string_products <= AT_A_STOP:
+            self._string(str(outcome), elapsed_s)
 
     def progress(self, board: Board, elapsed_s: float, state: str) -> None:
         self._writer.progress(self._tree(board, elapsed_s, state))
@@ -55,9 +60,16 @@ class DirectoryStore:
             bead_ids=self._method.board().order,
             elapsed_s=elapsed_s,
             audit=self._method.audit(),
+            level_on=self._spec.search.level_on,
         )
         held = string_file.StringFile(header, self._method.string())
         replace(self._writer.run.string, string_file.encode(held, ".safetensors"))
+
+    def _samples_beside(self) -> int | None:
+        """Null where it is all of them."""
+        problem = self._problem
+        whole = problem.samples_beside == len(problem.samples(problem.beside.split))
+        return None if whole else problem.samples_beside
 
     def _tree(self, board: Board, elapsed_s: float, state: str) -> dict[str, Any]:
         limits = self._spec.limits
@@ -67,7 +79,11 @@ class DirectoryStore:
             "state": state,
             "phase": board.phase,
             "level": self._spec.search.level,
+            "level_on": self._problem.judge.model_dump(mode="json"),
+            "beside": self._problem.beside.model_dump(mode="json"),
+            "beside_samples": self._samples_beside(),
             "alpha": self._spec.search.alpha,
+            "aim": board.aim,
             "counters": {
                 "depth": board.depth,
                 "beads": board.beads,
@@ -84,6 +100,6 @@ class DirectoryStore:
             "checkpoint_time": self.saved_s,
             "order": board.order,
             "losses": board.losses,
-            "training": [asdict(bead) for bead in board.training],
-            "segments": [asdict(segment) for segment in board.segments],
+            "training": [vars(bead) for bead in board.training],
+            "segments": [vars(segment) for segment in board.segments],
         }

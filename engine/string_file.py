@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from engine.bead_string import BeadString
 from engine.errors import InputError
 from engine.events import dump_json
-from engine.spec import ProblemSpec
+from engine.spec import LevelOn, ProblemSpec
 from engine.validation import validated
 
 FORMAT, VERSION = "dss-string", 1
@@ -50,6 +50,8 @@ class Header:
     """Running time at which the string was taken."""
     audit: dict[str, Any] = field(default_factory=dict)
     """How the profiles were measured."""
+    level_on: LevelOn = field(default_factory=LevelOn)
+    """What the losses and profiles are, and the level is held against: F_e unless it says else."""
 
     def to_tree(self) -> dict[str, Any]:
         return {
@@ -57,6 +59,7 @@ class Header:
             "version": VERSION,
             "outcome": self.outcome,
             "level": self.level,
+            "level_on": self.level_on.model_dump(mode="json"),
             "alpha": self.alpha,
             "method": self.method,
             "seed": self.seed,
@@ -192,6 +195,7 @@ def _header(text: str | None, path: Path) -> Header:
             key="dss.version",
         )
     problem = validated(ProblemSpec, tree.get("problem"), f"{path}: dss.problem")
+    level_on = validated(LevelOn, tree.get("level_on", {}), f"{path}: dss.level_on")
     try:
         return Header(
             outcome=str(tree["outcome"]),
@@ -208,6 +212,7 @@ def _header(text: str | None, path: Path) -> Header:
             bead_ids=tuple(int(bead) for bead in tree.get("bead_ids", ())),
             elapsed_s=float(tree.get("elapsed_s") or 0.0),
             audit=dict(tree.get("audit", {})),
+            level_on=level_on,
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(

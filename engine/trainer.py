@@ -6,6 +6,7 @@ never on who shares its batch (up to rounding).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -16,15 +17,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.fused import FusedProblem, Rows
 from engine.optimizers import Optimizer, State, build_optimizer
-from engine.pool import Pool
+from engine.pool import Workers
 from engine.problem import Problem
 from engine.seeds import permutation
-from engine.shapes import Batches, BeadMask, PerBead, Weights
+from engine.shapes import Batches, BeadMask, PerBead, Rounds, Weights
 from engine.spec import Training
 
 #: A loss counts as lower when it is lower by this share.
 IMPROVEMENT = 1e-3
+#: Multiplications of a row in a compiled round: some milliseconds.
+ROUND_PRODUCTS = 2**25
 
 
 class End(StrEnum):
@@ -36,12 +40,14 @@ class End(StrEnum):
 
 @dataclass(frozen=True)
 class Job:
-    """A weight vector to train until its loss is at most `target`."""
+    """A weight vector to train until what is judged, its loss at first, is at most `target`."""
 
     bead: int
     target: float
     seed: int
     """Of the stream of mini-batches."""
+    patience: int | None = None
+    """In place of the training's."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Row:
     """The optimizer's, tensors (param,)."""
     steps: int
     loss: float
-    """When last looked at."""
+    """What is judged, the training loss at first, when last looked at."""
     best: float
     """The last loss that counted as lower, and the step that reached it."""
     best_step: int
@@ -62,15 +68,14 @@ class Row:
 
 
 class Trainer:
-    def __init__(self, training: Training, pool: Pool, problem: Problem) -> None:
+    def __init__(self, training: Training, pool: Workers, problem: Problem) -> None:
         self.training = training
         self.rows: list[Row] = []
         self.bead_steps = 0
         self._optimizer = build_optimizer(training.optimizer)
         self._pool = pool
-        self._samples = len(problem.train)
-        if training.batch_size != "full":
-            self._samples = min(training.batch_size, self._samples)
+        paced, size = _paced(training, problem), samples_of_a_step(training, problem)
+        self._round = Round(paced, size, steps=paced.check_every if problem.fused else 1)
 
     def admit(self, job: Job, start: Weights) -> None:
         state = {slot: torch.zeros_like(start) for slot in self._optimizer.slots}
@@ -81,19 +86,10 @@ class Trainer:
         if not self.rows:
             return []
         before = sum(row.steps for row in self.rows)
-        shards = self._pool.shards(self.rows, self._samples)
-        rows = [row for shard in self._pool.map(self._round, shards) for row in shard]
+        rows = self._pool.run(self._round, self.rows)
         self.bead_steps += sum(row.steps for row in rows) - before
         self.rows = [row for row in rows if row.end is None]
         return [row for row in rows if row.end is not None]
-
-    def _round(self, problem: Problem, rows: Sequence[Row]) -> list[Row]:
-        batch = _Batch(problem, self.training, self._optimizer, rows)
-        if self.training.batch_size == "full":
-            batch.steps_on_all_data()
-        else:
-            batch.steps_on_mini_batches(self._samples)
-        return batch.unstack(rows)
 
     def save(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and plain values from which `restore` makes the same trainer."""
@@ -111,7 +107,7 @@ class Trainer:
         self.bead_steps = plain["bead_steps"]
         self.rows = [
             Row(
-                Job(row["bead"], row["target"], row["seed"]),
+                Job(row["bead"], row["target"], row["seed"], row["patience"]),
                 tensors["theta"][number].clone(),
                 {slot: tensors[slot][number].clone() for slot in self._optimizer.slots},
                 row["steps"],
@@ -121,6 +117,47 @@ class Trainer:
             )
             for number, row in enumerate(plain["rows"])
         ]
+
+
+def _paced(training: Training, problem: Problem) -> Training:
+    """Compiled steps on all data look at each loss: their rounds may last as long as pays.
+
+    Rows do not wait for each other in them, and where rounds are cut changes no row.
+    """
+    if problem.fused is None or training.batch_size != "full" or not problem.judges_by_steps:
+        return training
+    steps = ROUND_PRODUCTS // (3 * len(problem.train) * problem.cost.products)
+    return training.model_copy(update={"check_every": max(training.check_every, steps)})
+
+
+@dataclass(frozen=True)
+class Round:
+    """At most `check_every` steps of every row."""
+
+    training: Training
+    size: int
+    """Samples of a step."""
+    steps: int = 1
+    """That go by without the interpreter."""
+
+    @property
+    def samples(self) -> int:
+        return self.size * self.steps
+
+    def __call__(self, problem: Problem, rows: Sequence[Row]) -> list[Row]:
+        batch = _Batch(problem, self.training, build_optimizer(self.training.optimizer), rows)
+        if problem.fused is not None and problem.judges_by_steps:
+            batch.fused_steps(problem.fused, self.size)
+        elif self.training.batch_size == "full" and problem.judges_by_steps:
+            batch.steps_on_all_data()
+        else:
+            batch.steps_between_looks(self.size)
+        return batch.unstack(rows)
+
+
+def samples_of_a_step(training: Training, problem: Problem) -> int:
+    samples = len(problem.train)
+    return samples if training.batch_size == "full" else min(training.batch_size, samples)
 
 
 def _stacked(vectors: list[Tensor]) -> Tensor:
@@ -144,6 +181,9 @@ class _Batch:
         self.theta = stack([row.theta for row in rows])  # (bead, param)
         self.state = {slot: stack([row.state[slot] for row in rows]) for slot in optimizer.slots}
         self.target = column([row.job.target for row in rows], problem.dtype)  # (bead,)
+        self.patience = column(
+            [row.job.patience or training.patience for row in rows], torch.int64
+        )  # (bead,)
         self.steps = column([row.steps for row in rows], torch.int64)  # (bead,)
         self.best = column([row.best for row in rows], problem.dtype)  # (bead,)
         self.best_step = column([row.best_step for row in rows], torch.int64)  # (bead,)
@@ -151,19 +191,52 @@ class _Batch:
         self.active = torch.ones_like(self.steps, dtype=torch.bool)  # (bead,)
 
     def steps_on_all_data(self) -> None:
-        """Each step sees F_e, so each row stops at the very step that reaches its target."""
+        """Each step sees F_e; where that is judged, a row stops at the step that reaches it."""
         for _ in range(self.training.check_every):
             loss, grad = self.problem.loss_and_grad(self.theta)
             self._judge(loss)
             self._step(grad, self.active)
 
-    def steps_on_mini_batches(self, size: int) -> None:
-        """F_e is looked at once, before the steps."""
-        self._judge(self.problem.losses(self.theta))
-        batches = self._batches(size)
-        for batch in batches:
-            _, grad = self.problem.loss_and_grad_on(self.theta, batch)
-            self._step(grad, self.active & (self.steps < self.training.max_steps))
+    def fused_steps(self, fused: FusedProblem, size: int) -> None:
+        """Either of the other two, compiled."""
+        rows = Rows(
+            self.theta,
+            self.state,
+            self.target,
+            self.patience,
+            self.steps,
+            self.loss,
+            self.best,
+            self.best_step,
+            self.active,
+        )
+        batches = mini_batches(self.problem, self.training, size, self.seeds, self.steps.tolist())
+        fused.advance(self.training, rows, IMPROVEMENT, batches)
+
+    def steps_between_looks(self, size: int) -> None:
+        """What is judged is looked at once, before the steps; rows that have ended take none."""
+        self._judge(self.problem.judged(self.theta))
+        rows = self.active.nonzero().squeeze(1)
+        if not len(rows):
+            return
+        some = self._some(rows)
+        seeds = [self.seeds[row] for row in rows.tolist()]
+        steps = self.steps[rows].tolist()
+        for batch in each_step(
+            mini_batches(self.problem, self.training, size, seeds, steps), self.training
+        ):
+            grad = self.problem.gradient(some.theta, batch)
+            some._step(grad, some.steps < self.training.max_steps)
+        self.theta[rows], self.steps[rows] = some.theta, some.steps
+        for slot, tensor in some.state.items():
+            self.state[slot][rows] = tensor
+
+    def _some(self, rows: Tensor) -> _Batch:
+        """Those rows, as far as a step needs them."""
+        some = copy.copy(self)
+        some.theta, some.steps = self.theta[rows], self.steps[rows]
+        some.state = {slot: tensor[rows] for slot, tensor in self.state.items()}
+        return some
 
     def unstack(self, rows: Sequence[Row]) -> list[Row]:
         steps, loss, best, best_step, active = (
@@ -194,7 +267,7 @@ class _Batch:
             (loss > self.target)
             & loss.isfinite()
             & (self.steps < self.training.max_steps)
-            & (self.steps - self.best_step < self.training.patience)
+            & (self.steps - self.best_step < self.patience)
         )
 
     def _step(self, grad: Tensor, moving: BeadMask) -> None:
@@ -204,22 +277,35 @@ class _Batch:
         self.state = {slot: torch.where(rows, state[slot], self.state[slot]) for slot in state}
         self.steps = self.steps + moving
 
-    def _batches(self, size: int) -> list[Batches]:
-        """The next mini-batches of every row, from its own stream."""
-        count, samples = self.training.check_every, len(self.problem.train)
-        numbers = [
-            sample_numbers(seed, start * size, count * size, samples)
-            for seed, start in zip(self.seeds, self.steps.tolist(), strict=True)
-        ]
-        drawn = torch.from_numpy(np.stack(numbers)).to(self.problem.device)
-        return list(drawn.view(len(numbers), count, size).unbind(1))
-
     def _end(self, job: Job, loss: float, steps: int) -> End:
         if not np.isfinite(loss):
             return End.DIVERGED
         if np.float32(loss) <= np.float32(job.target):
             return End.REACHED
         return End.OUT_OF_STEPS if steps >= self.training.max_steps else End.STUCK
+
+
+def mini_batches(
+    problem: Problem, training: Training, size: int, seeds: list[int], steps: list[int]
+) -> Rounds | None:
+    """The samples of the next `check_every` steps of rows that have taken so many.
+
+    Each row has a stream of its own; None where steps see all the data.
+    """
+    count = training.check_every
+    if training.batch_size == "full":
+        return None
+    numbers = [
+        sample_numbers(seed, start * size, count * size, len(problem.train))
+        for seed, start in zip(seeds, steps, strict=True)
+    ]
+    drawn = torch.from_numpy(np.stack(numbers)).to(problem.device)
+    return drawn.view(len(numbers), count, size)
+
+
+def each_step(batches: Rounds | None, training: Training) -> list[Batches] | list[None]:
+    """What `mini_batches` gives, step by step; None for a step that sees all the data."""
+    return [None] * training.check_every if batches is None else list(batches.unbind(1))
 
 
 def sample_numbers(seed: int, start: int, count: int, samples: int) -> NDArray[np.int64]:

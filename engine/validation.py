@@ -50,7 +50,7 @@ def _explained(model: type[BaseModel], errors: list[ErrorDetails], file: object)
             return InputError(
                 f"unknown kind {kind!r}; {nearest(str(kind), tags)}", file=file, key=f"{key}.kind"
             )
-        case "literal_error" if len(same_key) == 1:
+        case "literal_error" if len(same_key) == 1 or _takes_words(same_key, value):
             words = re.findall(r"'([^']*)'", str(error["ctx"]["expected"]))
             return InputError(f"is {shown}; {nearest(str(value), words)}", file=file, key=key)
         case "value_error":
@@ -76,14 +76,27 @@ def _locate(model: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[str, li
             at = tagged[0]
             continue
         holders = [b for b in branches if isinstance(b, type) and issubclass(b, BaseModel)]
+        if len(branches) > 1 and (named := _branch_named(step, holders)):
+            at = named
+            continue
         known = sorted({name for holder in holders for name in holder.model_fields})
         holder = next((h for h in holders if step in h.model_fields), None)
-        if holder is None and not (isinstance(step, int) or holders):
-            continue  # the name of a union's branch, such as constrained-int
+        if holder is None and not isinstance(step, int) and not (holders and step.isidentifier()):
+            continue  # the name of a union's branch, such as constrained-int or literal[…]
         keys.append(str(step))
         at = holder.model_fields[str(step)].annotation if holder else None
     kinds = [kind for branch in _branches(at) for kind in _kinds(branch)]
     return ".".join(keys), kinds or known
+
+
+def _takes_words(errors: list[ErrorDetails], value: object) -> bool:
+    """Whether a word was given where only words and mappings would do."""
+    return isinstance(value, str) and {e["type"] for e in errors} == {"literal_error", "model_type"}
+
+
+def _branch_named(step: int | str, holders: list[Any]) -> Any:
+    """The model of a union that an error names by its class."""
+    return next((holder for holder in holders if holder.__name__ == step), None)
 
 
 def _branches(annotation: Any) -> tuple[Any, ...]:

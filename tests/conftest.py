@@ -23,8 +23,9 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A runs folder of the test's own."""
+    """A runs folder and a cache of the test's own."""
     folder = tmp_path / "runs"
     monkeypatch.setenv("DSS_TUI_RUNS", str(folder))
+    monkeypatch.setenv("DSS_TUI_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("DSS_TUI_DATA", raising=False)
     return folder

@@ -12,8 +12,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from engine.cost import Cost
 from engine.preset_file import parse
-from engine.problem import Problem, Samples, parameters_of
+from engine.problem import Problem, parameters_of, places_of
+from engine.samples import Samples
 from engine.spec import Spec
 
 Surface = Callable[[Tensor], Tensor]
@@ -32,17 +34,18 @@ class Landscape(nn.Module):
 def landscape(surface: Surface, size: int = 2) -> Problem:
     """F(w) = surface(w) for w of that size."""
     network = Landscape(surface, size).requires_grad_(False)
-    samples = Samples(torch.zeros(3, 1), torch.zeros(3, 1))
+    samples = Samples(torch.zeros(3, 1), torch.zeros(3, 1), scaling=None)
     return Problem(
         make_network=partial(Landscape, surface, size),
         network=network,
         parameters=parameters_of(network),
+        places=places_of(network),
         sample_loss=lambda output, target: output.flatten(),
         train=samples,
         held_out=samples,
         classes=None,
         checksum="landscape",
-        values_per_sample=1,
+        cost=Cost(values=1, products=size),
     )
 
 

@@ -16,6 +16,7 @@ from engine.events import (
     EVENTS,
     BeadFailed,
     CheckpointSaved,
+    Diagnosis,
     Event,
     Outcome,
     Record,
@@ -33,6 +34,8 @@ PROMISED = {
     "bead_trained",
     "bead_failed",
     "level_lowered",
+    "level_held",
+    "string_shortened",
     "segment_closed",
     "segment_failed",
     "audit_failed",
@@ -59,7 +62,8 @@ def value(hint: Any, numbers: Iterator[int]) -> Any:
         return tuple(value(get_args(hint)[0], numbers) for _ in range(3))
     if NoneType in get_args(hint):
         return value(get_args(hint)[0], numbers)
-    simple = {int: n, float: n / 7, str: f'{n} "ρ"\n≤ ½\u2028\\', Outcome: Outcome.LIMIT_REACHED}
+    text = f'{n} "ρ"\n≤ ½\u2028\\'
+    simple = {int: n, float: n / 7, bool: True, str: text, Outcome: Outcome.LIMIT_REACHED}
     return simple[hint] if hint in simple else instance(hint, numbers)
 
 
@@ -141,18 +145,30 @@ def test_a_number_that_is_not_finite_is_null_and_comes_back_as_nan(
     assert changed(back.event, name, getattr(event, name)) == event
 
 
+PARTS = [("totals", name) for name in floats(Totals)]
+PARTS += [("diagnosis", name) for name in floats(Diagnosis)]
+
+
 @ODD
-@pytest.mark.parametrize("name", floats(Totals))
-def test_totals_that_are_not_finite_come_back_as_nan(name: str, odd: float) -> None:
+@pytest.mark.parametrize(("part", "name"), PARTS)
+def test_parts_that_are_not_finite_come_back_as_nan(part: str, name: str, odd: float) -> None:
     event: RunFinished = instance(RunFinished)
-    totals = changed(event.totals, name, odd)
-    line = Record(23, 4.75, replace(event, totals=totals)).to_line()
-    assert tree_of(line)["totals"][name] is None
+    ours = getattr(event, part)
+    line = Record(23, 4.75, changed(event, part, changed(ours, name, odd))).to_line()
+    assert tree_of(line)[part][name] is None
     back = from_line(line)
     assert back is not None and isinstance(back.event, RunFinished)
-    assert math.isnan(getattr(back.event.totals, name))
-    whole = changed(back.event.totals, name, getattr(event.totals, name))
-    assert replace(back.event, totals=whole) == event
+    theirs = getattr(back.event, part)
+    assert math.isnan(getattr(theirs, name))
+    assert changed(back.event, part, changed(theirs, name, getattr(ours, name))) == event
+
+
+def test_what_a_run_did_not_find_out_stays_missing() -> None:
+    event: RunFinished = instance(RunFinished)
+    assert event.diagnosis is not None
+    for diagnosis in (None, replace(event.diagnosis, stuck_level=None)):
+        record = Record(23, 4.75, replace(event, diagnosis=diagnosis))
+        assert from_line(record.to_line()) == record
 
 
 def test_an_endpoints_missing_neighbours_stay_missing() -> None:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from engine.events import (
+    FIRST,
+    LAST,
     AuditFailed,
     BeadFailed,
     BeadInserted,
@@ -26,8 +28,9 @@ from engine.events import (
     SegmentFailed,
     SegmentMeasured,
 )
-from engine.methods.endpoints import FIRST, LAST
-from engine.methods.greedy import GreedyMethod
+from engine.methods import build_method
+from engine.methods.endpoints import EndpointTraining
+from engine.methods.method import StagedMethod
 from engine.methods.starts import LADDER, start
 from engine.pool import Pool
 from engine.problem import Problem
@@ -37,12 +40,12 @@ from tests.landscapes import double_well, landscape, ring, spec_for
 
 
 @contextmanager
-def method_for(problem: Problem, spec: Spec) -> Iterator[GreedyMethod]:
+def method_for(problem: Problem, spec: Spec) -> Iterator[StagedMethod]:
     with Pool(problem, [torch.device("cpu")]) as pool:
-        yield GreedyMethod(spec, problem, pool)
+        yield build_method(spec, problem, pool)
 
 
-def run(method: GreedyMethod, beads_left: int | None = None) -> list[Event]:
+def run(method: StagedMethod, beads_left: int | None = None) -> list[Event]:
     events: list[Event] = []
     for _ in range(100_000):
         if method.verdict is not None:
@@ -51,17 +54,19 @@ def run(method: GreedyMethod, beads_left: int | None = None) -> list[Event]:
     raise AssertionError("the search does not end")
 
 
-def place_endpoints(method: GreedyMethod, first: list[float], last: list[float]) -> None:
+def place_endpoints(method: StagedMethod, first: list[float], last: list[float]) -> None:
     """Endpoints as if they had been trained to these weights."""
-    method.endpoints.trained = {FIRST: torch.tensor(first), LAST: torch.tensor(last)}
-    method.endpoints.trainer.rows = []
+    training = method.stages[0]
+    assert isinstance(training, EndpointTraining)
+    training.trained = {FIRST: torch.tensor(first), LAST: torch.tensor(last)}
+    training.trainer.rows = []
 
 
-def highest_loss(method: GreedyMethod, points: int = 5001) -> float:
+def highest_loss(method: StagedMethod, points: int = 5001) -> float:
     """Of the whole string, on a grid of its own."""
     beads = torch.from_numpy(method.string().beads).double()
     t = torch.linspace(0, 1, points, dtype=torch.float64)[:, None]
-    exact = method.problem.to(dtype=torch.float64)
+    exact = method.chain.problem.to(dtype=torch.float64)
     return max(exact.losses((1 - t) * a + t * b).max().item() for a, b in pairwise(beads))
 
 
@@ -134,7 +139,7 @@ def test_slots_and_bead_limits_bound_the_batch() -> None:
         place_endpoints(method, [1.0, 0.02], [-1.0, 0.03])
         while method.verdict is None:
             method.step(None)
-            assert len(method.trainer.rows) <= 2
+            assert len(method.board().training) <= 2
         assert method.verdict.outcome is Outcome.CONNECTED
     with method_for(landscape(ring), spec_for(level=0.005)) as method:
         place_endpoints(method, [1.0, 0.02], [-1.0, 0.03])
@@ -181,7 +186,7 @@ def test_starts_of_the_ladder() -> None:
 def test_a_segment_that_fails_the_audit_is_reopened(monkeypatch: pytest.MonkeyPatch) -> None:
     """A search that sees no peak at all is put right by the audit."""
     from engine import segments
-    from engine.methods import greedy
+    from engine.methods import chain
 
     honest = segments.measure
 
@@ -195,7 +200,7 @@ def test_a_segment_that_fails_the_audit_is_reopened(monkeypatch: pytest.MonkeyPa
         return [replace(m, peak=0.001) for m in measured]
 
     blind.calls = 0  # type: ignore[attr-defined]
-    monkeypatch.setattr(greedy, "measure", blind)
+    monkeypatch.setattr(chain, "measure", blind)
     with method_for(landscape(ring), spec_for(level=0.05)) as method:
         place_endpoints(method, [1.0, 0.02], [-1.0, 0.03])
         events = run(method)

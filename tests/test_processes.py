@@ -23,7 +23,12 @@ from engine.string_file import read
 
 #: A search of about two seconds with several beads.
 PRESET = ["quadratic", "--seed", "3", "--set", "problem.data.points=64"]
-SETTINGS = ["search.level=5e-3", "workers=2", "checkpoint_seconds=0.2"]
+SETTINGS = [
+    "search.level=5e-3",
+    "search.batching=vmap",
+    "workers=2",
+    "checkpoint_seconds=0.2",
+]
 OPTIONS = [*(part for setting in SETTINGS for part in ("--set", setting)), "--headless"]
 NUMBERS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
@@ -40,6 +45,11 @@ def start(*arguments: str, limit: Callable[[], None] | None = None) -> subproces
 
 def run(out: Path) -> subprocess.Popen[str]:
     return start("run", *PRESET, *OPTIONS, "--out", str(out))
+
+
+def events(out: Path) -> list[str]:
+    """The names of those that stand."""
+    return [record.event.name for record in read_records(RunDir(out))]
 
 
 def resume(out: Path) -> tuple[int, str]:
@@ -100,6 +110,21 @@ def test_a_killed_run_resumes_to_the_same_bits(whole: Path, tmp_path: Path, seed
     assert facts[:-1] == expected[:-1]  # the last holds the running time
 
 
+def test_a_run_killed_before_its_first_checkpoint_still_says_how_it_started(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    late = ["--set", "checkpoint_seconds=1000"]
+    process = start("run", *PRESET, *OPTIONS, *late, "--out", str(out))
+    wait_for_events(out, 2, process)
+    process.kill()
+    process.communicate()
+    assert not (out / "checkpoint.safetensors").exists()
+    status, errors = resume(out)
+    assert status == 0, errors
+    names = [record.event.name for record in read_records(RunDir(out))]
+    assert names[:2] == ["run_started", "continued"]
+    assert names[-1] == "run_finished"
+
+
 def count(out: Path) -> int:
     return len(read_records(RunDir(out))) if out.exists() else 0
 
@@ -147,8 +172,9 @@ def test_stop_pause_and_a_second_engine(whole: Path, tmp_path: Path) -> None:
     status, errors = resume(out)
     assert (status, len(errors.splitlines())) == (2, 1)
     assert "another process is running it" in errors
-    wish(RunDir(out), "continue")
-    wait_for(lambda: summarize(RunDir(out)).state != "paused", process)
+    with open(out / "commands.jsonl", "a") as commands:  # at one go: it may not end in between
+        commands.write('{"command": "continue"}\n{"command": "pause"}\n')
+    wait_for(lambda: events(out).count("paused") == 2, process)
     asked = subprocess.run(
         [sys.executable, "-m", "dss_tui", "stop", str(out)], capture_output=True, text=True
     )
@@ -157,8 +183,8 @@ def test_stop_pause_and_a_second_engine(whole: Path, tmp_path: Path) -> None:
     assert process.returncode == 3
     assert resume(out)[0] == 0
     assert same_string(out, whole)
-    names = [record.event.name for record in read_records(RunDir(out))]
-    assert names.index("paused") < names.index("continued")
+    names = events(out)
+    assert names[names.index("paused") :][:3] == ["paused", "continued", "checkpoint_saved"]
 
 
 def test_a_reader_of_json_that_goes_away(whole: Path, tmp_path: Path) -> None:

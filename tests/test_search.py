@@ -20,7 +20,7 @@ from engine.events import (
     RunFinished,
     RunStarted,
 )
-from engine.methods.base import Board, Saved, SegmentView, Verdict
+from engine.methods.base import Board, Saved, SegmentView, Tally, Verdict
 from engine.rundir import Wish
 from engine.search import Pace, Stopwatch, search
 from engine.spec import Limits
@@ -58,12 +58,21 @@ class Stub:
         self.clock.now += 1
         if beads_left != 0:
             self.taken += 1
-        return [LevelLowered(float(self.taken), ())]
+        return [LevelLowered(float(self.taken), (), self.taken - 1.0, 0.1, 0.2)]
+
+    @property
+    def string_products(self) -> int:
+        return 0
+
+    def tally(self) -> Tally:
+        return Tally(beads=2 + self.taken, open=1, bead_steps=10 * self.taken)
 
     def board(self) -> Board:
         segment = SegmentView(1, 2, 0, "open", 0.5, 0.9, 0.4, (0.1, 0.9, 0.1), (0.2,), None)
         return Board(
             phase="search",
+            aim=0.3,
+            beads=2 + self.taken,
             order=tuple(range(1, 3 + self.taken)),
             losses=(),
             training=(),
@@ -79,6 +88,9 @@ class Stub:
 
     def audit(self) -> dict[str, object]:
         return {}
+
+    def diagnosis(self) -> None:
+        return None
 
     def save(self) -> Saved:
         return {}, {"taken": self.taken}

@@ -151,7 +151,7 @@ UNKNOWN = [
     ),
     ("problem.data={kind: digits, points: 30}", "problem.data.points", "choose from kind"),
     ("problem.network={kind: linear, bais: true}", "problem.network.bais", "choose from kind, si"),
-    ("limits.zzz=3", "limits.zzz", "choose from beads, seconds, steps"),
+    ("limits.zzz=3", "limits.zzz", "choose from beads, memory, seconds, steps"),
 ]
 
 
@@ -233,7 +233,10 @@ VALUES = [
         "endpoints.optimizer={kind: newton}",
         "endpoints.optimizer.kind: unknown kind 'newton'; choose from adam, rmsprop, sgd",
     ),
-    ("problem.network={sizes: [2, 3]}", "problem.network: needs a kind; choose from linear, mlp"),
+    (
+        "problem.network={sizes: [2, 3]}",
+        "problem.network: needs a kind; choose from cnn, custom, linear, lstm, mlp, resnet",
+    ),
     (
         "search.greedy.optimizer.lr=0.3",
         "search.greedy.optimizer: needs a kind; choose from adam, rmsprop, sgd",

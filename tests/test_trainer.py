@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -168,12 +169,22 @@ def test_the_stream_of_samples_passes_through_all_of_them() -> None:
     assert sample_numbers(8, 0, 30, samples=10).tolist() != stream.tolist()
 
 
-def test_an_exception_in_a_worker_comes_back(problem: Problem, pool: Pool) -> None:
-    def fail(problem: Problem, shard: object) -> None:
-        raise ArithmeticError(f"shard {shard}")
+@dataclass(frozen=True)
+class Echo:
+    """A task that gives its items back, or fails where it meets one."""
 
-    with pytest.raises(ArithmeticError, match="shard 3"):
-        pool.map(fail, [3])
+    samples: int = 10**7
+    fails_at: int | None = None
+
+    def __call__(self, problem: Problem, items: Sequence[int]) -> list[tuple[int, ...]]:
+        if self.fails_at in items:
+            raise ArithmeticError(f"item {self.fails_at}")
+        return [tuple(items)] * len(items)
+
+
+def test_an_exception_in_a_worker_comes_back(pool: Pool) -> None:
+    with pytest.raises(ArithmeticError, match="item 3"):
+        pool.run(Echo(fails_at=3), [3])
 
 
 def test_shards_are_even_and_in_order(problem: Problem) -> None:
@@ -181,5 +192,4 @@ def test_shards_are_even_and_in_order(problem: Problem) -> None:
         assert pool.shards(range(7), samples=10**7) == [range(0, 2), range(2, 4), range(4, 7)]
         assert pool.shards(range(7), samples=1) == [range(0, 7)]
         assert pool.shards(range(2), samples=10**7) == [range(0, 1), range(1, 2)]
-        results = pool.map(lambda _, shard: list(shard), pool.shards(range(7), samples=10**7))
-        assert results == [[0, 1], [2, 3], [4, 5, 6]]
+        assert pool.run(Echo(), range(7)) == [(0, 1)] * 2 + [(2, 3)] * 2 + [(4, 5, 6)] * 3

@@ -23,6 +23,7 @@ from engine.events import (
     Continued,
     EndpointTrained,
     Event,
+    LevelHeld,
     LevelLowered,
     Outcome,
     Paused,
@@ -32,6 +33,7 @@ from engine.events import (
     SegmentClosed,
     SegmentFailed,
     SegmentMeasured,
+    StringShortened,
     Totals,
 )
 from engine.rundir import RunDir, effective, read_progress, read_records
@@ -58,25 +60,25 @@ def trained(bead: int, left: int, right: int, depth: int) -> BeadTrained:
     return BeadTrained(bead, left, right, depth, 0.013, 300, 2)
 
 
-ENDPOINTS = (EndpointTrained(0, 0.011, 410, 1), EndpointTrained(1, 0.012, 520, 3))
+ENDPOINTS = (EndpointTrained(1, 0.011, 410, 1), EndpointTrained(2, 0.012, 520, 3))
 #: Events 1–8: two endpoints, and a bead put between them.
 SPLIT = (
     STARTED,
     *ENDPOINTS,
-    measured(0, 1, 0.09, depth=0),
-    BeadInserted(2, 0, 1, 1, 0.4, 0.09),
-    trained(2, 0, 1, 1),
-    measured(0, 2, 0.03),
-    measured(2, 1, 0.05),
+    measured(1, 2, 0.09, depth=0),
+    BeadInserted(5, 1, 2, 1, 0.4, 0.09),
+    trained(5, 1, 2, 1),
+    measured(1, 5, 0.03),
+    measured(5, 2, 0.05),
 )
 #: Events 9–14: both halves get a bead, which are measured together.
 DEEPER = (
-    trained(3, 0, 2, 2),
-    trained(4, 2, 1, 2),
-    measured(0, 3, 0.014, depth=2),
-    measured(3, 2, 0.016, depth=2),
-    measured(2, 4, 0.041, depth=2),
-    measured(4, 1, 0.017, depth=2),
+    trained(6, 1, 5, 2),
+    trained(7, 5, 2, 2),
+    measured(1, 6, 0.014, depth=2),
+    measured(6, 5, 0.016, depth=2),
+    measured(5, 7, 0.041, depth=2),
+    measured(7, 2, 0.017, depth=2),
 )
 
 
@@ -87,14 +89,14 @@ def test_beads_are_counted_by_depth_with_the_time_of_the_newest() -> None:
 
 
 def test_a_depth_may_be_reached_before_the_one_above_it_has_two_beads() -> None:
-    view = fold_all(told(*SPLIT, trained(3, 0, 2, 2), trained(5, 0, 3, 3), trained(4, 2, 1, 2)))
+    view = fold_all(told(*SPLIT, trained(6, 1, 5, 2), trained(8, 1, 6, 3), trained(7, 5, 2, 2)))
     assert view.beads_per_depth == (2, 1, 2, 1)
     assert view.depth_times == (at(3), at(6), at(11), at(10))
 
 
 def test_a_split_segment_gives_way_to_its_halves() -> None:
-    assert fold_all(told(*SPLIT[:4])).peaks == {(0, 1): 0.09}
-    assert fold_all(told(*SPLIT)).peaks == {(0, 2): 0.03, (2, 1): 0.05}
+    assert fold_all(told(*SPLIT[:4])).peaks == {(1, 2): 0.09}
+    assert fold_all(told(*SPLIT)).peaks == {(1, 5): 0.03, (5, 2): 0.05}
 
 
 def test_history_is_the_highest_peak_of_a_wholly_measured_string() -> None:
@@ -113,17 +115,17 @@ def test_a_bead_that_is_only_put_in_changes_no_peak() -> None:
 
 
 def test_an_audit_raises_a_peak() -> None:
-    view = fold_all(told(*SPLIT, AuditFailed(0, 2, 0.07, 0.63)))
-    assert view.peaks == {(0, 2): 0.07, (2, 1): 0.05}
+    view = fold_all(told(*SPLIT, AuditFailed(1, 5, 0.07, 0.63)))
+    assert view.peaks == {(1, 5): 0.07, (5, 2): 0.05}
     assert view.history[-1] == (at(9), 0.07)
 
 
 def test_history_passes_over_peaks_that_are_not_finite() -> None:
-    broken = (*SPLIT[:-2], measured(0, 2, math.nan), measured(2, 1, 0.05))
+    broken = (*SPLIT[:-2], measured(1, 5, math.nan), measured(5, 2, 0.05))
     view = fold_all(told(*broken))
-    assert math.isnan(view.peaks[0, 2])
+    assert math.isnan(view.peaks[1, 5])
     assert view.history == ((at(4), 0.09), (at(8), 0.05))
-    only = fold_all(told(STARTED, *ENDPOINTS, measured(0, 1, math.nan)))
+    only = fold_all(told(STARTED, *ENDPOINTS, measured(1, 2, math.nan)))
     assert only.history == ()
 
 
@@ -153,7 +155,7 @@ def test_a_resumed_run_folds_as_if_never_interrupted() -> None:
     assert resumed.beads_per_depth == whole.beads_per_depth
     assert [peak for _, peak in resumed.history] == [peak for _, peak in whole.history]
     assert (resumed.started, resumed.finished) == (whole.started, whole.finished)
-    assert fold_all(records).beads_per_depth != whole.beads_per_depth
+    assert fold_all(records).history != whole.history
 
 
 def test_folding_leaves_its_inputs_alone() -> None:
@@ -191,12 +193,14 @@ def test_a_fold_of_a_real_search_agrees_with_its_counters(tmp_path: Path) -> Non
 #: An event, then words of its sentence.
 ROWS: tuple[tuple[Any, ...], ...] = (
     (STARTED, "greedy", "0.02", "0.7", "seed 5", "61 parameters", "40 samples", "cpu"),
-    (ENDPOINTS[1], "endpoint 1", "0.012", "520 steps", "try 3"),
+    (ENDPOINTS[1], "endpoint 2", "0.012", "520 steps", "try 3"),
     (measured(2, 9, 0.05, depth=4), "2–9", "0.05", "t = 0.400", "2.5", "depth 4"),
     (BeadInserted(7, 2, 9, 3, 0.45, 0.31), "bead 7", "2", "9", "t = 0.450", "0.31"),
     (trained(7, 2, 9, 3), "bead 7", "0.013", "300 steps", "try 2"),
     (BeadFailed(7, 2, 9, "stuck", 0.3, 90, 2, "other start"), "bead 7", "stuck", "other start"),
-    (LevelLowered(0.015, (3, 4)), "0.015"),
+    (LevelLowered(0.015, (3, 4), 0.02, 0.017, 0.0199), "0.02 to 0.015", "beads 3, 4"),
+    (LevelHeld(0.02, (3, 4), 3, 9, 0.027, 140), "0.02", "140 steps", "beads 3, 4", "3 and 9"),
+    (StringShortened(1.4, 1.25, 12, 9), "1.4000 to 1.2500", "12 beads to 9"),
     (SegmentClosed(2, 9, 0.019), "2–9", "closed", "0.019"),
     (SegmentFailed(2, 9, 3, 0.3, "max_depth is reached"), "2–9", "failed", "max_depth"),
     (AuditFailed(2, 9, 0.03, 0.63), "2–9", "0.03", "t = 0.630"),

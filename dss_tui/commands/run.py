@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from dss_tui.headless import has_terminal
 from engine.errors import InputError
+from engine.events import Outcome
 from engine.preset_file import dump, load
 from engine.rundir import RunDir, create, find, finished, is_live, read_records, replace
 from engine.runs import goes_on
 from engine.signals import Signals
+from engine.spec import Spec
 
 if TYPE_CHECKING:
     from dss_tui.app import Opening
@@ -38,20 +40,35 @@ def run(asked: argparse.Namespace) -> int:
         overrides.append(f"seed={asked.seed}")
     if asked.device is not None:
         overrides.append(f"device={asked.device}")
-    spec = load_preset(asked.preset, overrides)
-    name = Path(asked.preset).stem
+    with _naming(asked.preset):
+        return _start(load_preset(asked.preset, overrides), Path(asked.preset).stem, asked)
+
+
+def shorten(asked: argparse.Namespace) -> int:
+    """A new run that pulls the string of a connected one tight. Raises InputError for others."""
+    source = find(asked.run)
+    ended = finished(read_records(source))
+    if ended is None or ended.outcome is not Outcome.CONNECTED:
+        state = (
+            "has not ended" if ended is None else f"ended {str(ended.outcome).replace('_', ' ')}"
+        )
+        raise InputError(f"{state}; only a connected string can be shortened", file=source.path)
+    overrides = ["search.shorten=true", f"search.string={source.string}", *asked.overrides]
+    return _start(load(source.spec, overrides), f"{source.name}-short", asked)
+
+
+def _start(spec: Spec, name: str, asked: argparse.Namespace) -> int:
+    """A new run, on the screen or in the foreground."""
     if _wants_screen(asked):
         from dss_tui import session
         from dss_tui.app import Opening
 
-        with _naming(asked.preset):
-            directory = session.start(spec, name, asked.out)
+        directory = session.start(spec, name, asked.out)
         return _on_screen(Opening(directory, launched=True, fps=asked.fps))
     with Signals() as signals:
         from engine.runner import prepare
 
-        with _naming(asked.preset):
-            prepare(spec)
+        prepare(spec)
         return _in_foreground(create(spec, name, asked.out), signals, asked)
 
 
@@ -91,7 +108,7 @@ def _naming(preset: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        if preset in str(error):
+        if error.file is not None:
             raise
         raise InputError(str(error), file=preset) from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dss_tui.words import bytes_of
 from engine import rundir, string_file
@@ -19,7 +19,9 @@ def export(run: str, out: Path, *, with_data: bool, force: bool) -> int:
     """Writes a run's newest string. Raises InputError, with nothing written."""
     directory = rundir.find(run)
     if not directory.string.exists():
-        raise InputError("has no string yet; wait for its first checkpoint", file=directory.path)
+        raise InputError(
+            "has no string yet; wait until its first segment is measured", file=directory.path
+        )
     if out.exists() and not force:
         raise InputError("exists; choose another name or give --force", file=out, key="--out")
     if not out.absolute().parent.is_dir():
@@ -39,13 +41,16 @@ def export(run: str, out: Path, *, with_data: bool, force: bool) -> int:
 
 
 def _with_data(held: string_file.StringFile) -> string_file.StringFile:
+    import torch
+
     from engine.problem import build_problem
 
     train = build_problem(held.header.problem).train
-    return replace(held, data=(train.x.numpy(), train.y.numpy()))
+    x, y = train.part(slice(None), torch.float32)
+    return replace(held, data=(x.numpy(), y.numpy()))
 
 
-def verify(path: Path, *, points: int, as_json: bool) -> int:
+def verify(path: Path, *, points: int, as_json: bool, run_factories: bool) -> int:
     """Measures a string file's path; 0 where it holds, 3 where not."""
     if points < 5:
         raise InputError(f"is {points}, but must be at least 5", key="--grid")
@@ -53,12 +58,12 @@ def verify(path: Path, *, points: int, as_json: bool) -> int:
     from engine.verify import verify as measure_again
 
     try:
-        check = measure_again(held, points)
+        check = measure_again(held, points, run_factories=run_factories)
     except InputError as error:
         raise InputError(str(error), file=path) from None
     holds = check.below_level and check.agrees
     if as_json:
-        print(dump_json({"holds": holds} | asdict(check)))
+        print(dump_json({"holds": holds} | _tree(check)))
     else:
         for line in _report(path, check):
             print(line)
@@ -69,29 +74,24 @@ def _report(path: Path, check: Check) -> list[str]:
     worst = check.worst
     lines = [
         f"{path}: {check.beads} beads, {check.beads - 1} segments measured on {check.points} "
-        "points each, in float64",
-        f"  highest loss       {max(check.peaks):.6g}  = {max(check.peaks) / check.level:.4f} × "
-        f"level {check.level:g}, on segment {worst + 1} at t = {check.t_stars[worst]:.4f}",
-        f"  normalized length  {check.normalized_length:.4f}"
+        f"points each, in {check.precision}",
+        f"  highest {check.level_on.words:<18} {max(check.peaks):.6g}  = "
+        f"{max(check.peaks) / check.level:.4f} × level {check.level:g}, on segment {worst + 1} at "
+        f"t = {check.t_stars[worst]:.4f}",
+        f"  {'normalized length':<26} {check.normalized_length:.4f}"
         + (
             f", turning {check.turning_angle[0]:.0f}° at a bead in the mean, "
             f"{check.turning_angle[1]:.0f}° at most"
             if check.turning_angle
             else ""
         ),
-        f"  loss of beads      {_range(check.bead_loss)} in training"
-        + (f", {_range(check.held_out_loss)} held out" if check.held_out_loss else ""),
+        f"along the whole path, at {check.along_points} points a segment:",
+        *(f"  {on.words:<26} {low:.4g} … {high:.4g}" for on, low, high in check.along),
     ]
-    if check.accuracy:
-        held_out = check.held_out_accuracy
-        lines.append(
-            f"  accuracy of beads  {_range(check.accuracy)} in training"
-            + (f", {_range(held_out)} held out" if held_out else "")
-        )
     above = sum(peak > check.level for peak in check.peaks)
     if not check.agrees:
         lines.append(
-            f"DOES NOT HOLD: the file's losses differ from those measured by "
+            f"DOES NOT HOLD: the file's profiles differ from those measured by "
             f"{check.disagreement:.2g} (allowed: {check.tolerance:g}); it was changed or damaged."
         )
     elif above:
@@ -101,5 +101,9 @@ def _report(path: Path, check: Check) -> list[str]:
     return lines
 
 
-def _range(values: tuple[float, float]) -> str:
-    return f"{values[0]:.4g} … {values[1]:.4g}"
+def _tree(check: Check) -> dict[str, Any]:
+    along = [
+        on.model_dump(mode="json") | {"lowest": low, "highest": high}
+        for on, low, high in check.along
+    ]
+    return asdict(check) | {"level_on": check.level_on.model_dump(mode="json"), "along": along}

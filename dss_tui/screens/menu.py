@@ -29,7 +29,7 @@ from dss_tui.words import age, bytes_of
 from engine.errors import InputError
 from engine.rundir import RunDir, runs, runs_folder
 from engine.runs import summarize
-from engine.spec import Spec
+from engine.spec import Images, Spec, TextData
 
 if TYPE_CHECKING:
     from dss_tui.app import DssApp
@@ -132,9 +132,9 @@ class MenuScreen(Screen[None]):
             spec = presets.load_preset(name)
             if wanted.lower() in f"{name} {spec.description} {spec.task}".lower():
                 by_task.setdefault(spec.task or "other", []).append((name, spec))
-        for task, members in sorted(by_task.items()):
+        for task, members in sorted(by_task.items(), key=lambda group: _rank(group[1])):
             listed.add_option(Option(f"[b]{task}[/b]", disabled=True))
-            for name, spec in members:
+            for name, spec in sorted(members, key=lambda member: _needs_data(member[1])):
                 listed.add_option(Option(f"{name}\n[dim]  {spec.description}[/dim]", id=name))
         if by_task:
             listed.action_first()
@@ -179,13 +179,14 @@ class MenuScreen(Screen[None]):
 
     def _check(self) -> bool:
         """Shows what the run would be, or what is wrong with it."""
-        from dss_tui import describe  # with numpy: after the first frame
+        from dss_tui import describe, session  # with numpy: after the first frame
 
         problem = self.query_one("#problem", Static)
         self.query_one("#overrides", Static).update("\n".join(self.others))
         try:
             spec = self._spec()
             self.query_one("#about", Static).update(describe.preset(self._preset() or "", spec))
+            session.check(spec)
         except InputError as error:
             problem.update(_short(error))
             return False
@@ -332,6 +333,16 @@ class RunTable(DataTable[str]):
         Binding("g", "scroll_top", show=False),
         Binding("G", "scroll_bottom", show=False),
     ]
+
+
+def _needs_data(spec: Spec) -> bool:
+    """Whether its data do not come with dss-tui."""
+    return isinstance(spec.problem.data, Images | TextData)
+
+
+def _rank(members: list[tuple[str, Spec]]) -> tuple[bool, str]:
+    """Tasks in which nothing can run at once come last."""
+    return all(_needs_data(spec) for _, spec in members), members[0][1].task
 
 
 def _id(key: str) -> str:

@@ -25,9 +25,10 @@ from dss_tui.widgets.plot_view import PlotView
 from dss_tui.widgets.segment_table import SegmentTable
 from dss_tui.words import clock
 from engine.errors import SaveError
-from engine.events import Continued
+from engine.events import Continued, RunStarted
 from engine.lines import LineTail
 from engine.rundir import RunDir, Wish, wish
+from engine.spec import LevelOn
 
 if TYPE_CHECKING:
     from dss_tui.app import DssApp
@@ -164,7 +165,7 @@ class RunScreen(Screen[None]):
     def _show_head(self) -> None:
         now, started = self.snapshot, self.snapshot.view.started
         seconds = max(now.view.time_s, float(now.progress.get("time") or 0.0))
-        about = f"{started.method} · level {started.level:g}" if started else ""
+        about = _about(started) if started else ""
         if started and self.size.width >= 100:
             about += f" · seed {started.seed} · {', '.join(started.devices)}"
         state = now.state + (" · view frozen" if self.frozen else "")
@@ -211,7 +212,8 @@ class RunScreen(Screen[None]):
         at, segments = self.selected, self.snapshot.segments
         if at is not None and at % 2 == 0 and at // 2 < len(order):
             loss = losses[at // 2]
-            return Text(f"bead {order[at // 2]}  loss {loss:.5g} = {loss / level:.3f} × level")
+            about = f"bead {order[at // 2]}  {curves.judged(self.snapshot.progress).words}"
+            return Text(f"{about} {loss:.5g} = {loss / level:.3f} × level")
         if at is not None and at % 2 == 1 and at // 2 < len(segments):
             return Text(curves.about(segments[at // 2], level))
         return Text("")
@@ -220,18 +222,18 @@ class RunScreen(Screen[None]):
         now, log = self.snapshot, self.log_scale
         views = self.query_one("#views", TabbedContent).active
         segment = self._selected_segment()
-        level = now.level
+        level, on = now.level, curves.judged(now.progress)
         if views == "segments":
-            plot = curves.profile(segment, level, log) if segment else curves.EMPTY
+            plot = curves.profile(segment, now.progress, level, log) if segment else curves.EMPTY
             self.query_one("#profile", PlotView).show(plot, self.dss.palette)
         elif views == "path":
-            plot = curves.path(now.segments, self._selected_pair(), level, log)
+            plot = curves.path(now.segments, on, self._selected_pair(), level, log)
             self.query_one("#path-plot", PlotView).show(plot, self.dss.palette)
         elif views == "depth":
             text = curves.depths(now.view.beads_per_depth, now.view.depth_times, self.size.width)
             self.query_one("#depths", Static).update(text)
         elif views == "history":
-            plot = curves.history(now.view.history, level, log)
+            plot = curves.history(now.view.history, on, level, log)
             self.query_one("#history-plot", PlotView).show(plot, self.dss.palette)
         elif views == "projection":
             self._show_projection()
@@ -375,6 +377,12 @@ class RunScreen(Screen[None]):
         self.dss.leave_run(self)
 
 
+def _about(started: RunStarted) -> str:
+    """The method and its level, and what the level is on where that is not the training loss."""
+    on = "" if started.level_on == LevelOn().words else f" {started.level_on}"
+    return f"{started.method} · level {started.level:g}{on}"
+
+
 class Zoom(ModalScreen[None]):
     """The plot of the selected segment over the whole screen."""
 
@@ -401,7 +409,8 @@ class Zoom(ModalScreen[None]):
         owner = self._owner
         segment = owner._selected_segment()
         if segment is not None:
-            plot = curves.profile(segment, owner.snapshot.level, owner.log_scale)
+            now = owner.snapshot
+            plot = curves.profile(segment, now.progress, now.level, owner.log_scale)
             about = curves.about(segment, owner.snapshot.level or 1.0)
             self.query_one(PlotView).show(replace(plot, title=about), owner.dss.palette)
 

@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """Samples to train on, and samples held out."""
+class Scaling:
+    """What pixels, bytes from 0 to 255, become: (pixel / 255 − mean) / std, channel by channel."""
 
-    x: NDArray[np.float32]
-    """(sample, feature)"""
-    y: NDArray[np.float32] | NDArray[np.int64]
-    """(sample, output) values, or (sample,) class numbers."""
-    x_held_out: NDArray[np.float32]
-    y_held_out: NDArray[np.float32] | NDArray[np.int64]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples to train on, and samples held out. x keeps the compact type of its files."""
+
+    x: NDArray[Any]
+    """(sample, …) float32 values, uint8 pixels (sample, channel, height, width), or int32 token
+    numbers (sample, time)."""
+    y: NDArray[Any]
+    """(sample, output) float32 values, (sample,) int64 class numbers, or (sample, time) int64
+    numbers of the tokens after those of x."""
+    x_held_out: NDArray[Any]
+    y_held_out: NDArray[Any]
     classes: int | None
     """How many classes y numbers; None where y holds values."""
+    scaling: Scaling | None = None
+    """Of uint8 pixels."""
 
     @property
     def features(self) -> int:
-        return int(self.x.shape[1])
+        return prod(self.x.shape[1:])
 
     @property
     def outputs(self) -> int:
@@ -36,5 +50,7 @@ class Dataset:
         digest = hashlib.sha256()
         for array in (self.x, self.y):
             digest.update(f"{array.dtype} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
+            digest.update(np.ascontiguousarray(array).data)
+        if self.scaling is not None:
+            digest.update(repr(self.scaling).encode())
         return digest.hexdigest()

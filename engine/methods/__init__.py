@@ -1,17 +1,66 @@
-"""The search methods. Each is a state that starts, steps and knows when it is done."""
+"""The search methods: which stages each is made of."""
 
 from __future__ import annotations
 
-from engine.methods.base import Method
-from engine.methods.greedy import GreedyMethod
-from engine.pool import Pool
+from engine.methods.base import Method, Stage
+from engine.methods.chain import Chain
+from engine.methods.constrained import ConstrainedSearch
+from engine.methods.detour import Detour
+from engine.methods.endpoints import EndpointTraining, Impatient, Restarts
+from engine.methods.given import GivenEndpoints, GivenString
+from engine.methods.greedy import GreedySearch
+from engine.methods.linear import LinearSampling
+from engine.methods.method import StagedMethod
+from engine.methods.release import Release
+from engine.methods.shorten import Shortening
+from engine.pool import Workers
 from engine.problem import Problem
 from engine.spec import Spec
 
 __all__ = ["Method", "build_method"]
 
 
-def build_method(spec: Spec, problem: Problem, pool: Pool) -> Method:
+def build_method(spec: Spec, problem: Problem, pool: Workers) -> StagedMethod:
+    search = spec.search
+    points = search.constrained.grid if search.method == "constrained" else search.greedy.grid
+    chain = Chain(problem, pool, search.level, points)
+    stages = _search(spec, chain) if search.string is None else _from_file(spec, chain)
+    if search.shorten:
+        stages = [*stages, Shortening(spec, chain)]
+    return StagedMethod(spec, chain, stages)
+
+
+def _from_file(spec: Spec, chain: Chain) -> list[Stage]:
+    return [GivenString(spec, chain), Release(spec, chain), GreedySearch(spec, chain)]
+
+
+def _endpoints(spec: Spec, chain: Chain, restarts: Restarts | None = None) -> Stage:
+    if spec.endpoints.kind == "files":
+        return GivenEndpoints(spec, chain)
+    return EndpointTraining(spec, chain, restarts)
+
+
+def _search(spec: Spec, chain: Chain) -> list[Stage]:
+    endpoints, greedy = _endpoints(spec, chain), GreedySearch(spec, chain)
+    constrained, release = ConstrainedSearch(spec, chain), Release(spec, chain)
     match spec.search.method:
         case "greedy":
-            return GreedyMethod(spec, problem, pool)
+            return [endpoints, greedy]
+        case "constrained":
+            given: list[Stage] = [] if spec.endpoints.kind == "random" else [endpoints]
+            after: list[Stage] = (
+                [release, greedy] if spec.search.constrained.on_stuck == "greedy" else []
+            )
+            return [*given, constrained, *after]
+        case "auto":
+            impatient = Impatient(spec.endpoints, spec.search.auto.patience)
+            detours = [
+                stage
+                for number in range(spec.search.auto.detours)
+                for stage in (Detour(spec, chain, impatient, number), GreedySearch(spec, chain))
+            ]
+            ends = _endpoints(spec, chain, impatient)
+            again = GreedySearch(spec, chain)
+            return [ends, greedy, constrained, release, again, *detours]
+        case "linear":
+            return [endpoints, LinearSampling(spec, chain)]

@@ -7,40 +7,38 @@ float32. The highest peaks are refined either way.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.pool import Pool
-from engine.problem import Problem
+from engine.events import AuditFailed, Event
+from engine.methods.base import Key
+from engine.methods.chain import Chain
 from engine.segments import Measured, audit_grid, measure
-from engine.shapes import Weights
 from engine.spec import Search
+from engine.trainer import samples_of_a_step
 
 #: Segments that one step looks at.
 AT_ONCE = 16
 #: Products of a weight and a sample that may always be spent on an audit: some seconds.
-ALWAYS_CHEAP = 2e11
-
-Key = tuple[int, int]
+ALWAYS_CHEAP = 2e10
 
 
 class Audit:
-    """One look at a string, a few segments a step."""
+    """One look at a chain, a few segments a step."""
 
-    def __init__(
-        self, search: Search, problem: Problem, pool: Pool, segments: int, bead_steps: int
-    ) -> None:
-        self._pool, self._samples = pool, len(problem.train)
-        self.search_points = search.greedy.grid
-        entries = self._samples * problem.parameter_count
-        cost = 2 * 10 * self.search_points * entries * segments  # float64 costs twice
-        run = 3 * entries * bead_steps  # a step costs a pass forward and two back
-        choice = search.audit.grid
-        self.fine = choice == "fine" or (choice == "auto" and cost <= max(ALWAYS_CHEAP, run / 5))
+    def __init__(self, search: Search, chain: Chain, bead_steps: int) -> None:
+        self._chain, self._samples = chain, chain.problem.judged_samples
+        self.search_points = len(chain.grid)
+        products = chain.problem.cost.products
+        # float64 costs twice; a step of training costs a pass forward and two back.
+        cost = 2 * 10 * self.search_points * self._samples * products * len(chain.keys)
+        run = 3 * samples_of_a_step(search.greedy, chain.problem) * products * bead_steps
+        grid = search.audit.grid
+        self.fine = grid == "fine" or (grid == "auto" and cost <= max(ALWAYS_CHEAP, run / 5))
         self.measured: dict[Key, Measured] = {}
 
     @property
@@ -51,16 +49,30 @@ class Audit:
     def precision(self) -> str:
         return "float64" if self.fine else "float32"
 
-    def step(self, keys: Sequence[Key], weights: Mapping[int, Weights]) -> bool:
+    def step(self) -> bool:
         """Looks at the next few segments; whether all have been looked at."""
-        todo = [key for key in keys if key not in self.measured]
+        chain = self._chain
+        todo = [key for key in chain.keys if key not in self.measured]
         if todo:
             some = todo[:AT_ONCE]
-            pairs = [(weights[left], weights[right]) for left, right in some]
+            pairs = [(chain.weights[left], chain.weights[right]) for left, right in some]
             dtype = torch.float64 if self.fine else torch.float32
-            found = measure(self._pool, pairs, self.grid, self._samples, dtype=dtype)
+            found = measure(chain.pool, pairs, self.grid, self._samples, dtype=dtype)
             self.measured |= dict(zip(some, found, strict=True))
+        chain.audited = self.measured
         return len(todo) <= AT_ONCE
+
+    def reopen(self) -> list[Event]:
+        """Opens the segments thought closed that exceed the level after all."""
+        events: list[Event] = []
+        for key, found in self.measured.items():
+            segment = self._chain.segments[key]
+            if segment.state == "closed" and not found.peak <= self._chain.level:
+                self._chain.update(replace(segment, state="open", measured=found))
+                events.append(AuditFailed(*key, found.peak, found.t_star))
+        if events:
+            self._chain.audited = {}
+        return events
 
     def description(self) -> dict[str, Any]:
         """For the string file."""

@@ -1,4 +1,4 @@
-"""What the search loop asks of a method."""
+"""What the search loop asks of a method, and a method of its stages."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Any, Literal, Protocol
 from torch import Tensor
 
 from engine.bead_string import BeadString
-from engine.events import Event, Outcome
+from engine.events import Diagnosis, Event, Outcome
 
 Saved = tuple[dict[str, Tensor], dict[str, Any]]
 """Tensors and plain values that a method is made again from."""
+
+Key = tuple[int, int]
+"""The ids of a segment's left and right bead."""
 
 SegmentState = Literal["open", "training", "closed", "failed"]
 
@@ -44,32 +47,32 @@ class SegmentView:
     peak: float
     t_star: float
     profile: tuple[float, ...]
-    """F_e on an even grid of t from 0 to 1."""
-    held_out: tuple[float, ...]
-    """Held-out loss on an even grid of its own."""
+    """What is judged, F_e unless level_on says otherwise, on an even grid of t from 0 to 1."""
+    beside: tuple[float, ...]
+    """Another metric or split, on an even grid of its own."""
     bead: int | None
     """In training between the two."""
 
 
 @dataclass(frozen=True)
 class Board:
-    """Where a method stands: what progress.json shows, and what limits are held against."""
+    """Where a method stands: what progress.json shows."""
 
     phase: str
+    aim: float
+    """The level that beads are brought below now; the run's own level at the end."""
+    beads: int
+    """On the string, the ends included."""
     order: tuple[int, ...]
-    """Ids of the beads on the string, end to end."""
+    """Their ids, end to end; empty as long as no segment is measured."""
     losses: tuple[float, ...]
-    """F_e of those beads."""
+    """Of those beads, in what is judged."""
     training: tuple[TrainingView, ...]
     segments: tuple[SegmentView, ...]
     beads_per_depth: tuple[int, ...]
     bead_steps: int
     normalized_length: float
     max_peak: float
-
-    @property
-    def beads(self) -> int:
-        return len(self.order)
 
     @property
     def depth(self) -> int:
@@ -79,7 +82,20 @@ class Board:
         return sum(segment.state == state for segment in self.segments)
 
 
+@dataclass(frozen=True)
+class Tally:
+    """The few numbers that limits are held against in every round."""
+
+    beads: int
+    """On the string, the ends included."""
+    open: int
+    """Segments above the level in which no bead is in training."""
+    bead_steps: int
+
+
 class Method(Protocol):
+    def tally(self) -> Tally: ...
+
     def step(self, beads_left: int | None) -> list[Event]:
         """One round of work, which may add at most `beads_left` beads."""
 
@@ -89,11 +105,60 @@ class Method(Protocol):
 
     def board(self) -> Board: ...
 
+    @property
+    def string_products(self) -> int:
+        """Multiplications that `string` costs now: some of its segments may not be measured."""
+
     def string(self) -> BeadString:
         """The string as it is now, in order."""
 
     def audit(self) -> dict[str, Any]:
         """How the string's profiles were measured, for its file."""
+
+    def diagnosis(self) -> Diagnosis | None:
+        """What is known should it end without a connection."""
+
+    def save(self) -> Saved: ...
+
+    def restore(self, saved: Saved) -> None: ...
+
+
+class Stage(Protocol):
+    """A part of a method: it works on the chain that all stages of a method share."""
+
+    @property
+    def name(self) -> str:
+        """What people read it does."""
+
+    @property
+    def repairs(self) -> bool:
+        """Whether it can close a segment that the closer look has opened."""
+
+    def begin(self) -> None:
+        """Called once, when the stage before it is done; the first makes the chain."""
+
+    def step(self, beads_left: int | None) -> list[Event]:
+        """One round of work, which may add at most `beads_left` beads."""
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do; a closer look that opens a segment may change that."""
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Where there is no use in any later stage."""
+
+    @property
+    def aim(self) -> float:
+        """As in Board."""
+
+    def losses(self) -> dict[int, float]:
+        """Of beads that have moved since their segments were measured."""
+
+    def training(self) -> tuple[TrainingView, ...]: ...
+
+    @property
+    def bead_steps(self) -> int: ...
 
     def save(self) -> Saved: ...
 

@@ -14,7 +14,8 @@ class DeepLinear(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(nn.Linear(i, o, bias=False) for i, o in pairwise(sizes))
 
-    def forward(self, x: Tensor) -> Tensor:  # (sample, sizes[0]) -> (sample, sizes[-1])
+    def forward(self, x: Tensor) -> Tensor:  # (sample, …) -> (sample, sizes[-1])
+        x = x.flatten(1)
         for layer in self.layers:
             x = layer(x)
         return x

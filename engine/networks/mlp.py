@@ -31,7 +31,8 @@ class Mlp(nn.Module):
         if spec.init == "paper":
             self._draw_as_in_the_paper()
 
-    def forward(self, x: Tensor) -> Tensor:  # (sample, sizes[0]) -> (sample, sizes[-1])
+    def forward(self, x: Tensor) -> Tensor:  # (sample, …) -> (sample, sizes[-1])
+        x = x.flatten(1)
         *hidden, last = self.layers
         for layer in hidden:
             x = self.activation(layer(x))

@@ -1,0 +1,62 @@
+"""`dss-tui diagnose`: what a run without a connection found out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.padding import Padding
+
+from engine.errors import InputError
+from engine.events import Diagnosis, Outcome, RunFinished, dump_json
+from engine.rundir import find, finished, read_records, reference
+
+#: Lines of the worst peak's history that are printed.
+LISTED = 12
+
+
+def diagnose(name: str, *, as_json: bool) -> int:
+    """0 where the run connected, else the exit status of its outcome. Raises InputError."""
+    run = find(name)
+    ended = finished(read_records(run))
+    if ended is None:
+        raise InputError(
+            f"has not ended; `dss-tui resume {reference(run)}` goes on with it, or wait for it",
+            file=run.path,
+        )
+    if as_json:
+        print(dump_json(asdict(ended)))
+    else:
+        _report(ended)
+    return ended.outcome.exit_status
+
+
+def _report(ended: RunFinished) -> None:
+    console = Console(highlight=False)
+    console.print(ended.sentence, markup=False)
+    found = ended.diagnosis
+    if found is None:
+        if ended.outcome is not Outcome.CONNECTED:
+            console.print("No whole string was measured, so there is no more to say.")
+        return
+    for line in _facts(found):
+        console.print(Padding(line, (0, 0, 0, 2)), markup=False)
+    console.print(found.words, markup=False)
+
+
+def _facts(found: Diagnosis) -> list[str]:
+    lines = [
+        f"lowest barrier  {found.barrier:.6g} = {found.barrier / found.level:.4g} × level, between "
+        f"beads {found.left} and {found.right} at t = {found.t:.3f}, depth {found.depth}"
+    ]
+    if found.stuck_level is not None:
+        lines.append(f"stuck level     {found.stuck_level:.6g}")
+    lines += [f"retries         {retry}" for retry in found.retries]
+    lines += [f"gave up         {reason}" for reason in found.reasons]
+    lines.append("worst peak as the search went on:")
+    step = max(1, len(found.trace) // LISTED)
+    for beads, depth, place, loss in found.trace[::step]:
+        lines.append(
+            f"  {beads:4.0f} beads  depth {depth:3.0f}  at {place:4.0%} of the string  {loss:.5g}"
+        )
+    return lines

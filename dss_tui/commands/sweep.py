@@ -1,0 +1,168 @@
+"""`dss-tui sweep`: many pairs at many levels, without a screen."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import resource
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from dss_tui.words import clock, thousands
+from engine.errors import InputError
+from engine.events import Outcome
+from engine.signals import Signals
+
+if TYPE_CHECKING:
+    from engine.problem import Problem
+    from engine.sweep import LevelRow, Statistic, Sweep
+
+#: Files that a pair under way holds open, one more while it writes; and those of all else.
+FILES_OF_A_PAIR, OTHER_FILES = 3, 100
+
+
+def sweep(asked: argparse.Namespace) -> int:
+    """0 where every cell has ended, connected or not. Raises InputError for what cannot run."""
+    levels = _levels(asked.levels)
+    _check_numbers(asked)
+    with Signals() as signals:
+        from engine.sweep import json_of
+
+        begun, problem = _begin(asked, levels)
+        with _Progress(begun):
+            failure = begun.run(problem, signals, asked.at_once)
+        if failure is not None:
+            print(f"dss-tui: {failure}", file=sys.stderr)
+        rows = begun.write_tables()
+        if asked.json:
+            print(json_of(rows, begun.results()), end="")
+        else:
+            _show(rows)
+            told = "sweep.csv, levels.csv, sweep.json, and a run directory for each pair"
+            print(f"{begun.folder}: {told}")
+        left = begun.cells - begun.count()
+        if left:
+            cells = f"{left} of {begun.cells} cells have not ended"
+            print(f"{cells}; the same command goes on", file=sys.stderr)
+        if failure is not None:
+            return 1
+        if left:
+            return 128 + signals.received if signals.received is not None else 3
+    return 0
+
+
+def _begin(asked: argparse.Namespace, levels: tuple[float, ...]) -> tuple[Sweep, Problem]:
+    from engine.sweep import start
+    from presets import load_preset
+
+    overrides = [*asked.overrides, f"search.level={levels[0]!r}"]
+    if asked.seed is not None:
+        overrides.append(f"seed={asked.seed}")
+    if asked.device is not None:
+        overrides.append(f"device={asked.device}")
+    try:
+        spec = load_preset(asked.preset, overrides)
+        return start(spec, levels, asked.pairs, asked.out.expanduser().absolute())
+    except InputError as error:
+        if error.file is not None:
+            raise
+        raise InputError(str(error), file=asked.preset) from None
+
+
+def _levels(text: str) -> tuple[float, ...]:
+    """Raises InputError for what is no list of levels."""
+    try:
+        levels = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        levels = ()
+    if not levels or not all(0 < level < math.inf for level in levels):
+        raise InputError(f"is {text!r}; give losses such as 0.1,0.05,0.01", key="--levels")
+    if len(set(levels)) < len(levels):
+        raise InputError(f"is {text!r}, which names a level twice", key="--levels")
+    return levels
+
+
+def _check_numbers(asked: argparse.Namespace) -> None:
+    if asked.pairs < 1:
+        raise InputError(f"is {asked.pairs}; give a number from 1", key="--pairs")
+    if asked.at_once < 1:
+        raise InputError(f"is {asked.at_once}; give a number from 1", key="--at-once")
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = max(1, (files - OTHER_FILES) // FILES_OF_A_PAIR)
+    if files != resource.RLIM_INFINITY and asked.at_once > most:
+        raise InputError(
+            f"is {asked.at_once}, but a process may hold {files} files open here, enough for "
+            f"{most}; give less, or raise `ulimit -n`",
+            key="--at-once",
+        )
+    for line in asked.overrides:
+        if line.partition("=")[0].strip() == "search.level":
+            raise InputError(f"--set {line!r} is not for sweeps; name it in --levels")
+
+
+class _Progress:
+    """A line every few seconds on stderr."""
+
+    every_s = 5.0
+
+    def __init__(self, sweep: Sweep) -> None:
+        self._sweep = sweep
+        self._since = time.monotonic()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
+
+    def __enter__(self) -> _Progress:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        with suppress(OSError):  # nobody reads it any more
+            while not self._over.wait(self.every_s):
+                self._tell()
+            self._tell()
+
+    def _tell(self) -> None:
+        ended, connected = self._sweep.count(), self._sweep.count(Outcome.CONNECTED)
+        print(
+            f"{clock(time.monotonic() - self._since)}  {ended} of {self._sweep.cells} cells ended, "
+            f"{connected} connected",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _show(rows: list[LevelRow]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for title in ("level", "connected", "length ± s.e.", "beads ± s.e.", "median steps"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("not connected", no_wrap=True)
+    for row in rows:
+        failed = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in row.failed)
+        steps = row.median_bead_steps
+        table.add_row(
+            f"{row.level:g}",
+            f"{row.connected} of {row.pairs}",
+            _plus_minus(row.normalized_length, 4),
+            _plus_minus(row.beads, 2),
+            "–" if math.isnan(steps) else thousands(round(steps)),
+            failed or "none",
+        )
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _plus_minus(statistic: Statistic, digits: int) -> str:
+    if math.isnan(statistic.mean):
+        return "–"
+    told = f"{statistic.mean:.{digits}f}"
+    error = statistic.standard_error
+    return told if math.isnan(error) else f"{told} ± {error:.{digits}f}"

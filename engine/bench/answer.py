@@ -1,0 +1,89 @@
+"""A request answered in this process: the machine's limits, or all that is measured of a preset."""
+
+from __future__ import annotations
+
+import re
+import resource
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+from engine.bench.costs import measure_costs
+from engine.bench.measures import (
+    Clock,
+    Limits,
+    Memory,
+    PresetReport,
+    Profiles,
+    TooLong,
+    TrainingRow,
+)
+from engine.bench.roofline import measure_limits
+from engine.bench.suite import Request
+from engine.bench.throughput import Throughput, step_of
+from engine.network_shapes import describe_sizes
+from engine.pool import open_pool, resolve_devices
+from engine.runner import prepare
+
+
+def answer(request: Request, clock: Clock = time.perf_counter) -> Limits | PresetReport:
+    """Raises InputError for a spec that cannot run."""
+    torch.set_num_threads(1)
+    if request.preset is None:
+        spec = resolve_devices(request.spec)
+        return measure_limits(spec.device, spec.workers or 1, request.effort, clock)
+    return measure_preset(request, request.preset, clock)
+
+
+def measure_preset(request: Request, name: str, clock: Clock) -> PresetReport:
+    """Raises InputError for a spec that cannot run."""
+    imports = peak_bytes()
+    spec, problem = prepare(request.spec)
+    effort = request.effort
+    with open_pool(problem, spec) as pool:
+        problem = problem.to(pool.devices[0])
+        loaded = peak_bytes()
+        throughput = Throughput(spec, problem, effort, clock)
+        rows = list(throughput.training_rows(request.sizes))
+        trained = peak_bytes()
+        profiles = throughput.profiles()
+        profiled = peak_bytes()
+        costs = measure_costs(spec, problem, pool, effort, clock)
+    training = spec.endpoints
+    too_long = [each for each in (*rows, profiles) if isinstance(each, TooLong)]
+    return PresetReport(
+        preset=name,
+        network=describe_sizes(spec.problem.network),
+        parameters=problem.parameter_count,
+        optimizer=training.optimizer.kind,
+        batching=spec.search.batching,
+        device=spec.device,
+        workers=len(pool.devices),
+        check_every=training.check_every,
+        step=step_of(training, problem),
+        training=tuple(row for row in rows if isinstance(row, TrainingRow)),
+        too_long=tuple(too_long),
+        profiles=profiles if isinstance(profiles, Profiles) else None,
+        costs=costs,
+        memory=Memory(imports, loaded, trained, profiled, peak_bytes(), _gpu_bytes(spec.device)),
+    )
+
+
+def peak_bytes() -> int:
+    """The most that this process has held at a time."""
+    # What the system counts for getrusage goes on from the process that started this one.
+    with suppress(OSError):
+        found = re.search(r"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_text(), re.M)
+        if found:
+            return int(found[1]) * 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def _gpu_bytes(device: str) -> int | None:
+    if device == "cpu":
+        return None
+    return sum(torch.cuda.max_memory_allocated(name) for name in device.split(","))

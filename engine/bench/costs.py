@@ -1,0 +1,98 @@
+"""What it costs to write down where a search stands: checkpoints, events, progress."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from engine.bench.measures import Action, Clock, Costs, Effort, Spread, repeated, spread
+from engine.events import FIRST, LAST, SegmentMeasured
+from engine.methods.base import SegmentState
+from engine.methods.chain import BESIDE_POINTS, Chain, Segment, distance
+from engine.methods.greedy import GreedySearch
+from engine.methods.method import StagedMethod
+from engine.pool import Pool
+from engine.problem import Problem
+from engine.rundir import RunWriter, create
+from engine.segments import Measured
+from engine.spec import Spec
+from engine.store import DirectoryStore
+
+#: Beads of the string, or as many as have that many weights together.
+BEADS, WEIGHTS = 100, 2**24
+#: Events, and snapshots of progress, of a timing.
+EVENTS, SNAPSHOTS = 200, 5
+
+
+def measure_costs(
+    spec: Spec, problem: Problem, pool: Pool, effort: Effort, clock: Clock = time.perf_counter
+) -> Costs:
+    """In a run directory in a temporary folder."""
+    beads = max(2, min(BEADS, WEIGHTS // problem.parameter_count))
+    method = string_of(spec, problem, pool, beads)
+    with tempfile.TemporaryDirectory() as folder:
+        run = create(spec, "bench", Path(folder) / "run")
+        with RunWriter(run) as writer:
+            store = DirectoryStore(writer, spec, problem, method)
+
+            def checkpoint() -> int:
+                store.checkpoint(0.0)
+                return 1
+
+            def progress() -> int:
+                for _ in range(SNAPSHOTS):
+                    store.progress(method.board(), 0.0, "running")
+                return SNAPSHOTS
+
+            def events() -> int:
+                for number in range(EVENTS):
+                    event = SegmentMeasured(number, number + 1, 7, 0.123, 0.0123, 0.4567)
+                    writer.record(event, 0.0)
+                return EVENTS
+
+            return Costs(
+                beads=beads,
+                event_s=_each(events, effort, clock),
+                progress_s=_each(progress, effort, clock),
+                progress_bytes=run.progress.stat().st_size,
+                checkpoint_s=_each(checkpoint, effort, clock),
+                checkpoint_bytes=run.checkpoint.stat().st_size + run.string.stat().st_size,
+            )
+
+
+def string_of(spec: Spec, problem: Problem, pool: Pool, beads: int) -> StagedMethod:
+    """A greedy search whose string has so many random beads, its last segment still open."""
+    chain = Chain(problem, pool, spec.search.level, spec.search.greedy.grid)
+    ids = [FIRST, *range(LAST + 1, LAST + beads - 1), LAST]
+    chain.begin([(bead, problem.initial(bead), int(bead > LAST)) for bead in ids])
+    heights = np.linspace(0.1, 0.9, len(chain.grid))
+    for left, right in pairwise(ids):
+        state: SegmentState = "open" if right == LAST else "closed"
+        chain.update(
+            Segment(
+                left,
+                right,
+                depth=1,
+                length=distance(chain.weights[left], chain.weights[right]),
+                measured=Measured(chain.grid, heights * spec.search.level, 0.9, 1.0),
+                beside=np.linspace(0.1, 0.9, BESIDE_POINTS),
+                state=state,
+            )
+        )
+    return StagedMethod(spec, chain, [GreedySearch(spec, chain)])
+
+
+def _each(action: Action, effort: Effort, clock: Clock) -> Spread:
+    """Seconds of each unit."""
+    action()
+    timings = repeated(partial(_same, action), effort.repeats, clock)
+    return spread([timing.seconds / timing.units for timing in timings])
+
+
+def _same(action: Action) -> Action:
+    return action

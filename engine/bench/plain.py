@@ -1,0 +1,188 @@
+"""The plain loops that ours are held against: one nn.Module after another, as anybody writes them.
+
+Samples are decoded beforehand, and torch computes in one thread.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle, islice
+from math import prod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils import vector_to_parameters
+
+from engine.bench.measures import Action
+from engine.problem import Problem
+from engine.segments import Pair
+from engine.shapes import Weights
+from engine.spec import Adam, CustomLoss, LossName, Optimizer, RmsProp, Sgd, Training
+from engine.trainer import samples_of_a_step
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+#: Numbers of decoded samples that mini-batches are drawn from.
+DECODED = 2**22
+#: Numbers that a forward pass over many samples keeps at a time.
+AT_ONCE = 2**23
+
+
+class PlainTraining:
+    """Steps of a model: forward, loss.backward(), optimizer.step()."""
+
+    def __init__(
+        self, problem: Problem, training: Training, loss: LossName | CustomLoss, seed: int = 0
+    ) -> None:
+        self.training = training
+        self.module = module_with(problem, problem.initial(seed)).train()
+        """The model of the last call."""
+        self._fresh = copy.deepcopy(self.module)
+        self._loss = mean_loss(problem, loss)
+        self._size = samples_of_a_step(training, problem)
+        self._x, self._y = _to_train_on(problem, training)
+        self._order = torch.randperm(len(self._x)).to(problem.device)
+
+    def __call__(self, count: int) -> Action:
+        """So many steps of a model that has taken one, which makes the optimizer's state."""
+        torch.set_num_threads(1)
+        self.module = copy.deepcopy(self._fresh)
+        optimizer = torch_optimizer(self.training.optimizer, self.module)
+
+        def step(number: int) -> Tensor:
+            inputs, targets = self._batch(number)
+            optimizer.zero_grad()
+            loss = self._loss(self.module(inputs), targets)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            return loss
+
+        def steps() -> int:
+            for number in range(1, count + 1):
+                loss = step(number)
+            loss.item()  # waits for the device
+            return count
+
+        step(0)
+        return steps
+
+    def _batch(self, number: int) -> tuple[Tensor, Tensor]:
+        """All samples, or a slice of a shuffled pass."""
+        spare = len(self._x) - self._size
+        if not spare:
+            return self._x, self._y
+        at = number * self._size % (spare + 1)
+        some = self._order[at : at + self._size]
+        return self._x[some], self._y[some]
+
+
+class PlainProfiles:
+    """What is judged, point by point along segments, each a model of its own.
+
+    Batch normalization goes by each piece of the samples: that costs less than statistics of the
+    model's own.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        loss: LossName | CustomLoss,
+        pairs: Sequence[Pair],
+        t: NDArray[np.float64],
+    ) -> None:
+        self.values: list[float] = []
+        """Of the last call."""
+        self._pairs, self._t, self._metric = pairs, t, problem.judge.metric
+        self._module = module_with(problem, pairs[0][0]).train()
+        by_loss = mean_loss(problem, loss)
+        self._value = _error_rate if self._metric == "error_rate" else by_loss
+        x, y = problem.samples(problem.judge.split).part(slice(None), problem.dtype)
+        size = max(1, AT_ONCE // problem.cost.values)
+        self._pieces = list(zip(torch.split(x, size), torch.split(y, size), strict=True))
+
+    def __call__(self, count: int) -> Action:
+        """So many points, along the segments again and again."""
+        torch.set_num_threads(1)
+
+        def points() -> int:
+            with torch.no_grad():
+                self.values = [self._at(theta) for theta in islice(self._models(), count)]
+            return count
+
+        return points
+
+    def _models(self) -> Iterator[Weights]:
+        for left, right in cycle(self._pairs):
+            for at in self._t.tolist():
+                yield torch.lerp(left, right, at)
+
+    def _at(self, theta: Weights) -> float:
+        vector_to_parameters(theta, self._module.parameters())
+        parts = [self._value(self._module(x), y) * len(x) for x, y in self._pieces]
+        mean = torch.stack(parts).sum().item() / sum(len(x) for x, _ in self._pieces)
+        return math.exp(mean) if self._metric == "perplexity" else mean
+
+
+def module_with(problem: Problem, theta: Weights) -> nn.Module:
+    """A plain module of the problem's network with those weights."""
+    module = problem.make_network().to(problem.device, problem.dtype)
+    vector_to_parameters(theta.clone(), module.parameters())
+    return module
+
+
+def mean_loss(problem: Problem, loss: LossName | CustomLoss) -> Loss:
+    """F_e of a model's outputs, in torch's own losses where there is one."""
+
+    def squared(output: Tensor, target: Tensor) -> Tensor:
+        return functional.mse_loss(output, target, reduction="sum") / len(output)
+
+    def absolute(output: Tensor, target: Tensor) -> Tensor:
+        return functional.l1_loss(output, target, reduction="sum") / len(output)
+
+    def own(output: Tensor, target: Tensor) -> Tensor:
+        return problem.sample_loss(output, target).mean()
+
+    match loss:
+        case "mse":
+            return squared
+        case "l1":
+            return absolute
+        case "cross_entropy":
+            return functional.cross_entropy
+        case CustomLoss():
+            return own
+
+
+def torch_optimizer(spec: Optimizer, module: nn.Module) -> torch.optim.Optimizer:
+    match spec:
+        case Sgd():
+            return torch.optim.SGD(module.parameters(), lr=spec.lr, momentum=spec.momentum)
+        case RmsProp():
+            return torch.optim.RMSprop(
+                module.parameters(),
+                lr=spec.lr,
+                alpha=spec.smoothing,
+                eps=spec.eps,
+                momentum=spec.momentum,
+            )
+        case Adam():
+            return torch.optim.Adam(module.parameters(), lr=spec.lr, betas=spec.betas, eps=spec.eps)
+
+
+def _to_train_on(problem: Problem, training: Training) -> tuple[Tensor, Tensor]:
+    """All samples where a step sees all, else so many that decoding them costs little memory."""
+    train = problem.train
+    if training.batch_size == "full":
+        return train.part(slice(None), problem.dtype)
+    few = max(training.batch_size, DECODED // max(1, prod(train.x.shape[1:])))
+    return train.part(slice(0, few), problem.dtype)
+
+
+def _error_rate(output: Tensor, target: Tensor) -> Tensor:
+    labels = target.argmax(1) if target.is_floating_point() else target
+    return 1 - (output.argmax(1) == labels).float().mean()

@@ -1,0 +1,261 @@
+"""Training and profiles as a search does them, by turns with plain loops."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from math import ceil
+
+from engine.bench.measures import (
+    INSTANT,
+    Action,
+    Clock,
+    Effort,
+    Profiles,
+    Step,
+    TooLong,
+    TrainingRow,
+    by_turns,
+    count_for,
+    timed,
+)
+from engine.bench.plain import PlainProfiles, PlainTraining
+from engine.optimizers import build_optimizer
+from engine.pool import Pool, open_pool
+from engine.problem import Problem
+from engine.segments import GOLDEN_STEPS, REFINED, Pair, measure, search_grid
+from engine.spec import Spec, Training
+from engine.trainer import Job, Trainer, samples_of_a_step
+
+#: Steps that no job is done with, and a target that no loss reaches.
+ENDLESS, NEVER = 10**9, -1.0
+#: Segments measured at once, points of each, and points more that refine its peaks.
+SEGMENTS, GRID = 64, 33
+REFINING = REFINED * (2 + GOLDEN_STEPS)
+#: Samples that profiles are measured on at least.
+FEW = 256
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """A resolved spec and its problem, on the device of its first worker."""
+
+    spec: Spec
+    problem: Problem
+    effort: Effort
+    clock: Clock = time.perf_counter
+
+    # ------------------------------------------------------------ training
+
+    def training_rows(self, sizes: Sequence[int]) -> Iterator[TrainingRow | TooLong]:
+        """The preset's endpoints in training, so many at a time, never done.
+
+        Rounds are as in a search, looks at what is judged included. Where a network is so large
+        that a round takes too long, it is of fewer steps and looks at as many fewer samples.
+        """
+        training = endless(self.spec.endpoints)
+        samples = samples_of_a_step(training, self.problem)
+        plain = PlainTraining(self.problem, training, self.spec.problem.loss)
+        plain_steps = count_for(self.effort.seconds, plain, self.clock)
+        rate = Rate(self._workers())
+        least = self._first_round(rate, training)
+        if least > self.spec.endpoints.max_steps:  # in a search a bead ends within the round
+            least = self.spec.endpoints.max_steps
+            training = training.model_copy(update={"max_steps": least})
+        for beads in sorted(set(sizes)):
+            step_s = rate.step_s(beads)
+            if step_s * least > self.effort.longest_s:
+                taken = "a step" if least == 1 else f"a round of {least} steps"
+                yield TooLong(beads, f"{taken} would take about {step_s * least:.2g} s")
+                continue
+            how, judged = self._in_time(training, beads, int(self.effort.longest_s / step_s))
+            with open_pool(judged, self.spec) as pool:
+                ours = our_training(judged, how, pool, beads)
+                rounds = count_for(self.effort.seconds, ours, self.clock)
+                found = by_turns(
+                    partial(ours, rounds),
+                    partial(plain, plain_steps),
+                    self.effort.repeats,
+                    self.clock,
+                )
+            yield TrainingRow(
+                beads=beads,
+                steps=found.units // (self.effort.repeats * rounds * beads),
+                rounds=rounds,
+                bead_steps=found,
+                samples_per_s=found.ours.median * samples,
+            )
+            rate.learn(found.ours.median, beads)
+
+    def _workers(self) -> int:
+        with open_pool(self.problem, self.spec) as pool:
+            return len(pool.devices)
+
+    def _first_round(self, rate: Rate, training: Training) -> int:
+        """Of one bead, as short as can be: the rate learns from it. Its steps."""
+        how, judged = shortened(training, self.problem, 1)
+        with open_pool(judged, self.spec) as pool:
+            ours = our_training(judged, how, pool, beads=1)
+            timed(ours(1), self.clock)  # compiles
+            found = timed(ours(1), self.clock)
+        rate.learn(found.rate, beads=1)
+        return found.units
+
+    def _in_time(self, training: Training, beads: int, steps: int) -> tuple[Training, Problem]:
+        """Rounds of at most so many steps; of fewer where that many turn out to take too long."""
+        how, judged = shortened(training, self.problem, max(1, steps))
+        if how is training:
+            return how, judged
+        with open_pool(judged, self.spec) as pool:
+            took = timed(our_training(judged, how, pool, beads)(1), self.clock).seconds
+        fits = int(how.check_every * self.effort.longest_s / max(took, INSTANT))
+        return shortened(training, self.problem, max(1, min(how.check_every, fits)))
+
+    # ------------------------------------------------------------ profiles
+
+    def profiles(self) -> Profiles | TooLong:
+        """What is judged along segments between random models.
+
+        Where that takes too long, of fewer segments; where one alone does, on fewer samples, but
+        not on so few that other things than samples count.
+        """
+        problem = self.problem
+        if problem.fused is None:
+            few = min(FEW, problem.judged_samples)
+            sample_s = self._sample_s(few)
+            fits = int(self.effort.longest_s / sample_s)
+            if fits < few:
+                return TooLong(
+                    None, f"a segment on {few} samples would take about {few * sample_s:.2g} s"
+                )
+            problem = problem.cut(problem.judge.split, fits)
+        with open_pool(problem, self.spec) as pool:
+            one = our_profiles(problem, pool, pairs_of(problem, 1))
+            timed(one(1), self.clock)
+            segment_s = max(timed(one(1), self.clock).seconds, INSTANT)
+            fits = int(self.effort.longest_s / segment_s)
+            pairs = pairs_of(problem, max(1, min(SEGMENTS, fits)))
+            ours = our_profiles(problem, pool, pairs)
+            plain = PlainProfiles(problem, self.spec.problem.loss, pairs, search_grid(GRID))
+            found = by_turns(
+                partial(ours, count_for(self.effort.seconds, ours, self.clock)),
+                partial(plain, count_for(self.effort.seconds, plain, self.clock)),
+                self.effort.repeats,
+                self.clock,
+            )
+        return Profiles(
+            segments=len(pairs),
+            grid=GRID,
+            refining=REFINING,
+            samples=problem.judged_samples,
+            of_samples=self.problem.judged_samples,
+            points=found,
+        )
+
+    def _sample_s(self, few: int) -> float:
+        """What a sample takes to measure a segment on, told by the plain loop on so many."""
+        problem = self.problem.cut(self.problem.judge.split, few)
+        pairs = pairs_of(problem, 1)
+        plain = PlainProfiles(problem, self.spec.problem.loss, pairs, search_grid(GRID))
+        timed(plain(1), self.clock)
+        point_s = max(timed(plain(1), self.clock).seconds, INSTANT)
+        return point_s * (GRID + REFINING) / few
+
+
+@dataclass
+class Rate:
+    """What a bead-step takes a worker; learned anew from each number of beads that is measured."""
+
+    workers: int
+    seconds: float = 0.0
+
+    def learn(self, bead_steps_per_s: float, beads: int) -> None:
+        self.seconds = min(beads, self.workers) / bead_steps_per_s
+
+    def step_s(self, beads: int) -> float:
+        """Of a step of all of so many beads."""
+        return self.seconds * beads / min(beads, self.workers)
+
+
+def step_of(training: Training, problem: Problem) -> Step:
+    """What a bead-step of the preset cannot do without."""
+    samples = samples_of_a_step(training, problem)
+    train = problem.train
+    sample_bytes = (train.x.nbytes + train.y.nbytes) // len(train)
+    slots = len(build_optimizer(training.optimizer).slots)
+    weights = problem.parameter_count * problem.dtype.itemsize
+    seen = training.batch_size == "full" and problem.judges_by_steps
+    looked_at = 0 if seen else problem.judged_samples
+    return Step(
+        samples=samples,
+        flop=3 * samples * problem.cost.products * 2,
+        look_flop=looked_at * problem.cost.products * 2 // training.check_every,
+        bytes=samples * sample_bytes + 2 * (1 + slots) * weights,
+    )
+
+
+def endless(training: Training) -> Training:
+    return training.model_copy(update={"max_steps": ENDLESS, "patience": ENDLESS})
+
+
+def shortened(training: Training, problem: Problem, steps: int) -> tuple[Training, Problem]:
+    """Rounds of at most so many steps, with looks at fewer samples in proportion.
+
+    So a bead-step costs what it does in whole rounds. Compiled rounds are left as they are.
+    """
+    if problem.fused is not None or steps >= training.check_every:
+        return training, problem
+    share = steps / training.check_every
+    training = training.model_copy(update={"check_every": steps})
+    split = problem.judge.split
+    if training.batch_size == "full" and split == "train":
+        return training, problem  # a step sees all samples, and must
+    few = ceil(share * problem.judged_samples)
+    if split == "train":
+        few = max(few, samples_of_a_step(training, problem))
+    return training, problem.cut(split, max(2, few))
+
+
+def our_training(
+    problem: Problem, training: Training, pool: Pool, beads: int
+) -> Callable[[int], Action]:
+    """Rounds of beads that begin anew each time; units are bead-steps."""
+    starts = [problem.initial(bead) for bead in range(beads)]
+
+    def prepare(count: int) -> Action:
+        trainer = Trainer(training, pool, problem)
+        for bead, start in enumerate(starts):
+            trainer.admit(Job(bead, NEVER, bead), start)
+
+        def rounds() -> int:
+            for _ in range(count):
+                for row in trainer.advance():  # it diverged, or is out of steps
+                    trainer.admit(row.job, starts[row.job.bead])
+            return trainer.bead_steps
+
+        return rounds
+
+    return prepare
+
+
+def our_profiles(problem: Problem, pool: Pool, pairs: Sequence[Pair]) -> Callable[[int], Action]:
+    """Measurements of all the segments; units are points at which a model is measured."""
+    t = search_grid(GRID)
+
+    def prepare(count: int) -> Action:
+        def action() -> int:
+            for _ in range(count):
+                measure(pool, pairs, t, problem.judged_samples)
+            return count * len(pairs) * (GRID + REFINING)
+
+        return action
+
+    return prepare
+
+
+def pairs_of(problem: Problem, segments: int) -> list[Pair]:
+    """The segments of a string of random models."""
+    return list(pairwise([problem.initial(seed) for seed in range(segments + 1)]))

@@ -1,0 +1,79 @@
+"""What a sample costs a network: numbers kept, and multiplications done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from engine.networks.lstm import Lstm
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one sample."""
+
+    values: int
+    """What a forward pass keeps for the way back, inputs and layers' outputs, in numbers of four
+    bytes, which are eight in float64."""
+    products: int
+    """Multiplications of a weight in a forward pass; at least one for each weight."""
+
+
+def measured_cost(network: nn.Module, x: Tensor) -> Cost:
+    """From a pass over a few samples x (sample, …) and what it keeps for the gradient."""
+    weights = {parameter.data_ptr(): parameter for parameter in network.parameters()}
+    kept: dict[int, int] = {x.data_ptr(): x.nbytes}
+    products: list[int] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        if tensor.data_ptr() not in weights:
+            kept[tensor.data_ptr()] = max(tensor.nbytes, kept.get(tensor.data_ptr(), 0))
+        return tensor
+
+    def count(module: nn.Module, inputs: object, output: object) -> None:
+        products.append(_products(module, output[0] if isinstance(output, tuple) else output))
+
+    hooks = [module.register_forward_hook(count) for module in network.modules()]
+    try:
+        with _movable(network), torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept):
+            output = network(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    values = (sum(kept.values()) + output.nbytes) // (4 * len(x))
+    numel = sum(parameter.numel() for parameter in weights.values())
+    # A batched pass keeps about as much again for what it broadcasts and rearranges.
+    return Cost(values=max(1, 2 * values), products=max(numel, sum(products) // len(x)))
+
+
+@contextmanager
+def _movable(network: nn.Module) -> Iterator[None]:
+    """Within it all parameters require gradients."""
+    moved = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
+    for parameter, _ in moved:
+        parameter.requires_grad_(True)
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        for parameter, was in moved:
+            parameter.requires_grad_(was)
+
+
+def _products(module: nn.Module, output: object) -> int:
+    """Of a module's own matrices: each is used once for each place of the output."""
+    matrices = [p for p in module.parameters(recurse=False) if p.ndim >= 2]
+    if not matrices or isinstance(module, nn.Embedding) or not isinstance(output, Tensor):
+        return 0
+    match module:
+        case nn.RNNBase():
+            width = module.hidden_size
+        case Lstm():
+            width = module.hidden
+        case _:
+            width = matrices[0].shape[0]
+    return sum(matrix.numel() for matrix in matrices) * max(1, output.numel() // width)

@@ -1,0 +1,123 @@
+"""Data that a function of the user's own returns."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.data.base import Dataset
+from engine.errors import InputError
+from engine.factories import call_factory
+from engine.spec import CustomData
+
+KEY = "problem.data"
+
+
+def load_custom(spec: CustomData) -> Dataset:
+    """From (x, y), (x, y, x_test, y_test), a torch Dataset, or two of them (train, held out).
+
+    x may be floating-point values, uint8 pixels (sample, channel, height, width) or token numbers;
+    y whole numbers (classes or tokens) or values (sample, output). Raises InputError for others.
+    """
+    returned = call_factory(spec.factory, spec.args, KEY)
+    x, y, *rest = _parts(returned, spec)
+    x, y = _inputs(x, spec), _targets(y, spec)
+    held = (_inputs(rest[0], spec), _targets(rest[1], spec)) if rest else (x[:0], y[:0])
+    for one, other, what in ((x, y, "training"), (*held, "held-out")):
+        if len(one) != len(other):
+            raise _wrong(spec, f"{len(one)} x and {len(other)} y as {what} samples")
+    if not len(x):
+        raise _wrong(spec, "no training samples")
+    for one, other, what in ((x, held[0], "x"), (y, held[1], "y")):
+        if (one.shape[1:], one.dtype) != (other.shape[1:], other.dtype):
+            raise _wrong(spec, f"training and held-out {what} of different shape or type")
+    classes = int(max(part.max(initial=-1) for part in (y, held[1]))) + 1 if _counts(y) else None
+    return Dataset(x, y, *held, classes)
+
+
+def _parts(returned: Any, spec: CustomData) -> Sequence[Any]:
+    if isinstance(returned, tuple | list) and len(returned) in (2, 4):
+        if all(_is_array(part) for part in returned):
+            return returned
+        if len(returned) == 2 and all(_is_dataset(part) for part in returned):
+            return [*_stacked(returned[0], spec), *_stacked(returned[1], spec)]
+    if _is_dataset(returned):
+        return _stacked(returned, spec)
+    raise _wrong(spec, type(returned).__name__)
+
+
+def _is_array(part: Any) -> bool:
+    return hasattr(part, "__array__") and hasattr(part, "shape")
+
+
+def _is_dataset(part: Any) -> bool:
+    """A map-style torch Dataset: it has a length and items."""
+    sized = hasattr(part, "__getitem__") and hasattr(part, "__len__")
+    return sized and not isinstance(part, tuple | list | dict | str) and not _is_array(part)
+
+
+def _stacked(samples: Any, spec: CustomData) -> tuple[NDArray[Any], NDArray[Any]]:
+    """All items of a Dataset, each (x, y)."""
+    items = [samples[number] for number in range(len(samples))]
+    if not items or not all(isinstance(item, tuple | list) and len(item) == 2 for item in items):
+        raise _wrong(spec, "a Dataset whose items are not (x, y)")
+    try:
+        x, y = (np.stack([_array(item[side]) for item in items]) for side in (0, 1))
+    except ValueError as error:
+        raise _wrong(spec, f"a Dataset whose items differ in shape ({error})") from None
+    return x, y
+
+
+def _array(part: Any) -> NDArray[Any]:
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(part, torch.Tensor):
+        part = part.detach().cpu().numpy()
+    return np.asarray(part)
+
+
+def _inputs(part: Any, spec: CustomData) -> NDArray[Any]:
+    x = _array(part)
+    if x.ndim < 1 or x.dtype.kind not in "fiub":
+        raise _wrong(spec, f"x of type {x.dtype} and shape {x.shape}")
+    if x.dtype == np.uint8:
+        return x
+    if x.dtype.kind in "iu":
+        return x.astype(np.int32)
+    return _finite(x[:, None] if x.ndim == 1 else x, "x", spec)
+
+
+def _targets(part: Any, spec: CustomData) -> NDArray[Any]:
+    y = _array(part)
+    if y.ndim < 1 or y.dtype.kind not in "fiub":
+        raise _wrong(spec, f"y of type {y.dtype} and shape {y.shape}")
+    if _counts(y):
+        if y.size and y.min() < 0:
+            raise _wrong(spec, f"the class {y.min()}; number classes from 0, and they")
+        return y.astype(np.int64)
+    y = _finite(y, "y", spec)
+    return y.reshape(len(y), prod(y.shape[1:]))
+
+
+def _counts(y: NDArray[Any]) -> bool:
+    return y.dtype.kind in "iub"
+
+
+def _finite(array: NDArray[Any], name: str, spec: CustomData) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        values = array.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise _wrong(spec, f"{name} with values that are not finite in float32")
+    return values
+
+
+def _wrong(spec: CustomData, what: str) -> InputError:
+    return InputError(
+        f"{spec.factory} returned {what}; it must return (x, y) or (x, y, x_test, y_test) as "
+        "arrays or tensors, a torch Dataset of (x, y), or two of them",
+        key=f"{KEY}.factory",
+    )

@@ -1,0 +1,79 @@
+"""Between two searches: the beads of a string that got stuck are trained each for itself.
+
+Freed from level and neighbours, most reach their target. Those that do stay where they are on
+the string; those that do not are taken out of it.
+"""
+
+from __future__ import annotations
+
+from engine.events import FIRST, LAST, BeadFailed, Event
+from engine.methods.base import Saved, TrainingView, Verdict
+from engine.methods.chain import Chain, trained
+from engine.methods.endpoints import not_trained
+from engine.methods.stage import ChainStage
+from engine.seeds import derive
+from engine.spec import Spec
+from engine.trainer import Job, Row, Trainer
+
+
+class Release(ChainStage):
+    """The stage that keeps of an unconnected string what is good."""
+
+    name = "release"
+    repairs = False
+
+    def __init__(self, spec: Spec, chain: Chain) -> None:
+        self.spec, self.chain = spec, chain
+        self.trainer = Trainer(spec.search.greedy, chain.pool, chain.problem)
+        self.verdict: Verdict | None = None
+
+    def begin(self) -> None:
+        if all(segment.state == "closed" for segment in self.chain.in_order()):
+            return
+        self.chain.start_anew()
+        target = self.spec.search.alpha * self.spec.search.level
+        patience = self.spec.search.constrained.patience
+        for bead in self.chain.order:
+            seed = derive(self.spec.seed, "release", bead)
+            self.trainer.admit(Job(bead, target, seed, patience), self.chain.weights[bead])
+
+    def step(self, beads_left: int | None) -> list[Event]:
+        return [event for row in self.trainer.advance() for event in self._settle(row)]
+
+    def _settle(self, row: Row) -> list[Event]:
+        bead, chain = row.job.bead, self.chain
+        if row.end == "reached":
+            if row.steps:
+                chain.move({bead: row.theta.to(chain.problem.device)})
+            return [trained(chain, bead, row.loss, row.steps)]
+        if bead in (FIRST, LAST):
+            self.verdict = not_trained(self.spec, bead, str(row.end), row.loss, row.steps, 1)
+            return [self._missed(row, None, None, "none left")]
+        left, right = chain.neighbours(bead)
+        chain.drop(bead)
+        return [self._missed(row, left, right, "taken out")]
+
+    def _missed(self, row: Row, left: int | None, right: int | None, remedy: str) -> Event:
+        return BeadFailed(row.job.bead, left, right, str(row.end), row.loss, row.steps, 1, remedy)
+
+    @property
+    def done(self) -> bool:
+        return not self.trainer.rows
+
+    def losses(self) -> dict[int, float]:
+        return {row.job.bead: row.loss for row in self.trainer.rows}
+
+    def training(self) -> tuple[TrainingView, ...]:
+        return tuple(
+            TrainingView(row.job.bead, row.loss, row.steps, 1) for row in self.trainer.rows
+        )
+
+    @property
+    def bead_steps(self) -> int:
+        return self.trainer.bead_steps
+
+    def save(self) -> Saved:
+        return self.trainer.save()
+
+    def restore(self, saved: Saved) -> None:
+        self.trainer.restore(*saved)

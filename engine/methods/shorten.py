@@ -1,0 +1,235 @@
+"""The stage that pulls a connected string tight below its level.
+
+First every bead goes whose neighbours connect directly; then each bead moves towards the chord
+of its neighbours as far as both of its segments stay below the level, straight, or sliding along
+the level where the straight way would climb. Beads are added half-way between, which changes
+nothing, so that the string can bend where the level makes it. What is left is an upper bound of
+the length of the shortest path below the level: the geodesic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from engine.events import Event, StringShortened
+from engine.methods.base import Saved, Verdict
+from engine.methods.chain import Chain, Snapshot
+from engine.methods.stage import ChainStage
+from engine.problem import Problem
+from engine.segments import Measured, measure
+from engine.shapes import Weights
+from engine.spec import Spec
+
+#: Shares of the way to the chord that are tried.
+SHARES = (1.0, 0.5, 0.25, 0.1)
+#: How far below the level segments must stay, for the audit's finer grid; more after each failure.
+MARGINS = (1e-3, 1e-2, 5e-2)
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """The gradient of F_e at beads; a task for the pool."""
+
+    samples: int
+
+    def __call__(self, problem: Problem, beads: Sequence[Weights]) -> list[Weights]:
+        theta = torch.stack([bead.to(problem.device) for bead in beads])
+        return list(problem.loss_and_grad(theta)[1])
+
+
+class Shortening(ChainStage):
+    """Does nothing to a string that is not connected."""
+
+    name = "shorten"
+    verdict: Verdict | None = None
+    bead_steps = 0
+
+    def __init__(self, spec: Spec, chain: Chain) -> None:
+        self.spec, self.chain, self.settings = spec, chain, spec.search.shortening
+        self.before: Snapshot | None = None
+        """The connected string that it began with."""
+        self.margins = 0
+        """Of MARGINS, those that the closer look has refused."""
+        self.sweep = 0
+        self.doublings = 0
+        self.length = float("inf")
+        """Normalized, after the last sweep."""
+        self.finished = self.applied = False
+
+    @property
+    def repairs(self) -> bool:
+        return self.applied
+
+    # ------------------------------------------------------------ the steps
+
+    def begin(self) -> None:
+        connected = all(segment.state == "closed" for segment in self.chain.in_order())
+        self.before = self.chain.snapshot() if connected else None
+        self.applied = False
+        self._start()
+
+    def _start(self) -> None:
+        self.finished = self.before is None or self.margins >= len(MARGINS)
+        self.sweep, self.doublings, self.length = 0, 0, float("inf")
+
+    def step(self, beads_left: int | None) -> list[Event]:
+        """One sweep over all inner beads."""
+        if self.applied:
+            return self._undo()
+        if not self.sweep:
+            self._prune()
+        self._pull(0)
+        self._pull(1)
+        self.sweep += 1
+        before, self.length = self.length, self.chain.normalized_length()
+        slow = self.length > before * (1 - self.settings.gain)
+        if self.sweep >= self.settings.sweeps or (slow and not self._refine(beads_left)):
+            self.finished = self.applied = True
+            self._prune()
+            return self._tell()
+        return []
+
+    def _undo(self) -> list[Event]:
+        """The closer look refused the shortened string: begin again with a wider margin."""
+        assert self.before is not None
+        self.chain.take(self.before)
+        self.applied = False
+        self.margins += 1
+        self._start()
+        return self._tell() if self.finished else []
+
+    def _tell(self) -> list[Event]:
+        assert self.before is not None
+        before, now = self.before, self.chain.snapshot()
+        shortened = StringShortened(
+            before.normalized_length, now.normalized_length, len(before.order), len(now.order)
+        )
+        return [shortened, *self.chain.judge(self.chain.keys)]
+
+    # ------------------------------------------------------------ fewer beads
+
+    def _prune(self) -> None:
+        """Takes out beads whose neighbours connect directly, every other bead at a time."""
+        while self._prune_every_other(0) + self._prune_every_other(1):
+            pass
+
+    def _prune_every_other(self, parity: int) -> int:
+        beads = self._inner(parity)
+        pairs = [self.chain.neighbours(bead) for bead in beads]
+        found = self._measure([(self.weights[left], self.weights[right]) for left, right in pairs])
+        gone = [bead for bead, measured in zip(beads, found, strict=True) if self._holds(measured)]
+        for bead in gone:
+            self.chain.drop(bead)
+        self.chain.judge(self.chain.unmeasured)
+        return len(gone)
+
+    # ------------------------------------------------------------ a tighter string
+
+    def _pull(self, parity: int) -> None:
+        """Moves every other inner bead towards the chord of its neighbours."""
+        beads = self._inner(parity)
+        if not beads:
+            return
+        ways = self._ways(beads)
+        tried = [
+            (bead, self.weights[bead] + share * way)
+            for bead in beads
+            for share in SHARES
+            for way in ways[bead]
+        ]
+        pairs = []
+        for bead, theta in tried:
+            left, right = (self.weights[end] for end in self.chain.neighbours(bead))
+            pairs += [(left, theta), (theta, right)]
+        found = self._measure(pairs)
+        best: dict[int, tuple[float, Weights]] = {
+            bead: (self._length_at(bead, self.weights[bead]), self.weights[bead]) for bead in beads
+        }
+        for number, (bead, theta) in enumerate(tried):
+            length = self._length_at(bead, theta)
+            holds = self._holds(found[2 * number]) and self._holds(found[2 * number + 1])
+            if holds and length < best[bead][0]:
+                best[bead] = (length, theta)
+        self.chain.move(
+            {bead: theta for bead, (_, theta) in best.items() if theta is not self.weights[bead]}
+        )
+        self.chain.judge(self.chain.unmeasured)
+
+    def _ways(self, beads: list[int]) -> dict[int, list[Weights]]:
+        """Straight to the nearest point of the chord, and that without its uphill part."""
+        samples = 3 * len(self.chain.problem.train)
+        here = [self.weights[bead] for bead in beads]
+        gradients = self.chain.pool.run(Gradient(samples), here)
+        ways = {}
+        for bead, theta, gradient in zip(beads, here, gradients, strict=True):
+            left, right = (self.weights[end] for end in self.chain.neighbours(bead))
+            chord = right - left
+            share = ((theta - left) @ chord / (chord @ chord).clamp(min=1e-30)).clamp(0, 1)
+            straight = left + share * chord - theta
+            uphill = gradient.to(theta)
+            climb = (straight @ uphill).clamp(min=0) / (uphill @ uphill).clamp(min=1e-30)
+            ways[bead] = [straight, straight - climb * uphill]
+        return ways
+
+    def _refine(self, beads_left: int | None) -> bool:
+        """A bead half-way on every segment, where the settings allow; whether there were any."""
+        new = len(self.chain.keys)
+        room = beads_left is None or new <= beads_left
+        if self.doublings >= self.settings.doublings or len(self.chain.order) < 3 or not room:
+            return False
+        self.doublings += 1
+        for key in self.chain.keys:
+            left, right = (self.weights[end] for end in key)
+            self.chain.place(self.chain.new_bead(), torch.lerp(left, right, 0.5), key)
+        self.chain.judge(self.chain.unmeasured)
+        return True
+
+    # ------------------------------------------------------------ small things
+
+    @property
+    def weights(self) -> dict[int, Weights]:
+        return self.chain.weights
+
+    def _inner(self, parity: int) -> list[int]:
+        return self.chain.order[1:-1][parity::2]
+
+    def _length_at(self, bead: int, theta: Weights) -> float:
+        left, right = (self.weights[end] for end in self.chain.neighbours(bead))
+        return float((theta - left).norm() + (right - theta).norm())
+
+    def _measure(self, pairs: Sequence[tuple[Weights, Weights]]) -> list[Measured]:
+        return measure(self.chain.pool, pairs, self.chain.grid, self.chain.problem.judged_samples)
+
+    def _holds(self, measured: Measured) -> bool:
+        margin = MARGINS[min(self.margins, len(MARGINS) - 1)]
+        return measured.peak <= (1 - margin) * self.chain.level
+
+    # ------------------------------------------------------------ what others see
+
+    @property
+    def done(self) -> bool:
+        opened = any(segment.state == "open" for segment in self.chain.in_order())
+        return self.finished and not (self.applied and opened)
+
+    def save(self) -> Saved:
+        plain: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in ("margins", "sweep", "doublings", "length", "finished", "applied")
+        }
+        if self.before is None:
+            return {}, plain
+        tensors, plain["before"] = self.before.save("before")
+        return tensors, plain
+
+    def restore(self, saved: Saved) -> None:
+        tensors, plain = saved
+        for name in ("margins", "sweep", "doublings", "length", "finished", "applied"):
+            setattr(self, name, plain[name])
+        if "before" in plain:
+            self.before = Snapshot.restored(
+                tensors, plain["before"], "before", self.chain.problem.device
+            )

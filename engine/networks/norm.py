@@ -1,0 +1,105 @@
+"""Batch normalization whose statistics are explicit.
+
+torch's own keeps a running mean that training overwrites; here a model is a weight vector and
+nothing else, so its statistics are a function of the weights and of samples that are named.
+"""
+
+from __future__ import annotations
+
+import copy
+from math import prod
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from engine.errors import InputError
+
+Mode = Literal["batch", "collect", "given"]
+
+
+class BatchNorm(nn.Module):
+    """Takes the place of nn.BatchNorm1d, 2d or 3d; its mode, not train() or eval(), decides."""
+
+    weight: nn.Parameter | None
+    bias: nn.Parameter | None
+    mean: Tensor
+    var: Tensor
+
+    mode: Mode
+    """batch: by the batch's own statistics; collect: the same, and they are kept in `collected`;
+    given: by the buffers `mean` and `var`, for which `functional_call` takes others."""
+    collected: tuple[Tensor, ...]
+    """Mean and unbiased variance (channel,) of the latest batch, as given expects them."""
+
+    def __init__(self, replaced: _BatchNorm) -> None:
+        super().__init__()
+        self.channels = replaced.num_features
+        self.eps = replaced.eps
+        self.mode = "given"
+        self.collected = ()
+        self.register_parameter("weight", replaced.weight)
+        self.register_parameter("bias", replaced.bias)
+        mean, var = replaced.running_mean, replaced.running_var
+        self.register_buffer("mean", torch.zeros(self.channels) if mean is None else mean)
+        self.register_buffer("var", torch.ones(self.channels) if var is None else var)
+
+    def forward(self, x: Tensor) -> Tensor:  # (sample, channel, …)
+        """Raises InputError where a batch has one value a channel, which has no variance."""
+        if self.mode == "given":
+            return functional.batch_norm(
+                x, self.mean, self.var, self.weight, self.bias, eps=self.eps
+            )
+        if len(x) * prod(x.shape[2:]) < 2:
+            raise InputError(
+                "batch normalization has one value a channel to go by; give it batches of two or "
+                "more samples",
+                key="problem.batch_norm",
+            )
+        if self.mode == "collect":
+            var, mean = torch.var_mean(x, [0, *range(2, x.ndim)])
+            self.collected = (mean, var)
+        return functional.batch_norm(
+            x, None, None, self.weight, self.bias, training=True, eps=self.eps
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies: what was collected inside vmap means nothing outside it."""
+        return self.__dict__ | {"collected": ()}
+
+
+def replace_batch_norm(network: nn.Module) -> nn.Module:
+    """A copy of the network with BatchNorm in place of torch's, parameters named as before.
+
+    Raises InputError where a layer normalizes by batches in a way of its own.
+    """
+    network = copy.deepcopy(network)
+    places = [
+        (name, layer)
+        for name, layer in network.named_modules(remove_duplicate=False)
+        if isinstance(layer, _BatchNorm)
+    ]
+    new = {layer: _replacement(name, layer) for name, layer in places}
+    for name, layer in places:
+        if layer is network:
+            return new[layer]
+        parent, _, child = name.rpartition(".")
+        setattr(network.get_submodule(parent), child, new[layer])
+    return network
+
+
+def _replacement(name: str, layer: _BatchNorm) -> BatchNorm:
+    if type(layer).forward is not _BatchNorm.forward:
+        raise InputError(
+            f"layer {name} is a {type(layer).__name__}, whose statistics are out of reach; use "
+            "torch's BatchNorm1d, BatchNorm2d or BatchNorm3d",
+            key="problem.network",
+        )
+    return BatchNorm(layer)
+
+
+def batch_norms(network: nn.Module) -> list[tuple[str, BatchNorm]]:
+    """Each such layer once, by its name in the network, in the order of its modules."""
+    return [(n, layer) for n, layer in network.named_modules() if isinstance(layer, BatchNorm)]

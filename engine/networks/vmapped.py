@@ -1,0 +1,19 @@
+"""Whether a network computes for many weight vectors at once."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch._C import _functorch
+
+
+def under_vmap(*tensors: Tensor) -> bool:
+    """Whether one of them has an axis that `torch.func.vmap` hides."""
+    return any(map(_batched, tensors))
+
+
+def _batched(tensor: Tensor) -> bool:
+    while _functorch.is_functorch_wrapped_tensor(tensor):
+        if _functorch.is_batchedtensor(tensor):
+            return True
+        tensor = _functorch.get_unwrapped(tensor)
+    return False
