@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
 from typing import Any, ClassVar
+
+from pydantic_core import to_json
 
 
 class Outcome(StrEnum):
@@ -267,22 +269,12 @@ class Record:
 
     def to_line(self) -> str:
         head = {"seq": self.seq, "time": self.time, "event": self.event.name}
-        return dump_json(head | asdict(self.event))
+        return dump_json(head | vars(self.event))
 
 
 def dump_json(value: object) -> str:
-    """One line of standard JSON: non-finite numbers become null."""
-    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
+    """One line of standard JSON, of dataclasses too: non-finite numbers become null."""
+    return to_json(value, inf_nan_mode="null").decode()
 
 
 def from_line(line: str) -> Record | None:

@@ -1,21 +1,25 @@
 """The devices a run computes on: one thread each, and a replica of the problem in each thread.
 
-On CUDA a worker is a device, on the CPU a thread with one intra-op thread (torch's default
-number of them on busy cores is slower by a factor of up to 100). Work goes in as shards and
-comes back in order; a worker's exception is raised where the results are awaited.
+On CUDA a worker is a device and has a stream of its own, on the CPU it is a thread with one
+intra-op thread (torch's default number of them on busy cores is slower by a factor of up to 100).
+Work goes in as shards and comes back in order; a worker's exception is raised where the results
+are awaited.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from types import TracebackType
 from typing import Protocol, TypeVar, runtime_checkable
 
+import numpy as np
 import torch
 
 from engine.errors import InputError
@@ -34,6 +38,8 @@ Item = TypeVar("Item")
 WORTH_A_THREAD = 4_000_000
 #: The same for compiled code, which does not hold that lock.
 WORTH_A_FUSED_THREAD = 500_000
+#: Of a GPU's measured speed, what its newest shard counts.
+NEWEST = 0.3
 #: Products for a sample from which torch may use the threads that would else be idle.
 WORTH_MORE_THREADS = 2_000_000
 
@@ -44,9 +50,8 @@ class Task(Protocol[Item_contra, Result_co]):
     Tasks are frozen, and equal where they do the same: the items of equal tasks may share a call.
     """
 
-    @property
-    def samples(self) -> int:
-        """How many samples are computed for each item, for a fair cut."""
+    def size(self, item: Item_contra, /) -> int:
+        """How many samples are computed for an item, for a fair cut."""
 
     def __call__(
         self, problem: Problem, items: Sequence[Item_contra], /
@@ -66,8 +71,16 @@ class Workers(Protocol):
 class Pool:
     """Runs tasks, each shard of the items on a worker of its own."""
 
-    def __init__(self, problem: Problem, devices: Sequence[torch.device]) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        devices: Sequence[torch.device],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.devices = tuple(devices)
+        self._clock = clock
+        self._speeds: list[float | None] = [None] * len(devices)
+        """Samples a second of each GPU; None before its first shard, and on the CPU."""
         self._problems = [problem.replica(device) for device in devices]
         self._threads = [
             ThreadPoolExecutor(
@@ -88,27 +101,36 @@ class Pool:
         for thread in self._threads:
             thread.shutdown(cancel_futures=True)
 
-    def shards(self, items: Sequence[Item], samples: int) -> list[Sequence[Item]]:
-        """Contiguous parts, as even as can be, one for each worker that is worth its thread.
+    def shards(self, items: Sequence[Item], sizes: Sequence[int]) -> list[Sequence[Item]]:
+        """Contiguous parts, one for each worker that is worth its thread; some may be empty.
 
-        `samples` is how many samples are computed for each item. The cut depends on nothing but
-        the items and the number of workers, so that a rerun computes the same.
+        `sizes`: samples that are computed for each item. Parts are as even as can be, or, where
+        the workers' speeds are known, in proportion to these. On the CPU they are not, so that the
+        cut depends on nothing but the items and the number of workers: a rerun computes the same.
         """
         problem = self._problems[0]
-        work = len(items) * samples * (problem.cost.products + problem.cost.values)
+        work = sum(sizes) * (problem.cost.products + problem.cost.values)
         least = WORTH_A_THREAD if problem.fused is None else WORTH_A_FUSED_THREAD
         worth = max(1, work // least) if problem.device.type == "cpu" else len(items)
         count = min(len(self._threads), len(items), worth)
-        cuts = [len(items) * part // max(1, count) for part in range(count + 1)]
+        known = [speed for speed in self._speeds[:count] if speed is not None]
+        speeds = known if len(known) == count else [1.0] * count
+        ends = np.cumsum([0.0, *speeds]) / sum(speeds) * sum(sizes)
+        middles = np.cumsum(sizes) - np.array(sizes) / 2
+        cuts = [0, *np.searchsorted(middles, ends[1:-1]).tolist(), len(items)]
         return [items[a:b] for a, b in pairwise(cuts)]
 
     def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]:
         """The results in the order of the items."""
-        shards = self.shards(items, task.samples)
+        if not items:
+            return []
+        sizes = [task.size(item) for item in items]
+        shards = self.shards(items, sizes)
         spare = self._threads_of_a_shard(len(shards))
         running = [
-            thread.submit(self._attempt, task, number, shard, spare)
+            thread.submit(self._work, task, number, shard, spare)
             for number, (thread, shard) in enumerate(zip(self._threads, shards, strict=False))
+            if shard
         ]
         return [result for future in running for result in future.result()]
 
@@ -120,13 +142,32 @@ class Pool:
             return 1
         return max(1, len(self._threads) // max(1, shards))
 
-    def _attempt(
+    def _work(
         self, task: Task[Item, Result], number: int, shard: Sequence[Item], threads: int
     ) -> Sequence[Result]:
-        """A worker's part; where memory runs out, once more in pieces of half the size."""
-        problem = self._problems[number]
+        """A worker's part."""
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)
+        device = self.devices[number]
+        if device.type == "cpu":
+            return self._attempt(task, number, shard)
+        began = self._clock()
+        with _in_stream(device):
+            results = self._attempt(task, number, shard)
+        samples = sum(task.size(item) for item in shard)
+        self._learn(number, samples / max(1e-9, self._clock() - began))
+        return results
+
+    def _learn(self, number: int, speed: float) -> None:
+        """Samples a second that a worker has just done."""
+        before = self._speeds[number]
+        self._speeds[number] = speed if before is None else before + NEWEST * (speed - before)
+
+    def _attempt(
+        self, task: Task[Item, Result], number: int, shard: Sequence[Item]
+    ) -> Sequence[Result]:
+        """Where memory runs out, once more in pieces of half the size."""
+        problem = self._problems[number]
         try:
             return task(problem, shard)
         except (RuntimeError, MemoryError) as error:
@@ -160,6 +201,16 @@ def prepare_thread(device: torch.device) -> None:
     torch.set_num_threads(1)
     if device.type == "cuda":
         torch.cuda.set_device(device)
+        torch.cuda.set_stream(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _in_stream(device: torch.device) -> Iterator[None]:
+    """This thread's stream waits for what others have asked of the device, and they for it."""
+    stream = torch.cuda.current_stream(device)
+    stream.wait_stream(torch.cuda.default_stream(device))
+    yield
+    stream.synchronize()
 
 
 def resolve_devices(spec: Spec) -> Spec:

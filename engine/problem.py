@@ -31,7 +31,7 @@ from engine.networks.custom import check_runs
 from engine.networks.norm import BatchNorm, batch_norms, replace_batch_norm
 from engine.samples import Samples, samples_of
 from engine.seeds import derive
-from engine.shapes import Batches, Beads, PerBead, Weights
+from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rows, Weights
 from engine.spec import BatchNorm as BatchNormSpec
 from engine.spec import CustomLoss, CustomNetwork, LevelOn, ProblemSpec
 
@@ -46,6 +46,9 @@ DRAWING = Lock()
 PIECE_BYTES = 256 * 2**20
 #: Where models go one after another on the CPU, pieces that stay in its cache are twice as fast.
 CACHE_BYTES = 8 * 2**20
+
+#: Weights that are interpolated at once.
+INTERPOLATED = 2**25
 
 #: Samples that what is shown beside the judged may always be taken over.
 FEW_BESIDE = 1000
@@ -151,7 +154,7 @@ class Problem:
     def initial(self, seed: int) -> Weights:
         """Random weights, drawn on the CPU so that every device starts from the same ones."""
         with DRAWING, torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(seed, "initial"))
+            torch.default_generator.manual_seed(derive(seed, "initial"))
             drawn = self.make_network()
         flat = torch.cat([parameter.detach().flatten() for parameter in drawn.parameters()])
         return flat.to(self.device, self.dtype)
@@ -161,6 +164,18 @@ class Problem:
     def judged(self, theta: Beads) -> PerBead:
         """What is held against the level, for each weight vector."""
         return self.values(theta, self.judge)
+
+    def between(self, left: Pairs, right: Pairs, rows: Rows, t: Points) -> Points:
+        """What is judged at (1 − t[i])·left[rows[i]] + t[i]·right[rows[i]], for all i."""
+        if self.fused is not None and self.judge.metric == "loss":
+            found = self.fused.interpolated(left, right, rows, t, self.judge.split)
+            return torch.from_numpy(found)
+        size = max(1, INTERPOLATED // left.shape[1])
+        losses = [
+            self.judged(torch.lerp(left[some], right[some], at[:, None]))
+            for some, at in zip(torch.split(rows, size), torch.split(t, size), strict=True)
+        ]
+        return torch.cat(losses)
 
     def values(self, theta: Beads, measure: LevelOn) -> PerBead:
         """A metric on a split for each weight vector; not a number where there are no samples."""

@@ -73,6 +73,10 @@ class StringRound:
 
     training: Constrained
     samples: int
+    """Of a step."""
+
+    def size(self, string: TrainedString) -> int:
+        return self.samples * len(string.theta)
 
     def __call__(self, problem: Problem, strings: Sequence[TrainedString]) -> list[TrainedString]:
         batch = _Batch(problem, self.training, strings)

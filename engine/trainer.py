@@ -74,8 +74,8 @@ class Trainer:
         self.bead_steps = 0
         self._optimizer = build_optimizer(training.optimizer)
         self._pool = pool
-        paced, size = _paced(training, problem), samples_of_a_step(training, problem)
-        self._round = Round(paced, size, steps=paced.check_every if problem.fused else 1)
+        paced, samples = _paced(training, problem), samples_of_a_step(training, problem)
+        self._round = Round(paced, samples, steps=paced.check_every if problem.fused else 1)
 
     def admit(self, job: Job, start: Weights) -> None:
         state = {slot: torch.zeros_like(start) for slot in self._optimizer.slots}
@@ -135,23 +135,22 @@ class Round:
     """At most `check_every` steps of every row."""
 
     training: Training
-    size: int
-    """Samples of a step."""
+    samples: int
+    """Of a step."""
     steps: int = 1
     """That go by without the interpreter."""
 
-    @property
-    def samples(self) -> int:
-        return self.size * self.steps
+    def size(self, row: Row) -> int:
+        return self.samples * self.steps
 
     def __call__(self, problem: Problem, rows: Sequence[Row]) -> list[Row]:
         batch = _Batch(problem, self.training, build_optimizer(self.training.optimizer), rows)
         if problem.fused is not None and problem.judges_by_steps:
-            batch.fused_steps(problem.fused, self.size)
+            batch.fused_steps(problem.fused, self.samples)
         elif self.training.batch_size == "full" and problem.judges_by_steps:
             batch.steps_on_all_data()
         else:
-            batch.steps_between_looks(self.size)
+            batch.steps_between_looks(self.samples)
         return batch.unstack(rows)
 
 

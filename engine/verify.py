@@ -21,7 +21,7 @@ from engine.errors import InputError
 from engine.network_shapes import output_size
 from engine.pool import Pool, cores
 from engine.problem import Parameter, Problem, Split, build_problem
-from engine.segments import Pair, measure, profiles_beside
+from engine.segments import Pair, along, measure, search_grid
 from engine.spec import (
     CustomData,
     CustomLoss,
@@ -103,9 +103,8 @@ def verify(file: StringFile, points: int, *, run_factories: bool = False) -> Che
     with Pool(problem, [torch.device("cpu")] * cores()) as pool:
         grid = np.linspace(0.0, 1.0, points)
         measured = measure(pool, pairs, grid, samples, dtype=dtype)
-        again = measure(pool, pairs, file.string.t, samples, dtype=dtype)
-        along = _along(pool, problem, pairs)
-    profiles = np.stack([segment.losses for segment in again])
+        profiles = np.stack(along(pool, pairs, file.string.t, samples, dtype=dtype))
+        besides = _besides(pool, problem, pairs)
     losses = np.array([*profiles[:, 0], profiles[-1, -1]])
     precision = str(file.header.audit.get("precision", "float32"))
     return Check(
@@ -123,7 +122,7 @@ def verify(file: StringFile, points: int, *, run_factories: bool = False) -> Che
         ),
         tolerance=_tolerance(problem, precision if dtype == torch.float64 else "float32"),
         precision=str(dtype).removeprefix("torch."),
-        along=along,
+        along=besides,
     )
 
 
@@ -146,7 +145,7 @@ def _refuse_factories(spec: ProblemSpec) -> None:
         )
 
 
-def _along(
+def _besides(
     pool: Pool, problem: Problem, pairs: Sequence[Pair]
 ) -> tuple[tuple[LevelOn, float, float], ...]:
     """The range of all that can be said of the string besides what is judged."""
@@ -157,7 +156,7 @@ def _along(
     found = []
     for metric, split in product(metrics, splits):
         measure_on, samples = LevelOn(metric=metric, split=split), len(problem.samples(split))
-        profiles = np.stack(profiles_beside(pool, pairs, measure_on, COARSE, samples))
+        profiles = np.stack(along(pool, pairs, search_grid(COARSE), samples, beside=measure_on))
         found.append((measure_on, float(profiles.min()), float(profiles.max())))
     return tuple(found)
 

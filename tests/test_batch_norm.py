@@ -18,10 +18,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dss_tui.cli import main
 from engine.problem import Batching, Problem, Split, build_problem
-from engine.segments import measure_on
+from engine.segments import measure
 from engine.spec import ProblemSpec
 from engine.string_file import read
 from engine.validation import validated
+from tests.workers import Here
 
 HERE = __name__
 SAMPLES, HELD_OUT = 41, 9
@@ -223,7 +224,7 @@ def test_interpolated_models_have_statistics_of_their_own() -> None:
     problem = problem_of(OWN, samples=16)
     theta = beads(problem, 2)
     t = np.linspace(0, 1, 5)
-    (found,) = measure_on(problem, [(theta[0], theta[1])], t)
+    (found,) = measure(Here(problem), [(theta[0], theta[1])], t, len(problem.train))
     x, y, *_ = images()
     for at, loss in zip(t, found.losses, strict=True):
         module = module_with(problem, torch.lerp(theta[0], theta[1], float(at)))

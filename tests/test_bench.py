@@ -50,9 +50,9 @@ from engine.bench.suite import Failed, Request, Stopped, answered
 from engine.bench.throughput import (
     GRID,
     NEVER,
-    REFINING,
     Throughput,
     endless,
+    our_profiles,
     our_training,
     pairs_of,
     shortened,
@@ -62,12 +62,13 @@ from engine.errors import InputError
 from engine.pool import open_pool
 from engine.problem import Problem
 from engine.runner import prepare
-from engine.segments import measure_on, search_grid
+from engine.segments import along, search_grid
 from engine.spec import Spec
 from engine.trainer import Job, Trainer
 from engine.validation import validated
 from tests.test_cli import refused
 from tests.test_imports import SCREENS, imported_by
+from tests.workers import Here
 
 EFFORT = Effort(repeats=3, seconds=0.3)
 
@@ -197,7 +198,7 @@ def test_the_plain_profile_is_ours(judge: str) -> None:
     pairs, t = pairs_of(problem, 2), search_grid(5)
     plain = PlainProfiles(problem, spec.problem.loss, pairs, t)
     assert plain(10)() == 10
-    ours = [measured.losses for measured in measure_on(problem, pairs, t)]
+    ours = along(Here(problem), pairs, t, problem.judged_samples)
     np.testing.assert_allclose(plain.values, np.concatenate(ours), rtol=1e-5)
     assert plain(3)() == 3 and len(plain.values) == 3
 
@@ -275,22 +276,22 @@ def test_points_of_a_profile_are_those_that_are_computed(
         return judged(self, theta)
 
     monkeypatch.setattr(Problem, "judged", counting)
-    measure_on(problem, pairs_of(problem, 3), search_grid(GRID))
-    assert sum(computed) == 3 * (GRID + REFINING)
+    our_profiles(problem, Here(problem), pairs_of(problem, 3))(1)()
+    assert sum(computed) == 3 * (GRID - 1) + 1
     found = Throughput(spec, problem, Effort(2, 0.5), Ticks(1, 1 / 32, 7)).profiles()
     assert isinstance(found, Profiles)
-    # 256 samples of a point took 1/32 s, so that a segment fits into 5 s on 836 of them.
-    assert (found.samples, found.of_samples) == (int(5 * 32 * 256 / (GRID + REFINING)), 1437)
+    # 256 samples of a point took 1/32 s, so that a segment fits into 5 s on 1 241 of them.
+    assert (found.samples, found.of_samples) == (1241, 1437)
     assert found.segments == 5  # a second each
-    assert found.points.units == 2 * 5 * (GRID + REFINING)
-    assert found.points.ours.median == 5 * (GRID + REFINING)
+    assert found.points.units == 2 * (5 * (GRID - 1) + 1)
+    assert found.points.ours.median == 5 * (GRID - 1) + 1
 
 
 def test_profiles_are_not_of_so_few_samples_that_calls_count() -> None:
-    """A point on 256 samples takes a second, a segment 49; at most 3 are given."""
+    """A point on 256 samples takes a second, a segment 33; at most 3 are given."""
     spec, problem = prepared("digits")
     assert Throughput(spec, problem, EFFORT, Ticks()).profiles() == TooLong(
-        None, "a segment on 256 samples would take about 49 s"
+        None, "a segment on 256 samples would take about 33 s"
     )
 
 
@@ -591,7 +592,7 @@ def report(**changed: Any) -> PresetReport:
             TooLong(256, "a step would take about 17 s"),
             TooLong(None, "it would take long"),
         ),
-        profiles=Profiles(1, 33, 16, 52, 10_000, ROW.bead_steps),
+        profiles=Profiles(1, 33, 52, 10_000, ROW.bead_steps),
         costs=Costs(100, MILLI, 2_621_440, Spread(1.2e-5, 1e-5, 2e-5), MILLI, 1024),
         memory=Memory(2**29, 2**30, 3 * 2**29, 2**31, 5 * 2**29, gpu=2**30),
     )
@@ -615,7 +616,7 @@ def test_a_report_is_read_in_100_columns(capsys: pytest.CaptureFixture[str]) -> 
         "steps of a round: 6 (128 beads) in place of 100",
         "256 beads left out: a step would take about 17 s",
         "profiles left out: it would take long",
-        "1 segment of 33 points and 16 for their peaks, on 52 of 10 000 samples",
+        "1 segment of 33 points, ends shared, on 52 of 10 000 samples",
         "checkpoint  12.3 ms (10.1 … 45.6) for 100 beads, 2.5 MiB",
         "event       12 µs (10 … 20)",
         "2.5 GiB at most; 1.5 GiB after training, 512.0 MiB after imports; on the GPU 1.0 GiB",

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from engine.pool import Pool
 from engine.problem import Problem
-from engine.segments import Measured, audit_grid, measure, measure_on, search_grid, split_point
+from engine.segments import Measured, audit_grid, measure, search_grid, split_point
 from tests.landscapes import double_well, landscape, ring
+from tests.workers import Here
 
 
 def segment(problem: Problem, left: list[float], right: list[float], points: int = 33) -> Measured:
     pair = (torch.tensor(left), torch.tensor(right))
-    return measure_on(problem, [pair], search_grid(points))[0]
+    return measure(Here(problem), [pair], search_grid(points), len(problem.train))[0]
 
 
 def test_the_pass_between_two_wells() -> None:
@@ -58,7 +59,7 @@ def test_many_segments_at_once_are_those_alone(
     workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.pool.WORTH_A_THREAD", 1)
-    monkeypatch.setattr("engine.segments.INTERPOLATED", 50)  # in pieces of 25 points
+    monkeypatch.setattr("engine.problem.INTERPOLATED", 50)  # in pieces of 25 points
     problem = landscape(ring)
     draw = torch.Generator().manual_seed(4)
     points = torch.randn(5, 2, generator=draw)
@@ -66,7 +67,7 @@ def test_many_segments_at_once_are_those_alone(
     with Pool(problem, [torch.device("cpu")] * workers) as pool:
         together = measure(pool, pairs, search_grid(17), 3, dtype=torch.float64)
     for pair, found in zip(pairs, together, strict=True):
-        (alone,) = measure_on(problem.to(dtype=torch.float64), [pair], search_grid(17))
+        (alone,) = measure(Here(problem), [pair], search_grid(17), 3, dtype=torch.float64)
         np.testing.assert_allclose(found.losses, alone.losses, rtol=1e-12)
         assert found.peak == pytest.approx(alone.peak, rel=1e-12)
 

@@ -32,6 +32,9 @@ class Add:
     number: int
     samples: int = 1
 
+    def size(self, item: int) -> int:
+        return self.samples
+
     def __call__(self, problem: Problem, items: Sequence[int]) -> list[int]:
         if any(item < 0 for item in items):
             raise ArithmeticError(f"{min(items)} is below zero")
@@ -309,7 +312,8 @@ def test_those_in_a_long_call_are_still_waited_for() -> None:
     class Long:
         """Takes much longer than the others are waited for."""
 
-        samples: int = 1
+        def size(self, item: int) -> int:
+            return 1
 
         def __call__(self, problem: Problem, items: Sequence[int]) -> list[int]:
             begun.set()

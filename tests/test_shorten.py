@@ -23,13 +23,14 @@ from engine.methods.shorten import MARGINS, Shortening
 from engine.pool import Pool
 from engine.problem import build_problem
 from engine.rundir import RunDir, read_records
-from engine.segments import Measured, measure, measure_on
+from engine.segments import Measured, measure
 from engine.spec import Spec
 from engine.string_file import read
 from presets import load_preset
 from tests.landscapes import Surface, double_well, landscape, ring, spec_for
 from tests.test_cli import refused
 from tests.test_greedy import highest_loss, method_for, place_endpoints, run
+from tests.workers import Here
 
 
 def shortened(level: float, seed: int = 3, **greedy: object) -> Spec:
@@ -123,7 +124,7 @@ def test_no_bead_is_left_whose_neighbours_connect_directly(level: float) -> None
         weights, order = method.chain.weights, method.chain.order
         skipped = [(weights[a], weights[c]) for a, c in zip(order, order[2:], strict=False)]
         assert skipped
-        direct = measure_on(method.chain.problem, skipped, method.chain.grid)
+        direct = measure(Here(method.chain.problem), skipped, method.chain.grid, 3)
         assert min(measured.peak for measured in direct) > (1 - MARGINS[0]) * level
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import re
@@ -151,7 +152,7 @@ def test_a_killed_engine_is_shown_and_resumed_with_a_key(tmp_path: Path) -> None
     )
     with terminal("run", *PRESET, "--out", str(run.path)) as viewer:
         wait_until(lambda: run.meta.exists() and len(read_records(run)) >= 6)
-        pid = int(re.findall(r'"pid": (\d+)', run.meta.read_text())[0])
+        pid = json.loads(run.meta.read_text())["pid"]
         os.kill(pid, signal.SIGKILL)
         viewer.wait_for("interrupted")
         assert summarize(run).state == "interrupted"

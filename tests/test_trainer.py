@@ -173,8 +173,10 @@ def test_the_stream_of_samples_passes_through_all_of_them() -> None:
 class Echo:
     """A task that gives its items back, or fails where it meets one."""
 
-    samples: int = 10**7
     fails_at: int | None = None
+
+    def size(self, item: int) -> int:
+        return 10**7
 
     def __call__(self, problem: Problem, items: Sequence[int]) -> list[tuple[int, ...]]:
         if self.fails_at in items:
@@ -189,7 +191,7 @@ def test_an_exception_in_a_worker_comes_back(pool: Pool) -> None:
 
 def test_shards_are_even_and_in_order(problem: Problem) -> None:
     with Pool(problem, [CPU] * 3) as pool:
-        assert pool.shards(range(7), samples=10**7) == [range(0, 2), range(2, 4), range(4, 7)]
-        assert pool.shards(range(7), samples=1) == [range(0, 7)]
-        assert pool.shards(range(2), samples=10**7) == [range(0, 1), range(1, 2)]
-        assert pool.run(Echo(), range(7)) == [(0, 1)] * 2 + [(2, 3)] * 2 + [(4, 5, 6)] * 3
+        assert pool.shards(range(7), 7 * [10**7]) == [range(0, 2), range(2, 5), range(5, 7)]
+        assert pool.shards(range(7), 7 * [1]) == [range(0, 7)]
+        assert pool.shards(range(2), 2 * [10**7]) == [range(0, 1), range(1, 2)]
+        assert pool.run(Echo(), range(7)) == [(0, 1)] * 2 + [(2, 3, 4)] * 3 + [(5, 6)] * 2

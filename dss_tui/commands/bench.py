@@ -261,8 +261,8 @@ def _profiles(found: Profiles) -> Iterator[str]:
     of = f" of {thousands(found.of_samples)}" if some else ""
     yield f"  profiles    {_versus(found.points, 'points/s')}"
     yield (
-        f"              {_count(found.segments, 'segment')} of {found.grid} points and "
-        f"{found.refining} for their peaks, on {thousands(found.samples)}{of} samples"
+        f"              {_count(found.segments, 'segment')} of {found.grid} points, ends shared, "
+        f"on {thousands(found.samples)}{of} samples"
     )
 
 

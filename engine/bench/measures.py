@@ -186,8 +186,6 @@ class Profiles:
     segments: int
     grid: int
     """Points of each, ends included."""
-    refining: int
-    """Points more of each, for its peaks."""
     samples: int
     """That each point is measured on."""
     of_samples: int

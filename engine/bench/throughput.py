@@ -24,17 +24,16 @@ from engine.bench.measures import (
 )
 from engine.bench.plain import PlainProfiles, PlainTraining
 from engine.optimizers import build_optimizer
-from engine.pool import Pool, open_pool
+from engine.pool import Pool, Workers, open_pool
 from engine.problem import Problem
-from engine.segments import GOLDEN_STEPS, REFINED, Pair, measure, search_grid
+from engine.segments import Pair, along, search_grid
 from engine.spec import Spec, Training
 from engine.trainer import Job, Trainer, samples_of_a_step
 
 #: Steps that no job is done with, and a target that no loss reaches.
 ENDLESS, NEVER = 10**9, -1.0
-#: Segments measured at once, points of each, and points more that refine its peaks.
+#: Segments measured at once, and points of each.
 SEGMENTS, GRID = 64, 33
-REFINING = REFINED * (2 + GOLDEN_STEPS)
 #: Samples that profiles are measured on at least.
 FEW = 256
 
@@ -149,7 +148,6 @@ class Throughput:
         return Profiles(
             segments=len(pairs),
             grid=GRID,
-            refining=REFINING,
             samples=problem.judged_samples,
             of_samples=self.problem.judged_samples,
             points=found,
@@ -162,7 +160,7 @@ class Throughput:
         plain = PlainProfiles(problem, self.spec.problem.loss, pairs, search_grid(GRID))
         timed(plain(1), self.clock)
         point_s = max(timed(plain(1), self.clock).seconds, INSTANT)
-        return point_s * (GRID + REFINING) / few
+        return point_s * GRID / few
 
 
 @dataclass
@@ -241,15 +239,15 @@ def our_training(
     return prepare
 
 
-def our_profiles(problem: Problem, pool: Pool, pairs: Sequence[Pair]) -> Callable[[int], Action]:
-    """Measurements of all the segments; units are points at which a model is measured."""
+def our_profiles(problem: Problem, pool: Workers, pairs: Sequence[Pair]) -> Callable[[int], Action]:
+    """Profiles of all the segments of a string; units are the models on it that are measured."""
     t = search_grid(GRID)
 
     def prepare(count: int) -> Action:
         def action() -> int:
             for _ in range(count):
-                measure(pool, pairs, t, problem.judged_samples)
-            return count * len(pairs) * (GRID + REFINING)
+                along(pool, pairs, t, problem.judged_samples)
+            return count * (len(pairs) * (GRID - 1) + 1)
 
         return action
 

@@ -30,7 +30,7 @@ from engine.events import (
 from engine.methods.base import Board, Key, Saved, SegmentState, SegmentView, TrainingView
 from engine.pool import Workers
 from engine.problem import Problem
-from engine.segments import Measured, measure, profiles_beside, search_grid
+from engine.segments import Measured, Pair, along, measure, search_grid
 from engine.shapes import Weights
 
 #: Points of t at which a segment is shown in another metric or split.
@@ -161,6 +161,8 @@ class Chain:
         self.segments: dict[Key, Segment] = {}
         self.stale: set[Key] = set()
         """Segments whose beads have moved since they were measured."""
+        self.known: dict[int, float] = {}
+        """What is judged of beads, where it was measured with the weights that they have now."""
         self.next_bead = LAST + 1
         self.lowest: Snapshot | None = None
         """The measured string with the lowest barrier so far."""
@@ -176,7 +178,7 @@ class Chain:
         self.order = [bead for bead, _, _ in beads]
         self.weights = {bead: theta for bead, theta, _ in beads}
         self.depths = {bead: depth for bead, _, depth in beads}
-        self.segments, self.stale = {}, set()
+        self.segments, self.stale, self.known = {}, set(), {}
         self.next_bead = max(self.next_bead, max(self.order) + 1)
 
     def new_bead(self) -> int:
@@ -199,6 +201,8 @@ class Chain:
     def move(self, moved: Mapping[int, Weights]) -> None:
         """New weights for some beads; what was measured of their segments no longer counts."""
         self.weights.update(moved)
+        for bead in moved:
+            self.known.pop(bead, None)
         self.stale |= {key for key in self.segments if moved.keys() & set(key)}
 
     def neighbours(self, bead: int) -> Key:
@@ -212,6 +216,7 @@ class Chain:
         self.order.remove(bead)
         for known in (self.weights, self.depths):
             del known[bead]
+        self.known.pop(bead, None)
         halves = [self._forget((left, bead)), self._forget((bead, right))]
         both = [half for half in halves if half is not None]
         if len(both) == len(halves):
@@ -260,20 +265,35 @@ class Chain:
         if not keys:
             return []
         pairs = [(self.weights[left], self.weights[right]) for left, right in keys]
-        profiles = measure(self.pool, pairs, self.grid, self.problem.judged_samples)
-        others = profiles_beside(
-            self.pool, pairs, self.problem.beside, BESIDE_POINTS, self.problem.samples_beside
+        profiles = self.measure(pairs, self.level)
+        others = along(
+            self.pool,
+            pairs,
+            search_grid(BESIDE_POINTS),
+            self.problem.samples_beside,
+            beside=self.problem.beside,
         )
         events: list[Event] = []
         for key, pair, measured, other in zip(keys, pairs, profiles, others, strict=True):
             depth, length = self.depth_of(key), distance(*pair)
             state: SegmentState = "closed" if measured.peak <= self.level else "open"
             self.update(Segment(*key, depth, length, measured, other, state))
+            self._note_ends(key, measured)
             events.append(SegmentMeasured(*key, depth, length, measured.peak, measured.t_star))
             if state == "closed":
                 events.append(SegmentClosed(*key, measured.peak))
         self._compare()
         return events
+
+    def measure(self, pairs: Sequence[Pair], level: float) -> list[Measured]:
+        """On the search's grid, where only peaks above a level matter."""
+        known = {self.weights[bead]: judged for bead, judged in self.known.items()}
+        samples = self.problem.judged_samples
+        return measure(self.pool, pairs, self.grid, samples, known=known, level=level)
+
+    def _note_ends(self, key: Key, measured: Measured) -> None:
+        left, right = key
+        self.known[left], self.known[right] = float(measured.losses[0]), float(measured.losses[-1])
 
     def _compare(self) -> None:
         if not self.order or self.unmeasured:
@@ -297,7 +317,9 @@ class Chain:
         """Goes back to an earlier string."""
         self.order = list(kept.order)
         self.weights, self.depths = dict(kept.weights), dict(kept.depths)
-        self.segments, self.stale = dict(kept.segments), set()
+        self.segments, self.stale, self.known = dict(kept.segments), set(), {}
+        for key, segment in kept.segments.items():
+            self._note_ends(key, segment.measured)
 
     def fall_back(self) -> None:
         """To the string with the lowest barrier; its segments above the level have failed."""
@@ -369,10 +391,7 @@ class Chain:
     def string(self) -> BeadString:
         """The string as it is. Segments not measured yet are measured for it, nothing is kept."""
         pairs = {key: (self.weights[key[0]], self.weights[key[1]]) for key in self.unmeasured}
-        samples = self.problem.judged_samples
-        fresh = dict(
-            zip(pairs, measure(self.pool, list(pairs.values()), self.grid, samples), strict=True)
-        )
+        fresh = dict(zip(pairs, self.measure(list(pairs.values()), self.level), strict=True))
         known = {} if fresh else dict(zip(self.keys, self._profiles(), strict=True))
         profiles = [
             fresh.get(key) or known.get(key) or _on_grid(self.segments[key].measured, self.grid)
@@ -406,6 +425,7 @@ class Chain:
             "next_bead": self.next_bead,
             "now": kept,
             "stale": sorted(self.stale),
+            "known": [*self.known.items()],
             "trace": [asdict(peak) for peak in self.trace],
         }
         if self.lowest is not None:
@@ -419,6 +439,7 @@ class Chain:
         self.next_bead = plain["next_bead"]
         self.take(Snapshot.restored(tensors, plain["now"], "now", device))
         self.stale = {(left, right) for left, right in plain["stale"]}
+        self.known = {bead: judged for bead, judged in plain["known"]}
         self.trace = [Peak(**peak) for peak in plain["trace"]]
         if "lowest" in plain:
             self.lowest = Snapshot.restored(tensors, plain["lowest"], "lowest", device)
@@ -448,7 +469,7 @@ def _normalized_length(order: Sequence[int], weights: Mapping[int, Weights]) -> 
 
 
 def distance(left: Weights, right: Weights) -> float:
-    return float((right.double() - left.double()).norm())
+    return float(torch.linalg.vector_norm(right.double() - left.double()))
 
 
 def _view(segment: Segment, measured: Measured) -> SegmentView:

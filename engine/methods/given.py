@@ -84,6 +84,9 @@ class Judged:
 
     samples: int
 
+    def size(self, model: Weights) -> int:
+        return self.samples
+
     def __call__(self, problem: Problem, models: Sequence[Weights]) -> list[float]:
         theta = torch.stack([model.to(problem.device) for model in models])
         return [float(value) for value in problem.judged(theta)]

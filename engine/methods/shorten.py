@@ -20,7 +20,7 @@ from engine.methods.base import Saved, Verdict
 from engine.methods.chain import Chain, Snapshot
 from engine.methods.stage import ChainStage
 from engine.problem import Problem
-from engine.segments import Measured, measure
+from engine.segments import Measured
 from engine.shapes import Weights
 from engine.spec import Spec
 
@@ -35,6 +35,9 @@ class Gradient:
     """The gradient of F_e at beads; a task for the pool."""
 
     samples: int
+
+    def size(self, bead: Weights) -> int:
+        return self.samples
 
     def __call__(self, problem: Problem, beads: Sequence[Weights]) -> list[Weights]:
         theta = torch.stack([bead.to(problem.device) for bead in beads])
@@ -120,7 +123,9 @@ class Shortening(ChainStage):
     def _prune_every_other(self, parity: int) -> int:
         beads = self._inner(parity)
         pairs = [self.chain.neighbours(bead) for bead in beads]
-        found = self._measure([(self.weights[left], self.weights[right]) for left, right in pairs])
+        found = self.chain.measure(
+            [(self.weights[left], self.weights[right]) for left, right in pairs], self._bound
+        )
         gone = [bead for bead, measured in zip(beads, found, strict=True) if self._holds(measured)]
         for bead in gone:
             self.chain.drop(bead)
@@ -145,7 +150,7 @@ class Shortening(ChainStage):
         for bead, theta in tried:
             left, right = (self.weights[end] for end in self.chain.neighbours(bead))
             pairs += [(left, theta), (theta, right)]
-        found = self._measure(pairs)
+        found = self.chain.measure(pairs, self._bound)
         best: dict[int, tuple[float, Weights]] = {
             bead: (self._length_at(bead, self.weights[bead]), self.weights[bead]) for bead in beads
         }
@@ -201,12 +206,13 @@ class Shortening(ChainStage):
         left, right = (self.weights[end] for end in self.chain.neighbours(bead))
         return float((theta - left).norm() + (right - theta).norm())
 
-    def _measure(self, pairs: Sequence[tuple[Weights, Weights]]) -> list[Measured]:
-        return measure(self.chain.pool, pairs, self.chain.grid, self.chain.problem.judged_samples)
+    @property
+    def _bound(self) -> float:
+        """What segments must stay below."""
+        return (1 - MARGINS[min(self.margins, len(MARGINS) - 1)]) * self.chain.level
 
     def _holds(self, measured: Measured) -> bool:
-        margin = MARGINS[min(self.margins, len(MARGINS) - 1)]
-        return measured.peak <= (1 - margin) * self.chain.level
+        return measured.peak <= self._bound
 
     # ------------------------------------------------------------ what others see
 
