@@ -22,7 +22,7 @@ from engine import rundir
 from engine.errors import InputError
 from engine.fused import FusedProblem, available, compiled, fused_layout, warm_up
 from engine.pool import prepare_thread
-from engine.problem import PIECE_BYTES, Batching, Problem
+from engine.problem import FEW_TOGETHER, PIECE_BYTES, Batching, Problem
 from engine.seeds import generator
 from engine.spec import CustomLoss, CustomNetwork, ProblemSpec, Spec
 from engine.trainer import samples_of_a_step
@@ -30,7 +30,9 @@ from engine.trainer import samples_of_a_step
 log = logging.getLogger("engine")
 
 #: What is measured: so many beads, on at most so many samples, so many times.
-BEADS, SAMPLES, REPEATS = 4, 2048, 3
+BEADS, SAMPLES, REPEATS = 16, 2048, 3
+#: Seconds of a first step after which one more is measured, not several.
+LONG_S = 0.5
 #: Of a GPU's memory, for layers' outputs, where limits.memory is null.
 GPU_SHARE = 0.25
 
@@ -120,9 +122,9 @@ def _why_not_vmap(spec: Spec, problem: Problem) -> str | None:
         spec.problem.loss, CustomLoss
     ):
         return None
-    theta = torch.stack([problem.initial(seed) for seed in range(2)])
+    theta = torch.stack([problem.initial(seed) for seed in range(FEW_TOGETHER)])
     few = min(2, len(problem.train))
-    batches = torch.arange(few).expand(2, few)
+    batches = torch.arange(few).expand(len(theta), few)
     try:
         replace(problem, batching="vmap").loss_and_grad_on(theta, batches)
     except Exception as error:  # it is not our code
@@ -179,9 +181,11 @@ def _measured(tried: dict[Way, Problem], samples: int, clock: Stopwatch) -> Way:
         tried[way].loss_and_grad_on(theta, batches)[0].tolist()  # waits for the device
         return clock() - began
 
-    for way in tried:
-        seconds(way)
-    taken = {way: median(seconds(way) for _ in range(REPEATS)) for way in tried}
+    def looked(way: Way) -> float:
+        """After a first time, which may compile or fill a cache."""
+        return median(seconds(way) for _ in range(1 if seconds(way) > LONG_S else REPEATS))
+
+    taken = {way: looked(way) for way in tried}
     bias = LOOP_BIAS if problem.device.type == "cpu" else 1.0
     best = min(taken, key=lambda way: taken[way] * (bias if way == "loop" else 1.0))
     slowest = max(taken.values()) / taken[best]

@@ -41,7 +41,7 @@ WORTH_A_FUSED_THREAD = 500_000
 #: Of a GPU's measured speed, what its newest shard counts.
 NEWEST = 0.3
 #: Products for a sample from which torch may use the threads that would else be idle.
-WORTH_MORE_THREADS = 2_000_000
+WORTH_MORE_THREADS = 500_000
 
 
 class Task(Protocol[Item_contra, Result_co]):

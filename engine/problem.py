@@ -1,34 +1,34 @@
 """A problem: the loss of many weight vectors at once, and its gradient.
 
 A weight vector is the concatenation of a module's parameters, each flattened row-major, in
-the module's order. Any module works, through `functional_call`: under `torch.func.vmap`, all
-weight vectors in one call, or one after another.
+the module's order. Any module works (`models`): all weight vectors in one call, or one after
+another.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from math import prod
 from threading import Lock
+from types import MappingProxyType
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.func import vmap
 
 from engine.cost import Cost, measured_cost
 from engine.data import Dataset, load_data
 from engine.errors import InputError
 from engine.fit import check_fit
 from engine.fused import FusedProblem
-from engine.losses import SampleLoss, build_loss, check_loss, check_output
+from engine.losses import LOSSES, SampleLoss, build_loss, check_loss, check_output
+from engine.models import InPlace, Model, Models, OfModel, Statistics, Together, joined, normalize
 from engine.networks import build_network, lent
 from engine.networks.custom import check_runs
-from engine.networks.norm import BatchNorm, batch_norms, replace_batch_norm
+from engine.networks.norm import Mode, batch_norms, replace_batch_norm
 from engine.samples import Samples, samples_of
 from engine.seeds import derive
 from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rows, Weights
@@ -37,15 +37,17 @@ from engine.spec import CustomLoss, CustomNetwork, LevelOn, ProblemSpec
 
 Split = Literal["train", "held_out"]
 Batching = Literal["vmap", "loop"]
-OfOne = Callable[[dict[str, Tensor], Tensor, Tensor], Tensor]
-"""Of one model's weights by name, x and y; tensors without a bead axis."""
 
 #: Held while weights are drawn: torch's generator belongs to all threads.
 DRAWING = Lock()
 #: Bytes of layers' outputs that one call may hold; larger calls go in pieces.
 PIECE_BYTES = 256 * 2**20
-#: Where models go one after another on the CPU, pieces that stay in its cache are twice as fast.
-CACHE_BYTES = 8 * 2**20
+#: Where models are measured one after another on the CPU, pieces that stay in its cache are faster.
+CACHE_BYTES = 16 * 2**20
+
+#: Weight vectors from which on the CPU batches them; fewer are faster one after another.
+FEW_TOGETHER = 8
+NO_STATISTICS: Statistics = MappingProxyType({})
 
 #: Weights that are interpolated at once.
 INTERPOLATED = 2**25
@@ -89,6 +91,8 @@ class Problem:
     fused: FusedProblem | None = None
     """Compiled code for the same, on the CPU; where there is none, torch computes."""
     piece_bytes: int = PIECE_BYTES
+    in_place: dict[torch.dtype, InPlace] = field(default_factory=dict, compare=False, repr=False)
+    """Networks that models are lent to one at a time, made when first needed."""
     dtype: torch.dtype = torch.float32
 
     @property
@@ -141,6 +145,7 @@ class Problem:
         return replace(
             self,
             network=_with_buffers(self.network, device, dtype),
+            in_place=self.in_place if device == self.device else {},
             train=self.train.to(device),
             held_out=self.held_out.to(device),
             fused=self.fused and self.fused.to(str(dtype).removeprefix("torch.")),
@@ -148,8 +153,9 @@ class Problem:
         )
 
     def replica(self, device: torch.device) -> Problem:
-        """A copy for a thread of its own: `functional_call` lends the module its weights."""
-        return replace(self.to(device), network=copy.deepcopy(self.network).to(device))
+        """A copy for a thread of its own: models are lent to its network."""
+        network = copy.deepcopy(self.network).to(device)
+        return replace(self.to(device), network=network, in_place={})
 
     def initial(self, seed: int) -> Weights:
         """Random weights, drawn on the CPU so that every device starts from the same ones."""
@@ -161,9 +167,9 @@ class Problem:
 
     # ------------------------------------------------------------ what is measured
 
-    def judged(self, theta: Beads) -> PerBead:
-        """What is held against the level, for each weight vector."""
-        return self.values(theta, self.judge)
+    def judged(self, theta: Beads, bound: PerBead | None = None) -> PerBead:
+        """What is held against the level, for each weight vector; `bound` as in `values`."""
+        return self.values(theta, self.judge, bound)
 
     def between(self, left: Pairs, right: Pairs, rows: Rows, t: Points) -> Points:
         """What is judged at (1 − t[i])·left[rows[i]] + t[i]·right[rows[i]], for all i."""
@@ -177,53 +183,79 @@ class Problem:
         ]
         return torch.cat(losses)
 
-    def values(self, theta: Beads, measure: LevelOn) -> PerBead:
-        """A metric on a split for each weight vector; not a number where there are no samples."""
+    def values(self, theta: Beads, measure: LevelOn, bound: PerBead | None = None) -> PerBead:
+        """A metric on a split for each weight vector; not a number where there are no samples.
+
+        `bound`: above it nobody asks by how much. A model is given up as soon as it is certain to
+        be above its bound, and its value is that of the samples seen until then.
+        """
         match measure.metric:
             case "loss":
-                return self.losses(theta, measure.split)
+                return self.losses(theta, measure.split, bound)
             case "perplexity":
-                return self.losses(theta, measure.split).exp()
+                bound = None if bound is None else bound.log()
+                return self.losses(theta, measure.split, bound).exp()
             case "error_rate":
-                accuracies = self.accuracies(theta, measure.split)
-                assert accuracies is not None  # check_level_on
-                return 1 - accuracies
+                return self.error_rates(theta, measure.split, bound)
 
-    def losses(self, theta: Beads, split: Split = "train") -> PerBead:
+    def losses(self, theta: Beads, split: Split = "train", bound: PerBead | None = None) -> PerBead:
         """Mean loss over a split for each weight vector: F_e (Eq. 1), or F_o's estimate (Eq. 2).
 
         Not a number where the split has no samples.
         """
         if self.fused is not None:
             return torch.from_numpy(self.fused.losses(theta, split))
-        return self._mean(self._summed_loss, theta, split)
+        certain = bound if self.sample_loss in LOSSES.values() else None  # others may be negative
+        return self._mean(self._summed_loss, theta, split, certain)
 
-    def accuracies(self, theta: Beads, split: Split = "train") -> PerBead | None:
-        """Share of samples, or tokens, whose largest output is their class, where there are any."""
-        if self.classes is None:
-            return None
+    def error_rates(
+        self, theta: Beads, split: Split = "train", bound: PerBead | None = None
+    ) -> PerBead:
+        """Share of samples, or tokens, whose largest output is not their class.
 
-        def hits(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        Only for problems with classes.
+        """
+
+        def misses(model: Model, x: Tensor, y: Tensor) -> Tensor:
             labels = y.argmax(1) if y.is_floating_point() else y
-            right = (self._output(weights, x).argmax(1) == labels).to(self.dtype)
-            return right.sum() / prod(labels.shape[1:])
+            wrong = (model(x).argmax(1) != labels).to(self.dtype)
+            return wrong.sum() / prod(labels.shape[1:])
 
-        return self._mean(hits, theta, split)
+        return self._mean(misses, theta, split, bound)
 
-    def _mean(self, of_samples: OfOne, theta: Beads, split: Split) -> PerBead:
+    def _mean(
+        self, of_samples: OfModel, theta: Beads, split: Split, bound: PerBead | None
+    ) -> PerBead:
         """The mean over a split of what a function sums over samples, without gradients."""
         samples = self.samples(split)
         if not len(samples):
             return torch.full_like(theta[:, 0], torch.nan)
+        if self._one_by_one(theta):
+            bounds = len(theta) * [None] if bound is None else torch.split(bound, 1)
+            rows = zip(torch.split(theta, 1), bounds, strict=True)
+            return torch.cat([self._mean(of_samples, row, split, most) for row, most in rows])
+        total, seen = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta[:, 0])
+        going = torch.arange(len(theta), device=theta.device)
+        at_once, size, least = self._piece(
+            len(samples), copies=1, together=self._by_batch, measuring=True
+        )
+        mode: Mode = "batch" if self._by_batch else "given"
         with torch.no_grad():
-            weights = self.named(theta) | self._statistics(theta)
-            total = torch.zeros_like(theta[:, 0])
-            beads, size, least = self._piece(len(samples), copies=1, together=self._by_batch)
-            with self._norms("batch" if self._by_batch else "given"):
-                for x, y in samples.pieces(size, self.dtype, least):
-                    parts = [self._each(of_samples, some, x, y) for some in _cut(weights, beads)]
-                    total += torch.cat(parts)
-        return total / len(samples)
+            statistics = self._statistics(theta)
+            models = self._models(theta, mode, statistics)
+            for x, y in samples.pieces(size, self.dtype, least):
+                total[going] += models.each(of_samples, x, y, at_once)
+                seen[going] += len(x)
+                if bound is None:
+                    continue
+                below = ~(total[going] > bound[going] * len(samples))
+                if not below.any():
+                    break
+                if not below.all():
+                    going = going[below]
+                    left = {name: values[going] for name, values in statistics.items()}
+                    models = self._models(theta[going], mode, left)
+        return total / seen
 
     # ------------------------------------------------------------ gradients
 
@@ -232,13 +264,15 @@ class Problem:
         if self.fused is not None:
             found, slope = self.fused.loss_and_grad(theta)
             return torch.from_numpy(found), torch.from_numpy(slope)
+        at_once, size, least = self._piece(len(self.train), copies=3, together=self.normalizes)
+        if self._one_by_one(theta):
+            return joined([self.loss_and_grad(row) for row in torch.split(theta, 1)])
+        models = self._models(theta, "batch")
         loss, grad = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta)
-        together = self.normalizes
-        beads, size, least = self._piece(len(self.train), copies=3, together=together)
         for x, y in self.train.pieces(size, self.dtype, least):
-            parts = [self._with_grad(some, x, y) for some in torch.split(theta, beads)]
-            loss += torch.cat([of_some for of_some, _ in parts])
-            grad += torch.cat([of_some for _, of_some in parts])
+            of_some, slopes = models.loss_and_grad(self._summed_loss, x, y, at_once)
+            loss += of_some
+            grad += slopes
         return loss / len(self.train), grad / len(self.train)
 
     def loss_and_grad_on(self, theta: Beads, batches: Batches) -> tuple[PerBead, Beads]:
@@ -246,18 +280,18 @@ class Problem:
         if self.fused is not None:
             found, slope = self.fused.loss_and_grad_on(theta, batches)
             return torch.from_numpy(found), torch.from_numpy(slope)
+        if self._one_by_one(theta):
+            rows = zip(torch.split(theta, 1), torch.split(batches, 1), strict=True)
+            return joined([self.loss_and_grad_on(*row) for row in rows])
         count = batches.shape[1]
-        beads, size, _ = self._piece(count, copies=3)
+        at_once, size, _ = self._piece(count, copies=3)
+        models = self._models(theta, "batch")
         loss, grad = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta)
         for numbers in torch.split(batches, count if self.normalizes else size, dim=1):
-            parts = [
-                self._with_grad(some, *self.train.part(rows, self.dtype), own=True)
-                for some, rows in zip(
-                    torch.split(theta, beads), torch.split(numbers, beads), strict=True
-                )
-            ]
-            loss += torch.cat([of_some for of_some, _ in parts])
-            grad += torch.cat([of_some for _, of_some in parts])
+            x, y = self.train.part(numbers, self.dtype)
+            of_some, slopes = models.loss_and_grad(self._summed_loss, x, y, at_once, own=True)
+            loss += of_some
+            grad += slopes
         return loss / count, grad / count
 
     def gradient(self, theta: Beads, batches: Batches | None) -> Beads:
@@ -265,27 +299,6 @@ class Problem:
         if batches is None:
             return self.loss_and_grad(theta)[1]
         return self.loss_and_grad_on(theta, batches)[1]
-
-    def _with_grad(
-        self, theta: Beads, x: Tensor, y: Tensor, own: bool = False
-    ) -> tuple[PerBead, Beads]:
-        """Summed losses and their gradients; `own`: x and y have a bead axis.
-
-        Beads do not touch each other, so the gradient of their sum holds that of each. This takes
-        half the time of `torch.func.grad` under `vmap` where beads are few.
-        """
-        if self.batching == "loop" and len(theta) > 1:
-            parts = [
-                self._with_grad(row, *((x[n : n + 1], y[n : n + 1]) if own else (x, y)), own=own)
-                for n, row in enumerate(torch.split(theta, 1))
-            ]
-            loss, grad = (torch.cat(side) for side in zip(*parts, strict=True))
-            return loss, grad
-        with torch.enable_grad(), self._norms("batch"):
-            leaf = theta.detach().requires_grad_()
-            losses = self._each(self._summed_loss, self.named(leaf), x, y, own)
-            (grad,) = torch.autograd.grad(losses.sum(), leaf)
-        return losses.detach(), grad
 
     # ------------------------------------------------------------ models as functions
 
@@ -300,32 +313,34 @@ class Problem:
         }
         return {place: named[name] for place, name in self.places}
 
-    def _each(
-        self, function: OfOne, weights: dict[str, Tensor], x: Tensor, y: Tensor, own: bool = False
-    ) -> Tensor:
-        """The function of each model's weights; `own`: x and y have a bead axis too."""
-        if self.batching == "vmap":
-            axis = 0 if own else None
-            each = vmap(function, in_dims=(0, axis, axis))
-            return each(weights, x, y)
-        count = len(next(iter(weights.values())))
-        rows = [
-            function(
-                {name: part[n] for name, part in weights.items()},
-                x[n] if own else x,
-                y[n] if own else y,
-            )
-            for n in range(count)
-        ]
-        return torch.stack(rows)
+    def _models(self, theta: Beads, mode: Mode, statistics: Statistics = NO_STATISTICS) -> Models:
+        """One in place, or many under vmap, with their batch normalization of that kind."""
+        models: Models
+        if len(theta) == 1:
+            models = self._in_place.lend(theta[0], statistics)
+        else:
+            models = Together(self.network, self.named, theta, statistics)
+        if self.normalizes:
+            normalize(models, mode)
+        return models
 
-    def _output(self, weights: dict[str, Tensor], x: Tensor) -> Tensor:
-        return lent.output(self.network, weights, x)
+    def _one_by_one(self, theta: Beads) -> bool:
+        """Whether these are to be computed one after another, as few are on the CPU in any case."""
+        few = FEW_TOGETHER if self.device.type == "cpu" else 2
+        return len(theta) > 1 and (self.batching == "loop" or len(theta) < few)
 
-    def _summed_loss(self, weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        return self.sample_loss(self._output(weights, x), y).sum()
+    @property
+    def _in_place(self) -> InPlace:
+        if self.dtype not in self.in_place:
+            self.in_place[self.dtype] = InPlace(self.network, self.device, self.dtype)
+        return self.in_place[self.dtype]
 
-    def _piece(self, samples: int, copies: int, together: bool = False) -> tuple[int, int, int]:
+    def _summed_loss(self, model: Model, x: Tensor, y: Tensor) -> Tensor:
+        return self.sample_loss(model(x), y).sum()
+
+    def _piece(
+        self, samples: int, copies: int, together: bool = False, measuring: bool = False
+    ) -> tuple[int, int, int]:
         """Weight vectors and samples of a call whose layers' outputs fit piece_bytes, and the
         fewest samples of a call.
 
@@ -336,7 +351,7 @@ class Problem:
         if together:
             samples = min(samples, self.batch_norm.samples)
         sample_bytes = copies * self.cost.values * self.dtype.itemsize
-        small = self.batching == "loop" and self.device.type == "cpu"
+        small = measuring and self.batching == "loop" and self.device.type == "cpu"
         piece_bytes = min(self.piece_bytes, CACHE_BYTES) if small else self.piece_bytes
         at_once = max(1, piece_bytes // sample_bytes)
         size = samples if together else min(samples, at_once)
@@ -344,56 +359,37 @@ class Problem:
 
     # ------------------------------------------------------------ batch normalization
 
-    @property
+    @cached_property
     def normalizes(self) -> bool:
         """Whether the network has batch normalization."""
-        return bool(self._norm_layers)
-
-    @property
-    def _norm_layers(self) -> list[tuple[str, BatchNorm]]:
-        return batch_norms(self.network)
+        return bool(batch_norms(self.network))
 
     @property
     def _by_batch(self) -> bool:
         """Whether samples are normalized by those that share their batch, when measured too."""
         return self.batch_norm.statistics == "batch" and self.normalizes
 
-    @contextmanager
-    def _norms(self, mode: Literal["batch", "collect", "given"]) -> Iterator[None]:
-        """Within it the network normalizes that way."""
-        for _, layer in self._norm_layers:
-            layer.mode = mode
-        yield
-
     def _statistics(self, theta: Beads) -> dict[str, Tensor]:
         """Each model's own mean and variance of each normalized layer, by buffer name.
 
         Of the first training samples, layer by layer in one pass. Empty without such layers.
         """
-        layers = self._norm_layers
-        if not layers or self._by_batch:
+        if not self.normalizes or self._by_batch:
             return {}
         count = min(len(self.train), self.batch_norm.samples)
         x, y = self.train.part(slice(0, count), self.dtype)
+        models = self._models(theta, "collect")
+        layers = batch_norms(models.network)
 
-        def collected(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-            self._output(weights, x)
+        def collected(model: Model, x: Tensor, y: Tensor) -> Tensor:
+            model(x)
             return torch.cat([part for _, layer in layers for part in layer.collected])
 
-        beads, *_ = self._piece(count, copies=1)
-        with self._norms("collect"):
-            parts = [self._each(collected, some, x, y) for some in _cut(self.named(theta), beads)]
+        at_once, *_ = self._piece(count, copies=1)
+        found = models.each(collected, x, y, at_once)  # (bead, channel of all layers)
         names = [f"{name}.{part}" for name, _ in layers for part in ("mean", "var")]
         sizes = [layer.channels for _, layer in layers for _ in ("mean", "var")]
-        columns = torch.split(torch.cat(parts), sizes, dim=1)
-        return dict(zip(names, columns, strict=True))
-
-
-def _cut(weights: dict[str, Tensor], beads: int) -> Iterator[dict[str, Tensor]]:
-    """The weights of that many models at a time."""
-    parts = [torch.split(tensor, beads) for tensor in weights.values()]
-    for some in zip(*parts, strict=True):
-        yield dict(zip(weights, some, strict=True))
+        return dict(zip(names, torch.split(found, sizes, dim=1), strict=True))
 
 
 def _with_buffers(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -27,7 +28,9 @@ class Samples:
     def to(self, device: torch.device) -> Samples:
         return Samples(self.x.to(device), self.y.to(device), self.scaling)
 
-    def pieces(self, size: int, dtype: torch.dtype, least: int = 1) -> list[tuple[Tensor, Tensor]]:
+    def pieces(
+        self, size: int, dtype: torch.dtype, least: int = 1
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Contiguous parts of at most that many samples, as the network and the loss see them.
 
         A last part of fewer than `least` joins the one before it.
@@ -36,7 +39,7 @@ class Samples:
         if len(starts) > 1 and len(self) - starts[-1] < least:
             starts.pop()
         ends = [*starts[1:], len(self)]
-        return [self.part(slice(*part), dtype) for part in zip(starts, ends, strict=True)]
+        return (self.part(slice(*part), dtype) for part in zip(starts, ends, strict=True))
 
     def part(self, which: slice | Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Some samples as the network and the loss see them; `which` may have several axes."""

@@ -60,7 +60,8 @@ class Row:
     """The optimizer's, tensors (param,)."""
     steps: int
     loss: float
-    """What is judged, the training loss at first, when last looked at."""
+    """What is judged, the training loss at first, when last looked at; above the target perhaps on
+    fewer samples than it is judged on."""
     best: float
     """The last loss that counted as lower, and the step that reached it."""
     best_step: int
@@ -214,18 +215,19 @@ class _Batch:
 
     def steps_between_looks(self, size: int) -> None:
         """What is judged is looked at once, before the steps; rows that have ended take none."""
-        self._judge(self.problem.judged(self.theta))
+        self._judge(self.problem.judged(self.theta, self.target))
         rows = self.active.nonzero().squeeze(1)
         if not len(rows):
             return
         some = self._some(rows)
         seeds = [self.seeds[row] for row in rows.tolist()]
         steps = self.steps[rows].tolist()
-        for batch in each_step(
-            mini_batches(self.problem, self.training, size, seeds, steps), self.training
-        ):
+        all_move = self.training.max_steps - max(steps)  # for so many steps no row runs out of them
+        batches = mini_batches(self.problem, self.training, size, seeds, steps)
+        for number, batch in enumerate(each_step(batches, self.training)):
             grad = self.problem.gradient(some.theta, batch)
-            some._step(grad, some.steps < self.training.max_steps)
+            moving = None if number < all_move else some.steps < self.training.max_steps
+            some._step(grad, moving)
         self.theta[rows], self.steps[rows] = some.theta, some.steps
         for slot, tensor in some.state.items():
             self.state[slot][rows] = tensor
@@ -269,8 +271,12 @@ class _Batch:
             & (self.steps - self.best_step < self.patience)
         )
 
-    def _step(self, grad: Tensor, moving: BeadMask) -> None:
+    def _step(self, grad: Tensor, moving: BeadMask | None) -> None:
+        """Of the rows that move; None: all."""
         theta, state = self.optimizer.step(self.theta, grad, self.state, self.steps)
+        if moving is None:
+            self.theta, self.state, self.steps = theta, state, self.steps + 1
+            return
         rows = moving[:, None]
         self.theta = torch.where(rows, theta, self.theta)
         self.state = {slot: torch.where(rows, state[slot], self.state[slot]) for slot in state}

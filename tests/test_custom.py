@@ -424,7 +424,6 @@ def test_a_score_that_is_none_of_a_class_has_no_error_rate() -> None:
     loss = {"factory": f"{HERE}:binary"}
     problem = problem_of("flat", "classes", loss)
     assert problem.classes is None
-    assert problem.accuracies(beads(problem, 1)) is None
     assert problem.losses(beads(problem, 2)).isfinite().all()
     spec = spec_of(tree("flat", "classes", loss), level_on={"metric": "error_rate"})
     with pytest.raises(InputError, match=r"level_on\.metric: is error_rate, but .* choose loss"):

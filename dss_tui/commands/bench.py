@@ -225,8 +225,8 @@ def _notes(found: PresetReport) -> Iterator[str]:
     step = found.step
     if step.look_flop > step.flop / 20:
         yield (
-            f"  looks at what is judged are {_percent(step.look_flop / step.flop)} more products "
-            "than the plain loop's"
+            f"  looks at what is judged are up to {_percent(step.look_flop / step.flop)} more "
+            "products than the plain loop's"
         )
     short = [row for row in found.training if row.steps < found.check_every]
     if short:

@@ -30,8 +30,8 @@ from engine.segments import Pair, along, search_grid
 from engine.spec import Spec, Training
 from engine.trainer import Job, Trainer, samples_of_a_step
 
-#: Steps that no job is done with, and a target that no loss reaches.
-ENDLESS, NEVER = 10**9, -1.0
+#: Steps that no job is done with.
+ENDLESS = 10**9
 #: Segments measured at once, and points of each.
 SEGMENTS, GRID = 64, 33
 #: Samples that profiles are measured on at least.
@@ -50,7 +50,7 @@ class Throughput:
     # ------------------------------------------------------------ training
 
     def training_rows(self, sizes: Sequence[int]) -> Iterator[TrainingRow | TooLong]:
-        """The preset's endpoints in training, so many at a time, never done.
+        """The preset's endpoints in training, so many at a time; one that is done begins anew.
 
         Rounds are as in a search, looks at what is judged included. Where a network is so large
         that a round takes too long, it is of fewer steps and looks at as many fewer samples.
@@ -72,7 +72,7 @@ class Throughput:
                 continue
             how, judged = self._in_time(training, beads, int(self.effort.longest_s / step_s))
             with open_pool(judged, self.spec) as pool:
-                ours = our_training(judged, how, pool, beads)
+                ours = our_training(judged, how, pool, beads, self._target)
                 rounds = count_for(self.effort.seconds, ours, self.clock)
                 found = by_turns(
                     partial(ours, rounds),
@@ -89,6 +89,10 @@ class Throughput:
             )
             rate.learn(found.ours.median, beads)
 
+    @property
+    def _target(self) -> float:
+        return self.spec.search.alpha * self.spec.search.level
+
     def _workers(self) -> int:
         with open_pool(self.problem, self.spec) as pool:
             return len(pool.devices)
@@ -97,7 +101,7 @@ class Throughput:
         """Of one bead, as short as can be: the rate learns from it. Its steps."""
         how, judged = shortened(training, self.problem, 1)
         with open_pool(judged, self.spec) as pool:
-            ours = our_training(judged, how, pool, beads=1)
+            ours = our_training(judged, how, pool, 1, self._target)
             timed(ours(1), self.clock)  # compiles
             found = timed(ours(1), self.clock)
         rate.learn(found.rate, beads=1)
@@ -109,7 +113,8 @@ class Throughput:
         if how is training:
             return how, judged
         with open_pool(judged, self.spec) as pool:
-            took = timed(our_training(judged, how, pool, beads)(1), self.clock).seconds
+            ours = our_training(judged, how, pool, beads, self._target)
+            took = timed(ours(1), self.clock).seconds
         fits = int(how.check_every * self.effort.longest_s / max(took, INSTANT))
         return shortened(training, self.problem, max(1, min(how.check_every, fits)))
 
@@ -218,7 +223,7 @@ def shortened(training: Training, problem: Problem, steps: int) -> tuple[Trainin
 
 
 def our_training(
-    problem: Problem, training: Training, pool: Pool, beads: int
+    problem: Problem, training: Training, pool: Pool, beads: int, target: float
 ) -> Callable[[int], Action]:
     """Rounds of beads that begin anew each time; units are bead-steps."""
     starts = [problem.initial(bead) for bead in range(beads)]
@@ -226,11 +231,13 @@ def our_training(
     def prepare(count: int) -> Action:
         trainer = Trainer(training, pool, problem)
         for bead, start in enumerate(starts):
-            trainer.admit(Job(bead, NEVER, bead), start)
+            trainer.admit(Job(bead, target, bead), start)
 
         def rounds() -> int:
             for _ in range(count):
-                for row in trainer.advance():  # it diverged, or is out of steps
+                for (
+                    row
+                ) in trainer.advance():  # it reached the target, diverged or has no steps left
                     trainer.admit(row.job, starts[row.job.bead])
             return trainer.bead_steps
 
