@@ -35,7 +35,7 @@ Item = TypeVar("Item")
 
 #: Numbers that a shard should at least compute with: below it a second CPU thread waits for
 #: the interpreter's lock longer than it computes.
-WORTH_A_THREAD = 4_000_000
+WORTH_A_THREAD = 1_000_000
 #: The same for compiled code, which does not hold that lock.
 WORTH_A_FUSED_THREAD = 500_000
 #: Of a GPU's measured speed, what its newest shard counts.

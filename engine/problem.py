@@ -42,8 +42,9 @@ Batching = Literal["vmap", "loop"]
 DRAWING = Lock()
 #: Bytes of layers' outputs that one call may hold; larger calls go in pieces.
 PIECE_BYTES = 256 * 2**20
-#: Where models are measured one after another on the CPU, pieces that stay in its cache are faster.
-CACHE_BYTES = 16 * 2**20
+#: Where models are measured one after another on the CPU, pieces that stay in its cache are faster,
+#: unless they are of fewer samples than this.
+CACHE_BYTES, CACHED_SAMPLES = 4 * 2**20, 64
 
 #: Weight vectors from which on the CPU batches them; fewer are faster one after another.
 FEW_TOGETHER = 8
@@ -352,7 +353,8 @@ class Problem:
             samples = min(samples, self.batch_norm.samples)
         sample_bytes = copies * self.cost.values * self.dtype.itemsize
         small = measuring and self.batching == "loop" and self.device.type == "cpu"
-        piece_bytes = min(self.piece_bytes, CACHE_BYTES) if small else self.piece_bytes
+        cached_bytes = max(CACHE_BYTES, CACHED_SAMPLES * sample_bytes)
+        piece_bytes = min(self.piece_bytes, cached_bytes) if small else self.piece_bytes
         at_once = max(1, piece_bytes // sample_bytes)
         size = samples if together else min(samples, at_once)
         return max(1, at_once // size), size, 2 if together else 1
