@@ -4,7 +4,7 @@ Each search runs in a thread of its own and asks its pool for work; when all tha
 for an answer, equal tasks are joined and done in one call. So the beads of a hundred strings
 train as one batch, and no method knows of it.
 
-A call ends with its slowest item, and the next begins when the slowest search has asked: the
+A call ends with its slowest item, and the next begins when the last search has asked: the
 searches go at one pace, that of the slowest in each round. But one that keeps the others waiting
 without asking (it is paused, or writes to a slow disk) is left out until it asks again.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Thread
@@ -41,7 +42,11 @@ _Answer = list[Any] | BaseException
 
 
 class SharedPool:
-    """Looks like a `Pool` to each of the searches that run in `run_all`."""
+    """Looks like a `Pool` to each of the searches that run in `run_all`.
+
+    Between two questions one search runs at a time, by turns: threads that all run at once would
+    hand the interpreter to each other at every operation, a hundred times slower than the work.
+    """
 
     def __init__(
         self, pool: Workers, patience_s: float = PATIENCE_S, clock: Clock = time.monotonic
@@ -49,43 +54,72 @@ class SharedPool:
         self.devices = pool.devices
         self._pool = pool
         self._patience_s, self._clock = patience_s, clock
-        self._gate = threading.Condition()
-        self._searches: set[Thread] = set()
+        self._gate = threading.Lock()
+        self._searches: dict[Thread, threading.Event] = {}
+        """Each with what wakes it."""
         self._left_out: set[Thread] = set()
         self._asked: dict[Thread, _Question] = {}
         self._answers: dict[Thread, _Answer] = {}
+        self._waiting: deque[Thread] = deque()
+        """For their turn."""
+        self._running: Thread | None = None
+        """Whose turn it is."""
         self._computing = False
         self._quiet_since = 0.0
-        """When a search asked, ended or got its answer last."""
+        """When a search asked, ended or began its turn last."""
 
     def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]:
         if not items:
             return []
         me = threading.current_thread()
+        if me not in self._searches:
+            return self._pool.run(task, items)
         with self._gate:
             self._asked[me] = _Question(task, items)
             self._left_out.discard(me)
-            self._quiet_since = self._clock()
-            while me not in self._answers:
-                if self._all_have_asked():
-                    self._serve()
-                else:
-                    self._gate.wait(self._patience_s)
-                    self._leave_out()
+            self._end_turn(me)
+        self._wait_for_turn(me)
+        with self._gate:
             answer = self._answers.pop(me)
         if isinstance(answer, BaseException):
             raise answer
         return answer
 
+    def _wait_for_turn(self, me: Thread) -> None:
+        turn = self._searches[me]
+        while not turn.wait(self._patience_s):
+            with self._gate:
+                self._leave_out()
+                self._go_on()
+        turn.clear()
+
+    def _end_turn(self, me: Thread) -> None:
+        if self._running is me:
+            self._running = None
+        self._quiet_since = self._clock()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Does what is asked for where all wait for it; then it is somebody's turn."""
+        if self._all_have_asked():
+            self._serve()
+        if self._running is None and self._waiting:
+            self._running = self._waiting.popleft()
+            self._quiet_since = self._clock()
+            self._searches[self._running].set()
+
     def _all_have_asked(self) -> bool:
-        waits_for = self._searches - self._left_out
+        waits_for = self._searches.keys() - self._left_out
         return bool(self._asked) and not self._computing and waits_for <= self._asked.keys()
 
     def _leave_out(self) -> None:
         """Those that nobody waits for any longer, where nothing has happened for a while."""
         quiet_s = self._clock() - self._quiet_since
-        if not self._computing and quiet_s >= self._patience_s:
-            self._left_out |= self._searches - self._asked.keys()
+        if self._computing or quiet_s < self._patience_s:
+            return
+        self._left_out |= self._searches.keys() - self._asked.keys() - set(self._waiting)
+        if self._running in self._left_out:
+            self._running = None
 
     def _serve(self) -> None:
         """Does what has been asked for, the gate open to others meanwhile."""
@@ -98,8 +132,8 @@ class SharedPool:
             self._gate.acquire()
             self._computing = False
         self._answers |= answers
+        self._waiting.extend(asked)
         self._quiet_since = self._clock()
-        self._gate.notify_all()
 
     def _answered(self, asked: Mapping[Thread, _Question]) -> dict[Thread, _Answer]:
         answers: dict[Thread, _Answer] = {}
@@ -133,17 +167,25 @@ class SharedPool:
         results: list[Any] = [None] * len(searches)
 
         def one(number: int) -> None:
+            me = threading.current_thread()
+            self._wait_for_turn(me)
             try:
                 results[number] = searches[number]()
             except BaseException as error:
                 results[number] = error
-            self._end(threading.current_thread())
+            with self._gate:
+                del self._searches[me]
+                self._left_out.discard(me)
+                self._end_turn(me)
 
         threads = [
             Thread(target=one, args=(number,), name=f"search-{number}")
             for number in range(len(searches))
         ]
-        self._searches = set(threads)
+        with self._gate:
+            self._searches = {thread: threading.Event() for thread in threads}
+            self._waiting = deque(threads)
+            self._go_on()
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -152,10 +194,3 @@ class SharedPool:
             if isinstance(result, BaseException):
                 raise result
         return results
-
-    def _end(self, search: Thread) -> None:
-        with self._gate:
-            self._searches.discard(search)
-            self._left_out.discard(search)
-            self._quiet_since = self._clock()
-            self._gate.notify_all()

@@ -375,8 +375,11 @@ class Constrained(Training):
     """The two random models start no farther apart than this."""
     on_stuck: Literal["report", "reinit", "greedy"] = "reinit"
     """What follows where a bead stops above the level. report: the run ends with a diagnosis;
-    reinit: a stuck endpoint begins anew, `endpoints.restarts` times; greedy: that, and then
-    greedy DSS goes on between the beads that are good."""
+    reinit: a stuck endpoint begins anew, `endpoints.restarts` times, and a stuck inner bead is
+    taken out; greedy: that, and then greedy DSS goes on between the beads that are good."""
+    take_out: NonNegativeInt = 30
+    """Stuck inner beads that are taken out before the string as a whole counts as stuck. Where a
+    peak still needs a bead, a new one starts there, with the string in another place by then."""
 
 
 class Auto(Part):

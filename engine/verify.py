@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from engine.bead_string import normalized_length, turning_angles
 from engine.data import Dataset, load_data
 from engine.errors import InputError
+from engine.frequencies import by_frequencies
 from engine.network_shapes import output_size
 from engine.pool import Pool, cores
 from engine.problem import Parameter, Problem, Split, build_problem
@@ -67,6 +68,8 @@ class Check:
     tolerance: float
     precision: str
     """float64, or float32 where that would take very long."""
+    by_frequencies: float | None
+    """What a model has that knows only how often each class occurs, where there are classes."""
     along: tuple[tuple[LevelOn, float, float], ...]
     """Lowest and highest value of each metric, on each split."""
     along_points: int = COARSE
@@ -122,6 +125,7 @@ def verify(file: StringFile, points: int, *, run_factories: bool = False) -> Che
         ),
         tolerance=_tolerance(problem, precision if dtype == torch.float64 else "float32"),
         precision=str(dtype).removeprefix("torch."),
+        by_frequencies=by_frequencies(problem, problem.judge),
         along=besides,
     )
 

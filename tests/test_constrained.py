@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.batching import with_fused
 from engine.events import (
     FIRST,
     LAST,
@@ -259,15 +260,20 @@ def test_a_string_that_gets_stuck_is_reported_with_its_level_and_bead() -> None:
     assert not any(isinstance(event, BeadFailed) for event in events)
 
 
-@pytest.mark.parametrize("on_stuck", ["report", "reinit"])
-def test_a_stuck_inner_bead_ends_the_search(on_stuck: str) -> None:
-    spec = string_spec(0.05, on_stuck=on_stuck, patience=60)
+@pytest.mark.parametrize(("on_stuck", "take_out"), [("report", 7), ("reinit", 0), ("reinit", 3)])
+def test_a_stuck_inner_bead_ends_the_search(on_stuck: str, take_out: int) -> None:
+    """None is taken out to report; otherwise so many are, and the next is the end."""
+    spec = string_spec(0.05, on_stuck=on_stuck, take_out=take_out, patience=60)
     with method_for(landscape(walled), spec) as method:
         place_endpoints(method, [1.6, 0.1], [-1.4, 0.2])
         events = run(method)
         assert outcome(method) is Outcome.NOT_CONNECTED
         assert method.board().max_peak >= 2
         diagnosis = method.diagnosis()
+    out = [event for event in events if isinstance(event, BeadFailed)]
+    assert len(out) == (0 if on_stuck == "report" else take_out)
+    assert {event.remedy for event in out} <= {"taken out"}
+    assert not {event.bead for event in out} & set(method.board().order)
     names = [event.bead for event in events if isinstance(event, BeadInserted)]
     (reason,) = {event.reason for event in events if isinstance(event, SegmentFailed)}
     assert any(f"bead {bead} stopped falling at 2" in reason for bead in names)
@@ -275,6 +281,38 @@ def test_a_stuck_inner_bead_ends_the_search(on_stuck: str) -> None:
     assert diagnosis.stuck_level is not None
     assert diagnosis.stuck_level > 0.04
     assert any(isinstance(event, LevelHeld) for event in events)
+
+
+def test_a_string_goes_on_without_a_stuck_bead() -> None:
+    """A network's bead that dies on a plateau need not end the search for a path around it."""
+    problem = build_problem(load_preset("quadratic").problem)
+    ends = {}
+    for take_out in (0, 30):
+        words = [f"search.constrained.take_out={take_out}", "search.method=constrained", "seed=3"]
+        spec = load_preset("quadratic", words)
+        with method_for(with_fused(spec.problem, problem), spec) as method:
+            events = run(method)
+            ends[take_out] = outcome(method)
+            if ends[take_out] is Outcome.CONNECTED:
+                assert highest_loss(method, 1001) <= spec.search.level
+                assert off_the_planes(method) <= 1e-5
+    assert ends == {0: Outcome.NOT_CONNECTED, 30: Outcome.CONNECTED}
+    out = [event for event in events if isinstance(event, BeadFailed) and event.left is not None]
+    assert 0 < len(out) <= 30
+
+
+def test_a_restored_search_goes_on_taking_beads_out() -> None:
+    problem, spec = landscape(walled), string_spec(0.05, take_out=3, patience=60)
+    with method_for(problem, spec) as method:
+        place_endpoints(method, [1.6, 0.1], [-1.4, 0.2])
+        while stage_of(method).taken_out < 2:
+            method.step(None)
+        tensors, plain = method.save()
+        rest = run(method)
+    with method_for(problem, spec) as again:
+        again.restore(({name: t.clone() for name, t in tensors.items()}, plain))
+        assert run(again) == rest
+    assert sum(isinstance(event, BeadFailed) for event in rest) == 1
 
 
 def test_a_stuck_endpoint_begins_anew_until_none_are_left() -> None:
@@ -348,7 +386,8 @@ def test_a_string_that_starts_over_is_said_to_hold_anew() -> None:
         events = run(method)
         assert outcome(method) is Outcome.NOT_CONNECTED
     story = [e.name for e in events if isinstance(e, LevelHeld | BeadFailed | SegmentFailed)]
-    assert story[:4] == ["level_held", "bead_failed", "level_held", "segment_failed"]
+    assert story[:3] == ["level_held", "bead_failed", "level_held"]
+    assert story[-1] == "segment_failed"
 
 
 def test_greedy_goes_on_where_the_string_had_no_room() -> None:

@@ -85,6 +85,14 @@ def _report(path: Path, check: Check) -> list[str]:
             if check.turning_angle
             else ""
         ),
+        *(
+            [
+                f"  {'by frequencies alone':<26} {check.by_frequencies:.4g}, of a model that knows "
+                "only how often each class occurs"
+            ]
+            if check.by_frequencies is not None
+            else []
+        ),
         f"along the whole path, at {check.along_points} points a segment:",
         *(f"  {on.words:<26} {low:.4g} … {high:.4g}" for on, low, high in check.along),
     ]

@@ -28,6 +28,8 @@ from engine.strings import StringRound, TrainedString, evenly_spaced
 from engine.trainer import End, samples_of_a_step
 
 COLUMNS = ("steps", "loss", "best", "best_step")
+#: Of a stage's plain values, those that a checkpoint holds as they are.
+KEPT = ("bead_steps", "taken_out", "reported", "blocked", "idle", "looked", "lowered", "stuck")
 
 
 class ConstrainedSearch:
@@ -51,6 +53,8 @@ class ConstrainedSearch:
         """Whether this level was said to hold."""
         self.blocked = False
         """Whether a bead was wanted for which there was no room."""
+        self.taken_out = 0
+        """Stuck inner beads."""
         self.idle = self.looked = self.lowered = False
         self.stuck: str | None = None
         """Why the string cannot be lowered any more."""
@@ -198,12 +202,37 @@ class ConstrainedSearch:
         return [*events, held]
 
     def _remedy(self, stuck: tuple[int, ...]) -> list[Event]:
-        """A stuck endpoint begins anew where that is wanted; else the string has ended."""
+        """A stuck endpoint begins anew, or stuck inner beads go, where that is wanted.
+
+        Else the string has ended.
+        """
         ends = [bead for bead in stuck if bead in (FIRST, LAST)]
-        if ends and self.settings.on_stuck != "report":
-            return self._reinit(ends)
+        if self.settings.on_stuck != "report":
+            if ends:
+                return self._reinit(ends)
+            if self.taken_out + len(stuck) <= self.settings.take_out:
+                return [self._take_out(bead) for bead in stuck]
         loss = dict(zip(self.chain.order, self.string.loss.tolist(), strict=True))
         return self._give_up(f"the loss of bead {stuck[0]} stopped falling at {loss[stuck[0]]:.4g}")
+
+    def _take_out(self, bead: int) -> Event:
+        """The string goes on without it; where a peak needs a bead, a new one starts elsewhere."""
+        row, string = self.chain.order.index(bead), self.string
+        loss, steps = float(string.loss[row]), int(string.steps[row])
+        end = End.STUCK if np.isfinite(loss) else End.DIVERGED
+        left, right = self.chain.drop(bead)
+        self.taken_out += 1
+        self.string = replace(
+            string,
+            theta=_without(string.theta, row),
+            state={slot: _without(tensor, row) for slot, tensor in string.state.items()},
+            steps=_without(string.steps, row),
+            loss=_without(string.loss, row),
+            best=_without(string.best, row),
+            best_step=_without(string.best_step, row),
+            seeds=(*string.seeds[:row], *string.seeds[row + 1 :]),
+        )
+        return BeadFailed(bead, left, right, str(end), loss, steps, 1, "taken out")
 
     def _reinit(self, ends: list[int]) -> list[Event]:
         events: list[Event] = []
@@ -289,7 +318,7 @@ class ConstrainedSearch:
             "held": list(string.held),
             "attempts": {str(bead): count for bead, count in self.attempts.items()},
         }
-        for name in ("bead_steps", "reported", "blocked", "idle", "looked", "lowered", "stuck"):
+        for name in KEPT:
             plain[name] = getattr(self, name)
         return tensors, plain | {"moved_last": list(self.moved_last)}
 
@@ -308,7 +337,7 @@ class ConstrainedSearch:
         )
         self.attempts = {int(bead): count for bead, count in plain["attempts"].items()}
         self.moved_last = tuple(plain["moved_last"])
-        for name in ("bead_steps", "reported", "blocked", "idle", "looked", "lowered", "stuck"):
+        for name in KEPT:
             setattr(self, name, plain[name])
 
     # ------------------------------------------------------------ small things
@@ -364,3 +393,7 @@ class ConstrainedSearch:
         moved = (self.string.theta != before.theta).any(1).tolist()
         rows = zip(self.chain.order, self.string.theta, moved, strict=True)
         self.chain.move({bead: theta for bead, theta, changed in rows if changed})
+
+
+def _without(column: Tensor, row: int) -> Tensor:
+    return torch.cat([column[:row], column[row + 1 :]])
