@@ -42,7 +42,7 @@ LOOP_BIAS = 0.8
 #: Parameters up to which compiled code is always the fastest; above, it is measured too.
 SURELY_FUSED = 30_000
 
-Way = Literal["fused", "vmap", "loop"]
+Way = Literal["fused", "vmap", "graph", "loop"]
 Stopwatch = Callable[[], float]
 
 
@@ -56,8 +56,12 @@ def resolve_batching(
     chosen = spec.search.batching
     if chosen == "fused":
         _check_fused(spec)
-    if chosen == "vmap":
+    if chosen in ("vmap", "graph"):
         _check_vmap(spec, problem)
+    if chosen == "graph" and spec.device == "cpu":
+        raise InputError(
+            "is graph, but the device is cpu, which has none; choose auto", key="search.batching"
+        )
     if chosen == "auto":
         fusible = _why_not_fused(spec) is None
         small = problem.parameter_count <= SURELY_FUSED
@@ -71,7 +75,7 @@ def resolve_batching(
 
 def arranged(spec: Spec, problem: Problem, chosen: Way) -> Problem:
     """The problem that computes so, within the memory that the spec allows."""
-    batching: Batching = "loop" if chosen == "loop" else "vmap"
+    batching: Batching = "vmap" if chosen == "fused" else chosen
     problem = replace(problem, batching=batching, piece_bytes=_piece_bytes(spec))
     return with_fused(spec.problem, problem) if chosen == "fused" else problem
 
@@ -110,8 +114,8 @@ def _check_vmap(spec: Spec, problem: Problem) -> None:
     reason = _why_not_vmap(spec, problem)
     if reason is not None:
         raise InputError(
-            f"is vmap, but the network or the loss cannot be batched ({reason}); choose auto or "
-            "loop",
+            f"is {spec.search.batching}, but the network or the loss cannot be batched ({reason}); "
+            "choose auto or loop",
             key="search.batching",
         )
 
@@ -160,7 +164,10 @@ def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = F
     device = torch.device(spec.device.split(",")[0])
     key = _fingerprint(spec, problem, samples, device)
     known = _remembered()
-    ways: tuple[Way, ...] = ("fused", "vmap", "loop") if fusible else ("vmap", "loop")
+    more: tuple[Way, ...] = ("fused",) if fusible else ()
+    ways: tuple[Way, ...] = (*more, "vmap", "loop")
+    if device.type == "cuda":
+        ways = (*ways, "graph")
     if known.get(key) not in ways:
         tried = {way: arranged(spec, problem.replica(device), way) for way in ways}
         with ThreadPoolExecutor(1, initializer=prepare_thread, initargs=(device,)) as thread:

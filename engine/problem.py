@@ -24,6 +24,7 @@ from engine.data import Dataset, load_data
 from engine.errors import InputError
 from engine.fit import check_fit
 from engine.fused import FusedProblem
+from engine.graphs import Graphs
 from engine.losses import LOSSES, SampleLoss, build_loss, check_loss, check_output
 from engine.models import InPlace, Model, Models, OfModel, Statistics, Together, joined, normalize
 from engine.networks import build_network, lent
@@ -36,7 +37,7 @@ from engine.spec import BatchNorm as BatchNormSpec
 from engine.spec import CustomLoss, CustomNetwork, LevelOn, ProblemSpec
 
 Split = Literal["train", "held_out"]
-Batching = Literal["vmap", "loop"]
+Batching = Literal["vmap", "loop", "graph"]
 
 #: Held while weights are drawn: torch's generator belongs to all threads.
 DRAWING = Lock()
@@ -94,6 +95,8 @@ class Problem:
     piece_bytes: int = PIECE_BYTES
     in_place: dict[torch.dtype, InPlace] = field(default_factory=dict, compare=False, repr=False)
     """Networks that models are lent to one at a time, made when first needed."""
+    graphs: Graphs = field(default_factory=Graphs, compare=False, repr=False)
+    """Of gradients, where batching is graph: as vmap, recorded on a GPU."""
     dtype: torch.dtype = torch.float32
 
     @property
@@ -133,7 +136,7 @@ class Problem:
             return self
         first = Samples(samples.x[:size], samples.y[:size], samples.scaling)
         train, held_out = (first, self.held_out) if split == "train" else (self.train, first)
-        return replace(self, fused=None, train=train, held_out=held_out)
+        return replace(self, fused=None, train=train, held_out=held_out, graphs=Graphs())
 
     def samples(self, split: Split) -> Samples:
         return self.train if split == "train" else self.held_out
@@ -147,6 +150,7 @@ class Problem:
             self,
             network=_with_buffers(self.network, device, dtype),
             in_place=self.in_place if device == self.device else {},
+            graphs=Graphs(),
             train=self.train.to(device),
             held_out=self.held_out.to(device),
             fused=self.fused and self.fused.to(str(dtype).removeprefix("torch.")),
@@ -156,7 +160,7 @@ class Problem:
     def replica(self, device: torch.device) -> Problem:
         """A copy for a thread of its own: models are lent to its network."""
         network = copy.deepcopy(self.network).to(device)
-        return replace(self.to(device), network=network, in_place={})
+        return replace(self.to(device), network=network, in_place={}, graphs=Graphs())
 
     def initial(self, seed: int) -> Weights:
         """Random weights, drawn on the CPU so that every device starts from the same ones."""
@@ -265,9 +269,14 @@ class Problem:
         if self.fused is not None:
             found, slope = self.fused.loss_and_grad(theta)
             return torch.from_numpy(found), torch.from_numpy(slope)
-        at_once, size, least = self._piece(len(self.train), copies=3, together=self.normalizes)
         if self._one_by_one(theta):
             return joined([self.loss_and_grad(row) for row in torch.split(theta, 1)])
+        if self.batching == "graph":
+            return self.graphs.run(self._on_all, theta)
+        return self._on_all(theta)
+
+    def _on_all(self, theta: Beads) -> tuple[PerBead, Beads]:
+        at_once, size, least = self._piece(len(self.train), copies=3, together=self.normalizes)
         models = self._models(theta, "batch")
         loss, grad = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta)
         for x, y in self.train.pieces(size, self.dtype, least):
@@ -284,6 +293,11 @@ class Problem:
         if self._one_by_one(theta):
             rows = zip(torch.split(theta, 1), torch.split(batches, 1), strict=True)
             return joined([self.loss_and_grad_on(*row) for row in rows])
+        if self.batching == "graph":
+            return self.graphs.run(self._on, theta, batches)
+        return self._on(theta, batches)
+
+    def _on(self, theta: Beads, batches: Batches) -> tuple[PerBead, Beads]:
         count = batches.shape[1]
         at_once, size, _ = self._piece(count, copies=3)
         models = self._models(theta, "batch")

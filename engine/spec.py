@@ -441,10 +441,11 @@ class Search(Part):
     string: str | None = None
     """A string file to start from, in place of random endpoints and a first search."""
     audit: Audit = Audit()
-    batching: Literal["auto", "fused", "vmap", "loop"] = "auto"
+    batching: Literal["auto", "fused", "vmap", "graph", "loop"] = "auto"
     """How beads are computed together. fused: compiled code for small fully connected networks
-    on the CPU; vmap: one call for all; loop: one after another. auto: fused where it applies,
-    else the faster of the others, measured once and written to run.yaml."""
+    on the CPU; vmap: one call for all; graph: that, recorded as a CUDA graph; loop: one after
+    another. auto: fused where it applies, else the fastest of the others, measured once and
+    written to run.yaml."""
 
 
 class Limits(Part):

@@ -396,3 +396,8 @@ def test_compiled_code_is_refused_without_numba_and_on_a_gpu(
     monkeypatch.setattr(batching, "available", lambda: False)
     with pytest.raises(InputError, match="is fused, but numba cannot be imported; choose auto"):
         resolve_batching(run_spec("mlp", batching="fused"), problem)
+
+
+def test_graphs_are_refused_without_a_gpu() -> None:
+    with pytest.raises(InputError, match=r"^search\.batching: is graph, but the device is cpu"):
+        decided(run_spec("mlp", batching="graph"), no_clock)

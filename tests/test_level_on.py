@@ -96,6 +96,32 @@ def test_values_are_those_of_numpy(on: LevelOn, batching: Any) -> None:
     assert problem.judged_samples == (1437 if on.split == "train" else 360)
 
 
+@pytest.mark.parametrize("on", EVERY, ids=lambda on: on.words)
+@pytest.mark.parametrize("batching", ["vmap", "loop"])
+def test_a_look_ends_when_a_bound_is_out_of_reach(on: LevelOn, batching: Any) -> None:
+    """What is at or below its bound is exact; what is above is known to be so, on fewer samples."""
+    problem = replace(build_problem(validated(ProblemSpec, DIGITS), judge=on), batching=batching)
+    problem = replace(problem, piece_bytes=40 * problem.cost.values * 4)  # pieces of 40 samples
+    theta = torch.stack([problem.initial(seed) for seed in range(9)])
+    whole = problem.judged(theta)
+    bound = whole * torch.tensor([0.2, 1.0, 0.9, 3.0, 0.5, 1.1, 0.1, 1.0001, 0.99])
+    found = problem.judged(theta, bound)
+    below = whole <= bound
+    assert 0 < below.sum() < len(below)
+    torch.testing.assert_close(found[below], whole[below], rtol=1e-6, atol=0)
+    assert (found[~below] > bound[~below]).all()
+    assert not torch.equal(found, whole)
+
+
+def test_a_loss_that_may_be_negative_is_looked_at_whole() -> None:
+    """Its sum may fall again."""
+    problem = build_problem(validated(ProblemSpec, DIGITS))
+    shifted = replace(problem, sample_loss=lambda output, y: output[:, 0] - 5 * (y > 4))
+    theta = torch.stack([problem.initial(seed) for seed in range(2)])
+    bound = torch.full((2,), -100.0)
+    assert torch.equal(shifted.judged(theta, bound), shifted.judged(theta))
+
+
 def test_words() -> None:
     assert [on.words for on in EVERY] == [
         "training loss", "held-out loss", "training error rate", "held-out error rate",

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from engine.pool import Pool
+from engine.pool import Item, Pool, Result, Task
 from engine.problem import Problem
-from engine.segments import Measured, audit_grid, measure, search_grid, split_point
+from engine.segments import (
+    Along,
+    Climb,
+    Measured,
+    along,
+    audit_grid,
+    measure,
+    search_grid,
+    split_point,
+)
 from tests.landscapes import double_well, landscape, ring
 from tests.workers import Here
 
@@ -94,3 +105,83 @@ def test_the_audit_shares_no_inner_point_with_the_search(points: int, factor: in
     assert len(audit) - 1 >= factor * (len(search) - 1)
     assert (audit[0], audit[-1]) == (0.0, 1.0)
     assert abs(search[1:-1, None] - audit[None]).min() > 1e-6
+
+
+def test_known_and_shared_beads_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = landscape(ring)
+    judged, computed = Problem.judged, []
+
+    def counting(self: Problem, theta: Tensor, bound: Tensor | None = None) -> Tensor:
+        computed.append(len(theta))
+        return judged(self, theta, bound)
+
+    monkeypatch.setattr(Problem, "judged", counting)
+    beads = list(torch.randn(4, 2, generator=torch.Generator().manual_seed(2)))
+    pairs, grid = list(pairwise(beads)), search_grid(9)
+    plain = along(Here(problem), pairs, grid, 3)
+    assert sum(computed) == 4 + 3 * 7
+    computed.clear()
+    known = along(Here(problem), pairs, grid, 3, known={beads[1]: 0.25, beads[3]: 0.75})
+    assert sum(computed) == 2 + 3 * 7
+    assert [losses[-1] for losses in known] == [0.25, plain[1][-1], 0.75]
+    assert known[1][0] == 0.25
+    for ours, theirs in zip(known, plain, strict=True):
+        np.testing.assert_array_equal(ours[1:-1], theirs[1:-1])
+
+
+def hills(w: Tensor) -> Tensor:
+    """Of height 0.5 at 0.2, and of height 0.8 at 0.7."""
+    low, high = ((w[0] - at).square() / 0.01 for at in (0.2, 0.7))
+    return 0.5 * (-low).exp() + 0.8 * (-high).exp()
+
+
+@pytest.mark.parametrize(
+    ("level", "climbed"),
+    [
+        (None, 2),  # all that matters is unknown
+        (0.4, 1),  # above the level: where is it highest?
+        (1.2, 1),  # the bend of one hill reaches that far
+        (2.5, 0),  # surely below
+    ],
+)
+def test_peaks_are_refined_where_they_can_matter(level: float | None, climbed: int) -> None:
+    spans: list[object] = []
+
+    class Counting(Here):
+        def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]:
+            if isinstance(task, Climb):
+                spans.extend(items)
+            return super().run(task, items)
+
+    pair = (torch.tensor([0.0, 0.1]), torch.tensor([1.0, 0.1]))
+    (found,) = measure(Counting(landscape(hills)), [pair], search_grid(12), 3, level=level)
+    assert len(spans) == climbed
+    assert found.peak == pytest.approx(0.8, abs=1e-3 if climbed else 0.06)
+    assert found.t_star == pytest.approx(0.7, abs=0.005 if climbed else 0.05)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("segments", [1, 2, 5])
+def test_every_worker_has_as_much_of_a_few_segments(
+    workers: int, segments: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.pool.WORTH_A_THREAD", 1)
+    problem = landscape(ring)
+    beads = list(torch.randn(segments + 1, 2, generator=torch.Generator().manual_seed(3)))
+    pairs, grid = list(pairwise(beads)), search_grid(33)
+    alone = along(Here(problem), pairs, grid, 3)
+    sizes: list[int] = []
+    with Pool(problem, [torch.device("cpu")] * workers) as pool:
+        work = Along.__call__
+
+        def counting(self: Along, problem: Problem, lines: Sequence[Any]) -> list[Any]:
+            sizes.append(sum(len(t) for *_, t in lines))
+            return work(self, problem, lines)
+
+        monkeypatch.setattr(Along, "__call__", counting)
+        found = along(pool, pairs, grid, 3)
+    assert sum(sizes) == segments * 32 + 1
+    assert len(sizes) == workers
+    assert max(sizes) - min(sizes) <= 18  # half of a piece
+    for ours, theirs in zip(found, alone, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)

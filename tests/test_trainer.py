@@ -195,3 +195,24 @@ def test_shards_are_even_and_in_order(problem: Problem) -> None:
         assert pool.shards(range(7), 7 * [1]) == [range(0, 7)]
         assert pool.shards(range(2), 2 * [10**7]) == [range(0, 1), range(1, 2)]
         assert pool.run(Echo(), range(7)) == [(0, 1)] * 2 + [(2, 3, 4)] * 3 + [(5, 6)] * 2
+
+
+def test_items_of_unequal_size_are_cut_evenly(problem: Problem) -> None:
+    """One long item is as much as all the short ones before it."""
+    sizes = [10**7] * 6 + [6 * 10**7]
+    with Pool(problem, [CPU] * 2) as pool:
+        assert pool.shards(range(7), sizes) == [range(0, 6), range(6, 7)]
+        assert pool.shards(range(7), sizes[::-1]) == [range(0, 1), range(1, 7)]
+
+
+def test_faster_workers_get_more_once_all_speeds_are_known(problem: Problem) -> None:
+    """As GPUs of two kinds would: the second does three times as many samples a second."""
+    sizes = [10**7] * 8
+    with Pool(problem, [CPU] * 2) as pool:
+        pool._learn(1, 300.0)
+        assert pool.shards(range(8), sizes) == [range(0, 4), range(4, 8)]
+        pool._learn(0, 100.0)
+        assert pool.shards(range(8), sizes) == [range(0, 2), range(2, 8)]
+        for _ in range(30):  # it is slowed down by something else
+            pool._learn(1, 100.0)
+        assert pool.shards(range(8), sizes) == [range(0, 4), range(4, 8)]
