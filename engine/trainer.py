@@ -27,6 +27,9 @@ from engine.spec import Training
 
 #: A loss counts as lower when it is lower by this share.
 IMPROVEMENT = 1e-3
+#: Parameters from which on rows that are computed one after another take a whole round one after
+#: another: a step of all of them together would pass through memory again and again.
+LARGE = 30_000
 #: Multiplications of a row in a compiled round: some milliseconds.
 ROUND_PRODUCTS = 2**25
 
@@ -145,6 +148,9 @@ class Round:
         return self.samples * self.steps
 
     def __call__(self, problem: Problem, rows: Sequence[Row]) -> list[Row]:
+        large = problem.parameter_count >= LARGE and problem.batching == "loop"
+        if large and problem.fused is None and len(rows) > 1:
+            return [ended for row in rows for ended in self(problem, [row])]
         batch = _Batch(problem, self.training, build_optimizer(self.training.optimizer), rows)
         if problem.fused is not None and problem.judges_by_steps:
             batch.fused_steps(problem.fused, self.samples)

@@ -22,6 +22,12 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def batched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The few beads of a test are batched as many are elsewhere."""
+    monkeypatch.setattr("engine.problem.FEW_TOGETHER", 2)
+
+
+@pytest.fixture(autouse=True)
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A runs folder and a cache of the test's own."""
     folder = tmp_path / "runs"

@@ -19,6 +19,7 @@ from engine import batching
 from engine.batching import arranged, resolve_batching, with_fused
 from engine.errors import InputError
 from engine.fused import available
+from engine.models import Together
 from engine.problem import Batching, Problem, Split, build_problem
 from engine.spec import ProblemSpec, Spec
 from engine.string_file import read
@@ -401,3 +402,22 @@ def test_compiled_code_is_refused_without_numba_and_on_a_gpu(
 def test_graphs_are_refused_without_a_gpu() -> None:
     with pytest.raises(InputError, match=r"^search\.batching: is graph, but the device is cpu"):
         decided(run_spec("mlp", batching="graph"), no_clock)
+
+
+@pytest.mark.parametrize(("beads", "few", "calls"), [(5, 5, 1), (5, 6, 0), (1, 2, 0)])
+def test_few_beads_go_one_after_another(
+    beads: int, few: int, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batched: list[int] = []
+    each = Together.each
+
+    def counting(self: Together, *arguments: Any, **keys: Any) -> Tensor:
+        batched.append(1)
+        return each(self, *arguments, **keys)
+
+    monkeypatch.setattr("engine.problem.FEW_TOGETHER", few)
+    monkeypatch.setattr(Together, "each", counting)
+    problem = build_problem(spec_of("mlp"))
+    theta = torch.stack([problem.initial(seed) for seed in range(beads)])
+    problem.losses(theta)
+    assert len(batched) == calls

@@ -109,10 +109,9 @@ def beads(problem: Problem) -> Tensor:
 @pytest.mark.parametrize("batching", ["vmap", "loop"])
 @pytest.mark.parametrize("at_once", [1, 7, 3 * SAMPLES, 100 * SAMPLES])
 def test_a_call_s_outputs_fit_the_bytes_allowed(
-    at_once: int, batching: Batching, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    at_once: int, batching: Batching, dtype: torch.dtype
 ) -> None:
     """`at_once` rows of samples with their gradients; three times as many without."""
-    monkeypatch.setattr("engine.problem.FEW_TOGETHER", BEADS)
     problem = problem_of().to(dtype=dtype)
     row = problem.cost.values * dtype.itemsize
     problem = replace(problem, batching=batching, piece_bytes=3 * row * at_once)

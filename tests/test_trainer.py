@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -216,3 +216,33 @@ def test_faster_workers_get_more_once_all_speeds_are_known(problem: Problem) -> 
         for _ in range(30):  # it is slowed down by something else
             pool._learn(1, 100.0)
         assert pool.shards(range(8), sizes) == [range(0, 4), range(4, 8)]
+
+
+def test_rows_of_large_networks_take_their_rounds_one_after_another(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same result, and no more than one of them in memory twice."""
+    how = training(batch_size=16, check_every=7, max_steps=60)
+    problem = replace(problem, batching="loop")
+    ends: list[dict[int, Row]] = []
+    stacked: list[int] = []
+    judged = Problem.judged
+
+    def counting(self: Problem, theta: torch.Tensor, *bound: torch.Tensor) -> torch.Tensor:
+        stacked.append(len(theta))
+        return judged(self, theta, *bound)
+
+    monkeypatch.setattr(Problem, "judged", counting)
+    for large in (10**9, 1):
+        monkeypatch.setattr("engine.trainer.LARGE", large)
+        stacked.clear()
+        with Pool(problem, [CPU]) as pool:
+            trainer = Trainer(how, pool, problem)
+            for bead in range(5):
+                trainer.admit(Job(bead, 1e-4, seed=bead), problem.initial(bead))
+            ends.append(run_to_end(trainer))
+        assert max(stacked) == (1 if large == 1 else 5)
+    for bead in range(5):
+        together, alone = (end[bead] for end in ends)
+        assert (together.end, together.steps) == (alone.end, alone.steps)
+        torch.testing.assert_close(together.theta, alone.theta, rtol=1e-6, atol=1e-7)

@@ -82,7 +82,7 @@ class Throughput:
                 )
             yield TrainingRow(
                 beads=beads,
-                steps=found.units // (self.effort.repeats * rounds * beads),
+                steps=max(how.check_every, found.units // (self.effort.repeats * rounds * beads)),
                 rounds=rounds,
                 bead_steps=found,
                 samples_per_s=found.ours.median * samples,
