@@ -15,7 +15,7 @@ def preset(name: str, spec: Spec) -> str:
     """A few lines of Textual markup."""
     limits = spec.limits
     bounds = [
-        f"{count} {what}"
+        f"{thousands(count) if isinstance(count, int) else f'{count:g}'} {what}"
         for what, count in (
             ("beads", limits.beads),
             ("bead-steps", limits.steps),

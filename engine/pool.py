@@ -113,6 +113,8 @@ class Pool:
         least = WORTH_A_THREAD if problem.fused is None else WORTH_A_FUSED_THREAD
         worth = max(1, work // least) if problem.device.type == "cpu" else len(items)
         count = min(len(self._threads), len(items), worth)
+        if count == 1:
+            return [items]
         known = [speed for speed in self._speeds[:count] if speed is not None]
         speeds = known if len(known) == count else [1.0] * count
         ends = np.cumsum([0.0, *speeds]) / sum(speeds) * sum(sizes)

@@ -49,6 +49,9 @@ Observer = Callable[[Record], None]
 
 log = logging.getLogger("engine")
 
+#: Seconds between looks for wishes.
+BETWEEN_LOOKS_S = 0.02
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -60,14 +63,20 @@ class Ended:
     signal: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class SessionControl:
     """Wishes from the run directory, signals from the system: the `search.Control` of a run."""
 
     writer: RunWriter
     signals: Signals
+    looked_s: float = float("-inf")
+    """When wishes were looked for last: a round may take less time than a look at a file."""
 
     def wishes(self) -> list[Wish]:
+        now = time.monotonic()
+        if now - self.looked_s < BETWEEN_LOOKS_S:
+            return []
+        self.looked_s = now
         return self.writer.new_wishes()
 
     def signal(self) -> str | None:
