@@ -45,7 +45,7 @@ class SharedPool:
     """Looks like a `Pool` to each of the searches that run in `run_all`.
 
     Between two questions one search runs at a time, by turns: threads that all run at once would
-    hand the interpreter to each other at every operation, a hundred times slower than the work.
+    hand the interpreter to each other at every operation, which costs more than their work.
     """
 
     def __init__(

@@ -235,9 +235,7 @@ def our_training(
 
         def rounds() -> int:
             for _ in range(count):
-                for (
-                    row
-                ) in trainer.advance():  # it reached the target, diverged or has no steps left
+                for row in trainer.advance():  # done, diverged, or out of steps
                     trainer.admit(row.job, starts[row.job.bead])
             return trainer.bead_steps
 
