@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from engine.backends.fused import FusedProblem, Layout, Rows, warm_up
 from engine.data import load_data
-from engine.fused import FusedProblem, Layout, Rows, warm_up
-from engine.spec import Adam, DigitsData, Training
+from engine.spec.keys import Adam, DigitsData, Training
 
 BEADS = (1, 8, 32, 128)
 ACTIVATIONS = {

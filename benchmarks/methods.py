@@ -20,15 +20,15 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from engine.batching import with_fused
-from engine.events import Outcome, StringShortened
 from engine.methods import build_method
-from engine.pool import Pool
-from engine.preset_file import parse, with_overrides
-from engine.problem import Problem, build_problem
-from engine.segments import measure
-from engine.shared import SharedPool
-from engine.spec import Spec
+from engine.path.segments import measure
+from engine.problem.problem import Problem, build_problem
+from engine.record.events import Outcome, StringShortened
+from engine.run.choose_backend import with_fused
+from engine.spec.keys import Spec
+from engine.spec.yaml_file import parse, with_overrides
+from engine.workers.pool import Pool
+from engine.workers.shared import SharedPool
 from presets import load_preset
 
 COLUMNS = (

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from engine.fused import warm_up
-from engine.pool import Pool
-from engine.rundir import RunWriter, create
-from engine.runner import run, run_session
-from engine.signals import Signals
-from engine.store import DirectoryStore
+from engine.backends.fused import warm_up
+from engine.record.rundir import RunWriter, create
+from engine.record.signals import Signals
+from engine.run.session import run, run_session
+from engine.run.store import DirectoryStore
+from engine.workers.pool import Pool
 from presets import load_preset
 
 
@@ -61,7 +61,7 @@ def measure(preset: str, seed: int) -> Timed:
         timed.watching(DirectoryStore, "checkpoint"),
         timed.watching(DirectoryStore, "progress"),
         timed.watching(RunWriter, "record"),
-        mock.patch("engine.runner.run_session", timed_session(timed)),
+        mock.patch("engine.run.session.run_session", timed_session(timed)),
         Signals() as signals,
     ):
         run(create(spec, preset, Path(folder) / "run"), signals)

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.events import (
+from engine.record.events import (
     BeadInserted,
     BeadTrained,
     EndpointTrained,
@@ -36,7 +36,7 @@ from engine.events import (
     SegmentMeasured,
     Totals,
 )
-from engine.rundir import RunDir, RunWriter, create
+from engine.record.rundir import RunDir, RunWriter, create
 from presets import load_preset
 
 

@@ -10,9 +10,9 @@ import os
 import tempfile
 from pathlib import Path
 
-from dss_tui.app import DssApp, Opening
 from dss_tui.cli import main as dss
-from engine.rundir import RunDir
+from dss_tui.tui.app import DssApp, Opening
+from engine.record.rundir import RunDir
 
 HERE = Path(__file__).parent
 

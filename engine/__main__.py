@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from engine.errors import InputError
-from engine.rundir import RunDir
-from engine.signals import Signals
+from engine.record.rundir import RunDir
+from engine.record.signals import Signals
 
 
 def main(arguments: list[str]) -> int:
@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m engine RUN_DIR", file=sys.stderr)
         return 2
     with Signals() as signals:
-        from engine.runner import exit_status, refuse, run
+        from engine.run.session import exit_status, refuse, run
 
         directory = RunDir(Path(arguments[0]))
         try:

@@ -7,8 +7,8 @@ from importlib import resources
 from pathlib import Path
 
 from engine.errors import InputError, nearest
-from engine.preset_file import load
-from engine.spec import Spec
+from engine.spec.keys import Spec
+from engine.spec.yaml_file import load
 
 FOLDER = Path(str(resources.files("presets")))
 

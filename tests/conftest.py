@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
-CHECKED = ["problem", "optimizers", "trainer", "segments", "methods.greedy", "methods.endpoints"]
+CHECKED = [
+    "problem.problem",
+    "steps.optimizers",
+    "training.trainer",
+    "path.segments",
+    "methods.greedy",
+    "methods.endpoints",
+]
 install_import_hook([f"engine.{module}" for module in CHECKED], "beartype.beartype")
 
 
@@ -24,7 +31,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def batched(monkeypatch: pytest.MonkeyPatch) -> None:
     """The few beads of a test are batched as many are elsewhere."""
-    monkeypatch.setattr("engine.problem.FEW_TOGETHER", 2)
+    monkeypatch.setattr("engine.problem.problem.FEW_TOGETHER", 2)
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 import presets
-from dss_tui.session import check, environment
-from dss_tui.words import bytes_of, thousands
+from dss_tui.viewing.session import check, environment
+from dss_tui.viewing.words import bytes_of, thousands
 from engine import __version__
 from engine.bench.measures import (
     Effort,
@@ -29,9 +29,9 @@ from engine.bench.measures import (
 from engine.bench.start import measure_start
 from engine.bench.suite import suite
 from engine.errors import InputError
-from engine.events import dump_json
-from engine.signals import Signals
-from engine.spec import Spec
+from engine.record.events import dump_json
+from engine.record.signals import Signals
+from engine.spec.keys import Spec
 
 SIZES, QUICK_SIZES = (1, 8, 32, 128), (1, 32)
 QUICK = Effort(repeats=3, seconds=0.05)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from dss_tui.words import thousands
+from dss_tui.viewing.words import thousands
+from engine.data.files import data_folder
 from engine.data.survey import File, State, Survey, surveys
-from engine.data_files import data_folder
-from engine.events import dump_json
+from engine.record.events import dump_json
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 #: Columns, and where what a label names begins.

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.padding import Padding
 
 from engine.errors import InputError
-from engine.events import Diagnosis, Outcome, RunFinished, dump_json
-from engine.rundir import find, finished, read_records, reference
+from engine.record.events import Diagnosis, Outcome, RunFinished, dump_json
+from engine.record.rundir import find, finished, read_records, reference
 
 #: Lines of the worst peak's history that are printed.
 LISTED = 12

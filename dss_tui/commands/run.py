@@ -9,22 +9,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dss_tui.headless import has_terminal
+from dss_tui.viewing.headless import has_terminal
 from engine.errors import InputError
-from engine.events import Outcome
-from engine.preset_file import dump, load
-from engine.rundir import RunDir, create, find, finished, is_live, read_records, replace
-from engine.runs import goes_on
-from engine.signals import Signals
-from engine.spec import Spec
+from engine.record.events import Outcome
+from engine.record.rundir import RunDir, create, find, finished, is_live, read_records, replace
+from engine.record.runs import goes_on
+from engine.record.signals import Signals
+from engine.spec.keys import Spec
+from engine.spec.yaml_file import dump, load
 
 if TYPE_CHECKING:
-    from dss_tui.app import Opening
+    from dss_tui.tui.app import Opening
 
 
 def menu(asked: argparse.Namespace) -> int:
     """The menu. Raises InputError where there is no terminal to show it on."""
-    from dss_tui.app import Opening
+    from dss_tui.tui.app import Opening
 
     if not has_terminal():
         raise InputError("there is no terminal for the menu; `dss-tui --help` lists the commands")
@@ -60,13 +60,13 @@ def shorten(asked: argparse.Namespace) -> int:
 def _start(spec: Spec, name: str, asked: argparse.Namespace) -> int:
     """A new run, on the screen or in the foreground."""
     if _wants_screen(asked):
-        from dss_tui import session
-        from dss_tui.app import Opening
+        from dss_tui.tui.app import Opening
+        from dss_tui.viewing import session
 
         directory = session.start(spec, name, asked.out)
         return _on_screen(Opening(directory, launched=True, fps=asked.fps))
     with Signals() as signals:
-        from engine.runner import prepare
+        from engine.run.session import prepare
 
         prepare(spec)
         return _in_foreground(create(spec, name, asked.out), signals, asked)
@@ -82,8 +82,8 @@ def resume(asked: argparse.Namespace) -> int:
         print(f"{directory.path}: this run has ended. {ended.sentence}", file=sys.stderr)
         return ended.outcome.exit_status
     if _wants_screen(asked):
-        from dss_tui import session
-        from dss_tui.app import Opening
+        from dss_tui.tui.app import Opening
+        from dss_tui.viewing import session
 
         if not is_live(directory):
             session.launch(directory)
@@ -94,7 +94,7 @@ def resume(asked: argparse.Namespace) -> int:
 
 def attach(asked: argparse.Namespace) -> int:
     """Watches a run, live or ended. Raises InputError where there is no terminal."""
-    from dss_tui.app import Opening
+    from dss_tui.tui.app import Opening
 
     directory = find(asked.run)
     if not has_terminal():
@@ -132,7 +132,7 @@ def _wants_screen(asked: argparse.Namespace) -> bool:
 
 
 def _on_screen(opening: Opening) -> int:
-    from dss_tui.app import DssApp
+    from dss_tui.tui.app import DssApp
 
     app = DssApp(opening)
     app.run()
@@ -140,9 +140,9 @@ def _on_screen(opening: Opening) -> int:
 
 
 def _in_foreground(directory: RunDir, signals: Signals, asked: argparse.Namespace) -> int:
-    from dss_tui.headless import JsonLines, PlainLines, RichDisplay
-    from engine.runner import exit_status
-    from engine.runner import run as run_engine
+    from dss_tui.viewing.headless import JsonLines, PlainLines, RichDisplay
+    from engine.run.session import exit_status
+    from engine.run.session import run as run_engine
 
     if asked.json:
         with JsonLines(signals) as lines:

@@ -8,11 +8,11 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from dss_tui.words import age, bytes_of
+from dss_tui.viewing.words import age, bytes_of
 from engine.errors import InputError
-from engine.events import Outcome
-from engine.rundir import RunDir, find, is_live, reference, runs, runs_folder, wish
-from engine.runs import Summary, summarize
+from engine.record.events import Outcome
+from engine.record.rundir import RunDir, find, is_live, reference, runs, runs_folder, wish
+from engine.record.runs import Summary, summarize
 
 #: Seconds to wait for an engine to grant a stop: a round of training and a checkpoint.
 STOP_WAIT_S = 60.0

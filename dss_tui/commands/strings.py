@@ -6,13 +6,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dss_tui.words import bytes_of
-from engine import rundir, string_file
+from dss_tui.viewing.words import bytes_of
 from engine.errors import InputError
-from engine.events import dump_json
+from engine.record import rundir, string_file
+from engine.record.events import dump_json
 
 if TYPE_CHECKING:
-    from engine.verify import Check
+    from engine.run.verify import Check
 
 
 def export(run: str, out: Path, *, with_data: bool, force: bool) -> int:
@@ -43,7 +43,7 @@ def export(run: str, out: Path, *, with_data: bool, force: bool) -> int:
 def _with_data(held: string_file.StringFile) -> string_file.StringFile:
     import torch
 
-    from engine.problem import build_problem
+    from engine.problem.problem import build_problem
 
     train = build_problem(held.header.problem).train
     x, y = train.part(slice(None), torch.float32)
@@ -55,7 +55,7 @@ def verify(path: Path, *, points: int, as_json: bool, run_factories: bool) -> in
     if points < 5:
         raise InputError(f"is {points}, but must be at least 5", key="--grid")
     held = string_file.read(path)
-    from engine.verify import verify as measure_again
+    from engine.run.verify import verify as measure_again
 
     try:
         check = measure_again(held, points, run_factories=run_factories)

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from dss_tui.words import clock, thousands
+from dss_tui.viewing.words import clock, thousands
 from engine.errors import InputError
-from engine.events import Outcome
-from engine.signals import Signals
+from engine.record.events import Outcome
+from engine.record.signals import Signals
 
 if TYPE_CHECKING:
-    from engine.problem import Problem
-    from engine.sweep import LevelRow, Statistic, Sweep
+    from engine.problem.problem import Problem
+    from engine.run.sweep import LevelRow, Statistic, Sweep
 
 #: Files that a pair under way holds open, one more while it writes; and those of all else.
 FILES_OF_A_PAIR, OTHER_FILES = 3, 100
@@ -32,7 +32,7 @@ def sweep(asked: argparse.Namespace) -> int:
     levels = _levels(asked.levels)
     _check_numbers(asked)
     with Signals() as signals:
-        from engine.sweep import json_of
+        from engine.run.sweep import json_of
 
         begun, problem = _begin(asked, levels)
         with _Progress(begun):
@@ -58,7 +58,7 @@ def sweep(asked: argparse.Namespace) -> int:
 
 
 def _begin(asked: argparse.Namespace, levels: tuple[float, ...]) -> tuple[Sweep, Problem]:
-    from engine.sweep import start
+    from engine.run.sweep import start
     from presets import load_preset
 
     overrides = [*asked.overrides, f"search.level={levels[0]!r}"]

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from engine.bench.suite import REFUSED, Request
 from engine.errors import InputError
-from engine.events import dump_json
+from engine.record.events import dump_json
 
 
 def main() -> int:

@@ -24,9 +24,9 @@ from engine.bench.measures import (
 from engine.bench.roofline import measure_limits
 from engine.bench.suite import Request
 from engine.bench.throughput import Throughput, step_of
-from engine.network_shapes import describe_sizes
-from engine.pool import open_pool, resolve_devices
-from engine.runner import prepare
+from engine.networks.sizes import describe_sizes
+from engine.run.session import prepare
+from engine.workers.pool import open_pool, resolve_devices
 
 
 def answer(request: Request, clock: Clock = time.perf_counter) -> Limits | PresetReport:

@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from engine.bench.measures import Action, Clock, Costs, Effort, Spread, repeated, spread
-from engine.events import FIRST, LAST, SegmentMeasured
-from engine.methods.base import SegmentState
-from engine.methods.chain import BESIDE_POINTS, Chain, Segment, distance
 from engine.methods.greedy import GreedySearch
 from engine.methods.method import StagedMethod
-from engine.pool import Pool
-from engine.problem import Problem
-from engine.rundir import RunWriter, create
-from engine.segments import Measured
-from engine.spec import Spec
-from engine.store import DirectoryStore
+from engine.path.chain import BESIDE_POINTS, Chain, Segment, distance
+from engine.path.segments import Measured
+from engine.path.snapshot import SegmentState
+from engine.problem.problem import Problem
+from engine.record.events import FIRST, LAST, SegmentMeasured
+from engine.record.rundir import RunWriter, create
+from engine.run.store import DirectoryStore
+from engine.spec.keys import Spec
+from engine.workers.pool import Pool
 
 #: Beads of the string, or as many as have that many weights together.
 BEADS, WEIGHTS = 100, 2**24

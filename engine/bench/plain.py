@@ -19,11 +19,11 @@ from torch.nn import functional
 from torch.nn.utils import vector_to_parameters
 
 from engine.bench.measures import Action
-from engine.problem import Problem
-from engine.segments import Pair
+from engine.path.segments import Pair
+from engine.problem.problem import Problem
 from engine.shapes import Weights
-from engine.spec import Adam, CustomLoss, LossName, Optimizer, RmsProp, Sgd, Training
-from engine.trainer import samples_of_a_step
+from engine.spec.keys import Adam, CustomLoss, LossName, Optimizer, RmsProp, Sgd, Training
+from engine.training.trainer import samples_of_a_step
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from engine.bench.measures import Action, Clock, Effort, Limits, Spread, count_for, repeated, spread
-from engine.pool import cores, prepare_thread
+from engine.workers.pool import cores, prepare_thread
 
 #: Rows and columns of the matrices: three of them fit a core's cache, and fill a GPU.
 CPU_SIDE, GPU_SIDE = 384, 4096

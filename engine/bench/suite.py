@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from engine.bench.measures import Effort, LeftOut, Limits, PresetReport
 from engine.errors import InputError
-from engine.spec import Spec
+from engine.spec.keys import Spec
 
 Answer = TypeVar("Answer", Limits, PresetReport)
 

@@ -23,12 +23,12 @@ from engine.bench.measures import (
     timed,
 )
 from engine.bench.plain import PlainProfiles, PlainTraining
-from engine.optimizers import build_optimizer
-from engine.pool import Pool, Workers, open_pool
-from engine.problem import Problem
-from engine.segments import Pair, along, search_grid
-from engine.spec import Spec, Training
-from engine.trainer import Job, Trainer, samples_of_a_step
+from engine.path.segments import Pair, along, search_grid
+from engine.problem.problem import Problem
+from engine.spec.keys import Spec, Training
+from engine.steps.optimizers import build_optimizer
+from engine.training.trainer import Job, Trainer, samples_of_a_step
+from engine.workers.pool import Pool, Workers, open_pool
 
 #: Steps that no job is done with.
 ENDLESS = 10**9

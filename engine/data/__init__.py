@@ -9,11 +9,11 @@ from engine.data import cifar10, idx, images, text
 from engine.data.arrays import load_arrays
 from engine.data.base import Dataset
 from engine.data.digits import load_digits
+from engine.data.files import locate
 from engine.data.linear_map import make_linear_map
 from engine.data.points import make_points
 from engine.data.polynomial import make_polynomial
-from engine.data_files import locate
-from engine.spec import (
+from engine.spec.keys import (
     ArraysData,
     Cifar10Data,
     CustomData,

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.base import Dataset
-from engine.data_files import candidates, locate
+from engine.data.files import candidates, locate
 from engine.errors import InputError
-from engine.spec import ArraysData
+from engine.spec.keys import ArraysData
 
 KEY = "problem.data.path"
 

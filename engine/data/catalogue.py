@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from engine.data_files import ImageKind
+from engine.data.files import ImageKind
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from engine.data.images import (
     uncompressed_size,
 )
 from engine.errors import InputError
-from engine.spec import Cifar10Data
+from engine.spec.keys import Cifar10Data
 
 SOURCE = IMAGES["cifar10"]
 RECORD = 1 + prod(SOURCE.shape)

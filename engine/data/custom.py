@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from engine.data.base import Dataset
 from engine.errors import InputError
 from engine.factories import call_factory
-from engine.spec import CustomData
+from engine.spec.keys import CustomData
 
 KEY = "problem.data"
 

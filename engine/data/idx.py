@@ -29,7 +29,7 @@ from engine.data.images import (
     find_files,
 )
 from engine.errors import InputError
-from engine.spec import IdxData
+from engine.spec.keys import IdxData
 
 #: Before the number of axes: two zeros, and 8 for unsigned bytes.
 MAGIC = 0x0800

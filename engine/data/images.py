@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from engine.data.base import Dataset, Scaling
 from engine.data.catalogue import CLASSES, IMAGES, ImageSource
-from engine.data_files import FOLDERS, ImageKind, image_folders
+from engine.data.files import FOLDERS, ImageKind, image_folders
 from engine.errors import InputError
-from engine.spec import Images
+from engine.spec.keys import Images
 
 KEY = "problem.data.path"
 GZIP = b"\x1f\x8b"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from engine.data.base import Dataset
 from engine.seeds import generator
-from engine.spec import LinearMapData
+from engine.spec.keys import LinearMapData
 
 
 def make_linear_map(spec: LinearMapData) -> Dataset:

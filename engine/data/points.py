@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from engine.data.base import Dataset
 from engine.errors import InputError
-from engine.spec import PointsData
+from engine.spec.keys import PointsData
 
 
 def make_points(spec: PointsData) -> Dataset:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.base import Dataset
-from engine.spec import PolynomialData
+from engine.spec.keys import PolynomialData
 
 
 def make_polynomial(spec: PolynomialData) -> Dataset:

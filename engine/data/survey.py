@@ -22,8 +22,8 @@ from engine.data.catalogue import (
     Source,
 )
 from engine.data.digits import load_digits
+from engine.data.files import ImageKind, candidates, image_folders, locate
 from engine.data.images import Files, caveat, contents, first_files
-from engine.data_files import ImageKind, candidates, image_folders, locate
 from engine.errors import InputError, nearest
 
 

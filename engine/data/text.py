@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from engine.data.base import Dataset
 from engine.data.catalogue import PTB_FILES, TEXTS
-from engine.data_files import candidates, data_folder, locate
+from engine.data.files import candidates, data_folder, locate
 from engine.errors import InputError
-from engine.spec import TextData
+from engine.spec.keys import TextData
 
 KEY = "problem.data.path"
 UNKNOWN, END = "<unk>", "<eos>"

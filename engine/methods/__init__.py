@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from engine.methods.base import Method, Stage
-from engine.methods.chain import Chain
 from engine.methods.constrained import ConstrainedSearch
 from engine.methods.detour import Detour
 from engine.methods.endpoints import EndpointTraining, Impatient, Restarts
@@ -13,9 +12,10 @@ from engine.methods.linear import LinearSampling
 from engine.methods.method import StagedMethod
 from engine.methods.release import Release
 from engine.methods.shorten import Shortening
-from engine.pool import Workers
-from engine.problem import Problem
-from engine.spec import Spec
+from engine.path.chain import Chain
+from engine.problem.problem import Problem
+from engine.spec.keys import Spec
+from engine.workers.pool import Workers
 
 __all__ = ["Method", "build_method"]
 

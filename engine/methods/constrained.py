@@ -15,17 +15,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.events import FIRST, LAST, BeadFailed, BeadInserted, Event, LevelHeld, LevelLowered
-from engine.methods.base import Key, Saved, TrainingView, Verdict
-from engine.methods.chain import Chain, Segment, trained
+from engine.methods.base import Verdict
 from engine.methods.endpoints import not_trained, random_endpoint
-from engine.optimizers import build_optimizer
+from engine.path.chain import Chain, Segment, trained
+from engine.path.segments import split_point
+from engine.path.snapshot import Key, Saved, TrainingView
+from engine.record.events import (
+    FIRST,
+    LAST,
+    BeadFailed,
+    BeadInserted,
+    Event,
+    LevelHeld,
+    LevelLowered,
+)
 from engine.seeds import derive
-from engine.segments import split_point
 from engine.shapes import Weights
-from engine.spec import Spec
-from engine.strings import StringRound, TrainedString, evenly_spaced
-from engine.trainer import End, samples_of_a_step
+from engine.spec.keys import Spec
+from engine.steps.optimizers import build_optimizer
+from engine.training.strings import StringRound, TrainedString, evenly_spaced
+from engine.training.trainer import End, samples_of_a_step
 
 COLUMNS = ("steps", "loss", "best", "best_step")
 #: Of a stage's plain values, those that a checkpoint holds as they are.

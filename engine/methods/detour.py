@@ -7,14 +7,15 @@ first and the last of them; the search that follows has two new segments to clos
 
 from __future__ import annotations
 
-from engine.events import BeadFailed, BeadTrained, Event
-from engine.methods.base import Key, Saved, TrainingView, Verdict
-from engine.methods.chain import Chain
+from engine.methods.base import Verdict
 from engine.methods.endpoints import Restarts
 from engine.methods.stage import ChainStage
+from engine.path.chain import Chain
+from engine.path.snapshot import Key, Saved, TrainingView
+from engine.record.events import BeadFailed, BeadTrained, Event
 from engine.seeds import derive
-from engine.spec import Spec
-from engine.trainer import Job, Row, Trainer
+from engine.spec.keys import Spec
+from engine.training.trainer import Job, Row, Trainer
 
 
 class Detour(ChainStage):

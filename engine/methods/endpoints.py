@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from engine.events import FIRST, LAST, BeadFailed, EndpointTrained, Event, Outcome
-from engine.methods.base import Saved, TrainingView, Verdict
-from engine.methods.chain import Chain
+from engine.methods.base import Verdict
 from engine.methods.stage import ChainStage
+from engine.path.chain import Chain
+from engine.path.snapshot import Saved, TrainingView
+from engine.problem.symmetry import swapped
+from engine.record.events import FIRST, LAST, BeadFailed, EndpointTrained, Event, Outcome
 from engine.seeds import derive
 from engine.shapes import Weights
-from engine.spec import Endpoints, Spec
-from engine.symmetry import swapped
-from engine.trainer import Job, Row, Trainer
+from engine.spec.keys import Endpoints, Spec
+from engine.training.trainer import Job, Row, Trainer
 
 
 @runtime_checkable

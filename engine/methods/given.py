@@ -8,17 +8,17 @@ from pathlib import Path
 
 import torch
 
-from engine import string_file
-from engine.endpoint_files import read_endpoint
 from engine.errors import InputError
-from engine.events import FIRST, LAST, EndpointTrained, Event, Outcome
 from engine.methods.base import Verdict
-from engine.methods.chain import Chain
 from engine.methods.stage import ChainStage
-from engine.problem import Problem
+from engine.path.chain import Chain
+from engine.problem.problem import Problem
+from engine.problem.weight_files import read_endpoint
+from engine.record import string_file
+from engine.record.events import FIRST, LAST, EndpointTrained, Event, Outcome
+from engine.record.string_file import StringFile
 from engine.shapes import Weights
-from engine.spec import Spec
-from engine.string_file import StringFile
+from engine.spec.keys import Spec
 
 
 def read_string(spec: Spec, problem: Problem) -> StringFile:

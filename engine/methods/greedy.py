@@ -11,15 +11,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.events import BeadFailed, BeadInserted, BeadTrained, Event
-from engine.methods.base import Key, Saved, TrainingView, Verdict
-from engine.methods.chain import Chain, Segment
+from engine.methods.base import Verdict
 from engine.methods.stage import ChainStage
 from engine.methods.starts import LADDER, start
+from engine.path.chain import Chain, Segment
+from engine.path.segments import split_point
+from engine.path.snapshot import Key, Saved, TrainingView
+from engine.record.events import BeadFailed, BeadInserted, BeadTrained, Event
 from engine.seeds import derive
-from engine.segments import split_point
-from engine.spec import Spec
-from engine.trainer import Job, Row, Trainer
+from engine.spec.keys import Spec
+from engine.training.trainer import Job, Row, Trainer
 
 #: A half is no progress where it is at least this share as high and as long as the whole.
 STALLED = 0.95

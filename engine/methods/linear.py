@@ -7,15 +7,16 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from engine.events import FIRST, LAST, BeadInserted, Event
-from engine.linear_path import LinearPath, linear_path
-from engine.methods.base import Saved, Verdict
-from engine.methods.chain import Chain, Segment
+from engine.methods.base import Verdict
 from engine.methods.stage import ChainStage
+from engine.path.chain import Chain, Segment
+from engine.path.linear_path import LinearPath, linear_path
+from engine.path.snapshot import Saved
+from engine.problem.symmetry import layers_of
+from engine.record.events import FIRST, LAST, BeadInserted, Event
 from engine.seeds import derive
 from engine.shapes import Weights
-from engine.spec import Spec
-from engine.symmetry import layers_of
+from engine.spec.keys import Spec
 
 #: Two beads are no nearer than this, in t of the whole curve.
 NEAREST = 1e-5

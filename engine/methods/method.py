@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from engine.bead_string import BeadString
-from engine.diagnosis import Trials, diagnose
-from engine.events import Diagnosis, Event, Outcome
-from engine.methods.audit import Audit
-from engine.methods.base import Board, Saved, Stage, Tally, Verdict, prefixed, without_prefix
-from engine.methods.chain import Chain, Segment
-from engine.spec import Spec
+from engine.methods.base import Stage, Tally, Verdict
+from engine.path.audit import Audit
+from engine.path.chain import Chain, Segment
+from engine.path.diagnosis import Trials, diagnose
+from engine.path.snapshot import Board, Saved, prefixed, without_prefix
+from engine.record.events import Diagnosis, Event, Outcome
+from engine.record.geometry import BeadString
+from engine.spec.keys import Spec
 
 
 class StagedMethod:

@@ -6,14 +6,15 @@ the string; those that do not are taken out of it.
 
 from __future__ import annotations
 
-from engine.events import FIRST, LAST, BeadFailed, Event
-from engine.methods.base import Saved, TrainingView, Verdict
-from engine.methods.chain import Chain, trained
+from engine.methods.base import Verdict
 from engine.methods.endpoints import not_trained
 from engine.methods.stage import ChainStage
+from engine.path.chain import Chain, trained
+from engine.path.snapshot import Saved, TrainingView
+from engine.record.events import FIRST, LAST, BeadFailed, Event
 from engine.seeds import derive
-from engine.spec import Spec
-from engine.trainer import Job, Row, Trainer
+from engine.spec.keys import Spec
+from engine.training.trainer import Job, Row, Trainer
 
 
 class Release(ChainStage):

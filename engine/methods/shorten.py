@@ -15,14 +15,15 @@ from typing import Any
 
 import torch
 
-from engine.events import Event, StringShortened
-from engine.methods.base import Saved, Verdict
-from engine.methods.chain import Chain, Snapshot
+from engine.methods.base import Verdict
 from engine.methods.stage import ChainStage
-from engine.problem import Problem
-from engine.segments import Measured
+from engine.path.chain import Chain, Snapshot
+from engine.path.segments import Measured
+from engine.path.snapshot import Saved
+from engine.problem.problem import Problem
+from engine.record.events import Event, StringShortened
 from engine.shapes import Weights
-from engine.spec import Spec
+from engine.spec.keys import Spec
 
 #: Shares of the way to the chord that are tried.
 SHARES = (1.0, 0.5, 0.25, 0.1)

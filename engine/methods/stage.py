@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.methods.base import Saved, TrainingView
-from engine.methods.chain import Chain
+from engine.path.chain import Chain
+from engine.path.snapshot import Saved, TrainingView
 
 
 class ChainStage:

@@ -9,7 +9,7 @@ from engine.networks.linear import DeepLinear
 from engine.networks.lstm import LanguageModel
 from engine.networks.mlp import Mlp
 from engine.networks.resnet import ResNet
-from engine.spec import (
+from engine.spec.keys import (
     CnnNetwork,
     CustomNetwork,
     LinearNetwork,

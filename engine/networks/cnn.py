@@ -7,10 +7,10 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from engine.network_shapes import Shape, layer_inputs, padding_of
 from engine.networks.mlp import ACTIVATIONS
+from engine.networks.sizes import Shape, layer_inputs, padding_of
 from engine.networks.vmapped import under_vmap
-from engine.spec import CnnLayer, CnnNetwork, ConvLayer, DenseLayer, PoolLayer
+from engine.spec.keys import CnnLayer, CnnNetwork, ConvLayer, DenseLayer, PoolLayer
 
 
 class Cnn(nn.Module):

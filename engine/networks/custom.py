@@ -11,7 +11,7 @@ from torch import nn
 from engine.errors import InputError
 from engine.factories import call_factory
 from engine.networks import lent
-from engine.spec import CustomNetwork
+from engine.spec.keys import CustomNetwork
 
 KEY = "problem.network"
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engine.networks.vmapped import under_vmap
-from engine.spec import LstmNetwork
+from engine.spec.keys import LstmNetwork
 
 WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 

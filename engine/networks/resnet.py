@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from engine.network_shapes import residual_blocks
 from engine.networks.cnn import as_images
-from engine.spec import ResNetwork
+from engine.networks.sizes import residual_blocks
+from engine.spec.keys import ResNetwork
 
 Norm = Callable[[int], nn.Module]
 """Of a number of channels."""

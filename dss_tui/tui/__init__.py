@@ -1,0 +1,1 @@
+"""The terminal application: its screens, widgets and plots."""

@@ -1,0 +1,32 @@
+"""The user's own keys: `keys.yaml` in the platform's configuration folder of dss-tui.
+
+It maps the ids of bindings to keys, comma-separated: `run.stop: ctrl+x`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import platformdirs
+
+from engine.errors import InputError
+from engine.spec.yaml_file import read_yaml
+
+
+def path() -> Path:
+    return Path(platformdirs.user_config_dir("dss-tui")) / "keys.yaml"
+
+
+def keymap() -> dict[str, str]:
+    """Keys by binding id, empty without a file. Raises InputError for one that maps no names."""
+    file = path()
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read: {error}", file=file) from None
+    tree = read_yaml(text, file)
+    if not isinstance(tree, dict) or not all(isinstance(keys, str) for keys in tree.values()):
+        raise InputError("must map names of bindings to keys, such as run.stop: ctrl+x", file=file)
+    return {str(name): str(keys) for name, keys in tree.items()}

@@ -1,0 +1,147 @@
+"""The export dialog. The command line does the work, in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.suggester import Suggester
+from textual.widgets import Button, Checkbox, Input, Label, RadioButton, RadioSet, Static
+
+from dss_tui.viewing import session
+from engine.record.rundir import RunDir
+
+ENDINGS = (".safetensors", ".npz", ".pt")
+
+
+class PathSuggester(Suggester):
+    """Completes the last part of a path."""
+
+    async def get_suggestion(self, value: str) -> str | None:
+        folder, _, start = value.rpartition("/")
+        base = Path(folder or ("/" if value.startswith("/") else ".")).expanduser()
+        try:
+            names = sorted(path.name + "/" * path.is_dir() for path in base.iterdir())
+        except OSError:
+            return None
+        found = next((name for name in names if start and name.startswith(start)), None)
+        return None if found is None else value + found[len(start) :]
+
+
+class Tick(Checkbox):
+    """A checkbox whose state shows without colour."""
+
+    def render(self) -> Content:
+        self.BUTTON_INNER = "X" if self.value else " "
+        return super().render()
+
+
+class Choice(RadioButton):
+    """A radio button whose state shows without colour."""
+
+    def render(self) -> Content:
+        self.BUTTON_INNER = "●" if self.value else " "
+        return super().render()
+
+
+class ExportDialog(ModalScreen[None]):
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "close"),
+        Binding("ctrl+s", "write", "write", id="export.write"),
+        Binding("y", "copy", "copy the verify command", id="export.copy"),
+    ]
+
+    def __init__(self, run: RunDir) -> None:
+        super().__init__()
+        self._run = run
+        self._verify = ""
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog", id="export"):
+            yield Label(f"Export the string of [b]{self._run.name}[/b]")
+            with RadioSet(id="endings", compact=True):
+                for number, ending in enumerate(ENDINGS):
+                    yield Choice(ending, value=number == 0, compact=True)
+            yield Tick("with the training data", id="with-data", compact=True)
+            yield Tick("replace a file that exists", id="force", compact=True)
+            yield Input(
+                value=str(Path.cwd() / f"{self._run.name}.safetensors"),
+                suggester=PathSuggester(use_cache=False, case_sensitive=True),
+                id="path",
+            )
+            yield Static(id="said")
+            with Horizontal(classes="buttons"):
+                yield Button("write", id="write", variant="primary")
+                yield Button("copy the verify command \\[y]", id="copy", disabled=True)
+                yield Button("close \\[esc]", id="close")
+
+    def on_mount(self) -> None:
+        self.query_one("#path", Input).focus()
+
+    @on(RadioSet.Changed)
+    def _ending_changed(self, event: RadioSet.Changed) -> None:
+        field = self.query_one("#path", Input)
+        path = Path(field.value)
+        if path.suffix in ENDINGS:
+            field.value = str(path.with_suffix(str(event.pressed.label)))
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        match event.button.id:
+            case "write":
+                self.action_write()
+            case "copy":
+                self.action_copy()
+            case _:
+                self.dismiss()
+
+    @on(Input.Submitted)
+    def action_write(self) -> None:
+        self._write()
+
+    @work(exclusive=True)
+    async def _write(self) -> None:
+        path = str(Path(self.query_one("#path", Input).value).expanduser())
+        options = [
+            option
+            for option in ("with-data", "force")
+            if self.query_one(f"#{option}", Checkbox).value
+        ]
+        said = self.query_one("#said", Static)
+        said.update("writing …")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-m",
+            "dss_tui",
+            "export",
+            str(self._run.path),
+            "--out",
+            path,
+            *(f"--{option}" for option in options),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=session.environment(),
+        )
+        output, _ = await process.communicate()
+        said.update(output.decode(errors="replace").strip().replace("[", "\\["))
+        if process.returncode == 0:
+            self._verify = f"dss-tui verify {shlex.quote(path)}"
+            copy = self.query_one("#copy", Button)
+            copy.disabled = False
+            copy.focus()  # out of the path, which would take the y
+
+    def action_copy(self) -> None:
+        if self._verify:
+            self.app.copy_to_clipboard(self._verify)
+            self.notify(f"copied: {self._verify}")

@@ -1,0 +1,424 @@
+"""The screen of a run, fed from its directory alone: the same live, ended, crashed or resumed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import monotonic
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.screen import ModalScreen, Screen
+from textual.widgets import DataTable, Footer, RichLog, Static, TabbedContent, TabPane
+
+from dss_tui.tui import curves
+from dss_tui.tui.device import device_line
+from dss_tui.tui.screens.confirm import Confirm
+from dss_tui.tui.screens.export import ExportDialog
+from dss_tui.tui.widgets.chain import Bead, Link, chain
+from dss_tui.tui.widgets.plot_view import PlotView
+from dss_tui.tui.widgets.segment_table import SegmentTable
+from dss_tui.viewing import counters, session
+from dss_tui.viewing.follow import Follower, Snapshot
+from dss_tui.viewing.view_state import sentence
+from dss_tui.viewing.words import clock
+from engine.errors import SaveError
+from engine.record.events import Continued, RunStarted
+from engine.record.lines import LineTail
+from engine.record.rundir import RunDir, Wish, wish
+from engine.spec.keys import LevelOn
+
+if TYPE_CHECKING:
+    from dss_tui.tui.app import DssApp
+
+#: Columns and rows below which only the counters and the chain are shown (see app.tcss).
+SMALLEST = (60, 16)
+
+#: Lines of the log that are kept.
+LOGGED = 1000
+#: Seconds between redrawn plots while nobody presses a key.
+PLOTS_EVERY_S = 2.0
+
+VIEWS = ("segments", "path", "depth", "history", "projection", "log")
+
+
+class RunScreen(Screen[None]):
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,escape", "leave", "leave", id="run.leave"),
+        Binding("p", "pause", "pause", id="run.pause"),
+        Binding("x", "stop", "stop", id="run.stop"),
+        Binding("r", "resume", "resume", id="run.resume"),
+        Binding("e", "export", "export", id="run.export"),
+        Binding("f", "freeze", "freeze the view", id="run.freeze", show=False),
+        Binding("s", "sort", "sort the segments", id="run.sort", show=False),
+        Binding("a", "follow", "follow the action", id="run.follow", show=False),
+        Binding("l", "log_scale", "linear or log scale", id="run.scale", show=False),
+        Binding(
+            "left,h",
+            "select(-1)",
+            "previous bead or segment",
+            id="run.previous",
+            show=False,
+            priority=True,
+        ),
+        Binding(
+            "right", "select(1)", "next bead or segment", id="run.next", show=False, priority=True
+        ),
+        *(
+            Binding(str(number), f"tab('{name}')", name, id=f"run.{name}", show=False)
+            for number, name in enumerate(VIEWS, 1)
+        ),
+    ]
+
+    def __init__(self, run: RunDir, *, launched: bool = False) -> None:
+        super().__init__()
+        self.run = run
+        self.follower = Follower(run, launched)
+        self.snapshot = self.follower.look()
+        self.frozen = False
+        self.following = True
+        self.log_scale = False
+        self.selected: int | None = None
+        """Along the string: 2k is bead k, 2k+1 the segment after it."""
+        self._shown: object = None
+        self._plots_due_s = 0.0
+        self._engine_log = LineTail(run.log)
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="head")
+        yield Static(id="chain")
+        with TabbedContent(id="views"):
+            with TabPane("1 segments", id="segments"), Horizontal():
+                yield SegmentTable(id="table")
+                yield PlotView(id="profile")
+            with TabPane("2 path", id="path"):
+                yield PlotView(id="path-plot")
+            with TabPane("3 depth", id="depth"):
+                yield Static(id="depths")
+            with TabPane("4 history", id="history"):
+                yield PlotView(id="history-plot")
+            with TabPane("5 projection", id="projection"):
+                yield PlotView(id="projection-plot")
+            with TabPane("6 log", id="log"):
+                yield RichLog(id="sentences", wrap=True, max_lines=LOGGED)
+        yield Footer()
+
+    @property
+    def dss(self) -> DssApp:
+        return cast("DssApp", self.app)
+
+    def on_mount(self) -> None:
+        self.query_one(SegmentTable).focus()
+        self._log(self.snapshot)
+        self._show(plots=False)
+        self.set_timer(0.05, self._draw_all)
+        self.set_interval(self.dss.every_s, self._look)
+
+    def _draw_all(self) -> None:
+        """With the plots, whose library takes its time to load: after the first frame."""
+        self._shown = None
+        self._show()
+
+    def on_resize(self) -> None:
+        self._shown = None
+        self.call_after_refresh(self._show)
+
+    # ------------------------------------------------------------ state comes down
+
+    def _look(self) -> None:
+        if self.frozen:
+            return
+        self.snapshot = self.follower.look()
+        self._log(self.snapshot)
+        self._show(plots=not self.snapshot.going or monotonic() >= self._plots_due_s)
+
+    def _show(self, *, plots: bool = True) -> None:
+        """Everything, where anything has changed; plots cost most of what goes over the wire."""
+        now = self.snapshot
+        key = (
+            now.state,
+            now.view.seq,
+            now.progress.get("time"),
+            now.progress.get("seq"),
+            self.selected,
+            self.log_scale,
+            self.frozen,
+            self.following,
+            self.app.theme,
+        )
+        if key == self._shown or not self.is_mounted:
+            return
+        self._shown = key
+        if self.following and now.going:
+            self._follow_the_action()
+        self._show_head()
+        self._show_chain()
+        palette, level = self.dss.palette, now.level or 0.0
+        self.query_one(SegmentTable).show(now.segments, level, palette, self._selected_pair())
+        if plots:
+            self._show_plots()
+            self._plots_due_s = monotonic() + PLOTS_EVERY_S
+        self.refresh_bindings()
+
+    def _show_head(self) -> None:
+        now, started = self.snapshot, self.snapshot.view.started
+        seconds = max(now.view.time_s, float(now.progress.get("time") or 0.0))
+        about = _about(started) if started else ""
+        if started and self.size.width >= 100:
+            about += f" · seed {started.seed} · {', '.join(started.devices)}"
+        state = now.state + (" · view frozen" if self.frozen else "")
+        lines = [counters.title(self.run.name, about, state, seconds, self.size.width)]
+        if self.size.width < SMALLEST[0] or self.size.height < SMALLEST[1]:
+            lines.append(Text(f"too small for table and plots: {SMALLEST[0]}×{SMALLEST[1]}"))
+        if now.progress:
+            said = counters.words(now.progress, now.steps_per_s if now.live else None)
+            phase = [now.progress["phase"]] if now.going else []
+            lines.append(Text("   ".join([*phase, *said])))
+        else:
+            lines.append(Text("waiting for the engine" if now.going else "no progress recorded"))
+        if now.view.finished is not None:
+            lines.append(Text(now.view.finished.sentence, style="bold"))
+        elif now.state == "interrupted":
+            lines.append(Text("Its process is gone. r resumes it from its checkpoint.", "bold"))
+        else:
+            lines.append(Text(counters.limits(now.progress, seconds), style="dim"))
+        gpu = device_line(self.run)
+        lines += [Text(gpu, style="dim")] if gpu else []
+        self.query_one("#head", Static).update(Text("\n").join(lines))
+
+    def _show_chain(self) -> None:
+        now, level = self.snapshot, self.snapshot.level or 1.0
+        losses = now.progress.get("losses", [])
+        order = now.progress.get("order", [])
+        beads = [
+            Bead(bead, (loss if loss is not None else float("nan")) / level)
+            for bead, loss in zip(order, losses, strict=False)
+        ]
+        links = [
+            Link(segment["state"], (segment["peak"] or float("nan")) / level)
+            for segment in now.segments
+        ]
+        width = max(10, self.query_one("#chain").content_size.width or self.size.width - 2)
+        drawn = chain(beads, links, width, self.selected, self.dss.palette)
+        if not beads and now.progress.get("training"):
+            drawn = Text("\n").join(counters.training(now.progress))
+        about = self._about_selected(order, losses, level)
+        self.query_one("#chain", Static).update(Text("\n").join([drawn, about]))
+
+    def _about_selected(self, order: list[int], losses: list[float], level: float) -> Text:
+        """A line on the bead or segment under the cursor, or on the beads in training."""
+        at, segments = self.selected, self.snapshot.segments
+        if at is not None and at % 2 == 0 and at // 2 < len(order):
+            loss = losses[at // 2]
+            about = f"bead {order[at // 2]}  {curves.judged(self.snapshot.progress).words}"
+            return Text(f"{about} {loss:.5g} = {loss / level:.3f} × level")
+        if at is not None and at % 2 == 1 and at // 2 < len(segments):
+            return Text(curves.about(segments[at // 2], level))
+        return Text("")
+
+    def _show_plots(self) -> None:
+        now, log = self.snapshot, self.log_scale
+        views = self.query_one("#views", TabbedContent).active
+        segment = self._selected_segment()
+        level, on = now.level, curves.judged(now.progress)
+        if views == "segments":
+            plot = curves.profile(segment, now.progress, level, log) if segment else curves.EMPTY
+            self.query_one("#profile", PlotView).show(plot, self.dss.palette)
+        elif views == "path":
+            plot = curves.path(now.segments, on, self._selected_pair(), level, log)
+            self.query_one("#path-plot", PlotView).show(plot, self.dss.palette)
+        elif views == "depth":
+            text = curves.depths(now.view.beads_per_depth, now.view.depth_times, self.size.width)
+            self.query_one("#depths", Static).update(text)
+        elif views == "history":
+            plot = curves.history(now.view.history, on, level, log)
+            self.query_one("#history-plot", PlotView).show(plot, self.dss.palette)
+        elif views == "projection":
+            self._show_projection()
+
+    def _show_projection(self) -> None:
+        plot = curves.projection(self.run, self.snapshot.level)
+        self.query_one("#projection-plot", PlotView).show(plot, self.dss.palette)
+
+    def _log(self, snapshot: Snapshot) -> None:
+        if not snapshot.new and not self.is_mounted:
+            return
+        log = self.query_one(RichLog)
+        for record in snapshot.new[-LOGGED:]:
+            style = "dim" if isinstance(record.event, Continued) else ""
+            log.write(Text(f"{clock(record.time)}  {sentence(record)}", style=style))
+        for line in self._engine_log.new_lines():
+            text = line.decode(errors="replace")
+            if " INFO " not in text:
+                log.write(Text(text, style="yellow"))
+
+    # ------------------------------------------------------------ selection
+
+    def _selected_segment(self) -> dict[str, Any] | None:
+        segments = self.snapshot.segments
+        if not segments:
+            return None
+        at = 1 if self.selected is None else self.selected
+        return segments[min(at // 2, len(segments) - 1)]
+
+    def _selected_pair(self) -> tuple[int, int] | None:
+        segment = self._selected_segment()
+        return (segment["left"], segment["right"]) if segment else None
+
+    def _follow_the_action(self) -> None:
+        """Selects the highest segment that is not closed."""
+        segments = self.snapshot.segments
+        open_ones = [n for n, s in enumerate(segments) if s["state"] in ("training", "open")]
+        if open_ones:
+            worst = max(open_ones, key=lambda n: segments[n]["peak"] or 0.0)
+            self.selected = 2 * worst + 1
+
+    def action_select(self, step: int) -> None:
+        count = 2 * len(self.snapshot.segments) + 1
+        if count == 1:
+            return
+        self.following = False
+        at = 0 if self.selected is None and step > 0 else (self.selected or 0) + step
+        self.selected = min(max(0, at), count - 1)
+        self._show()
+
+    @on(SegmentTable.Moved)
+    def _moved(self) -> None:
+        key = self.query_one(SegmentTable).key_at_cursor()
+        for number, segment in enumerate(self.snapshot.segments):
+            if f"{segment['left']}-{segment['right']}" == key:
+                self.following = False
+                self.selected = 2 * number + 1
+                self._show()
+
+    @on(DataTable.RowSelected)
+    def _zoom(self) -> None:
+        self.app.push_screen(Zoom(self))
+
+    @on(TabbedContent.TabActivated)
+    def _tab_changed(self) -> None:
+        self._shown = None
+        self.call_after_refresh(self._show)
+
+    def action_tab(self, name: str) -> None:
+        self.query_one("#views", TabbedContent).active = name
+        if name == "segments":
+            self.query_one(SegmentTable).focus()
+
+    # ------------------------------------------------------------ keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("pause", "stop"):
+            return self.snapshot.live
+        if action == "resume":
+            return not self.snapshot.going and self.snapshot.state != "connected"
+        return True
+
+    def _wish(self, command: Wish) -> None:
+        try:
+            wish(self.run, command)
+        except SaveError as error:
+            self.notify(str(error), severity="error")
+
+    def action_pause(self) -> None:
+        self._wish("continue" if self.snapshot.state == "paused" else "pause")
+        self.notify("asked to go on" if self.snapshot.state == "paused" else "asked to pause")
+
+    @work
+    async def action_stop(self) -> None:
+        answers = {"n": "go on", "y": "stop it"}
+        question = "Stop the search? Its checkpoint is written and it can be resumed."
+        if await self.app.push_screen_wait(Confirm(question, answers)) == "y":
+            self._wish("stop")
+            self.notify("asked to stop")
+
+    def action_resume(self) -> None:
+        problem = session.resume(self.run)
+        if problem:
+            self.notify(problem, severity="warning")
+            return
+        self.follower.launched_now()
+        self._look()
+
+    def action_export(self) -> None:
+        self.app.push_screen(ExportDialog(self.run))
+
+    def action_freeze(self) -> None:
+        self.frozen = not self.frozen
+        self._show()
+
+    def action_follow(self) -> None:
+        self.following = not self.following
+        self.notify("following the highest open segment" if self.following else "not following")
+        self._show()
+
+    def action_sort(self) -> None:
+        sorting = self.query_one(SegmentTable).next_sorting()
+        self._shown = None
+        self._show()
+        self.notify(f"sorted by {sorting}")
+
+    def action_log_scale(self) -> None:
+        self.log_scale = not self.log_scale
+        self._show()
+
+    @work
+    async def action_leave(self) -> None:
+        if self.snapshot.going:
+            answers = {"l": "leave it running", "x": "stop it"}
+            question = "The search is running. It goes on by itself if you leave."
+            answer = await self.app.push_screen_wait(Confirm(question, answers))
+            if answer is None:
+                return
+            if answer == "x":
+                self._wish("stop")
+        self.dss.leave_run(self)
+
+
+def _about(started: RunStarted) -> str:
+    """The method and its level, and what the level is on where that is not the training loss."""
+    on = "" if started.level_on == LevelOn().words else f" {started.level_on}"
+    return f"{started.method} · level {started.level:g}{on}"
+
+
+class Zoom(ModalScreen[None]):
+    """The plot of the selected segment over the whole screen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter", "dismiss", "close"),
+        Binding("l", "log_scale", "log scale"),
+        Binding("left,h", "select(-2)", "previous segment"),
+        Binding("right", "select(2)", "next segment"),
+    ]
+
+    def __init__(self, screen: RunScreen) -> None:
+        super().__init__()
+        self._owner = screen
+
+    def compose(self) -> ComposeResult:
+        yield PlotView(id="zoom")
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self._show()
+        self.set_interval(self._owner.dss.every_s, self._show)
+
+    def _show(self) -> None:
+        owner = self._owner
+        segment = owner._selected_segment()
+        if segment is not None:
+            now = owner.snapshot
+            plot = curves.profile(segment, now.progress, now.level, owner.log_scale)
+            about = curves.about(segment, owner.snapshot.level or 1.0)
+            self.query_one(PlotView).show(replace(plot, title=about), owner.dss.palette)
+
+    def action_log_scale(self) -> None:
+        self._owner.action_log_scale()
+        self._show()
+
+    def action_select(self, step: int) -> None:
+        self._owner.action_select(step)
+        self._show()

@@ -1,0 +1,156 @@
+"""The segments of a string, a row each, on one shared loss scale."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import DataTable
+
+from dss_tui.tui.palette import Palette
+from dss_tui.tui.widgets.sparkline import sparkline
+
+Sorting = Literal["position", "peak", "depth"]
+SORTINGS: tuple[Sorting, ...] = ("position", "peak", "depth")
+
+COLUMNS = ("pair", "γ(t)", "peak/L0", "t*", "length", "depth", "state")
+#: Cells of a sparkline.
+SPARKLINE = 18
+STATES = {"closed": "closed", "open": "open", "training": "◌ training", "failed": "✕ failed"}
+
+
+class SegmentTable(DataTable[Text]):
+    class Moved(Message):
+        """The user moved the cursor; `show` moves it without a message."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select_cursor", "zoom", id="segments.zoom"),
+        Binding("j", "cursor_down", show=False),
+        Binding("k", "cursor_up", show=False),
+        Binding("g", "scroll_top", show=False),
+        Binding("G", "scroll_bottom", show=False),
+    ]
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id, cursor_type="row", zebra_stripes=False)
+        self.sorting: Sorting = "position"
+        self._rows: dict[str, tuple[Text, ...]] = {}
+        self._segments: list[dict[str, Any]] | None = None
+        self._look: object = None
+        self._drawn: dict[str, tuple[dict[str, Any], tuple[Text, ...]]] = {}
+        self._drawn_look: object = None
+
+    def on_mount(self) -> None:
+        for title in COLUMNS:
+            self.add_column(title, key=title)
+
+    def next_sorting(self) -> Sorting:
+        self.sorting = SORTINGS[(SORTINGS.index(self.sorting) + 1) % len(SORTINGS)]
+        return self.sorting
+
+    def show(
+        self,
+        segments: list[dict[str, Any]],
+        level: float,
+        palette: Palette,
+        selected: tuple[int, int] | None,
+    ) -> None:
+        """The segments of progress.json, with the cursor on the selected one."""
+        if not self.columns:
+            return
+        look = (level, palette, self.sorting)
+        if segments is not self._segments or look != self._look:
+            rows = self._rows_of(segments, level, palette)
+            if list(rows) != list(self._rows):
+                self.clear()
+                for key, row in rows.items():
+                    self.add_row(*row, key=key)
+            else:
+                self._update(rows)
+            self._segments, self._look, self._rows = segments, look, rows
+        if selected is not None:
+            key = f"{selected[0]}-{selected[1]}"
+            if key in self._rows and key != self.key_at_cursor():
+                self.move_cursor(row=self.get_row_index(key), animate=False)
+
+    def key_at_cursor(self) -> str | None:
+        """`left-right` of the row under the cursor."""
+        if not self.row_count:
+            return None
+        return self.coordinate_to_cell_key(self.cursor_coordinate).row_key.value
+
+    def action_cursor_up(self) -> None:
+        super().action_cursor_up()
+        self.post_message(self.Moved())
+
+    def action_cursor_down(self) -> None:
+        super().action_cursor_down()
+        self.post_message(self.Moved())
+
+    def action_scroll_top(self) -> None:
+        super().action_scroll_top()
+        self.post_message(self.Moved())
+
+    def action_scroll_bottom(self) -> None:
+        super().action_scroll_bottom()
+        self.post_message(self.Moved())
+
+    def _rows_of(
+        self, segments: list[dict[str, Any]], level: float, palette: Palette
+    ) -> dict[str, tuple[Text, ...]]:
+        """A row for each segment, in order; those of segments that are as before are kept."""
+        scale = _scale(segments, level)
+        look = (level, palette, scale)
+        before = self._drawn if look == self._drawn_look else {}
+        self._drawn, self._drawn_look = {}, look
+        ordered = sorted(segments, key=self._key) if self.sorting != "position" else segments
+        rows = {}
+        for segment in ordered:
+            key = f"{segment['left']}-{segment['right']}"
+            old, row = before.get(key, (None, ()))
+            if old != segment:
+                row = _row(segment, level, scale, palette)
+            self._drawn[key] = (segment, row)
+            rows[key] = row
+        return rows
+
+    def _update(self, rows: dict[str, tuple[Text, ...]]) -> None:
+        for key, row in rows.items():
+            for title, old, new in zip(COLUMNS, self._rows[key], row, strict=True):
+                if old != new:
+                    self.update_cell(key, title, new, update_width=True)
+
+    def _key(self, segment: dict[str, Any]) -> float:
+        value = segment["peak"] if self.sorting == "peak" else segment["depth"]
+        return -value if value is not None else -math.inf
+
+
+def _scale(segments: list[dict[str, Any]], level: float) -> tuple[float, float]:
+    """The shared scale: from the lowest loss to the highest peak, but at most five levels."""
+    lows = [value for s in segments for value in s["profile"] if value is not None]
+    peaks = [s["peak"] for s in segments if s["peak"] is not None]
+    return 0.9 * min([*lows, level]), min(max([*peaks, level]), 5 * level) if level else 1.0
+
+
+def _row(
+    segment: dict[str, Any],
+    level: float,
+    scale: tuple[float, float],
+    palette: Palette,
+) -> tuple[Text, ...]:
+    peak, state = segment["peak"], segment["state"]
+    profile = [math.nan if value is None else value for value in segment["profile"]]
+    style = getattr(palette, state) if state != "open" else palette.above
+    ratio = "–" if peak is None or not level else f"{peak / level:.3f}"
+    return (
+        Text(f"{segment['left']}–{segment['right']}"),
+        sparkline(profile, SPARKLINE, *scale, level, palette),
+        Text(ratio, style=palette.above if peak is None or peak > level else palette.below),
+        Text(f"{segment['t_star']:.2f}" if segment["t_star"] is not None else "–"),
+        Text(f"{segment['length']:.3g}"),
+        Text(str(segment["depth"])),
+        Text(STATES[state], style=style),
+    )

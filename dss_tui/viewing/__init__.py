@@ -1,0 +1,1 @@
+"""What viewers share: a run followed by its folder and put into words. No screen library here."""

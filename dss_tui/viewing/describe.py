@@ -1,0 +1,75 @@
+"""What a preset will do, in words and numbers."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+
+from dss_tui.viewing.words import thousands
+from engine.data import caveat, counts
+from engine.errors import InputError
+from engine.networks.sizes import describe_sizes, parameter_count
+from engine.spec.keys import CustomData, CustomLoss, Data, LossName, Network, Spec
+
+
+def preset(name: str, spec: Spec) -> str:
+    """A few lines of Textual markup."""
+    limits = spec.limits
+    bounds = [
+        f"{thousands(count) if isinstance(count, int) else f'{count:g}'} {what}"
+        for what, count in (
+            ("beads", limits.beads),
+            ("bead-steps", limits.steps),
+            ("s", limits.seconds),
+        )
+        if count is not None
+    ]
+    rows = [
+        ("network", network(spec.problem.network)),
+        ("data", data(spec.problem.data)),
+        ("loss", loss(spec.problem.loss)),
+        ("level", f"{spec.search.level:g} on the {spec.search.level_on.words}"),
+        ("training", training(spec)),
+        ("search", method(spec)),
+        ("limits", ", ".join(bounds) or "none"),
+    ]
+    lines = [f"[b]{name}[/b]", escape(spec.description), ""]
+    return "\n".join([*lines, *(f"[dim]{label:<9}[/dim]{escape(text)}" for label, text in rows)])
+
+
+def network(spec: Network) -> str:
+    count = parameter_count(spec)
+    return describe_sizes(spec) + ("" if count is None else f", {thousands(count)} parameters")
+
+
+def data(spec: Data) -> str:
+    if isinstance(spec, CustomData):
+        return f"what {spec.factory} returns"
+    try:
+        train, held_out = counts(spec)
+    except InputError as error:
+        return str(error)
+    said = f"{spec.kind}, {thousands(train)} to train + {thousands(held_out)}"
+    note = caveat(spec)
+    return said if note is None else f"{said}; {note}"
+
+
+def loss(spec: LossName | CustomLoss) -> str:
+    return f"what {spec.factory} returns" if isinstance(spec, CustomLoss) else spec
+
+
+def method(spec: Spec) -> str:
+    search = spec.search
+    detail = {
+        "greedy": f"depth up to {search.greedy.max_depth}",
+        "constrained": f"hyperplane {search.constrained.hyperplane}",
+        "auto": f"greedy, constrained, {search.auto.detours} detours",
+        "linear": "in closed form",
+    }[search.method]
+    start = "" if spec.endpoints.kind == "random" else f", {spec.endpoints.kind} endpoints"
+    return f"{search.method}: {detail}{start}" + (", shortened" if search.shorten else "")
+
+
+def training(spec: Spec) -> str:
+    how = spec.search.greedy
+    batch = "all data" if how.batch_size == "full" else f"batches of {how.batch_size}"
+    return f"{how.optimizer.kind}, lr {how.optimizer.lr:g}, {batch}"

@@ -1,0 +1,147 @@
+"""A run without screens: JSON lines, plain lines, or a line of counters on a terminal.
+
+The displays read the run directory like any other viewer; they never touch the engine.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
+
+from dss_tui.viewing import counters
+from dss_tui.viewing.words import clock
+from engine.record.events import Outcome, Record
+from engine.record.rundir import RunDir, read_progress, reference
+from engine.record.signals import Signals
+
+if TYPE_CHECKING:
+    from engine.run.session import Ended
+
+
+def has_terminal() -> bool:
+    """Whether there is a terminal that understands more than lines."""
+    tty = sys.stdin.isatty() and sys.stderr.isatty()
+    return tty and os.environ.get("TERM") not in (None, "", "dumb")
+
+
+class JsonLines:
+    """Writes every event to stdout; where nobody reads them any more, asks the run to end."""
+
+    def __init__(self, signals: Signals) -> None:
+        self._signals = signals
+
+    def __enter__(self) -> JsonLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._signals.received is signal.SIGPIPE:
+            # What is left in the buffer has no reader; Python would complain on exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def __call__(self, record: Record) -> None:
+        if self._signals.received is signal.SIGPIPE:
+            return
+        try:
+            print(record.to_line(), flush=True)
+        except BrokenPipeError:
+            self._signals.ask(signal.SIGPIPE)
+
+
+class _Watcher:
+    """Shows the newest progress every so often, from a thread of its own."""
+
+    every_s = 1.0
+
+    def __init__(self, run: RunDir) -> None:
+        self.run = run
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="display", daemon=True)
+        self._seen: dict[str, Any] = {}
+        self.steps_per_s = 0.0
+
+    def __enter__(self) -> _Watcher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def show(self, progress: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def summarize(self, ended: Ended) -> None:
+        """The ending, and what can be done with it, on stdout."""
+        print(ended.sentence)
+        if ended.diagnosis is not None:
+            print(ended.diagnosis.words)
+            print(f"more about it: dss-tui diagnose {reference(self.run)}")
+        print(f"run directory: {self.run.path}")
+        if ended.outcome is Outcome.STOPPED:
+            print(f"go on with: dss-tui resume {reference(self.run)}")
+        print(f"export it with: dss-tui export {reference(self.run)} --out string.safetensors")
+
+    def _watch(self) -> None:
+        while not self._ended.wait(self.every_s):
+            progress = read_progress(self.run)
+            if progress and progress.get("time") != self._seen.get("time"):
+                self._rate(progress)
+                self.show(progress)
+                self._seen = progress
+
+    def _rate(self, progress: dict[str, Any]) -> None:
+        if self._seen:
+            seconds = progress["time"] - self._seen["time"]
+            steps = progress["counters"]["bead_steps"] - self._seen["counters"]["bead_steps"]
+            self.steps_per_s = max(0.0, steps / seconds) if seconds > 0 else self.steps_per_s
+
+
+class PlainLines(_Watcher):
+    """A line every five seconds on stderr, for logs and dumb terminals."""
+
+    every_s = 5.0
+
+    def show(self, progress: dict[str, Any]) -> None:
+        said = counters.words(progress, self.steps_per_s)
+        line = "  ".join([clock(progress["time"]), progress["phase"], *said])
+        print(line, file=sys.stderr, flush=True)
+
+
+class RichDisplay(_Watcher):
+    """A few lines on a terminal that are redrawn in place."""
+
+    every_s = 0.25
+
+    def __init__(self, run: RunDir) -> None:
+        super().__init__(run)
+        console = Console(stderr=True)
+        waiting = Spinner("dots", text=f"starting {run.name}")
+        self._live = Live(waiting, console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> RichDisplay:
+        self._live.__enter__()
+        super().__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        self._live.__exit__(None, None, None)
+
+    def show(self, progress: dict[str, Any]) -> None:
+        self._live.update(_panel(self.run.name, progress, self.steps_per_s))
+
+
+def _panel(name: str, progress: dict[str, Any], steps_per_s: float) -> RenderableType:
+    return Group(
+        Text.assemble((name, "bold"), f"  {progress['phase']}  {clock(progress['time'])}"),
+        Text("  ".join(counters.words(progress, steps_per_s))),
+        *counters.training(progress),
+    )

@@ -1,0 +1,75 @@
+"""Runs as the screens handle them: started, gone on with, asked for things, deleted.
+
+An engine is a process in a session of its own, with its streams on the run's log: whatever
+becomes of the terminal, it goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import engine
+from engine.errors import InputError
+from engine.record.rundir import RunDir, create, finished, is_live, read_records
+from engine.record.runs import goes_on, is_starting
+from engine.spec.checks import check_method, check_quickly
+from engine.spec.keys import Spec
+
+
+def start(spec: Spec, name: str, out: Path | None = None) -> RunDir:
+    """A new run in its own folder and process. Raises InputError where it cannot be one."""
+    check(spec)
+    directory = create(spec, name, out)
+    launch(directory)
+    return directory
+
+
+def check(spec: Spec) -> None:
+    """Raises InputError for what cannot run, as far as that shows without an engine."""
+    check_quickly(spec.problem)
+    check_method(spec)
+
+
+def resume(directory: RunDir) -> str | None:
+    """Goes on with a run, or says why there is nothing to go on with."""
+    if is_live(directory):
+        return "it is running"
+    ended = finished(read_records(directory))
+    if ended is not None and not goes_on(ended):
+        return f"it has ended. {ended.sentence}"
+    launch(directory)
+    return None
+
+
+def launch(directory: RunDir) -> None:
+    """Starts an engine on a run directory, which it runs or goes on with."""
+    with open(directory.log, "ab") as log:
+        subprocess.Popen(
+            # -P: a folder named engine where the user happens to be is none of ours.
+            [sys.executable, "-P", "-m", "engine", str(directory.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=environment(),
+        )
+
+
+def environment() -> dict[str, str]:
+    """That of a Python process which is to find our packages, and under -P no others' first."""
+    home = str(Path(engine.__file__).parent.parent)
+    paths = os.environ.get("PYTHONPATH")
+    return os.environ | {"PYTHONPATH": f"{home}{os.pathsep}{paths}" if paths else home}
+
+
+def delete(directory: RunDir) -> None:
+    """Removes a run's folder. Raises InputError where the run is live or about to be."""
+    if is_live(directory):
+        raise InputError("is running; stop it first", file=directory.path)
+    if is_starting(directory):
+        raise InputError("is starting; wait until it runs, then stop it", file=directory.path)
+    shutil.rmtree(directory.path)

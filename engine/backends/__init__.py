@@ -1,0 +1,1 @@
+"""The ways to compute losses and gradients of many weight vectors."""

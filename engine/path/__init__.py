@@ -1,0 +1,1 @@
+"""The path between two models: its segments, what is known of them, and its audit."""

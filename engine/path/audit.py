@@ -1,0 +1,84 @@
+"""The closer look at a whole string before anything is concluded about it.
+
+Every segment is measured again at full data on a grid that shares no inner point with the
+search's: ten times finer in float64 where that is cheap beside the run, else twice as fine in
+float32. The highest peaks are refined either way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.path.chain import Chain
+from engine.path.segments import Measured, audit_grid, measure
+from engine.path.snapshot import Key
+from engine.record.events import AuditFailed, Event
+from engine.spec.keys import Search
+from engine.training.trainer import samples_of_a_step
+
+#: Segments that one step looks at.
+AT_ONCE = 16
+#: Products of a weight and a sample that may always be spent on an audit: some seconds.
+ALWAYS_CHEAP = 2e10
+
+
+class Audit:
+    """One look at a chain, a few segments a step."""
+
+    def __init__(self, search: Search, chain: Chain, bead_steps: int) -> None:
+        self._chain, self._samples = chain, chain.problem.judged_samples
+        self.search_points = len(chain.grid)
+        products = chain.problem.cost.products
+        # float64 costs twice; a step of training costs a pass forward and two back.
+        cost = 2 * 10 * self.search_points * self._samples * products * len(chain.keys)
+        run = 3 * samples_of_a_step(search.greedy, chain.problem) * products * bead_steps
+        grid = search.audit.grid
+        self.fine = grid == "fine" or (grid == "auto" and cost <= max(ALWAYS_CHEAP, run / 5))
+        self.measured: dict[Key, Measured] = {}
+
+    @property
+    def grid(self) -> NDArray[np.float64]:
+        return audit_grid(self.search_points, 10 if self.fine else 2)
+
+    @property
+    def precision(self) -> str:
+        return "float64" if self.fine else "float32"
+
+    def step(self) -> bool:
+        """Looks at the next few segments; whether all have been looked at."""
+        chain = self._chain
+        todo = [key for key in chain.keys if key not in self.measured]
+        if todo:
+            some = todo[:AT_ONCE]
+            pairs = [(chain.weights[left], chain.weights[right]) for left, right in some]
+            dtype = torch.float64 if self.fine else torch.float32
+            found = measure(chain.pool, pairs, self.grid, self._samples, dtype=dtype)
+            self.measured |= dict(zip(some, found, strict=True))
+        chain.audited = self.measured
+        return len(todo) <= AT_ONCE
+
+    def reopen(self) -> list[Event]:
+        """Opens the segments thought closed that exceed the level after all."""
+        events: list[Event] = []
+        for key, found in self.measured.items():
+            segment = self._chain.segments[key]
+            if segment.state == "closed" and not found.peak <= self._chain.level:
+                self._chain.update(replace(segment, state="open", measured=found))
+                events.append(AuditFailed(*key, found.peak, found.t_star))
+        if events:
+            self._chain.audited = {}
+        return events
+
+    def description(self) -> dict[str, Any]:
+        """For the string file."""
+        return {
+            "points": len(self.grid),
+            "search_points": self.search_points,
+            "precision": self.precision,
+            "max_peak": max(found.peak for found in self.measured.values()),
+        }

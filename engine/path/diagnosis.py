@@ -1,0 +1,167 @@
+"""What a search without a connection found out, and what that does and does not prove."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from engine.path.chain import Chain, Peak
+from engine.problem.symmetry import Relabelling, relabelling
+from engine.record.events import (
+    FIRST,
+    LAST,
+    BeadFailed,
+    Diagnosis,
+    Event,
+    LevelHeld,
+    LevelLowered,
+    SegmentFailed,
+    StringShortened,
+)
+from engine.spec.keys import MlpNetwork, Spec
+
+#: A peak whose place on the string moves by less than this share of its length stays where it is.
+STAYS = 0.15
+#: One whose loss changes by less than this share keeps its height.
+KEPT = 0.05
+
+
+@dataclass
+class Trials:
+    """What was tried, counted while the search goes on."""
+
+    remedies: Counter[str] = field(default_factory=Counter)
+    """For beads that missed their target."""
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Why segments failed."""
+    held_level: float | None = None
+    """The level at which the string is held now, of methods that lower one."""
+    shortened: StringShortened | None = None
+
+    def count(self, events: Iterable[Event]) -> None:
+        for event in events:
+            match event:
+                case BeadFailed(remedy=remedy):
+                    self.remedies[remedy] += 1
+                case SegmentFailed(reason=reason):
+                    self.reasons[reason] += 1
+                case LevelLowered(level=level) | LevelHeld(level=level):
+                    self.held_level = level
+                case StringShortened():
+                    self.shortened = event
+
+    def save(self) -> dict[str, Any]:
+        return {
+            "remedies": dict(self.remedies),
+            "reasons": dict(self.reasons),
+            "held_level": self.held_level,
+            "shortened": self.shortened and asdict(self.shortened),
+        }
+
+    def restore(self, plain: dict[str, Any]) -> None:
+        self.remedies, self.reasons = Counter(plain["remedies"]), Counter(plain["reasons"])
+        self.held_level = plain["held_level"]
+        shortened = plain["shortened"]
+        self.shortened = StringShortened(**shortened) if shortened else None
+
+
+def diagnose(spec: Spec, chain: Chain, trials: Trials) -> Diagnosis | None:
+    """None where no whole string was ever measured."""
+    if chain.lowest is None:
+        return None
+    lowest = chain.lowest.peak()
+    target = spec.search.alpha * spec.search.level
+    stuck = trials.held_level
+    if stuck is not None and stuck <= target:
+        stuck = None
+    relabelled = _relabelling(spec, chain)
+    return Diagnosis(
+        barrier=lowest.loss,
+        level=spec.search.level,
+        left=lowest.left,
+        right=lowest.right,
+        t=lowest.t,
+        place=lowest.place,
+        depth=lowest.depth,
+        trace=tuple((peak.beads, peak.depth, peak.place, peak.loss) for peak in chain.trace),
+        stuck_level=stuck,
+        retries=_counted(trials.remedies),
+        reasons=_counted(trials.reasons),
+        relabelled=() if relabelled is None else relabelled.units,
+        rescaled=relabelled is not None and relabelled.rescaled,
+        words=" ".join(_words(spec, lowest, chain.trace, stuck, relabelled)),
+    )
+
+
+def _relabelling(spec: Spec, chain: Chain) -> Relabelling | None:
+    network = spec.problem.network
+    if not isinstance(network, MlpNetwork):
+        return None
+    ends = chain.weights[FIRST], chain.weights[LAST]
+    scalable = network.activation == "relu"
+    return relabelling(*ends, chain.problem.parameters, scalable=scalable)
+
+
+def _counted(counter: Counter[str]) -> tuple[str, ...]:
+    return tuple(f"{count} × {name}" for name, count in counter.most_common())
+
+
+def _words(
+    spec: Spec,
+    lowest: Peak,
+    trace: list[Peak],
+    stuck: float | None,
+    relabelled: Relabelling | None,
+) -> list[str]:
+    level = spec.search.level
+    said = [
+        f"The best string found still rises to a loss of {lowest.loss:.4g}, "
+        f"{lowest.loss / level:.3g} × the level, between beads {lowest.left} and {lowest.right}, "
+        f"{lowest.place:.0%} of the way from endpoint 1 to endpoint 2."
+    ]
+    if stuck is not None:
+        said.append(f"The string as a whole could not be lowered below {stuck:.4g}.")
+    said.append(_moved(trace))
+    if relabelled is not None and relabelled.units:
+        said.append(_same_function(relabelled))
+    said.append(
+        "This does not prove that there is no path: a search only says that the strings it tried, "
+        "from this seed, do not stay below the level. A peak that keeps its place and height over "
+        "many splits, seeds and methods speaks for a disconnection; one that wanders or falls "
+        "speaks for more beads, more steps, or another method."
+    )
+    return said
+
+
+def _moved(trace: list[Peak]) -> str:
+    first, last = trace[0], trace[-1]
+    if len(trace) < 2:
+        return "Only one string was measured."
+    places = [peak.place for peak in trace[len(trace) // 2 :]]
+    stays = max(places) - min(places) < STAYS
+    where = f"stayed near {last.place:.0%} of the string" if stays else "moved about on the string"
+    return (
+        f"While the string went from {first.beads} to {last.beads} beads, its worst peak "
+        f"{_height(first.loss, last.loss)}, and in the second half of the search it {where}."
+    )
+
+
+def _height(first: float, last: float) -> str:
+    if abs(last - first) <= KEPT * first:
+        return f"kept its height of about {first:.4g}"
+    return f"{'fell' if last < first else 'rose'} from {first:.4g} to {last:.4g}"
+
+
+def _same_function(relabelled: Relabelling) -> str:
+    units = ", ".join(
+        f"unit {unit} of hidden layer {layer} is unit {source} of endpoint 1"
+        for layer, unit, source in relabelled.units
+    )
+    scaled = ", some of them rescaled" if relabelled.rescaled else ""
+    return (
+        f"The endpoints compute the same function with hidden units in other places{scaled}: in "
+        f"endpoint 2, {units} (units counted from 0). Narrow networks are known to be "
+        "disconnected between such copies at low levels."
+    )

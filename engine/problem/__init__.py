@@ -1,0 +1,1 @@
+"""What is measured: data, a network and a loss, and the weight vectors it is measured at."""

@@ -1,0 +1,259 @@
+"""String files: a path of weights that anyone can check, in safetensors, .npz or .pt.
+
+The tensors and the metadata key `dss` are the same in all three. Loading never runs code from
+the file. Only `.pt` needs torch, and only where one is read or written.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import BytesIO
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from engine.errors import InputError
+from engine.record.events import dump_json
+from engine.record.geometry import BeadString
+from engine.spec.keys import LevelOn, ProblemSpec
+from engine.spec.validation import validated
+
+FORMAT, VERSION = "dss-string", 1
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the metadata key `dss` holds."""
+
+    outcome: str
+    level: float
+    alpha: float
+    method: str
+    seed: int
+    problem: ProblemSpec
+    parameters: tuple[tuple[str, tuple[int, ...]], ...]
+    """(name, shape) in the order in which a bead's vector holds them."""
+    data_sha256: str
+    """Of the training samples."""
+    bead_ids: tuple[int, ...]
+    elapsed_s: float
+    """Running time at which the string was taken."""
+    audit: dict[str, Any] = field(default_factory=dict)
+    """How the profiles were measured."""
+    level_on: LevelOn = field(default_factory=LevelOn)
+    """What the losses and profiles are, and the level is held against: F_e unless it says else."""
+
+    def to_tree(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "outcome": self.outcome,
+            "level": self.level,
+            "level_on": self.level_on.model_dump(mode="json"),
+            "alpha": self.alpha,
+            "method": self.method,
+            "seed": self.seed,
+            "problem": self.problem.model_dump(mode="json"),
+            "parameters": [{"name": name, "shape": shape} for name, shape in self.parameters],
+            "data_sha256": self.data_sha256,
+            "bead_ids": self.bead_ids,
+            "elapsed_s": self.elapsed_s,
+            "audit": self.audit,
+        }
+
+
+@dataclass(frozen=True)
+class StringFile:
+    header: Header
+    string: BeadString
+    data: tuple[NDArray[Any], NDArray[Any]] | None = None
+    """x and y of the training set as the network and the loss see them."""
+
+
+# ---------------------------------------------------------------- writing
+
+
+def encode(file: StringFile, ending: str) -> bytes:
+    """The content of a string file with that ending. Raises InputError for an unknown one."""
+    if ending not in WRITERS:
+        raise InputError(f"ends in {ending!r}; choose one of {', '.join(WRITERS)}", key="--out")
+    arrays: Arrays = {
+        "beads": np.asarray(file.string.beads, np.float32),
+        "losses": np.asarray(file.string.losses, np.float64),
+        "t": np.asarray(file.string.t, np.float64),
+        "profiles": np.asarray(file.string.profiles, np.float64),
+    }
+    if file.data is not None:
+        arrays["data.x"], arrays["data.y"] = file.data
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return WRITERS[ending](contiguous, dump_json(file.header.to_tree()))
+
+
+def _write_safetensors(arrays: Arrays, header: str) -> bytes:
+    return safetensors.numpy.save(arrays, metadata={"dss": header})
+
+
+def _write_npz(arrays: Arrays, header: str) -> bytes:
+    buffer = BytesIO()
+    np.savez(buffer, **arrays, dss=np.array(header))  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _write_pt(arrays: Arrays, header: str) -> bytes:
+    import torch
+
+    buffer = BytesIO()
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    torch.save(tensors | {"dss": header}, buffer)
+    return buffer.getvalue()
+
+
+WRITERS: dict[str, Callable[[Arrays, str], bytes]] = {
+    ".safetensors": _write_safetensors,
+    ".npz": _write_npz,
+    ".pt": _write_pt,
+}
+
+
+# ---------------------------------------------------------------- reading
+
+
+def read(path: Path) -> StringFile:
+    """The string in a file. Raises InputError for one that is not whole, sane and of version 1."""
+    readers = {".safetensors": _read_safetensors, ".npz": _read_npz, ".pt": _read_pt}
+    if path.suffix not in readers:
+        raise InputError(f"ends in {path.suffix!r}; choose one of {', '.join(readers)}", file=path)
+    if not path.is_file():
+        raise InputError("no such file; `dss-tui export RUN --out FILE` makes one", file=path)
+    try:
+        arrays, header = readers[path.suffix](path)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", file=path) from None
+    except Exception as error:  # each reader has its own ways to say that a file is not whole
+        if isinstance(error, InputError):
+            raise
+        what = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise InputError(
+            f"is not a whole {path.suffix} string file ({what}); export it again", file=path
+        ) from None
+    return _checked(arrays, _header(header, path), path)
+
+
+def _read_safetensors(path: Path) -> tuple[Arrays, str | None]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in list(file.keys())}
+            return arrays, (file.metadata() or {}).get("dss")
+    except SafetensorError as error:
+        raise ValueError(str(error)) from None
+
+
+def _read_npz(path: Path) -> tuple[Arrays, str | None]:
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as held:
+            arrays = {name: held[name] for name in held.files}
+    except zipfile.BadZipFile as error:
+        raise ValueError(str(error)) from None
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise ValueError("it holds a file that is no array")
+    header = arrays.pop("dss", None)
+    return arrays, None if header is None else str(header)
+
+
+def _read_pt(path: Path) -> tuple[Arrays, str | None]:
+    import torch
+
+    held = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(held, dict):
+        raise ValueError("it holds no dictionary")
+    header = held.pop("dss", None)
+    return {str(name): tensor.numpy() for name, tensor in held.items()}, header
+
+
+def _header(text: str | None, path: Path) -> Header:
+    try:
+        tree = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        tree = None
+    if not isinstance(tree, dict) or tree.get("format") != FORMAT:
+        raise InputError("is not a string file: it has no metadata `dss`", file=path)
+    if tree.get("version") != VERSION:
+        raise InputError(
+            f"has version {tree.get('version')!r}, but this dss-tui reads version {VERSION}; "
+            "use the dss-tui that wrote it",
+            file=path,
+            key="dss.version",
+        )
+    problem = validated(ProblemSpec, tree.get("problem"), f"{path}: dss.problem")
+    level_on = validated(LevelOn, tree.get("level_on", {}), f"{path}: dss.level_on")
+    try:
+        return Header(
+            outcome=str(tree["outcome"]),
+            level=float(tree["level"]),
+            alpha=float(tree["alpha"]),
+            method=str(tree["method"]),
+            seed=int(tree["seed"]),
+            problem=problem,
+            parameters=tuple(
+                (str(entry["name"]), tuple(int(size) for size in entry["shape"]))
+                for entry in tree["parameters"]
+            ),
+            data_sha256=str(tree.get("data_sha256", "")),
+            bead_ids=tuple(int(bead) for bead in tree.get("bead_ids", ())),
+            elapsed_s=float(tree.get("elapsed_s") or 0.0),
+            audit=dict(tree.get("audit", {})),
+            level_on=level_on,
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"its metadata lack or garble {error}; export it again", file=path
+        ) from None
+
+
+def _checked(arrays: Arrays, header: Header, path: Path) -> StringFile:
+    """Shapes as promised and every number finite."""
+    count = sum(prod(shape) for _, shape in header.parameters)
+    missing = {"beads", "losses", "t", "profiles"} - arrays.keys()
+    if missing:
+        raise InputError(f"has no tensor {min(missing)!r}; export it again", file=path)
+    beads, points = arrays["beads"].shape[:1], arrays["t"].shape[:1]
+    if beads < (2,) or points < (2,):
+        raise InputError("holds no string: two beads and two points t at least", file=path)
+    expected = {
+        "beads": (*beads, count),
+        "losses": beads,
+        "t": points,
+        "profiles": (beads[0] - 1, *points),
+    }
+    for name, shape in expected.items():
+        if arrays[name].shape != shape:
+            raise InputError(
+                f"{name} has shape {arrays[name].shape}, but {shape} is needed; export it again",
+                file=path,
+            )
+        if arrays[name].dtype.kind != "f" or not np.isfinite(arrays[name]).all():
+            raise InputError(
+                f"{name} holds values that are not finite numbers; export it again", file=path
+            )
+    string = BeadString(*(arrays[name] for name in ("beads", "losses", "t", "profiles")))
+    if not {"data.x", "data.y"} <= arrays.keys():
+        return StringFile(header, string)
+    data = (arrays["data.x"], arrays["data.y"])
+    samples = {array.shape[:1] for array in data}
+    if (
+        len(samples) != 1
+        or samples <= {(), (0,)}
+        or not all(array.dtype.kind in "fiu" and np.isfinite(array).all() for array in data)
+    ):
+        raise InputError("its data.x and data.y are not samples; export it again", file=path)
+    return StringFile(header, string, data)

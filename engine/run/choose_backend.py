@@ -1,0 +1,228 @@
+"""How beads are computed together on this machine: decided once, written to run.yaml."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Literal
+
+import platformdirs
+import torch
+
+from engine.backends.fused import FusedProblem, available, compiled, fused_layout, warm_up
+from engine.errors import InputError
+from engine.problem.problem import FEW_TOGETHER, PIECE_BYTES, Batching, Problem
+from engine.record import rundir
+from engine.seeds import generator
+from engine.spec.keys import CustomLoss, CustomNetwork, ProblemSpec, Spec
+from engine.training.trainer import samples_of_a_step
+from engine.workers.pool import prepare_thread
+
+log = logging.getLogger("engine")
+
+#: What is measured: so many beads, on at most so many samples, so many times.
+BEADS, SAMPLES, REPEATS = 16, 2048, 3
+#: Seconds of a first step after which one more is measured, not several.
+LONG_S = 0.5
+#: Of a GPU's memory, for layers' outputs, where limits.memory is null.
+GPU_SHARE = 0.25
+
+#: On the CPU loops use several cores better than they are measured to on one, so that another way
+#: must be faster by a fifth.
+LOOP_BIAS = 0.8
+#: Parameters up to which compiled code is always the fastest; above, it is measured too.
+SURELY_FUSED = 30_000
+
+Way = Literal["fused", "vmap", "graph", "loop"]
+Stopwatch = Callable[[], float]
+
+
+def resolve_batching(
+    spec: Spec, problem: Problem, clock: Stopwatch = time.perf_counter
+) -> tuple[Spec, Problem]:
+    """The spec with its batching decided, and the problem that computes so.
+
+    Raises InputError where search.batching is fused or vmap and that cannot be.
+    """
+    chosen = spec.search.batching
+    if chosen == "fused":
+        _check_fused(spec)
+    if chosen in ("vmap", "graph"):
+        _check_vmap(spec, problem)
+    if chosen == "graph" and spec.device == "cpu":
+        raise InputError(
+            "is graph, but the device is cpu, which has none; choose auto", key="search.batching"
+        )
+    if chosen == "auto":
+        fusible = _why_not_fused(spec) is None
+        small = problem.parameter_count <= SURELY_FUSED
+        chosen = "fused" if fusible and small else fastest(spec, problem, clock, fusible=fusible)
+    if chosen == "fused" and not compiled():
+        log.warning("compiling for this machine, once: this takes some ten seconds")
+        warm_up()
+    search = spec.search.model_copy(update={"batching": chosen})
+    return spec.model_copy(update={"search": search}), arranged(spec, problem, chosen)
+
+
+def arranged(spec: Spec, problem: Problem, chosen: Way) -> Problem:
+    """The problem that computes so, within the memory that the spec allows."""
+    batching: Batching = "vmap" if chosen == "fused" else chosen
+    problem = replace(problem, batching=batching, piece_bytes=_piece_bytes(spec))
+    return with_fused(spec.problem, problem) if chosen == "fused" else problem
+
+
+def with_fused(spec: ProblemSpec, problem: Problem) -> Problem:
+    """The problem with compiled code, where it is covered and numba is there."""
+    layout = fused_layout(spec.network, spec.loss)
+    if layout is None or not available():
+        return problem
+    parts = [
+        array.numpy()
+        for samples in (problem.train, problem.held_out)
+        for array in samples.part(slice(None), torch.float32)
+    ]
+    return replace(problem, fused=FusedProblem(layout, *parts))
+
+
+def _check_fused(spec: Spec) -> None:
+    reason = _why_not_fused(spec)
+    if reason is not None:
+        raise InputError(f"is fused, but {reason}; choose auto", key="search.batching")
+
+
+def _why_not_fused(spec: Spec) -> str | None:
+    if spec.device != "cpu":
+        return f"the device is {spec.device}"
+    if fused_layout(spec.problem.network, spec.problem.loss) is None:
+        return "only fully connected networks with the losses mse, l1 and cross_entropy are"
+    if not available():
+        log.warning("numba cannot be imported: small networks train many times slower")
+        return "numba cannot be imported"
+    return None
+
+
+def _check_vmap(spec: Spec, problem: Problem) -> None:
+    reason = _why_not_vmap(spec, problem)
+    if reason is not None:
+        raise InputError(
+            f"is {spec.search.batching}, but the network or the loss cannot be batched ({reason}); "
+            "choose auto or loop",
+            key="search.batching",
+        )
+
+
+def _why_not_vmap(spec: Spec, problem: Problem) -> str | None:
+    """What torch says of it. Only a user's own code may be such that it cannot be."""
+    if not isinstance(spec.problem.network, CustomNetwork) and not isinstance(
+        spec.problem.loss, CustomLoss
+    ):
+        return None
+    theta = torch.stack([problem.initial(seed) for seed in range(FEW_TOGETHER)])
+    few = min(2, len(problem.train))
+    batches = torch.arange(few).expand(len(theta), few)
+    try:
+        replace(problem, batching="vmap").loss_and_grad_on(theta, batches)
+    except Exception as error:  # it is not our code
+        return (str(error).splitlines() or [type(error).__name__])[0]
+    return None
+
+
+def _piece_bytes(spec: Spec) -> int:
+    """For one call of one worker."""
+    workers = (spec.workers or 1) if spec.device == "cpu" else 1
+    if spec.limits.memory is not None:
+        return max(1, int(spec.limits.memory * 2**30 / workers))
+    if spec.device == "cpu":
+        return PIECE_BYTES
+    names = spec.device.split(",")
+    smallest = min(torch.cuda.get_device_properties(name).total_memory for name in names)
+    return int(GPU_SHARE * smallest)
+
+
+# ---------------------------------------------------------------- the fastest way
+
+
+def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = False) -> Way:
+    """Of the ways there are, for this network, batch and device; remembered between runs.
+
+    Loop, without looking, for what cannot be batched.
+    """
+    reason = _why_not_vmap(spec, problem)
+    if reason is not None:
+        log.info("search.batching: loop, because vmap cannot be (%s)", reason)
+        return "loop"
+    samples = min(SAMPLES, samples_of_a_step(spec.search.greedy, problem))
+    device = torch.device(spec.device.split(",")[0])
+    key = _fingerprint(spec, problem, samples, device)
+    known = _remembered()
+    more: tuple[Way, ...] = ("fused",) if fusible else ()
+    ways: tuple[Way, ...] = (*more, "vmap", "loop")
+    if device.type == "cuda":
+        ways = (*ways, "graph")
+    if known.get(key) not in ways:
+        tried = {way: arranged(spec, problem.replica(device), way) for way in ways}
+        with ThreadPoolExecutor(1, initializer=prepare_thread, initargs=(device,)) as thread:
+            known[key] = thread.submit(_measured, tried, samples, clock).result()
+        _remember(known)
+    return next(way for way in ways if way == known[key])
+
+
+def _measured(tried: dict[Way, Problem], samples: int, clock: Stopwatch) -> Way:
+    """The one that takes least time for a step of some beads."""
+    problem = next(iter(tried.values()))
+    theta = torch.stack([problem.initial(seed) for seed in range(BEADS)])
+    numbers = generator(0, "batching").integers(0, len(problem.train), (BEADS, samples))
+    batches = torch.from_numpy(numbers).to(problem.device)
+
+    def seconds(way: Way) -> float:
+        began = clock()
+        tried[way].loss_and_grad_on(theta, batches)[0].tolist()  # waits for the device
+        return clock() - began
+
+    def looked(way: Way) -> float:
+        """After a first time, which may compile or fill a cache."""
+        return median(seconds(way) for _ in range(1 if seconds(way) > LONG_S else REPEATS))
+
+    taken = {way: looked(way) for way in tried}
+    bias = LOOP_BIAS if problem.device.type == "cpu" else 1.0
+    best = min(taken, key=lambda way: taken[way] * (bias if way == "loop" else 1.0))
+    slowest = max(taken.values()) / taken[best]
+    log.info("search.batching: %s, %.1f times as fast as the slowest way", best, slowest)
+    return best
+
+
+def _fingerprint(spec: Spec, problem: Problem, samples: int, device: torch.device) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    shape = [list(problem.train.x.shape[1:]), samples]
+    what = [spec.problem.network.model_dump(mode="json"), shape, name, torch.__version__]
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+def cache_folder() -> Path:
+    """$DSS_TUI_CACHE, else the platform's cache directory."""
+    chosen = os.environ.get("DSS_TUI_CACHE")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("dss-tui"))
+
+
+def _remembered() -> dict[str, str]:
+    with suppress(OSError, ValueError):
+        tree = json.loads((cache_folder() / "batching.json").read_bytes())
+        if isinstance(tree, dict):
+            return tree
+    return {}
+
+
+def _remember(known: dict[str, str]) -> None:
+    """What cannot be kept is measured again the next time."""
+    with suppress(OSError):
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        rundir.replace(cache_folder() / "batching.json", json.dumps(known).encode())

@@ -1,0 +1,221 @@
+"""The one loop of every method: steps, limits, wishes, checkpoints and timing.
+
+`search` yields events; each has been acted on by the consumer (written to the run directory)
+before the loop goes on, so every yield is a legal place to stop, and a checkpoint always knows
+all events before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from engine.methods import Method
+from engine.methods.base import Tally, Verdict
+from engine.path.snapshot import Board
+from engine.record.events import (
+    CheckpointSaved,
+    Continued,
+    Event,
+    Outcome,
+    Paused,
+    RunFinished,
+    RunStarted,
+    Totals,
+)
+from engine.record.rundir import Wish
+from engine.spec.keys import Limits
+
+Clock = Callable[[], float]
+"""Seconds that only ever grow."""
+
+#: Seconds between looks at the wishes while paused.
+PAUSED_LOOK_S = 0.1
+
+
+class Store(Protocol):
+    """Where a search leaves what must outlive it. Every call raises SaveError where it fails."""
+
+    @property
+    def seq(self) -> int:
+        """The number of the newest event written."""
+
+    def checkpoint(self, elapsed_s: float) -> None:
+        """All that a resume needs, and the string as it is now."""
+
+    def final_string(self, outcome: Outcome, elapsed_s: float) -> None: ...
+
+    def progress(self, board: Board, elapsed_s: float, state: str) -> None: ...
+
+
+class Control(Protocol):
+    """What others want of a running search."""
+
+    def wishes(self) -> list[Wish]:
+        """Those that came since the last call."""
+
+    def signal(self) -> str | None:
+        """The name of the signal that asked this process to end, if any."""
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class Stopwatch:
+    """The running time of a run: all its sessions, without the pauses."""
+
+    def __init__(self, clock: Clock, before_s: float = 0.0) -> None:
+        self._clock = clock
+        self._since = clock() - before_s
+        self._held_at: float | None = None
+
+    def __call__(self) -> float:
+        now = self._clock() if self._held_at is None else self._held_at
+        return now - self._since
+
+    def hold(self) -> None:
+        self._held_at = self._clock()
+
+    def go_on(self) -> None:
+        if self._held_at is not None:
+            self._since += self._clock() - self._held_at
+            self._held_at = None
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds between periodic checkpoints, and between snapshots of progress."""
+
+    checkpoint_s: float = 5.0
+    progress_s: float = 0.25
+
+
+class _Timer:
+    """Says when something periodic is due, and keeps it to a twentieth of the running time."""
+
+    def __init__(self, every_s: float, due_s: float) -> None:
+        self._every_s, self._due_s = every_s, due_s
+
+    def run_when_due(self, elapsed: Stopwatch, action: Callable[[float], None]) -> None:
+        began = elapsed()
+        if began >= self._due_s:
+            action(began)
+            ended = elapsed()
+            self._due_s = ended + max(self._every_s, 20 * (ended - began))
+
+
+def search(
+    method: Method,
+    limits: Limits,
+    store: Store,
+    control: Control,
+    elapsed: Stopwatch,
+    first: RunStarted | Continued,
+    pace: Pace = Pace(),
+) -> Iterator[Event]:
+    """Runs a method to its verdict, to a limit, or until it is asked to stop."""
+    checkpoints = _Timer(pace.checkpoint_s, elapsed() + pace.checkpoint_s)
+    snapshots = _Timer(pace.progress_s, elapsed())
+    yield first
+    while True:
+        asked = yield from _grant(method, store, control, elapsed)
+        tally = method.tally()
+        ending = method.verdict or asked or _limit(method, tally, limits, elapsed())
+        if ending is not None:
+            yield from _finish(method, ending, store, elapsed)
+            return
+        yield from method.step(_beads_left(tally, limits))
+        snapshots.run_when_due(elapsed, lambda now: store.progress(method.board(), now, "running"))
+        if method.verdict is None:
+            checkpoints.run_when_due(elapsed, store.checkpoint)
+
+
+def _grant(
+    method: Method, store: Store, control: Control, elapsed: Stopwatch
+) -> Generator[Event, None, Verdict | None]:
+    """Does what was wished, pauses included; the verdict where it is to end the session."""
+    paused = False
+    while True:
+        signal = control.signal()
+        if signal is not None:
+            return _stopped(f"by {signal}")
+        for wish in control.wishes():
+            if wish == "stop":
+                return _stopped("as asked")
+            if wish == "checkpoint":
+                yield from _checkpoint(store, elapsed, "asked for")
+            if wish == "pause" and not paused:
+                paused = True
+                elapsed.hold()
+                yield from _checkpoint(store, elapsed, "paused")
+                yield Paused()
+                store.progress(method.board(), elapsed(), "paused")
+            if wish == "continue" and paused:
+                paused = False
+                elapsed.go_on()
+                yield Continued(from_seq=store.seq)
+        if not paused:
+            return None
+        control.sleep(PAUSED_LOOK_S)
+
+
+def _checkpoint(store: Store, elapsed: Stopwatch, reason: str) -> Iterator[Event]:
+    store.checkpoint(elapsed())
+    yield CheckpointSaved(reason)
+
+
+def _finish(method: Method, ending: Verdict, store: Store, elapsed: Stopwatch) -> Iterator[Event]:
+    """Leaves the string; and a checkpoint too where the search could go on from here."""
+    if method.verdict is None:
+        yield from _checkpoint(store, elapsed, str(ending.outcome))
+    store.final_string(ending.outcome, elapsed())
+    board = method.board()
+    store.progress(board, elapsed(), "ended")
+    connected = ending.outcome is Outcome.CONNECTED
+    diagnosis = None if connected else method.diagnosis()
+    yield RunFinished(ending.outcome, ending.sentence, totals(board, elapsed()), diagnosis)
+
+
+def _stopped(how: str) -> Verdict:
+    return Verdict(
+        Outcome.STOPPED, f"Stopped {how}; the checkpoint is written and the run can be resumed."
+    )
+
+
+def _limit(method: Method, tally: Tally, limits: Limits, elapsed_s: float) -> Verdict | None:
+    full = limits.beads is not None and tally.beads >= limits.beads
+    if full and tally.open and not method.board().training:
+        key, value = "limits.beads", f"{limits.beads}"
+    elif limits.steps is not None and tally.bead_steps >= limits.steps:
+        key, value = "limits.steps", f"{limits.steps}"
+    elif limits.seconds is not None and elapsed_s >= limits.seconds:
+        key, value = "limits.seconds", f"{limits.seconds:g}"
+    else:
+        return None
+    board = method.board()
+    unfinished = board.count("open") + board.count("training")
+    return Verdict(
+        Outcome.LIMIT_REACHED,
+        f"The limit {key} = {value} was reached with {unfinished} segments still open; raise it "
+        f"and go on with `dss-tui resume RUN --set {key}=…`.",
+    )
+
+
+def _beads_left(tally: Tally, limits: Limits) -> int | None:
+    return None if limits.beads is None else limits.beads - tally.beads
+
+
+def totals(board: Board, elapsed_s: float) -> Totals:
+    """The counters of a run at that running time."""
+    return Totals(
+        beads=board.beads,
+        segments=len(board.segments),
+        closed=board.count("closed"),
+        failed=board.count("failed"),
+        depth=board.depth,
+        beads_per_depth=board.beads_per_depth,
+        bead_steps=board.bead_steps,
+        max_peak=board.max_peak,
+        normalized_length=board.normalized_length,
+        elapsed_s=elapsed_s,
+    )

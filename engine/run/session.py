@@ -1,0 +1,280 @@
+"""One session of a run: its directory, problem and devices brought to the search loop.
+
+Used in the foreground by `dss-tui run --headless` and, in a process of its own, by
+`python -m engine RUN_DIR`. There is no other way to run a search.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engine import __version__
+from engine.errors import InputError, SaveError
+from engine.methods import Method, build_method
+from engine.methods.given import check_given
+from engine.problem.problem import Problem, build_problem
+from engine.record.events import (
+    Continued,
+    Diagnosis,
+    Event,
+    Outcome,
+    Record,
+    RunFinished,
+    RunStarted,
+    Totals,
+)
+from engine.record.rundir import RunDir, RunWriter, Wish, read_meta, replace
+from engine.record.signals import Signals
+from engine.run import checkpoint
+from engine.run.choose_backend import resolve_batching
+from engine.run.loop import Pace, Stopwatch, search, totals
+from engine.run.store import DirectoryStore
+from engine.spec.checks import check_level_on, check_method
+from engine.spec.keys import Spec
+from engine.spec.yaml_file import dump
+from engine.workers.pool import Workers, open_pool, resolve_devices
+
+Observer = Callable[[Record], None]
+
+log = logging.getLogger("engine")
+
+#: Seconds between looks for wishes.
+BETWEEN_LOOKS_S = 0.02
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a session ended; `signal` where one asked for it."""
+
+    outcome: Outcome
+    sentence: str
+    diagnosis: Diagnosis | None = None
+    signal: int | None = None
+
+
+@dataclass
+class SessionControl:
+    """Wishes from the run directory, signals from the system: the `search.Control` of a run."""
+
+    writer: RunWriter
+    signals: Signals
+    looked_s: float = float("-inf")
+    """When wishes were looked for last: a round may take less time than a look at a file."""
+
+    def wishes(self) -> list[Wish]:
+        now = time.monotonic()
+        if now - self.looked_s < BETWEEN_LOOKS_S:
+            return []
+        self.looked_s = now
+        return self.writer.new_wishes()
+
+    def signal(self) -> str | None:
+        return self.signals.received.name if self.signals.received else None
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def exit_status(ended: Ended) -> int:
+    """That of the outcome, or 128+N for a session ended by signal N."""
+    if ended.signal is not None:
+        return 128 + ended.signal
+    return ended.outcome.exit_status
+
+
+def prepare(spec: Spec) -> tuple[Spec, Problem]:
+    """The spec with all decided that is left open, and its problem.
+
+    Raises InputError for what cannot run.
+    """
+    spec = resolve_devices(spec)
+    check_method(spec)
+    problem = build_problem(spec.problem, judge=spec.search.level_on)
+    check_level_on(spec, problem.classes, len(problem.held_out))
+    check_given(spec, problem)
+    _check_batches(spec, problem)
+    return resolve_batching(spec, problem)
+
+
+def _check_batches(spec: Spec, problem: Problem) -> None:
+    """Raises InputError where batches are too small for the network to normalize by them."""
+    trainings = (spec.endpoints, spec.search.greedy, spec.search.constrained)
+    if 1 in {training.batch_size for training in trainings} and problem.normalizes:
+        theta = problem.initial(0)[None]
+        problem.loss_and_grad_on(theta, torch.zeros(1, 1, dtype=torch.int64))
+
+
+def run(
+    directory: RunDir,
+    signals: Signals,
+    observe: Observer = lambda record: None,
+) -> Ended:
+    """Runs a run directory, or goes on with it, until the search ends or is asked to.
+
+    Raises InputError where the directory does not allow it. A failure of the engine itself is
+    written to its log and its events, and returned as the outcome `failed`.
+    """
+    with RunWriter(directory) as writer, logging_to(directory.log):
+        asked = directory.load_spec()
+        spec, problem = prepare(asked)
+        if spec != asked:
+            replace(directory.spec, dump(spec).encode())
+        with open_pool(problem, spec) as pool:
+            return run_session(writer, spec, problem, pool, signals, observe)
+
+
+def run_session(
+    writer: RunWriter,
+    spec: Spec,
+    problem: Problem,
+    pool: Workers,
+    signals: Signals,
+    observe: Observer = lambda record: None,
+    pace: Pace | None = None,
+) -> Ended:
+    """A session of a run whose spec is resolved, on devices that others may share.
+
+    Raises InputError where the run's checkpoint belongs to another spec.
+    """
+    kept = checkpoint.read(writer.run, spec.fingerprint())
+    writer.meta(_meta(writer.run, spec))
+    method = build_method(spec, problem.to(pool.devices[0]), pool)
+    if kept is not None:
+        method.restore(kept.method)
+    session = _Session(writer, spec, problem, method, observe)
+    return session.run(kept, signals, pace or Pace(checkpoint_s=spec.checkpoint_seconds))
+
+
+def refuse(directory: RunDir, error: InputError) -> None:
+    """Tells viewers that a run could not start; not where another process is running it."""
+    empty = Totals(0, 0, 0, 0, 0, (), 0, float("nan"), float("nan"), 0.0)
+    with suppress(InputError, OSError), RunWriter(directory) as writer:
+        writer.record(RunFinished(Outcome.FAILED, f"It cannot run: {error}.", empty), 0.0)
+
+
+@dataclass(frozen=True)
+class _Session:
+    writer: RunWriter
+    spec: Spec
+    problem: Problem
+    method: Method
+    observe: Observer
+
+    def run(self, kept: checkpoint.Checkpoint | None, signals: Signals, pace: Pace) -> Ended:
+        elapsed = Stopwatch(time.monotonic, kept.elapsed_s if kept else 0.0)
+        store = DirectoryStore(self.writer, self.spec, self.problem, self.method)
+        control = SessionControl(self.writer, signals)
+        started_seq = self.writer.started_seq
+        first = (
+            self._started()
+            if started_seq is None
+            else Continued(kept.seq if kept is not None else started_seq)
+        )
+        events = search(self.method, self.spec.limits, store, control, elapsed, first, pace)
+        event: Event = first
+        try:
+            for event in events:
+                self._tell(event, elapsed())
+        except Exception as error:
+            if not isinstance(error, SaveError):
+                log.exception("the engine failed")
+            event = self._failure(error, kept, store)
+            with suppress(SaveError):  # where the disk is full, the log and the caller know
+                self._tell(event, elapsed())
+        assert isinstance(event, RunFinished)
+        log.info(event.sentence)
+        stopped = event.outcome is Outcome.STOPPED and signals.received
+        return Ended(event.outcome, event.sentence, event.diagnosis, stopped or None)
+
+    def _tell(self, event: Event, elapsed_s: float) -> None:
+        self.observe(self.writer.record(event, elapsed_s))
+
+    def _started(self) -> RunStarted:
+        return RunStarted(
+            method=self.spec.search.method,
+            level=self.spec.search.level,
+            alpha=self.spec.search.alpha,
+            seed=self.spec.seed,
+            parameters=self.problem.parameter_count,
+            samples=len(self.problem.train),
+            devices=tuple(self.spec.device.split(",")),
+            level_on=self.spec.search.level_on.words,
+        )
+
+    def _failure(
+        self, error: Exception, kept: checkpoint.Checkpoint | None, store: DirectoryStore
+    ) -> RunFinished:
+        path = self.writer.run.path
+        saved_s = store.saved_s if store.saved_s is not None else kept and kept.elapsed_s
+        safe = (
+            "No checkpoint was written yet"
+            if saved_s is None
+            else f"The checkpoint of {saved_s:.1f} s is still good"
+        )
+        if isinstance(error, SaveError):
+            sentence = f"{error}. {safe}: make room, then `dss-tui resume {path}`."
+        else:
+            sentence = (
+                f"The engine failed: {type(error).__name__}: {error}. {safe}; the details are in "
+                f"{self.writer.run.log}."
+            )
+        return RunFinished(Outcome.FAILED, sentence, totals(self.method.board(), 0.0))
+
+
+def _meta(directory: RunDir, spec: Spec) -> dict[str, object]:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    names = [torch.cuda.get_device_name(d) for d in spec.device.split(",") if d != "cpu"]
+    return {
+        "version": __version__,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "devices": names or [f"cpu, {spec.workers} threads"],
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "started": read_meta(directory).get("started", now),
+        "session_started": now,
+    }
+
+
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written, as on a full disk, must not hide what is to be said."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
+@contextmanager
+def logging_to(path: Path) -> Iterator[None]:
+    """Sends the engine's log and Python's warnings to a file."""
+    handler = _LogFile(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    loggers = (log, logging.getLogger("py.warnings"))
+    log.setLevel(logging.INFO)
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.propagate = False
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        for logger in loggers:
+            logger.removeHandler(handler)
+        handler.close()

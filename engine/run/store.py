@@ -1,0 +1,106 @@
+"""What a running search leaves in its run directory: checkpoints, strings, progress."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.methods import Method
+from engine.path.snapshot import Board
+from engine.problem.problem import Problem
+from engine.record import string_file
+from engine.record.events import Outcome
+from engine.record.rundir import RunWriter, replace
+from engine.run import checkpoint
+from engine.spec.keys import Spec
+
+#: Multiplications that a string may cost at a checkpoint, which is not to stall training, and
+#: where a run is stopped, which is not to take minutes. The file then stays as it was before.
+AT_A_CHECKPOINT, AT_A_STOP = 10**9, 10**11
+
+
+class DirectoryStore:
+    """The `search.Store` of a run directory."""
+
+    def __init__(self, writer: RunWriter, spec: Spec, problem: Problem, method: Method) -> None:
+        self._writer, self._spec = writer, spec
+        self._problem, self._method = problem, method
+        self.saved_s: float | None = None
+        """Running time at the newest checkpoint of this session."""
+
+    @property
+    def seq(self) -> int:
+        return self._writer.seq
+
+    def checkpoint(self, elapsed_s: float) -> None:
+        self._writer.sync_events()
+        kept = checkpoint.Checkpoint(
+            self._method.save(), self.seq, elapsed_s, self._spec.fingerprint()
+        )
+        checkpoint.write(self._writer.run, kept)
+        self.saved_s = elapsed_s
+        if self._method.string_products <= AT_A_CHECKPOINT:
+            self._string("running", elapsed_s)
+
+    def final_string(self, outcome: Outcome, elapsed_s: float) -> None:
+        if self._method.verdict is not None or self._method.string_products <= AT_A_STOP:
+            self._string(str(outcome), elapsed_s)
+
+    def progress(self, board: Board, elapsed_s: float, state: str) -> None:
+        self._writer.progress(self._tree(board, elapsed_s, state))
+
+    def _string(self, outcome: str, elapsed_s: float) -> None:
+        header = string_file.Header(
+            outcome=outcome,
+            level=self._spec.search.level,
+            alpha=self._spec.search.alpha,
+            method=self._spec.search.method,
+            seed=self._spec.seed,
+            problem=self._spec.problem,
+            parameters=tuple((p.name, p.shape) for p in self._problem.parameters),
+            data_sha256=self._problem.checksum,
+            bead_ids=self._method.board().order,
+            elapsed_s=elapsed_s,
+            audit=self._method.audit(),
+            level_on=self._spec.search.level_on,
+        )
+        held = string_file.StringFile(header, self._method.string())
+        replace(self._writer.run.string, string_file.encode(held, ".safetensors"))
+
+    def _samples_beside(self) -> int | None:
+        """Null where it is all of them."""
+        problem = self._problem
+        whole = problem.samples_beside == len(problem.samples(problem.beside.split))
+        return None if whole else problem.samples_beside
+
+    def _tree(self, board: Board, elapsed_s: float, state: str) -> dict[str, Any]:
+        limits = self._spec.limits
+        return {
+            "seq": self.seq,
+            "time": elapsed_s,
+            "state": state,
+            "phase": board.phase,
+            "level": self._spec.search.level,
+            "level_on": self._problem.judge.model_dump(mode="json"),
+            "beside": self._problem.beside.model_dump(mode="json"),
+            "beside_samples": self._samples_beside(),
+            "alpha": self._spec.search.alpha,
+            "aim": board.aim,
+            "counters": {
+                "depth": board.depth,
+                "beads": board.beads,
+                "beads_per_depth": board.beads_per_depth,
+                "open": board.count("open") + board.count("training"),
+                "closed": board.count("closed"),
+                "failed": board.count("failed"),
+                "in_training": len(board.training),
+                "bead_steps": board.bead_steps,
+                "max_peak": board.max_peak,
+                "normalized_length": board.normalized_length,
+            },
+            "limits": limits.model_dump(mode="json"),
+            "checkpoint_time": self.saved_s,
+            "order": board.order,
+            "losses": board.losses,
+            "training": [vars(bead) for bead in board.training],
+            "segments": [vars(segment) for segment in board.segments],
+        }

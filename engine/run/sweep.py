@@ -1,0 +1,544 @@
+"""Many pairs at many levels in one process: every cell is a run directory like any other.
+
+The open segments of all strings share their batches (`shared`). So many cells are under way at a
+time; when one ends the next begins, and what is kept of it is its line of the table. A sweep that
+was killed goes on: cells that have ended are kept, the others resume from their checkpoints.
+
+With `search.batching: fused` a bead's bits do not depend on its batch, so a cell's string is that
+of its run alone. With vmap or loop it is so up to rounding, which depends on the batch, and so on
+which cells are under way; where a bead starts on a pass, rounding can choose the side it falls to.
+A cell's running time includes what it waits for others, and `limits.seconds` counts it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field, fields
+from math import isfinite
+from pathlib import Path
+from statistics import fmean, median, stdev
+from typing import Any
+
+import yaml
+
+from engine.errors import InputError, SaveError
+from engine.problem.problem import Problem
+from engine.record import rundir
+from engine.record.events import Outcome, RunFinished, dump_json, from_line
+from engine.record.rundir import RunDir, RunWriter, Wish
+from engine.record.signals import Signals
+from engine.run.loop import Pace
+from engine.run.session import Ended, logging_to, prepare, run_session
+from engine.spec.checks import check_level_on
+from engine.spec.keys import Spec
+from engine.spec.yaml_file import dump, parse, read_yaml
+from engine.workers.pool import open_pool
+from engine.workers.shared import SharedPool
+
+#: Cells under way at a time.
+AT_ONCE = 64
+#: Cells are short and many: their checkpoints and snapshots of progress are far between.
+PACE = Pace(checkpoint_s=60.0, progress_s=20.0)
+#: Outcomes of a cell that is not run again; one in which the engine failed is.
+ENDINGS = (
+    Outcome.CONNECTED,
+    Outcome.NOT_CONNECTED,
+    Outcome.ENDPOINT_NOT_TRAINED,
+    Outcome.LIMIT_REACHED,
+)
+#: How a pair that is counted may end without a connection.
+UNCONNECTED = (*ENDINGS[1:], Outcome.FAILED)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One pair at one level."""
+
+    level: float
+    pair: int
+    run: RunDir
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep is asked to do."""
+
+    spec: Spec
+    levels: tuple[float, ...]
+    pairs: int
+
+    def cells(self, folder: Path) -> Iterator[Cell]:
+        """Level by level, pair k with the seed `spec.seed + k`."""
+        for level in self.levels:
+            name = repr(level).removesuffix(".0")
+            for pair in range(self.pairs):
+                yield Cell(level, pair, RunDir(folder / f"level-{name}" / f"pair-{pair:04}"))
+
+    def at(self, level: float, pair: int = 0) -> Spec:
+        search = self.spec.search.model_copy(update={"level": level})
+        return self.spec.model_copy(update={"search": search, "seed": self.spec.seed + pair})
+
+    def text(self) -> str:
+        """What `sweep.yaml` holds."""
+        head = {"levels": list(self.levels), "pairs": self.pairs}
+        return f"{yaml.safe_dump({'sweep': head})}{dump(self.spec)}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a cell ended. Its seconds are those of a machine shared with the other cells."""
+
+    level: float
+    pair: int
+    seed: int
+    outcome: Outcome
+    beads: int
+    normalized_length: float
+    max_peak: float
+    depth: int
+    bead_steps: int
+    elapsed_s: float
+
+
+class Sweep:
+    """A sweep in its folder, new or begun before. Raises InputError where that holds another."""
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self.plan, self.folder = plan, folder
+        self._open()
+        self._ended: dict[Cell, Result] = {}
+        self._read()
+
+    def _open(self) -> None:
+        begun = read_plan(self.folder)
+        if begun is not None:
+            _check_same(begun, self.plan, self.folder)
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            held = sorted(path.name for path in self.folder.iterdir() if not _is_ours(path))
+            if held:
+                raise InputError(
+                    f"is not empty (it holds {held[0]}), and holds no sweep; choose a new folder",
+                    file=self.folder,
+                    key="--out",
+                )
+            rundir.replace(self.folder / "sweep.yaml", self.plan.text().encode())
+        except (OSError, SaveError) as error:
+            raise _unusable(self.folder, error) from None
+
+    @property
+    def cells(self) -> int:
+        return len(self.plan.levels) * self.plan.pairs
+
+    def count(self, *outcomes: Outcome) -> int:
+        """Cells that have ended so far, or those that ended so."""
+        ended = list(self._ended.values())  # at one go: threads add to it
+        return sum(result.outcome in (outcomes or ENDINGS) for result in ended)
+
+    def results(self) -> list[Result]:
+        """Of the cells that have ended, in the order of the plan."""
+        cells = self.plan.cells(self.folder)
+        return [self._ended[cell] for cell in cells if cell in self._ended]
+
+    def run(self, problem: Problem, signals: Signals, at_once: int = AT_ONCE) -> str | None:
+        """Until every cell has ended, a signal asks to stop, or the engine fails in a cell.
+
+        Then the others are stopped with their checkpoints written, and the sentence of that
+        failure is returned. What a cell raises is raised when the others have stopped: InputError
+        where another process runs it, or its checkpoint cannot be read; SaveError where its
+        folder cannot be written. The spec is resolved.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(_held(self.folder))
+            self._read()
+            todo = [cell for cell in self.plan.cells(self.folder) if not self._has_ended(cell)]
+            todo.sort(key=lambda cell: cell.level)  # the lowest take longest, so they begin
+            if not todo or signals.received is not None:
+                return None
+            logs = stack.enter_context(_logging(self.folder / "engine.log"))
+            pool = SharedPool(stack.enter_context(open_pool(problem, self.plan.spec)))
+            problem = problem.to(pool.devices[0])  # here, so that the cells share it
+            session = _Session(self, iter(todo), problem, pool, signals, logs)
+            pool.run_all([session.work] * min(at_once, len(todo)))
+            return session.failure
+
+    def write_tables(self) -> list[LevelRow]:
+        """Its files, and the rows of the levels. Raises SaveError.
+
+        sweep.csv has a line for each cell, levels.csv for each level, sweep.json both.
+        """
+        results = self.results()
+        rows = by_level(results, self.plan.levels)
+        texts = {
+            "sweep.csv": csv_of(results),
+            "levels.csv": csv_of_levels(rows),
+            "sweep.json": json_of(rows, results),
+        }
+        for name, text in texts.items():
+            rundir.replace(self.folder / name, text.encode())
+        return rows
+
+    def note(self, cell: Cell) -> None:
+        """Keeps how a cell has ended, where it has."""
+        self._ended.pop(cell, None)
+        end = ending(cell.run)
+        if end is not None:
+            totals = end.totals
+            self._ended[cell] = Result(
+                cell.level,
+                cell.pair,
+                self.plan.spec.seed + cell.pair,
+                end.outcome,
+                totals.beads,
+                totals.normalized_length,
+                totals.max_peak,
+                totals.depth,
+                totals.bead_steps,
+                totals.elapsed_s,
+            )
+
+    def _read(self) -> None:
+        for cell in self.plan.cells(self.folder):
+            self.note(cell)
+
+    def _has_ended(self, cell: Cell) -> bool:
+        return cell in self._ended and self._ended[cell].outcome in ENDINGS
+
+
+def start(spec: Spec, levels: Iterable[float], pairs: int, folder: Path) -> tuple[Sweep, Problem]:
+    """The sweep in its folder, new or begun before, and its problem. Raises InputError."""
+    begun = read_plan(folder)
+    spec, problem = prepare(spec if begun is None else _as_begun(spec, begun.spec))
+    plan = Plan(spec, tuple(levels), pairs)
+    for level in plan.levels:
+        check_level_on(plan.at(level), problem.classes, len(problem.held_out))
+    return Sweep(plan, folder), problem
+
+
+def ending(run: RunDir) -> RunFinished | None:
+    """How a run ended; None where it has not, or was stopped."""
+    try:
+        *_, last, _ = run.events.read_bytes().rsplit(b"\n", 2)
+    except (OSError, ValueError):
+        return None
+    record = from_line(last.decode(errors="replace"))
+    if record is None or not isinstance(record.event, RunFinished):
+        return None
+    return None if record.event.outcome is Outcome.STOPPED else record.event
+
+
+# ---------------------------------------------------------------- at work
+
+
+@dataclass
+class _Session:
+    """The cells that are left, each in one of the threads that `work`."""
+
+    sweep: Sweep
+    todo: Iterator[Cell]
+    problem: Problem
+    pool: SharedPool
+    signals: Signals
+    logs: _CellLogs
+    failure: str | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set where something went wrong, so that all stop."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def work(self) -> None:
+        """Cell after cell, until none is left or all are to stop."""
+        try:
+            while (cell := self._next()) is not None:
+                ended = self._run(cell)
+                self.sweep.note(cell)
+                if ended.outcome is Outcome.FAILED:
+                    self._fail(f"{cell.run.path}: {ended.sentence}")
+        except BaseException:
+            self.stop.set()
+            raise
+
+    def _next(self) -> Cell | None:
+        if self.stop.is_set() or self.signals.received is not None:
+            return None
+        with self.lock:
+            return next(self.todo, None)
+
+    def _fail(self, sentence: str) -> None:
+        with self.lock:
+            self.failure = self.failure or sentence
+        self.stop.set()
+
+    def _run(self, cell: Cell) -> Ended:
+        try:
+            spec = self._spec(cell)
+            writer = _Writer(cell.run, self.stop)
+        except OSError as error:
+            raise SaveError(f"{cell.run.path}: cannot be written: {error.strerror}") from error
+        with self.logs.of(cell.run), writer:
+            return run_session(writer, spec, self.problem, self.pool, self.signals, pace=PACE)
+
+    def _spec(self, cell: Cell) -> Spec:
+        """As in its run.yaml, where limits may have been changed; written first where missing."""
+        if cell.run.spec.exists():
+            return cell.run.load_spec()
+        cell.run.path.mkdir(parents=True, exist_ok=True)
+        spec = self.sweep.plan.at(cell.level, cell.pair)
+        rundir.replace(cell.run.spec, dump(spec).encode())
+        return spec
+
+
+class _Writer(RunWriter):
+    """Of a cell that stops as if asked to when all are to stop."""
+
+    def __init__(self, run: RunDir, stop: threading.Event) -> None:
+        super().__init__(run)
+        self._stop = stop
+
+    def new_wishes(self) -> list[Wish]:
+        wishes = super().new_wishes()
+        return [*wishes, "stop"] if self._stop.is_set() else wishes
+
+
+class _CellLogs(logging.Handler):
+    """What a thread logs, on the engine.log of the cell that it runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._here = threading.local()
+
+    @contextmanager
+    def of(self, run: RunDir) -> Iterator[None]:
+        """Within it the thread runs that cell."""
+        self._here.log = run.log
+        try:
+            yield
+        finally:
+            del self._here.log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        path: Path | None = getattr(self._here, "log", None)
+        if path is not None:
+            # A log that cannot be written, as on a full disk, must not hide what is to be said.
+            with suppress(OSError), open(path, "a", encoding="utf-8") as file:
+                file.write(self.format(record) + "\n")
+
+
+@contextmanager
+def _logging(path: Path) -> Iterator[_CellLogs]:
+    """Sends the engine's log to the sweep's file, and to the cells'."""
+    cells, log = _CellLogs(), logging.getLogger("engine")
+    with logging_to(path):
+        log.addHandler(cells)
+        try:
+            yield cells
+        finally:
+            log.removeHandler(cells)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Within it no other process runs the sweep. Raises InputError where one does, SaveError."""
+    try:
+        file = open(folder / ".lock", "ab")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise SaveError(f"{folder}: cannot be written: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                "another process is running this sweep; stop it first, or let it end",
+                file=folder,
+                key="--out",
+            ) from None
+        yield
+
+
+# ---------------------------------------------------------------- its folder
+
+
+def read_plan(folder: Path) -> Plan | None:
+    """That of the sweep in a folder, None where there is none. Raises InputError."""
+    described = folder / "sweep.yaml"
+    try:
+        text = described.read_bytes().decode(errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unusable(folder, error) from None
+    tree = read_yaml(text, described)
+    head = tree.pop("sweep", None) if isinstance(tree, dict) else None
+    match head:
+        case {"levels": [*levels], "pairs": int(pairs)} if levels:
+            return Plan(parse(tree, described), tuple(levels), pairs)
+    raise InputError("is not what a sweep wrote; choose another folder with --out", file=described)
+
+
+def _as_begun(spec: Spec, begun: Spec) -> Spec:
+    """With what was decided on the machine's account when the sweep began, where it is left open.
+
+    Rounding depends on it.
+    """
+    if spec.device not in ("auto", begun.device, begun.device.partition(":")[0]):
+        return spec  # which is refused
+    update: dict[str, Any] = {"device": begun.device, "workers": spec.workers or begun.workers}
+    if spec.search.batching == "auto":
+        batching = {"batching": begun.search.batching}
+        update["search"] = spec.search.model_copy(update=batching)
+    return spec.model_copy(update=update)
+
+
+def _check_same(begun: Plan, asked: Plan, folder: Path) -> None:
+    """Raises InputError where the folder's sweep is another than what is asked for."""
+    held, other = (
+        {"--levels": ",".join(map(repr, plan.levels)), "--pairs": plan.pairs}
+        | {"device": plan.spec.device}
+        | plan.spec.model_dump(mode="json")
+        for plan in (begun, asked)
+    )
+    difference = _first_difference(held, other)
+    if difference is not None:
+        key, value = difference
+        raise InputError(
+            f"holds another sweep, begun with {key} {value}; give the same, or choose another "
+            "folder",
+            file=folder,
+            key="--out",
+        )
+
+
+def _first_difference(held: Any, other: Any, key: str = "") -> tuple[str, str] | None:
+    """The key of the first value that is not the same, and what is held there."""
+    if isinstance(held, dict) and isinstance(other, dict) and held.keys() == other.keys():
+        found = (_first_difference(held[part], other[part], f"{key}.{part}") for part in held)
+        return next((difference for difference in found if difference is not None), None)
+    if held == other:
+        return None
+    return key.removeprefix("."), held if isinstance(held, str) else dump_json(held)
+
+
+def _is_ours(path: Path) -> bool:
+    """What is there before sweep.yaml is."""
+    return path.name == ".lock" or (path.name.startswith(".sweep") and path.suffix == ".tmp")
+
+
+def _unusable(folder: Path, error: OSError | SaveError) -> InputError:
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return InputError(f"cannot be used: {reason}; choose another folder", file=folder, key="--out")
+
+
+# ---------------------------------------------------------------- what it comes to
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """Over the connected pairs of a level; not a number where there are too few."""
+
+    mean: float
+    standard_error: float
+    """That of the mean: the samples' standard deviation divided by the root of their number."""
+
+
+@dataclass(frozen=True)
+class LevelRow:
+    """What the pairs of one level come to, as far as they have ended."""
+
+    level: float
+    pairs: int
+    connected: int
+    failed: tuple[tuple[Outcome, int], ...]
+    """How many ended otherwise, by how."""
+    normalized_length: Statistic
+    beads: Statistic
+    median_bead_steps: float
+    """Over all pairs, connected or not."""
+
+
+def by_level(results: list[Result], levels: Iterable[float]) -> list[LevelRow]:
+    """A row for each level, failed pairs counted beside the means of the connected ones."""
+    return [_row(level, [each for each in results if each.level == level]) for level in levels]
+
+
+def _row(level: float, results: list[Result]) -> LevelRow:
+    good = [each for each in results if each.outcome is Outcome.CONNECTED]
+    count = Counter(each.outcome for each in results)
+    return LevelRow(
+        level=level,
+        pairs=len(results),
+        connected=len(good),
+        failed=tuple((outcome, count[outcome]) for outcome in UNCONNECTED if count[outcome]),
+        normalized_length=_statistic([each.normalized_length for each in good]),
+        beads=_statistic([float(each.beads) for each in good]),
+        median_bead_steps=_median([each.bead_steps for each in results]),
+    )
+
+
+def _statistic(values: list[float]) -> Statistic:
+    """A closed string has an infinite normalized length: then there is no error."""
+    nan = float("nan")
+    sane = len(values) > 1 and all(map(isfinite, values))
+    error = stdev(values) / len(values) ** 0.5 if sane else nan
+    return Statistic(fmean(values) if values else nan, error)
+
+
+def _median(values: list[int]) -> float:
+    return float(median(values)) if values else float("nan")
+
+
+def csv_of(results: list[Result]) -> str:
+    """A line for each cell."""
+    head = [column.name for column in fields(Result)]
+    return _csv(head, [list(asdict(each).values()) for each in results])
+
+
+def csv_of_levels(rows: list[LevelRow]) -> str:
+    """A line for each level."""
+    head = [
+        "level",
+        "pairs",
+        "connected",
+        *map(str, UNCONNECTED),
+        "normalized_length_mean",
+        "normalized_length_standard_error",
+        "beads_mean",
+        "beads_standard_error",
+        "median_bead_steps",
+    ]
+    return _csv(head, [_line(row) for row in rows])
+
+
+def _line(row: LevelRow) -> list[Any]:
+    failed = dict(row.failed)
+    return [
+        row.level,
+        row.pairs,
+        row.connected,
+        *(failed.get(outcome, 0) for outcome in UNCONNECTED),
+        row.normalized_length.mean,
+        row.normalized_length.standard_error,
+        row.beads.mean,
+        row.beads.standard_error,
+        row.median_bead_steps,
+    ]
+
+
+def _csv(head: list[str], lines: list[list[Any]]) -> str:
+    """A number that is not finite is left out."""
+
+    def told(value: Any) -> str:
+        return "" if isinstance(value, float) and not isfinite(value) else str(value)
+
+    return "".join(",".join(map(told, line)) + "\n" for line in [head, *lines])
+
+
+def json_of(rows: list[LevelRow], results: list[Result]) -> str:
+    """Both tables as one JSON object."""
+    levels = [asdict(row) | {"failed": dict(row.failed)} for row in rows]
+    return dump_json({"levels": levels, "cells": [asdict(each) for each in results]}) + "\n"

@@ -1,0 +1,220 @@
+"""The check of a string file by somebody who trusts nothing in it but its weights.
+
+Data and network are made anew from the file's description, every segment is measured from
+scratch in float64, and the numbers in the file are held against what was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise, product
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.data import Dataset, load_data
+from engine.errors import InputError
+from engine.networks.sizes import output_size
+from engine.path.segments import Pair, along, measure, search_grid
+from engine.problem.baseline import by_frequencies
+from engine.problem.problem import Parameter, Problem, Split, build_problem
+from engine.record.geometry import normalized_length, turning_angles
+from engine.record.string_file import StringFile
+from engine.spec.keys import (
+    CustomData,
+    CustomLoss,
+    CustomNetwork,
+    LevelOn,
+    LinearNetwork,
+    MlpNetwork,
+    ProblemSpec,
+)
+from engine.workers.pool import Pool, cores
+
+SPLITS = get_args(Split)
+CUSTOM = CustomData | CustomNetwork | CustomLoss
+
+#: How far losses in the file may be from those measured, relative to the larger of both and 1.
+TOLERANCE = {"float64": 1e-5, "float32": 1e-4}
+
+
+#: Points on each segment at which the metrics besides the judged one are taken.
+COARSE = 5
+#: Multiplications of a measurement up to which it is made in float64, above in float32.
+PRECISE = 10**12
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was measured."""
+
+    level: float
+    level_on: LevelOn
+    """What the level is held against."""
+    beads: int
+    points: int
+    """On each segment, refinement of the peaks not counted."""
+    peaks: tuple[float, ...]
+    """The highest value on each segment."""
+    t_stars: tuple[float, ...]
+    normalized_length: float
+    turning_angle: tuple[float, float] | None
+    """Mean and largest angle between consecutive segments, in degrees; None for two beads."""
+    disagreement: float
+    """The largest difference between the file's values and those measured, as for TOLERANCE."""
+    tolerance: float
+    precision: str
+    """float64, or float32 where that would take very long."""
+    by_frequencies: float | None
+    """What a model has that knows only how often each class occurs, where there are classes."""
+    along: tuple[tuple[LevelOn, float, float], ...]
+    """Lowest and highest value of each metric, on each split."""
+    along_points: int = COARSE
+    """On each segment, for those."""
+
+    @property
+    def worst(self) -> int:
+        """The segment with the highest peak."""
+        return int(np.argmax(self.peaks))
+
+    @property
+    def below_level(self) -> bool:
+        return max(self.peaks) <= self.level
+
+    @property
+    def agrees(self) -> bool:
+        return self.disagreement <= self.tolerance
+
+
+def verify(file: StringFile, points: int, *, run_factories: bool = False) -> Check:
+    """Measures the whole string on that many points a segment.
+
+    Raises InputError where it can't be, and where the file names functions that would have to
+    be run for it, unless that is allowed.
+    """
+    if not run_factories:
+        _refuse_factories(file.header.problem)
+    problem = _problem(file)
+    beads = torch.from_numpy(file.string.beads).double()
+    pairs = list(pairwise(beads))
+    samples = problem.judged_samples
+    products = points * len(pairs) * samples * problem.cost.products
+    dtype = torch.float64 if products <= PRECISE else torch.float32
+    with Pool(problem, [torch.device("cpu")] * cores()) as pool:
+        grid = np.linspace(0.0, 1.0, points)
+        measured = measure(pool, pairs, grid, samples, dtype=dtype)
+        profiles = np.stack(along(pool, pairs, file.string.t, samples, dtype=dtype))
+        besides = _besides(pool, problem, pairs)
+    losses = np.array([*profiles[:, 0], profiles[-1, -1]])
+    precision = str(file.header.audit.get("precision", "float32"))
+    return Check(
+        level=file.header.level,
+        level_on=file.header.level_on,
+        beads=len(beads),
+        points=points,
+        peaks=tuple(segment.peak for segment in measured),
+        t_stars=tuple(segment.t_star for segment in measured),
+        normalized_length=normalized_length(file.string.beads),
+        turning_angle=_turning(file.string.beads),
+        disagreement=max(
+            _difference(file.string.losses, losses),
+            _difference(file.string.profiles, profiles),
+        ),
+        tolerance=_tolerance(problem, precision if dtype == torch.float64 else "float32"),
+        precision=str(dtype).removeprefix("torch."),
+        by_frequencies=by_frequencies(problem, problem.judge),
+        along=besides,
+    )
+
+
+def _tolerance(problem: Problem, precision: str) -> float:
+    """An error rate moves by whole samples, of which rounding may turn one or two."""
+    tolerance = TOLERANCE.get(precision, TOLERANCE["float32"])
+    if problem.judge.metric == "error_rate":
+        return max(tolerance, 2.5 / problem.judged_samples)
+    return tolerance
+
+
+def _refuse_factories(spec: ProblemSpec) -> None:
+    parts = [spec.data, spec.network, spec.loss]
+    named = [part.factory for part in parts if isinstance(part, CUSTOM)]
+    if named:
+        raise InputError(
+            f"to measure it, {' and '.join(named)} would be imported and run; if you trust this "
+            "file, give --run-factories",
+            key="dss.problem",
+        )
+
+
+def _besides(
+    pool: Pool, problem: Problem, pairs: Sequence[Pair]
+) -> tuple[tuple[LevelOn, float, float], ...]:
+    """The range of all that can be said of the string besides what is judged."""
+    metrics: list[Literal["loss", "error_rate"]] = ["loss"]
+    if problem.classes is not None:
+        metrics.append("error_rate")
+    splits: list[Split] = [split for split in SPLITS if len(problem.samples(split))]
+    found = []
+    for metric, split in product(metrics, splits):
+        measure_on, samples = LevelOn(metric=metric, split=split), len(problem.samples(split))
+        profiles = np.stack(along(pool, pairs, search_grid(COARSE), samples, beside=measure_on))
+        found.append((measure_on, float(profiles.min()), float(profiles.max())))
+    return tuple(found)
+
+
+def _problem(file: StringFile) -> Problem:
+    header = file.header
+    if file.data is None:
+        data = load_data(header.problem.data)
+        if header.data_sha256 and data.checksum() != header.data_sha256:
+            raise InputError(
+                "the training data found now are not those of the run; export the string with "
+                "--with-data",
+                key="dss.problem.data",
+            )
+    else:
+        data = _carried(file, *file.data)
+    problem = build_problem(header.problem, data, header.level_on)
+    if problem.parameters != tuple(Parameter(name, shape) for name, shape in header.parameters):
+        raise InputError(
+            "the parameters listed are not those of the network described", key="dss.parameters"
+        )
+    if header.level_on.metric == "error_rate" and problem.classes is None:
+        raise InputError(
+            "is error_rate, but the network gives no scores of classes; the file was changed",
+            key="dss.level_on.metric",
+        )
+    if not problem.judged_samples:
+        raise InputError(
+            "the level is held against held-out samples, which the file does not carry; leave the "
+            "data where the run found them",
+            key="dss.level_on",
+        )
+    dense = isinstance(header.problem.network, LinearNetwork | MlpNetwork)
+    return problem if dense else replace(problem, batching="loop")
+
+
+def _carried(file: StringFile, x: NDArray[Any], y: NDArray[Any]) -> Dataset:
+    """The training data that a file brings along; nothing is held out."""
+    x = x.astype(np.int32 if x.dtype.kind in "iu" else np.float32)
+    counted = y.dtype.kind in "iu"
+    if not counted and file.header.level_on.metric == "error_rate":
+        y, counted = y.argmax(1), True  # one-hot rows, as mse and l1 see classes
+    y = y.astype(np.int64 if counted else np.float32)
+    classes = output_size(file.header.problem.network) or int(y.max()) + 1 if counted else None
+    return Dataset(x, y, x[:0], y[:0], classes)
+
+
+def _turning(beads: NDArray[np.float32]) -> tuple[float, float] | None:
+    if len(beads) < 3:
+        return None
+    degrees = np.degrees(turning_angles(beads))
+    return float(degrees.mean()), float(degrees.max())
+
+
+def _difference(file: NDArray[np.float64], measured: NDArray[np.float64]) -> float:
+    scale = np.maximum(1.0, np.maximum(abs(file), abs(measured)))
+    return float((abs(file - measured) / scale).max())

@@ -1,0 +1,181 @@
+"""Presets as YAML: read with overrides, and written back resolved. No torch here."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from engine.data.files import locate
+from engine.errors import InputError
+from engine.factories import is_file
+from engine.spec.keys import (
+    ArraysData,
+    Cifar10Data,
+    CustomData,
+    CustomLoss,
+    CustomNetwork,
+    Endpoints,
+    IdxData,
+    Model,
+    Spec,
+    TextData,
+)
+from engine.spec.validation import validated
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with the numbers and booleans of YAML 1.2, and no key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                break  # said by super
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every string that a reader of either version would take for something else."""
+
+
+_REPLACED = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "timestamp")}
+_Loader.yaml_implicit_resolvers = {
+    first: [rule for rule in rules if rule[0] not in _REPLACED]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+# 1e-3, 1.0e-3, .5 and 3. are numbers; 7 is left to the integers, 1.2.3 to the strings.
+_FLOAT = re.compile(r"^[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][-+]?\d+)?$|^[-+]?\.inf$|^\.nan$")
+for _side in (_Loader, _Dumper):
+    _side.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9]\d*)$"), list("-+0123456789")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool",
+    re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"),
+    list("tTfF"),
+)
+
+
+def read_yaml(text: str, file: object) -> Any:
+    """The plain value of a YAML text. Raises InputError with the line of a syntax error."""
+    try:
+        # By way of JSON: tags of YAML become plain values, and a cycle is refused.
+        return json.loads(json.dumps(yaml.load(text, _Loader), default=str))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        what = getattr(error, "problem", None) or "not readable as YAML"
+        if mark is None:
+            raise InputError(f"YAML: {what}", file=file) from None
+        lines = text.splitlines()
+        shown = lines[mark.line].strip() if mark.line < len(lines) else "end of the file"
+        raise InputError(f"YAML: {what} in line {mark.line + 1}: {shown!r}", file=file) from None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise InputError(f"YAML: a value is not readable ({error})", file=file) from None
+
+
+def load(path: Path, overrides: Iterable[str] = ()) -> Spec:
+    """The spec in a YAML file with `a.b=value` overrides. Raises InputError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InputError(f"cannot be read: {reason}", file=path) from None
+    spec = parse(with_overrides(read_yaml(text, path), overrides, file=path), file=path)
+    return _anchor_paths(spec, path.parent)
+
+
+def dump(spec: Spec) -> str:
+    """The YAML text that `load` makes the same spec of."""
+    text = yaml.dump(
+        spec.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True
+    )
+    return str(text)
+
+
+def parse(tree: object, file: object = None) -> Spec:
+    """The spec of a plain tree. Raises InputError naming file, key, value and remedy."""
+    return validated(Spec, tree, file)
+
+
+def with_overrides(tree: Any, overrides: Iterable[str], file: object = None) -> Any:
+    """A copy of the tree in which each `a.b=value` has been set. Raises InputError."""
+    if not isinstance(tree, dict):
+        return tree
+    tree = json.loads(json.dumps(tree, default=str))
+    for line in overrides:
+        key, equals, value = line.partition("=")
+        steps = key.strip().split(".")
+        if not equals or not all(steps):
+            raise InputError(f"--set {line!r} is not of the form a.b=value", file=file)
+        at = tree
+        for depth, step in enumerate(steps[:-1], 1):
+            at = at.setdefault(step, {}) if at.get(step) is not None else _fresh(at, step)
+            if not isinstance(at, dict):
+                raise InputError(
+                    f"is {json.dumps(at)} and has no keys below it, but --set gives {line!r}",
+                    file=file,
+                    key=".".join(steps[:depth]),
+                )
+        at[steps[-1]] = read_yaml(value, f"--set {line}")
+    return tree
+
+
+def _fresh(at: dict[str, Any], step: str) -> dict[str, Any]:
+    at[step] = {}
+    return at[step]  # type: ignore[no-any-return]
+
+
+def _anchor_paths(spec: Spec, folder: Path) -> Spec:
+    """Files found now, beside the preset first, are found again whatever the current folder."""
+    if spec.search.string is not None and (start := locate(spec.search.string, folder)):
+        search = spec.search.model_copy(update={"string": str(start)})
+        spec = spec.model_copy(update={"search": search})
+    problem = spec.problem.model_copy(
+        update={
+            "data": _anchored(spec.problem.data, folder),
+            "network": _anchored(spec.problem.network, folder),
+            "loss": _anchored(spec.problem.loss, folder),
+        }
+    )
+    endpoints = _anchored(spec.endpoints, folder)
+    return spec.model_copy(update={"problem": problem, "endpoints": endpoints})
+
+
+def _anchored(part: Any, folder: Path) -> Any:
+    """A part of a spec with the files that it names given by their full paths."""
+    match part:
+        case ArraysData(path=str(path)) | TextData(path=str(path)):
+            return _update(part, path=_full(path, folder))
+        case IdxData(path=str(path)) | Cifar10Data(path=str(path)):
+            return _update(part, path=_full(path, folder))
+        case Endpoints(kind="files", a=str(a), b=str(b)):
+            return _update(part, a=_full(a, folder), b=_full(b, folder))
+        case CustomData() | CustomNetwork() | CustomLoss():
+            place, colon, name = part.factory.rpartition(":")
+            if is_file(place):
+                return _update(part, factory=_full(place, folder) + colon + name)
+    return part
+
+
+def _update(part: Model, **values: Any) -> Model:
+    return part.model_copy(update=values)
+
+
+def _full(path: str, folder: Path) -> str:
+    """As it is where there is no such file or folder."""
+    found = locate(path, folder, folders=True)
+    return path if found is None else str(found)

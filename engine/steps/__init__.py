@@ -1,0 +1,1 @@
+"""The steps that weights take: optimizers."""

@@ -1,0 +1,100 @@
+"""Optimizers whose every row behaves like a torch.optim instance of its own.
+
+They are pure functions from (weights, gradient, state) to (weights, state); all rows of a batch
+step together, each with its own step count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from engine.shapes import Beads, Steps
+from engine.spec.keys import Adam, RmsProp, Sgd
+from engine.spec.keys import Optimizer as OptimizerSpec
+
+State = dict[str, Tensor]
+"""Tensors (bead, param), all zero before the first step."""
+
+
+@runtime_checkable
+class Optimizer(Protocol):
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The names of the state's tensors."""
+
+    def step(self, theta: Beads, grad: Beads, state: State, steps: Steps) -> tuple[Tensor, State]:
+        """Weights and state after one more step; `steps` counts those taken before it."""
+
+
+@dataclass(frozen=True)
+class RowSgd:
+    """torch.optim.SGD with momentum."""
+
+    spec: Sgd
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("momentum",) if self.spec.momentum else ()
+
+    def step(self, theta: Beads, grad: Beads, state: State, steps: Steps) -> tuple[Tensor, State]:
+        if not self.spec.momentum:
+            return theta - self.spec.lr * grad, {}
+        momentum = self.spec.momentum * state["momentum"] + grad
+        return theta - self.spec.lr * momentum, {"momentum": momentum}
+
+
+@dataclass(frozen=True)
+class RowRmsProp:
+    """torch.optim.RMSprop."""
+
+    spec: RmsProp
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("square", "momentum") if self.spec.momentum else ("square",)
+
+    def step(self, theta: Beads, grad: Beads, state: State, steps: Steps) -> tuple[Tensor, State]:
+        spec = self.spec
+        square = torch.addcmul(
+            spec.smoothing * state["square"], grad, grad, value=1 - spec.smoothing
+        )
+        scale = square.sqrt() + spec.eps
+        if not spec.momentum:
+            return torch.addcdiv(theta, grad, scale, value=-spec.lr), {"square": square}
+        momentum = torch.addcdiv(spec.momentum * state["momentum"], grad, scale)
+        return theta - spec.lr * momentum, {"square": square, "momentum": momentum}
+
+
+@dataclass(frozen=True)
+class RowAdam:
+    """torch.optim.Adam; the bias corrections go by each row's own steps."""
+
+    spec: Adam
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("mean", "square")
+
+    def step(self, theta: Beads, grad: Beads, state: State, steps: Steps) -> tuple[Tensor, State]:
+        first, second = self.spec.betas
+        mean = torch.lerp(state["mean"], grad, 1 - first)
+        square = torch.addcmul(second * state["square"], grad, grad, value=1 - second)
+        taken = (steps + 1).to(torch.float64)
+        rate = (self.spec.lr / (1 - first**taken)).to(theta.dtype)
+        root = (1 - second**taken).sqrt().to(theta.dtype)
+        scale = square.sqrt() / root[:, None] + self.spec.eps
+        return theta - rate[:, None] * mean / scale, {"mean": mean, "square": square}
+
+
+def build_optimizer(spec: OptimizerSpec) -> Optimizer:
+    match spec:
+        case Sgd():
+            return RowSgd(spec)
+        case RmsProp():
+            return RowRmsProp(spec)
+        case Adam():
+            return RowAdam(spec)

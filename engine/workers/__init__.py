@@ -1,0 +1,1 @@
+"""Threads that compute: one for each device or core, shared by many searches."""

@@ -1,0 +1,249 @@
+"""The devices a run computes on: one thread each, and a replica of the problem in each thread.
+
+On CUDA a worker is a device and has a stream of its own, on the CPU it is a thread with one
+intra-op thread (torch's default number of them on busy cores is slower by a factor of up to 100).
+Work goes in as shards and comes back in order; a worker's exception is raised where the results
+are awaited.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from types import TracebackType
+from typing import Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import torch
+
+from engine.errors import InputError
+from engine.problem.problem import Problem
+from engine.spec.keys import Spec
+
+log = logging.getLogger("engine")
+
+Result_co = TypeVar("Result_co", covariant=True)
+Result = TypeVar("Result")
+Item_contra = TypeVar("Item_contra", contravariant=True)
+Item = TypeVar("Item")
+
+#: Numbers that a shard should at least compute with: below it a second CPU thread waits for
+#: the interpreter's lock longer than it computes.
+WORTH_A_THREAD = 1_000_000
+#: The same for compiled code, which does not hold that lock.
+WORTH_A_FUSED_THREAD = 500_000
+#: Of a GPU's measured speed, what its newest shard counts.
+NEWEST = 0.3
+#: Products for a sample from which torch may use the threads that would else be idle.
+WORTH_MORE_THREADS = 500_000
+
+
+class Task(Protocol[Item_contra, Result_co]):
+    """Work on many items at once, a result for each; what becomes of one is its own affair.
+
+    Tasks are frozen, and equal where they do the same: the items of equal tasks may share a call.
+    """
+
+    def size(self, item: Item_contra, /) -> int:
+        """How many samples are computed for an item, for a fair cut."""
+
+    def __call__(
+        self, problem: Problem, items: Sequence[Item_contra], /
+    ) -> Sequence[Result_co]: ...
+
+
+@runtime_checkable
+class Workers(Protocol):
+    """Whoever does a task: a `Pool`, or one that several searches share."""
+
+    @property
+    def devices(self) -> tuple[torch.device, ...]: ...
+
+    def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]: ...
+
+
+class Pool:
+    """Runs tasks, each shard of the items on a worker of its own."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        devices: Sequence[torch.device],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.devices = tuple(devices)
+        self._clock = clock
+        self._speeds: list[float | None] = [None] * len(devices)
+        """Samples a second of each GPU; None before its first shard, and on the CPU."""
+        self._problems = [problem.replica(device) for device in devices]
+        self._threads = [
+            ThreadPoolExecutor(
+                1, f"worker-{number}", initializer=prepare_thread, initargs=(device,)
+            )
+            for number, device in enumerate(devices)
+        ]
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for thread in self._threads:
+            thread.shutdown(cancel_futures=True)
+
+    def shards(self, items: Sequence[Item], sizes: Sequence[int]) -> list[Sequence[Item]]:
+        """Contiguous parts, one for each worker that is worth its thread; some may be empty.
+
+        `sizes`: samples that are computed for each item. Parts are as even as can be, or, where
+        the workers' speeds are known, in proportion to these. On the CPU they are not, so that the
+        cut depends on nothing but the items and the number of workers: a rerun computes the same.
+        """
+        problem = self._problems[0]
+        work = sum(sizes) * (problem.cost.products + problem.cost.values)
+        least = WORTH_A_THREAD if problem.fused is None else WORTH_A_FUSED_THREAD
+        worth = max(1, work // least) if problem.device.type == "cpu" else len(items)
+        count = min(len(self._threads), len(items), worth)
+        if count == 1:
+            return [items]
+        known = [speed for speed in self._speeds[:count] if speed is not None]
+        speeds = known if len(known) == count else [1.0] * count
+        ends = np.cumsum([0.0, *speeds]) / sum(speeds) * sum(sizes)
+        middles = np.cumsum(sizes) - np.array(sizes) / 2
+        cuts = [0, *np.searchsorted(middles, ends[1:-1]).tolist(), len(items)]
+        return [items[a:b] for a, b in pairwise(cuts)]
+
+    def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]:
+        """The results in the order of the items."""
+        if not items:
+            return []
+        sizes = [task.size(item) for item in items]
+        shards = self.shards(items, sizes)
+        spare = self._threads_of_a_shard(len(shards))
+        running = [
+            thread.submit(self._work, task, number, shard, spare)
+            for number, (thread, shard) in enumerate(zip(self._threads, shards, strict=False))
+            if shard
+        ]
+        return [result for future in running for result in future.result()]
+
+    def _threads_of_a_shard(self, shards: int) -> int:
+        """One, or a share of the idle workers' where the network is large."""
+        problem = self._problems[0]
+        large = problem.cost.products >= WORTH_MORE_THREADS and problem.fused is None
+        if problem.device.type != "cpu" or not large:
+            return 1
+        return max(1, len(self._threads) // max(1, shards))
+
+    def _work(
+        self, task: Task[Item, Result], number: int, shard: Sequence[Item], threads: int
+    ) -> Sequence[Result]:
+        """A worker's part."""
+        if threads != torch.get_num_threads():
+            torch.set_num_threads(threads)
+        device = self.devices[number]
+        if device.type == "cpu":
+            return self._attempt(task, number, shard)
+        began = self._clock()
+        with _in_stream(device):
+            results = self._attempt(task, number, shard)
+        samples = sum(task.size(item) for item in shard)
+        self._learn(number, samples / max(1e-9, self._clock() - began))
+        return results
+
+    def _learn(self, number: int, speed: float) -> None:
+        """Samples a second that a worker has just done."""
+        before = self._speeds[number]
+        self._speeds[number] = speed if before is None else before + NEWEST * (speed - before)
+
+    def _attempt(
+        self, task: Task[Item, Result], number: int, shard: Sequence[Item]
+    ) -> Sequence[Result]:
+        """Where memory runs out, once more in pieces of half the size."""
+        problem = self._problems[number]
+        try:
+            return task(problem, shard)
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+        half = replace(problem, piece_bytes=problem.piece_bytes // 2)
+        log.warning("out of memory: from now on in pieces of %.3g MiB", half.piece_bytes / 2**20)
+        self._problems[number] = half
+        if half.device.type == "cuda":
+            torch.cuda.empty_cache()
+        try:
+            return task(half, shard)
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+            raise MemoryError(
+                f"not enough memory for pieces of {half.piece_bytes / 2**30:.3g} GiB; lower "
+                "limits.memory or search.greedy.slots"
+            ) from error
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed: on the CPU torch says so in words only."""
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    return "not enough memory" in str(error) or "can't allocate memory" in str(error)
+
+
+def prepare_thread(device: torch.device) -> None:
+    """A worker computes in its own thread alone, on its own device."""
+    torch.set_num_threads(1)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        torch.cuda.set_stream(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _in_stream(device: torch.device) -> Iterator[None]:
+    """This thread's stream waits for what others have asked of the device, and they for it."""
+    stream = torch.cuda.current_stream(device)
+    stream.wait_stream(torch.cuda.default_stream(device))
+    yield
+    stream.synchronize()
+
+
+def resolve_devices(spec: Spec) -> Spec:
+    """The spec with its device and number of workers decided. Raises InputError."""
+    device = spec.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        device = ",".join(f"cuda:{n}" for n in range(max(1, torch.cuda.device_count())))
+    for name in device.split(",") if device != "cpu" else []:
+        if int(name.removeprefix("cuda:")) >= torch.cuda.device_count():
+            raise InputError(
+                f"is {spec.device}, but torch sees {torch.cuda.device_count()} CUDA devices here; "
+                "choose cpu or auto",
+                key="device",
+            )
+    workers = spec.workers or cores()
+    return spec.model_copy(update={"device": device, "workers": workers if device == "cpu" else 1})
+
+
+def cores() -> int:
+    """Those that this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def open_pool(problem: Problem, spec: Spec) -> Pool:
+    """The pool of a resolved spec. On GPUs torch would round convolutions to TF32 by itself."""
+    torch.backends.cuda.matmul.allow_tf32 = spec.precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = spec.precision == "tf32"
+    if spec.device == "cpu":
+        return Pool(problem, [torch.device("cpu")] * (spec.workers or 1))
+    return Pool(problem, [torch.device(name) for name in spec.device.split(",")])

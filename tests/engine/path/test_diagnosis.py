@@ -1,0 +1,310 @@
+"""What a search without a connection found out, as an event, as words and as a command."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+
+from dss_tui.cli import main
+from engine.methods import build_method
+from engine.methods.method import StagedMethod
+from engine.problem.problem import build_problem
+from engine.record.events import (
+    Diagnosis,
+    EndpointTrained,
+    Event,
+    Outcome,
+    Record,
+    RunFinished,
+    from_line,
+)
+from engine.record.rundir import create, read_records
+from engine.spec.keys import Spec
+from engine.workers.pool import Pool
+from engine.workers.shared import SharedPool
+from presets import load_preset
+from tests.support.commands import refused
+from tests.support.events import instance
+from tests.support.landscapes import double_well, landscape, ring, spec_for
+from tests.support.searches import highest_loss, method_for, place_endpoints, run
+
+QUICK_DISCONNECTED = [
+    "search.greedy.max_steps=300",
+    "search.greedy.patience=60",
+    "search.greedy.max_depth=2",
+    "search.constrained.max_beads=8",
+    "search.constrained.patience=100",
+    "search.auto.detours=0",
+]
+
+
+@contextmanager
+def disconnected(seed: int = 3) -> Iterator[StagedMethod]:
+    """Two wells searched below their pass, to the verdict."""
+    spec = spec_for(level=0.3, seed=seed, max_depth=6)
+    with method_for(landscape(double_well), spec) as method:
+        place_endpoints(method, [-1.0, 0.1], [1.0, -0.2])
+        run(method)
+        yield method
+
+
+def found_by(method: StagedMethod) -> Diagnosis:
+    found = method.diagnosis()
+    assert found is not None
+    return found
+
+
+# ---------------------------------------------------------------- on known landscapes
+
+
+@pytest.mark.parametrize("seed", range(3, 6))
+def test_two_wells_have_a_barrier_at_their_pass(seed: int) -> None:
+    with disconnected(seed) as method:
+        found = found_by(method)
+        assert found.level == 0.3
+        assert 1.0 - 1e-6 <= found.barrier < 1.2  # the pass has height 1, the straight line 1.0025
+        assert 0.3 < found.place < 0.7
+        assert 0 <= found.t <= 1
+        assert 0 <= found.depth <= 6
+        assert 0 < len(found.trace) <= 100
+        for beads, depth, place, loss in found.trace:
+            assert beads >= 2
+            assert 0 <= depth <= 6
+            assert 0 <= place <= 1
+            assert loss >= 1.0 - 1e-6
+        assert found.barrier == min(loss for *_, loss in found.trace)
+        assert found.trace[0][:2] == (2, 0)  # the straight line is where it begins
+        assert found.stuck_level is None
+        assert found.relabelled == ()
+        assert not found.rescaled
+        assert "does not prove" in found.words
+        assert f"{found.barrier:.4g}" in found.words
+
+
+def test_the_string_that_is_left_attains_the_barrier() -> None:
+    with disconnected() as method:
+        found = found_by(method)
+        assert highest_loss(method) == pytest.approx(found.barrier, rel=1e-4)
+        beads = dict(zip(method.chain.order, method.string().beads, strict=True))
+        left, right = (torch.from_numpy(beads[b]) for b in (found.left, found.right))
+        peak = double_well(torch.lerp(left, right, found.t)).item()
+        assert peak == pytest.approx(found.barrier, rel=1e-4)
+        order = method.chain.order
+        assert order.index(found.right) == order.index(found.left) + 1
+        stops = [torch.from_numpy(beads[b]) for b in order]
+        lengths = [(b - a).norm().item() for a, b in pairwise(stops)]
+        at = order.index(found.left)
+        before = sum(lengths[:at]) + found.t * lengths[at]
+        assert found.place == pytest.approx(before / sum(lengths), rel=1e-4)
+
+
+def test_what_was_tried_is_counted() -> None:
+    spec = spec_for(level=0.3, max_depth=6)
+    with method_for(landscape(double_well), spec) as method:
+        place_endpoints(method, [-1.0, 0.1], [1.0, -0.2])
+        events = run(method)
+        found = found_by(method)
+    for name, facts in (("segment_failed", found.reasons), ("bead_failed", found.retries)):
+        counted = sum(int(fact.split(" × ")[0]) for fact in facts)
+        assert counted == sum(event.name == name for event in events)
+    assert found.reasons
+
+
+def test_a_trace_is_thinned_and_keeps_its_beginning() -> None:
+    with method_for(landscape(ring), spec_for(level=0.05)) as method:
+        place_endpoints(method, [1.0, 0.02], [-1.0, 0.03])
+        while len(method.chain.order) < 2 or method.chain.unmeasured or not method.chain.trace:
+            method.step(None)
+        first = method.chain.trace[0]
+        for _ in range(450):
+            method.chain.judge(method.chain.keys)
+            assert 0 < len(method.chain.trace) <= 100
+        assert len(method.chain.trace) >= 50
+        assert method.chain.trace[0] == first
+
+
+def test_a_restored_search_has_the_same_diagnosis() -> None:
+    with disconnected() as method:
+        saved, found = method.save(), found_by(method)
+        spec = method.spec
+    with method_for(landscape(double_well), spec) as again:
+        again.restore((saved[0], json.loads(json.dumps(saved[1]))))
+        assert found_by(again) == found
+
+
+# ---------------------------------------------------------------- the known disconnection
+
+
+def searched(spec: Spec, seeds: int) -> list[tuple[StagedMethod, list[Event]]]:
+    """One search for each seed, all in one batch."""
+    problem = build_problem(spec.problem)
+    with Pool(problem, [torch.device("cpu")]) as pool:
+        shared = SharedPool(pool)
+
+        def one(seed: int) -> Callable[[], tuple[StagedMethod, list[Event]]]:
+            def task() -> tuple[StagedMethod, list[Event]]:
+                method = build_method(spec.model_copy(update={"seed": seed}), problem, shared)
+                return method, run(method, beads_left=100)
+
+            return task
+
+        return shared.run_all([one(seed) for seed in range(seeds)])
+
+
+def test_swapped_copies_of_a_narrow_network_never_connect() -> None:
+    """The search is cut short; the diagnosis names the two units that changed places."""
+    for method, events in searched(load_preset("permutation-disconnect", QUICK_DISCONNECTED), 4):
+        assert method.verdict is not None
+        assert method.verdict.outcome in (Outcome.NOT_CONNECTED, Outcome.ENDPOINT_NOT_TRAINED)
+        if not any(isinstance(event, EndpointTrained) for event in events):
+            continue
+        found = found_by(method)
+        assert found.relabelled == ((1, 0, 1), (1, 1, 0))
+        assert not found.rescaled
+        assert found.barrier > 0.1  # ten times the level
+        assert found.stuck_level is not None and found.stuck_level > 0.01
+        assert "unit 0 of hidden layer 1 is unit 1 of endpoint 1" in found.words
+        assert "does not prove" in found.words
+
+
+def test_swapped_copies_of_a_wide_network_connect() -> None:
+    for method, _ in searched(load_preset("permutation-control"), 6):
+        assert method.verdict is not None
+        assert method.verdict.outcome is Outcome.CONNECTED
+        # Its float32 string is looked at once more, in float64.
+        beads = torch.from_numpy(method.string().beads).double()
+        exact = method.chain.problem.to(dtype=torch.float64)
+        t = torch.linspace(0, 1, 2001, dtype=torch.float64)[:, None]
+        for a, b in pairwise(beads):
+            assert exact.losses(torch.lerp(a, b, t)).max() <= 0.01
+
+
+# ---------------------------------------------------------------- as a line of JSON
+
+
+def ended(found: Diagnosis | None) -> RunFinished:
+    whole: RunFinished = instance(RunFinished)
+    return replace(whole, diagnosis=found)
+
+
+def test_a_diagnosis_comes_back_from_its_line() -> None:
+    with disconnected() as method:
+        found = found_by(method)
+    for diagnosis in (
+        found,
+        replace(found, stuck_level=0.25, relabelled=((1, 0, 1), (1, 1, 0)), rescaled=True),
+        replace(found, retries=(), reasons=(), trace=()),
+        None,
+    ):
+        record = Record(3, 1.5, ended(diagnosis))
+        assert from_line(record.to_line()) == record
+
+
+def test_a_barrier_that_is_not_finite_comes_back_as_nan() -> None:
+    with disconnected() as method:
+        found = replace(found_by(method), barrier=math.inf, trace=((2.0, 0.0, 0.5, math.inf),))
+    back = from_line(Record(3, 1.5, ended(found)).to_line())
+    assert back is not None and isinstance(back.event, RunFinished)
+    assert back.event.diagnosis is not None
+    assert math.isnan(back.event.diagnosis.barrier)
+    assert math.isnan(back.event.diagnosis.trace[0][3])
+    assert back.event.diagnosis.trace[0][:3] == (2.0, 0.0, 0.5)
+    assert back.event.diagnosis.stuck_level is None
+
+
+def test_a_line_without_a_diagnosis_is_still_read() -> None:
+    tree = json.loads(Record(3, 1.5, ended(None)).to_line())
+    del tree["diagnosis"]
+    back = from_line(json.dumps(tree))
+    assert back == Record(3, 1.5, ended(None))
+
+
+# ---------------------------------------------------------------- the command
+
+
+@pytest.fixture(scope="module")
+def unconnected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("unconnected") / "run"
+    sets = [part for line in QUICK_DISCONNECTED for part in ("--set", line)]
+    arguments = ["run", "permutation-disconnect", *sets, "--headless", "--seed", "1"]
+    assert main([*arguments, "--out", str(out)]) == 3
+    return out
+
+
+def finish(path: Path) -> RunFinished:
+    from engine.record.rundir import RunDir
+
+    last = read_records(RunDir(path))[-1].event
+    assert isinstance(last, RunFinished)
+    return last
+
+
+def test_diagnose_prints_the_facts(unconnected: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = finish(unconnected).diagnosis
+    assert found is not None
+    assert main(["diagnose", str(unconnected)]) == 3
+    said = " ".join(capsys.readouterr().out.split())
+    assert " ".join(finish(unconnected).sentence.split()) in said
+    assert f"lowest barrier {found.barrier:.6g} =" in said
+    assert f"between beads {found.left} and {found.right} at t = {found.t:.3f}" in said
+    assert found.stuck_level is not None
+    assert f"stuck level {found.stuck_level:.6g}" in said
+    for fact in (*found.retries, *found.reasons):
+        assert " ".join(fact.split()) in said
+    for beads, depth, _, loss in (found.trace[0],):
+        assert f"{beads:.0f} beads depth {depth:.0f} at" in said
+        assert f"{loss:.5g}" in said
+    assert "unit 0 of hidden layer 1 is unit 1 of endpoint 1" in said
+    assert "does not prove" in said
+
+
+def test_diagnose_as_json_is_the_event(
+    unconnected: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["diagnose", str(unconnected), "--json"]) == 3
+    (line,) = capsys.readouterr().out.splitlines()
+    tree = json.loads(line)
+    assert tree["outcome"] == "not_connected"
+    assert tree["diagnosis"]["relabelled"] == [[1, 0, 1], [1, 1, 0]]
+    assert tree == json.loads(json.dumps(asdict(finish(unconnected))))
+
+
+def test_diagnose_of_a_connected_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    assert main(["run", "permutation-control", "--headless", "--out", str(out)]) == 0
+    assert finish(out).diagnosis is None
+    capsys.readouterr()
+    assert main(["diagnose", str(out)]) == 0
+    assert " ".join(capsys.readouterr().out.split()) == finish(out).sentence
+    assert main(["diagnose", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["diagnosis"] is None
+
+
+def test_diagnose_of_a_run_without_a_string(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    optimizer = "endpoints.optimizer={kind: sgd, lr: 1e9}"
+    sets = ["--set", optimizer, "--set", "search.method=greedy", "--out", str(out), "--headless"]
+    assert main(["run", "quadratic", *sets]) == 3
+    assert finish(out).outcome is Outcome.ENDPOINT_NOT_TRAINED
+    assert finish(out).diagnosis is None
+    capsys.readouterr()
+    assert main(["diagnose", str(out)]) == 3
+    assert "No whole string was measured" in " ".join(capsys.readouterr().out.split())
+
+
+def test_diagnose_of_a_run_that_has_not_ended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_directory = create(load_preset("quadratic"), "quadratic", tmp_path / "run")
+    refused(capsys, ["diagnose", str(run_directory.path)], "has not ended", "dss-tui resume")
+    refused(capsys, ["diagnose", "nothing"], "nothing")

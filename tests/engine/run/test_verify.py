@@ -1,0 +1,95 @@
+"""Strings of real searches, measured again in numpy alone with the reader that README shows."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from dss_tui.cli import main
+from engine.record.string_file import read
+from engine.run.verify import verify
+
+README = Path(__file__).parents[3] / "README.md"
+
+RUNS = {
+    "quadratic": ["--seed", "3", "--set", "search.level=5e-3"],
+    "digits": ["--set", "search.level=0.2"],
+}
+
+
+def data_of(preset: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The training set, made without the engine."""
+    if preset == "quadratic":
+        x = (np.arange(256) / 255).astype(np.float32).astype(np.float64)
+        exact = np.arange(256) / 255
+        y = (0.1 + 0.25 * exact + 0.5 * exact**2).astype(np.float32).astype(np.float64)
+        return x[:, None], y[:, None]
+    with np.load(README.parent / "engine" / "data" / "digits.npz") as held:
+        return held["x"] / 16.0, held["y"].astype(int)
+
+
+def loss_of(preset: str, output: NDArray[Any], y: NDArray[Any]) -> float:
+    if preset == "quadratic":
+        return float(((output - y) ** 2).sum(1).mean())
+    shifted = output - output.max(1, keepdims=True)
+    log_sum = np.log(np.exp(shifted).sum(1))
+    return float((log_sum - shifted[np.arange(len(y)), y]).mean())
+
+
+@pytest.mark.parametrize("preset", RUNS)
+def test_numpy_measures_what_the_file_says(
+    preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = ["run", preset, "--headless", "--out", str(tmp_path / "run"), *RUNS[preset]]
+    assert main(run) == 0
+    assert main(["export", str(tmp_path / "run"), "--out", str(tmp_path / "path.npz")]) == 0
+    monkeypatch.chdir(tmp_path)
+    shown: dict[str, Any] = {}
+    (snippet,) = [
+        code
+        for code in re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+        if "path.npz" in code
+    ]
+    exec(snippet, shown)
+    file, head, forward = shown["f"], shown["head"], shown["forward"]
+    x, y = data_of(preset)
+
+    beads = file["beads"].astype(np.float64)
+    losses = np.array([loss_of(preset, forward(theta, x), y) for theta in beads])
+    np.testing.assert_allclose(file["losses"], losses, atol=1e-5, rtol=1e-5)
+    profiles = np.array(
+        [
+            [loss_of(preset, forward((1 - t) * a + t * b, x), y) for t in file["t"]]
+            for a, b in pairwise(beads)
+        ]
+    )
+    np.testing.assert_allclose(file["profiles"], profiles, atol=1e-5, rtol=1e-5)
+    assert profiles.max() <= head["level"]
+    assert losses.max() <= head["alpha"] * head["level"] * (1 + 1e-5)
+    steps = np.linalg.norm(np.diff(beads, axis=0), axis=1)
+    length = steps.sum() / np.linalg.norm(beads[-1] - beads[0])
+    check = verify(read(tmp_path / "path.npz"), 401)
+    assert check.normalized_length == pytest.approx(length, rel=1e-9)
+    assert check.below_level and check.agrees
+    last = json.loads((tmp_path / "run" / "events.jsonl").read_text().splitlines()[-1])
+    assert last["totals"]["normalized_length"] == pytest.approx(length, rel=1e-6)
+    assert last["totals"]["max_peak"] == pytest.approx(max(check.peaks), rel=1e-3)
+    assert last["totals"]["beads"] == len(beads)
+
+
+def test_a_finer_grid_finds_nothing_above_the_level(tmp_path: Path) -> None:
+    """At the preset's own level."""
+    assert main(["run", "quadratic", "--headless", "--out", str(tmp_path), "--seed", "5"]) == 0
+    file = read(tmp_path / "string.safetensors")
+    check = verify(file, 2001)
+    assert check.below_level
+    assert file.string.losses.max() <= file.header.alpha * file.header.level * (1 + 1e-5)
+    assert file.header.audit["points"] - 1 >= 10 * (33 - 1)
+    assert file.header.audit["precision"] == "float64"

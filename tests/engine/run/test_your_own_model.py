@@ -1,0 +1,110 @@
+"""docs/your-own-model.md, followed to the letter: its files are written, its commands are run."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import presets
+from dss_tui.cli import main
+from engine.spec.yaml_file import load
+
+PAGE = Path(__file__).parents[3] / "docs" / "your-own-model.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.M | re.S)
+NAMES = {"python": r"\w+\.py", "yaml": r"\w+\.yaml"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A user's folder, in which Python looks for modules first."""
+    modules = set(sys.modules)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    yield tmp_path
+    for name in {"mine", "focal"} - modules:
+        sys.modules.pop(name, None)
+
+
+def run_line(line: str) -> None:
+    command, *arguments = shlex.split(line)
+    if command == "python":
+        runpy.run_path(arguments[0], run_name="__main__")
+    else:
+        assert command == "dss-tui"
+        assert main(arguments) == 0, line
+
+
+def test_the_page_does_what_it_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    commands = []
+    for kind, block in BLOCKS:
+        if kind == "sh":
+            for line in block.splitlines():
+                run_line(line)
+                commands.append(line)
+        else:
+            first = block.splitlines()[0]
+            assert re.fullmatch("# " + NAMES[kind], first)
+            (folder / first.removeprefix("# ")).write_text(block)
+    assert [line.split()[:2] for line in commands] == [
+        ["python", "train.py"],
+        ["dss-tui", "run"],
+        ["dss-tui", "export"],
+        ["dss-tui", "verify"],
+        ["python", "use.py"],
+        ["dss-tui", "run"],
+    ]
+    said = capsys.readouterr().out
+    assert re.search(r"^Connected: \d+ beads, ", said, re.M)
+    assert "HOLDS" in said
+
+    with np.load(folder / "path.npz") as file:
+        for name, bead in (("a.pt", file["beads"][0]), ("b.pt", file["beads"][-1])):
+            state = torch.load(folder / name, weights_only=True)
+            weights = [part.flatten() for key, part in state.items() if _is_weight(key)]
+            assert torch.cat(weights).numpy().tobytes() == bead.tobytes()
+
+    capsys.readouterr()
+    assert main(["verify", "path.npz"]) == 2
+    told = capsys.readouterr().err
+    for function in ("mine.py:moons", "mine.py:Classifier"):
+        assert f"{folder.resolve() / function}" in told
+    assert "give --run-factories" in told
+
+
+def _is_weight(name: str) -> bool:
+    return not re.search(r"running_|num_batches", name)
+
+
+def test_a_checkpoint_above_the_level_ends_the_run_as_the_page_says(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {block.splitlines()[0][2:]: block for kind, block in BLOCKS if kind != "sh"}
+    for name in ("mine.py", "mine.yaml", "train.py"):
+        (folder / name).write_text(files[name].replace("range(300)", "range(3)"))
+    run_line("python train.py")
+    assert main(["run", "mine.yaml"]) == 3
+    assert "endpoint 1 (" in capsys.readouterr().out
+
+
+def test_every_key_that_the_page_names_is_one() -> None:
+    """In its text; those in its blocks are read above."""
+    prose = re.sub(r"^```.*?^```$", "", TEXT, flags=re.M | re.S)
+    quoted = re.findall(r"`([^`]+)`", prose)
+    names = {match for text in quoted for match in re.findall(r"^(?:problem|search)[.\w]*", text)}
+    assert names == {"problem.batch_norm", "search.batching"}
+    options = {word for text in quoted for word in re.findall(r"--[\w-]+", text)}
+    assert options == {"--run-factories"}
+    overrides = ["problem.batch_norm={statistics: batch, samples: 256}"]
+    assert "`problem.batch_norm: {statistics: batch, samples: 256}`" in TEXT
+    spec = load(presets.path_of("custom-example"), overrides)
+    assert spec.problem.batch_norm.samples == 256
+    assert presets.load_preset("custom-example").problem.batch_norm.samples == 1024

@@ -1,0 +1,431 @@
+"""Searches that share their batches: the same results as alone, fewer calls, and no deadlock."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from engine.methods import build_method
+from engine.problem.problem import Problem
+from engine.record.events import Outcome
+from engine.record.geometry import BeadString
+from engine.spec.keys import Spec
+from engine.workers.pool import Item, Pool, Result, Task, Workers
+from engine.workers.shared import SharedPool
+from tests.support.landscapes import double_well, landscape, ring, spec_for
+
+
+@dataclass(frozen=True)
+class Add:
+    """A task whose results show who did it: each item and a number."""
+
+    number: int
+    samples: int = 1
+
+    def size(self, item: int) -> int:
+        return self.samples
+
+    def __call__(self, problem: Problem, items: Sequence[int]) -> list[int]:
+        if any(item < 0 for item in items):
+            raise ArithmeticError(f"{min(items)} is below zero")
+        return [item + self.number for item in items]
+
+
+class CountingPool(Pool):
+    """Remembers the task and the number of items of every call."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem, [torch.device("cpu")])
+        self.calls: list[tuple[Any, int]] = []
+
+    def __enter__(self) -> CountingPool:
+        return self
+
+    def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]:
+        self.calls.append((task, len(items)))
+        return super().run(task, items)
+
+
+class Clock:
+    """Stands still unless it is put forward."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.seen_by: set[str] = set()
+        """Names of threads; a search looks at the clock when it asks."""
+
+    def __call__(self) -> float:
+        self.seen_by.add(threading.current_thread().name)
+        return self.now_s
+
+    @contextmanager
+    def running(self, asked: set[str], over: threading.Event) -> Iterator[threading.Event]:
+        """Fast, from when those have asked until it is over; the event says that it stands."""
+        stands = threading.Event()
+
+        def run_on() -> None:
+            while not over.is_set():
+                if asked <= self.seen_by:
+                    self.now_s += 1.0
+                time.sleep(0.002)
+            stands.set()
+
+        thread = threading.Thread(target=run_on)
+        thread.start()
+        try:
+            yield stands
+        finally:
+            over.set()
+            thread.join()
+
+
+@contextmanager
+def shared(
+    patience_s: float = 0.01, clock: Callable[[], float] | None = None
+) -> Iterator[tuple[SharedPool, CountingPool]]:
+    """With a clock that stands still every search is waited for, however busy the machine."""
+    with CountingPool(landscape(ring)) as pool:
+        yield SharedPool(pool, patience_s, clock or Clock()), pool
+
+
+def together(pool: SharedPool, searches: Sequence[Callable[[], Any]]) -> list[Any] | BaseException:
+    """What `run_all` returns or raises. Where searches wait for each other it does not return."""
+    try:
+        return pool.run_all(searches)
+    except BaseException as error:
+        return error
+
+
+def sums(pool: Workers, task: Add, rounds: int, first: int = 0) -> list[int]:
+    """A search that asks again and again, of two items each time, going on from the answer."""
+    items = [first, first + 100]
+    for _ in range(rounds):
+        items = pool.run(task, items)
+    return items
+
+
+# ---------------------------------------------------------------- joining
+
+
+def test_equal_tasks_are_one_call() -> None:
+    with shared() as (pool, counted):
+        found = together(pool, [partial(sums, pool, Add(1), 4, n) for n in range(5)])
+        assert found == [[n + 4, n + 104] for n in range(5)]
+        assert counted.calls == [(Add(1), 10)] * 4
+
+
+def test_different_tasks_are_calls_of_their_own() -> None:
+    with shared() as (pool, counted):
+        tasks = [Add(1), Add(2), Add(1), Add(2, samples=7)]
+        found = together(pool, [partial(sums, pool, task, 3, n) for n, task in enumerate(tasks)])
+        assert found == [[3, 103], [7, 107], [5, 105], [9, 109]]
+        assert len(counted.calls) == 9
+        for number in range(3):
+            some = counted.calls[3 * number : 3 * number + 3]
+            assert sorted((task.number, task.samples, count) for task, count in some) == [
+                (1, 1, 4),
+                (2, 1, 2),
+                (2, 7, 2),
+            ]
+
+
+def test_each_gets_its_own_results_in_its_own_order() -> None:
+    """As many items as it asked about, however many the others ask about."""
+
+    def asks(pool: SharedPool, count: int) -> list[int]:
+        return pool.run(Add(1000), list(range(count, 0, -1)))
+
+    with shared() as (pool, counted):
+        found = together(pool, [partial(asks, pool, count) for count in (3, 1, 7, 2)])
+        assert found == [[1000 + n for n in range(count, 0, -1)] for count in (3, 1, 7, 2)]
+        assert counted.calls == [(Add(1000), 13)]
+
+
+def test_searches_of_different_lengths() -> None:
+    """Those that go on longer are not held up by those that have ended."""
+    with shared() as (pool, counted):
+        found = together(pool, [partial(sums, pool, Add(1), n, 0) for n in (0, 1, 5, 2)])
+        assert found == [[n, 100 + n] for n in (0, 1, 5, 2)]
+        assert [count for _, count in counted.calls] == [6, 4, 2, 2, 2]
+
+
+def test_nothing_asked_is_nothing_done() -> None:
+    """A search that asks about no items does not wait for the others."""
+
+    def asks_nothing(pool: SharedPool) -> list[int]:
+        return pool.run(Add(1), [])
+
+    with shared() as (pool, counted):
+        assert together(pool, [partial(asks_nothing, pool)]) == [[]]
+        assert together(pool, []) == []
+        assert counted.calls == []
+
+
+def test_it_serves_a_single_caller_outside_of_searches() -> None:
+    with shared() as (pool, _):
+        assert isinstance(pool, Workers)
+        assert pool.run(Add(2), [1, 2]) == [3, 4]
+
+
+def test_one_pool_for_one_round_of_searches_after_another() -> None:
+    with shared() as (pool, counted):
+        for _ in range(3):
+            assert together(pool, [partial(sums, pool, Add(1), 2, n) for n in range(2)]) == [
+                [2, 102],
+                [3, 103],
+            ]
+        assert counted.calls == [(Add(1), 4)] * 6
+
+
+# ---------------------------------------------------------------- exceptions
+
+
+def test_an_exception_in_a_task_comes_back_to_the_one_whose_items_raise_it() -> None:
+    """Those that asked for the same, or for something else, get their results."""
+    caught: list[str] = []
+    with shared() as (pool, counted):
+
+        def bold(first: int) -> list[int]:
+            try:
+                return pool.run(Add(1), [first])
+            except ArithmeticError as error:
+                caught.append(str(error))
+                return pool.run(Add(3), [-first])
+
+        searches: list[Callable[[], list[int]]] = [partial(bold, -5), partial(bold, -6)]
+        same, other = partial(sums, pool, Add(1), 3, 7), partial(sums, pool, Add(2), 4, 1)
+        found = together(pool, [*searches, same, other])
+        assert found == [[8], [9], [10, 110], [9, 109]]
+        assert counted.calls.count((Add(1), 4)) == 1
+    assert sorted(caught) == ["-5 is below zero", "-6 is below zero"]
+
+
+def test_an_exception_ends_the_whole_with_it_after_the_others() -> None:
+    ended: list[list[int]] = []
+    with shared() as (pool, _):
+
+        def good() -> None:
+            ended.append(sums(pool, Add(2), 6, 1))
+
+        failing = partial(sums, pool, Add(-40), 9, 50)  # below zero in its third call
+        found = together(pool, [good, failing, good])
+        assert isinstance(found, ArithmeticError)
+        assert "-30 is below zero" in str(found)
+        assert ended == [[13, 113]] * 2
+
+
+@pytest.mark.parametrize("raised", [KeyError("lost"), KeyboardInterrupt(), SystemExit(3)])
+@pytest.mark.parametrize("after", [0, 2])
+def test_a_search_that_raises_does_not_hold_up_the_others(
+    raised: BaseException, after: int
+) -> None:
+    """Of its own accord, before it has asked for anything or later."""
+    ended: list[list[int]] = []
+    with shared() as (pool, _):
+
+        def raises() -> None:
+            sums(pool, Add(1), after)
+            raise raised
+
+        def good() -> None:
+            ended.append(sums(pool, Add(1), 5))
+
+        assert together(pool, [good, raises, good]) is raised
+        assert ended == [[5, 105]] * 2
+
+
+# ---------------------------------------------------------------- searches that do not ask
+
+
+def test_a_search_that_does_not_ask_is_not_waited_for() -> None:
+    """First one of them sleeps until the other is far ahead, then the other way round."""
+    far, further = threading.Event(), threading.Event()
+    with shared(patience_s=0.02, clock=time.monotonic) as (pool, _):
+
+        def early() -> list[int]:
+            items = sums(pool, Add(1), 5)
+            far.set()
+            further.wait()
+            return pool.run(Add(1), items)
+
+        def late() -> list[int]:
+            far.wait()
+            items = sums(pool, Add(1), 4, 10)
+            further.set()
+            return pool.run(Add(1), items)
+
+        assert together(pool, [early, late]) == [[6, 106], [15, 115]]
+
+
+def test_searches_that_all_sleep_hold_nothing_up() -> None:
+    """As when every one of them is paused: whoever wakes up goes on."""
+    wake = [threading.Event() for _ in range(3)]
+    with shared(patience_s=0.02, clock=time.monotonic) as (pool, _):
+
+        def sleeper(number: int) -> list[int]:
+            wake[number].wait()
+            items = sums(pool, Add(1), 3, number)
+            if number:
+                wake[number - 1].set()
+            return items
+
+        wake[2].set()
+        found = together(pool, [partial(sleeper, number) for number in range(3)])
+        assert found == [[3, 103], [4, 104], [5, 105]]
+
+
+def test_a_search_that_asks_again_is_waited_for_again() -> None:
+    """It was left out; when all have asked once more, they go on as one."""
+    clock, far = Clock(), threading.Event()
+    with shared(clock=clock) as (pool, counted), clock.running(set(), over=far) as stands:
+
+        def hasty() -> list[int]:
+            items = sums(pool, Add(1), 3)
+            far.set()
+            while "search-1" not in clock.seen_by:
+                time.sleep(0.002)
+            return sums(pool, Add(1), 4, items[0])
+
+        def sleepy() -> list[int]:
+            stands.wait()
+            return sums(pool, Add(1), 4, 50)
+
+        assert together(pool, [hasty, sleepy]) == [[7, 107], [54, 154]]
+        assert counted.calls == [(Add(1), 2)] * 3 + [(Add(1), 4)] * 4
+
+
+def test_those_in_a_long_call_are_still_waited_for() -> None:
+    """One that was left out asks during the call; its next call is that of all."""
+    clock, begun = Clock(), threading.Event()
+
+    @dataclass(frozen=True)
+    class Long:
+        """Takes much longer than the others are waited for."""
+
+        def size(self, item: int) -> int:
+            return 1
+
+        def __call__(self, problem: Problem, items: Sequence[int]) -> list[int]:
+            begun.set()
+            while "search-2" not in clock.seen_by:
+                time.sleep(0.002)
+            for _ in range(10):  # so often do those that wait look at the clock
+                clock.now_s += 1.0
+                time.sleep(0.01)
+            return list(items)
+
+    both = {"search-0", "search-1"}
+    with shared(clock=clock) as (pool, counted), clock.running(both, over=begun) as stands:
+
+        def first(number: int) -> list[int]:
+            return pool.run(Add(1), pool.run(Long(), [number]))
+
+        def late() -> list[int]:
+            stands.wait()
+            return pool.run(Add(1), [30])
+
+        found = together(pool, [partial(first, 10), partial(first, 20), late])
+        assert found == [[11], [21], [31]]
+        assert counted.calls == [(Long(), 2), (Add(1), 3)]
+
+
+# ---------------------------------------------------------------- whole searches
+
+
+def spec(method: str, seed: int, level: float) -> Spec:
+    made = spec_for(level=level, seed=seed, patience=60, max_depth=4)
+    sgd = made.endpoints.optimizer
+    constrained = made.search.constrained.model_copy(
+        update={"optimizer": sgd, "patience": 60, "rho": 0.3, "max_beads": 16}
+    )
+    changed = {"method": method, "constrained": constrained}
+    search = made.search.model_copy(update=changed)
+    endpoints = made.endpoints.model_copy(update={"max_steps": 400})
+    return made.model_copy(update={"search": search, "endpoints": endpoints})
+
+
+def whole(pool: Workers, problem: Problem, of: Spec) -> tuple[Outcome, BeadString]:
+    method = build_method(of, problem, pool)
+    for _ in range(3000):
+        if method.verdict is not None:
+            return method.verdict.outcome, method.string()
+        method.step(None)
+    raise AssertionError("the search does not end")
+
+
+@pytest.mark.parametrize(
+    ("method", "surface", "level"),
+    [("greedy", ring, 0.02), ("greedy", double_well, 0.3), ("constrained", ring, 0.05)],
+)
+def test_searches_together_find_what_they_find_alone(
+    method: str, surface: Callable[[torch.Tensor], torch.Tensor], level: float
+) -> None:
+    """Seeds whose searches take different times and ends; and fewer calls in all.
+
+    A bead that starts on the pass between two wells falls to the side that rounding chooses, and
+    rounding depends on the batch: there only the outcome and the endpoints are the same.
+    """
+    problem = landscape(surface)
+    specs = [spec(method, seed, level) for seed in range(6, 9)]
+    with CountingPool(problem) as alone:
+        expected = [whole(alone, problem, one) for one in specs]
+    with CountingPool(problem) as counted:
+        pool = SharedPool(counted)
+        found = together(pool, [partial(whole, pool, problem, one) for one in specs])
+    assert isinstance(found, list)
+    assert [outcome for outcome, _ in found] == [outcome for outcome, _ in expected]
+    assert len({len(string.beads) for _, string in expected}) > 1
+    for (outcome, string), (_, other) in zip(found, expected, strict=True):
+        np.testing.assert_allclose(string.beads[[0, -1]], other.beads[[0, -1]], atol=1e-4)
+        if outcome is Outcome.CONNECTED:
+            np.testing.assert_allclose(string.beads, other.beads, atol=1e-4)
+            np.testing.assert_allclose(string.profiles, other.profiles, atol=1e-4)
+    assert len(counted.calls) < len(alone.calls)
+
+
+def test_searches_of_different_methods_together() -> None:
+    problem = landscape(ring)
+    specs = [spec("greedy", 8, 0.02), spec("constrained", 8, 0.05), spec("auto", 7, 0.05)]
+    with CountingPool(problem) as alone:
+        expected = [whole(alone, problem, one) for one in specs]
+    with CountingPool(problem) as counted:
+        pool = SharedPool(counted)
+        found = together(pool, [partial(whole, pool, problem, one) for one in specs])
+    assert isinstance(found, list)
+    for (outcome, string), (known, other) in zip(found, expected, strict=True):
+        assert outcome is known is Outcome.CONNECTED
+        np.testing.assert_allclose(string.beads, other.beads, atol=1e-4)
+
+
+def test_random_endpoints_do_not_depend_on_what_other_searches_draw() -> None:
+    """Searches in threads of their own draw at the same time, each from its own seed."""
+    problem = landscape(ring)
+    expected = [problem.initial(seed) for seed in range(200)]
+    found: list[torch.Tensor] = [torch.zeros(2)] * len(expected)
+
+    def draw(first: int) -> None:
+        for seed in range(first, len(expected), 8):
+            found[seed] = problem.initial(seed)
+
+    threads = [threading.Thread(target=draw, args=(first,)) for first in range(8)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # so that the threads take turns within a draw
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    different = [n for n, (a, b) in enumerate(zip(found, expected, strict=True)) if (a != b).any()]
+    assert different == []

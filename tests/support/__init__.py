@@ -1,0 +1,1 @@
+"""What several tests share: landscapes with known answers, workers without threads, helpers."""

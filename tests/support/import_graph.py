@@ -1,0 +1,139 @@
+"""The graph of imports between the rooms of this project.
+
+A *room* is a package or module directly below `engine` or `dss_tui`, or `presets`. An *arrow* goes
+from one room to another where any of its modules imports from there, inside functions too.
+`python -m tests.support.import_graph [FOLDER]` prints the graph of a checkout and what it breaks.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+TOPS = ("engine", "dss_tui", "presets")
+
+#: All rooms from the bottom up: a room imports only from rooms that stand before it.
+ORDER = (
+    "engine",
+    "engine.errors",
+    "engine.part",
+    "engine.seeds",
+    "engine.shapes",
+    "engine.factories",
+    "engine.data",
+    "engine.networks",
+    "engine.spec",
+    "engine.record",
+    "engine.problem",
+    "engine.steps",
+    "engine.backends",
+    "engine.workers",
+    "engine.training",
+    "engine.path",
+    "engine.methods",
+    "engine.run",
+    "engine.bench",
+    "engine.__main__",
+    "presets",
+    "dss_tui",
+    "dss_tui.viewing",
+    "dss_tui.tui",
+    "dss_tui.commands",
+    "dss_tui.cli",
+    "dss_tui.__main__",
+)
+
+Graph = dict[str, set[str]]
+"""The rooms that each room imports from."""
+
+
+def modules(root: Path) -> dict[str, Path]:
+    """Returns every module of the project below `root` by its dotted name."""
+    found: dict[str, Path] = {}
+    for top in TOPS:
+        for path in sorted((root / top).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            found[name] = path
+    return found
+
+
+def imports_of(name: str, path: Path, known: set[str]) -> Iterator[str]:
+    """Yields the project's modules that one module imports, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                if whole in known:
+                    yield whole
+                elif node.module in known:
+                    yield node.module
+
+
+def room_of(module: str) -> str:
+    """Returns the room that a module belongs to."""
+    parts = module.split(".")
+    return parts[0] if parts[0] == "presets" else ".".join(parts[:2])
+
+
+def room_graph(root: Path) -> Graph:
+    """Returns the arrows between the rooms of the checkout in `root`."""
+    found = modules(root)
+    graph: Graph = {room_of(name): set() for name in found}
+    for name, path in found.items():
+        for imported in imports_of(name, path, set(found)):
+            graph[room_of(name)].add(room_of(imported))
+    return {room: others - {room} for room, others in graph.items()}
+
+
+def upward(graph: Graph) -> list[tuple[str, str]]:
+    """Returns the arrows that point from a room to one that stands after it in `ORDER`."""
+    place = {room: number for number, room in enumerate(ORDER)}
+    return sorted(
+        (room, other)
+        for room, others in graph.items()
+        for other in others
+        if place.get(other, len(ORDER)) >= place.get(room, -1)
+    )
+
+
+def circles(graph: Graph) -> list[list[str]]:
+    """Returns the groups of two or more rooms that reach each other by arrows."""
+    reach = {room: reachable(graph, room) for room in graph}
+    groups = {
+        tuple(sorted(other for other in graph if other in reach[room] and room in reach[other]))
+        for room in graph
+        if room in reach[room]
+    }
+    return sorted(map(list, groups))
+
+
+def reachable(graph: Graph, start: str) -> set[str]:
+    """Returns the rooms that arrows lead to from one room, itself only by way of a circle."""
+    seen: set[str] = set()
+    todo = list(graph.get(start, ()))
+    while todo:
+        room = todo.pop()
+        if room not in seen:
+            seen.add(room)
+            todo += graph.get(room, ())
+    return seen
+
+
+def main(root: Path) -> None:
+    """Prints the graph and what it breaks."""
+    graph = room_graph(root)
+    for room in sorted(graph):
+        print(f"{room:20} -> {' '.join(sorted(graph[room]))}")
+    arrows = sum(map(len, graph.values()))
+    known = [(a, b) for a, b in upward(graph) if a in ORDER and b in ORDER]
+    print(f"{len(graph)} rooms, {arrows} arrows, {len(known)} upward {known}")
+    print(f"{len(circles(graph))} circles {circles(graph)}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[2])
