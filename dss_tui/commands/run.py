@@ -16,7 +16,7 @@ from engine.record.rundir import RunDir, create, find, finished, is_live, read_r
 from engine.record.runs import goes_on
 from engine.record.signals import Signals
 from engine.spec.keys import Spec
-from engine.spec.yaml_file import dump, load
+from engine.spec.yaml_file import load, revised
 
 if TYPE_CHECKING:
     from dss_tui.tui.app import Opening
@@ -123,8 +123,7 @@ def _change_limits(directory: RunDir, overrides: list[str]) -> None:
             )
     if is_live(directory):
         raise InputError("is running; stop it first, then change its limits", file=directory.path)
-    spec = load(directory.spec, overrides)
-    replace(directory.spec, dump(spec).encode())
+    replace(directory.spec, revised(directory.spec, overrides).encode())
 
 
 def _wants_screen(asked: argparse.Namespace) -> bool:

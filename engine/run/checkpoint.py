@@ -11,6 +11,8 @@ from safetensors import SafetensorError, safe_open
 from engine.errors import InputError
 from engine.path.snapshot import Saved
 from engine.record.rundir import RunDir, replace
+from engine.spec.keys import ASIDE, Spec, digest
+from engine.spec.yaml_file import read_tree
 
 VERSION = "2"
 
@@ -40,8 +42,11 @@ def write(run: RunDir, checkpoint: Checkpoint) -> None:
     replace(run.checkpoint, safetensors.torch.save(on_cpu, metadata))
 
 
-def read(run: RunDir, fingerprint: str) -> Checkpoint | None:
-    """The run's checkpoint, None before the first. Raises InputError for another run's."""
+def read(run: RunDir, spec: Spec) -> Checkpoint | None:
+    """Returns the run's checkpoint, or None before the first was written.
+
+    Raises InputError where the file is damaged, or belongs to another spec than this one.
+    """
     if not run.checkpoint.exists():
         return None
     try:
@@ -65,10 +70,20 @@ def read(run: RunDir, fingerprint: str) -> Checkpoint | None:
             f"cannot be read ({error}); delete it to start this run from the beginning",
             file=run.checkpoint,
         ) from None
-    if checkpoint.fingerprint != fingerprint:
+    if checkpoint.fingerprint not in (spec.fingerprint(), full_fingerprint(run)):
         raise InputError(
             f"belongs to another preset than {run.spec}; put that run's own run.yaml back, or "
             "start a new run",
             file=run.checkpoint,
         )
     return checkpoint
+
+
+def full_fingerprint(run: RunDir) -> str:
+    """Returns the sum over every key of a run.yaml, which a checkpoint of version 0.1.0 holds.
+
+    Such a run.yaml spells out all the keys that were known when it was written, and the sum was
+    taken over them. So it is taken over the file as it lies in the folder: the spec that is read
+    from it has the keys that came since.
+    """
+    return digest({key: value for key, value in read_tree(run.spec).items() if key not in ASIDE})

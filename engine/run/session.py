@@ -129,7 +129,7 @@ def run(
     with RunWriter(directory) as writer, logging_to(directory.log):
         asked = directory.load_spec()
         spec, problem = prepare(asked)
-        if spec != asked:
+        if spec != asked and not directory.checkpoint.exists():  # which belongs to that file
             replace(directory.spec, dump(spec).encode())
         with open_pool(problem, spec) as pool:
             return run_session(writer, spec, problem, pool, signals, observe)
@@ -148,7 +148,7 @@ def run_session(
 
     Raises InputError where the run's checkpoint belongs to another spec.
     """
-    kept = checkpoint.read(writer.run, spec.fingerprint())
+    kept = checkpoint.read(writer.run, spec)
     writer.meta(_meta(writer.run, spec))
     method = build_method(spec, problem.to(pool.devices[0]), pool)
     if kept is not None:

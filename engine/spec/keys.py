@@ -488,7 +488,20 @@ class Spec(Part):
         return device
 
     def fingerprint(self) -> str:
-        """Equal for two specs whose searches take the same steps: not so limits, words, pace."""
-        aside = {"limits", "description", "task", "checkpoint_seconds"}
-        same = self.model_dump(mode="json", exclude=aside)
-        return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
+        """Returns a sum that is equal for two specs whose searches take the same steps.
+
+        Only keys that differ from their defaults are summed, so a new key with a default leaves
+        the sums of older runs as they are. A renamed key is summed under its first name, which
+        its field keeps as `serialization_alias`. The keys in ASIDE do not count.
+        """
+        told = self.model_dump(mode="json", exclude=ASIDE, exclude_defaults=True, by_alias=True)
+        return digest(told)
+
+
+#: Keys of a spec that do not change which steps a search takes: its limits, words and pace.
+ASIDE = {"limits", "description", "task", "checkpoint_seconds"}
+
+
+def digest(tree: dict[str, Any]) -> str:
+    """Returns the SHA-256 of a plain tree, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()

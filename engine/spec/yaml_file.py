@@ -89,21 +89,37 @@ def read_yaml(text: str, file: object) -> Any:
 
 def load(path: Path, overrides: Iterable[str] = ()) -> Spec:
     """The spec in a YAML file with `a.b=value` overrides. Raises InputError."""
+    spec = parse(with_overrides(read_tree(path), overrides, file=path), file=path)
+    return _anchor_paths(spec, path.parent)
+
+
+def read_tree(path: Path) -> Any:
+    """Returns the plain value of a YAML file. Raises InputError where it cannot be read."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InputError(f"cannot be read: {reason}", file=path) from None
-    spec = parse(with_overrides(read_yaml(text, path), overrides, file=path), file=path)
-    return _anchor_paths(spec, path.parent)
+    return read_yaml(text, path)
 
 
 def dump(spec: Spec) -> str:
     """The YAML text that `load` makes the same spec of."""
-    text = yaml.dump(
-        spec.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True
-    )
-    return str(text)
+    return _text(spec.model_dump(mode="json"))
+
+
+def revised(path: Path, overrides: Iterable[str]) -> str:
+    """Returns the text of a spec's file with `a.b=value` overrides, its other keys untouched.
+
+    Keys that the file leaves out are not added. Raises InputError where the result is no spec.
+    """
+    tree = with_overrides(read_tree(path), overrides, file=path)
+    parse(tree, file=path)
+    return _text(tree)
+
+
+def _text(tree: object) -> str:
+    return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 def parse(tree: object, file: object = None) -> Spec:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from pydantic import AliasChoices, Field
 
 import presets
 from engine.errors import InputError
@@ -17,7 +19,8 @@ from engine.spec.keys import (
     Sgd,
     Spec,
 )
-from engine.spec.yaml_file import dump, load, parse, read_yaml, with_overrides
+from engine.spec.validation import validated
+from engine.spec.yaml_file import dump, load, parse, read_yaml, revised, with_overrides
 
 PRESET = """\
 description: a small parabola
@@ -461,6 +464,54 @@ def test_limits_words_and_pace_leave_the_fingerprint(override: str) -> None:
 )
 def test_whatever_changes_the_search_changes_the_fingerprint(override: str) -> None:
     assert spec_of(override).fingerprint() != spec_of().fingerprint()
+
+
+class Before(Spec):
+    """A spec as one version of the program knows it."""
+
+    slots: int = 5
+
+
+class Renamed(Spec):
+    """The same after `slots` was renamed to `places`."""
+
+    places: Annotated[
+        int, Field(validation_alias=AliasChoices("places", "slots"), serialization_alias="slots")
+    ] = 5
+
+
+def test_a_new_key_with_a_default_leaves_the_fingerprint() -> None:
+    tree = read_yaml(PRESET, "p.yaml")
+    assert validated(Before, tree).fingerprint() == spec_of().fingerprint()
+    assert validated(Before, tree | {"slots": 6}).fingerprint() != spec_of().fingerprint()
+
+
+def test_a_renamed_key_leaves_the_fingerprint() -> None:
+    tree = read_yaml(PRESET, "p.yaml")
+    before = validated(Before, tree | {"slots": 6})
+    for name in ("slots", "places"):
+        renamed = validated(Renamed, tree | {name: 6})
+        assert renamed.places == 6
+        assert renamed.fingerprint() == before.fingerprint()
+
+
+def test_a_default_that_is_spelled_out_leaves_the_fingerprint() -> None:
+    spelled = ["search.greedy.grid=33", "endpoints.optimizer={kind: rmsprop, lr: 1e-3}"]
+    assert spec_of(*spelled).fingerprint() == spec_of().fingerprint()
+
+
+def test_a_revised_file_changes_in_the_keys_that_are_set(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(PRESET)
+    tree = read_yaml(revised(file, ["limits.beads=71", "limits.steps=9"]), file)
+    assert tree == read_yaml(PRESET, file) | {"limits": {"beads": 71, "steps": 9}}
+
+
+def test_a_file_is_not_revised_to_what_is_no_spec(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(PRESET)
+    with pytest.raises(InputError, match=r"run.yaml: limits.beads: is 1, but must be"):
+        revised(file, ["limits.beads=1"])
 
 
 # ---------------------------------------------------------------- data beside the preset
