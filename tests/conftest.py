@@ -35,10 +35,12 @@ def batched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A runs folder and a cache of the test's own."""
-    folder = tmp_path / "runs"
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> Path:
+    """A runs folder and a cache of the test's own, but for compiled code, which all tests share."""
+    folder, cache = tmp_path / "runs", tmp_path / "cache"
+    cache.mkdir()
+    (cache / "compiled").symlink_to(pytestconfig.cache.mkdir("compiled"))
     monkeypatch.setenv("DSS_TUI_RUNS", str(folder))
-    monkeypatch.setenv("DSS_TUI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("DSS_TUI_CACHE", str(cache))
     monkeypatch.delenv("DSS_TUI_DATA", raising=False)
     return folder

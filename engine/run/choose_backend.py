@@ -5,19 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from typing import Literal
 
-import platformdirs
 import torch
 
+from engine.backends.cache import cache_folder
 from engine.backends.fused import FusedProblem, available, compiled, fused_layout, warm_up
 from engine.errors import InputError
 from engine.problem.problem import FEW_TOGETHER, PIECE_BYTES, Batching, Problem
@@ -205,12 +203,6 @@ def _fingerprint(spec: Spec, problem: Problem, samples: int, device: torch.devic
     shape = [list(problem.train.x.shape[1:]), samples]
     what = [spec.problem.network.model_dump(mode="json"), shape, name, torch.__version__]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
-
-
-def cache_folder() -> Path:
-    """$DSS_TUI_CACHE, else the platform's cache directory."""
-    chosen = os.environ.get("DSS_TUI_CACHE")
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("dss-tui"))
 
 
 def _remembered() -> dict[str, str]:

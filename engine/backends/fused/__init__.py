@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from math import prod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -307,11 +306,9 @@ class FusedProblem:
 
 def compiled() -> bool:
     """Whether an earlier process has left the compiled code on the disk."""
-    from engine.backends.fused import kernels
+    from engine.backends.fused.disk_cache import DiskCache
 
-    advance: Any = kernels.advance  # numba says nowhere else where it keeps what it compiled
-    folder = Path(advance._cache.cache_path)
-    return any(folder.glob("kernels.advance-*.nbi"))
+    return DiskCache("advance").is_filled()
 
 
 def warm_up() -> None:

@@ -4,7 +4,7 @@ Samples go through the whole network in blocks that stay in the cache, and the i
 always over the samples of a block. A row holds one unit's values over a block; rows lie `STRIDE`
 apart, a constant, so that the compiler sees that they do not overlap. Offsets are unsigned:
 numba then leaves out the look whether an index is negative, which would keep loops from
-vectorising. All of it stands in one file because numba's cache does not see changes in others.
+vectorising.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 from numpy.typing import NDArray
+
+from engine.backends.fused.disk_cache import DiskCache
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Floats = NDArray[Any]
@@ -177,7 +179,7 @@ def room(net: Net, table: Table, theta: Floats) -> Scratch:
 def compiled(
     rounding: frozenset[str] = MULTIPLY_ADD, *, inline: bool = False, entry: bool = False
 ) -> Callable[[Function], Function]:
-    """numba.njit; an `entry` can be called from Python, and is kept on disk where that works.
+    """numba.njit; an `entry` can be called from Python, and is kept on the disk.
 
     What sums with SUMS must be `inline`, and so must its callers up to an entry. A function that
     stands alone is optimised anew in each entry; the session that compiles runs one of the copies,
@@ -193,10 +195,9 @@ def compiled(
     }
 
     def decorate(function: Function) -> Function:
-        try:
-            made = numba.njit(**how, cache=entry)(function)
-        except RuntimeError:  # there is no folder to keep it in
-            made = numba.njit(**how)(function)
+        made = numba.njit(**how)(function)
+        if entry:
+            made._cache = DiskCache(function.__name__)  # numba has no other way to choose its own
         return cast(Function, made)
 
     return decorate

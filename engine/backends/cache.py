@@ -1,0 +1,17 @@
+"""The folder for what this machine has found out once and can find out again. No torch here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+
+def cache_folder() -> Path:
+    """Returns the folder named by DSS_TUI_CACHE, else dss-tui's in the platform's cache folder.
+
+    It need not exist. Nothing in it is ever missed: whatever is gone is measured or compiled anew.
+    """
+    chosen = os.environ.get("DSS_TUI_CACHE")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("dss-tui"))

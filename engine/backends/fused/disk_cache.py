@@ -1,0 +1,137 @@
+"""Keeps compiled code on the disk, so that only the first run on a machine waits for the compiler.
+
+numba's own cache lies beside the source, where an uninstallation leaves it behind, and two
+processes that compile at once can exchange their entries. Here every compiled signature is a file
+of its own, in the platform's cache folder. A folder belongs to one version of the source, of
+dss-tui and of all that compiles it; a file's name depends on the signature and on the processor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import pickle
+import shutil
+import sys
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from numba.core import compiler, serialize
+from numba.core.caching import _Cache
+
+from engine import __version__
+from engine.backends.cache import cache_folder
+from engine.errors import SaveError
+from engine.record.rundir import replace
+
+log = logging.getLogger("engine")
+
+#: numba's types tell little of its inner parts.
+_compiler: Any = compiler
+_serialize: Any = serialize
+
+#: Folders that are kept, those of the versions used last: several installations share the cache.
+KEPT = 8
+DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+class DiskCache(_Cache):
+    """The files of one compiled function, as numba's dispatcher asks for them."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @property
+    def cache_path(self) -> str:
+        """The folder that holds the files."""
+        return str(folder())
+
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        """Returns what was compiled for a signature, or None where no intact file holds it."""
+        target_context.refresh()
+        payload = _read(self._file(signature, target_context.codegen()))
+        if payload is None:
+            return None
+        return _compiler.CompileResult._rebuild(target_context, *pickle.loads(payload))
+
+    def save_overload(self, signature: Any, compiled: Any) -> None:
+        """Keeps what was compiled for a signature. Warns once where it cannot be written."""
+        if compiled.library.has_dynamic_globals:  # addresses of this process
+            return
+        _write(self._file(signature, compiled.codegen), _serialize.dumps(compiled._reduce()))
+
+    def is_filled(self) -> bool:
+        """Whether anything of this function is kept."""
+        return any(folder().glob(f"{self._name}-*"))
+
+    def _file(self, signature: Any, codegen: Any) -> Path:
+        what = repr((signature, codegen.magic_tuple()))  # the latter describes the processor
+        return folder() / f"{self._name}-{hashlib.sha256(what.encode()).hexdigest()[:32]}"
+
+    def enable(self) -> None:
+        """Does nothing: it is always enabled."""
+
+    def disable(self) -> None:
+        """Does nothing: it is always enabled."""
+
+    def flush(self) -> None:
+        """Does nothing: files of other sources lie in other folders."""
+
+
+def folder() -> Path:
+    """Returns the folder for what these versions compile from this source. It need not exist."""
+    return cache_folder() / "compiled" / f"{__version__}-{_fingerprint()}"
+
+
+@cache
+def _fingerprint() -> str:
+    """Returns a hash of the source in this folder and of the versions of what compiles it."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(hashlib.sha256(source.read_bytes()).digest())
+    versions = [version(package) for package in ("numba", "llvmlite", "numpy")]
+    digest.update(repr((sys.implementation.cache_tag, versions)).encode())
+    return digest.hexdigest()[:16]
+
+
+def _read(file: Path) -> bytes | None:
+    """Returns what `_write` wrote; None where the file is missing, cut or otherwise damaged."""
+    try:
+        content = file.read_bytes()
+    except OSError:
+        return None
+    digest, payload = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+    if digest != hashlib.sha256(payload).digest():
+        return None
+    with suppress(OSError):  # may be read only
+        os.utime(file.parent)
+    return payload
+
+
+def _write(file: Path, payload: bytes) -> None:
+    """Writes a file whole or not at all, and drops the folders of versions not used lately."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace(file, hashlib.sha256(payload).digest() + payload, durable=False)
+    except (OSError, SaveError) as error:
+        _warn(file.parent, str(error))
+        return
+    with suppress(OSError):  # another process may be dropping the same
+        folders = sorted(file.parents[1].iterdir(), key=lambda each: each.stat().st_mtime)
+        for unused in folders[:-KEPT]:
+            shutil.rmtree(unused, ignore_errors=True)
+
+
+@cache
+def _warn(where: Path, reason: str) -> None:
+    """Says once in a process that each run will compile anew."""
+    log.warning(
+        "compiled code cannot be kept in %s (%s), so each run compiles anew; "
+        "let DSS_TUI_CACHE name a folder that can be written to",
+        where,
+        reason,
+    )
