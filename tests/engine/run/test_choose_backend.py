@@ -292,7 +292,6 @@ def test_what_may_change_the_answer_is_measured_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "[1, 2]", "\x00", '{"x": 3'])
 def test_a_damaged_memory_is_made_anew(content: str, tmp_path: Path) -> None:
     file = tmp_path / "cache" / "batching.json"
-    file.parent.mkdir()
     file.write_text(content)
     assert decided(run_spec("cnn"), Clock(*LOOP)) == "loop"
     assert decided(run_spec("cnn"), no_clock) == "loop"
