@@ -390,6 +390,19 @@ def test_a_string_that_starts_over_is_said_to_hold_anew() -> None:
     assert story[-1] == "segment_failed"
 
 
+def test_the_diagnosis_is_of_a_string_between_the_ends_that_are_left() -> None:
+    """The string to the end that was given up was lower than any to its successor."""
+    with method_for(landscape(walled_shelf), string_spec(0.05, patience=60)) as method:
+        place_endpoints(method, [3.0, 0.0], [6.0, 0.1])
+        given_up = method.chain.weights[LAST]
+        run(method)
+        diagnosis = method.diagnosis()
+        assert not torch.equal(method.chain.weights[LAST], given_up)
+        assert highest_loss(method) == pytest.approx(2.0)
+    assert diagnosis is not None
+    assert diagnosis.barrier == pytest.approx(2.0)  # that of the string given up was 0.1
+
+
 def test_greedy_goes_on_where_the_string_had_no_room() -> None:
     spec = string_spec(0.005, on_stuck="greedy", max_beads=4)
     with method_for(landscape(ring), spec) as method:

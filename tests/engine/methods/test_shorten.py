@@ -158,6 +158,36 @@ def test_beads_that_are_not_needed_go() -> None:
     assert report.length_after == pytest.approx(1.0)
 
 
+def hill(w: Tensor) -> Tensor:
+    """exp(−w₁² − w₂²): a hill around the third axis, above exp(−1) within a distance of 1 of it."""
+    return torch.exp(-w[:2].square().sum())
+
+
+def test_a_bead_slides_along_a_hill_that_it_cannot_cross() -> None:
+    """The way to the chord leads into the hill; across its slope the bead gets nearer all the same.
+
+    The tangents from (∓2, 0) to the hill meet at a height of 2 tan 30°. The bead stands just above
+    that, so that it cannot go down, and one unit aside, where nothing holds it.
+    """
+    problem, level = landscape(hill, 3), math.exp(-1)
+    spec = shortened(level)
+    once = spec.search.shortening.model_copy(update={"doublings": 0})
+    spec = spec.model_copy(update={"search": spec.search.model_copy(update={"shortening": once})})
+    points = torch.tensor([[-2.0, 0.0, 0.0], [0.0, 1.17, 1.0], [2.0, 0.0, 0.0]])
+    string = Chain(problem, Here(problem), level, 65)
+    string.begin([(bead, at, 0) for bead, at in zip((FIRST, 3, LAST), points, strict=True)])
+    string.judge(string.keys)
+    stage = Shortening(spec, string)
+    stage.begin()
+    while not stage.done:
+        stage.step(None)
+    assert string.order == [FIRST, 3, LAST]
+    x, height, aside = string.weights[3].tolist()
+    assert abs(aside) < 1e-3
+    assert abs(x) < 1e-3
+    assert 2 * math.tan(math.radians(30)) < height < 1.171
+
+
 def test_no_more_beads_are_added_than_allowed() -> None:
     with method_for(landscape(ring), shortened(0.005)) as method:
         place_endpoints(method, [1.0, 0.02], [-1.0, 0.03])

@@ -131,6 +131,23 @@ def test_a_trace_is_thinned_and_keeps_its_beginning() -> None:
         assert method.chain.trace[0] == first
 
 
+@pytest.mark.parametrize(
+    ("places", "words"),
+    [
+        ((0.1, 0.9, 0.42, 0.50, 0.54), "stayed near 54% of the string"),
+        ((0.5, 0.5, 0.30, 0.62, 0.54), "moved about on the string"),
+    ],
+)
+def test_a_peak_stays_that_moves_by_less_than_a_seventh_of_the_string(
+    places: tuple[float, ...], words: str
+) -> None:
+    """In the second half of the search: what it did before does not count."""
+    with disconnected() as method:
+        peak = method.chain.trace[0]
+        method.chain.trace = [replace(peak, place=place) for place in places]
+        assert words in found_by(method).words
+
+
 def test_a_restored_search_has_the_same_diagnosis() -> None:
     with disconnected() as method:
         saved, found = method.save(), found_by(method)

@@ -304,6 +304,28 @@ def test_a_search_that_asks_again_is_waited_for_again() -> None:
         assert counted.calls == [(Add(1), 2)] * 3 + [(Add(1), 4)] * 4
 
 
+def test_those_that_wait_for_their_turn_are_still_waited_for() -> None:
+    """One that sleeps in its turn is left out; the others have not kept anybody waiting."""
+    clock, over = Clock(), threading.Event()
+    with shared(clock=clock) as (pool, counted):
+
+        def sleepy() -> list[int]:
+            clock.now_s += 1.0
+            over.wait()
+            return sums(pool, Add(1), 1, 50)
+
+        def second() -> list[int]:
+            return sums(pool, Add(1), 2)
+
+        def last() -> list[int]:
+            items = sums(pool, Add(1), 2, 20)
+            over.set()
+            return items
+
+        assert together(pool, [sleepy, second, last]) == [[51, 151], [2, 102], [22, 122]]
+        assert counted.calls == [(Add(1), 4), (Add(1), 4), (Add(1), 2)]
+
+
 def test_those_in_a_long_call_are_still_waited_for() -> None:
     """One that was left out asks during the call; its next call is that of all."""
     clock, begun = Clock(), threading.Event()
