@@ -1,15 +1,8 @@
-"""`dss-tui`, and `python -m dss_tui`."""
+"""`python -m dss_tui`, which is the same as `dss-tui`."""
 
 from __future__ import annotations
 
-import sys
-
-
-def main() -> None:
-    from dss_tui.cli import main as run
-
-    sys.exit(run(sys.argv[1:]))
-
+from dss_tui_launcher import main
 
 if __name__ == "__main__":
     main()

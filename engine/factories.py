@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from engine import user_code
 from engine.errors import InputError
 
 
@@ -25,7 +24,8 @@ def call_factory(factory: str, args: dict[str, Any], key: str) -> Any:
         raise
     except Exception as error:  # it is not our code
         raise InputError(
-            f"{factory} failed with {type(error).__name__}: {error}; correct it or {key}.args",
+            f"{factory} failed with {type(error).__name__}: {user_code.plain(str(error))}; "
+            f"correct it or {key}.args",
             key=f"{key}.factory",
         ) from error
 
@@ -41,7 +41,8 @@ def find_factory(factory: str, key: str) -> Callable[..., Any]:
     try:
         module = _from_file(Path(place)) if is_file(place) else _from_path(place)
     except Exception as error:  # it is not our code
-        reason = "no such file" if isinstance(error, FileNotFoundError) else error
+        missing = isinstance(error, FileNotFoundError)
+        reason = "no such file" if missing else user_code.plain(str(error))
         raise InputError(
             f"{place} cannot be imported ({type(error).__name__}: {reason}); install its package, "
             "or name the file: path/to/file.py:function",
@@ -63,30 +64,19 @@ def is_file(place: str) -> bool:
 
 
 def _from_path(name: str) -> ModuleType:
-    """Installed, under PYTHONPATH, or in the current folder."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
+    """Imports a module that is installed or under PYTHONPATH, else from the current folder.
+
+    A module of the current folder that has one of our own names is preferred to ours.
+    """
+    here, top = Path.cwd(), name.partition(".")[0]
+    if (top in user_code.OURS or not user_code.is_installed(top)) and user_code.has(here, top):
+        return user_code.load(here, name)
     return importlib.import_module(name)
 
 
 def _from_file(path: Path) -> ModuleType:
-    """A file by its place, once a process; what lies beside it can be imported by it."""
+    """Imports a file by its place, once a process."""
     path = path.expanduser().resolve()
-    name = f"dss_tui_user_{path.stem}_{abs(hash(str(path))):x}"
-    if name in sys.modules:
-        return sys.modules[name]
     if not path.is_file():
         raise FileNotFoundError(path)
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+    return user_code.load_file(path)

@@ -73,14 +73,3 @@ def test_quick_answers_need_no_torch(arguments: list[str]) -> None:
 def test_help_loads_nothing_that_is_not_needed() -> None:
     code = "from dss_tui.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
     assert not imported_by(code) & {"torch", "numpy", "pydantic", "yaml", *SCREENS}
-
-
-def test_the_packages_are_ours() -> None:
-    """`engine` and `presets` are names that another project could bring along."""
-    import dss_tui
-    import engine
-    import presets
-
-    roots = {str(module.__path__[0]).rsplit("/", 1)[0] for module in (dss_tui, engine, presets)}
-    assert len(roots) == 1
-    assert engine.__doc__ is not None and "search engine" in engine.__doc__

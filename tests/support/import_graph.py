@@ -21,6 +21,7 @@ ORDER = (
     "engine.part",
     "engine.seeds",
     "engine.shapes",
+    "engine.user_code",
     "engine.factories",
     "engine.data",
     "engine.networks",

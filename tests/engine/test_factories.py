@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,6 +128,82 @@ def test_the_current_folder_hides_no_installed_module(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "wave", raising=False)
     assert callable(find_factory("wave:open", KEY))
+
+
+@pytest.mark.parametrize("name", ["engine", "presets", "dss_tui"])
+def test_a_module_of_the_current_folder_may_have_a_name_of_ours(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "nets.py").write_text(f"from {name}.sizes import number\n")
+    (tmp_path / name / "sizes.py").write_text("def number():\n    return 6\n")
+    monkeypatch.chdir(tmp_path)
+    assert call_factory(f"{name}.nets:number", {}, KEY) == 6
+
+
+def test_modules_of_the_current_folder_find_their_neighbours_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "its_net.py").write_text("def number():\n    from engine import N\n    return N\n")
+    (tmp_path / "engine.py").write_text("N = 8\n")
+    monkeypatch.chdir(tmp_path)
+    assert call_factory("its_net:number", {}, KEY) == 8
+    assert call_factory(f"{tmp_path / 'its_net.py'}:number", {}, KEY) == 8
+    assert "its_net" not in sys.modules
+
+
+COLLIDING = """
+from engine import layers
+
+def network():
+    return layers.Net()
+"""
+LAYERS = """
+from torch import nn
+from utils import STEPS
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(1, 1)
+
+    def forward(self, x):
+        from presets import SCALE
+        for _ in range(STEPS):
+            x = SCALE * self.body(x)
+        return x
+"""
+
+
+def test_an_engine_of_its_own_runs_files_with_neighbours_of_our_names(
+    mine: Path, tmp_path: Path
+) -> None:
+    """The data lie in another folder, with another `utils`."""
+    home, data = mine.parent, tmp_path / "data"
+    for path, text in {
+        home / "net.py": COLLIDING,
+        home / "engine" / "__init__.py": "",
+        home / "engine" / "layers.py": LAYERS,
+        home / "presets.py": "SCALE = 1.0\n",
+        home / "utils.py": "STEPS = 2\n",
+        data / "points.py": "def data():\n    from utils import xy\n    return xy()\n",
+        data / "utils.py": (
+            "import torch\ndef xy():\n    x = torch.linspace(0, 1, 9)[:, None]\n    return x, x\n"
+        ),
+    }.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    preset = write(
+        home,
+        network={"kind": "custom", "factory": "net.py:network"},
+        data={"kind": "custom", "factory": f"{data / 'points.py'}:data"},
+    )
+    commands = ["run", str(preset), "--headless", "--out", str(tmp_path / "out")]
+    ran = subprocess.run(
+        [sys.executable, "-m", "dss_tui", *commands], capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "Connected" in ran.stdout
 
 
 def test_a_presets_files_lie_beside_it(

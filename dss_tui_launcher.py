@@ -1,0 +1,44 @@
+"""The `dss-tui` command, in a module of its own because `engine` and the like are common names.
+
+Another project's package of that name may be found first. This module imports none of them before
+it has looked where they would come from.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGES = ("dss_tui", "engine", "presets")
+
+
+def main() -> None:
+    """Runs the command line and ends the process with its exit status; 2 where it cannot start."""
+    mistake = hidden_package()
+    if mistake is not None:
+        print(f"dss-tui: {mistake}", file=sys.stderr)
+        sys.exit(2)
+    from dss_tui.cli import main as run
+
+    sys.exit(run(sys.argv[1:]))
+
+
+def hidden_package() -> str | None:
+    """Returns a sentence about a package of ours that another one hides; None where none does."""
+    home = Path(__file__).resolve().parent
+    for name in PACKAGES:
+        spec = find_spec(name)
+        places = spec.submodule_search_locations if spec is not None else None
+        if spec is None or home / name in map(_resolved, places or ()):
+            continue
+        other = _resolved(next(iter(places or ()), spec.origin or name))
+        return (
+            f"{other} hides {home / name}, a part of dss-tui; rename it, take {other.parent} off "
+            "PYTHONPATH, or start in another folder"
+        )
+    return None
+
+
+def _resolved(place: str) -> Path:
+    return Path(place).resolve()
