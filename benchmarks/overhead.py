@@ -20,8 +20,9 @@ from typing import Any
 from unittest import mock
 
 from engine.backends.fused import warm_up
-from engine.record.rundir import RunWriter, create
+from engine.record.finding import create
 from engine.record.signals import Signals
+from engine.record.writer import RunWriter
 from engine.run.session import run, run_session
 from engine.run.store import DirectoryStore
 from engine.workers.pool import Pool

@@ -36,7 +36,10 @@ from engine.record.events import (
     SegmentMeasured,
     Totals,
 )
-from engine.record.rundir import RunDir, RunWriter, create
+from engine.record.finding import create
+from engine.record.progress import Counters, Progress, SegmentProgress
+from engine.record.rundir import RunDir
+from engine.record.writer import RunWriter
 from presets import load_preset
 
 
@@ -100,8 +103,8 @@ def long_run(folder: Path, beads: int) -> RunDir:
     level = 1e-3
     run = create(load_preset("quadratic"), "long", folder / "long")
 
-    def profile(peak: float) -> list[float]:
-        return [8e-4 + (peak - 8e-4) * math.sin(math.pi * t / 32) for t in range(33)]
+    def profile(peak: float) -> tuple[float, ...]:
+        return tuple(8e-4 + (peak - 8e-4) * math.sin(math.pi * t / 32) for t in range(33))
 
     with RunWriter(run) as writer:
         writer.record(RunStarted("greedy", level, 0.8, 0, 33, 256, ("cpu",)), 0.0)
@@ -124,49 +127,47 @@ def long_run(folder: Path, beads: int) -> RunDir:
         peaks = [draw.uniform(8e-4, 1e-3) for _ in order[1:]]
         totals = Totals(beads, beads - 1, beads - 1, 0, 9, (2, 1), 10**6, max(peaks), 1.4, 60.0)
         writer.record(RunFinished(Outcome.CONNECTED, "Connected: made up.", totals), 60.0)
-        segments = [
-            {
-                "left": left,
-                "right": right,
-                "depth": 5,
-                "state": "closed",
-                "length": 0.4,
-                "peak": peak,
-                "t_star": 0.5,
-                "profile": profile(peak),
-                "held_out": profile(peak)[::2],
-                "bead": None,
-            }
+        segments = tuple(
+            SegmentProgress(
+                left=left,
+                right=right,
+                depth=5,
+                state="closed",
+                length=0.4,
+                peak=peak,
+                t_star=0.5,
+                profile=profile(peak),
+                beside=profile(peak)[::2],
+                bead=None,
+            )
             for left, right, peak in zip(order, order[1:], peaks, strict=False)
-        ]
-        counters = {
-            "depth": 9,
-            "beads": beads,
-            "beads_per_depth": [2, 1],
-            "open": 0,
-            "closed": beads - 1,
-            "failed": 0,
-            "in_training": 0,
-            "bead_steps": 10**6,
-            "max_peak": max(peaks),
-            "normalized_length": 1.4,
-        }
+        )
+        counters = Counters(
+            depth=9,
+            beads=beads,
+            beads_per_depth=(2, 1),
+            open=0,
+            closed=beads - 1,
+            failed=0,
+            in_training=0,
+            bead_steps=10**6,
+            max_peak=max(peaks),
+            normalized_length=1.4,
+        )
         writer.progress(
-            {
-                "seq": writer.seq,
-                "time": 60.0,
-                "state": "ended",
-                "phase": "audit",
-                "level": level,
-                "alpha": 0.8,
-                "counters": counters,
-                "limits": {},
-                "checkpoint_time": None,
-                "order": order,
-                "losses": [8e-4] * beads,
-                "training": [],
-                "segments": segments,
-            }
+            Progress(
+                seq=writer.seq,
+                time=60.0,
+                state="ended",
+                phase="audit",
+                level=level,
+                alpha=0.8,
+                counters=counters,
+                order=tuple(order),
+                losses=(8e-4,) * beads,
+                training=(),
+                segments=segments,
+            )
         )
         print(f"long run: {beads} beads, {writer.seq} events")
     return run

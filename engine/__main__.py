@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from engine.errors import InputError
+from engine.errors import InputError, SaveError
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
 
@@ -21,10 +21,10 @@ def main(arguments: list[str]) -> int:
         directory = RunDir(Path(arguments[0]))
         try:
             return exit_status(run(directory, signals))
-        except InputError as error:
+        except (InputError, SaveError) as error:
             print(error, file=sys.stderr)
             refuse(directory, error)
-            return 2
+            return 2 if isinstance(error, InputError) else 1
 
 
 if __name__ == "__main__":

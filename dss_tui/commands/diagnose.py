@@ -9,7 +9,8 @@ from rich.padding import Padding
 
 from engine.errors import InputError
 from engine.record.events import Diagnosis, Outcome, RunFinished, dump_json
-from engine.record.rundir import find, finished, read_records, reference
+from engine.record.finding import find, resume_command
+from engine.record.records import finished, read_records
 
 #: Lines of the worst peak's history that are printed.
 LISTED = 12
@@ -21,7 +22,7 @@ def diagnose(name: str, *, as_json: bool) -> int:
     ended = finished(read_records(run))
     if ended is None:
         raise InputError(
-            f"has not ended; `dss-tui resume {reference(run)}` goes on with it, or wait for it",
+            f"has not ended; `{resume_command(run)}` goes on with it, or wait for it",
             file=run.path,
         )
     if as_json:

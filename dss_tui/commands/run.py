@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 from dss_tui.viewing.headless import has_terminal
 from engine.errors import InputError
 from engine.record.events import Outcome
-from engine.record.rundir import RunDir, create, find, finished, is_live, read_records, replace
+from engine.record.finding import create, find
+from engine.record.lock import is_live
+from engine.record.records import finished, read_records
+from engine.record.rundir import RunDir
 from engine.record.runs import goes_on
 from engine.record.signals import Signals
+from engine.record.writing import replace
 from engine.spec.keys import Spec
-from engine.spec.yaml_file import load, revised
 
 if TYPE_CHECKING:
     from dss_tui.tui.app import Opening
@@ -54,7 +57,7 @@ def shorten(asked: argparse.Namespace) -> int:
         )
         raise InputError(f"{state}; only a connected string can be shortened", file=source.path)
     overrides = ["search.shorten=true", f"search.string={source.string}", *asked.overrides]
-    return _start(load(source.spec, overrides), f"{source.name}-short", asked)
+    return _start(source.load_spec(overrides), f"{source.name}-short", asked)
 
 
 def _start(spec: Spec, name: str, asked: argparse.Namespace) -> int:
@@ -123,7 +126,7 @@ def _change_limits(directory: RunDir, overrides: list[str]) -> None:
             )
     if is_live(directory):
         raise InputError("is running; stop it first, then change its limits", file=directory.path)
-    replace(directory.spec, revised(directory.spec, overrides).encode())
+    replace(directory.spec, directory.revised(overrides).encode())
 
 
 def _wants_screen(asked: argparse.Namespace) -> bool:

@@ -11,8 +11,11 @@ from rich.table import Table
 from dss_tui.viewing.words import age, bytes_of
 from engine.errors import InputError
 from engine.record.events import Outcome
-from engine.record.rundir import RunDir, find, is_live, reference, runs, runs_folder, wish
+from engine.record.finding import find, resume_command, runs, runs_folder
+from engine.record.lock import is_live
+from engine.record.rundir import RunDir
 from engine.record.runs import Summary, summarize
+from engine.record.wishes import wish
 
 #: Seconds to wait for an engine to grant a stop: a round of training and a checkpoint.
 STOP_WAIT_S = 60.0
@@ -28,9 +31,12 @@ def ls() -> int:
     table = Table(box=None, pad_edge=False)
     for title in ("run", "state", "beads", "max peak / level", "age", "size"):
         table.add_column(title, justify="left" if title in ("run", "state") else "right")
-    for run in found:
-        table.add_row(*_row(summarize(run)))
+    summaries = [summarize(run) for run in found]
+    for summary in summaries:
+        table.add_row(*_row(summary))
     console.print(table)
+    for damaged in (fault for summary in summaries for fault in summary.damaged):
+        print(damaged, file=sys.stderr)
     return 0
 
 
@@ -58,7 +64,7 @@ def _wait_until_stopped(run: RunDir) -> int:
         time.sleep(0.1)
     state = summarize(run).state
     if state == str(Outcome.STOPPED):
-        print(f"{run.path}: stopped; `dss-tui resume {reference(run)}` goes on")
+        print(f"{run.path}: stopped; `{resume_command(run)}` goes on")
     else:
         print(f"{run.path}: it had ended by itself: {state}")
     return 0

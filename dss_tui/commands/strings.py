@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from dss_tui.viewing.words import bytes_of
 from engine.errors import InputError
-from engine.record import rundir, string_file
+from engine.record import string_file, writing
 from engine.record.events import dump_json
+from engine.record.finding import find
+from engine.record.reading import check_regular
 
 if TYPE_CHECKING:
     from engine.run.verify import Check
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 
 def export(run: str, out: Path, *, with_data: bool, force: bool) -> int:
     """Writes a run's newest string. Raises InputError, with nothing written."""
-    directory = rundir.find(run)
-    if not directory.string.exists():
+    directory = find(run)
+    if not check_regular(directory.string):
         raise InputError(
             "has no string yet; wait until its first segment is measured", file=directory.path
         )
@@ -30,7 +32,7 @@ def export(run: str, out: Path, *, with_data: bool, force: bool) -> int:
     if with_data:
         held = _with_data(held)
     content = string_file.encode(held, out.suffix)
-    rundir.replace(out, content)
+    writing.replace(out, content)
     header = held.header
     print(
         f"{out}: {len(held.string.beads)} beads, {header.outcome}, as of {header.elapsed_s:.1f} s "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from rich.text import Text
@@ -13,6 +13,8 @@ from engine.errors import InputError
 from engine.record import string_file
 from engine.record.geometry import loss_along
 from engine.record.geometry import projection as project
+from engine.record.progress import Progress, SegmentProgress
+from engine.record.reading import Damaged, check_regular
 from engine.record.rundir import RunDir
 from engine.spec.keys import LevelOn
 
@@ -22,42 +24,31 @@ EMPTY = Plot(title="", curves=(), x_label="", y_label="")
 PROJECTED = 64 * 2**20
 
 
-def _floats(values: list[float | None]) -> tuple[float, ...]:
-    return tuple(float("nan") if value is None else value for value in values)
-
-
 def _even(count: int) -> tuple[float, ...]:
     return tuple(np.linspace(0.0, 1.0, count).tolist())
 
 
-def about(segment: dict[str, Any], level: float) -> str:
-    """A segment of progress.json in one line."""
-    peak = segment["peak"]
-    ratio = "not finite" if peak is None else f"{peak:.5g} = {peak / level:.3f} × level"
-    bead = f", bead {segment['bead']} in training" if segment["bead"] is not None else ""
+def about(segment: SegmentProgress, level: float) -> str:
+    """Returns a line about a segment."""
+    peak = segment.peak
+    ratio = f"{peak:.5g} = {peak / level:.3f} × level" if math.isfinite(peak) else "not finite"
+    bead = f", bead {segment.bead} in training" if segment.bead is not None else ""
     ends = " and ".join(
-        "–" if loss is None else f"{loss:.4g}"
-        for loss in (segment["profile"][0], segment["profile"][-1])
+        f"{loss:.4g}" if math.isfinite(loss) else "–"
+        for loss in (segment.profile[0], segment.profile[-1])
     )
     return (
-        f"segment {segment['left']}–{segment['right']}  {segment['state']}{bead}  peak {ratio} "
-        f"at t = {segment['t_star']:.3f}  ends {ends}  length {segment['length']:.3g}"
+        f"segment {segment.left}–{segment.right}  {segment.state}{bead}  peak {ratio} "
+        f"at t = {segment.t_star:.3f}  ends {ends}  length {segment.length:.3g}"
     )
 
 
-def judged(progress: dict[str, Any]) -> LevelOn:
-    """What the profiles of a progress.json are, and the level is held against."""
-    return LevelOn.model_validate(progress.get("level_on", {}))
-
-
-def profile(
-    segment: dict[str, Any], progress: dict[str, Any], level: float | None, log_y: bool
-) -> Plot:
+def profile(segment: SegmentProgress, progress: Progress, level: float | None, log_y: bool) -> Plot:
     """γ(t) of one segment, in what is judged and in what is shown beside it."""
-    on, other = judged(progress), _beside(progress)
-    curve, beside = _floats(segment["profile"]), _floats(segment["beside"])
+    on, other = progress.level_on, _beside(progress)
+    curve, beside = segment.profile, segment.beside
     return Plot(
-        title=f"γ(t) between beads {segment['left']} and {segment['right']}",
+        title=f"γ(t) between beads {segment.left} and {segment.right}",
         curves=(
             Curve(_even(len(curve)), curve, on.words, "train"),
             Curve(_even(len(beside)), beside, other, "held_out"),
@@ -65,14 +56,13 @@ def profile(
         x_label="t",
         y_label=_axis(on),
         level=level,
-        verticals=(segment["t_star"],),
+        verticals=(segment.t_star,),
         log_y=log_y,
     )
 
 
-def _beside(progress: dict[str, Any]) -> str:
-    samples = progress.get("beside_samples")
-    words = LevelOn.model_validate(progress.get("beside", {})).words
+def _beside(progress: Progress) -> str:
+    samples, words = progress.beside_samples, progress.beside.words
     return words if samples is None else f"{words} ({samples} samples)"
 
 
@@ -81,7 +71,7 @@ def _axis(on: LevelOn) -> str:
 
 
 def path(
-    segments: list[dict[str, Any]],
+    segments: tuple[SegmentProgress, ...],
     on: LevelOn,
     selected: tuple[int, int] | None,
     level: float | None,
@@ -90,13 +80,13 @@ def path(
     """The profiles of the whole string against arc length, the selected segment highlighted."""
     if not segments:
         return EMPTY
-    lengths = np.array([segment["length"] for segment in segments])
-    profiles = np.array([_floats(segment["profile"]) for segment in segments])
+    lengths = np.array([segment.length for segment in segments])
+    profiles = np.array([segment.profile for segment in segments])
     x, y = loss_along(lengths, profiles)
     curves = [Curve(tuple(x.tolist()), tuple(y.tolist()), on.words, "train")]
     points = profiles.shape[1]
     for number, segment in enumerate(segments):
-        if (segment["left"], segment["right"]) == selected:
+        if segment.pair == selected:
             here = slice(number * points, (number + 1) * points)
             curves.append(
                 Curve(tuple(x[here].tolist()), tuple(y[here].tolist()), "selected", "highlight")
@@ -142,7 +132,11 @@ def depths(counts: tuple[int, ...], times: tuple[float, ...], width: int) -> Tex
 def projection(run: RunDir, level: float | None) -> Plot:
     """The newest string in the plane of its first two principal components."""
     try:
+        if not check_regular(run.string):
+            return EMPTY
         stat = run.string.stat()
+    except Damaged as damaged:
+        return Plot(damaged.short, (), "", "")
     except FileNotFoundError:
         return EMPTY
     if stat.st_size > PROJECTED:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from engine.record.rundir import RunDir, read_meta
+from engine.record.meta import read_meta
+from engine.record.reading import Damaged
+from engine.record.rundir import RunDir
 
 
 @lru_cache(maxsize=1)
@@ -20,11 +22,18 @@ def _library() -> Any | None:
     return pynvml
 
 
+def _on_gpu(run: RunDir) -> bool:
+    """Returns whether the newest session of a run is known to be on a GPU."""
+    try:
+        meta = read_meta(run)
+    except Damaged:
+        return False
+    return meta is not None and any("cpu" not in name for name in meta.devices)
+
+
 def device_line(run: RunDir) -> str:
     """A line for the counters; empty for a run on the CPU or on another machine."""
-    if not any("cpu" not in name for name in read_meta(run).get("devices", ["cpu"])):
-        return ""
-    library = _library()
+    library = _library() if _on_gpu(run) else None
     if library is None:
         return ""
     parts = []

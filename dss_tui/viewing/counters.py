@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 from rich.text import Text
 
 from dss_tui.viewing.words import clock, thousands
+from engine.record.progress import Progress
 
 #: Beads in training that are listed one by one.
 LISTED = 8
@@ -19,62 +20,57 @@ STATE_STYLES = {
 }
 
 
-def words(progress: dict[str, Any], steps_per_s: float | None) -> list[str]:
-    """The counters of a progress.json; the rate only where there is one."""
-    counters, level = progress["counters"], progress["level"]
+def words(progress: Progress, steps_per_s: float | None) -> list[str]:
+    """Returns the counters of a progress in words; the rate only where there is one."""
+    counters, level = progress.counters, progress.level
     said = [
-        f"depth {counters['depth']}",
-        f"beads {counters['beads']}",
-        f"open {counters['open']} of {len(progress['segments'])}",
-        f"training {counters['in_training']}",
-        f"{thousands(counters['bead_steps'])} steps",
+        f"depth {counters.depth}",
+        f"beads {counters.beads}",
+        f"open {counters.open} of {len(progress.segments)}",
+        f"training {counters.in_training}",
+        f"{thousands(counters.bead_steps)} steps",
     ]
     if steps_per_s is not None:
         said.append(f"{thousands(round(steps_per_s))}/s")
-    aim = progress.get("aim")
-    if aim is not None and aim > level:
-        said.append(f"level {aim:.3g} on the way to {level:g}")
-    if counters["max_peak"] is not None:
-        said.append(f"peak {counters['max_peak'] / level:.3g} × level")
-    if counters["normalized_length"] is not None:
-        said.append(f"length {counters['normalized_length']:.3f}")
-    if counters["failed"]:
-        said.append(f"failed {counters['failed']}")
+    if progress.aim is not None and progress.aim > level:
+        said.append(f"level {progress.aim:.3g} on the way to {level:g}")
+    if math.isfinite(counters.max_peak):
+        said.append(f"peak {counters.max_peak / level:.3g} × level")
+    if math.isfinite(counters.normalized_length):
+        said.append(f"length {counters.normalized_length:.3f}")
+    if counters.failed:
+        said.append(f"failed {counters.failed}")
     return said
 
 
-def limits(progress: dict[str, Any], seconds: float) -> str:
-    """How far a run is toward its limits, and how old its newest checkpoint is."""
-    counters, bounds = progress.get("counters", {}), progress.get("limits", {})
-    used = {
-        "beads": counters.get("beads"),
-        "steps": counters.get("bead_steps"),
-        "seconds": seconds,
-    }
-    parts = [
-        f"{name} {value:,.0f} of {bounds[name]:,.0f}"
-        for name, value in used.items()
-        if bounds.get(name) is not None and value is not None
-    ]
-    saved = progress.get("checkpoint_time")
-    if saved is not None:
-        parts.append(f"checkpoint {max(0.0, seconds - saved):.0f} s ago")
+def limits(progress: Progress, seconds: float) -> str:
+    """Says how far a run is toward its limits, and how old its newest checkpoint is."""
+    parts = []
+    if (bounds := progress.limits) is not None:
+        used = (
+            ("beads", progress.counters.beads, bounds.beads),
+            ("steps", progress.counters.bead_steps, bounds.steps),
+            ("seconds", seconds, bounds.seconds),
+        )
+        parts = [f"{n} {value:,.0f} of {most:,.0f}" for n, value, most in used if most is not None]
+    if progress.checkpoint_time is not None:
+        parts.append(f"checkpoint {max(0.0, seconds - progress.checkpoint_time):.0f} s ago")
     return "limits: " + " · ".join(parts) if parts else ""
 
 
-def training(progress: dict[str, Any]) -> list[Text]:
-    """A line for each of the first beads in training."""
-    target = progress["alpha"] * progress["level"]
-    metric = progress.get("level_on", {}).get("metric", "loss").replace("_", " ")
+def training(progress: Progress) -> list[Text]:
+    """Returns a line for each of the first beads in training."""
+    target = progress.alpha * progress.level
+    metric = progress.level_on.metric.replace("_", " ")
     lines = []
-    for bead in progress["training"][:LISTED]:
-        what = "bead" if progress["order"] else "endpoint"
-        loss = "–" if bead["loss"] is None else f"{bead['loss']:.4g}"
+    for bead in progress.training[:LISTED]:
+        what = "bead" if progress.order else "endpoint"
+        loss = f"{bead.loss:.4g}" if math.isfinite(bead.loss) else "–"
         lines.append(
             Text.assemble(
-                (f"{what} {bead['bead']:<5}", "cyan"),
-                f"{metric} {loss:<9} → {target:<9.4g} step {thousands(bead['steps']):<7} "
-                f"try {bead['attempt']}",
+                (f"{what} {bead.bead:<5}", "cyan"),
+                f"{metric} {loss:<9} → {target:<9.4g} step {thousands(bead.steps):<7} "
+                f"try {bead.attempt}",
             )
         )
     return lines

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 from dss_tui.viewing.view_state import View, fold, fold_all
 from engine.record.events import Continued, Record
-from engine.record.rundir import RecordTail, RunDir, effective, is_live, read_progress
-from engine.record.runs import STARTING_S, is_starting
+from engine.record.lock import is_live
+from engine.record.progress import Progress, SegmentProgress, read_progress, steps_per_s
+from engine.record.reading import Damaged
+from engine.record.records import RecordTail, effective
+from engine.record.rundir import RunDir
+from engine.record.runs import STARTING_S, goes_on, is_starting, state_of
 
 
 @dataclass(frozen=True)
@@ -17,49 +20,56 @@ class Snapshot:
     """A run at one moment."""
 
     view: View
-    progress: dict[str, Any]
+    progress: Progress | None
+    """The newest progress that could be read, None before the first."""
     live: bool
     starting: bool = False
-    """Its engine was launched and has not taken the run yet."""
+    """Whether its engine was launched and has not taken the run yet."""
     new: tuple[Record, ...] = ()
     """Records since the snapshot before."""
     steps_per_s: float = 0.0
+    damaged: tuple[Damaged, ...] = ()
+    """What is wrong with the files of the run now."""
+    readable: bool = True
+    """Whether its events can be read at all."""
 
     @property
     def state(self) -> str:
-        """starting, running, paused, interrupted, or the outcome."""
-        if self.starting:
-            return "starting"
-        if self.view.finished is not None:
-            return str(self.view.finished.outcome)
-        if self.live:
-            return "paused" if self.view.paused else "running"
-        return "interrupted"
+        """The run's state in one of the words of `runs.state_of`."""
+        return state_of(
+            self.view.finished,
+            live=self.live,
+            starting=self.starting,
+            paused=self.view.paused,
+            readable=self.readable,
+        )
 
     @property
     def exit_status(self) -> int:
-        """Of a command that watched the run: 0 where the search goes on without it."""
+        """The exit status of a command that watched the run: 0 while the search goes on."""
         return self.view.finished.outcome.exit_status if self.view.finished else 0
 
     @property
     def going(self) -> bool:
-        """Whether an engine is at work on it, or about to be."""
+        """Whether an engine is at work on the run, or about to be."""
         return self.live or self.starting
 
     @property
+    def can_resume(self) -> bool:
+        """Whether an engine could go on with the run from its checkpoint."""
+        return not self.going and goes_on(self.view.finished)
+
+    @property
     def level(self) -> float | None:
-        level = self.progress.get("level")
-        return level if level else (self.view.started.level if self.view.started else None)
+        """The newest level that is known."""
+        if self.progress is not None:
+            return self.progress.level
+        return self.view.started.level if self.view.started else None
 
     @property
-    def counters(self) -> dict[str, Any]:
-        counters: dict[str, Any] = self.progress.get("counters", {})
-        return counters
-
-    @property
-    def segments(self) -> list[dict[str, Any]]:
-        segments: list[dict[str, Any]] = self.progress.get("segments", [])
-        return segments
+    def segments(self) -> tuple[SegmentProgress, ...]:
+        """The segments of the string from end to end, as of the newest progress."""
+        return self.progress.segments if self.progress is not None else ()
 
 
 @dataclass
@@ -72,7 +82,7 @@ class Follower:
     _looked: bool = False
     """Whether records that are new now were written since a look."""
     _records: list[Record] = field(default_factory=list)
-    _snapshot: Snapshot = field(default_factory=lambda: Snapshot(View(), {}, False))
+    _snapshot: Snapshot = field(default_factory=lambda: Snapshot(View(), None, False))
 
     def __post_init__(self) -> None:
         self._tail = RecordTail(self.run)
@@ -80,20 +90,38 @@ class Follower:
         self._since = time.monotonic()
 
     def launched_now(self) -> None:
-        """An engine has just been launched on the run."""
+        """Notes that an engine has just been launched on the run."""
         self.launched, self._since = True, time.monotonic()
 
     def look(self) -> Snapshot:
+        """Returns the run as its files show it now, whatever they hold."""
+        before, faults = self._snapshot, list[Damaged]()
         live = is_live(self.run)  # first: what a run wrote before it ended is then seen below
-        new = self._tail.new_records()
+        new, progress, readable = list[Record](), before.progress, True
+        try:
+            new = self._tail.new_records()
+        except Damaged as damaged:
+            readable = False
+            faults.append(damaged)
+        try:
+            progress = read_progress(self.run) or progress
+        except Damaged as damaged:
+            faults.append(damaged)
+        if self._tail.damaged is not None:
+            faults.append(self._tail.damaged)
         view = self._folded(new)
-        progress = read_progress(self.run)
-        before = self._snapshot
         taken = live or (self._looked and bool(new))
         self.launched = self.launched and not taken and time.monotonic() - self._since < STARTING_S
         self._looked = True
         self._snapshot = Snapshot(
-            view, progress, live, self.launched, tuple(new), _rate(before, progress)
+            view,
+            progress,
+            live,
+            self.launched,
+            tuple(new),
+            steps_per_s(before.progress, progress, before.steps_per_s),
+            tuple(faults),
+            readable,
         )
         return self._snapshot
 
@@ -107,14 +135,3 @@ class Follower:
         for record in new:
             view = fold(view, record)
         return view
-
-
-def _rate(before: Snapshot, progress: dict[str, Any]) -> float:
-    """Bead-steps a second between two snapshots of progress."""
-    if not before.progress or not progress:
-        return 0.0
-    seconds = progress["time"] - before.progress["time"]
-    if seconds <= 0:
-        return before.steps_per_s
-    steps = progress["counters"]["bead_steps"] - before.progress["counters"]["bead_steps"]
-    return max(0.0, float(steps / seconds))

@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -19,7 +20,10 @@ from rich.text import Text
 from dss_tui.viewing import counters
 from dss_tui.viewing.words import clock
 from engine.record.events import Outcome, Record
-from engine.record.rundir import RunDir, read_progress, reference
+from engine.record.finding import reference, resume_command
+from engine.record.progress import Progress, read_progress, steps_per_s
+from engine.record.reading import Damaged
+from engine.record.rundir import RunDir
 from engine.record.signals import Signals
 
 if TYPE_CHECKING:
@@ -64,7 +68,7 @@ class _Watcher:
         self.run = run
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="display", daemon=True)
-        self._seen: dict[str, Any] = {}
+        self._seen: Progress | None = None
         self.steps_per_s = 0.0
 
     def __enter__(self) -> _Watcher:
@@ -75,7 +79,7 @@ class _Watcher:
         self._ended.set()
         self._thread.join()
 
-    def show(self, progress: dict[str, Any]) -> None:
+    def show(self, progress: Progress) -> None:
         raise NotImplementedError
 
     def summarize(self, ended: Ended) -> None:
@@ -86,22 +90,20 @@ class _Watcher:
             print(f"more about it: dss-tui diagnose {reference(self.run)}")
         print(f"run directory: {self.run.path}")
         if ended.outcome is Outcome.STOPPED:
-            print(f"go on with: dss-tui resume {reference(self.run)}")
+            print(f"go on with: {resume_command(self.run)}")
         print(f"export it with: dss-tui export {reference(self.run)} --out string.safetensors")
 
     def _watch(self) -> None:
         while not self._ended.wait(self.every_s):
-            progress = read_progress(self.run)
-            if progress and progress.get("time") != self._seen.get("time"):
-                self._rate(progress)
-                self.show(progress)
-                self._seen = progress
+            with suppress(Damaged):  # the engine replaces the file at its next look
+                self._look(read_progress(self.run))
 
-    def _rate(self, progress: dict[str, Any]) -> None:
-        if self._seen:
-            seconds = progress["time"] - self._seen["time"]
-            steps = progress["counters"]["bead_steps"] - self._seen["counters"]["bead_steps"]
-            self.steps_per_s = max(0.0, steps / seconds) if seconds > 0 else self.steps_per_s
+    def _look(self, progress: Progress | None) -> None:
+        if progress is None or (self._seen is not None and progress.time == self._seen.time):
+            return
+        self.steps_per_s = steps_per_s(self._seen, progress, self.steps_per_s)
+        self.show(progress)
+        self._seen = progress
 
 
 class PlainLines(_Watcher):
@@ -109,9 +111,9 @@ class PlainLines(_Watcher):
 
     every_s = 5.0
 
-    def show(self, progress: dict[str, Any]) -> None:
+    def show(self, progress: Progress) -> None:
         said = counters.words(progress, self.steps_per_s)
-        line = "  ".join([clock(progress["time"]), progress["phase"], *said])
+        line = "  ".join([clock(progress.time), progress.phase, *said])
         print(line, file=sys.stderr, flush=True)
 
 
@@ -135,13 +137,13 @@ class RichDisplay(_Watcher):
         super().__exit__()
         self._live.__exit__(None, None, None)
 
-    def show(self, progress: dict[str, Any]) -> None:
+    def show(self, progress: Progress) -> None:
         self._live.update(_panel(self.run.name, progress, self.steps_per_s))
 
 
-def _panel(name: str, progress: dict[str, Any], steps_per_s: float) -> RenderableType:
+def _panel(name: str, progress: Progress, steps_per_s: float) -> RenderableType:
     return Group(
-        Text.assemble((name, "bold"), f"  {progress['phase']}  {clock(progress['time'])}"),
+        Text.assemble((name, "bold"), f"  {progress.phase}  {clock(progress.time)}"),
         Text("  ".join(counters.words(progress, steps_per_s))),
         *counters.training(progress),
     )

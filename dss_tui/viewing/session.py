@@ -14,8 +14,12 @@ from pathlib import Path
 
 import engine
 from engine.errors import InputError
-from engine.record.rundir import RunDir, create, finished, is_live, read_records
+from engine.record.finding import create
+from engine.record.lock import is_live
+from engine.record.records import finished, read_records
+from engine.record.rundir import RunDir
 from engine.record.runs import goes_on, is_starting
+from engine.record.writing import open_to_append
 from engine.spec.checks import check_method, check_quickly
 from engine.spec.keys import Spec
 
@@ -47,7 +51,7 @@ def resume(directory: RunDir) -> str | None:
 
 def launch(directory: RunDir) -> None:
     """Starts an engine on a run directory, which it runs or goes on with."""
-    with open(directory.log, "ab") as log:
+    with open_to_append(directory.log) as log:
         subprocess.Popen(
             # -P: a folder named engine where the user happens to be is none of ours.
             [sys.executable, "-P", "-m", "engine", str(directory.path)],

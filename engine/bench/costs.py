@@ -18,7 +18,8 @@ from engine.path.segments import Measured
 from engine.path.snapshot import SegmentState
 from engine.problem.problem import Problem
 from engine.record.events import FIRST, LAST, SegmentMeasured
-from engine.record.rundir import RunWriter, create
+from engine.record.finding import create
+from engine.record.writer import RunWriter
 from engine.run.store import DirectoryStore
 from engine.spec.keys import Spec
 from engine.workers.pool import Pool

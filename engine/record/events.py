@@ -7,14 +7,14 @@ plain means over the whole training set; beads are named by their ids.
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic_core import to_json
+
+from engine.record.decoding import Count, Depth, Level, Seconds, Seed, decode, parse_json
 
 
 class Outcome(StrEnum):
@@ -39,14 +39,14 @@ FIRST, LAST = 1, 2
 class Totals:
     """The counters of a whole run."""
 
-    beads: int
-    segments: int
-    closed: int
-    failed: int
-    depth: int
-    beads_per_depth: tuple[int, ...]
+    beads: Count
+    segments: Count
+    closed: Count
+    failed: Count
+    depth: Depth
+    beads_per_depth: tuple[Count, ...]
     """Endpoints first (depth 0)."""
-    bead_steps: int
+    bead_steps: Count
     max_peak: float
     """The highest loss found on the string."""
     normalized_length: float
@@ -66,11 +66,11 @@ class Event:
 @dataclass(frozen=True)
 class RunStarted(Event):
     method: str
-    level: float
+    level: Level
     alpha: float
-    seed: int
-    parameters: int
-    samples: int
+    seed: Seed
+    parameters: Count
+    samples: Count
     devices: tuple[str, ...]
     level_on: str = "training loss"
     """What is held against the level."""
@@ -78,17 +78,17 @@ class RunStarted(Event):
 
 @dataclass(frozen=True)
 class EndpointTrained(Event):
-    bead: int
+    bead: Count
     loss: float
-    steps: int
-    attempt: int
+    steps: Count
+    attempt: Count
 
 
 @dataclass(frozen=True)
 class SegmentMeasured(Event):
-    left: int
-    right: int
-    depth: int
+    left: Count
+    right: Count
+    depth: Depth
     length: float
     peak: float
     t_star: float
@@ -98,36 +98,36 @@ class SegmentMeasured(Event):
 class BeadInserted(Event):
     """A bead starts to be trained between two others; `loss` is its loss before training."""
 
-    bead: int
-    left: int
-    right: int
-    depth: int
+    bead: Count
+    left: Count
+    right: Count
+    depth: Depth
     t: float
     loss: float
 
 
 @dataclass(frozen=True)
 class BeadTrained(Event):
-    bead: int
-    left: int
-    right: int
-    depth: int
+    bead: Count
+    left: Count
+    right: Count
+    depth: Depth
     loss: float
-    steps: int
-    attempt: int
+    steps: Count
+    attempt: Count
 
 
 @dataclass(frozen=True)
 class BeadFailed(Event):
     """A bead missed its target; `remedy` says what is tried next. Endpoints have no neighbours."""
 
-    bead: int
-    left: int | None
-    right: int | None
+    bead: Count
+    left: Count | None
+    right: Count | None
     reason: str
     loss: float
-    steps: int
-    attempt: int
+    steps: Count
+    attempt: Count
     remedy: str
 
 
@@ -136,7 +136,7 @@ class LevelLowered(Event):
     """Every bead is at or below the level `met`, and the next is `level`."""
 
     level: float
-    held_up_by: tuple[int, ...]
+    held_up_by: tuple[Count, ...]
     """The beads that came below the level last."""
     met: float
     lowest: float
@@ -149,12 +149,12 @@ class LevelHeld(Event):
     """The level has not fallen for many steps: an early sign of a disconnection."""
 
     level: float
-    held_up_by: tuple[int, ...]
-    left: int
-    right: int
+    held_up_by: tuple[Count, ...]
+    left: Count
+    right: Count
     peak: float
     """The highest on the string, between those two."""
-    steps: int
+    steps: Count
     """Of one bead, since the level fell last."""
 
 
@@ -165,22 +165,22 @@ class StringShortened(Event):
     length_before: float
     """Normalized."""
     length_after: float
-    beads_before: int
-    beads_after: int
+    beads_before: Count
+    beads_after: Count
 
 
 @dataclass(frozen=True)
 class SegmentClosed(Event):
-    left: int
-    right: int
+    left: Count
+    right: Count
     peak: float
 
 
 @dataclass(frozen=True)
 class SegmentFailed(Event):
-    left: int
-    right: int
-    depth: int
+    left: Count
+    right: Count
+    depth: Depth
     peak: float
     reason: str
 
@@ -189,8 +189,8 @@ class SegmentFailed(Event):
 class AuditFailed(Event):
     """The closer look found a loss above the level in a segment thought closed."""
 
-    left: int
-    right: int
+    left: Count
+    right: Count
     peak: float
     t: float
 
@@ -215,7 +215,7 @@ class Continued(Event):
     process that did it and is done again.
     """
 
-    from_seq: int
+    from_seq: Count
 
 
 @dataclass(frozen=True)
@@ -224,15 +224,15 @@ class Diagnosis:
 
     barrier: float
     """The highest loss on the string on which it is lowest."""
-    level: float
-    left: int
+    level: Level
+    left: Count
     """The beads between which that string is highest, and the place between them."""
-    right: int
+    right: Count
     t: float
     place: float
     """Of that peak, as a share of the string's length from endpoint 1."""
-    depth: int
-    trace: tuple[tuple[float, ...], ...]
+    depth: Depth
+    trace: tuple[tuple[float, float, float, float], ...]
     """(beads, depth, place, loss) of the worst peak as the search went on."""
     stuck_level: float | None
     """Below which a method that lowers whole strings got none; None for other methods."""
@@ -277,40 +277,21 @@ def dump_json(value: object) -> str:
     return to_json(value, inf_nan_mode="null").decode()
 
 
-def from_line(line: str) -> Record | None:
-    """The record of a line, or None where the line is not one (half-written, or foreign)."""
-    try:
-        tree = json.loads(line)
-        kind = EVENTS[tree["event"]]
-        return Record(int(tree["seq"]), float(tree["time"]), _event(kind, tree))
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        return None
+@dataclass(frozen=True)
+class _Head:
+    """What every event's line holds beside the event's own fields."""
+
+    seq: Count
+    time: Seconds
+    event: str
 
 
-def _event(kind: type[Event], tree: dict[str, Any]) -> Event:
-    values = {
-        field.name: tree[field.name]
-        for field in fields(kind)
-        if field.name in tree or field.default is MISSING
-    }
-    if kind is RunFinished:
-        values["outcome"] = Outcome(values["outcome"])
-        values["totals"] = Totals(**_read(values["totals"]))
-        if values.get("diagnosis") is not None:
-            values["diagnosis"] = Diagnosis(**_read(values["diagnosis"]))
-    return kind(**_read(values))
+def from_line(line: str | bytes) -> Record | None:
+    """Returns the record that a line holds, None for an event that only later versions know.
 
-
-#: Fields that may be null for a reason other than a number that is not finite.
-_NULLABLE = {"left", "right", "diagnosis", "stuck_level"}
-
-
-def _read(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON's lists as tuples, and its nulls as the not-a-numbers they stand for."""
-
-    def read(key: str, value: Any) -> Any:
-        if isinstance(value, list):
-            return tuple(read("", item) for item in value)
-        return math.nan if value is None and key not in _NULLABLE else value
-
-    return {key: read(key, value) for key, value in values.items()}
+    Raises Unfit for what is no record: half of a line, another program's, or a damaged one.
+    """
+    tree = parse_json(line)
+    head = decode(_Head, tree)
+    kind = EVENTS.get(head.event)
+    return None if kind is None else Record(head.seq, head.time, decode(kind, tree))

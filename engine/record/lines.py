@@ -1,27 +1,56 @@
-"""Lines of a file that grows while it is read."""
+"""Lines of a file that grows while it is read. No torch here."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+from engine.record.reading import MIB, Damaged, open_to_read
+
+#: Bytes of the longest line, and of the largest file of lines, that is read.
+LONGEST_LINE, LARGEST_FILE = 16 * MIB, 1024 * MIB
 
 
 class LineTail:
     """The whole lines appended to a file since the last look; one without its end waits."""
 
     def __init__(self, path: Path, at: int = 0) -> None:
-        self._path, self._at = path, at
+        self.path = path
+        self._at = at
 
     def new_lines(self) -> list[bytes]:
-        """Nothing where there is no file; from the start again where it was cut or replaced."""
-        try:
-            with open(self._path, "rb") as file:
-                if file.seek(0, 2) < self._at:
-                    self._at = 0
-                file.seek(self._at)
-                appended = file.read()
-        except FileNotFoundError:
+        """Returns the lines that are new, without their ends.
+
+        There are none where there is no file. A file that was cut or replaced by a shorter one is
+        read from its start again. Raises Damaged for what is no regular file, for a line without
+        an end and for a file too large to be one of ours.
+        """
+        descriptor = open_to_read(self.path)
+        if descriptor is None:
             return []
-        # A line without its end is read again: whoever goes on writing may cut it first.
-        *lines, half = appended.split(b"\n")
-        self._at += len(appended) - len(half)
+        try:
+            return self._read(descriptor)
+        except OSError as error:
+            raise Damaged(self.path, f"it cannot be read: {error.strerror}") from None
+        finally:
+            os.close(descriptor)
+
+    def _read(self, descriptor: int) -> list[bytes]:
+        size = os.fstat(descriptor).st_size
+        if size > LARGEST_FILE:
+            raise Damaged(self.path, f"it holds more than {LARGEST_FILE // MIB} MiB")
+        if size < self._at:
+            self._at = 0
+        lines: list[bytes] = []
+        while chunk := os.pread(descriptor, LONGEST_LINE, self._at):
+            # A line without its end is read again: whoever goes on writing may cut it first.
+            *whole, half = chunk.split(b"\n")
+            if not whole:
+                if len(chunk) == LONGEST_LINE:
+                    raise Damaged(
+                        self.path, f"it holds a line of more than {LONGEST_LINE // MIB} MiB"
+                    )
+                break
+            lines += whole
+            self._at += len(chunk) - len(half)
         return lines

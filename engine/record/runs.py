@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 
-from engine.record.events import Outcome, RunFinished
-from engine.record.rundir import RunDir, finished, is_live, read_progress, read_records
+from engine.record.events import Outcome, Record, RunFinished
+from engine.record.finding import made_s
+from engine.record.lock import is_live
+from engine.record.progress import Progress, read_progress
+from engine.record.reading import Damaged, check_regular
+from engine.record.records import RecordTail, effective, finished, is_paused
+from engine.record.rundir import RunDir
 
 #: Seconds that a new run may take to load its libraries before its engine holds it.
 STARTING_S = 15.0
@@ -14,46 +20,106 @@ STARTING_S = 15.0
 
 @dataclass(frozen=True)
 class Summary:
+    """A run in a list of runs."""
+
     name: str
     state: str
-    """running, paused, interrupted (its process is gone without an ending), or an outcome."""
+    """One of the words of `state_of`."""
     beads: int | None
+    """Number of beads on the string, None as long as nothing is known."""
     peak_over_level: float | None
+    """The highest loss on the string divided by the level, None as long as nothing is measured."""
     age_s: float
+    """Seconds since the run was made."""
     size_bytes: int
+    """Bytes of all files in the folder."""
+    damaged: tuple[Damaged, ...] = ()
+    """What is wrong with the files that were read."""
 
 
 def summarize(run: RunDir) -> Summary:
-    progress = read_progress(run)
-    ended = finished(read_records(run))
-    counters = progress.get("counters", {})
-    peak, level = counters.get("max_peak"), progress.get("level")
+    """Returns what a list shows of a run, whatever its files hold."""
+    live = is_live(run)  # first: what a run wrote before it ended is then seen below
+    tail, damaged = RecordTail(run), []
+    records: list[Record] = []
+    progress: Progress | None = None
+    readable = True
+    try:
+        if not check_regular(run.spec):
+            raise Damaged(run.spec, "it is missing")
+        records = effective(tail.new_records())
+    except Damaged as fault:
+        readable = False
+        damaged.append(fault)
+    try:
+        progress = read_progress(run)
+    except Damaged as fault:
+        damaged.append(fault)
+    damaged += [tail.damaged] if tail.damaged is not None else []
+    peak = progress.counters.max_peak if progress is not None else float("nan")
     return Summary(
         name=run.name,
-        state=_state(run, ended, str(progress.get("state", "running"))),
-        beads=counters.get("beads"),
-        peak_over_level=peak / level if peak is not None and level else None,
-        age_s=time.time() - run.spec.stat().st_mtime,
-        size_bytes=sum(path.stat().st_size for path in run.path.iterdir() if path.is_file()),
+        state=state_of(
+            finished(records),
+            live=live,
+            starting=is_starting(run),
+            paused=is_paused(records),
+            readable=readable,
+        ),
+        beads=progress.counters.beads if progress is not None else None,
+        peak_over_level=peak / progress.level if progress is not None and peak == peak else None,
+        age_s=time.time() - made_s(run),
+        size_bytes=_size_bytes(run),
+        damaged=tuple(damaged),
     )
 
 
+def state_of(
+    ended: RunFinished | None,
+    *,
+    live: bool,
+    starting: bool = False,
+    paused: bool = False,
+    readable: bool = True,
+) -> str:
+    """Returns the state of a run in one word.
+
+    It is *running* or *paused* while an engine holds the run, *starting* where one is about to,
+    *damaged* where its preset or its events cannot be read, else the outcome that it `ended` with,
+    or *interrupted* where its process is gone without one.
+    """
+    if live:
+        return "paused" if paused else "running"
+    if starting:
+        return "starting"
+    if not readable:
+        return "damaged"
+    return "interrupted" if ended is None else str(ended.outcome)
+
+
 def is_starting(run: RunDir) -> bool:
-    """Whether a run that no process holds is so new that its engine may be about to."""
-    young = time.time() - run.spec.stat().st_mtime < STARTING_S
-    return young and not run.events.exists()
+    """Returns whether a run that no process holds is so new that its engine may be about to."""
+    young = time.time() - made_s(run) < STARTING_S
+    return young and not os.path.lexists(run.events)
 
 
-def goes_on(ended: RunFinished, *, limits_changed: bool = False) -> bool:
-    """Whether a run that ended so can do more from its checkpoint."""
+def goes_on(ended: RunFinished | None, *, limits_changed: bool = False) -> bool:
+    """Returns whether a run that is not live can do more from its checkpoint."""
+    if ended is None:
+        return True
     if ended.outcome is Outcome.LIMIT_REACHED:
         return limits_changed
     return ended.outcome in (Outcome.STOPPED, Outcome.FAILED)
 
 
-def _state(run: RunDir, ended: RunFinished | None, progress_state: str) -> str:
-    if ended is not None and not is_live(run):
-        return str(ended.outcome)
-    if is_live(run):
-        return "paused" if progress_state == "paused" else "running"
-    return "interrupted"
+def _size_bytes(run: RunDir) -> int:
+    """Returns the bytes of the files in a run's folder, those that vanish meanwhile left out."""
+    total = 0
+    try:
+        with os.scandir(run.path) as entries:
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False):
+                    total += entry.stat(follow_symlinks=False).st_size
+    except OSError:
+        pass
+    return total

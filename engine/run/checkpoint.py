@@ -10,9 +10,10 @@ from safetensors import SafetensorError, safe_open
 
 from engine.errors import InputError
 from engine.path.snapshot import Saved
-from engine.record.rundir import RunDir, replace
+from engine.record.reading import check_regular
+from engine.record.rundir import RunDir
+from engine.record.writing import replace
 from engine.spec.keys import ASIDE, Spec, digest
-from engine.spec.yaml_file import read_tree
 
 VERSION = "2"
 
@@ -47,7 +48,7 @@ def read(run: RunDir, spec: Spec) -> Checkpoint | None:
 
     Raises InputError where the file is damaged, or belongs to another spec than this one.
     """
-    if not run.checkpoint.exists():
+    if not check_regular(run.checkpoint):
         return None
     try:
         with safe_open(run.checkpoint, framework="pt") as file:
@@ -65,7 +66,7 @@ def read(run: RunDir, spec: Spec) -> Checkpoint | None:
             float(metadata["elapsed_s"]),
             metadata["fingerprint"],
         )
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, RecursionError) as error:
         raise InputError(
             f"cannot be read ({error}); delete it to start this run from the beginning",
             file=run.checkpoint,
@@ -86,4 +87,4 @@ def full_fingerprint(run: RunDir) -> str:
     taken over them. So it is taken over the file as it lies in the folder: the spec that is read
     from it has the keys that came since.
     """
-    return digest({key: value for key, value in read_tree(run.spec).items() if key not in ASIDE})
+    return digest({key: value for key, value in run.read_tree().items() if key not in ASIDE})

@@ -19,7 +19,7 @@ from engine.backends.cache import cache_folder
 from engine.backends.fused import FusedProblem, available, compiled, fused_layout, warm_up
 from engine.errors import InputError
 from engine.problem.problem import FEW_TOGETHER, PIECE_BYTES, Batching, Problem
-from engine.record import rundir
+from engine.record import writing
 from engine.seeds import generator
 from engine.spec.keys import CustomLoss, CustomNetwork, ProblemSpec, Spec
 from engine.training.trainer import samples_of_a_step
@@ -217,4 +217,4 @@ def _remember(known: dict[str, str]) -> None:
     """What cannot be kept is measured again the next time."""
     with suppress(OSError):
         cache_folder().mkdir(parents=True, exist_ok=True)
-        rundir.replace(cache_folder() / "batching.json", json.dumps(known).encode())
+        writing.replace(cache_folder() / "batching.json", json.dumps(known).encode())

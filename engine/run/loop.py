@@ -24,7 +24,8 @@ from engine.record.events import (
     RunStarted,
     Totals,
 )
-from engine.record.rundir import Wish
+from engine.record.progress import ProgressState
+from engine.record.wishes import Wish
 from engine.spec.keys import Limits
 
 Clock = Callable[[], float]
@@ -46,7 +47,7 @@ class Store(Protocol):
 
     def final_string(self, outcome: Outcome, elapsed_s: float) -> None: ...
 
-    def progress(self, board: Board, elapsed_s: float, state: str) -> None: ...
+    def progress(self, board: Board, elapsed_s: float, state: ProgressState) -> None: ...
 
 
 class Control(Protocol):

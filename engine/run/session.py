@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,13 @@ from engine.record.events import (
     RunStarted,
     Totals,
 )
-from engine.record.rundir import RunDir, RunWriter, Wish, read_meta, replace
+from engine.record.meta import Meta, read_meta
+from engine.record.reading import Damaged
+from engine.record.rundir import RunDir
 from engine.record.signals import Signals
+from engine.record.wishes import Wish
+from engine.record.writer import RunWriter
+from engine.record.writing import open_log, replace
 from engine.run import checkpoint
 from engine.run.choose_backend import resolve_batching
 from engine.run.loop import Pace, Stopwatch, search, totals
@@ -157,10 +163,10 @@ def run_session(
     return session.run(kept, signals, pace or Pace(checkpoint_s=spec.checkpoint_seconds))
 
 
-def refuse(directory: RunDir, error: InputError) -> None:
+def refuse(directory: RunDir, error: InputError | SaveError) -> None:
     """Tells viewers that a run could not start; not where another process is running it."""
     empty = Totals(0, 0, 0, 0, 0, (), 0, float("nan"), float("nan"), 0.0)
-    with suppress(InputError, OSError), RunWriter(directory) as writer:
+    with suppress(InputError, SaveError, OSError), RunWriter(directory) as writer:
         writer.record(RunFinished(Outcome.FAILED, f"It cannot run: {error}.", empty), 0.0)
 
 
@@ -233,24 +239,35 @@ class _Session:
         return RunFinished(Outcome.FAILED, sentence, totals(self.method.board(), 0.0))
 
 
-def _meta(directory: RunDir, spec: Spec) -> dict[str, object]:
+def _meta(directory: RunDir, spec: Spec) -> Meta:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     names = [torch.cuda.get_device_name(d) for d in spec.device.split(",") if d != "cpu"]
-    return {
-        "version": __version__,
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "devices": names or [f"cpu, {spec.workers} threads"],
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "started": read_meta(directory).get("started", now),
-        "session_started": now,
-    }
+    return Meta(
+        version=__version__,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        devices=tuple(names) or (f"cpu, {spec.workers} threads",),
+        torch=torch.__version__,
+        numpy=np.__version__,
+        python=platform.python_version(),
+        started=_started_before(directory) or now,
+        session_started=now,
+    )
+
+
+def _started_before(directory: RunDir) -> str | None:
+    """Returns when the run's first session began, None where that is not known."""
+    with suppress(Damaged):
+        before = read_meta(directory)
+        return before.started if before is not None else None
+    return None
 
 
 class _LogFile(logging.FileHandler):
     """A log that cannot be written, as on a full disk, must not hide what is to be said."""
+
+    def _open(self) -> TextIOWrapper:
+        return open_log(Path(self.baseFilename))
 
     def handleError(self, record: logging.LogRecord) -> None:
         pass

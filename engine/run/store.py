@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from engine.methods import Method
 from engine.path.snapshot import Board
 from engine.problem.problem import Problem
 from engine.record import string_file
 from engine.record.events import Outcome
-from engine.record.rundir import RunWriter, replace
+from engine.record.progress import (
+    Counters,
+    Progress,
+    ProgressState,
+    SegmentProgress,
+    TrainingProgress,
+)
+from engine.record.writer import RunWriter
+from engine.record.writing import replace
 from engine.run import checkpoint
 from engine.spec.keys import Spec
 
@@ -45,8 +51,8 @@ class DirectoryStore:
         if self._method.verdict is not None or self._method.string_products <= AT_A_STOP:
             self._string(str(outcome), elapsed_s)
 
-    def progress(self, board: Board, elapsed_s: float, state: str) -> None:
-        self._writer.progress(self._tree(board, elapsed_s, state))
+    def progress(self, board: Board, elapsed_s: float, state: ProgressState) -> None:
+        self._writer.progress(self._progress(board, elapsed_s, state))
 
     def _string(self, outcome: str, elapsed_s: float) -> None:
         header = string_file.Header(
@@ -72,35 +78,38 @@ class DirectoryStore:
         whole = problem.samples_beside == len(problem.samples(problem.beside.split))
         return None if whole else problem.samples_beside
 
-    def _tree(self, board: Board, elapsed_s: float, state: str) -> dict[str, Any]:
-        limits = self._spec.limits
-        return {
-            "seq": self.seq,
-            "time": elapsed_s,
-            "state": state,
-            "phase": board.phase,
-            "level": self._spec.search.level,
-            "level_on": self._problem.judge.model_dump(mode="json"),
-            "beside": self._problem.beside.model_dump(mode="json"),
-            "beside_samples": self._samples_beside(),
-            "alpha": self._spec.search.alpha,
-            "aim": board.aim,
-            "counters": {
-                "depth": board.depth,
-                "beads": board.beads,
-                "beads_per_depth": board.beads_per_depth,
-                "open": board.count("open") + board.count("training"),
-                "closed": board.count("closed"),
-                "failed": board.count("failed"),
-                "in_training": len(board.training),
-                "bead_steps": board.bead_steps,
-                "max_peak": board.max_peak,
-                "normalized_length": board.normalized_length,
-            },
-            "limits": limits.model_dump(mode="json"),
-            "checkpoint_time": self.saved_s,
-            "order": board.order,
-            "losses": board.losses,
-            "training": [vars(bead) for bead in board.training],
-            "segments": [vars(segment) for segment in board.segments],
-        }
+    def _progress(self, board: Board, elapsed_s: float, state: ProgressState) -> Progress:
+        return Progress(
+            seq=self.seq,
+            time=elapsed_s,
+            state=state,
+            phase=board.phase,
+            level=self._spec.search.level,
+            level_on=self._problem.judge,
+            beside=self._problem.beside,
+            beside_samples=self._samples_beside(),
+            alpha=self._spec.search.alpha,
+            aim=board.aim,
+            counters=_counters(board),
+            limits=self._spec.limits,
+            checkpoint_time=self.saved_s,
+            order=board.order,
+            losses=board.losses,
+            training=tuple(TrainingProgress(**vars(bead)) for bead in board.training),
+            segments=tuple(SegmentProgress(**vars(segment)) for segment in board.segments),
+        )
+
+
+def _counters(board: Board) -> Counters:
+    return Counters(
+        depth=board.depth,
+        beads=board.beads,
+        beads_per_depth=board.beads_per_depth,
+        open=board.count("open") + board.count("training"),
+        closed=board.count("closed"),
+        failed=board.count("failed"),
+        in_training=len(board.training),
+        bead_steps=board.bead_steps,
+        max_peak=board.max_peak,
+        normalized_length=board.normalized_length,
+    )

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any
@@ -28,10 +28,15 @@ import yaml
 
 from engine.errors import InputError, SaveError
 from engine.problem.problem import Problem
-from engine.record import rundir
+from engine.record.decoding import Unfit
 from engine.record.events import Outcome, RunFinished, dump_json, from_line
-from engine.record.rundir import RunDir, RunWriter, Wish
+from engine.record.lines import LineTail
+from engine.record.reading import LARGEST_PRESET, Damaged, check_regular, read_text
+from engine.record.rundir import RunDir
 from engine.record.signals import Signals
+from engine.record.wishes import Wish
+from engine.record.writer import RunWriter
+from engine.record.writing import open_log, open_to_append, replace
 from engine.run.loop import Pace
 from engine.run.session import Ended, logging_to, prepare, run_session
 from engine.spec.checks import check_level_on
@@ -128,7 +133,7 @@ class Sweep:
                     file=self.folder,
                     key="--out",
                 )
-            rundir.replace(self.folder / "sweep.yaml", self.plan.text().encode())
+            replace(self.folder / "sweep.yaml", self.plan.text().encode())
         except (OSError, SaveError) as error:
             raise _unusable(self.folder, error) from None
 
@@ -181,7 +186,7 @@ class Sweep:
             "sweep.json": json_of(rows, results),
         }
         for name, text in texts.items():
-            rundir.replace(self.folder / name, text.encode())
+            replace(self.folder / name, text.encode())
         return rows
 
     def note(self, cell: Cell) -> None:
@@ -224,10 +229,10 @@ def start(spec: Spec, levels: Iterable[float], pairs: int, folder: Path) -> tupl
 def ending(run: RunDir) -> RunFinished | None:
     """How a run ended; None where it has not, or was stopped."""
     try:
-        *_, last, _ = run.events.read_bytes().rsplit(b"\n", 2)
-    except (OSError, ValueError):
+        lines = LineTail(run.events).new_lines()
+        record = from_line(lines[-1]) if lines else None
+    except (Damaged, Unfit):
         return None
-    record = from_line(last.decode(errors="replace"))
     if record is None or not isinstance(record.event, RunFinished):
         return None
     return None if record.event.outcome is Outcome.STOPPED else record.event
@@ -289,7 +294,7 @@ class _Session:
             return cell.run.load_spec()
         cell.run.path.mkdir(parents=True, exist_ok=True)
         spec = self.sweep.plan.at(cell.level, cell.pair)
-        rundir.replace(cell.run.spec, dump(spec).encode())
+        replace(cell.run.spec, dump(spec).encode())
         return spec
 
 
@@ -326,7 +331,7 @@ class _CellLogs(logging.Handler):
         path: Path | None = getattr(self._here, "log", None)
         if path is not None:
             # A log that cannot be written, as on a full disk, must not hide what is to be said.
-            with suppress(OSError), open(path, "a", encoding="utf-8") as file:
+            with suppress(OSError, SaveError), open_log(path) as file:
                 file.write(self.format(record) + "\n")
 
 
@@ -345,11 +350,7 @@ def _logging(path: Path) -> Iterator[_CellLogs]:
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
     """Within it no other process runs the sweep. Raises InputError where one does, SaveError."""
-    try:
-        file = open(folder / ".lock", "ab")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise SaveError(f"{folder}: cannot be written: {error.strerror}") from error
-    with file:
+    with open_to_append(folder / ".lock") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -367,18 +368,19 @@ def _held(folder: Path) -> Iterator[None]:
 def read_plan(folder: Path) -> Plan | None:
     """That of the sweep in a folder, None where there is none. Raises InputError."""
     described = folder / "sweep.yaml"
-    try:
-        text = described.read_bytes().decode(errors="replace")
-    except FileNotFoundError:
+    if not check_regular(described):
         return None
-    except OSError as error:
-        raise _unusable(folder, error) from None
-    tree = read_yaml(text, described)
+    tree = read_yaml(read_text(described, LARGEST_PRESET), described)
     head = tree.pop("sweep", None) if isinstance(tree, dict) else None
     match head:
-        case {"levels": [*levels], "pairs": int(pairs)} if levels:
+        case {"levels": [*levels], "pairs": int(pairs)} if levels and _are_levels(levels):
             return Plan(parse(tree, described), tuple(levels), pairs)
     raise InputError("is not what a sweep wrote; choose another folder with --out", file=described)
+
+
+def _are_levels(values: list[Any]) -> bool:
+    """Returns whether every value is a level that a sweep can be asked for."""
+    return all(type(value) in (int, float) and 0 < value < inf for value in values)
 
 
 def _as_begun(spec: Spec, begun: Spec) -> Spec:

@@ -70,11 +70,28 @@ _Loader.add_implicit_resolver(
 )
 
 
+#: Values that a YAML text may stand for, those that aliases repeat counted each time.
+LARGEST = 10**6
+
+
+def _expanded(value: Any, known: dict[int, int]) -> int:
+    """Returns how many values a plain value holds where aliases are written out."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        parts = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_expanded(part, known) for part in parts)
+    return known[id(value)]
+
+
 def read_yaml(text: str, file: object) -> Any:
     """The plain value of a YAML text. Raises InputError with the line of a syntax error."""
     try:
+        value = yaml.load(text, _Loader)
+        if _expanded(value, {}) > LARGEST:
+            raise ValueError(f"its aliases stand for more than {LARGEST} values")
         # By way of JSON: tags of YAML become plain values, and a cycle is refused.
-        return json.loads(json.dumps(yaml.load(text, _Loader), default=str))
+        return json.loads(json.dumps(value, default=str))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or "not readable as YAML"
@@ -89,11 +106,20 @@ def read_yaml(text: str, file: object) -> Any:
 
 def load(path: Path, overrides: Iterable[str] = ()) -> Spec:
     """The spec in a YAML file with `a.b=value` overrides. Raises InputError."""
-    spec = parse(with_overrides(read_tree(path), overrides, file=path), file=path)
+    return spec_of(_read_tree(path), path, overrides)
+
+
+def spec_of(tree: Any, path: Path, overrides: Iterable[str] = ()) -> Spec:
+    """Returns the spec that the plain value of a YAML file says, with `a.b=value` overrides.
+
+    Errors name the file `path`, and files that the value names are looked for beside it. Raises
+    InputError.
+    """
+    spec = parse(with_overrides(tree, overrides, file=path), file=path)
     return _anchor_paths(spec, path.parent)
 
 
-def read_tree(path: Path) -> Any:
+def _read_tree(path: Path) -> Any:
     """Returns the plain value of a YAML file. Raises InputError where it cannot be read."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -108,12 +134,12 @@ def dump(spec: Spec) -> str:
     return _text(spec.model_dump(mode="json"))
 
 
-def revised(path: Path, overrides: Iterable[str]) -> str:
+def revised(tree: Any, path: Path, overrides: Iterable[str]) -> str:
     """Returns the text of a spec's file with `a.b=value` overrides, its other keys untouched.
 
-    Keys that the file leaves out are not added. Raises InputError where the result is no spec.
+    `tree` is the plain value of the file at `path`, which errors name. Keys that the file leaves out are not added. Raises InputError where the result is no spec.
     """
-    tree = with_overrides(read_tree(path), overrides, file=path)
+    tree = with_overrides(tree, overrides, file=path)
     parse(tree, file=path)
     return _text(tree)
 

@@ -25,7 +25,9 @@ def instance(kind: type, numbers: Iterator[int] | None = None) -> Any:
 def value(hint: Any, numbers: Iterator[int]) -> Any:
     n = next(numbers)
     if get_origin(hint) is tuple:
-        return tuple(value(get_args(hint)[0], numbers) for _ in range(3))
+        first, *others = get_args(hint)
+        items = [first] * 3 if others == [...] else [first, *others]
+        return tuple(value(item, numbers) for item in items)
     if NoneType in get_args(hint):
         return value(get_args(hint)[0], numbers)
     text = f'{n} "ρ"\n≤ ½\u2028\\'

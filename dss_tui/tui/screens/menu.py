@@ -27,7 +27,8 @@ import presets
 from dss_tui.tui.screens.confirm import Confirm
 from dss_tui.viewing.words import age, bytes_of
 from engine.errors import InputError
-from engine.record.rundir import RunDir, runs, runs_folder
+from engine.record.finding import runs, runs_folder
+from engine.record.rundir import RunDir
 from engine.record.runs import summarize
 from engine.spec.keys import Images, Spec, TextData
 

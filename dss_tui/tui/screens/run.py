@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isfinite
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.text import Text
 from textual import on, work
@@ -28,7 +29,9 @@ from dss_tui.viewing.words import clock
 from engine.errors import SaveError
 from engine.record.events import Continued, RunStarted
 from engine.record.lines import LineTail
-from engine.record.rundir import RunDir, Wish, wish
+from engine.record.progress import TRAINING_LOSS, SegmentProgress
+from engine.record.rundir import RunDir
+from engine.record.wishes import Wish, wish
 from engine.spec.keys import LevelOn
 
 if TYPE_CHECKING:
@@ -141,8 +144,8 @@ class RunScreen(Screen[None]):
         key = (
             now.state,
             now.view.seq,
-            now.progress.get("time"),
-            now.progress.get("seq"),
+            now.progress and (now.progress.time, now.progress.seq),
+            now.damaged,
             self.selected,
             self.log_scale,
             self.frozen,
@@ -165,7 +168,7 @@ class RunScreen(Screen[None]):
 
     def _show_head(self) -> None:
         now, started = self.snapshot, self.snapshot.view.started
-        seconds = max(now.view.time_s, float(now.progress.get("time") or 0.0))
+        seconds = max(now.view.time_s, now.progress.time if now.progress else 0.0)
         about = _about(started) if started else ""
         if started and self.size.width >= 100:
             about += f" · seed {started.seed} · {', '.join(started.devices)}"
@@ -175,7 +178,7 @@ class RunScreen(Screen[None]):
             lines.append(Text(f"too small for table and plots: {SMALLEST[0]}×{SMALLEST[1]}"))
         if now.progress:
             said = counters.words(now.progress, now.steps_per_s if now.live else None)
-            phase = [now.progress["phase"]] if now.going else []
+            phase = [now.progress.phase] if now.going else []
             lines.append(Text("   ".join([*phase, *said])))
         else:
             lines.append(Text("waiting for the engine" if now.going else "no progress recorded"))
@@ -183,37 +186,35 @@ class RunScreen(Screen[None]):
             lines.append(Text(now.view.finished.sentence, style="bold"))
         elif now.state == "interrupted":
             lines.append(Text("Its process is gone. r resumes it from its checkpoint.", "bold"))
-        else:
+        elif now.progress is not None:
             lines.append(Text(counters.limits(now.progress, seconds), style="dim"))
+        lines += [Text(damaged.short, style="bold red") for damaged in now.damaged]
         gpu = device_line(self.run)
         lines += [Text(gpu, style="dim")] if gpu else []
         self.query_one("#head", Static).update(Text("\n").join(lines))
 
     def _show_chain(self) -> None:
         now, level = self.snapshot, self.snapshot.level or 1.0
-        losses = now.progress.get("losses", [])
-        order = now.progress.get("order", [])
-        beads = [
-            Bead(bead, (loss if loss is not None else float("nan")) / level)
-            for bead, loss in zip(order, losses, strict=False)
-        ]
-        links = [
-            Link(segment["state"], (segment["peak"] or float("nan")) / level)
-            for segment in now.segments
-        ]
+        order = now.progress.order if now.progress else ()
+        losses = now.progress.losses if now.progress else ()
+        beads = [Bead(bead, loss / level) for bead, loss in zip(order, losses, strict=True)]
+        links = [Link(segment.state, segment.peak / level) for segment in now.segments]
         width = max(10, self.query_one("#chain").content_size.width or self.size.width - 2)
         drawn = chain(beads, links, width, self.selected, self.dss.palette)
-        if not beads and now.progress.get("training"):
+        if not beads and now.progress is not None and now.progress.training:
             drawn = Text("\n").join(counters.training(now.progress))
         about = self._about_selected(order, losses, level)
         self.query_one("#chain", Static).update(Text("\n").join([drawn, about]))
 
-    def _about_selected(self, order: list[int], losses: list[float], level: float) -> Text:
+    def _about_selected(
+        self, order: tuple[int, ...], losses: tuple[float, ...], level: float
+    ) -> Text:
         """A line on the bead or segment under the cursor, or on the beads in training."""
         at, segments = self.selected, self.snapshot.segments
         if at is not None and at % 2 == 0 and at // 2 < len(order):
             loss = losses[at // 2]
-            about = f"bead {order[at // 2]}  {curves.judged(self.snapshot.progress).words}"
+            on = self.snapshot.progress.level_on if self.snapshot.progress else TRAINING_LOSS
+            about = f"bead {order[at // 2]}  {on.words}"
             return Text(f"{about} {loss:.5g} = {loss / level:.3f} × level")
         if at is not None and at % 2 == 1 and at // 2 < len(segments):
             return Text(curves.about(segments[at // 2], level))
@@ -223,9 +224,11 @@ class RunScreen(Screen[None]):
         now, log = self.snapshot, self.log_scale
         views = self.query_one("#views", TabbedContent).active
         segment = self._selected_segment()
-        level, on = now.level, curves.judged(now.progress)
+        level, on = now.level, now.progress.level_on if now.progress else TRAINING_LOSS
         if views == "segments":
-            plot = curves.profile(segment, now.progress, level, log) if segment else curves.EMPTY
+            plot = curves.EMPTY
+            if segment is not None and now.progress is not None:
+                plot = curves.profile(segment, now.progress, level, log)
             self.query_one("#profile", PlotView).show(plot, self.dss.palette)
         elif views == "path":
             plot = curves.path(now.segments, on, self._selected_pair(), level, log)
@@ -257,7 +260,7 @@ class RunScreen(Screen[None]):
 
     # ------------------------------------------------------------ selection
 
-    def _selected_segment(self) -> dict[str, Any] | None:
+    def _selected_segment(self) -> SegmentProgress | None:
         segments = self.snapshot.segments
         if not segments:
             return None
@@ -266,14 +269,14 @@ class RunScreen(Screen[None]):
 
     def _selected_pair(self) -> tuple[int, int] | None:
         segment = self._selected_segment()
-        return (segment["left"], segment["right"]) if segment else None
+        return segment.pair if segment else None
 
     def _follow_the_action(self) -> None:
         """Selects the highest segment that is not closed."""
         segments = self.snapshot.segments
-        open_ones = [n for n, s in enumerate(segments) if s["state"] in ("training", "open")]
+        open_ones = [n for n, s in enumerate(segments) if s.state in ("training", "open")]
         if open_ones:
-            worst = max(open_ones, key=lambda n: segments[n]["peak"] or 0.0)
+            worst = max(open_ones, key=lambda n: _height(segments[n]))
             self.selected = 2 * worst + 1
 
     def action_select(self, step: int) -> None:
@@ -289,7 +292,7 @@ class RunScreen(Screen[None]):
     def _moved(self) -> None:
         key = self.query_one(SegmentTable).key_at_cursor()
         for number, segment in enumerate(self.snapshot.segments):
-            if f"{segment['left']}-{segment['right']}" == key:
+            if f"{segment.left}-{segment.right}" == key:
                 self.following = False
                 self.selected = 2 * number + 1
                 self._show()
@@ -314,7 +317,7 @@ class RunScreen(Screen[None]):
         if action in ("pause", "stop"):
             return self.snapshot.live
         if action == "resume":
-            return not self.snapshot.going and self.snapshot.state != "connected"
+            return self.snapshot.can_resume
         return True
 
     def _wish(self, command: Wish) -> None:
@@ -378,6 +381,11 @@ class RunScreen(Screen[None]):
         self.dss.leave_run(self)
 
 
+def _height(segment: SegmentProgress) -> float:
+    """Returns the peak of a segment, 0 where it is not finite."""
+    return segment.peak if isfinite(segment.peak) else 0.0
+
+
 def _about(started: RunStarted) -> str:
     """The method and its level, and what the level is on where that is not the training loss."""
     on = "" if started.level_on == LevelOn().words else f" {started.level_on}"
@@ -409,8 +417,8 @@ class Zoom(ModalScreen[None]):
     def _show(self) -> None:
         owner = self._owner
         segment = owner._selected_segment()
-        if segment is not None:
-            now = owner.snapshot
+        now = owner.snapshot
+        if segment is not None and now.progress is not None:
             plot = curves.profile(segment, now.progress, now.level, owner.log_scale)
             about = curves.about(segment, owner.snapshot.level or 1.0)
             self.query_one(PlotView).show(replace(plot, title=about), owner.dss.palette)

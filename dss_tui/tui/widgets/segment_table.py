@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal
+from collections.abc import Sequence
+from typing import ClassVar, Literal
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
@@ -12,6 +13,7 @@ from textual.widgets import DataTable
 
 from dss_tui.tui.palette import Palette
 from dss_tui.tui.widgets.sparkline import sparkline
+from engine.record.progress import SegmentProgress
 
 Sorting = Literal["position", "peak", "depth"]
 SORTINGS: tuple[Sorting, ...] = ("position", "peak", "depth")
@@ -38,9 +40,9 @@ class SegmentTable(DataTable[Text]):
         super().__init__(id=id, cursor_type="row", zebra_stripes=False)
         self.sorting: Sorting = "position"
         self._rows: dict[str, tuple[Text, ...]] = {}
-        self._segments: list[dict[str, Any]] | None = None
+        self._segments: Sequence[SegmentProgress] | None = None
         self._look: object = None
-        self._drawn: dict[str, tuple[dict[str, Any], tuple[Text, ...]]] = {}
+        self._drawn: dict[str, tuple[SegmentProgress, tuple[Text, ...]]] = {}
         self._drawn_look: object = None
 
     def on_mount(self) -> None:
@@ -53,7 +55,7 @@ class SegmentTable(DataTable[Text]):
 
     def show(
         self,
-        segments: list[dict[str, Any]],
+        segments: Sequence[SegmentProgress],
         level: float,
         palette: Palette,
         selected: tuple[int, int] | None,
@@ -99,7 +101,7 @@ class SegmentTable(DataTable[Text]):
         self.post_message(self.Moved())
 
     def _rows_of(
-        self, segments: list[dict[str, Any]], level: float, palette: Palette
+        self, segments: Sequence[SegmentProgress], level: float, palette: Palette
     ) -> dict[str, tuple[Text, ...]]:
         """A row for each segment, in order; those of segments that are as before are kept."""
         scale = _scale(segments, level)
@@ -109,7 +111,7 @@ class SegmentTable(DataTable[Text]):
         ordered = sorted(segments, key=self._key) if self.sorting != "position" else segments
         rows = {}
         for segment in ordered:
-            key = f"{segment['left']}-{segment['right']}"
+            key = f"{segment.left}-{segment.right}"
             old, row = before.get(key, (None, ()))
             if old != segment:
                 row = _row(segment, level, scale, palette)
@@ -123,34 +125,33 @@ class SegmentTable(DataTable[Text]):
                 if old != new:
                     self.update_cell(key, title, new, update_width=True)
 
-    def _key(self, segment: dict[str, Any]) -> float:
-        value = segment["peak"] if self.sorting == "peak" else segment["depth"]
-        return -value if value is not None else -math.inf
+    def _key(self, segment: SegmentProgress) -> float:
+        value = segment.peak if self.sorting == "peak" else segment.depth
+        return -value if math.isfinite(value) else -math.inf
 
 
-def _scale(segments: list[dict[str, Any]], level: float) -> tuple[float, float]:
+def _scale(segments: Sequence[SegmentProgress], level: float) -> tuple[float, float]:
     """The shared scale: from the lowest loss to the highest peak, but at most five levels."""
-    lows = [value for s in segments for value in s["profile"] if value is not None]
-    peaks = [s["peak"] for s in segments if s["peak"] is not None]
+    lows = [value for s in segments for value in s.profile if math.isfinite(value)]
+    peaks = [s.peak for s in segments if math.isfinite(s.peak)]
     return 0.9 * min([*lows, level]), min(max([*peaks, level]), 5 * level) if level else 1.0
 
 
 def _row(
-    segment: dict[str, Any],
+    segment: SegmentProgress,
     level: float,
     scale: tuple[float, float],
     palette: Palette,
 ) -> tuple[Text, ...]:
-    peak, state = segment["peak"], segment["state"]
-    profile = [math.nan if value is None else value for value in segment["profile"]]
+    peak, state = segment.peak, segment.state
     style = getattr(palette, state) if state != "open" else palette.above
-    ratio = "–" if peak is None or not level else f"{peak / level:.3f}"
+    ratio = f"{peak / level:.3f}" if math.isfinite(peak) and level else "–"
     return (
-        Text(f"{segment['left']}–{segment['right']}"),
-        sparkline(profile, SPARKLINE, *scale, level, palette),
-        Text(ratio, style=palette.above if peak is None or peak > level else palette.below),
-        Text(f"{segment['t_star']:.2f}" if segment["t_star"] is not None else "–"),
-        Text(f"{segment['length']:.3g}"),
-        Text(str(segment["depth"])),
+        Text(f"{segment.left}–{segment.right}"),
+        sparkline(segment.profile, SPARKLINE, *scale, level, palette),
+        Text(ratio, style=palette.below if peak <= level else palette.above),
+        Text(f"{segment.t_star:.2f}" if math.isfinite(segment.t_star) else "–"),
+        Text(f"{segment.length:.3g}"),
+        Text(str(segment.depth)),
         Text(STATES[state], style=style),
     )

@@ -14,7 +14,8 @@ import torch
 
 import presets
 from dss_tui.cli import main
-from engine.record.rundir import RunDir, read_records
+from engine.record.records import read_records
+from engine.record.rundir import RunDir
 from engine.record.string_file import read
 from tests.support.commands import refused
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,12 @@ from dss_tui.tui.widgets.segment_table import SegmentTable
 from dss_tui.viewing import describe, session
 from engine.errors import InputError
 from engine.networks.sizes import describe_sizes
-from engine.record import rundir
-from engine.record.rundir import RunDir, RunWriter, read_progress
+from engine.record import finding
+from engine.record.rundir import RunDir
 from engine.record.string_file import read
+from engine.record.writer import RunWriter
 from engine.spec.keys import Images, Spec, TextData
+from tests.support.run_folders import progress_of
 
 Drive = Callable[[DssApp, Pilot[None]], Awaitable[None]]
 
@@ -330,26 +333,26 @@ def test_q_ends_the_menu() -> None:
 
 
 def test_the_run_screen_shows_the_counters_the_chain_and_the_ending(connected: RunDir) -> None:
-    counters = read_progress(connected)["counters"]
+    counters = progress_of(connected).counters
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         head = said(run_screen(app), "#head")
-        for words in ("quick", "connected", f"beads {counters['beads']}", "open 0 of", "Connected"):
+        for words in ("quick", "connected", f"beads {counters.beads}", "open 0 of", "Connected"):
             assert words in head and words in seen(app)
-        assert f"depth {counters['depth']}" in head
-        assert said(app.screen, "#chain").count("●") == counters["beads"]
+        assert f"depth {counters.depth}" in head
+        assert said(app.screen, "#chain").count("●") == counters.beads
 
     drive(steps, watching(connected))
 
 
 def test_each_segment_has_a_row(connected: RunDir) -> None:
-    segments = read_progress(connected)["segments"]
+    segments = progress_of(connected).segments
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         table = app.screen.query_one(SegmentTable)
         rows = [[str(cell) for cell in table.get_row_at(n)] for n in range(table.row_count)]
-        assert [row[0] for row in rows] == [f"{s['left']}–{s['right']}" for s in segments]
-        assert [row[2] for row in rows] == [f"{s['peak'] / 1e-2:.3f}" for s in segments]
+        assert [row[0] for row in rows] == [f"{s.left}–{s.right}" for s in segments]
+        assert [row[2] for row in rows] == [f"{s.peak / 1e-2:.3f}" for s in segments]
         assert {row[-1] for row in rows} == {"closed"}
 
     assert len(segments) > 3
@@ -382,10 +385,10 @@ def test_every_tab_opens_by_its_number_and_shows_something(connected: RunDir) ->
 
 
 def test_rows_and_beads_are_selected_by_keys(connected: RunDir) -> None:
-    segments = read_progress(connected)["segments"]
+    segments = progress_of(connected).segments
 
     def pair(number: int) -> str:
-        return f"segment {segments[number]['left']}–{segments[number]['right']}  "
+        return f"segment {segments[number].left}–{segments[number].right}  "
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         screen = run_screen(app)
@@ -396,26 +399,26 @@ def test_rows_and_beads_are_selected_by_keys(connected: RunDir) -> None:
         await pilot.pause()
         assert pair(1) in said(screen, "#chain")
         await pilot.press("right")
-        bead = segments[2]["left"]
+        bead = segments[2].left
         assert f"bead {bead}  training loss" in said(screen, "#chain")
         await pilot.press("right")
         assert pair(2) in said(screen, "#chain")
         assert screen.query_one(SegmentTable).cursor_row == 2
         await pilot.press("left", "h", "left", "left", "left", "left", "left")
-        first = read_progress(connected)["order"][0]
+        first = progress_of(connected).order[0]
         assert f"bead {first}  training loss" in said(screen, "#chain")
         await pilot.press("G")
         await pilot.pause()
         assert pair(len(segments) - 1) in said(screen, "#chain")
         await pilot.press(*["right"] * 5)
-        last = read_progress(connected)["order"][-1]
+        last = progress_of(connected).order[-1]
         assert f"bead {last}  training loss" in said(screen, "#chain")
 
     drive(steps, watching(connected))
 
 
 def test_s_sorts_the_segments(connected: RunDir) -> None:
-    segments = read_progress(connected)["segments"]
+    segments = progress_of(connected).segments
 
     def column(app: DssApp, number: int) -> list[str]:
         table = app.screen.query_one(SegmentTable)
@@ -424,13 +427,13 @@ def test_s_sorts_the_segments(connected: RunDir) -> None:
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         along = column(app, 0)
         await pilot.press("s")
-        peaks = sorted((s["peak"] for s in segments), reverse=True)
+        peaks = sorted((s.peak for s in segments), reverse=True)
         assert column(app, 2) == [f"{peak / 1e-2:.3f}" for peak in peaks]
         assert column(app, 0) != along
         await pilot.press("g", "j")
         await pilot.pause()
-        second = sorted(segments, key=lambda s: -s["peak"])[1]
-        assert f"segment {second['left']}–{second['right']}  " in said(app.screen, "#chain")
+        second = sorted(segments, key=lambda s: -s.peak)[1]
+        assert f"segment {second.left}–{second.right}  " in said(app.screen, "#chain")
         await pilot.press("s")
         assert column(app, 5) == sorted(column(app, 5), key=int, reverse=True)
         await pilot.press("s")
@@ -451,15 +454,17 @@ def test_l_changes_the_scale_of_the_plot(connected: RunDir) -> None:
 
 
 def test_f_freezes_the_view_and_not_the_run(orphan: RunDir) -> None:
-    tree = read_progress(orphan)
+    known = progress_of(orphan)
+    later = replace(
+        known, time=known.time + 2.5, counters=replace(known.counters, bead_steps=7_654_321)
+    )
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         with RunWriter(orphan) as writer:
             await until(pilot, lambda: "running" in said(app.screen, "#head"))
             await pilot.press("f")
             assert "frozen" in said(app.screen, "#head")
-            tree["counters"]["bead_steps"] = 7_654_321
-            writer.progress(tree | {"time": tree["time"] + 2.5})
+            writer.progress(later)
             await pilot.pause(0.2)
             assert "7 654 321 steps" not in said(app.screen, "#head")
             await pilot.press("f")
@@ -470,17 +475,18 @@ def test_f_freezes_the_view_and_not_the_run(orphan: RunDir) -> None:
 
 
 def test_a_follows_the_highest_open_segment(orphan: RunDir) -> None:
-    tree = read_progress(orphan)
-    tree["segments"][3] |= {"state": "open", "peak": 0.07}
-    tree["segments"][1] |= {"state": "training", "peak": 0.04, "bead": 99}
+    known = progress_of(orphan)
+    segments = list(known.segments)
+    segments[3] = replace(segments[3], state="open", peak=0.07)
+    segments[1] = replace(segments[1], state="training", peak=0.04, bead=99)
 
     def about(number: int) -> str:
-        return f"segment {tree['segments'][number]['left']}–{tree['segments'][number]['right']}  "
+        return f"segment {segments[number].left}–{segments[number].right}  "
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         screen = run_screen(app)
         with RunWriter(orphan) as writer:
-            writer.progress(tree)
+            writer.progress(replace(known, segments=tuple(segments)))
             await until(pilot, lambda: about(3) in said(screen, "#chain"))
             await pilot.press("k")
             await pilot.pause(0.2)
@@ -492,15 +498,15 @@ def test_a_follows_the_highest_open_segment(orphan: RunDir) -> None:
 
 
 def test_enter_zooms_and_escape_closes(connected: RunDir) -> None:
-    segments = read_progress(connected)["segments"]
+    segments = progress_of(connected).segments
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         await pilot.press("j", "enter")
         await until(pilot, lambda: isinstance(app.screen, Zoom))
-        await until(pilot, lambda: f"segment {segments[1]['left']}–" in seen(app))
+        await until(pilot, lambda: f"segment {segments[1].left}–" in seen(app))
         assert app.screen.query_one(PlotView).size.height > 30
         await pilot.press("right")
-        await until(pilot, lambda: f"segment {segments[2]['left']}–" in seen(app))
+        await until(pilot, lambda: f"segment {segments[2].left}–" in seen(app))
         await pilot.press("l")
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is not None and isinstance(app.screen, RunScreen))
@@ -741,7 +747,7 @@ def test_leaving_a_running_search_asks(orphan: RunDir, answer: str, asked: list[
 
 
 def test_a_run_that_has_only_been_made_can_be_watched(tmp_path: Path) -> None:
-    made = rundir.create(presets.load_preset("cubic"), "cubic", tmp_path / "made")
+    made = finding.create(presets.load_preset("cubic"), "cubic", tmp_path / "made")
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         assert "waiting for the engine" in said(app.screen, "#head")

@@ -22,7 +22,9 @@ from pathlib import Path
 import pytest
 
 from engine.record.events import RunFinished
-from engine.record.rundir import RunDir, finished, is_live, read_records
+from engine.record.lock import is_live
+from engine.record.records import finished, read_records
+from engine.record.rundir import RunDir
 from engine.record.runs import summarize
 
 SETTINGS = [

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 import presets
 from dss_tui.viewing.follow import Follower, Snapshot
 from dss_tui.viewing.view_state import View, fold_all
-from engine.record import rundir
+from engine.record import finding
 from engine.record.events import (
     BeadTrained,
     CheckpointSaved,
@@ -29,8 +28,11 @@ from engine.record.events import (
     SegmentMeasured,
     Totals,
 )
-from engine.record.rundir import RunDir, RunWriter, read_records
+from engine.record.records import read_records
+from engine.record.rundir import RunDir
 from engine.record.runs import STARTING_S
+from engine.record.writer import RunWriter
+from tests.support.run_folders import progress
 
 STARTED = RunStarted("greedy", 0.02, 0.7, 5, 61, 40, ("cpu",))
 TOTALS = Totals(5, 4, 3, 1, 2, (2, 1, 2), 700, 0.02, 1.7, 8.5)
@@ -50,7 +52,7 @@ SPLIT: tuple[Event, ...] = (
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunDir:
-    return rundir.create(presets.load_preset("cubic", ["seed=6"]), "cubic", tmp_path / "run")
+    return finding.create(presets.load_preset("cubic", ["seed=6"]), "cubic", tmp_path / "run")
 
 
 @pytest.fixture
@@ -81,10 +83,6 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     now, today = time.monotonic(), time.time()
     clock = SimpleNamespace(monotonic=lambda: now + seconds, time=lambda: today + seconds)
     monkeypatch.setattr("dss_tui.viewing.follow.time", clock)
-
-
-def progress(seconds: float, steps: int, **more: Any) -> dict[str, Any]:
-    return {"time": seconds, "counters": {"bead_steps": steps}} | more
 
 
 # ---------------------------------------------------------------- states
@@ -281,5 +279,41 @@ def test_the_level_is_the_newest_known(run: RunDir, writer: RunWriter) -> None:
 
 
 def test_progress_that_is_not_there_yet_is_empty() -> None:
-    nothing = Snapshot(View(), {}, live=True)
-    assert (nothing.counters, nothing.segments, nothing.state) == ({}, [], "running")
+    nothing = Snapshot(View(), None, live=True)
+    assert (nothing.level, nothing.segments, nothing.state) == (None, (), "running")
+
+
+def test_damaged_progress_is_told_and_the_last_good_one_stays(
+    run: RunDir, writer: RunWriter
+) -> None:
+    follower = Follower(run)
+    writer.progress(progress(2.5, 300))
+    assert follower.look().damaged == ()
+    run.progress.write_text('{"seq": 3, "counters": null}')
+    seen = follower.look()
+    assert seen.progress == progress(2.5, 300)
+    assert [fault.short for fault in seen.damaged] == [
+        "damaged: progress.json: time is missing",
+    ]
+    writer.progress(progress(4.5, 1000))
+    assert (follower.look().damaged, follower.look().steps_per_s) == ((), 350)
+
+
+def test_events_that_cannot_be_read_are_told(run: RunDir) -> None:
+    age(run)
+    os.mkfifo(run.events)
+    seen = Follower(run).look()
+    assert (seen.state, seen.going) == ("damaged", False)
+    assert [str(fault) for fault in seen.damaged] == [f"damaged: {run.events}: it is a pipe"]
+
+
+def test_a_damaged_line_is_told_and_passed_over(run: RunDir, writer: RunWriter) -> None:
+    tell(writer, STARTED)
+    with open(run.events, "ab") as file:
+        file.write(b'{"event": "paused", "seq": 2, "time": "noon"}\n')
+    tell(writer, STRING[1])
+    seen = Follower(run).look()
+    assert [record.event for record in seen.new] == [STARTED, STRING[1]]
+    assert [fault.short for fault in seen.damaged] == [
+        "damaged: events.jsonl: line 2 is no event: time is 'noon', but must be a number",
+    ]

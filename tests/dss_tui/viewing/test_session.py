@@ -14,9 +14,13 @@ import presets
 from dss_tui.viewing import session
 from dss_tui.viewing.follow import Follower
 from engine.errors import InputError
-from engine.record import rundir, string_file
+from engine.record import finding, string_file
 from engine.record.events import Outcome, RunFinished, RunStarted, Totals
-from engine.record.rundir import RunDir, RunWriter, finished, is_live, read_records, wish
+from engine.record.lock import is_live
+from engine.record.records import finished, read_records
+from engine.record.rundir import RunDir
+from engine.record.wishes import wish
+from engine.record.writer import RunWriter
 from engine.spec.keys import Spec
 
 QUICK = ("problem.data.points=64", "search.level=1e-2", "seed=1")
@@ -134,7 +138,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[RunDir]:
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunDir:
-    return rundir.create(quick(), "quadratic", tmp_path / "run")
+    return finding.create(quick(), "quadratic", tmp_path / "run")
 
 
 def write(run: RunDir, *outcomes: Outcome) -> None:
@@ -187,7 +191,7 @@ def test_a_live_run_is_not_launched_again(run: RunDir, launched: list[RunDir]) -
 
 def test_a_resumed_run_really_goes_on(connected: RunDir, tmp_path: Path) -> None:
     """One whose process was lost before its first checkpoint starts again, to the same end."""
-    run = rundir.create(connected.load_spec(), "quadratic", tmp_path / "lost")
+    run = finding.create(connected.load_spec(), "quadratic", tmp_path / "lost")
     kept = connected.events.read_text().splitlines(keepends=True)[:3]
     run.events.write_text("".join(kept))
     assert session.resume(run) is None

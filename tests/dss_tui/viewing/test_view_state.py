@@ -36,7 +36,9 @@ from engine.record.events import (
     StringShortened,
     Totals,
 )
-from engine.record.rundir import RunDir, effective, read_progress, read_records
+from engine.record.progress import read_progress
+from engine.record.records import effective, read_records
+from engine.record.rundir import RunDir
 
 STARTED = RunStarted("greedy", 0.02, 0.7, 5, 61, 40, ("cpu",))
 TOTALS = Totals(5, 4, 3, 1, 2, (2, 1, 2), 700, 0.02, 1.7, 8.5)
@@ -182,8 +184,9 @@ def test_a_fold_of_a_real_search_agrees_with_its_counters(tmp_path: Path) -> Non
     assert main(["run", "quadratic", "--out", str(out), "--seed", "2", *quick]) == 0
     view = fold_all(read_records(RunDir(out)))
     progress = read_progress(RunDir(out))
-    assert list(view.beads_per_depth) == progress["counters"]["beads_per_depth"]
-    assert view.peaks.keys() == {(s["left"], s["right"]) for s in progress["segments"]}
+    assert progress is not None
+    assert view.beads_per_depth == progress.counters.beads_per_depth
+    assert view.peaks.keys() == {segment.pair for segment in progress.segments}
     assert view.history[-1][1] == max(view.peaks.values())
     assert view.finished is not None and view.finished.outcome is Outcome.CONNECTED
 

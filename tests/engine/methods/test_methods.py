@@ -37,8 +37,8 @@ from engine.record.events import (
     StringShortened,
 )
 from engine.record.geometry import BeadString
-from engine.record.rundir import Wish
 from engine.record.string_file import Header, StringFile, encode
+from engine.record.wishes import Wish
 from engine.run.loop import Pace, Stopwatch, search
 from engine.spec.keys import Limits, Spec
 from engine.spec.yaml_file import parse

@@ -31,7 +31,8 @@ from engine.record.events import (
     SegmentFailed,
     StringShortened,
 )
-from engine.record.rundir import RunDir, read_records
+from engine.record.records import read_records
+from engine.record.rundir import RunDir
 from engine.record.string_file import read
 from engine.spec.keys import Spec
 from engine.workers.pool import Pool

@@ -26,7 +26,8 @@ from engine.record.events import (
     RunFinished,
     from_line,
 )
-from engine.record.rundir import create, read_records
+from engine.record.finding import create
+from engine.record.records import read_records
 from engine.spec.keys import Spec
 from engine.workers.pool import Pool
 from engine.workers.shared import SharedPool

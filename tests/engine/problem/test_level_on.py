@@ -18,7 +18,8 @@ from torch import Tensor
 
 from dss_tui.cli import main
 from engine.problem.problem import Problem, build_problem
-from engine.record.rundir import RunDir, finished, read_records
+from engine.record.records import finished, read_records
+from engine.record.rundir import RunDir
 from engine.record.string_file import read
 from engine.run.verify import TOLERANCE
 from engine.spec.keys import LevelOn, ProblemSpec, Spec

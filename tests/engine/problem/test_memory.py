@@ -18,7 +18,8 @@ from torch._C import _functorch
 from dss_tui.cli import main
 from engine.networks.vmapped import under_vmap
 from engine.problem.problem import PIECE_BYTES, Batching, Problem, build_problem
-from engine.record.rundir import RunDir, finished, read_records
+from engine.record.records import finished, read_records
+from engine.record.rundir import RunDir
 from engine.run.choose_backend import arranged
 from engine.spec.keys import ProblemSpec, Spec
 from engine.spec.validation import validated

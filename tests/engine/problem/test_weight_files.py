@@ -21,7 +21,8 @@ from dss_tui.cli import main
 from engine.errors import InputError
 from engine.problem.problem import Problem, build_problem
 from engine.problem.weight_files import read_endpoint
-from engine.record.rundir import RunDir, finished, read_records
+from engine.record.records import finished, read_records
+from engine.record.rundir import RunDir
 from engine.record.string_file import read
 from engine.spec.keys import ProblemSpec
 from engine.spec.validation import validated

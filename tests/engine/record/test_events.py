@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from engine.record.decoding import Unfit
 from engine.record.events import (
     EVENTS,
     BeadFailed,
@@ -167,7 +168,9 @@ def test_a_run_finishes_with_each_outcome(outcome: Outcome) -> None:
 @pytest.mark.parametrize("kind", [RunFinished, BeadFailed])
 def test_no_beginning_of_a_line_is_a_record(kind: type[Event]) -> None:
     line = Record(23, 4.75, instance(kind)).to_line()
-    assert [n for n in range(len(line)) if from_line(line[:n]) is not None] == []
+    for n in range(len(line)):
+        with pytest.raises(Unfit):
+            from_line(line[:n])
 
 
 GOOD = '{"seq": 4, "time": 2.5, "event": "checkpoint_saved", "reason": "asked"}'
@@ -188,7 +191,6 @@ def test_a_line_written_by_hand_is_read() -> None:
         (GOOD, f"[{GOOD}]"),
         (GOOD, "[" * 100_000),
         (GOOD, GOOD + GOOD),
-        ("checkpoint_saved", "bead_sang"),
         ('"checkpoint_saved"', '["checkpoint_saved"]'),
         ('"event"', '"wish"'),
         ('"seq": 4', '"seq": null'),
@@ -211,9 +213,40 @@ def test_a_line_written_by_hand_is_read() -> None:
     ],
     ids=lambda text: text[:40],
 )
-def test_a_foreign_line_is_none(old: str, new: str) -> None:
+def test_a_line_that_is_no_event_is_refused(old: str, new: str) -> None:
     assert old in GOOD
-    assert from_line(GOOD.replace(old, new)) is None
+    with pytest.raises(Unfit):
+        from_line(GOOD.replace(old, new))
+
+
+def test_an_event_of_a_later_version_is_passed_over() -> None:
+    assert from_line(GOOD.replace("checkpoint_saved", "bead_sang")) is None
+
+
+#: Wrong values, and the keys of a finished run that must not take them.
+WRONG = {
+    '"x"': ["seq", "time", "outcome", "totals", "totals.beads", "totals.max_peak", "diagnosis"],
+    "-3": ["seq", "time", "totals.beads", "totals.depth", "diagnosis.left", "diagnosis.trace"],
+    "1e999": ["seq", "time", "totals.bead_steps", "diagnosis.right"],
+    "true": ["seq", "time", "sentence", "totals.depth", "diagnosis.barrier"],
+    "[[3]]": ["sentence", "totals.beads_per_depth", "diagnosis.trace", "diagnosis.retries"],
+    "null": ["seq", "time", "sentence", "totals", "totals.beads", "diagnosis.words"],
+    "10001": ["totals.depth"],
+}
+
+
+@pytest.mark.parametrize(("wrong", "key"), [(w, k) for w, keys in WRONG.items() for k in keys])
+def test_a_wrong_value_is_named_with_its_place(wrong: str, key: str) -> None:
+    tree = tree_of(Record(23, 4.75, instance(RunFinished)).to_line())
+    *steps, last = key.split(".")
+    holder = tree
+    for step in steps:
+        holder = holder[step]
+    holder[last] = "HERE"
+    line = json.dumps(tree).replace('"HERE"', wrong)
+    with pytest.raises(Unfit) as caught:
+        from_line(line)
+    assert str(caught.value).startswith(key)
 
 
 def test_json_lines_are_standard_at_any_depth() -> None:

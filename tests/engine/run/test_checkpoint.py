@@ -15,7 +15,7 @@ from engine.errors import InputError
 from engine.record.rundir import RunDir
 from engine.run import checkpoint
 from engine.run.checkpoint import Checkpoint
-from engine.spec.yaml_file import load, revised
+from engine.spec.yaml_file import load
 from presets import load_preset
 
 HELD = ({"theta": torch.tensor([[0.3, -1.5]])}, {"best": float("inf")})
@@ -63,7 +63,7 @@ def test_a_sum_over_every_key_of_run_yaml_is_accepted(tmp_path: Path) -> None:
 def test_it_still_is_when_limits_have_been_changed(tmp_path: Path) -> None:
     tree = older_tree()
     run = run_in(tmp_path, tree, older_sum(tree))
-    run.spec.write_text(revised(run.spec, ["limits.beads=77", "limits.seconds=2.5"]))
+    run.spec.write_text(run.revised(["limits.beads=77", "limits.seconds=2.5"]))
     spec = load(run.spec)
     assert (spec.limits.beads, spec.limits.seconds) == (77, 2.5)
     assert checkpoint.read(run, spec) is not None
@@ -73,6 +73,6 @@ def test_it_still_is_when_limits_have_been_changed(tmp_path: Path) -> None:
 def test_it_is_refused_when_another_key_has_been_changed(override: str, tmp_path: Path) -> None:
     tree = older_tree()
     run = run_in(tmp_path, tree, older_sum(tree))
-    run.spec.write_text(revised(run.spec, [override]))
+    run.spec.write_text(run.revised([override]))
     with pytest.raises(InputError, match="belongs to another preset than"):
         checkpoint.read(run, load(run.spec))

@@ -22,7 +22,7 @@ from engine.record.events import (
     RunStarted,
 )
 from engine.record.geometry import BeadString
-from engine.record.rundir import Wish
+from engine.record.wishes import Wish
 from engine.run.loop import Pace, Stopwatch, search
 from engine.spec.keys import Limits
 

@@ -16,9 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.record.rundir import RunDir, is_live, read_records, wish
+from engine.record.lock import is_live
+from engine.record.records import read_records
+from engine.record.rundir import RunDir
 from engine.record.runs import summarize
 from engine.record.string_file import read
+from engine.record.wishes import wish
 from engine.spec.yaml_file import load
 
 #: A search of about two seconds with several beads.

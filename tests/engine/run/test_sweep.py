@@ -29,10 +29,13 @@ from engine.errors import InputError
 from engine.methods import Method, build_method
 from engine.problem.problem import Problem
 from engine.record.events import Outcome, Totals
-from engine.record.rundir import RunDir, RunWriter, read_records, wish
+from engine.record.records import read_records
+from engine.record.rundir import RunDir
 from engine.record.runs import summarize
 from engine.record.signals import Signals
 from engine.record.string_file import read
+from engine.record.wishes import wish
+from engine.record.writer import RunWriter
 from engine.run import session as runner
 from engine.run import sweep
 from engine.run.sweep import Cell, Plan, Result, Sweep, ending

@@ -1,0 +1,352 @@
+"""Plain values of JSON made into what a type says, with everything checked. No torch here.
+
+`decode(kind, value)` returns a plain value as an instance of `kind`, or raises `Unfit`. It
+understands numbers, words, `Literal`, enumerations, tuples, mappings, `X | None`,
+`Annotated` with a `Range` or a `Length`, frozen dataclasses and pydantic models. Decoders are made
+once for a type and are plain closures, because a viewer reads tens of thousands of events.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from enum import Enum
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+T = TypeVar("T")
+
+Decoder = Callable[[Any], Any]
+"""A function from a plain value to a checked one that raises Unfit."""
+
+#: The largest whole number that every reader of JSON agrees on.
+LARGEST = 2**53
+
+#: Absolute value up to which a whole number may stand for a float.
+_LARGEST_FLOAT = 2**1000
+
+
+class Unfit(ValueError):
+    """A value that does not fit its type; `str` names its place, such as `counters.beads`."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+        self.place: tuple[str, ...] = ()
+
+    def below(self, step: object) -> Unfit:
+        """Returns the same fault, seen from the value that holds this one at `step`."""
+        self.place = (str(step), *self.place)
+        return self
+
+    def __str__(self) -> str:
+        return f"{'.'.join(self.place)} {self.why}" if self.place else self.why
+
+
+@dataclass(frozen=True)
+class Range:
+    """Bounds of a number, both included. A NaN is outside of every range."""
+
+    low: float
+    high: float = LARGEST
+
+
+@dataclass(frozen=True)
+class Positive:
+    """Marks a number above zero. NaN passes, because it stands for a number that is not finite."""
+
+
+@dataclass(frozen=True)
+class Length:
+    """The least number of items of a tuple."""
+
+    least: int
+
+
+Count = Annotated[int, Range(0)]
+"""A whole number from 0 to 2⁵³, such as a bead's id or a number of steps."""
+
+Seed = Annotated[int, Range(0, 2**64)]
+"""The seed of a random stream."""
+
+Depth = Annotated[int, Range(0, 10_000)]
+"""A depth of recursion; the bound keeps lists by depth small."""
+
+Seconds = Annotated[float, Range(0)]
+"""A finite running time in seconds."""
+
+Level = Annotated[float, Positive()]
+"""A loss that others are divided by."""
+
+
+def _shown(value: Any) -> str:
+    """Returns the beginning of a value as JSON shows it, for a sentence."""
+    names = {None: "null", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return names[value]
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, int) and abs(value) > LARGEST:
+        return "a huge number"
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}…"
+
+
+def _refused(value: Any, wanted: str) -> Unfit:
+    return Unfit(f"is {_shown(value)}, but must be {wanted}")
+
+
+def parse_json(content: bytes | str) -> Any:
+    """Returns the plain value of a JSON text, nested to a bounded depth. Raises Unfit.
+
+    `NaN` and `Infinity` are understood, because Python's own writer makes them.
+    """
+    try:
+        return from_json(content)
+    except ValueError as error:
+        raise Unfit(f"it is not whole JSON ({error})") from None
+
+
+# ---------------------------------------------------------------- simple values
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int:
+        raise _refused(value, "a whole number")
+    return value
+
+
+def _float(value: Any) -> float:
+    """Null stands for a number that is not finite, which JSON cannot say."""
+    if type(value) is float:
+        return value
+    if value is None:
+        return math.nan
+    if type(value) is int and -_LARGEST_FLOAT < value < _LARGEST_FLOAT:
+        return value
+    raise _refused(value, "a number")
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise _refused(value, "a text")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if type(value) is not bool:
+        raise _refused(value, "true or false")
+    return value
+
+
+def _nothing(value: Any) -> None:
+    if value is not None:
+        raise _refused(value, "null")
+
+
+_SIMPLE: dict[Any, Decoder] = {
+    int: _integer,
+    float: _float,
+    str: _text,
+    bool: _flag,
+    types.NoneType: _nothing,
+}
+
+
+# ---------------------------------------------------------------- made of others
+
+
+def decode(kind: type[T], value: Any) -> T:
+    """Returns a plain value as an instance of a frozen dataclass or model. Raises Unfit."""
+    hint: Any = kind
+    made: T = decoder(hint)(value)
+    return made
+
+
+@cache
+def decoder(hint: Any) -> Decoder:
+    """Returns the function that checks plain values against a type. Raises TypeError for others."""
+    if hint in _SIMPLE:
+        return _SIMPLE[hint]
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _marked(decoder(parts[0]), parts[1:])
+    if origin is Literal:
+        return _one_of({word: word for word in parts})
+    if origin in (Union, types.UnionType) and types.NoneType in parts:
+        return _optional([decoder(part) for part in parts if part is not types.NoneType])
+    if origin is tuple:
+        return _tuple(parts)
+    if origin is dict:
+        return _mapping(*map(decoder, parts))
+    if isinstance(hint, type):
+        if issubclass(hint, Enum):
+            return _one_of({member.value: member for member in hint})
+        if issubclass(hint, BaseModel):
+            return _model(hint)
+        if is_dataclass(hint):
+            return _object(hint)
+    raise TypeError(f"no decoder for {hint}")
+
+
+def _marked(decode: Decoder, marks: tuple[Any, ...]) -> Decoder:
+    for mark in marks:
+        match mark:
+            case Range(low, high):
+                decode = _within(decode, low, high)
+            case Positive():
+                decode = _above_zero(decode)
+            case Length(least):
+                decode = _at_least(decode, least)
+    return decode
+
+
+def _within(decode: Decoder, low: float, high: float) -> Decoder:
+    def check(value: Any) -> Any:
+        number = decode(value)
+        if low <= number <= high:
+            return number
+        raise _refused(value, f"from {low:g} to {high:g}")
+
+    return check
+
+
+def _above_zero(decode: Decoder) -> Decoder:
+    def check(value: Any) -> Any:
+        number = decode(value)
+        if number <= 0:
+            raise _refused(value, "above 0")
+        return number
+
+    return check
+
+
+def _at_least(decode: Decoder, least: int) -> Decoder:
+    def check(value: Any) -> Any:
+        items = decode(value)
+        if len(items) < least:
+            raise Unfit(f"holds {len(items)} items, but must hold {least} at least")
+        return items
+
+    return check
+
+
+def _one_of(known: Mapping[Any, Any]) -> Decoder:
+    words = ", ".join(map(str, known))
+
+    def choose(value: Any) -> Any:
+        if type(value) is str and value in known:
+            return known[value]
+        raise _refused(value, f"one of {words}")
+
+    return choose
+
+
+def _optional(others: list[Decoder]) -> Decoder:
+    if len(others) != 1:
+        raise TypeError("a union of several types has no decoder")
+    (decode,) = others
+
+    def check(value: Any) -> Any:
+        return None if value is None else decode(value)
+
+    return check
+
+
+def _tuple(parts: tuple[Any, ...]) -> Decoder:
+    if len(parts) == 2 and parts[1] is Ellipsis:
+        return _tuple_of_any_length(decoder(parts[0]))
+    items = [decoder(part) for part in parts]
+
+    def check(value: Any) -> tuple[Any, ...]:
+        if type(value) is not list or len(value) != len(items):
+            raise _refused(value, f"a list of {len(items)}")
+        return tuple(
+            _at(number, decode, item)
+            for number, (decode, item) in enumerate(zip(items, value, strict=True))
+        )
+
+    return check
+
+
+def _tuple_of_any_length(decode: Decoder) -> Decoder:
+    def check(value: Any) -> tuple[Any, ...]:
+        if type(value) is not list:
+            raise _refused(value, "a list")
+        try:
+            return tuple(map(decode, value))
+        except Unfit:  # read again for the place: lists are long, and faults are rare
+            return tuple(_at(number, decode, item) for number, item in enumerate(value))
+
+    return check
+
+
+def _at(step: object, decode: Decoder, value: Any) -> Any:
+    """Decodes a part of a value, and names its place where it does not fit."""
+    try:
+        return decode(value)
+    except Unfit as unfit:
+        raise unfit.below(step) from None
+
+
+def _mapping(key: Decoder, decode: Decoder) -> Decoder:
+    def check(value: Any) -> dict[Any, Any]:
+        if type(value) is not dict:
+            raise _refused(value, "an object")
+        return {key(name): _at(name, decode, item) for name, item in value.items()}
+
+    return check
+
+
+def _model(kind: type[BaseModel]) -> Decoder:
+    def check(value: Any) -> BaseModel:
+        try:
+            return kind.model_validate(value, strict=True)
+        except ValidationError as error:
+            first = error.errors()[0]
+            unfit = _refused(first["input"], first["msg"].removeprefix("Input should be "))
+            for step in reversed(first["loc"]):
+                unfit.below(step)
+            raise unfit from None
+
+    return check
+
+
+_ABSENT = object()
+
+
+def _object(kind: type) -> Decoder:
+    """Returns the decoder of a dataclass. Keys that it does not have belong to later versions."""
+    hints = get_type_hints(kind, include_extras=True)
+    parts = [
+        (field.name, decoder(hints[field.name]), _is_required(field)) for field in fields(kind)
+    ]
+
+    def check(value: Any) -> Any:
+        if type(value) is not dict:
+            raise _refused(value, "an object")
+        values = {}
+        name = ""
+        try:
+            for name, decode, required in parts:
+                item = value.get(name, _ABSENT)
+                if item is not _ABSENT:
+                    values[name] = decode(item)
+                elif required:
+                    raise Unfit("is missing")
+        except Unfit as unfit:
+            raise unfit.below(name) from None
+        return kind(**values)
+
+    return check
+
+
+def _is_required(field: Any) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING

@@ -1,0 +1,156 @@
+"""Where a search stands: what `progress.json` holds. No torch here.
+
+The engine replaces the file a few times a second, and every viewer reads it as a `Progress`. A
+number that is not finite is null in the file and NaN here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from engine.record.decoding import Count, Depth, Length, Level, Seconds
+from engine.record.events import dump_json
+from engine.record.reading import Damaged, read_json
+from engine.record.rundir import RunDir
+from engine.spec.keys import LevelOn, Limits
+
+SegmentState = Literal["open", "training", "closed", "failed"]
+ProgressState = Literal["running", "paused", "ended"]
+
+
+#: What is held against the level in files that do not say.
+TRAINING_LOSS = LevelOn()
+
+
+@dataclass(frozen=True)
+class Counters:
+    """The counters of a run so far."""
+
+    depth: Depth
+    beads: Count
+    """Beads on the string, the ends included."""
+    beads_per_depth: tuple[Count, ...]
+    """Number of beads at each depth; the ends are at depth 0."""
+    open: Count
+    """Segments that are not closed yet, those with a bead in training included."""
+    closed: Count
+    failed: Count
+    in_training: Count
+    """Beads in training now."""
+    bead_steps: Count
+    """Optimizer steps of all beads together."""
+    max_peak: float
+    """The highest loss on the string; NaN while none is measured."""
+    normalized_length: float
+    """The string's length divided by the distance of its ends; NaN while there is no string."""
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """A bead in training."""
+
+    bead: Count
+    loss: float
+    steps: Count
+    attempt: Count
+    """Which try this is, from 1."""
+
+
+@dataclass(frozen=True)
+class SegmentProgress:
+    """A segment of the string, between two neighbouring beads."""
+
+    left: Count
+    right: Count
+    depth: Depth
+    state: SegmentState
+    length: float
+    """Euclidean distance of the two beads' weights."""
+    peak: float
+    """The highest loss found along the segment."""
+    t_star: float
+    """Where that is, from 0 at the left bead to 1 at the right one."""
+    profile: Annotated[tuple[float, ...], Length(2)]
+    """(point,) The objective on an even grid of t from 0 to 1."""
+    beside: tuple[float, ...]
+    """(point,) The secondary metric, on an even grid of its own."""
+    bead: Count | None
+    """The bead in training between the two, if any."""
+
+    @property
+    def pair(self) -> tuple[int, int]:
+        """The ids of the left and the right bead."""
+        return self.left, self.right
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """A search at one moment."""
+
+    seq: Count
+    """The number of the newest event."""
+    time: Seconds
+    """Seconds of running since the run started."""
+    state: ProgressState
+    phase: str
+    """What the search is doing, for a person."""
+    level: Level
+    """The level that the whole string is to stay below."""
+    level_on: LevelOn = TRAINING_LOSS
+    """The objective: the metric and the split that are held against the level."""
+    beside: LevelOn = TRAINING_LOSS
+    """The secondary metric and split, shown beside the objective."""
+    beside_samples: Count | None = None
+    """Number of samples that the secondary metric is taken over; None means all of the split."""
+    alpha: float
+    """Beads are trained to alpha times the level."""
+    aim: float | None = None
+    """The level that beads are brought below just now; None in files that do not say."""
+    counters: Counters
+    limits: Limits | None = None
+    checkpoint_time: Seconds | None = None
+    """Running time in seconds at the newest checkpoint of this session."""
+    order: tuple[Count, ...]
+    """Ids of the beads from end to end; empty as long as no segment is measured."""
+    losses: tuple[float, ...]
+    """(bead,) The objective at each of those beads."""
+    training: tuple[TrainingProgress, ...]
+    segments: tuple[SegmentProgress, ...]
+
+    def to_json(self) -> bytes:
+        """Returns what `progress.json` holds."""
+        return dump_json(self).encode()
+
+
+def read_progress(run: RunDir) -> Progress | None:
+    """Returns the newest progress of a run, None before the first. Raises Damaged."""
+    progress = read_json(Progress, run.progress)
+    if progress is not None:
+        why = _contradiction(progress)
+        if why is not None:
+            raise Damaged(run.progress, why)
+    return progress
+
+
+def _contradiction(progress: Progress) -> str | None:
+    """Says which parts of a progress do not fit each other, if any."""
+    if len(progress.losses) != len(progress.order):
+        return f"losses holds {len(progress.losses)} items, but order {len(progress.order)}"
+    if len({len(segment.profile) for segment in progress.segments}) > 1:
+        return "the profiles of its segments have different lengths"
+    return None
+
+
+def steps_per_s(before: Progress | None, now: Progress | None, known: float) -> float:
+    """Returns the bead-steps a second between two looks at a run's progress.
+
+    `known` is the rate of the look before, which stays where no time has passed in between. The
+    rate is never negative, although a resumed run goes back to the steps of its checkpoint.
+    """
+    if before is None or now is None:
+        return 0.0
+    seconds = now.time - before.time
+    if seconds <= 0:
+        return known
+    return max(0.0, (now.counters.bead_steps - before.counters.bead_steps) / seconds)

@@ -1,0 +1,146 @@
+"""The one way to open a file of a run's folder: a regular file, bounded, and typed when read.
+
+A folder may come from a stranger, from a full disk or from another version. What is wrong with a
+file of it becomes one value, `Damaged`, that every command and every screen can show. No torch
+here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from engine.errors import InputError
+from engine.record.decoding import Unfit, decode, parse_json
+
+T = TypeVar("T")
+
+MIB = 2**20
+
+#: Bytes of the largest preset, and of the largest JSON file, that is read.
+LARGEST_PRESET, LARGEST_JSON = MIB, 64 * MIB
+
+_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "it is a directory"),
+    (stat.S_ISFIFO, "it is a pipe"),
+    (stat.S_ISSOCK, "it is a socket"),
+    (stat.S_ISCHR, "it is a device"),
+    (stat.S_ISBLK, "it is a device"),
+)
+
+
+class Damaged(InputError):
+    """A file of a run's folder that is not what the engine writes there, and why.
+
+    Readers raise it. Those who show a run keep it as a value; two of them are equal where they
+    say the same of the same file.
+    """
+
+    def __init__(self, file: Path, why: str) -> None:
+        super().__init__(why, file=file)
+        self.args = (f"damaged: {file}: {why}",)
+        self.path, self.why = file, why
+
+    @property
+    def short(self) -> str:
+        """The sentence with the file's name alone, for a screen that names the run itself."""
+        return f"damaged: {self.path.name}: {self.why}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Damaged) and self.args == other.args
+
+    def __hash__(self) -> int:
+        return hash(self.args)
+
+
+def open_regular(path: Path, flags: int) -> int:
+    """Opens a regular file with these `os.open` flags and returns its descriptor.
+
+    It never waits, as opening a pipe would, and never follows a link. Raises Damaged for what is
+    no regular file, and OSError for what the system refuses.
+    """
+    flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise Damaged(path, _kind_of(path)) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Damaged(path, _kind_of(path))
+    return descriptor
+
+
+def _kind_of(path: Path) -> str:
+    """Says what a path is that is no regular file."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return "it is no regular file"
+    if stat.S_ISLNK(mode):
+        return "it is a link, which is not followed"
+    return next((said for kind, said in _KINDS if kind(mode)), "it is no regular file")
+
+
+def open_to_read(path: Path) -> int | None:
+    """Returns a descriptor of a regular file, None where there is none. Raises Damaged."""
+    try:
+        return open_regular(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Damaged(path, f"it cannot be read: {error.strerror}") from None
+
+
+def check_regular(path: Path) -> bool:
+    """Returns whether there is a file at all. Raises Damaged where it is not a readable one."""
+    descriptor = open_to_read(path)
+    if descriptor is None:
+        return False
+    os.close(descriptor)
+    return True
+
+
+def read_bytes(path: Path, largest: int) -> bytes | None:
+    """Returns the content of a file of at most `largest` bytes, None where there is no file.
+
+    Raises Damaged.
+    """
+    descriptor = open_to_read(path)
+    if descriptor is None:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        try:
+            content = file.read(largest + 1)
+        except OSError as error:
+            raise Damaged(path, f"it cannot be read: {error.strerror}") from None
+    if len(content) > largest:
+        raise Damaged(path, f"it holds more than {largest // MIB} MiB")
+    return content
+
+
+def read_text(path: Path, largest: int) -> str:
+    """Returns the UTF-8 text of a file that must be there. Raises Damaged."""
+    content = read_bytes(path, largest)
+    if content is None:
+        raise Damaged(path, "it is missing")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise Damaged(path, "it is not UTF-8 text") from None
+
+
+def read_json(kind: type[T], path: Path) -> T | None:
+    """Returns the `kind` that a JSON file holds, None where there is no file. Raises Damaged."""
+    content = read_bytes(path, LARGEST_JSON)
+    if content is None:
+        return None
+    try:
+        return decode(kind, parse_json(content))
+    except Unfit as unfit:
+        raise Damaged(path, str(unfit)) from None

@@ -1,0 +1,63 @@
+"""What viewers wish of a running search: the lines of `commands.jsonl`. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal, get_args
+
+from engine.errors import SaveError
+from engine.record.decoding import Unfit, decode, parse_json
+from engine.record.events import dump_json
+from engine.record.lines import LineTail
+from engine.record.reading import Damaged
+from engine.record.rundir import RunDir
+from engine.record.writing import open_to_append
+
+Wish = Literal["pause", "continue", "stop", "checkpoint"]
+WISHES: tuple[Wish, ...] = get_args(Wish)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of the file."""
+
+    command: Wish
+
+
+class WishTail:
+    """The wishes of a run as they are made."""
+
+    def __init__(self, run: RunDir, *, skip_old: bool) -> None:
+        """Starts at the beginning of the file, or with `skip_old` behind what it holds now."""
+        self._lines = LineTail(run.commands)
+        if skip_old:
+            self.new_wishes()
+
+    def new_wishes(self) -> list[Wish]:
+        """Returns the wishes since the last look.
+
+        Lines that are no wishes are passed over, and so is a file that cannot be read: a run goes
+        on although somebody has put a pipe in its folder.
+        """
+        try:
+            lines = self._lines.new_lines()
+        except Damaged:
+            return []
+        return [wish for line in lines if (wish := _wish(line)) is not None]
+
+
+def _wish(line: bytes) -> Wish | None:
+    try:
+        return decode(_Line, parse_json(line)).command
+    except Unfit:
+        return None
+
+
+def wish(run: RunDir, command: Wish) -> None:
+    """Appends a wish for the engine of a run. Raises SaveError."""
+    line = dump_json(asdict(_Line(command))) + "\n"
+    with open_to_append(run.commands) as file:
+        try:
+            file.write(line.encode())
+        except OSError as error:
+            raise SaveError(f"{run.commands}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,110 @@
+"""The engine's hold on a run directory. No torch here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from engine.errors import SaveError
+from engine.record.events import Event, Record, RunStarted
+from engine.record.lines import LONGEST_LINE
+from engine.record.lock import take_lock
+from engine.record.meta import Meta
+from engine.record.progress import Progress
+from engine.record.reading import open_regular
+from engine.record.records import read_all_records
+from engine.record.rundir import RunDir
+from engine.record.wishes import Wish, WishTail
+from engine.record.writing import is_leftover, open_to_append, replace
+
+
+class RunWriter:
+    """The one writer of a run directory: one process at a time, within a `with` block.
+
+    Raises InputError where another process holds the run or its events are damaged as a whole,
+    and SaveError where the folder cannot be written.
+    """
+
+    def __init__(self, run: RunDir) -> None:
+        self.run = run
+        self._lock = take_lock(run)
+        try:
+            self._take()
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def _take(self) -> None:
+        for leftover in filter(is_leftover, self.run.path.iterdir()):
+            leftover.unlink(missing_ok=True)
+        _drop_half_line(self.run)
+        records = read_all_records(self.run)
+        self.seq = records[-1].seq if records else 0
+        """The number of the newest event."""
+        self.started_seq = next((r.seq for r in records if isinstance(r.event, RunStarted)), None)
+        """The number of `run_started`, None where an earlier session did not come that far."""
+        self._events = open_to_append(self.run.events)
+        # Wishes for an earlier session are over; those made while this one was starting are not.
+        self._wishes = WishTail(self.run, skip_old=bool(records))
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._events.close()
+        self._lock.close()
+
+    def record(self, event: Event, time_s: float) -> Record:
+        """Appends an event and returns its record.
+
+        Raises SaveError; nothing of the event is then in the file.
+        """
+        record = Record(self.seq + 1, time_s, event)
+        line = (record.to_line() + "\n").encode()
+        whole = os.fstat(self._events.fileno()).st_size
+        try:
+            while line:
+                line = line[self._events.write(line) :]
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._events.truncate(whole)
+            raise SaveError(f"{self.run.events}: cannot be written: {error.strerror}") from error
+        self.seq = record.seq
+        return record
+
+    def sync_events(self) -> None:
+        """Makes the events so far survive a loss of power. Raises SaveError."""
+        try:
+            os.fsync(self._events.fileno())
+        except OSError as error:
+            raise SaveError(f"{self.run.events}: cannot be written: {error.strerror}") from error
+
+    def progress(self, progress: Progress) -> None:
+        """Replaces `progress.json`. Raises SaveError."""
+        replace(self.run.progress, progress.to_json(), durable=False)
+
+    def meta(self, meta: Meta) -> None:
+        """Replaces `meta.json`. Raises SaveError."""
+        replace(self.run.meta, meta.to_json())
+
+    def new_wishes(self) -> list[Wish]:
+        """Returns the wishes that were made since the last look."""
+        return self._wishes.new_wishes()
+
+
+def _drop_half_line(run: RunDir) -> None:
+    """Cuts a last line of the events that a dying process left without its end."""
+    try:
+        descriptor = open_regular(run.events, os.O_RDWR)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SaveError(f"{run.events}: cannot be written: {error.strerror}") from error
+    try:
+        size = os.fstat(descriptor).st_size
+        start = max(0, size - LONGEST_LINE)
+        half = os.pread(descriptor, LONGEST_LINE, start).rpartition(b"\n")[2]
+        if len(half) < LONGEST_LINE:
+            os.ftruncate(descriptor, size - len(half))
+    finally:
+        os.close(descriptor)
