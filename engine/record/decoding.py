@@ -1,9 +1,10 @@
 """Plain values of JSON made into what a type says, with everything checked. No torch here.
 
 `decode(kind, value)` returns a plain value as an instance of `kind`, or raises `Unfit`. It
-understands numbers, words, `Literal`, enumerations, tuples, mappings, `X | None`,
-`Annotated` with a `Range` or a `Length`, frozen dataclasses and pydantic models. Decoders are made
-once for a type and are plain closures, because a viewer reads tens of thousands of events.
+understands numbers, words, `Literal`, enumerations, tuples, dicts, `X | None`, `Annotated` with a
+`Range`, `Positive` or `Length`, frozen dataclasses, unions of such that have a `kind`, and pydantic
+models. Decoders are made once for a type and are plain closures, because a viewer reads tens of
+thousands of events.
 """
 
 from __future__ import annotations
@@ -180,8 +181,8 @@ def decoder(hint: Any) -> Decoder:
         return _marked(decoder(parts[0]), parts[1:])
     if origin is Literal:
         return _one_of({word: word for word in parts})
-    if origin in (Union, types.UnionType) and types.NoneType in parts:
-        return _optional([decoder(part) for part in parts if part is not types.NoneType])
+    if origin in (Union, types.UnionType):
+        return _union(parts)
     if origin is tuple:
         return _tuple(parts)
     if origin is dict:
@@ -193,6 +194,7 @@ def decoder(hint: Any) -> Decoder:
             return _model(hint)
         if is_dataclass(hint):
             return _object(hint)
+        return _instance(hint)
     raise TypeError(f"no decoder for {hint}")
 
 
@@ -249,10 +251,12 @@ def _one_of(known: Mapping[Any, Any]) -> Decoder:
     return choose
 
 
-def _optional(others: list[Decoder]) -> Decoder:
-    if len(others) != 1:
-        raise TypeError("a union of several types has no decoder")
-    (decode,) = others
+def _union(parts: tuple[Any, ...]) -> Decoder:
+    """Returns the decoder of one type or None, or of dataclasses told apart by their `kind`."""
+    others = [part for part in parts if part is not types.NoneType]
+    decode = decoder(others[0]) if len(others) == 1 else _kinds(others)
+    if len(others) == len(parts):
+        return decode
 
     def check(value: Any) -> Any:
         return None if value is None else decode(value)
@@ -260,11 +264,46 @@ def _optional(others: list[Decoder]) -> Decoder:
     return check
 
 
+def _kinds(classes: list[Any]) -> Decoder:
+    """Returns the decoder of dataclasses that have a field `kind: Literal["name"]` each."""
+    known = {
+        word: decoder(kind)
+        for kind in classes
+        for word in get_args(get_type_hints(kind).get("kind"))
+    }
+    if len(known) < len(classes):
+        raise TypeError(f"{classes} do not all have a `kind` of their own")
+    choose = _one_of({word: word for word in known})
+
+    def check(value: Any) -> Any:
+        if type(value) is not dict:
+            raise _refused(value, "an object")
+        return known[_at("kind", choose, value.get("kind"))](value)
+
+    return check
+
+
+def _instance(kind: type) -> Decoder:
+    """Returns the check of a value that JSON cannot hold, such as a tensor, put in its place.
+
+    A type of jaxtyping checks the tensor's dtype and its number of axes too.
+    """
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, kind):
+            raise _refused(value, f"a {getattr(kind, '__name__', kind)}")
+        return value
+
+    return check
+
+
 def _tuple(parts: tuple[Any, ...]) -> Decoder:
     if len(parts) == 2 and parts[1] is Ellipsis:
         return _tuple_of_any_length(decoder(parts[0]))
-    items = [decoder(part) for part in parts]
+    return _tuple_of([decoder(part) for part in parts])
 
+
+def _tuple_of(items: list[Decoder]) -> Decoder:
     def check(value: Any) -> tuple[Any, ...]:
         if type(value) is not list or len(value) != len(items):
             raise _refused(value, f"a list of {len(items)}")
@@ -297,10 +336,11 @@ def _at(step: object, decode: Decoder, value: Any) -> Any:
 
 
 def _mapping(key: Decoder, decode: Decoder) -> Decoder:
+    """Returns the decoder of a dict, of an object or of a list of [key, value] pairs."""
+    pairs = _tuple_of_any_length(_tuple_of([key, decode]))
+
     def check(value: Any) -> dict[Any, Any]:
-        if type(value) is not dict:
-            raise _refused(value, "an object")
-        return {key(name): _at(name, decode, item) for name, item in value.items()}
+        return dict(pairs([list(pair) for pair in value.items()] if type(value) is dict else value))
 
     return check
 
@@ -343,7 +383,10 @@ def _object(kind: type) -> Decoder:
                     raise Unfit("is missing")
         except Unfit as unfit:
             raise unfit.below(name) from None
-        return kind(**values)
+        try:
+            return kind(**values)
+        except ValueError as error:  # of its own __post_init__
+            raise Unfit(str(error)) from None
 
     return check
 

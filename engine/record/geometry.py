@@ -55,7 +55,8 @@ def loss_along(
     """
     starts = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
     t = np.linspace(0.0, 1.0, profiles.shape[1])
-    return (starts[:, None] + lengths[:, None] * t).ravel(), profiles.ravel()
+    with np.errstate(invalid="ignore"):  # an infinite length has no places along it
+        return (starts[:, None] + lengths[:, None] * t).ravel(), profiles.ravel()
 
 
 def projection(beads: NDArray[np.float32]) -> NDArray[np.float64]:

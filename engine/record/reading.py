@@ -91,7 +91,7 @@ def open_to_read(path: Path) -> int | None:
     """Returns a descriptor of a regular file, None where there is none. Raises Damaged."""
     try:
         return open_regular(path, os.O_RDONLY)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise Damaged(path, f"it cannot be read: {error.strerror}") from None

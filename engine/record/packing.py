@@ -1,0 +1,84 @@
+"""States of a search made into tensors and plain JSON, and back. Torch only where it is packed.
+
+A state is a frozen dataclass of tensors, numbers, words, enumerations, tuples, dicts and further
+frozen dataclasses. One that may be of several classes has a field `kind: Literal["name"]` in each,
+as the keys of a preset have. A tensor leaves its place in the plain part to a reference, and is
+named by that place: `rows.theta`, `beads.3.1`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from engine.record.decoding import Unfit, decode
+from engine.record.reading import Damaged
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+T = TypeVar("T")
+
+#: The one key of a reference to a tensor; no dataclass has a field of that name.
+REFERENCE = "$tensor"
+
+Packed = tuple[dict[str, "Tensor"], Any]
+"""The tensors by name, and the plain rest as Python's `json` writes and reads it."""
+
+
+def pack(state: object) -> Packed:
+    """Returns a state as tensors and plain JSON. Raises TypeError for what no file can hold."""
+    tensors: dict[str, Tensor] = {}
+    return tensors, _packed(state, (), tensors)
+
+
+def unpack(kind: type[T], packed: Packed, file: Path) -> T:
+    """Returns the state of type `kind` that was packed, with every value checked.
+
+    Raises Damaged, which names `file` and the place, where the packed values are not such a state.
+    """
+    tensors, plain = packed
+    try:
+        return decode(kind, _resolved(plain, tensors))
+    except Unfit as unfit:
+        raise Damaged(file, f"its state does not fit: {unfit}") from None
+
+
+def _packed(value: Any, place: tuple[str, ...], tensors: dict[str, Tensor]) -> Any:
+    from torch import Tensor
+
+    def part(step: object, item: Any) -> Any:
+        return _packed(item, (*place, str(step)), tensors)
+
+    if isinstance(value, Tensor):
+        name = ".".join(place)
+        tensors[name] = value
+        return {REFERENCE: name}
+    if isinstance(value, Enum):
+        return value.value
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, tuple):
+        return [part(number, item) for number, item in enumerate(value)]
+    if isinstance(value, dict):
+        # Pairs, because the keys of an object of JSON are words, and ours may be numbers.
+        return [part(number, pair) for number, pair in enumerate(value.items())]
+    if is_dataclass(value):
+        return {field.name: part(field.name, getattr(value, field.name)) for field in fields(value)}
+    raise TypeError(f"{'.'.join(place)}: no file can hold a {type(value).__name__}")
+
+
+def _resolved(plain: Any, tensors: dict[str, Tensor]) -> Any:
+    """Returns a plain value with its references replaced by the tensors. Raises Unfit."""
+    if isinstance(plain, list):
+        return [_resolved(item, tensors) for item in plain]
+    if not isinstance(plain, dict):
+        return plain
+    if plain.keys() != {REFERENCE}:
+        return {name: _resolved(item, tensors) for name, item in plain.items()}
+    name = plain[REFERENCE]
+    if not isinstance(name, str) or name not in tensors:
+        raise Unfit(f"it holds no tensor {name!r}")
+    return tensors[name]
