@@ -137,7 +137,8 @@ def dump(spec: Spec) -> str:
 def revised(tree: Any, path: Path, overrides: Iterable[str]) -> str:
     """Returns the text of a spec's file with `a.b=value` overrides, its other keys untouched.
 
-    `tree` is the plain value of the file at `path`, which errors name. Keys that the file leaves out are not added. Raises InputError where the result is no spec.
+    `tree` is the plain value of the file at `path`, which errors name. Keys that the file leaves
+    out are not added. Raises InputError where the result is no spec.
     """
     tree = with_overrides(tree, overrides, file=path)
     parse(tree, file=path)

@@ -26,7 +26,7 @@ from numba.core.caching import _Cache
 from engine import __version__
 from engine.backends.cache import cache_folder
 from engine.errors import SaveError
-from engine.record.rundir import replace
+from engine.record.writing import replace
 
 log = logging.getLogger("engine")
 
