@@ -35,10 +35,14 @@ def batched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> Path:
+def runs(
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    pytestconfig: pytest.Config,
+) -> Path:
     """A runs folder and a cache of the test's own, but for compiled code, which all tests share."""
-    folder, cache = tmp_path / "runs", tmp_path / "cache"
-    cache.mkdir()
+    folder, cache = tmp_path / "runs", tmp_path_factory.mktemp("cache")
     (cache / "compiled").symlink_to(pytestconfig.cache.mkdir("compiled"))
     monkeypatch.setenv("DSS_TUI_RUNS", str(folder))
     monkeypatch.setenv("DSS_TUI_CACHE", str(cache))

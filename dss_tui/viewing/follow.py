@@ -12,7 +12,7 @@ from engine.record.progress import Progress, SegmentProgress, read_progress, ste
 from engine.record.reading import Damaged
 from engine.record.records import RecordTail, effective
 from engine.record.rundir import RunDir
-from engine.record.runs import STARTING_S, goes_on, is_starting, state_of
+from engine.record.runs import STARTING_S, goes_on, is_starting, state_of, tried
 
 
 @dataclass(frozen=True)
@@ -95,21 +95,13 @@ class Follower:
 
     def look(self) -> Snapshot:
         """Returns the run as its files show it now, whatever they hold."""
-        before, faults = self._snapshot, list[Damaged]()
+        before = self._snapshot
+        faults: list[Damaged] = []
         live = is_live(self.run)  # first: what a run wrote before it ended is then seen below
-        new, progress, readable = list[Record](), before.progress, True
-        try:
-            new = self._tail.new_records()
-        except Damaged as damaged:
-            readable = False
-            faults.append(damaged)
-        try:
-            progress = read_progress(self.run) or progress
-        except Damaged as damaged:
-            faults.append(damaged)
-        if self._tail.damaged is not None:
-            faults.append(self._tail.damaged)
-        view = self._folded(new)
+        new = tried(self._tail.new_records, faults)
+        progress = tried(lambda: read_progress(self.run), faults) or before.progress
+        faults += [self._tail.damaged] if self._tail.damaged is not None else []
+        view = self._folded(new or [])
         taken = live or (self._looked and bool(new))
         self.launched = self.launched and not taken and time.monotonic() - self._since < STARTING_S
         self._looked = True
@@ -118,10 +110,10 @@ class Follower:
             progress,
             live,
             self.launched,
-            tuple(new),
+            tuple(new or ()),
             steps_per_s(before.progress, progress, before.steps_per_s),
             tuple(faults),
-            readable,
+            readable=new is not None,
         )
         return self._snapshot
 

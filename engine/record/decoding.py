@@ -188,14 +188,16 @@ def decoder(hint: Any) -> Decoder:
     if origin is dict:
         return _mapping(*map(decoder, parts))
     if isinstance(hint, type):
-        if issubclass(hint, Enum):
-            return _one_of({member.value: member for member in hint})
-        if issubclass(hint, BaseModel):
-            return _model(hint)
-        if is_dataclass(hint):
-            return _object(hint)
-        return _instance(hint)
+        return _class(hint)
     raise TypeError(f"no decoder for {hint}")
+
+
+def _class(kind: type) -> Decoder:
+    if issubclass(kind, Enum):
+        return _one_of({member.value: member for member in kind})
+    if issubclass(kind, BaseModel):
+        return _model(kind)
+    return _object(kind) if is_dataclass(kind) else _instance(kind)
 
 
 def _marked(decode: Decoder, marks: tuple[Any, ...]) -> Decoder:

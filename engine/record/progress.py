@@ -7,6 +7,7 @@ number that is not finite is null in the file and NaN here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Annotated, Literal
 
 from engine.record.decoding import Count, Depth, Length, Level, Seconds
@@ -117,6 +118,12 @@ class Progress:
     """(bead,) The objective at each of those beads."""
     training: tuple[TrainingProgress, ...]
     segments: tuple[SegmentProgress, ...]
+
+    @property
+    def peak_over_level(self) -> float | None:
+        """The highest loss on the string divided by the level, None while none is measured."""
+        peak = self.counters.max_peak
+        return peak / self.level if isfinite(peak) else None
 
     def to_json(self) -> bytes:
         """Returns what `progress.json` holds."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from engine.record.events import Outcome, Record, RunFinished
 from engine.record.finding import made_s
 from engine.record.lock import is_live
-from engine.record.progress import Progress, read_progress
+from engine.record.progress import read_progress
 from engine.record.reading import Damaged, check_regular
 from engine.record.records import RecordTail, effective, finished, is_paused
 from engine.record.rundir import RunDir
+
+T = TypeVar("T")
 
 #: Seconds that a new run may take to load its libraries before its engine holds it.
 STARTING_S = 15.0
@@ -40,38 +44,47 @@ class Summary:
 def summarize(run: RunDir) -> Summary:
     """Returns what a list shows of a run, whatever its files hold."""
     live = is_live(run)  # first: what a run wrote before it ended is then seen below
-    tail, damaged = RecordTail(run), []
-    records: list[Record] = []
-    progress: Progress | None = None
-    readable = True
-    try:
-        if not check_regular(run.spec):
-            raise Damaged(run.spec, "it is missing")
-        records = effective(tail.new_records())
-    except Damaged as fault:
-        readable = False
-        damaged.append(fault)
-    try:
-        progress = read_progress(run)
-    except Damaged as fault:
-        damaged.append(fault)
-    damaged += [tail.damaged] if tail.damaged is not None else []
-    peak = progress.counters.max_peak if progress is not None else float("nan")
+    faults: list[Damaged] = []
+    records = tried(lambda: _records(run, faults), faults)
+    progress = tried(lambda: read_progress(run), faults)
+    state = state_of(
+        finished(records or []),
+        live=live,
+        starting=is_starting(run),
+        paused=is_paused(records or []),
+        readable=records is not None,
+    )
     return Summary(
         name=run.name,
-        state=state_of(
-            finished(records),
-            live=live,
-            starting=is_starting(run),
-            paused=is_paused(records),
-            readable=readable,
-        ),
+        state=state,
         beads=progress.counters.beads if progress is not None else None,
-        peak_over_level=peak / progress.level if progress is not None and peak == peak else None,
+        peak_over_level=progress.peak_over_level if progress is not None else None,
         age_s=time.time() - made_s(run),
         size_bytes=_size_bytes(run),
-        damaged=tuple(damaged),
+        damaged=tuple(faults),
     )
+
+
+def tried(read: Callable[[], T], faults: list[Damaged]) -> T | None:
+    """Returns what `read` returns, or None with the fault appended where a file is damaged."""
+    try:
+        return read()
+    except Damaged as damaged:
+        faults.append(damaged)
+        return None
+
+
+def _records(run: RunDir, faults: list[Damaged]) -> list[Record]:
+    """Returns the records of a run that has a preset, with a damaged line noted in `faults`.
+
+    Raises Damaged where the preset or the events cannot be read.
+    """
+    if not check_regular(run.spec):
+        raise Damaged(run.spec, "it is missing")
+    tail = RecordTail(run)
+    records = effective(tail.new_records())
+    faults += [tail.damaged] if tail.damaged is not None else []
+    return records
 
 
 def state_of(
