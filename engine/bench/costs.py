@@ -22,6 +22,7 @@ from engine.record.finding import create
 from engine.record.writer import RunWriter
 from engine.run.store import DirectoryStore
 from engine.spec.keys import Spec
+from engine.spec.stages import stages_of
 from engine.workers.pool import Pool
 
 #: Beads of the string, or as many as have that many weights together.
@@ -68,7 +69,7 @@ def measure_costs(
 
 def string_of(spec: Spec, problem: Problem, pool: Pool, beads: int) -> StagedMethod:
     """A greedy search whose string has so many random beads, its last segment still open."""
-    chain = Chain(problem, pool, spec.search.level, spec.search.greedy.grid)
+    chain = Chain(problem, pool, spec.search.level, stages_of(spec).grid)
     ids = [FIRST, *range(LAST + 1, LAST + beads - 1), LAST]
     chain.begin([(bead, problem.initial(bead), int(bead > LAST)) for bead in ids])
     heights = np.linspace(0.1, 0.9, len(chain.grid))

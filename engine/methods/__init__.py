@@ -15,6 +15,7 @@ from engine.methods.shorten import Shortening
 from engine.path.chain import Chain
 from engine.problem.problem import Problem
 from engine.spec.keys import Spec
+from engine.spec.stages import stages_of
 from engine.workers.pool import Workers
 
 __all__ = ["Method", "build_method"]
@@ -22,8 +23,7 @@ __all__ = ["Method", "build_method"]
 
 def build_method(spec: Spec, problem: Problem, pool: Workers) -> StagedMethod:
     search = spec.search
-    points = search.constrained.grid if search.method == "constrained" else search.greedy.grid
-    chain = Chain(problem, pool, search.level, points)
+    chain = Chain(problem, pool, search.level, stages_of(spec).grid)
     stages = _search(spec, chain) if search.string is None else _from_file(spec, chain)
     if search.shorten:
         stages = [*stages, Shortening(spec, chain)]
@@ -53,12 +53,14 @@ def _search(spec: Spec, chain: Chain) -> list[Stage]:
             )
             return [*given, constrained, *after]
         case "auto":
-            impatient = Impatient(spec.endpoints, spec.search.auto.patience)
+            settings = stages_of(spec)
+            around = Impatient(settings.detour, settings.detour_restarts)
             detours = [
                 stage
                 for number in range(spec.search.auto.detours)
-                for stage in (Detour(spec, chain, impatient, number), GreedySearch(spec, chain))
+                for stage in (Detour(spec, chain, around, number), GreedySearch(spec, chain))
             ]
+            impatient = Impatient(settings.endpoints, spec.endpoints.restarts)
             ends = _endpoints(spec, chain, impatient)
             again = GreedySearch(spec, chain)
             return [ends, greedy, constrained, release, again, *detours]

@@ -32,6 +32,7 @@ from engine.record.events import (
 from engine.seeds import derive
 from engine.shapes import Weights
 from engine.spec.keys import Spec
+from engine.spec.stages import stages_of
 from engine.steps.optimizers import build_optimizer
 from engine.training.strings import StringRound, TrainedString, evenly_spaced
 from engine.training.trainer import End, samples_of_a_step
@@ -49,6 +50,7 @@ class ConstrainedSearch:
     def __init__(self, spec: Spec, chain: Chain) -> None:
         self.spec, self.chain, self.settings = spec, chain, spec.search.constrained
         self.target = spec.search.alpha * spec.search.level
+        self.margin = stages_of(spec).constrained_margin
         self.round = StringRound(self.settings, samples_of_a_step(self.settings, chain.problem))
         self.slots = build_optimizer(self.settings.optimizer).slots
         self.string = self._string([], (True, True))
@@ -155,7 +157,7 @@ class ConstrainedSearch:
         events: list[Event] = []
         for segment in sorted(high, key=lambda segment: -segment.height)[: max(0, room)]:
             bead = self.chain.new_bead()
-            t = split_point(segment.measured, "peak", self.spec.search.greedy.margin)
+            t = split_point(segment.measured, "peak", self.margin)
             left, right = (self.chain.weights[end] for end in segment.key)
             loss = float(np.interp(t, segment.measured.t, segment.measured.losses))
             self._join(bead, torch.lerp(left, right, t), loss, segment.key)

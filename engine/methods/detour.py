@@ -15,6 +15,7 @@ from engine.path.snapshot import Key, Saved, TrainingView
 from engine.record.events import BeadFailed, BeadTrained, Event
 from engine.seeds import derive
 from engine.spec.keys import Spec
+from engine.spec.stages import stages_of
 from engine.training.trainer import Job, Row, Trainer
 
 
@@ -27,7 +28,7 @@ class Detour(ChainStage):
 
     def __init__(self, spec: Spec, chain: Chain, restarts: Restarts, number: int) -> None:
         self.spec, self.chain, self.restarts, self.number = spec, chain, restarts, number
-        self.trainer = Trainer(spec.endpoints, chain.pool, chain.problem)
+        self.trainer = Trainer(stages_of(spec).detour, chain.pool, chain.problem)
         self.bead, self.attempt, self.steps = 0, 0, 0
 
     def begin(self) -> None:

@@ -13,7 +13,8 @@ from engine.problem.symmetry import swapped
 from engine.record.events import FIRST, LAST, BeadFailed, EndpointTrained, Event, Outcome
 from engine.seeds import derive
 from engine.shapes import Weights
-from engine.spec.keys import Endpoints, Spec
+from engine.spec.keys import Endpoints, Spec, Training
+from engine.spec.stages import stages_of
 from engine.training.trainer import Job, Row, Trainer
 
 
@@ -49,14 +50,15 @@ class Impatient:
     an attempt needs (Luby, Sinclair & Zuckerman 1993).
     """
 
-    endpoints: Endpoints
-    unit: int
+    training: Training
+    """Its patience is that of the first attempt."""
+    restarts: int
 
     def patience(self, attempt: int) -> int:
-        return self.unit * luby(attempt)
+        return self.training.patience * luby(attempt)
 
     def spent(self, attempt: int, steps: int) -> bool:
-        return steps >= (self.endpoints.restarts + 1) * self.endpoints.max_steps
+        return steps >= (self.restarts + 1) * self.training.max_steps
 
 
 def luby(number: int) -> int:
@@ -76,7 +78,7 @@ class EndpointTraining(ChainStage):
     def __init__(self, spec: Spec, chain: Chain, restarts: Restarts | None = None) -> None:
         self.spec, self.chain = spec, chain
         self.restarts = restarts or Counted(spec.endpoints)
-        self.trainer = Trainer(spec.endpoints, chain.pool, chain.problem)
+        self.trainer = Trainer(stages_of(spec).endpoints, chain.pool, chain.problem)
         trained = (FIRST,) if spec.endpoints.kind == "permuted" else (FIRST, LAST)
         self.attempts = dict.fromkeys(trained, 0)
         self.steps = dict.fromkeys(trained, 0)

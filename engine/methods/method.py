@@ -68,7 +68,7 @@ class StagedMethod:
     def _look_closer(self) -> list[Event]:
         """Audit a few segments; when all are audited, conclude or go back."""
         if self.closer is None:
-            self.closer = Audit(self.spec.search, self.chain, self.bead_steps)
+            self.closer = Audit(self.spec, self.chain, self.bead_steps)
         if not self.closer.step():
             return []
         events = self.closer.reopen()

@@ -14,6 +14,7 @@ from engine.path.snapshot import Saved, TrainingView
 from engine.record.events import FIRST, LAST, BeadFailed, Event
 from engine.seeds import derive
 from engine.spec.keys import Spec
+from engine.spec.stages import stages_of
 from engine.training.trainer import Job, Row, Trainer
 
 
@@ -25,7 +26,7 @@ class Release(ChainStage):
 
     def __init__(self, spec: Spec, chain: Chain) -> None:
         self.spec, self.chain = spec, chain
-        self.trainer = Trainer(spec.search.greedy, chain.pool, chain.problem)
+        self.trainer = Trainer(stages_of(spec).release, chain.pool, chain.problem)
         self.verdict: Verdict | None = None
 
     def begin(self) -> None:
@@ -33,10 +34,9 @@ class Release(ChainStage):
             return
         self.chain.start_anew()
         target = self.spec.search.alpha * self.spec.search.level
-        patience = self.spec.search.constrained.patience
         for bead in self.chain.order:
             seed = derive(self.spec.seed, "release", bead)
-            self.trainer.admit(Job(bead, target, seed, patience), self.chain.weights[bead])
+            self.trainer.admit(Job(bead, target, seed), self.chain.weights[bead])
 
     def step(self, beads_left: int | None) -> list[Event]:
         return [event for row in self.trainer.advance() for event in self._settle(row)]

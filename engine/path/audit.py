@@ -18,7 +18,8 @@ from engine.path.chain import Chain
 from engine.path.segments import Measured, audit_grid, measure
 from engine.path.snapshot import Key
 from engine.record.events import AuditFailed, Event
-from engine.spec.keys import Search
+from engine.spec.keys import Spec
+from engine.spec.stages import stages_of
 from engine.training.trainer import samples_of_a_step
 
 #: Segments that one step looks at.
@@ -30,15 +31,16 @@ ALWAYS_CHEAP = 2e10
 class Audit:
     """One look at a chain, a few segments a step."""
 
-    def __init__(self, search: Search, chain: Chain, bead_steps: int) -> None:
+    def __init__(self, spec: Spec, chain: Chain, bead_steps: int) -> None:
         self._chain, self._samples = chain, chain.problem.judged_samples
         self.search_points = len(chain.grid)
         products = chain.problem.cost.products
         # float64 costs twice; a step of training costs a pass forward and two back.
         cost = 2 * 10 * self.search_points * self._samples * products * len(chain.keys)
-        run = 3 * samples_of_a_step(search.greedy, chain.problem) * products * bead_steps
-        grid = search.audit.grid
-        self.fine = grid == "fine" or (grid == "auto" and cost <= max(ALWAYS_CHEAP, run / 5))
+        run = 3 * samples_of_a_step(stages_of(spec).audit, chain.problem) * products * bead_steps
+        audit = spec.search.audit
+        cheap = cost <= max(ALWAYS_CHEAP, audit.share * run)
+        self.fine = audit.grid == "fine" or (audit.grid == "auto" and cheap)
         self.measured: dict[Key, Measured] = {}
 
     @property

@@ -49,6 +49,7 @@ from engine.run.loop import Pace, Stopwatch, search, totals
 from engine.run.store import DirectoryStore
 from engine.spec.checks import check_level_on, check_method
 from engine.spec.keys import Spec
+from engine.spec.stages import stages_of
 from engine.spec.yaml_file import dump
 from engine.workers.pool import Workers, open_pool, resolve_devices
 
@@ -116,8 +117,7 @@ def prepare(spec: Spec) -> tuple[Spec, Problem]:
 
 def _check_batches(spec: Spec, problem: Problem) -> None:
     """Raises InputError where batches are too small for the network to normalize by them."""
-    trainings = (spec.endpoints, spec.search.greedy, spec.search.constrained)
-    if 1 in {training.batch_size for training in trainings} and problem.normalizes:
+    if 1 in {training.batch_size for training in stages_of(spec).trainings} and problem.normalizes:
         theta = problem.initial(0)[None]
         problem.loss_and_grad_on(theta, torch.zeros(1, 1, dtype=torch.int64))
 

@@ -24,6 +24,7 @@ from pydantic import (
 
 Model = TypeVar("Model", bound=BaseModel)
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Margin = Annotated[float, Field(gt=0, lt=0.5)]
 
 
 class Part(BaseModel):
@@ -316,6 +317,31 @@ class Training(Part):
     """Steps between looks at the loss on all the data (with batch_size full every step looks)."""
 
 
+class PartialTraining(Part):
+    """A training block of which any key may be left out, or be null.
+
+    What is left out is taken from elsewhere; the block's own description says from where.
+    """
+
+    optimizer: Optimizer | None = None
+    """The optimizer and its learning rate."""
+    batch_size: Literal["full"] | PositiveInt | None = None
+    """Training samples of a step; full: all of them."""
+    max_steps: PositiveInt | None = None
+    """Steps of one weight vector from one start, at most."""
+    patience: PositiveInt | None = None
+    """Steps without a loss at least 0.1 % lower after which training is given up as stuck."""
+    check_every: PositiveInt | None = None
+    """Steps between looks at the loss on all the data."""
+
+    def over(self, base: Training) -> Training:
+        """Returns a whole training block: what is left out here is as it is in `base`."""
+        own = {name: getattr(self, name) for name in Training.model_fields}
+        return Training(
+            **{name: getattr(base, name) if own[name] is None else own[name] for name in own}
+        )
+
+
 class Endpoints(Training):
     kind: Literal["random", "permuted", "files"] = "random"
     """random: two random models; permuted: one, and its copy with two hidden units swapped;
@@ -347,7 +373,7 @@ class Greedy(Training):
     t_star: Literal["peak", "half"] = "peak"
     grid: Annotated[int, Field(ge=5)] = 33
     """Points t = 0 … 1 on which a segment's interpolated loss is looked at."""
-    margin: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    margin: Margin = 0.05
     """A new bead starts no nearer to either end of its segment, in t."""
     max_depth: PositiveInt = 14
     slots: PositiveInt = 128
@@ -369,6 +395,8 @@ class Constrained(Training):
     """A segment gets a bead where its peak exceeds (1 + alpha1) × the level held now."""
     rho: Fraction = 0.7
     """Factor by which the level falls when every bead and peak is below it."""
+    margin: Margin | None = None
+    """A new bead starts no nearer to either end of its segment, in t; null: as in search.greedy."""
     max_beads: Annotated[int, Field(ge=2)] = 400
     grid: Annotated[int, Field(ge=5)] = 33
     start_distance: PositiveFloat | None = None
@@ -393,6 +421,26 @@ class Auto(Part):
     """New models by way of which a stretch that greedy DSS could not cross is gone around."""
 
 
+class Release(PartialTraining):
+    """How the beads of a string that got stuck are trained once they are freed from it.
+
+    What is left out is taken from search.greedy, but the patience from search.constrained.
+    """
+
+
+class Detour(PartialTraining):
+    """How the models are trained by way of which a failed stretch is gone around.
+
+    What is left out is taken from endpoints, but the patience from search.auto.
+    """
+
+    patience: PositiveInt | None = None
+    """Steps without progress after which a model begins anew; attempt k has this times the k-th
+    number of the Luby sequence, as in search.auto."""
+    restarts: NonNegativeInt | None = None
+    """A model's steps are counted out after (restarts + 1) × max_steps; null: as in endpoints."""
+
+
 class Shortening(Part):
     sweeps: PositiveInt = 60
     """Passes over all beads at most."""
@@ -408,6 +456,10 @@ class Audit(Part):
     grid: Literal["auto", "fine", "coarse"] = "auto"
     """fine: 10× the search's grid in float64; coarse: 2× in float32; auto: fine where that is
     cheap beside the run. The neighbourhoods of the highest peaks are refined in either."""
+    share: Fraction = 0.2
+    """Of grid auto: the share of the run's own cost up to which a fine audit counts as cheap."""
+    batch_size: Literal["full"] | PositiveInt | None = None
+    """Training samples of a step by which the run's cost is reckoned; null: as in search.greedy."""
 
 
 class LevelOn(Part):
@@ -432,9 +484,14 @@ class Search(Part):
     level_on: LevelOn = LevelOn()
     alpha: Fraction = 0.8
     """Beads are trained to alpha times the level."""
+    grid: Annotated[int, Field(ge=5)] | None = None
+    """Points t = 0 … 1 on which every stage looks at a segment. null: search.constrained.grid
+    with method constrained, search.greedy.grid with the others."""
     greedy: Greedy = Greedy()
     constrained: Constrained = Constrained()
+    release: Release = Release()
     auto: Auto = Auto()
+    detour: Detour = Detour()
     shorten: bool = False
     """Whether a string that connects is then pulled tight below the level."""
     shortening: Shortening = Shortening()

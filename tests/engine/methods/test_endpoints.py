@@ -8,7 +8,7 @@ import torch
 from engine.methods.endpoints import Counted, Impatient, Restarts, luby
 from engine.problem.problem import Problem, build_problem
 from engine.record.events import FIRST, LAST, BeadFailed, EndpointTrained, Outcome
-from engine.spec.keys import Endpoints, Spec
+from engine.spec.keys import Endpoints, Spec, Training
 from engine.spec.yaml_file import parse
 from tests.support.landscapes import landscape, ring, spec_for
 from tests.support.searches import method_for
@@ -34,14 +34,14 @@ def test_counted_restarts() -> None:
 
 def test_impatient_restarts() -> None:
     """Steps are counted out, not attempts: as many as all attempts of the settings may take."""
-    restarts = Impatient(ENDPOINTS, unit=5)
+    restarts = Impatient(Training(patience=5, max_steps=100), restarts=2)
     patience = [restarts.patience(attempt) for attempt in range(1, 8)]
     assert patience == [5, 5, 10, 5, 5, 10, 20]
     assert not restarts.spent(1000, 299)
     assert restarts.spent(1, 300)
 
 
-@pytest.mark.parametrize("restarts", [Counted(ENDPOINTS), Impatient(ENDPOINTS, 5)])
+@pytest.mark.parametrize("restarts", [Counted(ENDPOINTS), Impatient(ENDPOINTS, 2)])
 def test_both_say_when_an_endpoint_begins_anew(restarts: Restarts) -> None:
     assert isinstance(restarts, Restarts)
     assert restarts.patience(1) > 0 and not restarts.spent(1, 1)

@@ -12,16 +12,17 @@ from engine.path.audit import AT_ONCE, Audit
 from engine.path.chain import Chain
 from engine.path.segments import search_grid
 from engine.record.events import FIRST, LAST, AuditFailed
-from engine.spec.keys import Search
+from engine.spec.keys import Spec
 from tests.support.landscapes import Surface, landscape, ring, spec_for
 from tests.support.workers import Here
 
 POINTS = 17
 
 
-def search_with(grid: str = "auto") -> Search:
-    found = spec_for(level=0.3).search
-    return found.model_copy(update={"audit": found.audit.model_copy(update={"grid": grid})})
+def spec_with(grid: str = "auto") -> Spec:
+    spec = spec_for(level=0.3)
+    audit = spec.search.audit.model_copy(update={"grid": grid})
+    return spec.model_copy(update={"search": spec.search.model_copy(update={"audit": audit})})
 
 
 def chain_of(surface: Surface, *beads: list[float], level: float = 0.3) -> Chain:
@@ -54,14 +55,14 @@ def test_it_is_fine_where_that_costs_at_most_a_fifth_of_the_run(
     chain = chain_of(ring, *([1.0, 0.1 * number] for number in range(segments + 1)))
     passes = 2 * (10 * POINTS) * segments
     enough = -(-5 * passes // 3)
-    assert Audit(search_with(), chain, enough).fine
-    coarse = Audit(search_with(), chain, enough - 1)
+    assert Audit(spec_with(), chain, enough).fine
+    coarse = Audit(spec_with(), chain, enough - 1)
     assert not coarse.fine
     assert coarse.precision == "float32"
 
 
 def test_some_seconds_of_work_are_always_spent() -> None:
-    assert Audit(search_with(), chain_of(ring, [1.0, 0.0], [0.0, 1.0]), bead_steps=0).fine
+    assert Audit(spec_with(), chain_of(ring, [1.0, 0.0], [0.0, 1.0]), bead_steps=0).fine
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_a_preset_may_choose(
 ) -> None:
     monkeypatch.setattr(audit, "ALWAYS_CHEAP", 0.0)
     chain = chain_of(ring, [1.0, 0.0], [0.0, 1.0])
-    assert Audit(search_with(grid), chain, bead_steps).fine is fine
+    assert Audit(spec_with(grid), chain, bead_steps).fine is fine
 
 
 # ---------------------------------------------------------------- how it looks
@@ -85,7 +86,7 @@ def test_its_grid_is_finer_and_shares_no_inner_point_with_the_search(
     grid: str, finer: int, precision: str
 ) -> None:
     chain = chain_of(ring, [1.0, 0.0], [0.6, 0.8])
-    looked = Audit(search_with(grid), chain, 100)
+    looked = Audit(spec_with(grid), chain, 100)
     assert look(looked) == 1
     (found,) = looked.measured.values()
     inner = looked.grid[1:-1]
@@ -107,7 +108,7 @@ def test_its_grid_is_finer_and_shares_no_inner_point_with_the_search(
 def test_a_few_segments_are_looked_at_in_a_step() -> None:
     angles = np.linspace(0.0, 3.0, 2 * AT_ONCE + 2)
     chain = chain_of(ring, *([np.cos(a), np.sin(a)] for a in angles))
-    looked = Audit(search_with(), chain, 100)
+    looked = Audit(spec_with(), chain, 100)
     assert not looked.step()
     assert list(looked.measured) == chain.keys[:AT_ONCE]
     assert look(looked) == 2
@@ -125,7 +126,7 @@ def spiked(w: Tensor) -> Tensor:
 def test_a_segment_above_the_level_is_opened_again() -> None:
     chain = chain_of(spiked, [-3.0, 0.0], [-1.0, 0.0], [1.0, 0.0])
     assert {segment.state for segment in chain.in_order()} == {"closed"}
-    looked = Audit(search_with("fine"), chain, 100)
+    looked = Audit(spec_with("fine"), chain, 100)
     look(looked)
     (failed,) = looked.reopen()
     assert isinstance(failed, AuditFailed)
@@ -139,7 +140,7 @@ def test_a_segment_above_the_level_is_opened_again() -> None:
 
 def test_a_string_that_holds_is_left_as_it_is() -> None:
     chain = chain_of(ring, [1.0, 0.0], [0.6, 0.8])
-    looked = Audit(search_with(), chain, 100)
+    looked = Audit(spec_with(), chain, 100)
     look(looked)
     assert looked.reopen() == []
     assert chain.audited == looked.measured

@@ -1,0 +1,70 @@
+"""What each stage of a search goes by, with nothing left open. No torch here.
+
+Some keys of a preset may be null and are then taken from another block. This is the only place
+that knows from which; the stages read what stands here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from engine.spec.keys import Spec, Training
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The settings of a search's stages that may be taken from one another's blocks."""
+
+    grid: int
+    """Points t = 0 … 1 on which every stage looks at a segment."""
+    endpoints: Training
+    """How the ends are trained. With method auto, the patience is that of their first attempt."""
+    greedy: Training
+    """How greedy DSS trains a bead."""
+    constrained: Training
+    """How constrained DSS trains its string."""
+    constrained_margin: float
+    """The least distance of a new bead from the ends of its segment in constrained DSS, in t."""
+    release: Training
+    """How the beads of a stuck string are trained each for itself."""
+    detour: Training
+    """How a model to go around by is trained. The patience is that of its first attempt."""
+    detour_restarts: int
+    """A model to go around by has (this + 1) × max_steps steps."""
+    audit: Training
+    """By whose steps the cost of a run is reckoned when the audit's grid is chosen."""
+
+    @property
+    def trainings(self) -> tuple[Training, ...]:
+        """The training blocks of all stages."""
+        return (self.endpoints, self.greedy, self.constrained, self.release, self.detour)
+
+
+def stages_of(spec: Spec) -> Stages:
+    """Returns the settings of a spec's stages, each null key taken from where it is documented."""
+    search, greedy, constrained = spec.search, spec.search.greedy, spec.search.constrained
+    impatient = spec.endpoints.model_copy(update={"patience": search.auto.patience})
+    points = constrained.grid if search.method == "constrained" else greedy.grid
+    return Stages(
+        grid=_first(search.grid, points),
+        endpoints=impatient if search.method == "auto" else spec.endpoints,
+        greedy=greedy,
+        constrained=constrained,
+        constrained_margin=_first(constrained.margin, greedy.margin),
+        release=search.release.over(
+            greedy.model_copy(update={"patience": constrained.patience}),
+        ),
+        detour=search.detour.over(impatient),
+        detour_restarts=_first(search.detour.restarts, spec.endpoints.restarts),
+        audit=greedy.model_copy(
+            update={"batch_size": _first(search.audit.batch_size, greedy.batch_size)}
+        ),
+    )
+
+
+def _first(own: Value | None, other: Value) -> Value:
+    """Returns a key's own value, or the other where it is null."""
+    return other if own is None else own
