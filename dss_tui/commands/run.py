@@ -56,7 +56,13 @@ def shorten(asked: argparse.Namespace) -> int:
             "has not ended" if ended is None else f"ended {str(ended.outcome).replace('_', ' ')}"
         )
         raise InputError(f"{state}; only a connected string can be shortened", file=source.path)
-    overrides = ["search.shorten=true", f"search.string={source.string}", *asked.overrides]
+    drawn = source.load_spec().problem.batch_norm.seed  # judged by the samples of that run
+    overrides = [
+        "search.shorten=true",
+        f"search.string={source.string}",
+        f"problem.batch_norm.seed={'null' if drawn is None else drawn}",
+        *asked.overrides,
+    ]
     return _start(source.load_spec(overrides), f"{source.name}-short", asked)
 
 

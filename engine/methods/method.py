@@ -96,7 +96,7 @@ class StagedMethod:
             f"Connected: {board.beads} beads, normalized length {board.normalized_length:.4f}, "
             f"{self._shortened()}"
             f"every segment at most {board.max_peak / self.chain.level:.4f} × level (measured on "
-            f"{len(closer.grid)} points each in {closer.precision}).",
+            f"{len(closer.grid)} points each in {closer.precision}{self._normalized()}).",
         )
 
     def _shortened(self) -> str:
@@ -104,6 +104,11 @@ class StagedMethod:
         if told is None or told.length_after == told.length_before:
             return ""
         return f"shortened from {told.length_before:.4f} with {told.beads_before} beads, "
+
+    def _normalized(self) -> str:
+        """Says by which statistics models were normalized, where the network normalizes."""
+        words = self.chain.problem.normalized_by
+        return f", normalized by {words}" if words else ""
 
     @property
     def bead_steps(self) -> int:

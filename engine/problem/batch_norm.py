@@ -1,12 +1,19 @@
 """Batch normalization whose statistics are explicit.
 
-torch's own keeps a running mean that training overwrites; here a model is a weight vector and
-nothing else, so its statistics are a function of the weights and of samples that are named.
+torch's own layers keep running statistics that training overwrites. Here a model is a weight vector
+and nothing else, so its statistics are a function of the weights and of samples that are named.
+
+They are those of torch's own layers with `momentum=None` after one pass in train mode over those
+samples in one batch. In that pass every layer normalizes by the batch it is given, so that the
+layers after it see what training shows them; no layer waits for the statistics of those before it.
+A layer that forward calls k times gets the mean of k batch means, and the mean of k unbiased
+variances. Dropout stays off in that pass.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, Literal
 
@@ -16,6 +23,8 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from engine.errors import InputError
+from engine.problem.samples import Samples
+from engine.spec.keys import BatchNorm as BatchNormSpec
 
 Mode = Literal["batch", "collect", "given"]
 
@@ -31,8 +40,9 @@ class BatchNorm(nn.Module):
     mode: Mode
     """batch: by the batch's own statistics; collect: the same, and they are kept in `collected`;
     given: by the buffers `mean` and `var`, for which `functional_call` takes others."""
-    collected: tuple[Tensor, ...]
-    """Mean and unbiased variance (channel,) of the latest batch, as given expects them."""
+    collected: tuple[tuple[Tensor, Tensor], ...]
+    """In the pass of `collect`, the mean and the unbiased variance, (channel,) each, of every batch
+    so far: one pair for each call of the layer."""
 
     def __init__(self, replaced: _BatchNorm) -> None:
         super().__init__()
@@ -60,10 +70,21 @@ class BatchNorm(nn.Module):
             )
         if self.mode == "collect":
             var, mean = torch.var_mean(x, [0, *range(2, x.ndim)])
-            self.collected = (mean, var)
+            self.collected = (*self.collected, (mean, var))
         return functional.batch_norm(
             x, None, None, self.weight, self.bias, training=True, eps=self.eps
         )
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Returns the mean over all collected calls of their means, and of their variances.
+
+        Both are (channel,), as the mode given expects them. A layer that was not called keeps its
+        buffers, which nothing reads.
+        """
+        if not self.collected:
+            return self.mean, self.var
+        means, variances = zip(*self.collected, strict=True)
+        return _mean(means), _mean(variances)
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies: what was collected inside vmap means nothing outside it."""
@@ -98,6 +119,38 @@ def _replacement(name: str, layer: _BatchNorm) -> BatchNorm:
             key="problem.network",
         )
     return BatchNorm(layer)
+
+
+def _mean(parts: tuple[Tensor, ...]) -> Tensor:
+    """Returns the mean of tensors of one shape; the only one itself, to the bit."""
+    return parts[0] if len(parts) == 1 else torch.stack(parts).mean(0)
+
+
+def collect(
+    model: Callable[[Tensor], Tensor], layers: Sequence[BatchNorm], x: Tensor
+) -> tuple[Tensor, ...]:
+    """Returns mean and variance of each layer in turn, from one pass of the model over x.
+
+    The layers, which are the model's own, must be in the mode collect.
+    """
+    for layer in layers:
+        layer.collected = ()
+    model(x)
+    return tuple(part for layer in layers for part in layer.statistics())
+
+
+def estimate_from(train: Samples, spec: BatchNormSpec) -> Samples:
+    """Returns the training samples that statistics are taken from, in the order of the data.
+
+    With a seed they are drawn without replacement by torch's own generator, so that a reader of a
+    string file draws the same ones with `torch.randperm`; without one they are the first.
+    """
+    if spec.samples >= len(train):
+        return train
+    if spec.seed is None:
+        return train[: spec.samples]
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(spec.seed))
+    return train[order[: spec.samples].sort().values]
 
 
 def batch_norms(network: nn.Module) -> list[tuple[str, BatchNorm]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from math import prod
 from threading import Lock
 from types import MappingProxyType
@@ -35,7 +35,13 @@ from engine.data import Dataset, load_data
 from engine.errors import InputError
 from engine.networks import build_network, lent
 from engine.networks.custom import check_runs
-from engine.problem.batch_norm import Mode, batch_norms, replace_batch_norm
+from engine.problem.batch_norm import (
+    Mode,
+    batch_norms,
+    collect,
+    estimate_from,
+    replace_batch_norm,
+)
 from engine.problem.cost import Cost, measured_cost
 from engine.problem.losses import LOSSES, SampleLoss, build_loss, check_loss, check_output
 from engine.problem.samples import Samples, samples_of
@@ -98,6 +104,8 @@ class Problem:
     judge: LevelOn = TRAINING_LOSS
     """What is held against the level."""
     batch_norm: BatchNormSpec = field(default_factory=BatchNormSpec)
+    estimate: Samples | None = None
+    """Training samples that batch-norm statistics are taken from; None in networks without."""
     batching: Batching = "vmap"
     fused: FusedProblem | None = None
     """Compiled code for the same, on the CPU; where there is none, torch computes."""
@@ -143,7 +151,7 @@ class Problem:
         samples = self.samples(split)
         if size >= len(samples):
             return self
-        first = Samples(samples.x[:size], samples.y[:size], samples.scaling)
+        first = samples[:size]
         train, held_out = (first, self.held_out) if split == "train" else (self.train, first)
         return replace(self, fused=None, train=train, held_out=held_out, graphs=Graphs())
 
@@ -162,6 +170,7 @@ class Problem:
             graphs=Graphs(),
             train=self.train.to(device),
             held_out=self.held_out.to(device),
+            estimate=self.estimate and self.estimate.to(device),
             fused=self.fused and self.fused.to(str(dtype).removeprefix("torch.")),
             dtype=dtype,
         )
@@ -384,10 +393,15 @@ class Problem:
 
     # ------------------------------------------------------------ batch normalization
 
-    @cached_property
+    @property
     def normalizes(self) -> bool:
         """Whether the network has batch normalization."""
-        return bool(batch_norms(self.network))
+        return self.estimate is not None
+
+    @property
+    def normalized_by(self) -> str:
+        """Says by which statistics models are normalized; empty where the network does not."""
+        return self.batch_norm.words(len(self.train)) if self.normalizes else ""
 
     @property
     def _by_batch(self) -> bool:
@@ -395,26 +409,25 @@ class Problem:
         return self.batch_norm.statistics == "batch" and self.normalizes
 
     def _statistics(self, theta: Beads) -> dict[str, Tensor]:
-        """Each model's own mean and variance of each normalized layer, by buffer name.
+        """Returns each model's own mean and variance of each normalized layer, by buffer name.
 
-        Of the first training samples, layer by layer in one pass. Empty without such layers.
+        They come from one pass over `estimate` in one batch, as `engine.problem.batch_norm`
+        defines them. Empty without such layers, and where batches normalize by their own.
         """
-        if not self.normalizes or self._by_batch:
+        if self.estimate is None or self._by_batch:
             return {}
-        count = min(len(self.train), self.batch_norm.samples)
-        x, y = self.train.part(slice(0, count), self.dtype)
+        x, y = self.estimate.part(slice(None), self.dtype)
         models = self._models(theta, "collect")
-        layers = batch_norms(models.network)
+        names, layers = zip(*batch_norms(models.network), strict=True)
 
         def collected(model: Model, x: Tensor, y: Tensor) -> Tensor:
-            model(x)
-            return torch.cat([part for _, layer in layers for part in layer.collected])
+            return torch.cat(collect(model, layers, x))
 
-        at_once, *_ = self._piece(count, copies=1)
+        at_once, *_ = self._piece(len(x), copies=1)
         found = models.each(collected, x, y, at_once)  # (bead, channel of all layers)
-        names = [f"{name}.{part}" for name, _ in layers for part in ("mean", "var")]
-        sizes = [layer.channels for _, layer in layers for _ in ("mean", "var")]
-        return dict(zip(names, torch.split(found, sizes, dim=1), strict=True))
+        buffers = [f"{name}.{part}" for name in names for part in ("mean", "var")]
+        sizes = [layer.channels for layer in layers for _ in ("mean", "var")]
+        return dict(zip(buffers, torch.split(found, sizes, dim=1), strict=True))
 
 
 def _with_buffers(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
@@ -458,6 +471,7 @@ def build_problem(
         cost=measured_cost(network, x),
         judge=judge,
         batch_norm=spec.batch_norm,
+        estimate=estimate_from(train, spec.batch_norm) if batch_norms(network) else None,
     )
 
 

@@ -25,6 +25,10 @@ class Samples:
     def __len__(self) -> int:
         return len(self.x)
 
+    def __getitem__(self, which: slice | Tensor) -> Samples:
+        """Returns some of the samples, kept as compactly as all; `which` has one axis."""
+        return Samples(self.x[which], self.y[which], self.scaling)
+
     def to(self, device: torch.device) -> Samples:
         return Samples(self.x.to(device), self.y.to(device), self.scaling)
 

@@ -79,7 +79,8 @@ def _holds_run(path: Path) -> bool:
 def create(spec: Spec, name: str, out: Path | None) -> RunDir:
     """Makes a run directory that holds `run.yaml`: the folder `out`, or one named after `name`.
 
-    Raises InputError where it cannot be made.
+    What the preset of a new run leaves open is decided (`Spec.of_a_new_run`). Raises InputError
+    where the folder cannot be made.
     """
     path = out.expanduser() if out is not None else _unused(runs_folder(), name)
     try:
@@ -94,7 +95,7 @@ def create(spec: Spec, name: str, out: Path | None) -> RunDir:
             )
         for leftover in path.iterdir():
             leftover.unlink()
-        replace(path / "run.yaml", dump(spec).encode())
+        replace(path / "run.yaml", dump(spec.of_a_new_run()).encode())
     except (OSError, SaveError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(

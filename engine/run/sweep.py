@@ -219,7 +219,7 @@ class Sweep:
 def start(spec: Spec, levels: Iterable[float], pairs: int, folder: Path) -> tuple[Sweep, Problem]:
     """The sweep in its folder, new or begun before, and its problem. Raises InputError."""
     begun = read_plan(folder)
-    spec, problem = prepare(spec if begun is None else _as_begun(spec, begun.spec))
+    spec, problem = prepare(spec.of_a_new_run() if begun is None else _as_begun(spec, begun.spec))
     plan = Plan(spec, tuple(levels), pairs)
     for level in plan.levels:
         check_level_on(plan.at(level), problem.classes, len(problem.held_out))
@@ -384,9 +384,9 @@ def _are_levels(values: list[Any]) -> bool:
 
 
 def _as_begun(spec: Spec, begun: Spec) -> Spec:
-    """With what was decided on the machine's account when the sweep began, where it is left open.
+    """Returns the spec with what was decided when the sweep began, where it is left open.
 
-    Rounding depends on it.
+    Rounding depends on device, workers and batching; what is judged on the samples drawn.
     """
     if spec.device not in ("auto", begun.device, begun.device.partition(":")[0]):
         return spec  # which is refused
@@ -394,6 +394,10 @@ def _as_begun(spec: Spec, begun: Spec) -> Spec:
     if spec.search.batching == "auto":
         batching = {"batching": begun.search.batching}
         update["search"] = spec.search.model_copy(update=batching)
+    if "seed" not in spec.problem.batch_norm.model_fields_set:
+        seed = {"seed": begun.problem.batch_norm.seed}
+        batch_norm = spec.problem.batch_norm.model_copy(update=seed)
+        update["problem"] = spec.problem.model_copy(update={"batch_norm": batch_norm})
     return spec.model_copy(update=update)
 
 

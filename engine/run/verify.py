@@ -70,6 +70,8 @@ class Check:
     """float64, or float32 where that would take very long."""
     by_frequencies: float | None
     """What a model has that knows only how often each class occurs, where there are classes."""
+    batch_norm: str
+    """By which statistics models were normalized, in words; empty where the network does not."""
     along: tuple[tuple[LevelOn, float, float], ...]
     """Lowest and highest value of each metric, on each split."""
     along_points: int = COARSE
@@ -126,6 +128,7 @@ def verify(file: StringFile, points: int, *, run_factories: bool = False) -> Che
         tolerance=_tolerance(problem, precision if dtype == torch.float64 else "float32"),
         precision=str(dtype).removeprefix("torch."),
         by_frequencies=by_frequencies(problem, problem.judge),
+        batch_norm=problem.normalized_by,
         along=besides,
     )
 

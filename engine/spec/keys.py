@@ -266,9 +266,27 @@ class BatchNorm(Part):
     """How models with batch normalization are measured: each by statistics of its own."""
 
     statistics: Literal["reestimated", "batch"] = "reestimated"
-    """reestimated: from the first training samples, then held fixed; batch: each batch's own."""
+    """reestimated: from some training samples, then held fixed; batch: each batch's own."""
     samples: Annotated[int, Field(ge=2)] = 1024
     """Training samples of the estimate, or samples of a batch."""
+    seed: NonNegativeInt | None = None
+    """Draws the samples of the estimate from all training samples; null: the first ones. A new run
+    of a preset that leaves it out gets 0 (`Spec.of_a_new_run`)."""
+
+    def words(self, samples: int) -> str:
+        """Says what models are normalized by, where there are so many training samples.
+
+        Such as "statistics of 1024 of 60000 training samples, drawn by seed 0".
+        """
+        if self.statistics == "batch":
+            return f"statistics of each batch of {min(self.samples, samples)} samples"
+        if self.samples >= samples:
+            return f"statistics of all {samples} training samples"
+        if self.seed is None:
+            return f"statistics of the first {self.samples} of {samples} training samples"
+        return (
+            f"statistics of {self.samples} of {samples} training samples, drawn by seed {self.seed}"
+        )
 
 
 class ProblemSpec(Part):
@@ -543,6 +561,19 @@ class Spec(Part):
         if not re.fullmatch(r"auto|cpu|cuda|cuda:\d+(,cuda:\d+)*", device):
             raise ValueError(f"is {device!r}; choose auto, cpu, cuda, or a list: cuda:0,cuda:1")
         return device
+
+    def of_a_new_run(self) -> Spec:
+        """Returns the spec as a new run writes it down.
+
+        Where a preset leaves out `problem.batch_norm.seed`, the samples that statistics are taken
+        from are drawn, because the first ones may all be of one class. A spec read from the folder
+        of a run keeps what that run did: there the key is given, or means the first samples.
+        """
+        batch_norm = self.problem.batch_norm
+        if "seed" in batch_norm.model_fields_set:
+            return self
+        drawn = {"batch_norm": batch_norm.model_copy(update={"seed": 0})}
+        return self.model_copy(update={"problem": self.problem.model_copy(update=drawn)})
 
     def fingerprint(self) -> str:
         """Returns a sum that is equal for two specs whose searches take the same steps.

@@ -384,6 +384,23 @@ def test_shorten_makes_a_new_run(
     assert "HOLDS" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("old", [False, True])
+def test_shorten_judges_by_the_samples_of_the_run(old: bool, connected: Path, runs: Path) -> None:
+    """A run of an older version has no seed in its preset and took the first."""
+    spec = RunDir(connected).spec
+    drawn = "    samples: 1024\n    seed: 0\n"
+    kept = spec.read_text()
+    assert drawn in kept
+    if old:
+        spec.write_text(kept.replace(drawn, "    samples: 1024\n"))
+    try:
+        assert main(["shorten", str(connected), "--headless"]) == 0
+    finally:
+        spec.write_text(kept)
+    (made,) = runs.iterdir()
+    assert RunDir(made).load_spec().problem.batch_norm.seed == (None if old else 0)
+
+
 def test_shorten_takes_overrides_and_names_its_run(
     connected: Path, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

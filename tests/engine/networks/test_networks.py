@@ -24,7 +24,7 @@ from engine.networks.sizes import (
     parameter_count,
 )
 from engine.networks.vmapped import under_vmap
-from engine.problem.batch_norm import BatchNorm, Mode, batch_norms, replace_batch_norm
+from engine.problem.batch_norm import BatchNorm, Mode, batch_norms, collect, replace_batch_norm
 from engine.spec.keys import Network
 from tests.support.imports import imported_by
 
@@ -517,7 +517,7 @@ def test_each_mode_is_torch_s(layer: nn.Module, shape: tuple[int, ...]) -> None:
     assert list(ours.collected) == []
     ours.mode = "collect"
     torch.testing.assert_close(ours(x), trained)
-    mean, var = ours.collected
+    mean, var = ours.statistics()
     torch.testing.assert_close(mean, layer.running_mean)
     torch.testing.assert_close(var, layer.running_var)
     ours.mode = "given"
@@ -539,8 +539,10 @@ def test_statistics_are_collected_and_given_bead_by_bead(dtype: torch.dtype) -> 
     x = x.to(dtype)
 
     def collected(weights: dict[str, Tensor]) -> list[Tensor]:
-        functional_call(network, weights, (x,))
-        return [part for _, norm in norms for part in norm.collected]
+        def model(x: Tensor) -> Tensor:
+            return functional_call(network, weights, (x,))  # type: ignore[no-any-return]
+
+        return [*collect(model, [norm for _, norm in norms], x)]
 
     for _, norm in norms:
         norm.mode = "collect"

@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dss_tui.cli import main
 from engine.path.segments import measure
+from engine.problem.batch_norm import batch_norms, collect, replace_batch_norm
 from engine.problem.problem import Batching, Problem, Split, build_problem
 from engine.record.string_file import read
 from engine.spec.keys import ProblemSpec
@@ -164,6 +165,152 @@ def test_statistics_are_estimated_from_the_first_training_samples(
 SPLITS: tuple[Split, ...] = ("train", "held_out")
 
 
+class Shared(nn.Module):
+    """One layer in two places, each with a batch of another shape and scale."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(2)
+        self.again = nn.ModuleDict({"norm": self.norm})
+        self.conv = nn.Conv2d(2, 2, 3)
+        self.last = nn.Linear(12, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.tanh(self.conv(self.norm(x)))
+        return self.last(self.again["norm"](5 * x + 1).flatten(1))  # type: ignore[no-any-return]
+
+
+class Looped(nn.Module):
+    """A block that is run three times, and a layer after it that sees what comes of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(40, 6)
+        self.block = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Tanh())
+        self.norm = nn.BatchNorm1d(6)
+        self.last = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x.flatten(1))
+        for _ in range(3):
+            x = x + self.block(x)
+        return self.last(self.norm(x))  # type: ignore[no-any-return]
+
+
+class Idle(nn.Module):
+    """A layer that forward never calls, beside one that it does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.idle = nn.BatchNorm1d(7)
+        self.norm = nn.BatchNorm1d(40)
+        self.last = nn.Linear(40, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.norm(x.flatten(1)))  # type: ignore[no-any-return]
+
+
+class Halves(nn.Module):
+    """A layer called with the first half of the batch, then with all of it, twice as many."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(40)
+        self.last = nn.Linear(40, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        some = self.norm(x[: len(x) // 2]).mean(0)
+        return self.last(self.norm(3 * x) + some)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("way", ["vmap", "loop", "pieces"])
+@pytest.mark.parametrize("make", [Shared, Looped, Idle])
+def test_a_layer_called_several_times_has_the_mean_of_its_calls(
+    make: Callable[[], nn.Module], way: str
+) -> None:
+    """As torch's own layer has after one pass in train mode, with the plain mean over batches."""
+    network = {"kind": "custom", "factory": f"{HERE}:{make.__name__}"}
+    problem = problem_of(network, samples=16)
+    ways = {
+        "vmap": problem,
+        "loop": replace(problem, batching="loop"),
+        "pieces": replace(problem, piece_bytes=1),
+    }
+    theta = beads(problem, 9)  # enough for one call under vmap
+    x, y, *held_out = images()
+    for split, (inputs, target) in zip(SPLITS, ((x, y), held_out), strict=True):
+        found = ways[way].losses(theta, split)
+        for row, loss in zip(theta, found.tolist(), strict=True):
+            module = estimated(module_with(problem, row), x[:16])
+            with torch.no_grad():
+                close(loss, functional.cross_entropy(module(inputs), target).item())
+
+
+def test_calls_with_batches_of_other_sizes_count_alike() -> None:
+    """torch's plain mean is over batches, not over samples."""
+    torch.manual_seed(4)
+    network = Halves()
+    x, *_ = images()
+    ours = replace_batch_norm(network)
+    (layer,) = [layer for _, layer in batch_norms(ours)]
+    layer.mode = "collect"
+    mean, var = collect(ours, [layer], x)
+    expected = estimated(network, x).norm
+    assert isinstance(expected, nn.BatchNorm1d) and expected.num_batches_tracked == 2
+    torch.testing.assert_close(mean, expected.running_mean)
+    torch.testing.assert_close(var, expected.running_var)
+    flat = x.flatten(1)
+    torch.testing.assert_close(mean, (flat[:20].mean(0) + 3 * flat.mean(0)) / 2)
+
+
+# ---------------------------------------------------------------- which samples
+
+
+def drawn(count: int, seed: int) -> Tensor:
+    """The samples of an estimate, as a reader of a string file draws them, in the data's order."""
+    order = torch.randperm(SAMPLES, generator=torch.Generator().manual_seed(seed))
+    return order[:count].sort().values
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_samples_of_the_estimate_are_drawn_by_a_seed(seed: int) -> None:
+    problem = problem_of(RESNET, samples=16, seed=seed)
+    theta = beads(problem)
+    x, y, *_ = images()
+    which = drawn(16, seed)
+    assert which.max() >= 16  # not the first
+    found = problem.losses(theta).tolist()
+    for row, loss in zip(theta, found, strict=True):
+        module = estimated(module_with(problem, row), x[which])
+        with torch.no_grad():
+            close(loss, functional.cross_entropy(module(x), y).item())
+    assert problem.normalized_by == f"statistics of 16 of 41 training samples, drawn by seed {seed}"
+    # Where fewer samples are looked at, the estimate is still that of the whole data set.
+    module = estimated(module_with(problem, theta[0]), x[which])
+    with torch.no_grad():
+        few = functional.cross_entropy(module(x[:10]), y[:10]).item()
+    close(problem.cut("train", 10).losses(theta[:1]).item(), few)
+
+
+def test_all_samples_are_all_samples_whatever_the_seed() -> None:
+    theta = beads(problem_of(RESNET))
+    first, seeded = (problem_of(RESNET, samples=SAMPLES, seed=seed) for seed in (None, 3))
+    assert torch.equal(first.losses(theta), seeded.losses(theta))
+    assert first.normalized_by == seeded.normalized_by == "statistics of all 41 training samples"
+
+
+def test_the_words_name_the_first_samples_and_batches() -> None:
+    assert problem_of(RESNET, samples=16).normalized_by == (
+        "statistics of the first 16 of 41 training samples"
+    )
+    assert problem_of(RESNET, statistics="batch", samples=16).normalized_by == (
+        "statistics of each batch of 16 samples"
+    )
+    without = {"kind": "resnet", "input": [2, 5, 4], "widths": [3], "outputs": 3, "norm": "layer"}
+    assert problem_of(without).normalized_by == ""
+
+
 def test_pieces_of_a_measurement_share_their_statistics() -> None:
     """However little memory there is."""
     problem = problem_of(OWN, samples=16)
@@ -288,7 +435,7 @@ def test_stale_statistics_would_show_a_barrier_where_there_is_none(
 @pytest.mark.parametrize(
     ("statistics", "measured"),
     [
-        ("reestimated", lambda module, x: estimated(module, x[:12])(x)),
+        ("reestimated", lambda module, x: estimated(module, x[drawn(12, seed=0)])(x)),
         ("batch", lambda module, x: module.train()(x)),
     ],
 )
@@ -320,6 +467,7 @@ def test_a_string_file_says_how_its_models_were_measured(
     assert file.header.problem.batch_norm.model_dump() == {
         "statistics": statistics,
         "samples": count,
+        "seed": 0,
     }
     problem = build_problem(file.header.problem)
     x, y, *_ = images()
@@ -330,4 +478,10 @@ def test_a_string_file_says_how_its_models_were_measured(
     capsys.readouterr()
     command = ["verify", str(run / "string.safetensors"), "--grid", "33", "--run-factories"]
     assert main(command) == 0
-    assert "HOLDS" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    words = problem.normalized_by
+    assert "HOLDS" in said and f"batch normalization        by {words}\n" in said
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["batch_norm"] == words
+    last = json.loads((run / "events.jsonl").read_text().splitlines()[-1])
+    assert f"normalized by {words})" in last["sentence"]

@@ -13,6 +13,7 @@ from engine.record.finding import create, find
 from engine.record.rundir import RunDir
 from engine.record.writer import RunWriter
 from engine.spec.keys import Spec
+from engine.spec.yaml_file import parse
 
 # ---------------------------------------------------------------- making a run
 
@@ -20,8 +21,27 @@ from engine.spec.keys import Spec
 def test_a_new_run_holds_its_resolved_preset(spec: Spec, tmp_path: Path) -> None:
     made = create(spec, "cubic", tmp_path / "deep" / "down")
     assert made.path == (tmp_path / "deep" / "down").resolve()
-    assert made.load_spec() == spec
+    assert made.load_spec() == spec.of_a_new_run()
     assert os.listdir(made.path) == ["run.yaml"]
+
+
+def test_a_new_run_draws_the_samples_of_batch_norm_statistics(spec: Spec, tmp_path: Path) -> None:
+    """Where its preset says nothing. A folder without the key means the first samples."""
+
+    def written(name: str, **batch_norm: object) -> int | None:
+        tree = spec.model_dump(mode="json")
+        tree["problem"]["batch_norm"] = batch_norm
+        return create(parse(tree), "cubic", tmp_path / name).load_spec().problem.batch_norm.seed
+
+    assert written("nothing") == written("samples", samples=5) == 0
+    assert written("seven", seed=7) == 7
+    assert written("first", seed=None) is None
+    made = create(spec, "cubic", tmp_path / "old")
+    drawn = "    samples: 1024\n    seed: 0\n"
+    assert drawn in made.spec.read_text()
+    made.spec.write_text(made.spec.read_text().replace(drawn, "    samples: 1024\n"))
+    assert made.load_spec().problem.batch_norm.seed is None
+    assert made.load_spec().fingerprint() == spec.fingerprint()
 
 
 def test_runs_without_a_place_get_names_of_their_own(spec: Spec, runs: Path) -> None:

@@ -125,6 +125,21 @@ def begin(out: Path, *overrides: str, levels: tuple[float, ...] = (0.05, 0.02)) 
     return sweep.start(load_preset("quadratic", [*tiny, *overrides]), levels, 3, out)
 
 
+@pytest.mark.parametrize("old", [False, True])
+def test_a_sweep_goes_on_with_the_samples_it_began_with(old: bool, tmp_path: Path) -> None:
+    """Those of batch-norm statistics: drawn in a new sweep, the first where no seed is written."""
+    out = tmp_path / "sweep"
+    begin(out)
+    described = out / "sweep.yaml"
+    text = described.read_text()
+    drawn = "    samples: 1024\n    seed: 0\n"
+    assert drawn in text
+    if old:
+        described.write_text(text.replace(drawn, "    samples: 1024\n"))
+    made, _ = begin(out)
+    assert made.plan.at(0.02).problem.batch_norm.seed == (None if old else 0)
+
+
 def pair(out: Path, level: str, number: int) -> RunDir:
     return RunDir(out / f"level-{level}" / f"pair-{number:04}")
 

@@ -43,9 +43,26 @@ def run_line(line: str) -> None:
         assert main(arguments) == 0, line
 
 
-def test_the_page_does_what_it_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+#: The page's own module, one whose normalization is run three times, and fewer samples than all.
+ONCE = "self.head(self.body(x))"
+THRICE = "self.head(sum(self.body((1 + 0.1 * k) * x) for k in range(3)))"
+CHANGES = {
+    "as it stands": {},
+    "in a loop": {ONCE: THRICE},
+    "some samples": {"  loss: cross_entropy": "  batch_norm: {samples: 64}\n  loss: cross_entropy"},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_page_does_what_it_says(
+    change: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     commands = []
-    for kind, block in BLOCKS:
+    blocks = TEXT
+    for old, new in CHANGES[change].items():
+        assert old in blocks
+        blocks = blocks.replace(old, new)
+    for kind, block in re.findall(r"^```(\w+)\n(.*?)^```$", blocks, re.M | re.S):
         if kind == "sh":
             for line in block.splitlines():
                 run_line(line)
@@ -100,7 +117,7 @@ def test_every_key_that_the_page_names_is_one() -> None:
     prose = re.sub(r"^```.*?^```$", "", TEXT, flags=re.M | re.S)
     quoted = re.findall(r"`([^`]+)`", prose)
     names = {match for text in quoted for match in re.findall(r"^(?:problem|search)[.\w]*", text)}
-    assert names == {"problem.batch_norm", "search.batching"}
+    assert names == {"problem.batch_norm", "problem.batch_norm.seed", "search.batching"}
     options = {word for text in quoted for word in re.findall(r"--[\w-]+", text)}
     assert options == {"--run-factories"}
     overrides = ["problem.batch_norm={statistics: batch, samples: 256}"]
