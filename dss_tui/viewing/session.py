@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import engine
-from engine.errors import InputError
+from engine.errors import InputError, SaveError
 from engine.record.finding import create
 from engine.record.lock import is_live
 from engine.record.records import finished, read_records
@@ -42,10 +42,14 @@ def resume(directory: RunDir) -> str | None:
     """Goes on with a run, or says why there is nothing to go on with."""
     if is_live(directory):
         return "it is running"
-    ended = finished(read_records(directory))
-    if ended is not None and not goes_on(ended):
-        return f"it has ended. {ended.sentence}"
-    launch(directory)
+    try:
+        directory.load_spec()
+        ended = finished(read_records(directory))
+        if ended is not None and not goes_on(ended):
+            return f"it has ended. {ended.sentence}"
+        launch(directory)
+    except (InputError, SaveError) as error:
+        return str(error)
     return None
 
 

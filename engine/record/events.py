@@ -1,8 +1,9 @@
 """The facts a search reports, frozen and plain, and their JSON lines. No torch here.
 
 An event's JSON object is `{"seq": n, "time": s, "event": NAME, …fields}`; a number that is
-not finite is written as null. Fields named `*_s` are seconds; all losses are natural-log or
-plain means over the whole training set; beads are named by their ids.
+not finite is written as null and read as NaN. Fields named `*_s` are seconds. A loss or peak is
+the objective of the run: the training loss unless the run's `search.level_on` says otherwise.
+Beads are named by their ids, segments by the ids of the beads to their left and right.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from engine.record.decoding import Count, Depth, Level, Seconds, Seed, decode, p
 
 
 class Outcome(StrEnum):
+    """How a search ended."""
+
     CONNECTED = "connected"
     NOT_CONNECTED = "not_connected"
     ENDPOINT_NOT_TRAINED = "endpoint_not_trained"
@@ -27,11 +30,11 @@ class Outcome(StrEnum):
 
     @property
     def exit_status(self) -> int:
-        """Of a command that ran or watched the search to this outcome."""
+        """The exit status of a command that ran or watched the search to this outcome."""
         return {Outcome.CONNECTED: 0, Outcome.FAILED: 1}.get(self, 3)
 
 
-#: Ids of the two ends of every string.
+#: The ids of the two ends of every string.
 FIRST, LAST = 1, 2
 
 
@@ -45,7 +48,7 @@ class Totals:
     failed: Count
     depth: Depth
     beads_per_depth: tuple[Count, ...]
-    """Endpoints first (depth 0)."""
+    """Number of beads at each depth; the ends are at depth 0."""
     bead_steps: Count
     max_peak: float
     """The highest loss found on the string."""
@@ -55,7 +58,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Event:
-    """Base of all events; `name` is what files call it."""
+    """The base of all events; `name` is what files call an event."""
 
     name: ClassVar[str] = "event"
 
@@ -65,6 +68,8 @@ class Event:
 
 @dataclass(frozen=True)
 class RunStarted(Event):
+    """A run has begun: what is searched for, and on what."""
+
     method: str
     level: Level
     alpha: float
@@ -73,11 +78,13 @@ class RunStarted(Event):
     samples: Count
     devices: tuple[str, ...]
     level_on: str = "training loss"
-    """What is held against the level."""
+    """The objective, which is held against the level, in words."""
 
 
 @dataclass(frozen=True)
 class EndpointTrained(Event):
+    """An endpoint has reached its target; `steps` counts the steps of this attempt."""
+
     bead: Count
     loss: float
     steps: Count
@@ -86,6 +93,12 @@ class EndpointTrained(Event):
 
 @dataclass(frozen=True)
 class SegmentMeasured(Event):
+    """The loss along a segment has been measured: its peak, and where that is.
+
+    `length` is the Euclidean distance of the two beads, `t_star` from 0 at the left bead to 1 at
+    the right one.
+    """
+
     left: Count
     right: Count
     depth: Depth
@@ -96,7 +109,10 @@ class SegmentMeasured(Event):
 
 @dataclass(frozen=True)
 class BeadInserted(Event):
-    """A bead starts to be trained between two others; `loss` is its loss before training."""
+    """A bead starts to be trained between two others.
+
+    `t` is its place between them, from 0 to 1, and `loss` its loss before training.
+    """
 
     bead: Count
     left: Count
@@ -108,6 +124,8 @@ class BeadInserted(Event):
 
 @dataclass(frozen=True)
 class BeadTrained(Event):
+    """A bead between two others has reached its target; `steps` counts those of this attempt."""
+
     bead: Count
     left: Count
     right: Count
@@ -146,16 +164,16 @@ class LevelLowered(Event):
 
 @dataclass(frozen=True)
 class LevelHeld(Event):
-    """The level has not fallen for many steps: an early sign of a disconnection."""
+    """The level has not fallen for many steps, which is an early sign of a disconnection."""
 
     level: float
     held_up_by: tuple[Count, ...]
     left: Count
     right: Count
     peak: float
-    """The highest on the string, between those two."""
+    """The highest loss on the string, between those two beads."""
     steps: Count
-    """Of one bead, since the level fell last."""
+    """Steps of one bead since the level fell last."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +181,7 @@ class StringShortened(Event):
     """The string was pulled tight below the level; its segments follow, measured anew."""
 
     length_before: float
-    """Normalized."""
+    """The string's length divided by the distance of its ends, as is `length_after`."""
     length_after: float
     beads_before: Count
     beads_after: Count
@@ -171,6 +189,8 @@ class StringShortened(Event):
 
 @dataclass(frozen=True)
 class SegmentClosed(Event):
+    """A segment stays at or below the level everywhere."""
+
     left: Count
     right: Count
     peak: float
@@ -178,6 +198,8 @@ class SegmentClosed(Event):
 
 @dataclass(frozen=True)
 class SegmentFailed(Event):
+    """A segment was given up, for a reason that a person can read."""
+
     left: Count
     right: Count
     depth: Depth
@@ -187,7 +209,7 @@ class SegmentFailed(Event):
 
 @dataclass(frozen=True)
 class AuditFailed(Event):
-    """The closer look found a loss above the level in a segment thought closed."""
+    """The audit found a loss above the level in a segment thought closed."""
 
     left: Count
     right: Count
@@ -204,7 +226,7 @@ class CheckpointSaved(Event):
 
 @dataclass(frozen=True)
 class Paused(Event):
-    pass
+    """The search waits until it is asked to go on; its checkpoint is written."""
 
 
 @dataclass(frozen=True)
@@ -226,16 +248,16 @@ class Diagnosis:
     """The highest loss on the string on which it is lowest."""
     level: Level
     left: Count
-    """The beads between which that string is highest, and the place between them."""
+    """The beads between which that string is highest; `t` is the place between them."""
     right: Count
     t: float
     place: float
-    """Of that peak, as a share of the string's length from endpoint 1."""
+    """The place of that peak as a share of the string's length from endpoint 1."""
     depth: Depth
     trace: tuple[tuple[float, float, float, float], ...]
     """(beads, depth, place, loss) of the worst peak as the search went on."""
     stuck_level: float | None
-    """Below which a method that lowers whole strings got none; None for other methods."""
+    """The lowest level that a method which lowers whole strings reached; None for others."""
     retries: tuple[str, ...]
     reasons: tuple[str, ...]
     """Why segments failed."""
@@ -243,18 +265,22 @@ class Diagnosis:
     """(hidden layer from 1, unit from 0 of endpoint 2, the unit of endpoint 1 that it is) where
     the endpoints are each other's relabelled copies; empty where they are not."""
     rescaled: bool
+    """Whether that copy's units are scaled too, which a ReLU network's function does not show."""
     words: str
     """What this does and does not prove, for a person."""
 
 
 @dataclass(frozen=True)
 class RunFinished(Event):
+    """A session of a run has ended, in a sentence for a person."""
+
     outcome: Outcome
     sentence: str
     totals: Totals
     diagnosis: Diagnosis | None = None
 
 
+#: All events by the names that files give them.
 EVENTS: dict[str, type[Event]] = {kind.name: kind for kind in Event.__subclasses__()}
 
 
@@ -263,17 +289,22 @@ class Record:
     """An event as it stands in `events.jsonl`."""
 
     seq: int
+    """The event's number, from 1 in each run."""
     time: float
     """Seconds of running since the run started."""
     event: Event
 
     def to_line(self) -> str:
+        """Returns the record's JSON object in one line, without the line's end."""
         head = {"seq": self.seq, "time": self.time, "event": self.event.name}
         return dump_json(head | vars(self.event))
 
 
 def dump_json(value: object) -> str:
-    """One line of standard JSON, of dataclasses too: non-finite numbers become null."""
+    """Returns a value as one line of standard JSON, with null for a number that is not finite.
+
+    Dataclasses and pydantic models become objects.
+    """
     return to_json(value, inf_nan_mode="null").decode()
 
 

@@ -15,31 +15,32 @@ class BeadString:
     beads: NDArray[np.float32]
     """(bead, param) weights."""
     losses: NDArray[np.float64]
-    """(bead,) F_e."""
+    """(bead,) The objective at each bead."""
     t: NDArray[np.float64]
     """(point,) from 0 to 1, both included."""
     profiles: NDArray[np.float64]
-    """(bead−1, point) F_e along each segment."""
+    """(bead−1, point) The objective along each segment."""
 
     @property
     def max_peak(self) -> float:
+        """The highest value of all profiles."""
         return float(self.profiles.max())
 
 
 def segment_lengths(beads: NDArray[np.float32]) -> NDArray[np.float64]:
-    """‖θ_{k+1} − θ_k‖₂ over all parameters, (bead−1,)."""
+    """Returns ‖θ_{k+1} − θ_k‖₂ over all parameters, (bead−1,)."""
     steps = np.diff(beads.astype(np.float64), axis=0)
     return np.asarray(np.linalg.norm(steps, axis=1))
 
 
 def normalized_length(beads: NDArray[np.float32]) -> float:
-    """Σ‖θ_{k+1} − θ_k‖₂ / ‖θ_end − θ_start‖₂; 1 is a straight line, infinite a closed loop."""
+    """Returns Σ‖θ_{k+1} − θ_k‖₂ / ‖θ_end − θ_start‖₂: 1 if straight, infinite if closed."""
     chord = float(np.linalg.norm(beads[-1].astype(np.float64) - beads[0]))
     return float(segment_lengths(beads).sum()) / chord if chord > 0 else float("inf")
 
 
 def turning_angles(beads: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Angle in radians between consecutive segments at each inner bead, (bead−2,)."""
+    """Returns the angle in radians between consecutive segments at each inner bead, (bead−2,)."""
     steps = np.diff(beads.astype(np.float64), axis=0)
     lengths = np.linalg.norm(steps, axis=1)
     cosines = (steps[:-1] * steps[1:]).sum(axis=1) / (lengths[:-1] * lengths[1:])
@@ -49,7 +50,7 @@ def turning_angles(beads: NDArray[np.float32]) -> NDArray[np.float64]:
 def loss_along(
     lengths: NDArray[np.float64], profiles: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Arc length from the first bead, and F_e, at every point of the string, end to end.
+    """Returns arc length from the first bead, and objective, at every point from end to end.
 
     `lengths` is (segment,), `profiles` (segment, point) on an even grid of t.
     """
@@ -60,7 +61,7 @@ def loss_along(
 
 
 def projection(beads: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Beads in the plane of their first two principal components, (bead, 2)."""
+    """Returns the beads in the plane of their first two principal components, (bead, 2)."""
     centred = beads.astype(np.float64) - beads.mean(axis=0, dtype=np.float64)
     # By way of the (bead, bead) products: there are far more parameters than beads.
     values, vectors = np.linalg.eigh(centred @ centred.T)

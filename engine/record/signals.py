@@ -10,7 +10,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
-    """Within its `with` block the first ending signal is only noted; a second one kills."""
+    """Within its `with` block the first signal to end is only noted; a second one kills."""
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
@@ -25,7 +25,7 @@ class Signals:
             signal.signal(number, handler)
 
     def ask(self, number: signal.Signals) -> None:
-        """As if that signal had come."""
+        """Notes a signal as if it had come."""
         self.received = self.received or number
 
     def _receive(self, number: int, frame: FrameType | None) -> None:

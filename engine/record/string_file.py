@@ -33,7 +33,7 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Header:
-    """What the metadata key `dss` holds."""
+    """What the metadata key `dss` of a string file holds."""
 
     outcome: str
     level: float
@@ -44,16 +44,17 @@ class Header:
     parameters: tuple[tuple[str, tuple[int, ...]], ...]
     """(name, shape) in the order in which a bead's vector holds them."""
     data_sha256: str
-    """Of the training samples."""
+    """The checksum of the training samples."""
     bead_ids: tuple[int, ...]
     elapsed_s: float
-    """Running time at which the string was taken."""
+    """Seconds that the run had been running when the string was taken."""
     audit: dict[str, Any] = field(default_factory=dict)
     """How the profiles were measured."""
     level_on: LevelOn = field(default_factory=LevelOn)
-    """What the losses and profiles are, and the level is held against: F_e unless it says else."""
+    """The objective: what the losses and profiles are, and what the level is held against."""
 
     def to_tree(self) -> dict[str, Any]:
+        """Returns the header as plain values, as JSON shows them."""
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -74,17 +75,19 @@ class Header:
 
 @dataclass(frozen=True)
 class StringFile:
+    """A string with its header, and the training data where the file holds them."""
+
     header: Header
     string: BeadString
     data: tuple[NDArray[Any], NDArray[Any]] | None = None
-    """x and y of the training set as the network and the loss see them."""
+    """x and y of the training set as the network and the loss see them, (sample, …) each."""
 
 
 # ---------------------------------------------------------------- writing
 
 
 def encode(file: StringFile, ending: str) -> bytes:
-    """The content of a string file with that ending. Raises InputError for an unknown one."""
+    """Returns the bytes of a string file with that ending. Raises InputError for an unknown one."""
     if ending not in WRITERS:
         raise InputError(f"ends in {ending!r}; choose one of {', '.join(WRITERS)}", key="--out")
     arrays: Arrays = {
@@ -129,7 +132,7 @@ WRITERS: dict[str, Callable[[Arrays, str], bytes]] = {
 
 
 def read(path: Path) -> StringFile:
-    """The string in a file. Raises InputError for one that is not whole, sane and of version 1."""
+    """Returns the string in a file. Raises InputError where it is not whole, sane, of version 1."""
     readers = {".safetensors": _read_safetensors, ".npz": _read_npz, ".pt": _read_pt}
     if path.suffix not in readers:
         raise InputError(f"ends in {path.suffix!r}; choose one of {', '.join(readers)}", file=path)
@@ -221,7 +224,7 @@ def _header(text: str | None, path: Path) -> Header:
 
 
 def _checked(arrays: Arrays, header: Header, path: Path) -> StringFile:
-    """Shapes as promised and every number finite."""
+    """Returns the string file, with shapes as promised and every number finite."""
     count = sum(prod(shape) for _, shape in header.parameters)
     missing = {"beads", "losses", "t", "profiles"} - arrays.keys()
     if missing:

@@ -36,6 +36,7 @@ from engine.record.events import (
     RunStarted,
     Totals,
 )
+from engine.record.finding import resume_command
 from engine.record.meta import Meta, read_meta
 from engine.record.reading import Damaged
 from engine.record.rundir import RunDir
@@ -222,7 +223,6 @@ class _Session:
     def _failure(
         self, error: Exception, kept: checkpoint.Checkpoint | None, store: DirectoryStore
     ) -> RunFinished:
-        path = self.writer.run.path
         saved_s = store.saved_s if store.saved_s is not None else kept and kept.elapsed_s
         safe = (
             "No checkpoint was written yet"
@@ -230,7 +230,7 @@ class _Session:
             else f"The checkpoint of {saved_s:.1f} s is still good"
         )
         if isinstance(error, SaveError):
-            sentence = f"{error}. {safe}: make room, then `dss-tui resume {path}`."
+            sentence = f"{error}. {safe}: make room, then `{resume_command(self.writer.run)}`."
         else:
             sentence = (
                 f"The engine failed: {type(error).__name__}: {error}. {safe}; the details are in "

@@ -31,6 +31,7 @@ from engine.record.events import Continued, RunStarted
 from engine.record.lines import LineTail
 from engine.record.progress import TRAINING_LOSS, SegmentProgress
 from engine.record.rundir import RunDir
+from engine.record.runs import tried
 from engine.record.wishes import Wish, wish
 from engine.spec.keys import LevelOn
 
@@ -253,7 +254,7 @@ class RunScreen(Screen[None]):
         for record in snapshot.new[-LOGGED:]:
             style = "dim" if isinstance(record.event, Continued) else ""
             log.write(Text(f"{clock(record.time)}  {sentence(record)}", style=style))
-        for line in self._engine_log.new_lines():
+        for line in tried(self._engine_log.new_lines, []) or []:
             text = line.decode(errors="replace")
             if " INFO " not in text:
                 log.write(Text(text, style="yellow"))

@@ -1,0 +1,108 @@
+"""Commands and screens on damaged run folders: how many answer, refuse in words, fail or hang.
+
+`python -m benchmarks.damaged` damages every file of a run that has connected and of one that came
+to its limit in every way that `tests.support.damage` knows, tries every command that reads a run
+on each, and opens the screen of every `--screen-every`th. Exit status 1 where anything ended in a
+traceback or did not come back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import sys
+import tempfile
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+from dss_tui.cli import main as command_line
+from dss_tui.tui.app import DssApp, Opening
+from engine.record.rundir import RunDir
+from tests.support.damage import Answer, Case, answer, cases, commands, damaged, judged
+
+QUICK = ("--set", "problem.data.points=64", "--headless", "--seed", "2")
+#: How the two runs are made.
+MADE = {
+    "connected": ("--set", "search.level=1e-2"),
+    "limited": ("--set", "search.level=1e-4", "--set", "limits.beads=4"),
+}
+#: Damages on which commands that begin a search are tried, drawn by a seed.
+SEARCHES = 40
+
+
+def screens(folder: Path) -> int:
+    """Opens the run's screen with all its views, and the menu's list of runs."""
+
+    async def look() -> None:
+        for opening in (Opening(RunDir(folder), fps=20), Opening(fps=20)):
+            app = DssApp(opening)
+            async with app.run_test(size=(100, 30)) as pilot:
+                for key in "123456" if opening.run else "2":
+                    await pilot.press(key)
+                    await pilot.pause(0.02)
+
+    asyncio.run(look())
+    return 0
+
+
+def begins_search(kind: str, name: str, case: Case) -> bool:
+    """Whether a command begins a search: where nobody can see that the run has connected."""
+    beginning = name == "shorten" or (name, case.file) == ("resume", "events.jsonl")
+    return kind == "connected" and beginning
+
+
+def tried(kind: str, folder: Path, every: int) -> Counter[str]:
+    """Counts of the answers on one run; what is wrong is printed."""
+    found, draw = list(cases(folder)), random.Random(7)
+    searched = set(draw.sample(range(len(found)), min(SEARCHES, len(found))))
+    counts: Counter[str] = Counter()
+    for number, case in enumerate(found):
+        for name, command in commands(folder).items():
+            if begins_search(kind, name, case) and number not in searched:
+                continue
+            with damaged(folder, case):
+                count(counts, answer(command), f"{name} with {case.file} {case.name}")
+        if number % every == 0:
+            with damaged(folder, case):
+                asked = answer(lambda: screens(folder))
+                count(counts, asked, f"screens with {case.file} {case.name}")
+    return counts
+
+
+def count(counts: Counter[str], asked: Answer, what: str) -> None:
+    """Adds an answer to the counts."""
+    fault = judged(asked)
+    counts["tried"] += 1
+    if fault is None:
+        counts["refused in words" if asked.status in (1, 2) else "answered"] += 1
+        return
+    counts["hangs" if asked.hangs else "tracebacks"] += 1
+    print(f"{what}: {fault}"[:300], flush=True)
+
+
+def main() -> int:
+    """Makes the runs, damages them and prints one line of counts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--screen-every", type=int, default=25, metavar="N")
+    asked = parser.parse_args()
+    total: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as place:
+        for kind, options in MADE.items():
+            folder = Path(place) / kind / "run"
+            os.environ["DSS_TUI_RUNS"] = str(folder.parent)
+            line = ["run", "quadratic", "--out", str(folder), *QUICK, *options]
+            made = answer(partial(command_line, line))
+            if made.status not in (0, 3):
+                sys.exit(f"the {kind} run failed: {made.said}")
+            (folder / "commands.jsonl").write_text('{"command": "checkpoint"}\n')
+            total += tried(kind, folder, asked.screen_every)
+    words = ("tried", "answered", "refused in words", "tracebacks", "hangs")
+    print(", ".join(f"{total[word]} {word}" for word in words))
+    return int(total["tracebacks"] + total["hangs"] > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
