@@ -144,7 +144,7 @@ def _on_screen(opening: Opening) -> int:
 
     app = DssApp(opening)
     app.run()
-    return app.exit_status or (app.return_code or 0)
+    return app.return_code or 0
 
 
 def _in_foreground(directory: RunDir, signals: Signals, asked: argparse.Namespace) -> int:

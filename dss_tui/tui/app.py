@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from functools import partial
+from typing import ClassVar
 
+from textual import on
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.events import Resize
+from textual.timer import Timer
 
 from dss_tui.tui.keymap import keymap
-from dss_tui.tui.palette import Palette
+from dss_tui.tui.messages import LeaveRun, WatchRun
 from dss_tui.tui.screens.menu import MenuScreen
+from dss_tui.tui.terminal import driver_class
 from engine.errors import InputError
 from engine.record.rundir import RunDir
 
-if TYPE_CHECKING:
-    from dss_tui.tui.screens.run import RunScreen
-
-#: Signals that end the viewer; the engines go on.
-HANG_UPS = (signal.SIGHUP, signal.SIGTERM)
+#: Seconds without another change of size after which the screen is drawn anew.
+RESIZE_S = 0.15
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Opening:
 
 
 class DssApp(App[None]):
-    """`exit_status` is what the process should end with."""
+    """The application. Its `return_code` is what the process should end with."""
 
     TITLE = "dss-tui"
     CSS_PATH = "app.tcss"
@@ -52,25 +52,39 @@ class DssApp(App[None]):
     THEMES = ("textual-dark", "textual-light", "ansi-dark", "nord", "gruvbox", "solarized-light")
 
     def __init__(self, opening: Opening) -> None:
-        super().__init__()
+        super().__init__(driver_class=driver_class())
         self.opening = opening
-        self.exit_status = 0
+        self._mounted = False
+        self._settling: Timer | None = None
+        self._settled: Resize | None = None
         over_ssh = "SSH_CONNECTION" in os.environ
         self.every_s = 1 / (opening.fps or (1.0 if over_ssh else 2.0))
         if over_ssh:
             self.animation_level = "none"
 
     async def on_mount(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in HANG_UPS:
-            loop.add_signal_handler(number, self._hang_up, number)
+        self._mounted = True
         if os.environ.get("COLORTERM") not in ("truecolor", "24bit") and _few_colours():
             self.theme = "ansi-dark"
         self._remap_keys()
         if self.opening.run is None:
             await self.push_screen(MenuScreen())
         else:
-            self.watch_run(self.opening.run, launched=self.opening.launched)
+            self._open(self.opening.run, self.opening.launched)
+
+    def on_resize(self, event: Resize) -> None:
+        """Passes on the last of the changes of size that follow each other within `RESIZE_S`."""
+        if not self._mounted or event is self._settled:
+            return  # the handler of Textual's application comes next
+        event.prevent_default()
+        if self._settling is not None:
+            self._settling.stop()
+        again = Resize(event.size, event.virtual_size, event.container_size, event.pixel_size)
+        self._settling = self.set_timer(RESIZE_S, partial(self._settle, again))
+
+    def _settle(self, event: Resize) -> None:
+        self._settled = event
+        self.post_message(event)
 
     def _remap_keys(self) -> None:
         try:
@@ -83,31 +97,21 @@ class DssApp(App[None]):
         names = ", ".join(sorted(binding.id or binding.action for binding in clashed))
         self.notify(f"the keymap takes the keys of {names}", severity="warning")
 
-    def _hang_up(self, number: signal.Signals) -> None:
-        self.exit_status = 128 + number
-        self.exit()
+    @on(WatchRun)
+    def _watch_run(self, asked: WatchRun) -> None:
+        self._open(asked.run, asked.launched)
 
-    @property
-    def palette(self) -> Palette:
-        """Colours for what is drawn by hand, to go with the theme."""
-        if "NO_COLOR" in os.environ:
-            return Palette.plain()
-        if self.theme.startswith("ansi"):
-            return Palette.ansi()
-        return Palette.dark() if self.current_theme.dark else Palette.light()
-
-    def watch_run(self, run: RunDir, *, launched: bool = False) -> None:
-        """Opens the screen of a run."""
+    def _open(self, run: RunDir, launched: bool) -> None:
         from dss_tui.tui.screens.run import RunScreen  # with numpy: not before the menu is there
 
-        self.push_screen(RunScreen(run, launched=launched))
+        self.push_screen(RunScreen(run, launched=launched, every_s=self.every_s))
 
-    def leave_run(self, screen: RunScreen) -> None:
-        """Back to the menu, or out where the run is what the application was started for."""
-        if screen.run == self.opening.run:
-            self.exit_status = screen.snapshot.exit_status
-            self.exit()
-        else:
+    @on(LeaveRun)
+    def _leave_run(self, asked: LeaveRun) -> None:
+        """Goes back to the menu, or out where the application was started for that run."""
+        if asked.run == self.opening.run:
+            self.exit(return_code=asked.exit_status)
+        elif asked.screen is self.screen:
             self.pop_screen()
 
     def action_toggle_help(self) -> None:

@@ -8,17 +8,28 @@ from __future__ import annotations
 from pathlib import Path
 
 import platformdirs
+from textual.binding import Binding
 
 from engine.errors import InputError
 from engine.spec.yaml_file import read_yaml
 
 
+def moving(first: str, last: str) -> list[Binding]:
+    """Returns the keys j, k, g and G for a list, whose actions for the ends have these names."""
+    actions = {"j": "cursor_down", "k": "cursor_up", "g": first, "G": last}
+    return [Binding(key, action, show=False) for key, action in actions.items()]
+
+
 def path() -> Path:
+    """Returns where the user's keys are looked for."""
     return Path(platformdirs.user_config_dir("dss-tui")) / "keys.yaml"
 
 
 def keymap() -> dict[str, str]:
-    """Keys by binding id, empty without a file. Raises InputError for one that maps no names."""
+    """Returns the user's keys by the ids of their bindings; none where there is no file.
+
+    Raises InputError for a file that cannot be read or does not map names to keys.
+    """
     file = path()
     try:
         text = file.read_text(encoding="utf-8")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
+from textual.app import App
 
 NEAR = 0.9
 """Share of the level from which a loss is called near it."""
@@ -135,6 +138,18 @@ class Palette:
             highlight="bold",
             points="bold",
         )
+
+
+def palette_of(app: App[Any]) -> Palette:
+    """Returns the colours for what is drawn by hand, to go with the theme of an application.
+
+    NO_COLOR in the environment asks for none, whatever the theme.
+    """
+    if "NO_COLOR" in os.environ:
+        return Palette.plain()
+    if app.theme.startswith("ansi"):
+        return Palette.ansi()
+    return Palette.dark() if app.current_theme.dark else Palette.light()
 
 
 def styled(pieces: Iterable[tuple[str, str]]) -> Text:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 def has_terminal() -> bool:
     """Whether there is a terminal that understands more than lines."""
-    tty = sys.stdin.isatty() and sys.stderr.isatty()
+    streams = (sys.stdin, sys.stderr)  # None where the process was started without one
+    tty = all(stream is not None and stream.isatty() for stream in streams)
     return tty and os.environ.get("TERM") not in (None, "", "dumb")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -24,6 +24,8 @@ from textual.widgets import (
 from textual.widgets.option_list import Option
 
 import presets
+from dss_tui.tui.keymap import moving
+from dss_tui.tui.messages import WatchRun
 from dss_tui.tui.screens.confirm import Confirm
 from dss_tui.viewing.words import age, bytes_of
 from engine.errors import InputError
@@ -31,9 +33,6 @@ from engine.record.finding import runs, runs_folder
 from engine.record.rundir import RunDir
 from engine.record.runs import summarize
 from engine.spec.keys import Images, Spec, TextData
-
-if TYPE_CHECKING:
-    from dss_tui.tui.app import DssApp
 
 #: Fields that can be changed before the start: label, key of the preset.
 FIELDS = (
@@ -83,10 +82,6 @@ class MenuScreen(Screen[None]):
                 yield Static(id="no-runs", markup=False)
         yield Footer()
 
-    @property
-    def dss(self) -> DssApp:
-        return cast("DssApp", self.app)
-
     def on_mount(self) -> None:
         self.others: list[str] = []
         self._filled = False
@@ -112,8 +107,8 @@ class MenuScreen(Screen[None]):
 
     @property
     def _tab(self) -> str:
-        found = self.query("#tabs")
-        return cast(TabbedContent, found.first()).active if found else "presets"
+        found = self.query(TabbedContent)
+        return found.first().active if found else "presets"
 
     def action_tab(self, name: str) -> None:
         self.query_one(TabbedContent).active = name
@@ -225,7 +220,7 @@ class MenuScreen(Screen[None]):
         except InputError as error:
             self.query_one("#problem", Static).update(_short(error))
             return
-        self.dss.watch_run(run, launched=True)
+        self.post_message(WatchRun(run, launched=True))
 
     def action_filter(self) -> None:
         field = self.query_one("#filter", Input)
@@ -278,7 +273,7 @@ class MenuScreen(Screen[None]):
     def _watch(self) -> None:
         run = self._run()
         if run is not None:
-            self.dss.watch_run(run)
+            self.post_message(WatchRun(run))
 
     def action_resume(self) -> None:
         run = self._run()
@@ -290,7 +285,7 @@ class MenuScreen(Screen[None]):
         if problem:
             self.notify(problem, severity="warning")
         else:
-            self.dss.watch_run(run, launched=True)
+            self.post_message(WatchRun(run, launched=True))
 
     def action_export(self) -> None:
         run = self._run()
@@ -318,21 +313,17 @@ class MenuScreen(Screen[None]):
 
 
 class PresetList(OptionList):
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "cursor_down", show=False),
-        Binding("k", "cursor_up", show=False),
-        Binding("g", "first", show=False),
-        Binding("G", "last", show=False),
-    ]
+    """The presets by their tasks."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*moving("first", "last")]
 
 
 class RunTable(DataTable[str]):
+    """The runs in the runs folder, a row each."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "watch", id="runs.watch"),
-        Binding("j", "cursor_down", show=False),
-        Binding("k", "cursor_up", show=False),
-        Binding("g", "scroll_top", show=False),
-        Binding("G", "scroll_bottom", show=False),
+        *moving("scroll_top", "scroll_bottom"),
     ]
 
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from math import isfinite
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widgets import DataTable, Footer, RichLog, Static, TabbedContent, TabPane
 
 from dss_tui.tui import curves
 from dss_tui.tui.device import device_line
+from dss_tui.tui.messages import LeaveRun
+from dss_tui.tui.palette import Palette, palette_of
+from dss_tui.tui.plots import Plot
 from dss_tui.tui.screens.confirm import Confirm
 from dss_tui.tui.screens.export import ExportDialog
+from dss_tui.tui.screens.zoom import Zoom, Zoomed
 from dss_tui.tui.widgets.chain import Bead, Link, chain
 from dss_tui.tui.widgets.plot_view import PlotView
 from dss_tui.tui.widgets.segment_table import SegmentTable
@@ -34,9 +38,6 @@ from engine.record.rundir import RunDir
 from engine.record.runs import tried
 from engine.record.wishes import Wish, wish
 from engine.spec.keys import LevelOn
-
-if TYPE_CHECKING:
-    from dss_tui.tui.app import DssApp
 
 #: Columns and rows below which only the counters and the chain are shown (see app.tcss).
 SMALLEST = (60, 16)
@@ -77,8 +78,10 @@ class RunScreen(Screen[None]):
         ),
     ]
 
-    def __init__(self, run: RunDir, *, launched: bool = False) -> None:
+    def __init__(self, run: RunDir, *, launched: bool = False, every_s: float = 0.5) -> None:
+        """Watches `run`, with `every_s` seconds between looks; `launched` as in `WatchRun`."""
         super().__init__()
+        self._every_s = every_s
         self.run = run
         self.follower = Follower(run, launched)
         self.snapshot = self.follower.look()
@@ -111,15 +114,16 @@ class RunScreen(Screen[None]):
         yield Footer()
 
     @property
-    def dss(self) -> DssApp:
-        return cast("DssApp", self.app)
+    def palette(self) -> Palette:
+        """Colours that go with the theme."""
+        return palette_of(self.app)
 
     def on_mount(self) -> None:
         self.query_one(SegmentTable).focus()
         self._log(self.snapshot)
         self._show(plots=False)
         self.set_timer(0.05, self._draw_all)
-        self.set_interval(self.dss.every_s, self._look)
+        self.set_interval(self._every_s, self._look)
 
     def _draw_all(self) -> None:
         """With the plots, whose library takes its time to load: after the first frame."""
@@ -160,7 +164,7 @@ class RunScreen(Screen[None]):
             self._follow_the_action()
         self._show_head()
         self._show_chain()
-        palette, level = self.dss.palette, now.level or 0.0
+        palette, level = self.palette, now.level or 0.0
         self.query_one(SegmentTable).show(now.segments, level, palette, self._selected_pair())
         if plots:
             self._show_plots()
@@ -201,7 +205,7 @@ class RunScreen(Screen[None]):
         beads = [Bead(bead, loss / level) for bead, loss in zip(order, losses, strict=True)]
         links = [Link(segment.state, segment.peak / level) for segment in now.segments]
         width = max(10, self.query_one("#chain").content_size.width or self.size.width - 2)
-        drawn = chain(beads, links, width, self.selected, self.dss.palette)
+        drawn = chain(beads, links, width, self.selected, self.palette)
         if not beads and now.progress is not None and now.progress.training:
             drawn = Text("\n").join(counters.training(now.progress))
         about = self._about_selected(order, losses, level)
@@ -230,22 +234,22 @@ class RunScreen(Screen[None]):
             plot = curves.EMPTY
             if segment is not None and now.progress is not None:
                 plot = curves.profile(segment, now.progress, level, log)
-            self.query_one("#profile", PlotView).show(plot, self.dss.palette)
+            self.query_one("#profile", PlotView).show(plot, self.palette)
         elif views == "path":
             plot = curves.path(now.segments, on, self._selected_pair(), level, log)
-            self.query_one("#path-plot", PlotView).show(plot, self.dss.palette)
+            self.query_one("#path-plot", PlotView).show(plot, self.palette)
         elif views == "depth":
             text = curves.depths(now.view.beads_per_depth, now.view.depth_times, self.size.width)
             self.query_one("#depths", Static).update(text)
         elif views == "history":
             plot = curves.history(now.view.history, on, level, log)
-            self.query_one("#history-plot", PlotView).show(plot, self.dss.palette)
+            self.query_one("#history-plot", PlotView).show(plot, self.palette)
         elif views == "projection":
             self._show_projection()
 
     def _show_projection(self) -> None:
         plot = curves.projection(self.run, self.snapshot.level)
-        self.query_one("#projection-plot", PlotView).show(plot, self.dss.palette)
+        self.query_one("#projection-plot", PlotView).show(plot, self.palette)
 
     def _log(self, snapshot: Snapshot) -> None:
         if not snapshot.new and not self.is_mounted:
@@ -300,7 +304,16 @@ class RunScreen(Screen[None]):
 
     @on(DataTable.RowSelected)
     def _zoom(self) -> None:
-        self.app.push_screen(Zoom(self))
+        zoomed = Zoomed(self._zoomed, self.action_log_scale, self.action_select, self._every_s)
+        self.app.push_screen(Zoom(zoomed))
+
+    def _zoomed(self) -> Plot | None:
+        """The plot of the selected segment, with all that is known of it above."""
+        segment, now = self._selected_segment(), self.snapshot
+        if segment is None or now.progress is None:
+            return None
+        plot = curves.profile(segment, now.progress, now.level, self.log_scale)
+        return replace(plot, title=curves.about(segment, now.level or 1.0))
 
     @on(TabbedContent.TabActivated)
     def _tab_changed(self) -> None:
@@ -379,7 +392,7 @@ class RunScreen(Screen[None]):
                 return
             if answer == "x":
                 self._wish("stop")
-        self.dss.leave_run(self)
+        self.post_message(LeaveRun(self, self.run, self.snapshot.exit_status))
 
 
 def _height(segment: SegmentProgress) -> float:
@@ -391,43 +404,3 @@ def _about(started: RunStarted) -> str:
     """The method and its level, and what the level is on where that is not the training loss."""
     on = "" if started.level_on == LevelOn().words else f" {started.level_on}"
     return f"{started.method} · level {started.level:g}{on}"
-
-
-class Zoom(ModalScreen[None]):
-    """The plot of the selected segment over the whole screen."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,enter", "dismiss", "close"),
-        Binding("l", "log_scale", "log scale"),
-        Binding("left,h", "select(-2)", "previous segment"),
-        Binding("right", "select(2)", "next segment"),
-    ]
-
-    def __init__(self, screen: RunScreen) -> None:
-        super().__init__()
-        self._owner = screen
-
-    def compose(self) -> ComposeResult:
-        yield PlotView(id="zoom")
-        yield Footer()
-
-    def on_mount(self) -> None:
-        self._show()
-        self.set_interval(self._owner.dss.every_s, self._show)
-
-    def _show(self) -> None:
-        owner = self._owner
-        segment = owner._selected_segment()
-        now = owner.snapshot
-        if segment is not None and now.progress is not None:
-            plot = curves.profile(segment, now.progress, now.level, owner.log_scale)
-            about = curves.about(segment, owner.snapshot.level or 1.0)
-            self.query_one(PlotView).show(replace(plot, title=about), owner.dss.palette)
-
-    def action_log_scale(self) -> None:
-        self._owner.action_log_scale()
-        self._show()
-
-    def action_select(self, step: int) -> None:
-        self._owner.action_select(step)
-        self._show()

@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import DataTable
 
+from dss_tui.tui.keymap import moving
 from dss_tui.tui.palette import Palette
 from dss_tui.tui.widgets.sparkline import sparkline
 from engine.record.progress import SegmentProgress
@@ -30,10 +31,7 @@ class SegmentTable(DataTable[Text]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "zoom", id="segments.zoom"),
-        Binding("j", "cursor_down", show=False),
-        Binding("k", "cursor_up", show=False),
-        Binding("g", "scroll_top", show=False),
-        Binding("G", "scroll_bottom", show=False),
+        *moving("scroll_top", "scroll_bottom"),
     ]
 
     def __init__(self, *, id: str) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from dss_tui.tui.app import DssApp, Opening
 from dss_tui.tui.screens.confirm import Confirm
 from dss_tui.tui.screens.export import ExportDialog
 from dss_tui.tui.screens.menu import MenuScreen, RunTable
-from dss_tui.tui.screens.run import VIEWS, RunScreen, Zoom
+from dss_tui.tui.screens.run import VIEWS, RunScreen
+from dss_tui.tui.screens.zoom import Zoom
 from dss_tui.tui.widgets.plot_view import PlotView
 from dss_tui.tui.widgets.segment_table import SegmentTable
 from dss_tui.viewing import describe, session
@@ -326,7 +328,7 @@ def test_q_ends_the_menu() -> None:
         await pilot.press("q")
         await until(pilot, lambda: not app.is_running)
 
-    assert drive(steps).exit_status == 0
+    assert drive(steps).return_code == 0
 
 
 # ---------------------------------------------------------------- a run that has ended
@@ -519,7 +521,7 @@ def test_leaving_a_run_that_ended_ends_what_was_opened_on_it(connected: RunDir) 
         await pilot.press("q")
         await until(pilot, lambda: not app.is_running)
 
-    assert drive(steps, watching(connected)).exit_status == 0
+    assert drive(steps, watching(connected)).return_code == 0
 
 
 def test_the_exit_status_is_that_of_the_outcome(connected: RunDir, tmp_path: Path) -> None:
@@ -533,7 +535,7 @@ def test_the_exit_status_is_that_of_the_outcome(connected: RunDir, tmp_path: Pat
         await pilot.press("q")
         await until(pilot, lambda: not app.is_running)
 
-    assert drive(steps, watching(failed)).exit_status == 3
+    assert drive(steps, watching(failed)).return_code == 3
 
 
 def test_help_opens_and_closes(connected: RunDir) -> None:
@@ -742,7 +744,7 @@ def test_leaving_a_running_search_asks(orphan: RunDir, answer: str, asked: list[
             await pilot.press(answer)
             await until(pilot, lambda: not app.is_running)
 
-    assert drive(steps, watching(orphan)).exit_status == 0
+    assert drive(steps, watching(orphan)).return_code == 0
     assert wishes(orphan) == asked
 
 
@@ -788,12 +790,16 @@ def test_every_size_shows_the_essentials(
     drive(on_menu, size=size)
 
 
+def has_size(app: DssApp, size: tuple[int, int]) -> bool:
+    return app.screen.size == size
+
+
 def test_a_terminal_that_changes_its_size_is_followed(connected: RunDir) -> None:
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         for size in [*SIZES, *reversed(SIZES)]:
             await pilot.resize_terminal(*size)
-            await pilot.pause()
-            assert "connected" in seen(app)
+            await until(pilot, partial(has_size, app, size))
+            await until(pilot, lambda: "connected" in seen(app))
         table = app.screen.query_one(SegmentTable)
         assert not table.is_on_screen  # the last size has room for the counters alone
 

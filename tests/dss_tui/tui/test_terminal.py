@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import pty
-import re
-import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from textual.drivers.linux_driver import LinuxDriver
 
+from dss_tui.tui.terminal import SteadyDriver, WatchedDriver, driver_class, relied_on
 from engine.record.events import RunFinished
 from engine.record.lock import is_live
 from engine.record.records import finished, read_records
 from engine.record.rundir import RunDir
 from engine.record.runs import summarize
+from tests.support.pseudo_terminal import Viewer, unrest, viewer
 
 SETTINGS = [
     "problem.data.points=64",
@@ -36,74 +32,6 @@ SETTINGS = [
 PRESET = ["quadratic", "--seed", "3", *(p for s in SETTINGS for p in ("--set", s))]
 #: A search that goes on until it is stopped: its endpoints never reach the level.
 ENDLESS = ["search.level=1e-12", "endpoints.patience=1000000000", "endpoints.max_steps=1000000000"]
-
-
-@dataclass
-class Terminal:
-    """A viewer that believes it sits on an 80×24 terminal of ours."""
-
-    process: subprocess.Popen[bytes]
-    master: int
-    written: bytearray = field(default_factory=bytearray)
-
-    def read(self) -> str:
-        """All that was written so far, without the escapes."""
-        with contextlib.suppress(OSError):  # the other end is closed
-            while select.select([self.master], [], [], 0.05)[0]:
-                self.written += os.read(self.master, 65536)
-        text = self.written.decode(errors="replace")
-        return re.sub(r"\x1b\[[0-9;?<>=]*[a-zA-Z]|\x1b[()][A-Z0-9]|\x1b.", "", text)
-
-    def wait_for(self, words: str) -> str:
-        """Until the words were written; a viewer that never writes them fails the test."""
-        for _ in range(1200):
-            text = self.read()
-            if words in text:
-                return text
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.05)
-        raise AssertionError(f"{words!r} was not shown: {self.read()[-2000:]}")
-
-    def wait_for_end(self) -> None:
-        """Until the process has ended; what it still writes is read, as a terminal would."""
-        for _ in range(6000):
-            self.read()
-            if self.process.poll() is not None:
-                return
-            time.sleep(0.05)
-        raise AssertionError("the viewer does not end")
-
-    def press(self, keys: str) -> None:
-        os.write(self.master, keys.encode())
-
-
-@contextlib.contextmanager
-def terminal(*arguments: str) -> Iterator[Terminal]:
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-
-    def own_the_terminal() -> None:
-        os.setsid()
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dss_tui", *arguments],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        env=os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor"},
-        preexec_fn=own_the_terminal,
-    )
-    os.close(slave)
-    viewer = Terminal(process, master)
-    try:
-        yield viewer
-    finally:
-        process.kill()
-        process.wait()
-        with contextlib.suppress(OSError):
-            os.close(master)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -124,26 +52,25 @@ def ending(run: RunDir) -> RunFinished:
 @pytest.mark.parametrize("how", ["SIGHUP", "SIGTERM", "closed"])
 def test_the_engine_goes_on_without_its_viewer(tmp_path: Path, how: str) -> None:
     run = RunDir(tmp_path / "run")
-    with terminal("run", *PRESET, "--out", str(run.path)) as viewer:
-        viewer.wait_for("running")
+    with viewer("run", *PRESET, "--out", str(run.path)) as shown:
+        shown.wait_for("running")
         wait_until(lambda: len(read_records(run)) >= 4)
         if how == "closed":
-            os.close(viewer.master)
+            shown.hang_up()
         else:
-            viewer.process.send_signal(signal.Signals[how])
-        viewer.wait_for_end()  # gone: it can use no CPU
+            shown.process.send_signal(signal.Signals[how])
         number = signal.SIGTERM if how == "SIGTERM" else signal.SIGHUP
-        assert viewer.process.returncode in (128 + number, -number)
+        # gone: it can use no CPU
+        assert shown.wait_for_end(reading=how != "closed") in (128 + number, -number)
         assert is_live(run) or finished(read_records(run)) is not None
     totals = ending(run).totals
-    with terminal("attach", str(run.path)) as second:
+    with viewer("attach", str(run.path)) as second:
         text = second.wait_for("connected")
         assert f"beads {totals.beads}" in text
         assert f"depth {totals.depth}" in text
         assert f"length {totals.normalized_length:.3f}" in text
         second.press("q")
-        second.wait_for_end()
-        assert second.process.returncode == 0
+        assert second.wait_for_end() == 0
 
 
 def test_a_killed_engine_is_shown_and_resumed_with_a_key(tmp_path: Path) -> None:
@@ -152,15 +79,15 @@ def test_a_killed_engine_is_shown_and_resumed_with_a_key(tmp_path: Path) -> None
     assert (
         subprocess.run([*headless, "--out", str(whole.path)], capture_output=True).returncode == 0
     )
-    with terminal("run", *PRESET, "--out", str(run.path)) as viewer:
+    with viewer("run", *PRESET, "--out", str(run.path)) as shown:
         wait_until(lambda: run.meta.exists() and len(read_records(run)) >= 6)
         pid = json.loads(run.meta.read_text())["pid"]
         os.kill(pid, signal.SIGKILL)
-        viewer.wait_for("interrupted")
+        shown.wait_for("interrupted")
         assert summarize(run).state == "interrupted"
-        viewer.press("r")
+        shown.press("r")
         ended = ending(run)
-        viewer.wait_for("connected")
+        shown.wait_for("connected")
     assert ended.outcome == "connected"
 
     def tensors(run: RunDir) -> bytes:
@@ -173,9 +100,9 @@ def test_a_killed_engine_is_shown_and_resumed_with_a_key(tmp_path: Path) -> None
 def test_two_viewers_and_a_stop(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     endless = [part for setting in ENDLESS for part in ("--set", setting)]
-    with terminal("run", *PRESET, *endless, "--out", str(run.path)) as first:
+    with viewer("run", *PRESET, *endless, "--out", str(run.path)) as first:
         first.wait_for("running")
-        with terminal("attach", str(run.path)) as second:
+        with viewer("attach", str(run.path)) as second:
             second.wait_for("running")
             second.press("p")
             first.wait_for("paused")
@@ -189,6 +116,141 @@ def test_two_viewers_and_a_stop(tmp_path: Path) -> None:
             first.press("y")
             assert str(ending(run).outcome) == "stopped"
             second.wait_for("stopped")
+
+
+# ---------------------------------------------------------------- signals
+
+
+def at_rest(shown: Viewer) -> bool:
+    assert shown.unrest() == []
+    return True
+
+
+@pytest.mark.parametrize("keys, words", [("", "digits"), ("?", "help"), ("2", "no runs")])
+def test_a_viewer_ends_when_its_terminal_goes_away(
+    keys: str, words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DSS_TUI_RUNS", str(tmp_path / "runs"))
+    with viewer() as shown:
+        shown.wait_for("digits")
+        shown.press(keys)
+        shown.wait_for(words)
+        shown.hang_up()
+        assert shown.wait_for_end(reading=False) in (128 + signal.SIGHUP, -signal.SIGHUP)
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGABRT"])
+def test_a_signal_leaves_the_terminal_as_it_was(name: str) -> None:
+    number = signal.Signals[name]
+    with viewer() as shown:
+        shown.wait_for("digits")
+        shown.process.send_signal(number)
+        assert shown.wait_for_end() == 128 + number
+        assert "Traceback" not in shown.text()
+        assert at_rest(shown)
+
+
+def test_nobody_reads_what_is_written() -> None:
+    """The event loop waits for ever on a full terminal; the watchdog does not."""
+    with viewer() as shown:
+        shown.wait_for("digits")
+        for _ in range(200):
+            shown.press("jk" * 20)
+            time.sleep(0.01)
+        shown.process.send_signal(signal.SIGTERM)
+        assert shown.wait_for_end(reading=False) == 128 + signal.SIGTERM
+        assert at_rest(shown)
+
+
+@pytest.mark.parametrize(
+    "signals",
+    [[signal.SIGSTOP, signal.SIGCONT], [signal.SIGCONT], [signal.SIGTSTP, signal.SIGCONT]],
+    ids=["stopped", "continued alone", "suspended"],
+)
+def test_a_viewer_that_was_stopped_goes_on(signals: list[signal.Signals]) -> None:
+    with viewer() as shown:
+        shown.wait_for("digits")
+        shown.send(*signals)
+        shown.press("q")
+        assert shown.wait_for_end() == 0
+        assert at_rest(shown)
+
+
+def test_a_viewer_that_goes_on_shows_everything_anew() -> None:
+    with viewer() as shown:
+        shown.wait_for("digits")
+        shown.read(1)
+        shown.written.clear()
+        shown.send(signal.SIGSTOP, signal.SIGCONT)
+        shown.wait_for("digits")
+
+
+def test_a_suspended_viewer_has_given_the_terminal_back() -> None:
+    with viewer() as shown:
+        shown.wait_for("digits")
+        shown.process.send_signal(signal.SIGTSTP)
+        _, status = os.waitpid(shown.process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status) and at_rest(shown)
+
+
+# ---------------------------------------------------------------- input
+
+
+@pytest.mark.parametrize("keys", [b"\xe9", b"\x1b[M \xc8\xc9"], ids=["latin 1", "X10 mouse"])
+def test_bytes_that_are_not_utf_8_are_survived(keys: bytes) -> None:
+    with viewer() as shown:
+        shown.wait_for("digits")
+        shown.press(keys)
+        shown.read(1)
+        shown.press("?")
+        shown.wait_for("move up")
+        shown.press("\x11")
+        assert shown.wait_for_end() == 0
+        assert at_rest(shown)
+
+
+def test_keys_from_another_terminal_that_goes_away() -> None:
+    master, slave = pty.openpty()
+    with viewer(stdin=slave) as shown:
+        os.close(slave)
+        shown.wait_for("digits")
+        os.close(master)
+        assert shown.wait_for_end() == 128 + signal.SIGHUP
+        assert unrest(bytes(shown.written)) == []
+
+
+def test_a_storm_of_sizes_is_drawn_once() -> None:
+    with viewer() as shown:
+        shown.wait_for("digits")
+        shown.read(2)
+        shown.written.clear()
+        for columns in range(100, 150):
+            shown.resize(30, columns)
+            time.sleep(0.01)
+        shown.read(3)
+        assert shown.written.count(b"digits-cnn") < 10
+        assert shown.written.count(b"digits-cnn") > 0
+
+
+def test_without_a_standard_input_one_sentence() -> None:
+    ran = subprocess.run(
+        ["sh", "-c", 'exec "$0" -m dss_tui <&-', sys.executable], capture_output=True, text=True
+    )
+    assert ran.returncode == 2
+    assert ran.stderr.count("\n") == 1 and "no terminal" in ran.stderr
+
+
+# ---------------------------------------------------------------- textual
+
+
+def test_the_private_parts_of_textual_that_are_relied_on_are_there() -> None:
+    assert all(relied_on().values()), relied_on()
+    assert driver_class() is SteadyDriver
+
+
+def test_another_textual_gets_the_driver_that_needs_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(LinuxDriver, "_sigcont_application")
+    assert driver_class() is WatchedDriver
 
 
 def test_no_terminal_no_screen(tmp_path: Path) -> None:

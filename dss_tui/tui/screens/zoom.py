@@ -1,0 +1,71 @@
+"""One plot over the whole screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+from textual.widgets import Footer
+
+from dss_tui.tui.palette import palette_of
+from dss_tui.tui.plots import Plot
+from dss_tui.tui.widgets.plot_view import PlotView
+
+
+@dataclass(frozen=True)
+class Zoomed:
+    """What is shown large, and what its keys do."""
+
+    plot: Callable[[], Plot | None]
+    """Returns the plot as it is now, None where there is nothing to plot."""
+    scale: Callable[[], None]
+    """Changes between a linear and a logarithmic scale."""
+    step: Callable[[int], None]
+    """Goes that many beads and segments along the string."""
+    every_s: float
+    """Seconds between two looks at what is shown."""
+
+
+class Zoom(ModalScreen[None]):
+    """A plot over the whole screen, kept up to date."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter", "dismiss", "close"),
+        Binding("l", "log_scale", "log scale"),
+        Binding("left,h", "select(-2)", "previous segment"),
+        Binding("right", "select(2)", "next segment"),
+    ]
+
+    def __init__(self, zoomed: Zoomed) -> None:
+        """Shows `zoomed` until the user closes the screen."""
+        super().__init__()
+        self._zoomed = zoomed
+
+    def compose(self) -> ComposeResult:
+        """Lays out the plot over a row of keys."""
+        yield PlotView(id="zoom")
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Draws the plot now and from time to time."""
+        self._show()
+        self.set_interval(self._zoomed.every_s, self._show)
+
+    def _show(self) -> None:
+        plot = self._zoomed.plot()
+        if plot is not None:
+            self.query_one(PlotView).show(plot, palette_of(self.app))
+
+    def action_log_scale(self) -> None:
+        """Changes between a linear and a logarithmic scale."""
+        self._zoomed.scale()
+        self._show()
+
+    def action_select(self, step: int) -> None:
+        """Goes `step` beads and segments along the string."""
+        self._zoomed.step(step)
+        self._show()
