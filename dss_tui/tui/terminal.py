@@ -215,7 +215,8 @@ class SteadyDriver(WatchedDriver):
                 if not data:
                     hang_up()
                     return
-                for message in parser.feed(decoder.decode(data)):
+                text = decoder.decode(data)  # nothing after the first bytes of a character
+                for message in parser.feed(text) if text else ():
                     self.process_message(message)
             for message in parser.tick():
                 self.process_message(message)

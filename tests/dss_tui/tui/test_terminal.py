@@ -197,13 +197,16 @@ def test_a_suspended_viewer_has_given_the_terminal_back() -> None:
 
 
 @pytest.mark.parametrize("keys", [b"\xe9", b"\x1b[M \xc8\xc9"], ids=["latin 1", "X10 mouse"])
-def test_bytes_that_are_not_utf_8_are_survived(keys: bytes) -> None:
+def test_bytes_that_are_not_utf_8_are_survived(
+    keys: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DSS_TUI_RUNS", str(tmp_path / "runs"))
     with viewer() as shown:
         shown.wait_for("digits")
         shown.press(keys)
         shown.read(1)
-        shown.press("?")
-        shown.wait_for("move up")
+        shown.press("2")
+        shown.wait_for("no runs")
         shown.press("\x11")
         assert shown.wait_for_end() == 0
         assert at_rest(shown)
