@@ -28,7 +28,7 @@ from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 
-GRACE_S = 1.5
+GRACE_S = 1.0
 """Seconds from a signal until a viewer that has not ended by itself is ended."""
 
 ENDING = [

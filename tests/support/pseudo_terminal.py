@@ -16,6 +16,11 @@ import termios
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[2]
+
+TRUE_COLOUR = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?<>=]*[a-zA-Z]|\x1b[()][A-Z0-9]|\x1b.")
 
@@ -87,9 +92,11 @@ class Viewer:
         os.write(self.master, keys.encode() if isinstance(keys, str) else keys)
 
     def send(self, *signals: signal.Signals) -> None:
-        """Sends signals, a moment apart."""
+        """Sends signals, a moment apart, and after SIGTSTP once the viewer has stopped."""
         for number in signals:
             self.process.send_signal(number)
+            if number is signal.SIGTSTP:
+                os.waitpid(self.process.pid, os.WUNTRACED)
             time.sleep(0.2)
 
     def resize(self, rows: int, columns: int) -> None:
@@ -125,12 +132,14 @@ def viewer(
     *arguments: str,
     rows: int = 24,
     columns: int = 80,
-    python: str = sys.executable,
     stdin: int | None = None,
+    python: str = sys.executable,
+    checkout: Path = CHECKOUT,
 ) -> Iterator[Viewer]:
     """Runs `dss-tui` with these arguments on a new terminal; kills it in the end.
 
-    `python` is the interpreter, `stdin` a descriptor to read keys from other than the terminal.
+    `stdin` is a descriptor to read keys from other than the terminal, `python` the interpreter,
+    `checkout` the folder of the project to run.
     """
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -145,7 +154,8 @@ def viewer(
         stdin=slave if stdin is None else stdin,
         stdout=slave,
         stderr=slave,
-        env=os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor"},
+        env=os.environ | TRUE_COLOUR | {"PYTHONPATH": str(checkout)},
+        cwd=checkout,
         preexec_fn=own_the_terminal,
     )
     held = Viewer(process, master, slave, before)
