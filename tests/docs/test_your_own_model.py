@@ -17,7 +17,7 @@ import presets
 from dss_tui.cli import main
 from engine.spec.yaml_file import load
 
-PAGE = Path(__file__).parents[3] / "docs" / "your-own-model.md"
+PAGE = Path(__file__).parents[2] / "docs" / "your-own-model.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.M | re.S)
 NAMES = {"python": r"\w+\.py", "yaml": r"\w+\.yaml"}

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.methods.starts import LADDER, start
+from engine.methods.starts import LADDER
 from engine.path.segments import Measured
 from engine.record.events import (
     FIRST,
@@ -128,21 +128,6 @@ def test_a_stuck_bead_gets_the_other_starts_then_its_segment_fails() -> None:
     assert len({event.bead for event in missed}) == 1
     assert method.verdict is not None
     assert method.verdict.outcome is Outcome.NOT_CONNECTED
-
-
-def test_starts_of_the_ladder() -> None:
-    left, right = torch.tensor([-1.0, 0.0]), torch.tensor([1.2, 0.0])
-    peak, half, perturbed, shrunk = (start(left, right, 0.4, n, seed=7) for n in (1, 2, 3, 4))
-    assert peak[0] == 0.4
-    assert peak[1].tolist() == pytest.approx([-0.12, 0.0])
-    assert half[0] == 0.5
-    assert half[1].tolist() == pytest.approx([0.1, 0.0])
-    moved = (perturbed[1] - peak[1]).norm().item()
-    assert moved == pytest.approx(0.25 * 2.2, rel=1e-5)
-    assert torch.equal(start(left, right, 0.4, 3, seed=7)[1], perturbed[1])
-    assert not torch.equal(start(left, right, 0.4, 3, seed=8)[1], perturbed[1])
-    assert shrunk[0] == pytest.approx(0.2)
-    assert start(left, right, 0.7, 4, seed=7)[0] == pytest.approx(0.85)
 
 
 def test_a_segment_that_fails_the_audit_is_reopened(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,6 @@ from torch import Tensor
 
 from engine.methods import build_method
 from engine.methods.method import StagedMethod
-from engine.path.chain import Chain
 from engine.path.snapshot import Board, Key, Saved
 from engine.problem.problem import Problem, build_problem
 from engine.record.events import (
@@ -626,18 +625,3 @@ def test_a_stuck_string_in_which_the_audit_opens_a_segment_comes_to_an_end(
         events = [event for step in steps(method) for event in step]
         assert "audit_failed" in [event.name for event in events]
         assert method.verdict is not None and method.verdict.outcome is NO
-
-
-def test_the_trace_of_a_long_search_is_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A string that is measured again and again keeps a trace of bounded length."""
-    monkeypatch.setattr("engine.path.chain.TRACE", 10)
-    problem = landscape(ring)
-    with Pool(problem, [torch.device("cpu")]) as pool:
-        chain = Chain(problem, pool, 0.1, 5)
-        chain.begin([(1, torch.tensor([1.0, 0.0]), 0), (2, torch.tensor([-1.0, 0.0]), 0)])
-        for number in range(40):
-            chain.move({2: torch.tensor([-1.0, 0.001 * number])})
-            chain.judge(chain.unmeasured)
-            assert len(chain.trace) <= 10
-        assert chain.trace[0].loss == pytest.approx(1.0)
-        assert chain.trace[-1].loss != chain.trace[0].loss

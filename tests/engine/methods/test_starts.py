@@ -1,4 +1,4 @@
-"""Greedy DSS where every new bead slides back to an old one."""
+"""Where new beads start: the ladder, and greedy DSS where each bead slides back to an old one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.methods.starts import LADDER
+from engine.methods.starts import LADDER, start
 from engine.record.events import (
     BeadInserted,
     BeadTrained,
@@ -20,6 +20,21 @@ from tests.support.searches import method_for, place_endpoints, run
 
 REASON = "splitting it makes it no shorter nor lower"
 LEVEL = 0.01
+
+
+def test_starts_of_the_ladder() -> None:
+    left, right = torch.tensor([-1.0, 0.0]), torch.tensor([1.2, 0.0])
+    peak, half, perturbed, shrunk = (start(left, right, 0.4, n, seed=7) for n in (1, 2, 3, 4))
+    assert peak[0] == 0.4
+    assert peak[1].tolist() == pytest.approx([-0.12, 0.0])
+    assert half[0] == 0.5
+    assert half[1].tolist() == pytest.approx([0.1, 0.0])
+    moved = (perturbed[1] - peak[1]).norm().item()
+    assert moved == pytest.approx(0.25 * 2.2, rel=1e-5)
+    assert torch.equal(start(left, right, 0.4, 3, seed=7)[1], perturbed[1])
+    assert not torch.equal(start(left, right, 0.4, 3, seed=8)[1], perturbed[1])
+    assert shrunk[0] == pytest.approx(0.2)
+    assert start(left, right, 0.7, 4, seed=7)[0] == pytest.approx(0.85)
 
 
 def cliff(w: Tensor) -> Tensor:

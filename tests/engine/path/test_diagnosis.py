@@ -34,7 +34,7 @@ from engine.workers.shared import SharedPool
 from presets import load_preset
 from tests.support.commands import refused
 from tests.support.events import instance
-from tests.support.landscapes import double_well, landscape, ring, spec_for
+from tests.support.landscapes import double_well, landscape, spec_for
 from tests.support.searches import highest_loss, method_for, place_endpoints, run
 
 QUICK_DISCONNECTED = [
@@ -117,19 +117,6 @@ def test_what_was_tried_is_counted() -> None:
         counted = sum(int(fact.split(" × ")[0]) for fact in facts)
         assert counted == sum(event.name == name for event in events)
     assert found.reasons
-
-
-def test_a_trace_is_thinned_and_keeps_its_beginning() -> None:
-    with method_for(landscape(ring), spec_for(level=0.05)) as method:
-        place_endpoints(method, [1.0, 0.02], [-1.0, 0.03])
-        while len(method.chain.order) < 2 or method.chain.unmeasured or not method.chain.trace:
-            method.step(None)
-        first = method.chain.trace[0]
-        for _ in range(450):
-            method.chain.judge(method.chain.keys)
-            assert 0 < len(method.chain.trace) <= 100
-        assert len(method.chain.trace) >= 50
-        assert method.chain.trace[0] == first
 
 
 @pytest.mark.parametrize(

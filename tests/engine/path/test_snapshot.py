@@ -1,0 +1,59 @@
+"""What a search looks like at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from engine.path.snapshot import Board, SegmentView, prefixed, without_prefix
+
+OPEN = SegmentView(
+    left=1,
+    right=2,
+    depth=0,
+    state="open",
+    length=2.0,
+    peak=0.5,
+    t_star=0.25,
+    profile=(0.1, 0.5, 0.2),
+    beside=(0.3, 0.4),
+    bead=None,
+)
+
+
+def board(*states: str, beads_per_depth: tuple[int, ...] = (2,)) -> Board:
+    return Board(
+        phase="search",
+        aim=0.2,
+        beads=len(states) + 1,
+        order=(),
+        losses=(),
+        training=(),
+        segments=tuple(replace(OPEN, state=state) for state in states),  # type: ignore[arg-type]
+        beads_per_depth=beads_per_depth,
+        bead_steps=7,
+        normalized_length=1.5,
+        max_peak=0.5,
+    )
+
+
+def test_segments_are_counted_by_their_state() -> None:
+    seen = board("open", "closed", "open", "failed", "closed", "open")
+    assert [seen.count(state) for state in ("open", "training", "closed", "failed")] == [3, 0, 2, 1]
+
+
+def test_the_depth_is_that_of_the_deepest_bead() -> None:
+    assert board("open", beads_per_depth=(2, 3, 1)).depth == 2
+    assert board("open").depth == 0
+    assert board(beads_per_depth=()).depth == 0
+
+
+def test_tensors_of_several_parts_lie_side_by_side() -> None:
+    """Where the name of one part begins with that of another too."""
+    parts = {"chain": {"beads": torch.ones(2)}, "chain.2": {"beads": torch.zeros(3)}}
+    one = prefixed("stage.1", parts["chain"])
+    ten = prefixed("stage.10", parts["chain.2"])
+    assert set(one | ten) == {"stage.1.beads", "stage.10.beads"}
+    assert without_prefix("stage.1", one | ten) == parts["chain"]
+    assert without_prefix("stage.10", one | ten) == parts["chain.2"]

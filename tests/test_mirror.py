@@ -1,0 +1,142 @@
+"""The tests of a module of the engine are where one looks for them.
+
+Those of `engine/path/chain.py` are in `tests/engine/path/test_chain.py`, and may go on in files
+whose names go on, such as `test_chain_trace.py`; those of a package's `__init__.py` are in the
+package's folder, in `test_PACKAGE.py`. What departs from that is listed here.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TESTS = ROOT / "tests"
+
+#: Modules whose tests are in another module's file, because they are tested by what they do there.
+ELSEWHERE = {
+    "__main__": "run/test_session",
+    "backends/cache": "backends/fused/test_disk_cache",
+    "backends/fused/kernels": "backends/fused/test_fused",
+    "backends/models": "problem/test_problem",
+    "bench/__main__": "bench/test_bench",
+    "bench/answer": "bench/test_bench",
+    "bench/costs": "bench/test_bench",
+    "bench/measures": "bench/test_bench",
+    "bench/plain": "bench/test_bench",
+    "bench/roofline": "bench/test_bench",
+    "bench/start": "bench/test_bench",
+    "bench/suite": "bench/test_bench",
+    "bench/throughput": "bench/test_bench",
+    "data/arrays": "data/test_data",
+    "data/base": "data/test_data",
+    "data/catalogue": "data/test_data_published",
+    "data/custom": "networks/test_custom",
+    "data/digits": "data/test_data",
+    "data/files": "data/test_data",
+    "data/images": "data/test_idx",
+    "data/linear_map": "data/test_small_data",
+    "data/points": "data/test_small_data",
+    "data/polynomial": "data/test_data",
+    "data/survey": "data/test_idx",
+    "methods/base": "methods/test_methods",
+    "methods/detour": "methods/test_methods",
+    "methods/linear": "path/test_linear_path",
+    "methods/method": "methods/test_methods",
+    "methods/stage": "methods/test_methods",
+    "networks/cnn": "networks/test_networks",
+    "networks/lent": "networks/test_networks",
+    "networks/linear": "networks/test_networks",
+    "networks/lstm": "networks/test_networks",
+    "networks/mlp": "networks/test_networks",
+    "networks/resnet": "networks/test_networks",
+    "networks/sizes": "networks/test_networks",
+    "networks/vmapped": "networks/test_networks",
+    "problem/losses": "problem/test_problem",
+    "problem/samples": "problem/test_problem_memory",
+    "record/lines": "record/test_rundir",
+    "record/runs": "record/test_rundir",
+    "record/signals": "run/test_session",
+    "run/store": "run/test_session",
+    "spec/checks": "spec/test_spec",
+    "spec/keys": "spec/test_spec",
+    "spec/validation": "spec/test_spec",
+    "spec/yaml_file": "spec/test_spec",
+}
+
+#: Modules without a line that could be wrong.
+NOTHING_TO_TEST = {
+    "errors": "exceptions that hold what they are given",
+    "shapes": "names of axes for annotations; what uses them is checked while the tests run",
+}
+
+#: Test files that belong to no one module.
+OF_SEVERAL = {
+    "backends/test_gpu": "needs a GPU, and skips as a whole where there is none",
+    "bench/test_bench": "measures, beside the plain loops and the processes that they need",
+    "data/test_small_data": "the kinds of data that hold a handful of numbers",
+    "spec/test_spec": "what becomes of a preset's text on its way through the package",
+}
+
+
+def modules() -> set[str]:
+    """Returns the engine's modules that hold code, a package by the name of its folder."""
+    engine = ROOT / "engine"
+    return {
+        str(path.parent if path.name == "__init__.py" else path.with_suffix(""))
+        for path in (found.relative_to(engine) for found in engine.rglob("*.py"))
+        if path.name != "__init__.py" or holds_code(engine / path)
+    } - {"."}
+
+
+def holds_code(path: Path) -> bool:
+    """Returns whether a file holds more than a docstring."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return any(not isinstance(node, ast.Expr) for node in body)
+
+
+def files_of_tests() -> set[str]:
+    below = TESTS / "engine"
+    return {str(path.relative_to(below).with_suffix("")) for path in below.rglob("test_*.py")}
+
+
+def places(module: str, files: set[str]) -> set[str]:
+    """Returns the test files that bear a module's name."""
+    path = Path(module)
+    is_package = (ROOT / "engine" / module).is_dir()
+    own = str((path if is_package else path.parent) / f"test_{path.name}")
+    return {file for file in files if file == own or file.startswith(f"{own}_")}
+
+
+def test_every_module_has_its_tests() -> None:
+    files = files_of_tests()
+    without = {module for module in modules() if not places(module, files)}
+    assert without == ELSEWHERE.keys() | NOTHING_TO_TEST.keys()
+    assert set(ELSEWHERE.values()) <= files
+
+
+def test_every_test_file_has_its_module() -> None:
+    files = files_of_tests()
+    known = set[str]().union(*(places(module, files) for module in modules()))
+    assert files - known == OF_SEVERAL.keys()
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path.name} imports by a relative name"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_no_test_imports_another() -> None:
+    """What several share is in tests/support."""
+    borrowed = {
+        (str(path.relative_to(TESTS)), name)
+        for path in TESTS.rglob("*.py")
+        for name in imported(path)
+        if name.split(".")[0] == "tests" and not f"{name}.".startswith("tests.support.")
+    }
+    assert borrowed == set()
