@@ -34,6 +34,33 @@ def batched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.problem.problem.FEW_TOGETHER", 2)
 
 
+def settle(
+    patch: pytest.MonkeyPatch, runs: Path, factory: pytest.TempPathFactory, config: pytest.Config
+) -> Path:
+    """Names a runs folder and a new cache in the environment, and returns the runs folder.
+
+    Compiled code alone is shared by all tests, and by one session and the next: to compile it
+    takes longer than most tests.
+    """
+    cache, compiled = factory.mktemp("cache"), config.rootpath / ".pytest_cache" / "compiled"
+    compiled.mkdir(parents=True, exist_ok=True)
+    (cache / "compiled").symlink_to(compiled)
+    patch.setenv("DSS_TUI_RUNS", str(runs))
+    patch.setenv("DSS_TUI_CACHE", str(cache))
+    patch.delenv("DSS_TUI_DATA", raising=False)
+    return runs
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _session(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[None]:
+    """Keeps what fixtures of whole modules compute out of the user's own folders."""
+    with pytest.MonkeyPatch.context() as patch:
+        settle(patch, tmp_path_factory.mktemp("runs"), tmp_path_factory, pytestconfig)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def runs(
     tmp_path: Path,
@@ -41,10 +68,5 @@ def runs(
     monkeypatch: pytest.MonkeyPatch,
     pytestconfig: pytest.Config,
 ) -> Path:
-    """A runs folder and a cache of the test's own, but for compiled code, which all tests share."""
-    folder, cache = tmp_path / "runs", tmp_path_factory.mktemp("cache")
-    (cache / "compiled").symlink_to(pytestconfig.cache.mkdir("compiled"))
-    monkeypatch.setenv("DSS_TUI_RUNS", str(folder))
-    monkeypatch.setenv("DSS_TUI_CACHE", str(cache))
-    monkeypatch.delenv("DSS_TUI_DATA", raising=False)
-    return folder
+    """Returns the runs folder of this test, which does not exist yet."""
+    return settle(monkeypatch, tmp_path / "runs", tmp_path_factory, pytestconfig)
