@@ -20,7 +20,8 @@ from torch import nn
 
 from engine.backends.fused import FusedProblem, Layout, Rows, warm_up
 from engine.data import load_data
-from engine.spec.keys import Adam, DigitsData, Training
+from engine.data.digits import DigitsData
+from engine.spec.keys import Adam, Training
 
 BEADS = (1, 8, 32, 128)
 ACTIVATIONS = {

@@ -8,8 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dss_tui.viewing.words import thousands
+from engine.data import surveys
 from engine.data.files import data_folder
-from engine.data.survey import File, State, Survey, surveys
+from engine.data.survey import File, State, Survey
 from engine.record.events import dump_json
 
 NO_BREAK = "\N{NO-BREAK SPACE}"

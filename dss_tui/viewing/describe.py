@@ -5,10 +5,10 @@ from __future__ import annotations
 from rich.markup import escape
 
 from dss_tui.viewing.words import thousands
-from engine.data import caveat, counts
+from engine.data import counts
 from engine.errors import InputError
-from engine.networks.sizes import describe_sizes, parameter_count
-from engine.spec.keys import CustomData, CustomLoss, Data, LossName, Network, Spec
+from engine.part import functions_in
+from engine.spec.keys import CustomLoss, Data, LossName, Network, Spec
 
 
 def preset(name: str, spec: Spec) -> str:
@@ -37,19 +37,19 @@ def preset(name: str, spec: Spec) -> str:
 
 
 def network(spec: Network) -> str:
-    count = parameter_count(spec)
-    return describe_sizes(spec) + ("" if count is None else f", {thousands(count)} parameters")
+    count = spec.parameter_count
+    return spec.words + ("" if count is None else f", {thousands(count)} parameters")
 
 
 def data(spec: Data) -> str:
-    if isinstance(spec, CustomData):
-        return f"what {spec.factory} returns"
+    for function in functions_in(spec):
+        return f"what {function} returns"
     try:
         train, held_out = counts(spec)
     except InputError as error:
         return str(error)
     said = f"{spec.kind}, {thousands(train)} to train + {thousands(held_out)}"
-    note = caveat(spec)
+    note = spec.caveat()
     return said if note is None else f"{said}; {note}"
 
 

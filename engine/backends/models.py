@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
-from engine.networks import lent
+from engine.networks.modules import lent
 from engine.problem.batch_norm import Mode, batch_norms
 from engine.shapes import Beads, PerBead, Weights
 

@@ -24,7 +24,6 @@ from engine.bench.measures import (
 from engine.bench.roofline import measure_limits
 from engine.bench.suite import Request
 from engine.bench.throughput import Throughput, step_of
-from engine.networks.sizes import describe_sizes
 from engine.run.session import prepare
 from engine.workers.pool import open_pool, resolve_devices
 
@@ -56,7 +55,7 @@ def measure_preset(request: Request, name: str, clock: Clock) -> PresetReport:
     too_long = [each for each in (*rows, profiles) if isinstance(each, TooLong)]
     return PresetReport(
         preset=name,
-        network=describe_sizes(spec.problem.network),
+        network=spec.problem.network.words,
         parameters=problem.parameter_count,
         optimizer=training.optimizer.kind,
         batching=spec.search.batching,

@@ -1,123 +1,94 @@
-"""Data sets as numpy arrays: what a spec names, loaded. No torch here."""
+"""Data sets as numpy arrays. Importing this package imports no torch.
+
+Each kind is one file: a subclass of `DataKeys` with the kind's keys, its reader, and what else the
+engine asks of it. `KINDS` lists the kinds, and the keys of presets are built from that list.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 from threading import RLock
 
-from engine.data import cifar10, idx, images, text
-from engine.data.arrays import load_arrays
-from engine.data.base import Dataset
-from engine.data.digits import load_digits
-from engine.data.files import locate
-from engine.data.linear_map import make_linear_map
-from engine.data.points import make_points
-from engine.data.polynomial import make_polynomial
-from engine.spec.keys import (
-    ArraysData,
-    Cifar10Data,
-    CustomData,
-    Data,
-    DigitsData,
-    IdxData,
+from engine.data.arrays import ArraysData
+from engine.data.base import DataKeys, Dataset
+from engine.data.cifar10 import Cifar10Data
+from engine.data.custom import CustomData
+from engine.data.digits import DigitsData
+from engine.data.idx import IdxData
+from engine.data.linear_map import LinearMapData
+from engine.data.points import PointsData
+from engine.data.polynomial import PolynomialData
+from engine.data.survey import Survey
+from engine.data.text import TextData
+from engine.errors import InputError, nearest
+from engine.part import Kinds, words_of
+
+__all__ = ["KINDS", "DataKeys", "Dataset", "counts", "load_data", "surveys"]
+
+#: The kinds of data sets, in the order in which `dss-tui data` shows them.
+KINDS: Kinds[DataKeys] = Kinds(
+    PolynomialData,
     LinearMapData,
     PointsData,
-    PolynomialData,
+    DigitsData,
+    ArraysData,
+    IdxData,
+    Cifar10Data,
     TextData,
+    CustomData,
 )
 
-__all__ = ["Dataset", "caveat", "counts", "load_data"]
-
-#: Data sets that stay loaded, and the lock of those that load one.
+#: How many data sets stay loaded, and the lock that is held while one is loaded.
 KEPT, LOADING = 8, RLock()
 _loaded: dict[tuple[object, ...], Dataset] = {}
 
 
-def load_data(spec: Data) -> Dataset:
-    """The data set of a spec. Raises InputError where a user's file does not hold one.
+def load_data(spec: DataKeys) -> Dataset:
+    """Returns the data set of these keys. Raises InputError where the files do not hold one.
 
-    It is loaded once a process, and again where its files have changed; all callers share the
+    It is read once a process, and again where its files have changed; all callers share the
     arrays, so none may write to them.
     """
     with LOADING:
         key = (spec.model_dump_json(), *_stamps(spec))
         data = _loaded.pop(key, None)
-        _loaded[key] = _load(spec) if data is None else data
+        _loaded[key] = spec.read() if data is None else data
         while len(_loaded) > KEPT:
             del _loaded[next(iter(_loaded))]
         return _loaded[key]
 
 
-def counts(spec: Data) -> tuple[int, int]:
-    """Training and held-out samples; of images without decoding them. Raises InputError."""
-    match spec:
-        case IdxData():
-            return images.sizes(spec, *idx.stored(spec))
-        case Cifar10Data():
-            return images.sizes(spec, *cifar10.stored(spec))
-        case _:
-            data = load_data(spec)
-            return len(data.x), len(data.x_held_out)
+def counts(spec: DataKeys) -> tuple[int, int]:
+    """Returns how many samples are trained on and how many held out.
 
-
-def caveat(spec: Data) -> str | None:
-    """What must be said of results on these data: that the files hold a subset. Raises InputError.
-
-    None where there is nothing to say. A subset that the spec itself asks for is not counted.
+    Images are not decoded for it. Raises InputError where the files do not hold a data set.
     """
-    match spec:
-        case IdxData():
-            return images.caveat(spec.kind, *idx.stored(spec))
-        case Cifar10Data():
-            return images.caveat(spec.kind, *cifar10.stored(spec))
-        case _:
-            return None
+    stored = spec.stored_counts()
+    if stored is not None:
+        return stored
+    data = load_data(spec)
+    return len(data.x), len(data.x_held_out)
 
 
-def _load(spec: Data) -> Dataset:
-    match spec:
-        case PolynomialData():
-            return make_polynomial(spec)
-        case LinearMapData():
-            return make_linear_map(spec)
-        case PointsData():
-            return make_points(spec)
-        case DigitsData():
-            return load_digits()
-        case ArraysData():
-            return load_arrays(spec)
-        case IdxData():
-            return idx.load_idx(spec)
-        case Cifar10Data():
-            return cifar10.load_cifar10(spec)
-        case TextData():
-            return text.load_text(spec)
-        case CustomData():
-            from engine.data.custom import load_custom
+def surveys(name: str | None = None) -> list[Survey]:
+    """Returns what lies here of all data sets known by a name, or of those of one name or kind.
 
-            return load_custom(spec)
+    Their files are read in full. Raises InputError for a name that no data set has.
+    """
+    looks: dict[str, list[Callable[[], Survey]]] = {}
+    for kind in KINDS:
+        own = kind.surveys()
+        if own:
+            looks |= {word: list(own.values()) for word in words_of(kind)}
+        looks |= {each: [look] for each, look in own.items()}
+    if name is None:
+        return [look() for kind in KINDS for look in kind.surveys().values()]
+    if name not in looks:
+        raise InputError(f"no such data set; {nearest(name, list(looks))}", file=name)
+    return [look() for look in looks[name]]
 
 
-def _stamps(spec: Data) -> list[tuple[str, int, int]]:
-    """The files of a spec: place, bytes, and time of the last change."""
-    stamps = []
-    for path in _files(spec):
-        state = path.stat()
-        stamps.append((str(path), state.st_size, state.st_mtime_ns))
-    return stamps
-
-
-def _files(spec: Data) -> list[Path]:
-    match spec:
-        case ArraysData():
-            found = locate(spec.path)
-            return [found] if found else []
-        case IdxData():
-            return list(idx.needed_files(spec).values())
-        case Cifar10Data():
-            train, test = cifar10.needed_files(spec)
-            return [*train, *([test] if test else [])]
-        case TextData():
-            return text.files(spec)
-        case _:
-            return []
+def _stamps(spec: DataKeys) -> list[tuple[str, int, int]]:
+    """Returns each file's place, size in bytes, and time of the last change in ns."""
+    states = [(path, path.stat()) for path in spec.files()]
+    return [(str(path), state.st_size, state.st_mtime_ns) for path, state in states]

@@ -4,39 +4,58 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import NonNegativeInt
 
-from engine.data.base import Dataset
+from engine.data.base import DataKeys, Dataset
 from engine.data.files import candidates, locate
 from engine.errors import InputError
-from engine.spec.keys import ArraysData
+from engine.part import Fraction, PathName
 
 KEY = "problem.data.path"
 
 
-def load_arrays(spec: ArraysData) -> Dataset:
-    """x (sample, …) is flattened to features; integer y (sample,) are classes, other y values.
+class ArraysData(DataKeys):
+    """A user's .npz with x and y, and optionally x_test and y_test."""
 
-    Raises InputError for a file that is missing, is no .npz, or whose arrays do not fit.
-    """
-    path = _locate(spec.path)
-    arrays = _read(path)
-    x, y = _samples(arrays, "x", "y", path)
-    if {"x_test", "y_test"} & arrays.keys():
-        x_held_out, y_held_out = _samples(arrays, "x_test", "y_test", path)
-        _same_kind(x, y, x_held_out, y_held_out, path)
-    else:
-        x, y, x_held_out, y_held_out = _split(x, y, spec, path)
-    classes = None
-    if y.ndim == 1:
-        classes = int(max(y.max(), y_held_out.max())) + 1
-    return Dataset(x, y, x_held_out, y_held_out, classes)
+    kind: Literal["arrays"]
+    path: PathName
+    """The .npz file."""
+    held_out: Fraction = 0.2
+    """The share of samples that is held out where the file has no x_test."""
+    seed: NonNegativeInt = 0
+    """The seed by which the samples held out are drawn."""
+
+    def read(self) -> Dataset:
+        """Returns x (sample, …) flattened to features, and y.
+
+        Integers y (sample,) are classes; other y are values. Raises InputError for a file that is
+        missing, is no .npz, or whose arrays do not fit.
+        """
+        path = _locate(self.path)
+        arrays = _read(path)
+        x, y = _samples(arrays, "x", "y", path)
+        if {"x_test", "y_test"} & arrays.keys():
+            x_held_out, y_held_out = _samples(arrays, "x_test", "y_test", path)
+            _same_kind(x, y, x_held_out, y_held_out, path)
+        else:
+            x, y, x_held_out, y_held_out = _split(x, y, self, path)
+        classes = None
+        if y.ndim == 1:
+            classes = int(max(y.max(), y_held_out.max())) + 1
+        return Dataset(x, y, x_held_out, y_held_out, classes)
+
+    def files(self) -> list[Path]:
+        """Returns the file, or nothing where it is missing."""
+        found = locate(self.path)
+        return [found] if found else []
 
 
 def _locate(path: str) -> Path:
+    """Returns the file's full path. Raises InputError where there is none."""
     found = locate(path)
     if found is None:
         looked = " nor ".join(map(str, candidates(path)))
@@ -45,6 +64,7 @@ def _locate(path: str) -> Path:
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
+    """Returns the arrays of an archive by their names. Raises InputError for what is none."""
     unreadable = InputError("is not a readable .npz archive; save it with numpy.savez", file=path)
     if not zipfile.is_zipfile(path):
         raise unreadable
@@ -65,6 +85,10 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
 def _samples(
     arrays: dict[str, NDArray[Any]], x_name: str, y_name: str, path: Path
 ) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """Returns inputs (sample, feature) float32, and classes (sample,) or values (sample, output).
+
+    Raises InputError where an array is missing, holds no numbers, or does not fit the other.
+    """
     for name in (x_name, y_name):
         if name not in arrays:
             raise InputError(f"has no array {name!r}; it holds {sorted(arrays)}", file=path)
@@ -95,6 +119,7 @@ def _samples(
 def _same_kind(
     x: NDArray[Any], y: NDArray[Any], x_test: NDArray[Any], y_test: NDArray[Any], path: Path
 ) -> None:
+    """Raises InputError where training and test samples differ in shape or type."""
     one, other = (
         (x.shape[1:], y.shape[1:], y.dtype),
         (x_test.shape[1:], y_test.shape[1:], y_test.dtype),
@@ -110,6 +135,10 @@ def _same_kind(
 def _split(
     x: NDArray[np.float32], y: NDArray[Any], spec: ArraysData, path: Path
 ) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[np.float32], NDArray[Any]]:
+    """Returns x and y to train on, then x and y held out, which are drawn at random.
+
+    Raises InputError where either part would be empty.
+    """
     order = np.random.Generator(np.random.Philox(spec.seed)).permutation(len(x))
     count = round(len(x) * spec.held_out)
     if not 0 < count < len(x):

@@ -1,22 +1,30 @@
-"""What every data set is, whatever it came from."""
+"""What every data set is, whatever it came from, and what every kind of data set answers."""
 
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data.survey import Survey
+from engine.part import Part
+
 
 @dataclass(frozen=True)
 class Scaling:
-    """What pixels, bytes from 0 to 255, become: (pixel / 255 − mean) / std, channel by channel."""
+    """How pixels are scaled: a byte from 0 to 255 becomes (byte / 255 − mean) / std by channel."""
 
     mean: tuple[float, ...]
+    """One number a channel, of pixels / 255."""
     std: tuple[float, ...]
+    """One number a channel, of pixels / 255."""
 
 
 @dataclass(frozen=True)
@@ -24,29 +32,32 @@ class Dataset:
     """Samples to train on, and samples held out. x keeps the compact type of its files."""
 
     x: NDArray[Any]
-    """(sample, …) float32 values, uint8 pixels (sample, channel, height, width), or int32 token
-    numbers (sample, time)."""
+    """Inputs to train on: (sample, …) float32 values, uint8 pixels (sample, channel, height,
+    width), or int32 token numbers (sample, time)."""
     y: NDArray[Any]
-    """(sample, output) float32 values, (sample,) int64 class numbers, or (sample, time) int64
-    numbers of the tokens after those of x."""
+    """Their targets: (sample, output) float32 values, (sample,) int64 class numbers, or (sample,
+    time) int64 numbers of the tokens after those of x."""
     x_held_out: NDArray[Any]
+    """Inputs held out, of the same shape and type as x but for the number of samples."""
     y_held_out: NDArray[Any]
+    """Targets held out, of the same shape and type as y but for the number of samples."""
     classes: int | None
-    """How many classes y numbers; None where y holds values."""
+    """How many classes y numbers, or None where y holds values."""
     scaling: Scaling | None = None
-    """Of uint8 pixels."""
+    """How uint8 pixels are scaled; None: they are divided by 255."""
 
     @property
     def features(self) -> int:
+        """Number of values in the input of one sample."""
         return prod(self.x.shape[1:])
 
     @property
     def outputs(self) -> int:
-        """The width that a network's output needs."""
+        """Number of values that a network has to return for one sample, or for one token."""
         return int(self.y.shape[1]) if self.classes is None else self.classes
 
     def checksum(self) -> str:
-        """SHA-256 of the training samples."""
+        """Returns the SHA-256, in hexadecimal digits, of the training samples and their scaling."""
         digest = hashlib.sha256()
         for array in (self.x, self.y):
             digest.update(f"{array.dtype} {array.shape}".encode())
@@ -54,3 +65,54 @@ class Dataset:
         if self.scaling is not None:
             digest.update(repr(self.scaling).encode())
         return digest.hexdigest()
+
+
+class DataKeys(Part):
+    """The keys of one kind of data set, and what the engine asks of that kind.
+
+    Each kind is a subclass in a file of its own, listed in `engine.data.KINDS`.
+    """
+
+    if TYPE_CHECKING:
+        # Each kind declares its own, a Literal, in the place where run.yaml is to show it.
+        kind: str
+
+    quick: ClassVar[bool] = True
+    """Whether `read` takes only a moment and runs no code of the user's own, so that a menu may
+    call it."""
+    fetched: ClassVar[bool] = False
+    """Whether the data are published elsewhere, so that the user has to fetch them first."""
+
+    @abstractmethod
+    def read(self) -> Dataset:
+        """Returns the data set, read or made anew.
+
+        Raises InputError where the keys or the files that they name do not hold one.
+        """
+
+    def files(self) -> list[Path]:
+        """Returns the files that `read` reads. Raises InputError where one is missing."""
+        return []
+
+    def stored_counts(self) -> tuple[int, int] | None:
+        """Returns how many samples are trained on and how many held out, without reading them.
+
+        Returns None where only reading tells. Raises InputError where a file is missing or damaged.
+        """
+        return None
+
+    def caveat(self) -> str | None:
+        """Returns what must be said of results on these data: that the files hold only a subset.
+
+        Returns None where there is nothing to say; a subset that the keys themselves ask for is not
+        counted. Raises InputError where a file is missing or damaged.
+        """
+        return None
+
+    @classmethod
+    def surveys(cls) -> Mapping[str, Callable[[], Survey]]:
+        """Returns a function for each data set that has a name, to look at what of it lies here.
+
+        These are the data sets that `dss-tui data` lists; the functions read all their files.
+        """
+        return {}

@@ -3,60 +3,97 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from math import prod
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.base import Dataset
-from engine.data.catalogue import IMAGES
 from engine.data.images import (
-    Files,
+    Images,
+    ImageSource,
     Labelled,
-    as_dataset,
     check_labels,
     contents,
+    counted,
     find_files,
+    survey_images,
     uncompressed_size,
 )
+from engine.data.survey import Files, Survey
 from engine.errors import InputError
-from engine.spec.keys import Cifar10Data
 
-SOURCE = IMAGES["cifar10"]
+SOURCE = ImageSource(
+    "CIFAR-10",
+    (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"),
+    "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+    folders=("cifar10", "cifar-10-batches-bin"),
+    shape=(3, 32, 32),
+    train=50000,
+)
+#: Bytes of a record: a label, and the pixels of an image.
 RECORD = 1 + prod(SOURCE.shape)
 TEST = "test_batch"
 #: The batch, what tells its file from the official one, and the ending.
 NAME = re.compile(r"(test_batch|data_batch_(?:\d+|[^.\d][^.]*))(.*?)\.bin(\.gz)?")
 
 
-def load_cifar10(spec: Cifar10Data) -> Dataset:
-    """Pixels (sample, 3, 32, 32). Raises InputError for files that are missing or damaged."""
-    train, test = needed_files(spec)
-    return as_dataset(spec, _read(train), None if test is None else _read([test]))
+class Cifar10Data(Images):
+    """CIFAR-10, images (3, 32, 32), from its binary batches, gzip or plain."""
 
+    kind: Literal["cifar10"]
 
-def stored(spec: Cifar10Data) -> tuple[int, int | None]:
-    """Training and test samples in the files, from their sizes; None: no test set is asked for.
+    @property
+    def source(self) -> ImageSource:
+        """The published data set that the kind stands for."""
+        return SOURCE
 
-    Raises InputError for files that are missing, or of a size that no records have.
-    """
-    train, test = needed_files(spec)
+    def files(self) -> list[Path]:
+        """Returns the files of all batches. Raises InputError where the batches are not there."""
+        train, test = needed_files(self)
+        return [*train, *([test] if test else [])]
 
-    def count(path: Path) -> int:
-        return _records(uncompressed_size(path, RECORD, SOURCE), path)
+    def stored(self) -> tuple[int, int | None]:
+        """Returns the number of training and test samples, from the sizes of the files.
 
-    return sum(map(count, train)), None if test is None else count(test)
+        The second is None where no test set is asked for. Raises InputError where a file is
+        missing, or of a size that no records have.
+        """
+        train, test = needed_files(self)
+
+        def count(path: Path) -> int:
+            return _records(uncompressed_size(path, RECORD, SOURCE), path)
+
+        return sum(map(count, train)), None if test is None else count(test)
+
+    def labelled(self) -> tuple[Labelled, Labelled | None]:
+        """Returns all training and test samples, the second None where none are asked for.
+
+        Raises InputError where a file is missing or damaged.
+        """
+        train, test = needed_files(self)
+        return _read(train), None if test is None else _read([test])
+
+    @classmethod
+    def surveys(cls) -> Mapping[str, Callable[[], Survey]]:
+        """Returns, for CIFAR-10, a function that looks at what of it lies here."""
+        return {"cifar10": _survey}
 
 
 def needed_files(spec: Cifar10Data) -> tuple[list[Path], Path | None]:
-    """The training batches in order, and that of the test. Raises InputError where none is."""
-    files = find_files(spec.kind, spec.path, files_in)
+    """Returns the training batches in order, and the test batch, or None where none is asked for.
+
+    Raises InputError where one is missing.
+    """
+    files = find_files(SOURCE, spec.path, files_in)
     check_complete(files, test=spec.held_out is None)
     return training(files), files[TEST] if spec.held_out is None else None
 
 
 def training(files: Files) -> list[Path]:
+    """Returns the files of the training batches, in order."""
     return [path for name, path in files.items() if name != TEST]
 
 
@@ -72,10 +109,10 @@ def check_complete(files: Files, *, test: bool) -> None:
 
 
 def files_in(folder: Path) -> Files:
-    """A file for each batch: data_batch_1.bin, data_batch_1.first4000.bin, test_batch.bin, …
+    """Returns a file for each batch: data_batch_1.bin, data_batch_1.first4000.bin, test_batch.bin…
 
-    The official name goes before others, and plain before .gz. Raises InputError where two others
-    could be meant.
+    The official name is preferred to others, and a plain file to .gz. Raises InputError where two
+    files with other names could be meant.
     """
     batches: dict[str, dict[str, Path]] = {}
     for path in sorted(folder.glob("*_batch*.bin*")):  # x.bin comes before x.bin.gz
@@ -95,7 +132,7 @@ def files_in(folder: Path) -> Files:
 
 
 def records(content: bytearray, path: Path) -> NDArray[np.uint8]:
-    """Bytes (sample, 3073), a label first. Raises InputError for those of another file."""
+    """Returns bytes (sample, 3073), a label first. Raises InputError for those of another file."""
     count = _records(len(content), path)
     held = np.frombuffer(content, np.uint8).reshape(count, RECORD)
     check_labels(held[:, 0], path, SOURCE)
@@ -103,6 +140,7 @@ def records(content: bytearray, path: Path) -> NDArray[np.uint8]:
 
 
 def _records(size: int, path: Path) -> int:
+    """Returns how many records so many bytes are. Raises InputError where they are not whole."""
     count, rest = divmod(size, RECORD)
     if rest:
         raise InputError(
@@ -116,6 +154,29 @@ def _records(size: int, path: Path) -> int:
 
 
 def _read(paths: list[Path]) -> Labelled:
+    """Returns the samples of these batches. Raises InputError for a damaged file."""
     held = [records(contents(path, SOURCE), path) for path in paths]
     x = np.concatenate([batch[:, 1:] for batch in held]).reshape(-1, *SOURCE.shape)
     return Labelled(x, np.concatenate([batch[:, 0] for batch in held]).astype(np.int64))
+
+
+# ---------------------------------------------------------------- what lies here
+
+
+def _survey() -> Survey:
+    """Returns what lies here of CIFAR-10; all its files are read."""
+    return survey_images("cifar10", SOURCE, files_in, _look, _total)
+
+
+def _look(name: str, path: Path) -> tuple[bytearray, dict[str, int]]:
+    """Returns a batch's content and what it holds. Raises InputError for a damaged file."""
+    content = contents(path, SOURCE)
+    return content, counted(len(records(content, path)), SOURCE)
+
+
+def _total(holds: dict[str, dict[str, int]], paths: Files) -> tuple[int, int]:
+    """Returns the number of training and test samples. Raises InputError for a missing file."""
+    check_complete(paths, test=True)
+    count = {name: held.get("images", 0) for name, held in holds.items()}
+    test = count.pop(TEST)
+    return sum(count.values()), test

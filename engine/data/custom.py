@@ -5,42 +5,66 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from engine.data.base import Dataset
+from engine.data.base import DataKeys, Dataset
 from engine.errors import InputError
 from engine.factories import call_factory
-from engine.spec.keys import CustomData
+from engine.part import FunctionName
 
 KEY = "problem.data"
 
 
-def load_custom(spec: CustomData) -> Dataset:
-    """From (x, y), (x, y, x_test, y_test), a torch Dataset, or two of them (train, held out).
+class CustomData(DataKeys):
+    """What a function of the user's own returns."""
 
-    x may be floating-point values, uint8 pixels (sample, channel, height, width) or token numbers;
-    y whole numbers (classes or tokens) or values (sample, output). Raises InputError for others.
-    """
-    returned = call_factory(spec.factory, spec.args, KEY)
-    x, y, *rest = _parts(returned, spec)
-    x, y = _inputs(x, spec), _targets(y, spec)
-    held = (_inputs(rest[0], spec), _targets(rest[1], spec)) if rest else (x[:0], y[:0])
-    for one, other, what in ((x, y, "training"), (*held, "held-out")):
-        if len(one) != len(other):
-            raise _wrong(spec, f"{len(one)} x and {len(other)} y as {what} samples")
-    if not len(x):
+    kind: Literal["custom"]
+    factory: FunctionName
+    """The function, as package.module:function or file.py:function."""
+    args: dict[str, Any] = Field(default={})
+    """Its keyword arguments."""
+
+    quick: ClassVar[bool] = False
+
+    def read(self) -> Dataset:
+        """Calls the function and returns its data.
+
+        It may return (x, y), (x, y, x_test, y_test), a torch Dataset, or two of them (train, held
+        out). x may be floating-point values, uint8 pixels (sample, channel, height, width) or token
+        numbers; y whole numbers (classes or tokens) or values (sample, output). Raises InputError
+        for anything else, and where the function fails.
+        """
+        returned = call_factory(self.factory, self.args, KEY)
+        x, y, *rest = _parts(returned, self)
+        x, y = _inputs(x, self), _targets(y, self)
+        held = (_inputs(rest[0], self), _targets(rest[1], self)) if rest else (x[:0], y[:0])
+        _check_fit((x, y), held, self)
+        highest = max(part.max(initial=-1) for part in (y, held[1]))
+        return Dataset(x, y, *held, int(highest) + 1 if _counts(y) else None)
+
+
+def _check_fit(
+    train: tuple[NDArray[Any], NDArray[Any]],
+    held: tuple[NDArray[Any], NDArray[Any]],
+    spec: CustomData,
+) -> None:
+    """Raises InputError where x and y, or the two parts, do not belong together."""
+    for (x, y), what in ((train, "training"), (held, "held-out")):
+        if len(x) != len(y):
+            raise _wrong(spec, f"{len(x)} x and {len(y)} y as {what} samples")
+    if not len(train[0]):
         raise _wrong(spec, "no training samples")
-    for one, other, what in ((x, held[0], "x"), (y, held[1], "y")):
+    for one, other, what in zip(train, held, ("x", "y"), strict=True):
         if (one.shape[1:], one.dtype) != (other.shape[1:], other.dtype):
             raise _wrong(spec, f"training and held-out {what} of different shape or type")
-    classes = int(max(part.max(initial=-1) for part in (y, held[1]))) + 1 if _counts(y) else None
-    return Dataset(x, y, *held, classes)
 
 
 def _parts(returned: Any, spec: CustomData) -> Sequence[Any]:
+    """Returns x and y, or these and x and y held out. Raises InputError for anything else."""
     if isinstance(returned, tuple | list) and len(returned) in (2, 4):
         if all(_is_array(part) for part in returned):
             return returned
@@ -52,17 +76,18 @@ def _parts(returned: Any, spec: CustomData) -> Sequence[Any]:
 
 
 def _is_array(part: Any) -> bool:
+    """Whether it is an array or a tensor."""
     return hasattr(part, "__array__") and hasattr(part, "shape")
 
 
 def _is_dataset(part: Any) -> bool:
-    """A map-style torch Dataset: it has a length and items."""
+    """Whether it is a map-style torch Dataset: it has a length and items."""
     sized = hasattr(part, "__getitem__") and hasattr(part, "__len__")
     return sized and not isinstance(part, tuple | list | dict | str) and not _is_array(part)
 
 
 def _stacked(samples: Any, spec: CustomData) -> tuple[NDArray[Any], NDArray[Any]]:
-    """All items of a Dataset, each (x, y)."""
+    """Returns all items of a Dataset, each (x, y), as one x and one y. Raises InputError."""
     items = [samples[number] for number in range(len(samples))]
     if not items or not all(isinstance(item, tuple | list) and len(item) == 2 for item in items):
         raise _wrong(spec, "a Dataset whose items are not (x, y)")
@@ -74,6 +99,7 @@ def _stacked(samples: Any, spec: CustomData) -> tuple[NDArray[Any], NDArray[Any]
 
 
 def _array(part: Any) -> NDArray[Any]:
+    """Returns an array or tensor as an array in main memory."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(part, torch.Tensor):
         part = part.detach().cpu().numpy()
@@ -81,6 +107,7 @@ def _array(part: Any) -> NDArray[Any]:
 
 
 def _inputs(part: Any, spec: CustomData) -> NDArray[Any]:
+    """Returns x as uint8, int32 or float32, (sample, …). Raises InputError for other types."""
     x = _array(part)
     if x.ndim < 1 or x.dtype.kind not in "fiub":
         raise _wrong(spec, f"x of type {x.dtype} and shape {x.shape}")
@@ -92,6 +119,7 @@ def _inputs(part: Any, spec: CustomData) -> NDArray[Any]:
 
 
 def _targets(part: Any, spec: CustomData) -> NDArray[Any]:
+    """Returns y as int64 (sample, …) or float32 (sample, output). Raises InputError for others."""
     y = _array(part)
     if y.ndim < 1 or y.dtype.kind not in "fiub":
         raise _wrong(spec, f"y of type {y.dtype} and shape {y.shape}")
@@ -104,10 +132,12 @@ def _targets(part: Any, spec: CustomData) -> NDArray[Any]:
 
 
 def _counts(y: NDArray[Any]) -> bool:
+    """Whether y holds whole numbers, which are classes or tokens."""
     return y.dtype.kind in "iub"
 
 
 def _finite(array: NDArray[Any], name: str, spec: CustomData) -> NDArray[np.float32]:
+    """Returns the values in float32. Raises InputError where some are not finite."""
     with np.errstate(over="ignore"):
         values = array.astype(np.float32)
     if not np.isfinite(values).all():
@@ -116,6 +146,7 @@ def _finite(array: NDArray[Any], name: str, spec: CustomData) -> NDArray[np.floa
 
 
 def _wrong(spec: CustomData, what: str) -> InputError:
+    """Returns the error that says what the function returned and what it has to return."""
     return InputError(
         f"{spec.factory} returned {what}; it must return (x, y) or (x, y, x_test, y_test) as "
         "arrays or tensors, a torch Dataset of (x, y), or two of them",

@@ -2,75 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from math import prod
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.base import Dataset
-from engine.data.catalogue import (
-    IDX_FILES,
-    IMAGES,
-    TEST_IMAGES,
-    TEST_LABELS,
-    TRAIN_IMAGES,
-    TRAIN_LABELS,
-    ImageSource,
-)
 from engine.data.images import (
-    Files,
+    Images,
+    ImageSource,
     Labelled,
-    as_dataset,
     beginning,
     check_labels,
     contents,
+    counted,
     find_files,
+    survey_images,
 )
+from engine.data.survey import Files, Survey
 from engine.errors import InputError
-from engine.spec.keys import IdxData
 
-#: Before the number of axes: two zeros, and 8 for unsigned bytes.
+TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+IDX_FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
+
+SOURCES = {
+    "mnist": ImageSource(
+        "MNIST",
+        IDX_FILES,
+        "http://yann.lecun.com/exdb/mnist/",
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        {
+            TRAIN_IMAGES: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            TRAIN_LABELS: "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            TEST_IMAGES: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            TEST_LABELS: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        },
+        folders=("mnist",),
+    ),
+    "fashion_mnist": ImageSource(
+        "Fashion-MNIST",
+        IDX_FILES,
+        "https://github.com/zalandoresearch/fashion-mnist",
+        folders=("fashion_mnist", "fashion-mnist"),
+    ),
+}
+
+#: What stands before the number of axes: two zeros, and 8 for unsigned bytes.
 MAGIC = 0x0800
 LABEL_AXES, IMAGE_AXES = 1, 3
 
 
-def load_idx(spec: IdxData) -> Dataset:
-    """Pixels (sample, 1, 28, 28). Raises InputError for files that are missing or damaged."""
-    source, files = IMAGES[spec.kind], needed_files(spec)
+class IdxData(Images):
+    """MNIST or Fashion-MNIST, images (1, 28, 28), from its IDX files, gzip or plain."""
 
-    def pair(images: str, labels: str) -> Labelled:
-        return read_pair(files[images], files[labels], source)
+    kind: Literal["mnist", "fashion_mnist"]
 
-    test = None if spec.held_out is not None else pair(TEST_IMAGES, TEST_LABELS)
-    return as_dataset(spec, pair(TRAIN_IMAGES, TRAIN_LABELS), test)
+    @property
+    def source(self) -> ImageSource:
+        """The published data set that the kind stands for."""
+        return SOURCES[self.kind]
 
+    def files(self) -> list[Path]:
+        """Returns the files of images and labels. Raises InputError where one is missing."""
+        return list(needed_files(self).values())
 
-def stored(spec: IdxData) -> tuple[int, int | None]:
-    """Training and test samples in the files, from their headers; None: no test set is asked for.
+    def stored(self) -> tuple[int, int | None]:
+        """Returns the number of training and test samples, from the headers of the files.
 
-    Raises InputError for files that are missing, or whose headers are wrong.
-    """
-    source, files = IMAGES[spec.kind], needed_files(spec)
+        The second is None where no test set is asked for. Raises InputError where a file is
+        missing or has a wrong header.
+        """
+        source, files = self.source, needed_files(self)
 
-    def count(name: str) -> int:
-        head = beginning(files[name], _header_size(IMAGE_AXES), source)
-        return _shape(head, IMAGE_AXES, files[name], source)[0]
+        def count(name: str) -> int:
+            head = beginning(files[name], _header_size(IMAGE_AXES), source)
+            return _shape(head, IMAGE_AXES, files[name], source)[0]
 
-    return count(TRAIN_IMAGES), None if spec.held_out is not None else count(TEST_IMAGES)
+        return count(TRAIN_IMAGES), None if self.held_out is not None else count(TEST_IMAGES)
+
+    def labelled(self) -> tuple[Labelled, Labelled | None]:
+        """Returns all training and test samples, the second None where none are asked for.
+
+        Raises InputError where a file is missing or damaged.
+        """
+        files = needed_files(self)
+
+        def pair(images: str, labels: str) -> Labelled:
+            return read_pair(files[images], files[labels], self.source)
+
+        test = None if self.held_out is not None else pair(TEST_IMAGES, TEST_LABELS)
+        return pair(TRAIN_IMAGES, TRAIN_LABELS), test
+
+    @classmethod
+    def surveys(cls) -> Mapping[str, Callable[[], Survey]]:
+        """Returns, for MNIST and for Fashion-MNIST, a function that looks at what lies here."""
+        return {kind: partial(_survey, kind) for kind in SOURCES}
 
 
 def needed_files(spec: IdxData) -> Files:
-    """Raises InputError where one is missing."""
-    files = find_files(spec.kind, spec.path, files_in)
+    """Returns the files that the keys ask for. Raises InputError where one is missing."""
+    files = find_files(spec.source, spec.path, files_in)
     needed = IDX_FILES if spec.held_out is None else (TRAIN_IMAGES, TRAIN_LABELS)
-    check_complete(files, needed, IMAGES[spec.kind])
+    check_complete(files, needed, spec.source)
     return {name: files[name] for name in needed}
 
 
 def check_complete(files: Files, needed: Iterable[str], source: ImageSource) -> None:
-    """Raises InputError where one of the needed is missing."""
+    """Raises InputError where one of the needed files is missing."""
     for name in needed:
         if name not in files:
             folder = next(iter(files.values())).parent
@@ -81,7 +123,10 @@ def check_complete(files: Files, needed: Iterable[str], source: ImageSource) -> 
 
 
 def files_in(folder: Path) -> Files:
-    """Those of the four that a folder holds, plain or .gz, also with a dot: train-images.idx3-…"""
+    """Returns those of the four files that a folder holds, by their published names.
+
+    Files may end with .gz, and may be spelled with a dot, as train-images.idx3-ubyte.
+    """
     found: Files = {}
     for name in IDX_FILES:
         for spelled in (name, name.replace("-idx", ".idx")):
@@ -92,7 +137,10 @@ def files_in(folder: Path) -> Files:
 
 
 def read_pair(images: Path, labels: Path, source: ImageSource) -> Labelled:
-    """Raises InputError for files that are damaged or do not belong together."""
+    """Returns the samples of a file of images and a file of labels.
+
+    Raises InputError for files that are damaged or do not belong together.
+    """
     x = read_images(contents(images, source), images, source)
     y = read_labels(contents(labels, source), labels, source)
     check_pair(len(x), len(y), images, labels)
@@ -110,19 +158,20 @@ def check_pair(x: int, y: int, images: Path, labels: Path) -> None:
 
 
 def read_images(content: bytearray, path: Path, source: ImageSource) -> NDArray[np.uint8]:
-    """Pixels (sample, 1, 28, 28). Raises InputError."""
+    """Returns pixels (sample, 1, 28, 28). Raises InputError for a damaged or other file."""
     pixels = _array(content, IMAGE_AXES, path, source)
     return pixels.reshape(len(pixels), *source.shape)
 
 
 def read_labels(content: bytearray, path: Path, source: ImageSource) -> NDArray[np.int64]:
-    """Class numbers (sample,). Raises InputError."""
+    """Returns class numbers (sample,). Raises InputError for a damaged or other file."""
     labels = _array(content, LABEL_AXES, path, source)
     check_labels(labels, path, source)
     return labels.astype(np.int64)
 
 
 def _array(content: bytearray, axes: int, path: Path, source: ImageSource) -> NDArray[np.uint8]:
+    """Returns the array that a file holds. Raises InputError where its length is not right."""
     shape = _shape(content, axes, path, source)
     size = _header_size(axes) + prod(shape)
     if len(content) != size:
@@ -135,13 +184,14 @@ def _array(content: bytearray, axes: int, path: Path, source: ImageSource) -> ND
 
 
 def _header_size(axes: int) -> int:
+    """Returns the bytes of the header of an array with so many axes."""
     return 4 + 4 * axes
 
 
 def _shape(
     content: bytes | bytearray, axes: int, path: Path, source: ImageSource
 ) -> tuple[int, ...]:
-    """From the header. Raises InputError for that of another file."""
+    """Returns the array's shape, from the header. Raises InputError for that of another file."""
     head = content[: _header_size(axes)]
     if len(head) < _header_size(axes):
         raise InputError(
@@ -165,3 +215,34 @@ def _shape(
     if shape[0] == 0:
         raise InputError(f"holds no samples; {source.again()}", file=path)
     return tuple(shape)
+
+
+# ---------------------------------------------------------------- what lies here
+
+
+def _survey(kind: str) -> Survey:
+    """Returns what lies here of one of the two data sets; all its files are read."""
+    source = SOURCES[kind]
+
+    def look(name: str, path: Path) -> tuple[bytearray, dict[str, int]]:
+        content = contents(path, source)
+        if name in (TRAIN_IMAGES, TEST_IMAGES):
+            return content, counted(len(read_images(content, path, source)), source)
+        return content, {"labels": len(read_labels(content, path, source))}
+
+    return survey_images(kind, source, files_in, look, partial(_total, source=source))
+
+
+def _total(holds: dict[str, dict[str, int]], paths: Files, source: ImageSource) -> tuple[int, int]:
+    """Returns the number of training and test samples, 0 for those of a damaged file.
+
+    Raises InputError where a file is missing, or one of images and its labels differ in number.
+    """
+    check_complete(paths, IDX_FILES, source)
+    totals = []
+    for images, labels in ((TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS)):
+        count, other = holds[images].get("images"), holds[labels].get("labels")
+        if count and other:
+            check_pair(count, other, paths[images], paths[labels])
+        totals.append(count or 0)
+    return totals[0], totals[1]

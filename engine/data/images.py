@@ -1,64 +1,162 @@
-"""What the image data sets share: their files, which samples are used, how pixels are scaled."""
+"""What the image data sets share: keys, files, which samples are used, how pixels are scaled."""
 
 from __future__ import annotations
 
 import gzip
 import zlib
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Annotated, BinaryIO, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import PositiveInt
 
-from engine.data.base import Dataset, Scaling
-from engine.data.catalogue import CLASSES, IMAGES, ImageSource
-from engine.data.files import FOLDERS, ImageKind, image_folders
+from engine.data.base import DataKeys, Dataset, Scaling
+from engine.data.files import candidates, data_folder
+from engine.data.survey import (
+    Files,
+    Source,
+    State,
+    Survey,
+    absent,
+    compared,
+    damaged,
+    looked_at,
+)
 from engine.errors import InputError
-from engine.spec.keys import Images
+from engine.part import Fraction, Names
 
 KEY = "problem.data.path"
+#: Classes of each image data set.
+CLASSES = 10
+#: The first two bytes of a gzip file.
 GZIP = b"\x1f\x8b"
-#: A file's size over its size in gzip, at least and at most.
+#: The least and the largest ratio of a file's size to its size in gzip.
 GZIP_RATIOS = 0.99, 1032
-#: Bytes read, and samples counted, at a time.
+#: Bytes that are read, and samples that are counted, at a time.
 PIECE, COUNTED = 2**20, 2**12
 
-Files = dict[str, Path]
-"""The files found, by their published names."""
+
+@dataclass(frozen=True)
+class ImageSource(Source):
+    """A published data set of images in ten classes."""
+
+    folders: tuple[str, ...] = ()
+    """The folders under $DSS_TUI_DATA that may hold it."""
+    shape: tuple[int, int, int] = (1, 28, 28)
+    """Shape of an image: (channel, height, width)."""
+    train: int = 60000
+    """Number of training images."""
+    test: int = 10000
+    """Number of test images."""
 
 
 @dataclass(frozen=True)
 class Labelled:
+    """Images with their classes."""
+
     x: NDArray[np.uint8]
-    """(sample, channel, height, width)"""
+    """Pixels, (sample, channel, height, width)."""
     y: NDArray[np.int64]
-    """(sample,) class numbers."""
+    """Class numbers, (sample,)."""
 
     def __len__(self) -> int:
         return len(self.x)
 
     def part(self, start: int, stop: int) -> Labelled:
-        """A copy, so that the rest can be freed; itself where that is all."""
+        """Returns a copy of a range of samples, so that the rest can be freed; itself where all."""
         if (start, stop) == (0, len(self)):
             return self
         return Labelled(self.x[start:stop].copy(), self.y[start:stop].copy())
 
 
+class Images(DataKeys):
+    """The keys that image data sets have in common. Pixels are scaled to [0, 1]."""
+
+    path: Annotated[str | None, Names.PATH] = None
+    """The folder that holds the files. null: it is looked for under $DSS_TUI_DATA."""
+    limit: PositiveInt | None = None
+    """How many training samples are used, the first ones. null: all of them."""
+    held_out: Fraction | None = None
+    """The share of the training samples, the last ones, that is held out instead of the test set.
+    null: the test set is held out."""
+    held_out_limit: PositiveInt | None = None
+    """How many of the samples held out are used, the first ones. null: all of them."""
+    standardize: bool = False
+    """Whether each channel is scaled to mean 0 and standard deviation 1 over training samples."""
+
+    quick: ClassVar[bool] = False
+    fetched: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def source(self) -> ImageSource:
+        """The published data set that the kind stands for."""
+
+    @abstractmethod
+    def stored(self) -> tuple[int, int | None]:
+        """Returns the number of training and test samples in the files, without decoding images.
+
+        The second is None where no test set is asked for. Raises InputError where a file is missing
+        or cannot be what it should be.
+        """
+
+    @abstractmethod
+    def labelled(self) -> tuple[Labelled, Labelled | None]:
+        """Returns all training and test samples in the files, the second as for `stored`.
+
+        Raises InputError where a file is missing or damaged.
+        """
+
+    def read(self) -> Dataset:
+        """Returns pixels (sample, channel, height, width) and class numbers.
+
+        Raises InputError where a file is missing or damaged, or `held_out` leaves no samples.
+        """
+        return as_dataset(self, *self.labelled())
+
+    def stored_counts(self) -> tuple[int, int]:
+        """Returns how many samples are trained on and how many held out, from the files' headers.
+
+        Raises InputError where a file is missing or damaged.
+        """
+        return sizes(self, *self.stored())
+
+    def caveat(self) -> str | None:
+        """Returns a sentence on files that do not hold the published number of samples, or None.
+
+        Raises InputError where a file is missing or damaged.
+        """
+        return caveat(self.source, *self.stored())
+
+
 # ---------------------------------------------------------------- files
 
 
-def find_files(kind: ImageKind, path: str | None, files_in: Callable[[Path], Files]) -> Files:
-    """What the first folder that holds any holds. Raises InputError where none does."""
-    source, places = IMAGES[kind], image_folders(kind, path)
+def image_folders(source: ImageSource, path: str | None) -> list[Path]:
+    """Returns the folders where a data set may lie: none without path and $DSS_TUI_DATA."""
+    if path is not None:
+        return candidates(path)
+    data = data_folder()
+    return [data / name for name in source.folders] if data else []
+
+
+def find_files(source: ImageSource, path: str | None, files_in: Callable[[Path], Files]) -> Files:
+    """Returns the files in the first folder that holds any, as `files_in` finds them there.
+
+    Raises InputError where no folder does.
+    """
+    places = image_folders(source, path)
     if found := first_files(places, source, files_in):
         return found
     if not places:
         raise InputError(
             f"is null, but $DSS_TUI_DATA is not set; {source.where()} into a folder "
-            f"{FOLDERS[kind][0]}, and set DSS_TUI_DATA to the folder around it",
+            f"{source.folders[0]}, and set DSS_TUI_DATA to the folder around it",
             key=KEY,
         )
     looked, there = " nor in ".join(map(str, places)), "one of them" if places[1:] else "it"
@@ -72,7 +170,7 @@ def find_files(kind: ImageKind, path: str | None, files_in: Callable[[Path], Fil
 def first_files(
     places: list[Path], source: ImageSource, files_in: Callable[[Path], Files]
 ) -> Files:
-    """As `find_files`; nothing where there is nothing."""
+    """Returns the files in the first of these folders that holds any, or none."""
     for place in places:
         with _faults_said(place, source):
             if found := files_in(place):
@@ -81,7 +179,7 @@ def first_files(
 
 
 def contents(path: Path, source: ImageSource) -> bytearray:
-    """A file's bytes, uncompressed. Raises InputError for one that cannot be read."""
+    """Returns a file's uncompressed bytes. Raises InputError for one that cannot be read."""
     held = bytearray()
     with _faults_said(path, source), _opened(path) as file:
         while piece := file.read(PIECE):
@@ -90,16 +188,20 @@ def contents(path: Path, source: ImageSource) -> bytearray:
 
 
 def beginning(path: Path, size: int, source: ImageSource) -> bytes:
-    """The first uncompressed bytes of a file. Raises InputError for one that cannot be read."""
+    """Returns a file's first uncompressed bytes, at most `size` of them.
+
+    Raises InputError for a file that cannot be read.
+    """
     with _faults_said(path, source), _opened(path) as file:
         return file.read(size)
 
 
 def uncompressed_size(path: Path, unit: int, source: ImageSource) -> int:
-    """Bytes of a file, uncompressed, from what its end says. Raises InputError as `contents`.
+    """Returns a file's uncompressed size in bytes, from what the end of its gzip data says.
 
-    Where that cannot be, or is no multiple of `unit`, the file is read: what ends too early ends
-    with any bytes, and what was joined of several parts with the size of the last.
+    Where that size cannot be, or is no multiple of `unit`, the file is read: gzip data that end too
+    early end with any bytes, and data joined of several parts with the size of the last part.
+    Raises InputError for a file that cannot be read.
     """
     with _faults_said(path, source):
         packed = path.stat().st_size
@@ -115,17 +217,19 @@ def uncompressed_size(path: Path, unit: int, source: ImageSource) -> int:
 
 
 def _is_gzip(path: Path) -> bool:
-    """Seen from the content: browsers unpack some files and leave them their name."""
+    """Whether the content is gzip data; browsers unpack some files and leave them their names."""
     with open(path, "rb") as file:
         return file.read(len(GZIP)) == GZIP
 
 
 def _opened(path: Path) -> BinaryIO:
+    """Returns the file opened for reading its uncompressed bytes."""
     return cast(BinaryIO, gzip.open(path)) if _is_gzip(path) else open(path, "rb")
 
 
 @contextmanager
 def _faults_said(path: Path, source: ImageSource) -> Iterator[None]:
+    """Within it, what goes wrong in reading the file is raised as an InputError with a remedy."""
     try:
         yield
     except EOFError:
@@ -137,7 +241,7 @@ def _faults_said(path: Path, source: ImageSource) -> Iterator[None]:
 
 
 def check_labels(labels: NDArray[np.uint8], path: Path, source: ImageSource) -> None:
-    """Raises InputError for a label that is not one of the ten."""
+    """Raises InputError for a label that is not the number of one of the ten classes."""
     if labels.max() >= CLASSES:
         at = int(np.argmax(labels >= CLASSES))
         raise InputError(
@@ -151,9 +255,10 @@ def check_labels(labels: NDArray[np.uint8], path: Path, source: ImageSource) -> 
 
 
 def sizes(spec: Images, train: int, test: int | None) -> tuple[int, int]:
-    """Training and held-out samples that are used of those in the files; test: None, not read.
+    """Returns how many samples are trained on and how many held out, of those in the files.
 
-    Raises InputError where `held_out` leaves none.
+    `test` is None where no test set is asked for. Raises InputError where `held_out` leaves no
+    samples.
     """
     after = train - _kept(spec, train) if test is None else test
     kept = train - after if test is None else train
@@ -161,7 +266,11 @@ def sizes(spec: Images, train: int, test: int | None) -> tuple[int, int]:
 
 
 def as_dataset(spec: Images, train: Labelled, test: Labelled | None) -> Dataset:
-    """The samples that are used. Without a test set the last of `train` are held out."""
+    """Returns the samples that the keys ask for.
+
+    Without a test set the last ones of `train` are held out. Raises InputError where `held_out`
+    leaves no samples.
+    """
     used, held_out = sizes(spec, len(train), None if test is None else len(test))
     start = 0
     if test is None:
@@ -171,7 +280,10 @@ def as_dataset(spec: Images, train: Labelled, test: Labelled | None) -> Dataset:
 
 
 def _kept(spec: Images, train: int) -> int:
-    """Training samples before those that `held_out` asks for. Raises InputError for none."""
+    """Returns how many training samples come before those that `held_out` asks for.
+
+    Raises InputError where that leaves none to train on or none to hold out.
+    """
     share = spec.held_out or 0.0
     kept = train - round(train * share)
     if not 0 < kept < train:
@@ -183,9 +295,8 @@ def _kept(spec: Images, train: int) -> int:
     return kept
 
 
-def caveat(kind: ImageKind, train: int, test: int | None) -> str | None:
-    """A sentence on files that do not hold the published number of samples; None: they do."""
-    source = IMAGES[kind]
+def caveat(source: ImageSource, train: int, test: int | None) -> str | None:
+    """Returns a sentence on files that do not hold the published number of samples, else None."""
     parts = [(train, source.train, "training")]
     if test is not None:
         parts.append((test, source.test, "test"))
@@ -203,6 +314,7 @@ def caveat(kind: ImageKind, train: int, test: int | None) -> str | None:
 
 
 def _scaling(spec: Images, x: NDArray[np.uint8]) -> Scaling:
+    """Returns how the pixels are scaled, by the training pixels (sample, channel, …)."""
     channels = range(x.shape[1])
     if not spec.standardize:
         return Scaling(mean=tuple(0.0 for _ in channels), std=tuple(1.0 for _ in channels))
@@ -211,9 +323,9 @@ def _scaling(spec: Images, x: NDArray[np.uint8]) -> Scaling:
 
 
 def _moments(pixels: NDArray[np.uint8]) -> tuple[float, float]:
-    """Mean and standard deviation of pixels / 255, from exact counts of the 256 bytes.
+    """Returns mean and standard deviation of pixels / 255, from exact counts of the 256 bytes.
 
-    The standard deviation of pixels that are all the same is given as 1, to divide by.
+    The standard deviation of pixels that are all the same is given as 1, because it divides.
     """
     counts = np.zeros(256, np.int64)
     for start in range(0, len(pixels), COUNTED):
@@ -224,3 +336,49 @@ def _moments(pixels: NDArray[np.uint8]) -> tuple[float, float]:
     )
     deviation = (count * squares - total**2) ** 0.5 / count / 255
     return total / count / 255, deviation or 1.0
+
+
+# ---------------------------------------------------------------- what lies here
+
+Look = Callable[[str, Path], tuple[bytearray, dict[str, int]]]
+"""Takes a file's published name and its path. Returns its content and what that holds, in numbers
+by what they count, or raises InputError for a damaged file."""
+Total = Callable[[dict[str, dict[str, int]], Files], tuple[int, int]]
+"""Takes what each file holds, and the files. Returns the number of training and test samples, or
+raises InputError where files are missing or do not belong together."""
+
+
+def survey_images(
+    kind: str,
+    source: ImageSource,
+    files_in: Callable[[Path], Files],
+    look: Look,
+    total: Total,
+) -> Survey:
+    """Returns what lies here of a data set of images; all its files are read."""
+    places = image_folders(source, None)
+    found = absent(kind, kind, source, places)
+    try:
+        paths = first_files(places, source, files_in)
+    except InputError as error:
+        return damaged(found, str(error))
+    if not paths:
+        return found
+    found = looked_at(found, paths, source, look)
+    try:
+        train, held_out = total({file.name: file.holds for file in found.files}, paths)
+    except InputError as error:
+        return damaged(found, str(error))
+    if found.problems:
+        return found
+    remark = caveat(source, train, held_out)
+    found = replace(found, train=train, held_out=held_out)
+    if remark:
+        return replace(found, state=State.SUBSET, caveat=remark)
+    return compared(found, source)
+
+
+def counted(images: int, source: ImageSource) -> dict[str, int]:
+    """Returns what a file with so many images holds, in numbers by what they count."""
+    channels, rows, columns = source.shape
+    return {"images": images, "channels": channels, "rows": rows, "columns": columns}

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from engine.data.base import Dataset
+from engine.data.base import DataKeys, Dataset
 from engine.seeds import generator
-from engine.spec.keys import LinearMapData
 
 
-def make_linear_map(spec: LinearMapData) -> Dataset:
-    """As many samples are held out as there are to train on."""
-    random = generator(spec.seed, "linear map")
-    matrix = random.standard_normal((spec.outputs, spec.features)) / spec.features**0.5
+class LinearMapData(DataKeys):
+    """y = A x + noise with A and x standard normal, A divided by the root of the features.
 
-    def draw() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        x = random.standard_normal((spec.samples, spec.features))
-        y = x @ matrix.T + spec.noise * random.standard_normal((spec.samples, spec.outputs))
-        return x.astype(np.float32), y.astype(np.float32)
+    As many samples are held out as there are to train on.
+    """
 
-    return Dataset(*draw(), *draw(), classes=None)
+    kind: Literal["linear_map"]
+    features: PositiveInt
+    """Number of values of x."""
+    outputs: PositiveInt
+    """Number of values of y."""
+    samples: Annotated[int, Field(ge=2)] = 200
+    """How many samples are trained on."""
+    noise: NonNegativeFloat = 0.1
+    """Standard deviation of the noise."""
+    seed: NonNegativeInt = 0
+    """The seed of A, x and noise. The run's own seed does not change the data."""
+
+    def read(self) -> Dataset:
+        """Returns x (sample, features) and y (sample, outputs)."""
+        random = generator(self.seed, "linear map")
+        matrix = random.standard_normal((self.outputs, self.features)) / self.features**0.5
+
+        def draw() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            x = random.standard_normal((self.samples, self.features))
+            y = x @ matrix.T + self.noise * random.standard_normal((self.samples, self.outputs))
+            return x.astype(np.float32), y.astype(np.float32)
+
+        return Dataset(*draw(), *draw(), classes=None)

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from engine.data.base import Dataset
+from engine.data.base import DataKeys, Dataset
 from engine.errors import InputError
-from engine.spec.keys import PointsData
 
 
-def make_points(spec: PointsData) -> Dataset:
-    """Raises InputError where rows differ in length, or x and y in number."""
-    x, y = _rows(spec, "x"), _rows(spec, "y")
-    if len(x) != len(y):
-        raise InputError(
-            f"has {len(y)} rows, but x has {len(x)}; give a row of y for each of x",
-            key="problem.data.y",
-        )
-    return Dataset(x, y, x[:0], y[:0], classes=None)
+class PointsData(DataKeys):
+    """Samples written out in the preset; nothing is held out."""
+
+    kind: Literal["points"]
+    x: Annotated[tuple[tuple[float, ...], ...], Field(min_length=1)]
+    """A row of inputs for each sample."""
+    y: Annotated[tuple[tuple[float, ...], ...], Field(min_length=1)]
+    """A row of targets for each sample."""
+
+    def read(self) -> Dataset:
+        """Returns x (sample, feature) and y (sample, output).
+
+        Raises InputError where rows differ in length, or x and y in number.
+        """
+        x, y = _rows(self, "x"), _rows(self, "y")
+        if len(x) != len(y):
+            raise InputError(
+                f"has {len(y)} rows, but x has {len(x)}; give a row of y for each of x",
+                key="problem.data.y",
+            )
+        return Dataset(x, y, x[:0], y[:0], classes=None)
 
 
 def _rows(spec: PointsData, name: Literal["x", "y"]) -> NDArray[np.float32]:
+    """Returns the rows as an array. Raises InputError where they differ in length or overflow."""
     rows = spec.x if name == "x" else spec.y
     widths = {len(row) for row in rows}
     if len(widths) > 1 or 0 in widths:

@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, NonNegativeInt
 
-from engine.data.base import Dataset
-from engine.spec.keys import PolynomialData
+from engine.data.base import DataKeys, Dataset
 
 
-def make_polynomial(spec: PolynomialData) -> Dataset:
-    """y = Σ c_k x^k; grid: x_i = i/(points-1), held-out points halfway between; random: uniform."""
-    if spec.sampling == "grid":
-        x = np.linspace(0.0, 1.0, spec.points)
-        held_out = (x[1:] + x[:-1]) / 2
-    else:
-        draws = np.random.Generator(np.random.Philox(spec.seed)).random(2 * spec.points)
-        x, held_out = draws[: spec.points], draws[spec.points :]
+class PolynomialData(DataKeys):
+    """y = Σ c_k x^k on [0, 1], with as many points held out as there are to train on, or one less.
 
-    def values(at: NDArray[np.float64]) -> NDArray[np.float32]:
-        y = np.polynomial.polynomial.polyval(at, np.asarray(spec.coefficients))
-        return np.asarray(y, dtype=np.float32)[:, None]
+    On a grid, training points are x_i = i / (points − 1) and held-out points lie halfway between
+    them; at random, both are drawn from the uniform distribution.
+    """
 
-    return Dataset(
-        x=x.astype(np.float32)[:, None],
-        y=values(x),
-        x_held_out=held_out.astype(np.float32)[:, None],
-        y_held_out=values(held_out),
-        classes=None,
-    )
+    kind: Literal["polynomial"]
+    coefficients: Annotated[tuple[float, ...], Field(min_length=1)]
+    """The c_k, those of the lowest powers first."""
+    points: Annotated[int, Field(ge=2)] = 1000
+    """How many points are trained on."""
+    sampling: Literal["grid", "random"] = "grid"
+    """Whether the points lie on an even grid or are drawn at random."""
+    seed: NonNegativeInt = 0
+    """The seed of random points. The run's own seed does not change the data."""
+
+    def read(self) -> Dataset:
+        """Returns x (sample, 1) and y (sample, 1)."""
+        if self.sampling == "grid":
+            x = np.linspace(0.0, 1.0, self.points)
+            held_out = (x[1:] + x[:-1]) / 2
+        else:
+            draws = np.random.Generator(np.random.Philox(self.seed)).random(2 * self.points)
+            x, held_out = draws[: self.points], draws[self.points :]
+
+        def values(at: NDArray[np.float64]) -> NDArray[np.float32]:
+            y = np.polynomial.polynomial.polyval(at, np.asarray(self.coefficients))
+            return np.asarray(y, dtype=np.float32)[:, None]
+
+        return Dataset(
+            x=x.astype(np.float32)[:, None],
+            y=values(x),
+            x_held_out=held_out.astype(np.float32)[:, None],
+            y_held_out=values(held_out),
+            classes=None,
+        )

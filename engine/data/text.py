@@ -2,22 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, PositiveInt
 
-from engine.data.base import Dataset
-from engine.data.catalogue import PTB_FILES, TEXTS
+from engine.data.base import DataKeys, Dataset
 from engine.data.files import candidates, data_folder, locate
+from engine.data.survey import Source, Survey, absent, compared, damaged, looked_at
 from engine.errors import InputError
-from engine.spec.keys import TextData
+from engine.part import Fraction, PathName
 
 KEY = "problem.data.path"
 UNKNOWN, END = "<unk>", "<eos>"
+
+PTB_FILES = PTB_TRAIN, PTB_VALID = "ptb.train.txt", "ptb.valid.txt"
+
+#: Published texts by their path under $DSS_TUI_DATA. Any other text will do as well.
+TEXTS = {
+    "tinyshakespeare/input.txt": Source(
+        "Tiny Shakespeare",
+        ("input.txt",),
+        "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        checksums={"input.txt": "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"},
+    ),
+    "ptb": Source(
+        "Penn Treebank",
+        PTB_FILES,
+        "http://www.fit.vutbr.cz/~imikolov/rnnlm/simple-examples.tgz",
+    ),
+}
+
+
+class TextData(DataKeys):
+    """Next-token prediction on a text: a sample is a stretch of tokens, its y the tokens after."""
+
+    kind: Literal["text"]
+    path: PathName
+    """A UTF-8 file, or a folder with ptb.train.txt and ptb.valid.txt."""
+    unit: Literal["word", "character"] = "word"
+    """What a token is."""
+    vocabulary: Annotated[int, Field(ge=2)] | None = None
+    """How many of the most frequent tokens are told apart, <unk> for all others included. null: all
+    of them."""
+    length: PositiveInt = 32
+    """Tokens of a sample: gradients reach no further back."""
+    limit: PositiveInt | None = None
+    """How many training samples are used, the first ones. null: all of them."""
+    held_out: Fraction = 0.1
+    """The share of a single file, its end, that is held out."""
+    held_out_limit: PositiveInt | None = None
+    """How many of the samples held out are used, the first ones. null: all of them."""
+
+    fetched: ClassVar[bool] = True
+
+    def read(self) -> Dataset:
+        """Returns x (sample, time) and, as y, the tokens after each of them.
+
+        Raises InputError for a text that is missing, is no UTF-8, or is too short.
+        """
+        text = number(self)
+        x, y = _samples(text.train, self, self.limit, "training")
+        x_held_out, y_held_out = _samples(text.held_out, self, self.held_out_limit, "held-out")
+        return Dataset(x, y, x_held_out, y_held_out, len(text.tokens))
+
+    def files(self) -> list[Path]:
+        """Returns the text's file, or the two of the Penn Treebank.
+
+        Raises InputError where neither is there.
+        """
+        return _files(self.path)
+
+    @classmethod
+    def surveys(cls) -> Mapping[str, Callable[[], Survey]]:
+        """Returns, for each published text, a function that looks at what of it lies here."""
+        return {_name(path): partial(_survey, path) for path in TEXTS}
 
 
 @dataclass(frozen=True)
@@ -25,24 +90,19 @@ class Numbered:
     """A text as numbers of tokens."""
 
     train: NDArray[np.int32]
+    """The part to train on, (token,)."""
     held_out: NDArray[np.int32]
+    """The part held out, (token,)."""
     tokens: tuple[str, ...]
-    """By their numbers: those of the training part, the most frequent first, then <unk> if any."""
-
-
-def load_text(spec: TextData) -> Dataset:
-    """x (sample, time) and the tokens after each of them.
-
-    Raises InputError for a text that is missing, is no UTF-8, or is too short.
-    """
-    text = number(spec)
-    x, y = _samples(text.train, spec, spec.limit, "training")
-    x_held_out, y_held_out = _samples(text.held_out, spec, spec.held_out_limit, "held-out")
-    return Dataset(x, y, x_held_out, y_held_out, len(text.tokens))
+    """The tokens by their numbers: those of the training part, the most frequent first, and then
+    <unk> if there is any."""
 
 
 def number(spec: TextData) -> Numbered:
-    """Tokens in order. Raises InputError for a text that is missing or is no UTF-8."""
+    """Returns a text's tokens as numbers, in order.
+
+    Raises InputError for a text that is missing or is no UTF-8.
+    """
     train, held_out = _tokens(spec)
     seen: dict[str, int] = {}
     numbers = np.fromiter(
@@ -61,9 +121,10 @@ def number(spec: TextData) -> Numbered:
 
 
 def _vocabulary(ranked: list[str], seen: int, limit: int | None) -> tuple[str, ...]:
-    """The tokens told apart, of those that the training part has and `seen` in the whole text.
+    """Returns the tokens that are told apart, the most frequent first.
 
-    <unk> stands last, and only where a token of the text is not told apart or is itself <unk>.
+    `ranked` are the training part's, and `seen` is how many the whole text has. <unk> stands last,
+    and only where a token of the text is not told apart or is itself <unk>.
     """
     if UNKNOWN not in ranked and seen == len(ranked) <= (limit or seen):
         return tuple(ranked)
@@ -72,8 +133,8 @@ def _vocabulary(ranked: list[str], seen: int, limit: int | None) -> tuple[str, .
 
 
 def _tokens(spec: TextData) -> tuple[Sequence[str], Sequence[str]]:
-    """Of the training part and of the part held out."""
-    first, *second = files(spec)
+    """Returns the tokens of the training part and those of the part held out."""
+    first, *second = spec.files()
     if second:
         train, held_out = read(first), read(second[0])
         if spec.unit == "character":
@@ -86,13 +147,12 @@ def _tokens(spec: TextData) -> tuple[Sequence[str], Sequence[str]]:
 
 
 def with_ends(text: str) -> list[str]:
-    """Words, and <eos> at the end of each line."""
+    """Returns the words of a text, and <eos> at the end of each line."""
     return text.replace("\n", f" {END} ").split()
 
 
-def files(spec: TextData) -> list[Path]:
-    """The text's file, or the two of the Penn Treebank. Raises InputError where neither is."""
-    path = spec.path
+def _files(path: str) -> list[Path]:
+    """Returns the text's file, or the two of the Penn Treebank. Raises InputError for neither."""
     found = locate(path, folders=True)
     if found is None:
         looked = " nor ".join(map(str, candidates(path)))
@@ -114,12 +174,12 @@ def files(spec: TextData) -> list[Path]:
 
 
 def read(path: Path) -> str:
-    """Raises InputError for a file that cannot be read or is no UTF-8."""
+    """Returns a file's text. Raises InputError for one that cannot be read or is no UTF-8."""
     return decode(content(path), path)
 
 
 def content(path: Path) -> bytes:
-    """Raises InputError for a file that cannot be read."""
+    """Returns a file's bytes. Raises InputError for one that cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -127,7 +187,7 @@ def content(path: Path) -> bytes:
 
 
 def decode(encoded: bytes, path: Path) -> str:
-    """Raises InputError for what is no UTF-8."""
+    """Returns a file's bytes as text. Raises InputError for what is no UTF-8."""
     try:
         return encoded.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -140,7 +200,10 @@ def decode(encoded: bytes, path: Path) -> str:
 def _samples(
     tokens: NDArray[np.int32], spec: TextData, limit: int | None, part: str
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Sample k: tokens k·length to (k + 1)·length, and those one further. The rest is left out."""
+    """Returns x and y (sample, length), of which sample k begins with token k · length.
+
+    What is left at the end is left out. Raises InputError where there are too few tokens.
+    """
     count = (len(tokens) - 1) // spec.length
     if count < 1:
         raise InputError(
@@ -152,3 +215,43 @@ def _samples(
     size = min(count, limit or count) * spec.length
     x, y = tokens[:size], tokens[1 : size + 1]
     return x.reshape(-1, spec.length).copy(), y.reshape(-1, spec.length).astype(np.int64)
+
+
+# ---------------------------------------------------------------- what lies here
+
+
+def _name(path: str) -> str:
+    """Returns the name by which a published text is known."""
+    return path.partition("/")[0]
+
+
+def _survey(path: str) -> Survey:
+    """Returns what lies here of a published text; all its files are read."""
+    source = TEXTS[path]
+    found = absent(_name(path), "text", source, candidates(path), path)
+    there = locate(path, folders=True)
+    if there is None:
+        return found
+    folder = there if there.is_dir() else there.parent
+    paths = {name: folder / name for name in source.files if (folder / name).is_file()}
+    if not paths:
+        return found
+    found = looked_at(found, paths, source, _look)
+    lacking = [name for name in source.files if name not in paths]
+    problems = [f"{folder}: has no {name}; {source.again()}" for name in lacking]
+    if problems or found.problems:
+        return damaged(found, *problems)
+    return compared(found, source)
+
+
+def _look(name: str, path: Path) -> tuple[bytes, dict[str, int]]:
+    """Returns a file's content and what it holds. Raises InputError for what is no UTF-8."""
+    encoded = content(path)
+    decoded = decode(encoded, path)
+    words = decoded.split()
+    return encoded, {
+        "characters": len(decoded),
+        "different characters": len(set(decoded)),
+        "words": len(words),
+        "different words": len(set(words)),
+    }

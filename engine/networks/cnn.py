@@ -1,60 +1,240 @@
-"""A convolutional network, layer by layer as its spec lists them."""
+"""A convolutional network, layer by layer as its keys list them."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Iterable
 from math import prod
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import torch
-from torch import Tensor, nn
+from pydantic import Field, NonNegativeInt, PositiveInt
 
-from engine.networks.mlp import ACTIVATIONS
-from engine.networks.sizes import Shape, layer_inputs, padding_of
-from engine.networks.vmapped import under_vmap
-from engine.spec.keys import CnnLayer, CnnNetwork, ConvLayer, DenseLayer, PoolLayer
+from engine.errors import InputError
+from engine.networks.base import ActivationName, End, NetworkKeys, Shape
+from engine.part import Part
 
+if TYPE_CHECKING:
+    from torch import nn
 
-class Cnn(nn.Module):
-    """Raises InputError where a layer does not fit what the layers before it leave."""
+#: The key that holds the layers.
+LAYERS = "problem.network.layers"
 
-    def __init__(self, spec: CnnNetwork) -> None:
-        super().__init__()
-        *inputs, last = layer_inputs(spec)
-        self.input = spec.input
-        self.activation = ACTIVATIONS[spec.activation]
-        self.layers = nn.ModuleList(map(_layer, spec.layers, inputs))
-        self.output = nn.Linear(prod(last), spec.outputs)
-
-    def forward(self, x: Tensor) -> Tensor:  # (sample, …) -> (sample, outputs)
-        x = as_images(x, self.input, self.output.weight)
-        for layer in self.layers:
-            if isinstance(layer, nn.Conv2d):
-                x = self.activation(layer(x))
-            elif isinstance(layer, nn.Linear):
-                x = self.activation(layer(x.flatten(1)))
-            else:
-                x = layer(x)
-        return self.output(x.flatten(1))  # type: ignore[no-any-return]
+ImageShape = tuple[PositiveInt, PositiveInt, PositiveInt]
+"""The shape of an image: (channels, height, width)."""
 
 
-def _layer(layer: CnnLayer, shape: Shape) -> nn.Module:
-    match layer:
-        case ConvLayer():
-            return nn.Conv2d(
-                shape[0], layer.channels, layer.kernel, layer.stride, padding_of(layer)
+class Layer(Part):
+    """The keys of one layer, and what they say of its sizes."""
+
+    if TYPE_CHECKING:
+        kind: str  # each declares its own
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """The layer in a word or two."""
+
+    @abstractmethod
+    def after(self, shape: Shape, number: int) -> Shape:
+        """Returns the shape of the output for an input of this shape.
+
+        `number`, counted from 1, is used in error messages only. Raises InputError where the layer
+        does not fit.
+        """
+
+    @abstractmethod
+    def parameter_count(self, shape: Shape) -> int:
+        """Returns the number of weights and biases for an input of this shape."""
+
+
+class ConvLayer(Layer):
+    """Square convolution, then the network's activation."""
+
+    kind: Literal["conv"]
+    channels: PositiveInt
+    """Number of channels of the output."""
+    kernel: PositiveInt = 3
+    """Height and width of the kernel, in pixels."""
+    stride: PositiveInt = 1
+    """How far the kernel moves from one output to the next, in pixels."""
+    padding: Literal["same"] | NonNegativeInt = "same"
+    """Zeros around the image on each side; same: (kernel - 1) / 2."""
+
+    @property
+    def words(self) -> str:
+        """The layer in a word and its channels: "conv 32"."""
+        return f"conv {self.channels}"
+
+    @property
+    def zeros(self) -> int:
+        """How many zeros stand on each side of the image."""
+        return self.kernel // 2 if self.padding == "same" else self.padding
+
+    def after(self, shape: Shape, number: int) -> Shape:
+        """Returns the shape (channels, height, width) of the output for such an input.
+
+        Raises InputError where the input is no image, the kernel is larger than it, or an even
+        kernel cannot be padded alike on both sides.
+        """
+        sides = _sides(self, shape, number)
+        if self.padding == "same" and self.kernel % 2 == 0:
+            raise InputError(
+                f"is {self.kernel}, but padding same needs an odd kernel; make it "
+                f"{self.kernel + 1}, or give the padding as a number",
+                key=f"{LAYERS}.{number - 1}.kernel",
             )
-        case PoolLayer():
-            return nn.MaxPool2d(layer.size) if layer.by == "max" else nn.AvgPool2d(layer.size)
-        case DenseLayer():
-            return nn.Linear(prod(shape), layer.units)
+        padded = [side + 2 * self.zeros for side in sides]
+        if self.kernel > min(padded):
+            raise InputError(
+                f"layer {number} has a kernel of {by((self.kernel,) * 2)}, but what is left is "
+                f"{by(padded)} with its padding; give it a kernel of at most {min(padded)}, or "
+                "padding: same",
+                key=LAYERS,
+            )
+        return (self.channels, *((side - self.kernel) // self.stride + 1 for side in padded))
+
+    def parameter_count(self, shape: Shape) -> int:
+        """Returns the number of weights and biases for an input (channels, height, width)."""
+        return self.channels * (shape[0] * self.kernel**2 + 1)
 
 
-def as_images(x: Tensor, shape: tuple[int, int, int], weight: Tensor) -> Tensor:
-    """Samples (sample, …) as (sample, channel, height, width), flat ones included.
+class PoolLayer(Layer):
+    """Pooling over squares that do not overlap."""
 
-    On the CPU, in float32 and outside vmap, channels lie innermost in memory: a pass with its
-    gradient then takes a tenth to two fifths less time, most of which pooling saves.
+    kind: Literal["pool"]
+    size: PositiveInt = 2
+    """Height and width of a square, in pixels."""
+    by: Literal["max", "average"] = "max"
+    """Which value stands for a square."""
+
+    @property
+    def words(self) -> str:
+        """The layer in a word: "pool"."""
+        return "pool"
+
+    def after(self, shape: Shape, number: int) -> Shape:
+        """Returns the shape (channels, height, width) of the output for such an input.
+
+        Raises InputError where the input is no image, or smaller than a square.
+        """
+        sides = _sides(self, shape, number)
+        if self.size > min(sides):
+            raise InputError(
+                f"layer {number} pools {by((self.size,) * 2)}, but what is left is {by(sides)}; "
+                f"give it a size of at most {min(sides)}, or take it out",
+                key=LAYERS,
+            )
+        return (shape[0], *(side // self.size for side in sides))
+
+    def parameter_count(self, shape: Shape) -> int:
+        """Returns 0: pooling has no weights."""
+        return 0
+
+
+class DenseLayer(Layer):
+    """Fully connected, then the network's activation."""
+
+    kind: Literal["dense"]
+    units: PositiveInt
+    """Number of values of the output."""
+
+    @property
+    def words(self) -> str:
+        """The layer in a word and its units: "dense 1024"."""
+        return f"dense {self.units}"
+
+    def after(self, shape: Shape, number: int) -> Shape:
+        """Returns the shape (units,) of the output, for an input of any shape."""
+        return (self.units,)
+
+    def parameter_count(self, shape: Shape) -> int:
+        """Returns the number of weights and biases for an input of this shape."""
+        return self.units * (prod(shape) + 1)
+
+
+CnnLayer = Annotated[ConvLayer | PoolLayer | DenseLayer, Field(discriminator="kind")]
+
+
+class CnnNetwork(NetworkKeys):
+    """Convolutions, pooling and dense layers as listed, then a linear layer to the outputs."""
+
+    kind: Literal["cnn"]
+    input: ImageShape
+    """The shape of a sample: (channels, height, width)."""
+    layers: Annotated[tuple[CnnLayer, ...], Field(min_length=1)]
+    """The layers before the last one, dense ones after all others."""
+    outputs: PositiveInt
+    """Number of values that the network returns."""
+    activation: ActivationName = "relu"
+    """What each convolution and each dense layer applies to its values."""
+
+    @property
+    def takes(self) -> End:
+        """The values of an image."""
+        return image_end(self.input)
+
+    @property
+    def gives(self) -> End:
+        """The outputs."""
+        return End(self.outputs, "outputs", f"is {self.outputs}")
+
+    @property
+    def parameter_count(self) -> int:
+        """The number of weights and biases. Raises InputError where a layer does not fit."""
+        *inputs, last = layer_inputs(self)
+        hidden = (
+            layer.parameter_count(shape) for layer, shape in zip(self.layers, inputs, strict=True)
+        )
+        return sum(hidden) + self.outputs * (prod(last) + 1)
+
+    @property
+    def words(self) -> str:
+        """The layers, as in "1×28×28, conv 32, pool, 10"."""
+        return ", ".join(
+            [by(self.input), *(layer.words for layer in self.layers), str(self.outputs)]
+        )
+
+    def check(self) -> None:
+        """Raises InputError where a layer does not fit what the layers before it leave."""
+        layer_inputs(self)
+
+    def build(self) -> nn.Module:
+        """Returns a module with fresh weights, drawn from torch's global generator.
+
+        Raises InputError where a layer does not fit what the layers before it leave.
+        """
+        from engine.networks.modules.cnn import Cnn
+
+        return Cnn(self)
+
+
+def image_end(shape: tuple[int, int, int]) -> End:
+    """Returns the end of a network that takes images (channels, height, width), key `input`."""
+    return End(prod(shape), "input", f"is {list(shape)} = {prod(shape)} values")
+
+
+def layer_inputs(network: CnnNetwork) -> list[Shape]:
+    """Returns the shape that goes into each layer and, last, into the outputs' linear layer.
+
+    Raises InputError where a layer does not fit.
     """
-    x = x.reshape(len(x), *shape)
-    if x.device.type != "cpu" or x.dtype != torch.float32 or under_vmap(x, weight):
-        return x
-    return x.to(memory_format=torch.channels_last)
+    shapes: list[Shape] = [network.input]
+    for number, layer in enumerate(network.layers, 1):
+        shapes.append(layer.after(shapes[-1], number))
+    return shapes
+
+
+def by(sizes: Iterable[int]) -> str:
+    """Returns sizes as people write them: 1×28×28."""
+    return "×".join(map(str, sizes))
+
+
+def _sides(layer: Layer, shape: Shape, number: int) -> list[int]:
+    """Returns height and width of an image. Raises InputError for the shape of anything else."""
+    if len(shape) == 1:
+        raise InputError(
+            f"layer {number} is a {layer.kind}, but layer {number - 1} is dense; put all dense "
+            "layers last",
+            key=LAYERS,
+        )
+    return list(shape[1:])

@@ -2,86 +2,54 @@
 
 from __future__ import annotations
 
-import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch
-from torch import nn
+from pydantic import Field
 
-from engine.errors import InputError
-from engine.factories import call_factory
-from engine.networks import lent
-from engine.spec.keys import CustomNetwork
+from engine.networks.base import NetworkKeys, Reads
+from engine.part import FunctionName
 
-KEY = "problem.network"
+if TYPE_CHECKING:
+    from torch import nn
 
 
-def build_custom(spec: CustomNetwork) -> nn.Module:
-    """Draws its weights as the factory does, from torch's global generator.
+class CustomNetwork(NetworkKeys):
+    """An nn.Module that a function of the user's own returns, with fresh random weights."""
 
-    Raises InputError where it is no module, or has parameters that cannot all be moved: frozen
-    ones, such as are not floating-point, or none. Weights may be tied; buffers stay as they are.
-    """
-    network = call_factory(spec.factory, spec.args, KEY)
-    if not isinstance(network, nn.Module):
-        raise _refused(spec, f"returned {type(network).__name__}", "return an nn.Module")
-    parameters = dict(network.named_parameters())
-    if any(isinstance(p, nn.parameter.UninitializedParameter) for p in parameters.values()):
-        raise _refused(spec, "has lazy parameters", "run it once on a sample before returning it")
-    moved = [name for name, parameter in parameters.items() if parameter.is_floating_point()]
-    if not moved:
-        raise _refused(
-            spec, "has no floating-point parameters", "there is nothing to train or to connect"
-        )
-    for name, parameter in parameters.items():
-        if not parameter.is_floating_point():
-            raise _refused(
-                spec, f"has the parameter {name} of type {parameter.dtype}", "make it a buffer"
-            )
-        if not parameter.requires_grad:
-            raise _refused(
-                spec,
-                f"has the parameter {name} that does not require gradients",
-                "a path moves all parameters: make it a buffer to keep it fixed",
-            )
-    return network.to(torch.float32)
+    kind: Literal["custom"]
+    factory: FunctionName
+    """The function, as package.module:function or file.py:function."""
+    args: dict[str, Any] = Field(default={})
+    """Its keyword arguments."""
 
+    reads: ClassVar[Reads] = "anything"
 
-def _refused(spec: CustomNetwork, what: str, remedy: str) -> InputError:
-    return InputError(f"{spec.factory} {what}; {remedy}", key=f"{KEY}.factory")
+    @property
+    def takes(self) -> None:
+        """None: only the module knows."""
+        return None
 
+    @property
+    def gives(self) -> None:
+        """None: only the module knows."""
+        return None
 
-def check_runs(network: nn.Module, x: Any, spec: CustomNetwork) -> None:
-    """Raises InputError where the network does not take a batch of the data's samples x."""
-    try:
-        with torch.no_grad():
-            output = network(x)
-    except Exception as error:  # it is not our code
-        raise _refused(
-            spec,
-            f"does not take a batch of samples {tuple(x.shape)} of {x.dtype} "
-            f"({type(error).__name__}: {str(error).splitlines()[0]})",
-            "make network and data fit",
-        ) from error
-    if not isinstance(output, torch.Tensor) or len(output) != len(x):
-        shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise _refused(
-            spec, f"returned {shape} for a batch of {len(x)}", "return a tensor (sample, …)"
-        )
-    _check_weights_count(network, x, spec)
+    @property
+    def parameter_count(self) -> None:
+        """None: only the module knows."""
+        return None
 
+    @property
+    def words(self) -> str:
+        """The name of the function."""
+        return self.factory
 
-def _check_weights_count(network: nn.Module, x: Any, spec: CustomNetwork) -> None:
-    """A path is measured by lending its weights to the network, which must go by nothing else."""
-    other = copy.deepcopy(network)
-    with torch.no_grad():
-        for parameter in other.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-        by_lent, own = lent.output(network, dict(lent.held(other)), x), other(x)
-    if not torch.allclose(by_lent, own, rtol=1e-3, atol=1e-5, equal_nan=True):
-        raise _refused(
-            spec,
-            "does not go by its parameters alone",
-            "hold them as attributes, not in lists, and draw nothing at random in forward (dropout "
-            "as nn.Dropout, which is off here)",
-        )
+    def build(self) -> nn.Module:
+        """Calls the function and returns its module.
+
+        Raises InputError where the function fails, returns no module, or returns one whose
+        parameters cannot all be moved.
+        """
+        from engine.networks.modules.custom import build_custom
+
+        return build_custom(self)

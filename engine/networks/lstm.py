@@ -2,83 +2,61 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from pydantic import Field, PositiveInt
 
-from engine.networks.vmapped import under_vmap
-from engine.spec.keys import LstmNetwork
+from engine.networks.base import End, NetworkKeys, Reads
 
-WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+if TYPE_CHECKING:
+    from torch import nn
 
 
-class LanguageModel(nn.Module):
-    """Embedding, LSTM, and a linear layer; each sample starts from a state of zeros."""
+class LstmNetwork(NetworkKeys):
+    """Embedding, LSTM layers, and a linear layer to the next token's logits."""
 
-    def __init__(self, spec: LstmNetwork) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(spec.vocabulary, spec.embedding)
-        self.lstm = Lstm(spec.embedding, spec.hidden, spec.layers)
-        self.output = nn.Linear(spec.hidden, spec.vocabulary)
+    kind: Literal["lstm"]
+    vocabulary: Annotated[int, Field(ge=2)]
+    """How many tokens are told apart."""
+    embedding: PositiveInt = 64
+    """Number of values that stand for a token."""
+    hidden: PositiveInt = 64
+    """Number of units of each LSTM layer."""
+    layers: Annotated[int, Field(ge=1, le=2)] = 1
+    """Number of LSTM layers."""
 
-    def forward(self, tokens: Tensor) -> Tensor:  # (sample, time) -> (sample, vocabulary, time)
-        states = self.lstm(self.embedding(tokens))  # (sample, time, hidden)
-        return self.output(states).transpose(1, 2)  # type: ignore[no-any-return]
+    reads: ClassVar[Reads] = "tokens"
 
+    @property
+    def takes(self) -> None:
+        """None: a sample is a stretch of tokens of any length."""
+        return None
 
-class Lstm(nn.Module):
-    """nn.LSTM with its names, shapes and random weights, for one weight vector or many.
+    @property
+    def gives(self) -> End:
+        """The logits of each token."""
+        return End(self.vocabulary, "vocabulary", f"is {self.vocabulary}")
 
-    torch's kernel is the faster way for one but does not batch: under vmap, steps are written out.
-    """
+    @property
+    def parameter_count(self) -> int:
+        """The number of weights and biases.
 
-    def __init__(self, inputs: int, hidden: int, layers: int) -> None:
-        super().__init__()
-        self.hidden = hidden
-        self.layers = layers
-        for layer, i in enumerate([inputs, hidden][:layers]):
-            for name, shape in zip(
-                WEIGHTS,
-                [(4 * hidden, i), (4 * hidden, hidden), (4 * hidden,), (4 * hidden,)],
-                strict=True,
-            ):
-                drawn = torch.empty(shape).uniform_(-(hidden**-0.5), hidden**-0.5)
-                self.register_parameter(f"{name}_l{layer}", nn.Parameter(drawn))
+        A layer has four gates, each with two weight matrices and, as in torch, two biases.
+        """
+        hidden, vocabulary = self.hidden, self.vocabulary
+        inputs = [self.embedding, hidden][: self.layers]
+        gates = sum(4 * hidden * (i + hidden + 2) for i in inputs)
+        return vocabulary * self.embedding + gates + vocabulary * (hidden + 1)
 
-    def forward(self, x: Tensor) -> Tensor:  # (sample, time, inputs) -> (sample, time, hidden)
-        weights = [
-            [getattr(self, f"{name}_l{layer}") for name in WEIGHTS] for layer in range(self.layers)
-        ]
-        flat = list(chain.from_iterable(weights))
-        if under_vmap(x, *flat):
-            for of_layer in weights:
-                x = written_out(x, *of_layer)
-            return x
-        zero = x.new_zeros(self.layers, len(x), self.hidden)
-        states, _, _ = torch.lstm(
-            x,
-            (zero, zero),
-            flat,
-            has_biases=True,
-            num_layers=self.layers,
-            dropout=0.0,
-            train=torch.is_grad_enabled(),  # cuDNN has no way back otherwise
-            bidirectional=False,
-            batch_first=True,
-        )
-        return states
+    @property
+    def words(self) -> str:
+        """The widths, as in "lstm 64-128, vocabulary 5 000"."""
+        widths = [self.embedding, *[self.hidden] * self.layers]
+        vocabulary = f"{self.vocabulary:,}".replace(",", " ")
+        return f"lstm {'-'.join(map(str, widths))}, vocabulary {vocabulary}"
 
+    def build(self) -> nn.Module:
+        """Returns a module with fresh weights, drawn from torch's global generator."""
+        from engine.networks.modules.lstm import LanguageModel
 
-def written_out(x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:
-    """One layer, (sample, time, inputs) -> (sample, time, hidden), in operations that batch."""
-    driven = functional.linear(x, w_ih, b_ih + b_hh)  # (sample, time, 4 · hidden)
-    state = cell = x.new_zeros(len(x), w_hh.shape[1])
-    states = []
-    for now in driven.unbind(1):
-        i, f, g, o = (now + functional.linear(state, w_hh)).chunk(4, dim=1)
-        cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
-        state = o.sigmoid() * cell.tanh()
-        states.append(state)
-    return torch.stack(states, 1)
+        return LanguageModel(self)

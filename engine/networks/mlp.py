@@ -2,45 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import torch
-from torch import Tensor, nn
+from pydantic import Field, PositiveInt
 
-from engine.spec.keys import MlpNetwork
+from engine.networks.base import ActivationName
+from engine.networks.dense import DenseKeys
+from engine.networks.layout import Activation, DenseLayout
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "identity": lambda x: x,
-    "relu": torch.relu,
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-}
+if TYPE_CHECKING:
+    from torch import nn
 
 
-class Mlp(nn.Module):
-    """Φ(x) = σ_out(W_K ρ(W_{K-1} … ρ(W_1 x))) (Eq. 5), with or without biases."""
+class MlpNetwork(DenseKeys):
+    """Fully connected network (Eq. 5)."""
 
-    def __init__(self, spec: MlpNetwork) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(
-            nn.Linear(i, o, bias=spec.bias) for i, o in pairwise(spec.sizes)
-        )
-        self.activation = ACTIVATIONS[spec.activation]
-        self.output_activation = ACTIVATIONS[spec.output_activation]
-        if spec.init == "paper":
-            self._draw_as_in_the_paper()
+    kind: Literal["mlp"]
+    sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=2)]
+    """The width of the input, of each hidden layer, and of the output."""
+    activation: ActivationName = "relu"
+    """What each hidden layer applies to its values."""
+    bias: bool = True
+    """Whether each layer adds a bias."""
+    output_activation: Activation = "identity"
+    """What the last layer applies to its values."""
+    init: Literal["default", "paper"] = "default"
+    """How weights are drawn. default: as torch draws them; paper: weights uniform in [-1, 1],
+    biases standard normal."""
 
-    def forward(self, x: Tensor) -> Tensor:  # (sample, …) -> (sample, sizes[-1])
-        x = x.flatten(1)
-        *hidden, last = self.layers
-        for layer in hidden:
-            x = self.activation(layer(x))
-        return self.output_activation(last(x))
+    @property
+    def layout(self) -> DenseLayout:
+        """The network as fully connected layers."""
+        return DenseLayout(self.sizes, self.bias, self.activation, self.output_activation)
 
-    def _draw_as_in_the_paper(self) -> None:
-        for layer in self.layers:
-            assert isinstance(layer, nn.Linear)
-            nn.init.uniform_(layer.weight, -1.0, 1.0)
-            if layer.bias is not None:
-                nn.init.normal_(layer.bias)
+    def build(self) -> nn.Module:
+        """Returns a module with fresh weights, drawn from torch's global generator."""
+        from engine.networks.modules.mlp import Mlp
+
+        return Mlp(self)

@@ -2,63 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import torch
-from torch import Tensor, nn
+from pydantic import Field, PositiveInt
 
-from engine.networks.cnn import as_images
-from engine.networks.sizes import residual_blocks
-from engine.spec.keys import ResNetwork
+from engine.networks.base import End, NetworkKeys
+from engine.networks.cnn import ImageShape, image_end
 
-Norm = Callable[[int], nn.Module]
-"""Of a number of channels."""
-
-NORMS: dict[str, Norm] = {
-    "batch": nn.BatchNorm2d,
-    "layer": lambda channels: nn.GroupNorm(1, channels),
-}
+if TYPE_CHECKING:
+    from torch import nn
 
 
-class ResNet(nn.Module):
-    """A convolution, stages of residual blocks, the mean over the image, a linear layer."""
+class ResNetwork(NetworkKeys):
+    """A small residual network: stages of blocks of two convolutions, halved in between."""
 
-    def __init__(self, spec: ResNetwork) -> None:
-        super().__init__()
-        norm = NORMS[spec.norm]
-        self.input = spec.input
-        self.conv = convolution(spec.input[0], spec.widths[0], stride=1)
-        self.norm = norm(spec.widths[0])
-        self.blocks = nn.Sequential(
-            *(Block(i, o, stride, norm) for i, o, stride in residual_blocks(spec))
-        )
-        self.output = nn.Linear(spec.widths[-1], spec.outputs)
+    kind: Literal["resnet"]
+    input: ImageShape
+    """The shape of a sample: (channels, height, width)."""
+    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (16, 32, 64)
+    """Channels of each stage."""
+    blocks: PositiveInt = 1
+    """Number of blocks of each stage."""
+    norm: Literal["batch", "layer"] = "batch"
+    """Whether each convolution is normalized over the batch or over the sample."""
+    outputs: PositiveInt
+    """Number of values that the network returns."""
 
-    def forward(self, x: Tensor) -> Tensor:  # (sample, …) -> (sample, outputs)
-        x = as_images(x, self.input, self.output.weight)
-        x = torch.relu(self.norm(self.conv(x)))
-        return self.output(self.blocks(x).mean((2, 3)))  # type: ignore[no-any-return]
+    @property
+    def takes(self) -> End:
+        """The values of an image."""
+        return image_end(self.input)
+
+    @property
+    def gives(self) -> End:
+        """The outputs."""
+        return End(self.outputs, "outputs", f"is {self.outputs}")
+
+    @property
+    def parameter_count(self) -> int:
+        """The number of trained numbers.
+
+        Convolutions have no biases, but each is followed by a normalization, which has two numbers
+        a channel.
+        """
+        first, last = self.widths[0], self.widths[-1]
+        count = 9 * self.input[0] * first + 2 * first
+        for i, o, stride in residual_blocks(self):
+            count += 9 * (i + o) * o + 4 * o
+            if (i, stride) != (o, 1):
+                count += i * o + 2 * o
+        return count + self.outputs * (last + 1)
+
+    @property
+    def words(self) -> str:
+        """The stages, as in "resnet 16-32-64, 1 block each"."""
+        blocks = "1 block" if self.blocks == 1 else f"{self.blocks} blocks"
+        return f"resnet {'-'.join(map(str, self.widths))}, {blocks} each"
+
+    def build(self) -> nn.Module:
+        """Returns a module with fresh weights, drawn from torch's global generator."""
+        from engine.networks.modules.resnet import ResNet
+
+        return ResNet(self)
 
 
-class Block(nn.Module):
-    """ρ(g(x) + s(x)): g two convolutions, s the identity, or 1×1 where the shape changes."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int, norm: Norm) -> None:
-        super().__init__()
-        self.conv1 = convolution(inputs, outputs, stride)
-        self.norm1 = norm(outputs)
-        self.conv2 = convolution(outputs, outputs, stride=1)
-        self.norm2 = norm(outputs)
-        self.shortcut: nn.Module = nn.Identity()
-        if (inputs, stride) != (outputs, 1):
-            narrow = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
-            self.shortcut = nn.Sequential(narrow, norm(outputs))
-
-    def forward(self, x: Tensor) -> Tensor:  # (sample, channel, height, width)
-        inner = torch.relu(self.norm1(self.conv1(x)))
-        return torch.relu(self.norm2(self.conv2(inner)) + self.shortcut(x))
-
-
-def convolution(inputs: int, outputs: int, stride: int) -> nn.Conv2d:
-    """3×3, without the biases that a normalization takes out."""
-    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+def residual_blocks(network: ResNetwork) -> Iterator[tuple[int, int, int]]:
+    """Yields, for each block, the channels into it, those out of it, and its first stride."""
+    channels = network.widths[0]
+    for stage, width in enumerate(network.widths):
+        for block in range(network.blocks):
+            yield channels, width, 2 if stage > 0 and block == 0 else 1
+            channels = width

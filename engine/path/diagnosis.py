@@ -20,7 +20,7 @@ from engine.record.events import (
     SegmentFailed,
     StringShortened,
 )
-from engine.spec.keys import MlpNetwork, Spec
+from engine.spec.keys import Spec
 
 #: A peak whose place on the string moves by less than this share of its length stays where it is.
 STAYS = 0.15
@@ -96,11 +96,11 @@ def diagnose(spec: Spec, chain: Chain, trials: Trials) -> Diagnosis | None:
 
 
 def _relabelling(spec: Spec, chain: Chain) -> Relabelling | None:
-    network = spec.problem.network
-    if not isinstance(network, MlpNetwork):
+    layout = spec.problem.network.layout
+    if layout is None or layout.linear:
         return None
     ends = chain.weights[FIRST], chain.weights[LAST]
-    scalable = network.activation == "relu"
+    scalable = layout.activation == "relu"
     return relabelling(*ends, chain.problem.parameters, scalable=scalable)
 
 

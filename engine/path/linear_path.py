@@ -21,7 +21,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.networks.sizes import check_linear_sizes
+from engine.networks.linear import check_linear_sizes
 from engine.seeds import generator
 
 Matrix = NDArray[np.float64]

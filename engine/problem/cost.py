@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from engine.networks.lstm import Lstm
+from engine.networks.modules.lstm import Lstm
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,10 @@ from engine.backends.models import (
 )
 from engine.data import Dataset, load_data
 from engine.errors import InputError
-from engine.networks import build_network, lent
-from engine.networks.custom import check_runs
+from engine.networks import build_network
+from engine.networks.custom import CustomNetwork
+from engine.networks.modules import lent
+from engine.networks.modules.custom import check_runs
 from engine.problem.batch_norm import (
     Mode,
     batch_norms,
@@ -49,7 +51,7 @@ from engine.seeds import derive
 from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rows, Weights
 from engine.spec.checks import check_fit
 from engine.spec.keys import BatchNorm as BatchNormSpec
-from engine.spec.keys import CustomLoss, CustomNetwork, LevelOn, ProblemSpec
+from engine.spec.keys import CustomLoss, LevelOn, ProblemSpec
 
 Split = Literal["train", "held_out"]
 Batching = Literal["vmap", "loop", "graph"]

@@ -18,10 +18,11 @@ import torch
 from engine.backends.cache import cache_folder
 from engine.backends.fused import FusedProblem, available, compiled, fused_layout, warm_up
 from engine.errors import InputError
+from engine.networks.custom import CustomNetwork
 from engine.problem.problem import FEW_TOGETHER, PIECE_BYTES, Batching, Problem
 from engine.record import writing
 from engine.seeds import generator
-from engine.spec.keys import CustomLoss, CustomNetwork, ProblemSpec, Spec
+from engine.spec.keys import CustomLoss, ProblemSpec, Spec
 from engine.training.trainer import samples_of_a_step
 from engine.workers.pool import prepare_thread
 

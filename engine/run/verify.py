@@ -17,25 +17,16 @@ from numpy.typing import NDArray
 
 from engine.data import Dataset, load_data
 from engine.errors import InputError
-from engine.networks.sizes import output_size
+from engine.part import functions_in
 from engine.path.segments import Pair, along, measure, search_grid
 from engine.problem.baseline import by_frequencies
 from engine.problem.problem import Parameter, Problem, Split, build_problem
 from engine.record.geometry import normalized_length, turning_angles
 from engine.record.string_file import StringFile
-from engine.spec.keys import (
-    CustomData,
-    CustomLoss,
-    CustomNetwork,
-    LevelOn,
-    LinearNetwork,
-    MlpNetwork,
-    ProblemSpec,
-)
+from engine.spec.keys import LevelOn, ProblemSpec
 from engine.workers.pool import Pool, cores
 
 SPLITS = get_args(Split)
-CUSTOM = CustomData | CustomNetwork | CustomLoss
 
 #: How far losses in the file may be from those measured, relative to the larger of both and 1.
 TOLERANCE = {"float64": 1e-5, "float32": 1e-4}
@@ -142,8 +133,7 @@ def _tolerance(problem: Problem, precision: str) -> float:
 
 
 def _refuse_factories(spec: ProblemSpec) -> None:
-    parts = [spec.data, spec.network, spec.loss]
-    named = [part.factory for part in parts if isinstance(part, CUSTOM)]
+    named = list(functions_in(spec))
     if named:
         raise InputError(
             f"to measure it, {' and '.join(named)} would be imported and run; if you trust this "
@@ -196,7 +186,7 @@ def _problem(file: StringFile) -> Problem:
             "data where the run found them",
             key="dss.level_on",
         )
-    dense = isinstance(header.problem.network, LinearNetwork | MlpNetwork)
+    dense = header.problem.network.layout is not None
     return problem if dense else replace(problem, batching="loop")
 
 
@@ -207,7 +197,10 @@ def _carried(file: StringFile, x: NDArray[Any], y: NDArray[Any]) -> Dataset:
     if not counted and file.header.level_on.metric == "error_rate":
         y, counted = y.argmax(1), True  # one-hot rows, as mse and l1 see classes
     y = y.astype(np.int64 if counted else np.float32)
-    classes = output_size(file.header.problem.network) or int(y.max()) + 1 if counted else None
+    classes = None
+    if counted:
+        gives = file.header.problem.network.gives
+        classes = int(y.max()) + 1 if gives is None else gives.size
     return Dataset(x, y, x[:0], y[:0], classes)
 
 

@@ -1,100 +1,73 @@
-"""Whether the parts of a spec fit each other, and how large its problem is. No torch here."""
+"""Whether the parts of a spec fit each other. This module imports no torch."""
 
 from __future__ import annotations
 
-from engine.data import Dataset, counts, load_data
+from engine.data import Dataset, load_data
 from engine.errors import InputError
-from engine.networks.sizes import (
-    check_linear_sizes,
-    check_network,
-    input_size,
-    output_size,
-    parameter_count,
-)
-from engine.spec.keys import (
-    CnnNetwork,
-    CustomData,
-    Images,
-    LinearNetwork,
-    LstmNetwork,
-    MlpNetwork,
-    Network,
-    ProblemSpec,
-    ResNetwork,
-    Spec,
-)
+from engine.networks import DenseLayout, NetworkKeys
+from engine.networks.linear import check_linear_sizes
+from engine.spec.keys import ProblemSpec, Spec
 
-__all__ = ["check_fit", "check_level_on", "check_method", "check_quickly", "parameter_count"]
+__all__ = ["check_fit", "check_level_on", "check_method", "check_quickly"]
 
-#: The keys of a network's ends.
-ENDS = {
-    "linear": ("sizes", "sizes"),
-    "mlp": ("sizes", "sizes"),
-    "cnn": ("input", "outputs"),
-    "resnet": ("input", "outputs"),
-    "lstm": ("vocabulary", "vocabulary"),
-}
+#: The kinds of networks to choose for each kind of samples.
+READERS = {"tokens": "lstm", "values": "mlp or cnn"}
 
 
 def check_quickly(spec: ProblemSpec) -> None:
-    """`check_fit` as far as it goes without decoding images or running code of the user's own."""
-    match spec.data:
-        case Images():
-            check_network(spec.network)
-            counts(spec.data)
-        case CustomData():
-            check_network(spec.network)
-        case _:
-            check_fit(spec, load_data(spec.data))
+    """Does of `check_fit` what takes a moment and runs no code of the user's own.
+
+    Raises InputError where a network's layers do not fit each other, files of the data are missing,
+    or network and loss do not fit data that are quickly read.
+    """
+    if spec.data.quick:
+        check_fit(spec, load_data(spec.data))
+    else:
+        spec.network.check()
+        spec.data.stored_counts()
 
 
 def check_fit(spec: ProblemSpec, data: Dataset) -> None:
     """Raises InputError where the network's ends or the loss do not fit the data."""
-    check_network(spec.network)
+    network = spec.network
+    network.check()
     if spec.loss == "cross_entropy" and data.classes is None:
         raise InputError(
             "is cross_entropy, but y holds values, not classes; choose mse or l1",
             key="problem.loss",
         )
-    tokens = data.x.dtype.kind == "i"
-    if isinstance(spec.network, LstmNetwork) != tokens and spec.network.kind != "custom":
-        kind = "lstm" if tokens else "mlp or cnn"
-        what = "tokens" if tokens else "values"
+    samples = "tokens" if data.x.dtype.kind == "i" else "values"
+    if network.reads not in (samples, "anything"):
         raise InputError(
-            f"is {spec.network.kind}, but the data are {what}; choose {kind}",
+            f"is {network.kind}, but the data are {samples}; choose {READERS[samples]}",
             key="problem.network.kind",
         )
-    if tokens and spec.loss in ("mse", "l1"):
+    if samples == "tokens" and spec.loss in ("mse", "l1"):
         raise InputError(
             f"is {spec.loss}, but the data are tokens; choose cross_entropy", key="problem.loss"
         )
-    _check_ends(spec.network, data)
+    _check_ends(network, data)
 
 
-def _check_ends(network: Network, data: Dataset) -> None:
-    first, last = ENDS.get(network.kind, ("", ""))
-    ends = (
-        ("first", first, input_size(network), data.features, "features"),
-        ("last", last, output_size(network), data.outputs, "outputs"),
-    )
-    for end, key, size, needed, what in ends:
-        if size is None or size == needed:
-            continue
-        said = f"the {end} size is {size}" if key == "sizes" else _said(network, key, size)
-        raise InputError(
-            f"{said}, but the data have {needed} {what}; make it {needed}",
-            key=f"problem.network.{key}",
-        )
-
-
-def _said(network: Network, key: str, size: int) -> str:
-    if isinstance(network, CnnNetwork | ResNetwork) and key == "input":
-        return f"is {list(network.input)} = {size} values"
-    return f"is {size}"
+def _check_ends(network: NetworkKeys, data: Dataset) -> None:
+    """Raises InputError where the network takes or gives another number of values than the data."""
+    for end, needed, what in (
+        (network.takes, data.features, "features"),
+        (network.gives, data.outputs, "outputs"),
+    ):
+        if end is not None and end.size != needed:
+            raise InputError(
+                f"{end.said}, but the data have {needed} {what}; make it {needed}",
+                key=f"problem.network.{end.key}",
+            )
 
 
 def check_level_on(spec: Spec, classes: int | None, held_out: int) -> None:
-    """Raises InputError where the data have no such metric or no such split."""
+    """Raises InputError where the level is held against what the data do not have.
+
+    `classes` is the number of classes that the network scores, or None; `held_out` is the number of
+    samples held out.
+    """
     on = spec.search.level_on
     if on.split == "held_out" and not held_out:
         raise InputError(
@@ -120,32 +93,36 @@ def check_level_on(spec: Spec, classes: int | None, held_out: int) -> None:
 
 
 def check_method(spec: Spec) -> None:
-    """Raises InputError where the method or the endpoints ask for another network."""
-    network, endpoints = spec.problem.network, spec.endpoints
+    """Raises InputError where the method or the endpoints need a network of another structure."""
+    layout, kind = spec.problem.network.layout, spec.problem.network.kind
     if spec.search.method == "linear" and spec.search.string is None:
-        if not isinstance(network, LinearNetwork):
+        if layout is None or not layout.linear:
             raise InputError(
-                f"is linear, but the network is of kind {network.kind}; choose greedy, "
+                f"is linear, but the network is of kind {kind}; choose greedy, "
                 "constrained or auto, or problem.network.kind: linear",
                 key="search.method",
             )
-        check_linear_sizes(network.sizes)
-    if endpoints.kind == "permuted":
-        if not isinstance(network, LinearNetwork | MlpNetwork):
+        check_linear_sizes(layout.sizes)
+    if spec.endpoints.kind == "permuted":
+        if layout is None:
             raise InputError(
-                f"is permuted, but the network is of kind {network.kind}; choose random, or "
+                f"is permuted, but the network is of kind {kind}; choose random, or "
                 "problem.network.kind: mlp",
                 key="endpoints.kind",
             )
-        widths = network.sizes[1:-1]
-        if not widths:
-            raise InputError(
-                "is permuted, but the network has no hidden layer; choose random",
-                key="endpoints.kind",
-            )
-        if max(endpoints.swap) >= widths[0] or len(set(endpoints.swap)) < 2:
-            raise InputError(
-                f"is {list(endpoints.swap)}; name two different hidden units from 0 to "
-                f"{widths[0] - 1}",
-                key="endpoints.swap",
-            )
+        _check_swap(spec.endpoints.swap, layout)
+
+
+def _check_swap(swap: tuple[int, int], layout: DenseLayout) -> None:
+    """Raises InputError where these are not two hidden units of the first hidden layer."""
+    widths = layout.sizes[1:-1]
+    if not widths:
+        raise InputError(
+            "is permuted, but the network has no hidden layer; choose random",
+            key="endpoints.kind",
+        )
+    if max(swap) >= widths[0] or len(set(swap)) < 2:
+        raise InputError(
+            f"is {list(swap)}; name two different hidden units from 0 to {widths[0] - 1}",
+            key="endpoints.swap",
+        )

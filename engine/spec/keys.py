@@ -1,6 +1,6 @@
 """What a run is asked to do: the preset's keys, validated once and frozen. No torch here.
 
-`preset_file` reads them from YAML. Everything inside the engine trusts a `Spec`.
+`yaml_file` reads them from YAML. Everything inside the engine trusts a `Spec`.
 """
 
 from __future__ import annotations
@@ -8,11 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -22,213 +20,24 @@ from pydantic import (
     model_validator,
 )
 
-Model = TypeVar("Model", bound=BaseModel)
-Fraction = Annotated[float, Field(gt=0, lt=1)]
+import engine.data
+import engine.networks
+from engine.data import DataKeys
+from engine.networks import NetworkKeys
+from engine.part import Fraction, FunctionName, Names, Part
+
 Margin = Annotated[float, Field(gt=0, lt=0.5)]
 
-
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+# A key that holds one of the kinds is validated as whichever of the registered kinds it names.
+if TYPE_CHECKING:
+    Data = DataKeys
+    Network = NetworkKeys
+else:
+    Data = engine.data.KINDS.union()
+    Network = engine.networks.KINDS.union()
 
 
 # ---------------------------------------------------------------- problem: data, network, loss
-
-
-class PolynomialData(Part):
-    """y = Σ c_k x^k on [0, 1]; held-out points lie between (grid) or are drawn anew (random)."""
-
-    kind: Literal["polynomial"]
-    coefficients: Annotated[tuple[float, ...], Field(min_length=1)]
-    """Lowest degree first."""
-    points: Annotated[int, Field(ge=2)] = 1000
-    sampling: Literal["grid", "random"] = "grid"
-    seed: NonNegativeInt = 0
-    """Of the random sampling. The run's own seed does not change the data."""
-
-
-class DigitsData(Part):
-    """The 1 797 handwritten 8×8 digits that ship with the package: 1 437 to train, 360 held out."""
-
-    kind: Literal["digits"]
-
-
-class ArraysData(Part):
-    """A user's .npz with x and y, and optionally x_test and y_test."""
-
-    kind: Literal["arrays"]
-    path: str
-    held_out: Fraction = 0.2
-    """Share of samples held out where the file has no x_test."""
-    seed: NonNegativeInt = 0
-    """Of that split."""
-
-
-class PointsData(Part):
-    """Samples written out in the preset; nothing is held out."""
-
-    kind: Literal["points"]
-    x: Annotated[tuple[tuple[float, ...], ...], Field(min_length=1)]
-    y: Annotated[tuple[tuple[float, ...], ...], Field(min_length=1)]
-
-
-class LinearMapData(Part):
-    """y = A x + noise with A and x standard normal, A divided by the root of the features."""
-
-    kind: Literal["linear_map"]
-    features: PositiveInt
-    outputs: PositiveInt
-    samples: Annotated[int, Field(ge=2)] = 200
-    noise: NonNegativeFloat = 0.1
-    """Its standard deviation."""
-    seed: NonNegativeInt = 0
-
-
-class Images(Part):
-    """What the image data sets have in common. Pixels are scaled to [0, 1]."""
-
-    path: str | None = None
-    """The folder that holds the files; null: looked for under $DSS_TUI_DATA."""
-    limit: PositiveInt | None = None
-    """The first so many training samples; null: all."""
-    held_out: Fraction | None = None
-    """This share of the training samples, the last of them, is held out instead of the test set."""
-    held_out_limit: PositiveInt | None = None
-    """The first so many of the samples held out; null: all."""
-    standardize: bool = False
-    """Each channel to mean 0 and standard deviation 1 over the training samples."""
-
-
-class IdxData(Images):
-    """MNIST or Fashion-MNIST, (1, 28, 28), from its IDX files, gzip or plain."""
-
-    kind: Literal["mnist", "fashion_mnist"]
-
-
-class Cifar10Data(Images):
-    """CIFAR-10, (3, 32, 32), from its binary batches, gzip or plain."""
-
-    kind: Literal["cifar10"]
-
-
-class TextData(Part):
-    """Next-token prediction on a text: a sample is a stretch of tokens, its y the tokens after."""
-
-    kind: Literal["text"]
-    path: str
-    """A UTF-8 file, or a folder with ptb.train.txt and ptb.valid.txt."""
-    unit: Literal["word", "character"] = "word"
-    vocabulary: Annotated[int, Field(ge=2)] | None = None
-    """The most frequent tokens that are told apart, <unk> for all others included; null: all."""
-    length: PositiveInt = 32
-    """Tokens of a sample: gradients reach no further back."""
-    limit: PositiveInt | None = None
-    """The first so many training samples; null: all."""
-    held_out: Fraction = 0.1
-    """Share of a single file, its end, that is held out."""
-    held_out_limit: PositiveInt | None = None
-
-
-class CustomData(Part):
-    """What a function of the user's own returns."""
-
-    kind: Literal["custom"]
-    factory: str
-    """package.module:function, or file.py:function."""
-    args: dict[str, Any] = {}
-    """Its keyword arguments."""
-
-
-class LinearNetwork(Part):
-    """Deep linear network W_K … W_1 x (Eq. 4)."""
-
-    kind: Literal["linear"]
-    sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=2)]
-
-
-class MlpNetwork(Part):
-    """Fully connected network (Eq. 5)."""
-
-    kind: Literal["mlp"]
-    sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=2)]
-    activation: Literal["relu", "sigmoid", "tanh"] = "relu"
-    bias: bool = True
-    output_activation: Literal["identity", "relu", "sigmoid", "tanh"] = "identity"
-    init: Literal["default", "paper"] = "default"
-    """default: torch's; paper: weights uniform in [-1, 1], biases standard normal."""
-
-
-ImageShape = tuple[PositiveInt, PositiveInt, PositiveInt]
-"""(channels, height, width)"""
-
-
-class ConvLayer(Part):
-    """Square convolution, then the network's activation."""
-
-    kind: Literal["conv"]
-    channels: PositiveInt
-    kernel: PositiveInt = 3
-    stride: PositiveInt = 1
-    padding: Literal["same"] | NonNegativeInt = "same"
-    """same: (kernel - 1) / 2 on each side."""
-
-
-class PoolLayer(Part):
-    kind: Literal["pool"]
-    size: PositiveInt = 2
-    by: Literal["max", "average"] = "max"
-
-
-class DenseLayer(Part):
-    """Fully connected, then the network's activation."""
-
-    kind: Literal["dense"]
-    units: PositiveInt
-
-
-CnnLayer = Annotated[ConvLayer | PoolLayer | DenseLayer, Field(discriminator="kind")]
-
-
-class CnnNetwork(Part):
-    """Convolutions, pooling and dense layers as listed, then a linear layer to the outputs."""
-
-    kind: Literal["cnn"]
-    input: ImageShape
-    layers: Annotated[tuple[CnnLayer, ...], Field(min_length=1)]
-    outputs: PositiveInt
-    activation: Literal["relu", "sigmoid", "tanh"] = "relu"
-
-
-class ResNetwork(Part):
-    """A small residual network: stages of blocks of two convolutions, halved in between."""
-
-    kind: Literal["resnet"]
-    input: ImageShape
-    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (16, 32, 64)
-    """Channels of each stage."""
-    blocks: PositiveInt = 1
-    """Of each stage."""
-    norm: Literal["batch", "layer"] = "batch"
-    outputs: PositiveInt
-
-
-class LstmNetwork(Part):
-    """Embedding, LSTM layers, and a linear layer to the next token's logits."""
-
-    kind: Literal["lstm"]
-    vocabulary: Annotated[int, Field(ge=2)]
-    embedding: PositiveInt = 64
-    hidden: PositiveInt = 64
-    layers: Annotated[int, Field(ge=1, le=2)] = 1
-
-
-class CustomNetwork(Part):
-    """An nn.Module that a function of the user's own returns, with fresh random weights."""
-
-    kind: Literal["custom"]
-    factory: str
-    """package.module:function, or file.py:function."""
-    args: dict[str, Any] = {}
-    """Its keyword arguments."""
 
 
 LossName = Literal["mse", "l1", "cross_entropy"]
@@ -240,26 +49,8 @@ class CustomLoss(Part):
     It gives the loss of each sample, (sample,); F_e is their mean.
     """
 
-    factory: str
-    args: dict[str, Any] = {}
-
-
-Data = Annotated[
-    PolynomialData
-    | LinearMapData
-    | PointsData
-    | DigitsData
-    | ArraysData
-    | IdxData
-    | Cifar10Data
-    | TextData
-    | CustomData,
-    Field(discriminator="kind"),
-]
-Network = Annotated[
-    LinearNetwork | MlpNetwork | CnnNetwork | ResNetwork | LstmNetwork | CustomNetwork,
-    Field(discriminator="kind"),
-]
+    factory: FunctionName
+    args: dict[str, Any] = Field(default={})
 
 
 class BatchNorm(Part):
@@ -364,9 +155,9 @@ class Endpoints(Training):
     kind: Literal["random", "permuted", "files"] = "random"
     """random: two random models; permuted: one, and its copy with two hidden units swapped;
     files: two models trained elsewhere."""
-    a: str | None = None
+    a: Annotated[str | None, Names.PATH] = None
     """Of kind files: the first model's weights by parameter name, .pt or .safetensors."""
-    b: str | None = None
+    b: Annotated[str | None, Names.PATH] = None
     """Of kind files: those of the second."""
     swap: tuple[NonNegativeInt, NonNegativeInt] = (0, 1)
     """Of kind permuted: the units of the first hidden layer, counted from 0."""
@@ -513,7 +304,7 @@ class Search(Part):
     shorten: bool = False
     """Whether a string that connects is then pulled tight below the level."""
     shortening: Shortening = Shortening()
-    string: str | None = None
+    string: Annotated[str | None, Names.PATH] = None
     """A string file to start from, in place of random endpoints and a first search."""
     audit: Audit = Audit()
     batching: Literal["auto", "fused", "vmap", "graph", "loop"] = "auto"

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.errors import InputError, nearest
+from engine.part import words_of
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -108,7 +109,4 @@ def _branches(annotation: Any) -> tuple[Any, ...]:
 
 
 def _kinds(model: Any) -> tuple[str, ...]:
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        return ()
-    field = model.model_fields.get("kind")
-    return get_args(field.annotation) if field else ()
+    return words_of(model) if isinstance(model, type) and issubclass(model, BaseModel) else ()

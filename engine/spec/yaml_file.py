@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Hashable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,8 @@ import yaml
 from engine.data.files import locate
 from engine.errors import InputError
 from engine.factories import is_file
-from engine.spec.keys import (
-    ArraysData,
-    Cifar10Data,
-    CustomData,
-    CustomLoss,
-    CustomNetwork,
-    Endpoints,
-    IdxData,
-    Model,
-    Spec,
-    TextData,
-)
+from engine.part import Names, renamed
+from engine.spec.keys import Spec
 from engine.spec.validation import validated
 
 
@@ -184,41 +175,18 @@ def _fresh(at: dict[str, Any], step: str) -> dict[str, Any]:
 
 def _anchor_paths(spec: Spec, folder: Path) -> Spec:
     """Files found now, beside the preset first, are found again whatever the current folder."""
-    if spec.search.string is not None and (start := locate(spec.search.string, folder)):
-        search = spec.search.model_copy(update={"string": str(start)})
-        spec = spec.model_copy(update={"search": search})
-    problem = spec.problem.model_copy(
-        update={
-            "data": _anchored(spec.problem.data, folder),
-            "network": _anchored(spec.problem.network, folder),
-            "loss": _anchored(spec.problem.loss, folder),
-        }
-    )
-    endpoints = _anchored(spec.endpoints, folder)
-    return spec.model_copy(update={"problem": problem, "endpoints": endpoints})
+    return renamed(spec, partial(_anchored, folder=folder))
 
 
-def _anchored(part: Any, folder: Path) -> Any:
-    """A part of a spec with the files that it names given by their full paths."""
-    match part:
-        case ArraysData(path=str(path)) | TextData(path=str(path)):
-            return _update(part, path=_full(path, folder))
-        case IdxData(path=str(path)) | Cifar10Data(path=str(path)):
-            return _update(part, path=_full(path, folder))
-        case Endpoints(kind="files", a=str(a), b=str(b)):
-            return _update(part, a=_full(a, folder), b=_full(b, folder))
-        case CustomData() | CustomNetwork() | CustomLoss():
-            place, colon, name = part.factory.rpartition(":")
-            if is_file(place):
-                return _update(part, factory=_full(place, folder) + colon + name)
-    return part
-
-
-def _update(part: Model, **values: Any) -> Model:
-    return part.model_copy(update=values)
+def _anchored(names: Names, text: str, folder: Path) -> str:
+    """Returns what names a file by its full path, and anything else as it is."""
+    if names is Names.PATH:
+        return _full(text, folder)
+    place, colon, function = text.rpartition(":")
+    return _full(place, folder) + colon + function if is_file(place) else text
 
 
 def _full(path: str, folder: Path) -> str:
-    """As it is where there is no such file or folder."""
+    """Returns a path in full, or as it is where there is no such file or folder."""
     found = locate(path, folder, folders=True)
     return path if found is None else str(found)

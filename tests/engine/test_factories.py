@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from engine.data.custom import CustomData
 from engine.errors import InputError
 from engine.factories import call_factory, find_factory
+from engine.networks.custom import CustomNetwork
 from engine.spec import yaml_file as preset_file
-from engine.spec.keys import CustomData, CustomLoss, CustomNetwork
+from engine.spec.keys import CustomLoss
 from tests.support.commands import refused
 
 KEY = "problem.network"

@@ -32,7 +32,7 @@ from engine.errors import InputError
 from engine.record.finding import runs, runs_folder
 from engine.record.rundir import RunDir
 from engine.record.runs import summarize
-from engine.spec.keys import Images, Spec, TextData
+from engine.spec.keys import Spec
 
 #: Fields that can be changed before the start: label, key of the preset.
 FIELDS = (
@@ -329,7 +329,7 @@ class RunTable(DataTable[str]):
 
 def _needs_data(spec: Spec) -> bool:
     """Whether its data do not come with dss-tui."""
-    return isinstance(spec.problem.data, Images | TextData)
+    return spec.problem.data.fetched
 
 
 def _rank(members: list[tuple[str, Spec]]) -> tuple[bool, str]:

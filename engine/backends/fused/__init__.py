@@ -9,40 +9,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from engine.spec.keys import Adam, LinearNetwork, MlpNetwork, RmsProp, Sgd, Training
+from engine.networks import DenseLayout, NetworkKeys
+from engine.spec.keys import Adam, RmsProp, Sgd, Training
 
 if TYPE_CHECKING:
     from engine.backends.fused import kernels
 
 Floats = NDArray[Any]
 """float32 or float64."""
-Activation = Literal["identity", "relu", "sigmoid", "tanh"]
 Split = Literal["train", "held_out"]
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A fully connected network and its loss.
+class Layout(DenseLayout):
+    """A fully connected network and its loss."""
 
-    A weight vector holds, layer by layer, the weight (out, in) row-major, then the bias.
-    """
-
-    sizes: tuple[int, ...]
-    bias: bool
-    activation: Activation
-    output_activation: Activation
     loss: Literal["mse", "l1", "cross_entropy"]
-
-    @property
-    def parameter_count(self) -> int:
-        return sum(o * (i + self.bias) for i, o in pairwise(self.sizes))
+    """The loss of a sample."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +49,12 @@ class Rows:
     active: ArrayLike  # (bead,) bool: those that go on, after a call
 
 
-def fused_layout(network: object, loss: object) -> Layout | None:
-    """What a spec's network and loss are here; None where they are not covered."""
-    if loss not in ("mse", "l1", "cross_entropy"):
+def fused_layout(network: NetworkKeys, loss: object) -> Layout | None:
+    """Returns what a spec's network and loss are here, or None where they are not covered."""
+    layout = network.layout
+    if layout is None or loss not in ("mse", "l1", "cross_entropy"):
         return None
-    match network:
-        case MlpNetwork():
-            ends = network.activation, network.output_activation
-            return Layout(network.sizes, network.bias, *ends, loss)
-        case LinearNetwork():
-            return Layout(network.sizes, False, "identity", "identity", loss)
-        case _:
-            return None
+    return Layout(layout.sizes, layout.bias, layout.activation, layout.output_activation, loss)
 
 
 @cache

@@ -30,13 +30,14 @@ from dss_tui.tui.screens.zoom import Zoom
 from dss_tui.tui.widgets.plot_view import PlotView
 from dss_tui.tui.widgets.segment_table import SegmentTable
 from dss_tui.viewing import describe, session
+from engine.data.images import Images
+from engine.data.text import TextData
 from engine.errors import InputError
-from engine.networks.sizes import describe_sizes
 from engine.record import finding
 from engine.record.rundir import RunDir
 from engine.record.string_file import read
 from engine.record.writer import RunWriter
-from engine.spec.keys import Images, Spec, TextData
+from engine.spec.keys import Spec
 from tests.support.run_folders import progress_of
 
 Drive = Callable[[DssApp, Pilot[None]], Awaitable[None]]
@@ -175,7 +176,7 @@ def test_the_chosen_preset_is_described() -> None:
             shown, spec = said(app.screen, "#about"), presets.load_preset(name)
             assert name in shown and spec.description in shown
             assert describe.loss(spec.problem.loss) in shown
-            assert describe_sizes(spec.problem.network) in shown
+            assert spec.problem.network.words in shown
             level = app.screen.query_one("#field-search-level", Input).value
             assert float(level) == spec.search.level
             missing = isinstance(spec.problem.data, Images | TextData)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.data import Dataset, caveat, counts, load_data
+from engine.data import Dataset, counts, load_data
+from engine.data.cifar10 import Cifar10Data
 from engine.errors import InputError
-from engine.spec.keys import Cifar10Data
 from tests.support.image_files import labels, pixels, records, write, write_cifar10
 
 RECORD = 3073
@@ -169,7 +169,7 @@ def test_each_channel_is_standardized_by_itself(tmp_path: Path) -> None:
 
 
 def test_a_subset_says_so(folder: Path) -> None:
-    assert caveat(spec(folder)) == (
+    assert spec(folder).caveat() == (
         "a subset of CIFAR-10, 28 of 50000 training and 7 of 10000 test images: results are not "
         "comparable with the whole set's"
     )
@@ -180,10 +180,10 @@ def test_the_whole_set_has_nothing_to_say(tmp_path: Path) -> None:
     for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
         with open(tmp_path / f"{name}.bin", "wb") as file:
             file.truncate(10000 * RECORD)
-    assert caveat(spec(tmp_path)) is None
+    assert spec(tmp_path).caveat() is None
     assert counts(spec(tmp_path, held_out=0.1, limit=30000)) == (30000, 5000)
     (tmp_path / "data_batch_4.bin").unlink()
-    remark = caveat(spec(tmp_path))
+    remark = spec(tmp_path).caveat()
     assert remark is not None
     assert remark.startswith("a subset of CIFAR-10, 40000 of 50000 training and 10000 of 10000 ")
 

@@ -14,8 +14,10 @@ import pytest
 from numpy.typing import NDArray
 
 from engine.data import Dataset, load_data
+from engine.data.arrays import ArraysData
+from engine.data.digits import DigitsData
+from engine.data.polynomial import PolynomialData
 from engine.errors import InputError
-from engine.spec.keys import ArraysData, DigitsData, PolynomialData
 
 COEFFICIENTS = (0.7, -1.3, 0.4, 2.1)
 

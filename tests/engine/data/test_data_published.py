@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from dss_tui.cli import main
-from engine.data import Dataset, caveat, counts, load_data
-from engine.data.text import number
-from engine.spec.keys import Cifar10Data, IdxData, TextData
+from engine.data import Dataset, counts, load_data
+from engine.data.cifar10 import Cifar10Data
+from engine.data.idx import IdxData
+from engine.data.text import TextData, number
 
 #: Read here, because every test begins without it.
 DATA = os.environ.get("DSS_TUI_DATA")
@@ -61,7 +62,7 @@ def test_mnist_is_the_published_one() -> None:
     assert data.scaling.mean == pytest.approx((0.13066,), abs=5e-6)
     assert data.scaling.std == pytest.approx((0.30811,), abs=5e-6)
     assert counts(spec) == (60000, 10000)
-    assert caveat(spec) is None
+    assert spec.caveat() is None
 
 
 @needs("mnist")
@@ -91,7 +92,7 @@ def test_cifar10_begins_with_known_classes() -> None:
     data = load_data(spec.model_copy(update={"limit": 4000, "held_out_limit": 1000}))
     assert (data.x.shape, data.x_held_out.shape) == ((4000, 3, 32, 32), (1000, 3, 32, 32))
     assert per_class(data) == (CIFAR10_TRAIN, CIFAR10_TEST)
-    remark = caveat(spec)
+    remark = spec.caveat()
     if (train, test) == (50000, 10000):
         assert remark is None
     else:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from engine.data import Dataset, caveat, counts, load_data
+from engine.data import Dataset, counts, load_data
+from engine.data.idx import IdxData
 from engine.errors import InputError
-from engine.spec.keys import IdxData
 from tests.support.image_files import TEST, TRAIN, idx, labels, pixels, write, write_idx
 
 X, Y = pixels(23, 28, 28), labels(23, seed=3)
@@ -235,21 +235,21 @@ def test_counts_read_headers_alone(folder: Path) -> None:
 
 
 def test_files_of_another_number_of_samples_are_said_to_be_a_subset(folder: Path) -> None:
-    assert caveat(spec(folder)) == (
+    assert spec(folder).caveat() == (
         "a subset of MNIST, 23 of 60000 training and 11 of 10000 test images: results are not "
         "comparable with the whole set's"
     )
-    assert caveat(spec(folder, held_out=0.3, kind="fashion_mnist")) == (
+    assert spec(folder, held_out=0.3, kind="fashion_mnist").caveat() == (
         "a subset of Fashion-MNIST, 23 of 60000 training images: results are not comparable with "
         "the whole set's"
     )
     for names, count in ((TRAIN, 60000), (TEST, 10001)):
         header = idx(np.zeros((0, 28, 28), np.uint8))
         write(folder / names[0], header[:4] + count.to_bytes(4, "big") + header[8:])
-    remark = caveat(spec(folder))
+    remark = spec(folder).caveat()
     assert remark is not None
     assert remark.startswith("not the published MNIST, 60000 of 60000 training and 10001 of ")
-    assert caveat(spec(folder, held_out=0.3)) is None
+    assert spec(folder, held_out=0.3).caveat() is None
 
 
 # ---------------------------------------------------------------- what is refused

@@ -12,9 +12,10 @@ import torch
 
 from dss_tui.cli import main
 from engine.data import Dataset, load_data
+from engine.data.linear_map import LinearMapData
+from engine.data.points import PointsData
 from engine.errors import InputError
 from engine.problem.problem import build_problem
-from engine.spec.keys import LinearMapData, PointsData
 from presets import load_preset
 
 X, Y = ((1.0, 0.5), (-0.25, 0.75), (3.0, -4.0)), ((2.0,), (-1.0,), (0.5,))

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from engine.data import Dataset, counts, load_data
-from engine.data.text import END, number
+from engine.data.text import END, TextData, number
 from engine.errors import InputError
-from engine.spec.keys import TextData
 
 # Five b, four a, three d and c, and once each the rest; the last three words are held out.
 TEXT = "b a  d c\tb b\na d c b a d c b a e g a f b\n"

@@ -18,12 +18,13 @@ from torch.utils.data import Dataset, TensorDataset, random_split
 import presets
 from dss_tui.cli import main
 from engine.data import load_data
+from engine.data.custom import CustomData
 from engine.errors import InputError
 from engine.problem.problem import Problem, build_problem
 from engine.record.string_file import read
 from engine.run.choose_backend import resolve_batching
 from engine.spec.checks import check_level_on
-from engine.spec.keys import CustomData, ProblemSpec, Spec
+from engine.spec.keys import ProblemSpec, Spec
 from engine.spec.validation import validated
 from tests.support.commands import refused
 

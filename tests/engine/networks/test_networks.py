@@ -16,14 +16,7 @@ from torch.nn import functional
 
 from engine.errors import InputError
 from engine.networks import build_network
-from engine.networks.sizes import (
-    check_network,
-    describe_sizes,
-    input_size,
-    output_size,
-    parameter_count,
-)
-from engine.networks.vmapped import under_vmap
+from engine.networks.modules.vmapped import under_vmap
 from engine.problem.batch_norm import BatchNorm, Mode, batch_norms, collect, replace_batch_norm
 from engine.spec.keys import Network
 from tests.support.imports import imported_by
@@ -114,14 +107,13 @@ def network_of(name: str, mode: Mode = "batch") -> nn.Module:
 
 def samples(spec: Network, count: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """x (…, feature), classes y (…); or tokens (…, time) and the tokens after them."""
-    outputs = output_size(spec)
-    assert outputs is not None
-    size = input_size(spec)
-    if size is None:
+    assert spec.gives is not None
+    outputs = spec.gives.size
+    if spec.takes is None:
         x = torch.randint(outputs, (*count, TIME), generator=draw())
         return x, torch.randint(outputs, (*count, TIME), generator=draw(4))
     return (
-        torch.randn(*count, size, generator=draw()),
+        torch.randn(*count, spec.takes.size, generator=draw()),
         torch.randint(outputs, count, generator=draw(4)),
     )
 
@@ -228,7 +220,7 @@ def test_a_network_can_be_copied_after_it_was_lent_weights(name: str) -> None:
 def test_parameters_are_counted_as_torch_does(name: str) -> None:
     spec = spec_of(SPECS[name])
     count = sum(parameter.numel() for parameter in build_network(spec).parameters())
-    assert parameter_count(spec) == count
+    assert spec.parameter_count == count
 
 
 def test_the_paper_s_network_for_mnist() -> None:
@@ -237,7 +229,7 @@ def test_the_paper_s_network_for_mnist() -> None:
     network = build_network(spec)
     counts = [parameter.numel() for parameter in network.parameters()]
     assert counts == [800, 32, 51_200, 64, 3_211_264, 1024, 10_240, 10]
-    assert parameter_count(spec) == sum(counts) == 3_274_634
+    assert spec.parameter_count == sum(counts) == 3_274_634
     assert network(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
 
 
@@ -260,12 +252,13 @@ def test_sizes_in_words_and_at_the_ends(
     tree: dict[str, Any], words: str, features: int | None, outputs: int | None
 ) -> None:
     spec = spec_of(tree)
-    assert describe_sizes(spec) == words
-    assert (input_size(spec), output_size(spec)) == (features, outputs)
+    assert spec.words == words
+    ends = [end and end.size for end in (spec.takes, spec.gives)]
+    assert ends == [features, outputs]
 
 
 def test_only_the_module_knows_how_large_a_custom_network_is() -> None:
-    assert parameter_count(spec_of({"kind": "custom", "factory": "mine.py:net"})) is None
+    assert spec_of({"kind": "custom", "factory": "mine.py:net"}).parameter_count is None
 
 
 def cnn(*layers: dict[str, Any], shape: tuple[int, int, int] = (1, 7, 5)) -> Network:
@@ -304,21 +297,21 @@ def cnn(*layers: dict[str, Any], shape: tuple[int, int, int] = (1, 7, 5)) -> Net
 )
 def test_layers_that_do_not_fit_are_refused(layers: list[dict[str, Any]], message: str) -> None:
     spec = cnn(*layers)
-    for refused in (check_network, parameter_count, build_network):
+    for refused in (spec.check, lambda: spec.parameter_count, spec.build):
         with pytest.raises(InputError) as error:
-            refused(spec)
+            refused()
         assert str(error.value) == message
 
 
 def test_the_last_pixel_can_still_be_convolved_and_pooled() -> None:
     spec = cnn(POOL, POOL, CONV5 | {"channels": 3}, POOL | {"size": 1}, shape=(2, 7, 6))
-    check_network(spec)
-    assert parameter_count(spec) == 3 * (2 * 25 + 1) + 2 * (3 + 1)
+    spec.check()
+    assert spec.parameter_count == 3 * (2 * 25 + 1) + 2 * (3 + 1)
     assert build_network(spec)(torch.zeros(4, 84)).shape == (4, 2)
 
 
 def test_sizes_are_known_without_torch() -> None:
-    assert "torch" not in imported_by("import engine.networks.sizes")
+    assert "torch" not in imported_by("import engine.networks")
 
 
 # ---------------------------------------------------------------- against torch's own layers

@@ -16,7 +16,7 @@ from dss_tui.cli import main
 from engine.errors import InputError
 from engine.methods import build_method
 from engine.methods.method import StagedMethod
-from engine.networks.sizes import check_linear_sizes
+from engine.networks.linear import check_linear_sizes
 from engine.path.linear_path import LinearPath, Matrix, linear_path, products
 from engine.problem.losses import LOSSES
 from engine.problem.problem import build_problem

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch._C import _functorch
 
 from dss_tui.cli import main
-from engine.networks.vmapped import under_vmap
+from engine.networks.modules.vmapped import under_vmap
 from engine.problem.problem import PIECE_BYTES, Batching, Problem, build_problem
 from engine.record.records import finished, read_records
 from engine.record.rundir import RunDir

@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 
 from dss_tui.cli import main
+from engine.data.linear_map import LinearMapData
+from engine.networks.linear import LinearNetwork
+from engine.networks.mlp import MlpNetwork
 from engine.problem.problem import Parameter, Problem, build_problem
 from engine.problem.symmetry import Relabelling, layers_of, relabelling, swapped
-from engine.spec.keys import LinearMapData, LinearNetwork, MlpNetwork, ProblemSpec
+from engine.spec.keys import ProblemSpec
 
 
 def problem_for(network: LinearNetwork | MlpNetwork) -> Problem:

@@ -9,16 +9,12 @@ import pytest
 from pydantic import AliasChoices, Field
 
 import presets
+from engine.data.arrays import ArraysData
+from engine.data.polynomial import PolynomialData
 from engine.errors import InputError
-from engine.spec.keys import (
-    Adam,
-    ArraysData,
-    LinearNetwork,
-    MlpNetwork,
-    PolynomialData,
-    Sgd,
-    Spec,
-)
+from engine.networks.linear import LinearNetwork
+from engine.networks.mlp import MlpNetwork
+from engine.spec.keys import Adam, Sgd, Spec
 from engine.spec.validation import validated
 from engine.spec.yaml_file import dump, load, parse, read_yaml, revised, with_overrides
 

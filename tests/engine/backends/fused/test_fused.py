@@ -21,21 +21,13 @@ from torch import Tensor
 
 from engine.backends import fused
 from engine.backends.fused import FusedProblem, Layout, Rows, fused_layout
-from engine.networks.mlp import ACTIVATIONS
+from engine.networks.cnn import CnnNetwork, DenseLayer
+from engine.networks.linear import LinearNetwork
+from engine.networks.mlp import MlpNetwork
+from engine.networks.modules.mlp import ACTIVATIONS
 from engine.problem.losses import LOSSES
 from engine.problem.problem import Problem, build_problem
-from engine.spec.keys import (
-    Adam,
-    CnnNetwork,
-    DenseLayer,
-    LinearNetwork,
-    MlpNetwork,
-    Optimizer,
-    ProblemSpec,
-    RmsProp,
-    Sgd,
-    Training,
-)
+from engine.spec.keys import Adam, Optimizer, ProblemSpec, RmsProp, Sgd, Training
 from engine.spec.validation import validated
 from engine.steps.optimizers import build_optimizer
 from engine.training.trainer import IMPROVEMENT, Job, Round, Row, sample_numbers

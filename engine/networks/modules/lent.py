@@ -1,4 +1,4 @@
-"""A network that computes with weights lent to it."""
+"""Networks that compute with weights lent to them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from torch.func import functional_call
 
 
 def held(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """Each place where a module holds a parameter: tied ones stand in several, under each name."""
+    """Yields each place where a module holds a parameter, by its dotted name, with the parameter.
+
+    Tied parameters are held in several places, and come once for each.
+    """
     for module_name, module in network.named_modules():
         for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
             yield f"{module_name}.{name}".lstrip("."), parameter
 
 
 def output(network: nn.Module, weights: dict[str, Tensor], x: Tensor) -> Tensor:
-    """That with these weights, all places of `held` among them, and buffers."""
+    """Returns the network's output for a batch x, computed with these weights and buffers.
+
+    `weights` names all places of `held`; buffers that it leaves out stay the network's own.
+    """
     # Not tied by torch, which does not give back what it ties by itself.
     found = functional_call(network, weights, (x,), tie_weights=False)
     return found  # type: ignore[no-any-return]

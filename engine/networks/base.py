@@ -1,0 +1,90 @@
+"""What every kind of network answers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from engine.networks.layout import DenseLayout
+from engine.part import Part
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ActivationName = Literal["relu", "sigmoid", "tanh"]
+
+Reads = Literal["values", "tokens", "anything"]
+"""What a network takes as a sample: numbers, numbers of tokens, or whatever the data are."""
+
+Shape = tuple[int, ...]
+"""The shape of one sample within a network: (channels, height, width), or (units,)."""
+
+
+@dataclass(frozen=True)
+class End:
+    """One of the two ends of a network, as its keys give it."""
+
+    size: int
+    """The number of values that one sample has there, or one token."""
+    key: str
+    """The key of `problem.network` to change where the size does not fit the data."""
+    said: str
+    """A clause that says what that key is now: "is 10", "the last size is 10"."""
+
+
+class NetworkKeys(Part):
+    """The keys of one kind of network, and what the engine asks of that kind.
+
+    Each kind is a subclass in a file of its own, listed in `engine.networks.KINDS`. A file imports
+    torch only within `build`; the class of its module stands in `engine.networks.modules`.
+    """
+
+    if TYPE_CHECKING:
+        # Each kind declares its own, a Literal, in the place where run.yaml is to show it.
+        kind: str
+
+    reads: ClassVar[Reads] = "values"
+    """What the network takes as a sample."""
+
+    @property
+    @abstractmethod
+    def takes(self) -> End | None:
+        """The end that takes samples, or None where its size is no number of values."""
+
+    @property
+    @abstractmethod
+    def gives(self) -> End | None:
+        """The end that gives outputs, or None where only the module knows its size."""
+
+    @property
+    @abstractmethod
+    def parameter_count(self) -> int | None:
+        """The number of trained numbers, or None where only the module knows it.
+
+        Raises InputError as `check` does.
+        """
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """The network's sizes in a few words: "64-32-10", or "1×28×28, conv 32, pool, 10"."""
+
+    @property
+    def layout(self) -> DenseLayout | None:
+        """The network as fully connected layers, or None where it is not of that structure.
+
+        Networks that have one are trained by compiled code, and their hidden units can be swapped.
+        """
+        return None
+
+    def check(self) -> None:
+        """Raises InputError where a layer does not fit what the layers before it leave."""
+        return None
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """Returns a module with fresh weights, drawn from torch's global generator.
+
+        Raises InputError as `check` does, and where a function of the user's own fails.
+        """

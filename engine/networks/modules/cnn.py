@@ -1,0 +1,68 @@
+"""The module of the convolutional network, layer by layer as its keys list them."""
+
+from __future__ import annotations
+
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from engine.networks.base import Shape
+from engine.networks.cnn import (
+    CnnLayer,
+    CnnNetwork,
+    ConvLayer,
+    DenseLayer,
+    PoolLayer,
+    layer_inputs,
+)
+from engine.networks.modules.mlp import ACTIVATIONS
+from engine.networks.modules.vmapped import under_vmap
+
+
+class Cnn(nn.Module):
+    """Convolutions, pooling and dense layers as listed, then a linear layer to the outputs."""
+
+    def __init__(self, spec: CnnNetwork) -> None:
+        """Draws weights as torch draws them. Raises InputError where a layer does not fit."""
+        super().__init__()
+        *inputs, last = layer_inputs(spec)
+        self.input = spec.input
+        self.activation = ACTIVATIONS[spec.activation]
+        self.layers = nn.ModuleList(map(_layer, spec.layers, inputs))
+        self.output = nn.Linear(prod(last), spec.outputs)
+
+    def forward(self, x: Tensor) -> Tensor:  # (sample, …) -> (sample, outputs)
+        """Returns the outputs for a batch of images, which may be flat."""
+        x = as_images(x, self.input, self.output.weight)
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d):
+                x = self.activation(layer(x))
+            elif isinstance(layer, nn.Linear):
+                x = self.activation(layer(x.flatten(1)))
+            else:
+                x = layer(x)
+        return self.output(x.flatten(1))  # type: ignore[no-any-return]
+
+
+def _layer(layer: CnnLayer, shape: Shape) -> nn.Module:
+    """Returns the module of one layer, for an input of this shape."""
+    match layer:
+        case ConvLayer():
+            return nn.Conv2d(shape[0], layer.channels, layer.kernel, layer.stride, layer.zeros)
+        case PoolLayer():
+            return nn.MaxPool2d(layer.size) if layer.by == "max" else nn.AvgPool2d(layer.size)
+        case DenseLayer():
+            return nn.Linear(prod(shape), layer.units)
+
+
+def as_images(x: Tensor, shape: tuple[int, int, int], weight: Tensor) -> Tensor:
+    """Returns samples (sample, …) as images (sample, channel, height, width), flat ones included.
+
+    On the CPU, in float32 and outside vmap, channels lie innermost in memory: a pass with its
+    gradient then takes a tenth to two fifths less time, most of which pooling saves.
+    """
+    x = x.reshape(len(x), *shape)
+    if x.device.type != "cpu" or x.dtype != torch.float32 or under_vmap(x, weight):
+        return x
+    return x.to(memory_format=torch.channels_last)
