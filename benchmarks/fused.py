@@ -18,10 +18,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from engine.backends.fused import FusedProblem, Layout, Rows, warm_up
+from engine.backends.fused import FusedProblem, Layout, warm_up
 from engine.data import load_data
 from engine.data.digits import DigitsData
 from engine.spec.keys import Adam, Training
+from engine.steps.rows import fresh
 
 BEADS = (1, 8, 32, 128)
 ACTIVATIONS = {
@@ -101,17 +102,8 @@ def fused_loop(case: Case, beads: int) -> Callable[[int], None]:
     problem = FusedProblem(case.layout, case.x, case.y)
     rng = np.random.default_rng(0)
     theta = rng.normal(0, 0.3, (beads, case.layout.parameter_count)).astype(np.float32)
-    rows = Rows(
-        theta=theta,
-        state={"mean": np.zeros_like(theta), "square": np.zeros_like(theta)},
-        target=np.full(beads, 1e-12, np.float32),
-        patience=np.full(beads, 10**9),
-        steps=np.zeros(beads, np.int64),
-        loss=np.zeros(beads, np.float32),
-        best=np.full(beads, np.inf, np.float32),
-        best_step=np.zeros(beads, np.int64),
-        active=np.ones(beads, np.bool_),
-    )
+    slots, seeds = ("mean", "square"), range(beads)
+    rows = fresh(torch.from_numpy(theta), slots, target=1e-12, patience=10**9, seeds=seeds)
 
     def rounds(count: int) -> None:
         for _ in range(count):

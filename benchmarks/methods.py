@@ -22,9 +22,9 @@ import torch
 
 from engine.methods import build_method
 from engine.path.segments import measure
-from engine.problem.problem import Problem, build_problem
+from engine.problem.problem import build_problem
 from engine.record.events import Outcome, StringShortened
-from engine.run.choose_backend import with_fused
+from engine.run.choose_backend import backend_of
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import parse, with_overrides
 from engine.workers.pool import Pool
@@ -56,9 +56,9 @@ class Ended:
     shortened: StringShortened | None
 
 
-def search(spec: Spec, problem: Problem, pool: SharedPool, most: int) -> Ended:
+def search(spec: Spec, pool: SharedPool, most: int) -> Ended:
     """One pair, to its verdict or to that many bead-steps."""
-    method = build_method(spec, problem, pool)
+    method = build_method(spec, pool)
     while method.verdict is None and method.bead_steps < most:
         most_beads = spec.limits.beads
         room = None if most_beads is None else max(0, most_beads - len(method.chain.order))
@@ -72,10 +72,10 @@ def search(spec: Spec, problem: Problem, pool: SharedPool, most: int) -> Ended:
     )
 
 
-def holds(pool: Pool, problem: Problem, ended: Ended, level: float, points: int) -> bool:
+def holds(pool: Pool, ended: Ended, level: float, points: int) -> bool:
     """Whether the string stays below the level on that many points a segment, in float64."""
     pairs, grid = list(pairwise(ended.beads)), np.linspace(0, 1, points)
-    measured = measure(pool, pairs, grid, len(problem.train), dtype=torch.float64)
+    measured = measure(pool, pairs, grid, len(pool.backend.problem.train), dtype=torch.float64)
     return all(segment.peak <= level for segment in measured)
 
 
@@ -90,21 +90,21 @@ class Cell:
 
 
 def cell(spec: Spec, seeds: int, most: int, at_once: int, points: int) -> Cell:
-    problem = with_fused(spec.problem, build_problem(spec.problem))
+    backend = backend_of("fused", spec.problem, build_problem(spec.problem))
     began = time.perf_counter()
     ended: list[Ended] = []
-    with Pool(problem, [torch.device("cpu")] * 2) as pool:
+    with Pool(backend, [torch.device("cpu")] * 2) as pool:
         for first in range(0, seeds, at_once):
             shared = SharedPool(pool)
 
             def task(seed: int, shared: SharedPool = shared) -> Callable[[], Ended]:
-                return lambda: search(with_seed(spec, seed), problem, shared, most)
+                return lambda: search(with_seed(spec, seed), shared, most)
 
             some = range(first, min(first + at_once, seeds))
             ended += shared.run_all([task(seed) for seed in some])
         seconds = time.perf_counter() - began
         good = [one for one in ended if one.outcome == Outcome.CONNECTED]
-        hold = sum(holds(pool, problem, one, spec.search.level, points) for one in good)
+        hold = sum(holds(pool, one, spec.search.level, points) for one in good)
     return Cell(ended, hold, seconds)
 
 

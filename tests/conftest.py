@@ -31,7 +31,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def batched(monkeypatch: pytest.MonkeyPatch) -> None:
     """The few beads of a test are batched as many are elsewhere."""
-    monkeypatch.setattr("engine.problem.problem.FEW_TOGETHER", 2)
+    monkeypatch.setattr("engine.backends.vmapped.FEW_TOGETHER", 2)
 
 
 def settle(

@@ -21,12 +21,10 @@ def test_every_room_has_its_place(graph: Graph) -> None:
     assert set(graph) <= set(ORDER)
 
 
-@pytest.mark.xfail(strict=True, reason="registries and backends are not in their rooms yet")
 def test_rooms_import_downwards_only(graph: Graph) -> None:
     assert upward(graph) == []
 
 
-@pytest.mark.xfail(strict=True, reason="registries and backends are not in their rooms yet")
 def test_rooms_form_no_circle(graph: Graph) -> None:
     assert circles(graph) == []
 

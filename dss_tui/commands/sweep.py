@@ -20,7 +20,7 @@ from engine.record.events import Outcome
 from engine.record.signals import Signals
 
 if TYPE_CHECKING:
-    from engine.problem.problem import Problem
+    from engine.backends.backend import Backend
     from engine.run.sweep import LevelRow, Statistic, Sweep
 
 #: Files that a pair under way holds open, one more while it writes; and those of all else.
@@ -34,9 +34,9 @@ def sweep(asked: argparse.Namespace) -> int:
     with Signals() as signals:
         from engine.run.sweep import json_of
 
-        begun, problem = _begin(asked, levels)
+        begun, backend = _begin(asked, levels)
         with _Progress(begun):
-            failure = begun.run(problem, signals, asked.at_once)
+            failure = begun.run(backend, signals, asked.at_once)
         if failure is not None:
             print(f"dss-tui: {failure}", file=sys.stderr)
         rows = begun.write_tables()
@@ -57,7 +57,7 @@ def sweep(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _begin(asked: argparse.Namespace, levels: tuple[float, ...]) -> tuple[Sweep, Problem]:
+def _begin(asked: argparse.Namespace, levels: tuple[float, ...]) -> tuple[Sweep, Backend]:
     from engine.run.sweep import start
     from presets import load_preset
 

@@ -14,6 +14,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from engine.backends.backend import Way
+from engine.backends.models import InPlace
+from engine.backends.torch_backend import PIECE_BYTES
+from engine.backends.vmapped import VmappedBackend
+from engine.problem.problem import Problem
+from engine.shapes import Batches, Beads, PerBead
+
 log = logging.getLogger("engine")
 
 Outputs = tuple[Tensor, Tensor]
@@ -106,3 +113,24 @@ def rounded_up(rows: int) -> int:
 
 def _padded(tensor: Tensor, size: int) -> Tensor:
     return torch.cat([tensor, tensor[:1].expand(size - len(tensor), *tensor.shape[1:])])
+
+
+class CudaGraphsBackend(VmappedBackend):
+    """As `VmappedBackend`, with its gradients recorded once for a size of batch and replayed."""
+
+    name: Way = "graph"
+
+    def __init__(
+        self,
+        problem: Problem,
+        piece_bytes: int = PIECE_BYTES,
+        networks: dict[torch.dtype, InPlace] | None = None,
+    ) -> None:
+        super().__init__(problem, piece_bytes, networks)
+        self.graphs = Graphs()
+
+    def _on_all(self, theta: Beads) -> tuple[PerBead, Beads]:
+        return self.graphs.run(super()._on_all, theta)
+
+    def _on(self, theta: Beads, batches: Batches) -> tuple[PerBead, Beads]:
+        return self.graphs.run(super()._on, theta, batches)

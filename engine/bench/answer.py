@@ -40,17 +40,17 @@ def answer(request: Request, clock: Clock = time.perf_counter) -> Limits | Prese
 def measure_preset(request: Request, name: str, clock: Clock) -> PresetReport:
     """Raises InputError for a spec that cannot run."""
     imports = peak_bytes()
-    spec, problem = prepare(request.spec)
+    spec, backend = prepare(request.spec)
     effort = request.effort
-    with open_pool(problem, spec) as pool:
-        problem = problem.to(pool.devices[0])
+    with open_pool(backend, spec) as pool:
+        problem = pool.backend.problem
         loaded = peak_bytes()
-        throughput = Throughput(spec, problem, effort, clock)
+        throughput = Throughput(spec, pool.backend, effort, clock)
         rows = list(throughput.training_rows(request.sizes))
         trained = peak_bytes()
         profiles = throughput.profiles()
         profiled = peak_bytes()
-        costs = measure_costs(spec, problem, pool, effort, clock)
+        costs = measure_costs(spec, pool, effort, clock)
     training = spec.endpoints
     too_long = [each for each in (*rows, profiles) if isinstance(each, TooLong)]
     return PresetReport(

@@ -16,7 +16,6 @@ from engine.methods.method import StagedMethod
 from engine.path.chain import BESIDE_POINTS, Chain, Segment, distance
 from engine.path.segments import Measured
 from engine.path.snapshot import SegmentState
-from engine.problem.problem import Problem
 from engine.record.events import FIRST, LAST, SegmentMeasured
 from engine.record.finding import create
 from engine.record.writer import RunWriter
@@ -32,11 +31,12 @@ EVENTS, SNAPSHOTS = 200, 5
 
 
 def measure_costs(
-    spec: Spec, problem: Problem, pool: Pool, effort: Effort, clock: Clock = time.perf_counter
+    spec: Spec, pool: Pool, effort: Effort, clock: Clock = time.perf_counter
 ) -> Costs:
     """In a run directory in a temporary folder."""
+    problem = pool.backend.problem
     beads = max(2, min(BEADS, WEIGHTS // problem.parameter_count))
-    method = string_of(spec, problem, pool, beads)
+    method = string_of(spec, pool, beads)
     with tempfile.TemporaryDirectory() as folder:
         run = create(spec, "bench", Path(folder) / "run")
         with RunWriter(run) as writer:
@@ -67,9 +67,10 @@ def measure_costs(
             )
 
 
-def string_of(spec: Spec, problem: Problem, pool: Pool, beads: int) -> StagedMethod:
+def string_of(spec: Spec, pool: Pool, beads: int) -> StagedMethod:
     """A greedy search whose string has so many random beads, its last segment still open."""
-    chain = Chain(problem, pool, spec.search.level, stages_of(spec).grid)
+    problem = pool.backend.problem
+    chain = Chain(pool, spec.search.level, stages_of(spec).grid)
     ids = [FIRST, *range(LAST + 1, LAST + beads - 1), LAST]
     chain.begin([(bead, problem.initial(bead), int(bead > LAST)) for bead in ids])
     heights = np.linspace(0.1, 0.9, len(chain.grid))

@@ -23,7 +23,7 @@ from engine.path.segments import Pair
 from engine.problem.problem import Problem
 from engine.shapes import Weights
 from engine.spec.keys import Adam, CustomLoss, LossName, Optimizer, RmsProp, Sgd, Training
-from engine.training.trainer import samples_of_a_step
+from engine.steps.recipe import Recipe
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -44,7 +44,7 @@ class PlainTraining:
         """The model of the last call."""
         self._fresh = copy.deepcopy(self.module)
         self._loss = mean_loss(problem, loss)
-        self._size = samples_of_a_step(training, problem)
+        self._size = Recipe(training).samples(len(problem.train))
         self._x, self._y = _to_train_on(problem, training)
         self._order = torch.randperm(len(self._x)).to(problem.device)
 

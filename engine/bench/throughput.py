@@ -9,6 +9,7 @@ from functools import partial
 from itertools import pairwise
 from math import ceil
 
+from engine.backends.backend import Backend
 from engine.bench.measures import (
     INSTANT,
     Action,
@@ -27,7 +28,8 @@ from engine.path.segments import Pair, along, search_grid
 from engine.problem.problem import Problem
 from engine.spec.keys import Spec, Training
 from engine.steps.optimizers import build_optimizer
-from engine.training.trainer import Job, Trainer, samples_of_a_step
+from engine.steps.recipe import Recipe
+from engine.training.trainer import Job, Trainer
 from engine.workers.pool import Pool, Workers, open_pool
 
 #: Steps that no job is done with.
@@ -40,12 +42,17 @@ FEW = 256
 
 @dataclass(frozen=True)
 class Throughput:
-    """A resolved spec and its problem, on the device of its first worker."""
+    """A resolved spec and what computes its problem, on the device of its first worker."""
 
     spec: Spec
-    problem: Problem
+    backend: Backend
     effort: Effort
     clock: Clock = time.perf_counter
+
+    @property
+    def problem(self) -> Problem:
+        """The backend's problem."""
+        return self.backend.problem
 
     # ------------------------------------------------------------ training
 
@@ -56,7 +63,7 @@ class Throughput:
         that a round takes too long, it is of fewer steps and looks at as many fewer samples.
         """
         training = endless(self.spec.endpoints)
-        samples = samples_of_a_step(training, self.problem)
+        samples = Recipe(training).samples(len(self.problem.train))
         plain = PlainTraining(self.problem, training, self.spec.problem.loss)
         plain_steps = count_for(self.effort.seconds, plain, self.clock)
         rate = Rate(self._workers())
@@ -72,7 +79,7 @@ class Throughput:
                 continue
             how, judged = self._in_time(training, beads, int(self.effort.longest_s / step_s))
             with open_pool(judged, self.spec) as pool:
-                ours = our_training(judged, how, pool, beads, self._target)
+                ours = our_training(how, pool, beads, self._target)
                 rounds = count_for(self.effort.seconds, ours, self.clock)
                 found = by_turns(
                     partial(ours, rounds),
@@ -94,29 +101,29 @@ class Throughput:
         return self.spec.search.alpha * self.spec.search.level
 
     def _workers(self) -> int:
-        with open_pool(self.problem, self.spec) as pool:
+        with open_pool(self.backend, self.spec) as pool:
             return len(pool.devices)
 
     def _first_round(self, rate: Rate, training: Training) -> int:
         """Of one bead, as short as can be: the rate learns from it. Its steps."""
-        how, judged = shortened(training, self.problem, 1)
+        how, judged = shortened(training, self.backend, 1)
         with open_pool(judged, self.spec) as pool:
-            ours = our_training(judged, how, pool, 1, self._target)
+            ours = our_training(how, pool, 1, self._target)
             timed(ours(1), self.clock)  # compiles
             found = timed(ours(1), self.clock)
         rate.learn(found.rate, beads=1)
         return found.units
 
-    def _in_time(self, training: Training, beads: int, steps: int) -> tuple[Training, Problem]:
+    def _in_time(self, training: Training, beads: int, steps: int) -> tuple[Training, Backend]:
         """Rounds of at most so many steps; of fewer where that many turn out to take too long."""
-        how, judged = shortened(training, self.problem, max(1, steps))
+        how, judged = shortened(training, self.backend, max(1, steps))
         if how is training:
             return how, judged
         with open_pool(judged, self.spec) as pool:
-            ours = our_training(judged, how, pool, beads, self._target)
+            ours = our_training(how, pool, beads, self._target)
             took = timed(ours(1), self.clock).seconds
         fits = int(how.check_every * self.effort.longest_s / max(took, INSTANT))
-        return shortened(training, self.problem, max(1, min(how.check_every, fits)))
+        return shortened(training, self.backend, max(1, min(how.check_every, fits)))
 
     # ------------------------------------------------------------ profiles
 
@@ -126,8 +133,8 @@ class Throughput:
         Where that takes too long, of fewer segments; where one alone does, on fewer samples, but
         not on so few that other things than samples count.
         """
-        problem = self.problem
-        if problem.fused is None:
+        backend, problem = self.backend, self.problem
+        if not backend.steps_at_once:
             few = min(FEW, problem.judged_samples)
             sample_s = self._sample_s(few)
             fits = int(self.effort.longest_s / sample_s)
@@ -135,8 +142,9 @@ class Throughput:
                 return TooLong(
                     None, f"a segment on {few} samples would take about {few * sample_s:.2g} s"
                 )
-            problem = problem.cut(problem.judge.split, fits)
-        with open_pool(problem, self.spec) as pool:
+            backend = backend.judging(problem.judge, fits)
+            problem = backend.problem
+        with open_pool(backend, self.spec) as pool:
             one = our_profiles(problem, pool, pairs_of(problem, 1))
             timed(one(1), self.clock)
             segment_s = max(timed(one(1), self.clock).seconds, INSTANT)
@@ -185,7 +193,7 @@ class Rate:
 
 def step_of(training: Training, problem: Problem) -> Step:
     """What a bead-step of the preset cannot do without."""
-    samples = samples_of_a_step(training, problem)
+    samples = Recipe(training).samples(len(problem.train))
     train = problem.train
     sample_bytes = (train.x.nbytes + train.y.nbytes) // len(train)
     slots = len(build_optimizer(training.optimizer).slots)
@@ -204,39 +212,40 @@ def endless(training: Training) -> Training:
     return training.model_copy(update={"max_steps": ENDLESS, "patience": ENDLESS})
 
 
-def shortened(training: Training, problem: Problem, steps: int) -> tuple[Training, Problem]:
+def shortened(training: Training, backend: Backend, steps: int) -> tuple[Training, Backend]:
     """Rounds of at most so many steps, with looks at fewer samples in proportion.
 
     So a bead-step costs what it does in whole rounds. Compiled rounds are left as they are.
     """
-    if problem.fused is not None or steps >= training.check_every:
-        return training, problem
-    share = steps / training.check_every
+    if backend.steps_at_once or steps >= training.check_every:
+        return training, backend
+    problem, share = backend.problem, steps / training.check_every
     training = training.model_copy(update={"check_every": steps})
     split = problem.judge.split
     if training.batch_size == "full" and split == "train":
-        return training, problem  # a step sees all samples, and must
+        return training, backend  # a step sees all samples, and must
     few = ceil(share * problem.judged_samples)
     if split == "train":
-        few = max(few, samples_of_a_step(training, problem))
-    return training, problem.cut(split, max(2, few))
+        few = max(few, Recipe(training).samples(len(problem.train)))
+    return training, backend.judging(problem.judge, max(2, few))
 
 
 def our_training(
-    problem: Problem, training: Training, pool: Pool, beads: int, target: float
+    training: Training, pool: Pool, beads: int, target: float
 ) -> Callable[[int], Action]:
     """Rounds of beads that begin anew each time; units are bead-steps."""
-    starts = [problem.initial(bead) for bead in range(beads)]
+    starts = [pool.backend.problem.initial(bead) for bead in range(beads)]
 
     def prepare(count: int) -> Action:
-        trainer = Trainer(training, pool, problem)
+        trainer = Trainer(Recipe(training), pool)
         for bead, start in enumerate(starts):
             trainer.admit(Job(bead, target, bead), start)
 
         def rounds() -> int:
             for _ in range(count):
-                for row in trainer.advance():  # done, diverged, or out of steps
-                    trainer.admit(row.job, starts[row.job.bead])
+                trainer.advance()
+                for row in trainer.retire():  # done, diverged, or out of steps
+                    trainer.admit(Job(row.bead, target, row.bead), starts[row.bead])
             return trainer.bead_steps
 
         return rounds

@@ -13,7 +13,6 @@ from engine.methods.method import StagedMethod
 from engine.methods.release import Release
 from engine.methods.shorten import Shortening
 from engine.path.chain import Chain
-from engine.problem.problem import Problem
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
 from engine.workers.pool import Workers
@@ -21,9 +20,9 @@ from engine.workers.pool import Workers
 __all__ = ["Method", "build_method"]
 
 
-def build_method(spec: Spec, problem: Problem, pool: Workers) -> StagedMethod:
+def build_method(spec: Spec, pool: Workers) -> StagedMethod:
     search = spec.search
-    chain = Chain(problem, pool, search.level, stages_of(spec).grid)
+    chain = Chain(pool, search.level, stages_of(spec).grid)
     stages = _search(spec, chain) if search.string is None else _from_file(spec, chain)
     if search.shorten:
         stages = [*stages, Shortening(spec, chain)]

@@ -1,8 +1,8 @@
 """Constrained breadth-first Dynamic String Sampling (§6).
 
 The string trains as a whole, its endpoints included, from a level that falls as soon as every
-bead is at or below it and no peak exceeds it by more than alpha1. What happens to beads in a
-round is told in `strings`; here is the schedule: when beads are inserted, when the level falls,
+bead is at or below it and no peak exceeds it by more than alpha1. The beads are one group of the
+trainer, tied by a tether; here is the schedule: when beads are inserted, when the level falls,
 and what follows where the string is stuck.
 """
 
@@ -31,15 +31,17 @@ from engine.record.events import (
 )
 from engine.seeds import derive
 from engine.shapes import Weights
-from engine.spec.keys import Spec
+from engine.spec.keys import Constrained, Spec
 from engine.spec.stages import stages_of
-from engine.steps.optimizers import build_optimizer
-from engine.training.strings import StringRound, TrainedString, evenly_spaced
-from engine.training.trainer import End, samples_of_a_step
+from engine.steps.recipe import Recipe
+from engine.steps.rows import End, Group, Rows
+from engine.steps.tethers import Hard, Off, Several, Soft, Springs, Tether, evenly_spaced
+from engine.training.trainer import Trainer
 
+#: The columns of the string's rows that a checkpoint holds as they are.
 COLUMNS = ("steps", "loss", "best", "best_step")
 #: Of a stage's plain values, those that a checkpoint holds as they are.
-KEPT = ("bead_steps", "taken_out", "reported", "blocked", "idle", "looked", "lowered", "stuck")
+KEPT = ("taken_out", "reported", "blocked", "idle", "looked", "lowered", "stuck")
 
 
 class ConstrainedSearch:
@@ -51,11 +53,13 @@ class ConstrainedSearch:
         self.spec, self.chain, self.settings = spec, chain, spec.search.constrained
         self.target = spec.search.alpha * spec.search.level
         self.margin = stages_of(spec).constrained_margin
-        self.round = StringRound(self.settings, samples_of_a_step(self.settings, chain.problem))
-        self.slots = build_optimizer(self.settings.optimizer).slots
-        self.string = self._string([], (True, True))
+        recipe = Recipe(self.settings, tether_of(self.settings), look="after")
+        self.trainer = Trainer(recipe, chain.pool)
+        self.level = float("inf")
+        """The level held now: beads above it move."""
+        self.held = (True, True)
+        """Whether the first and the last bead hold still whatever their loss."""
         self.verdict: Verdict | None = None
-        self.bead_steps = 0
         self.attempts = {FIRST: 1, LAST: 1}
         """Random initialisations of each endpoint."""
         self.moved_last: tuple[int, ...] = ()
@@ -85,40 +89,40 @@ class ConstrainedSearch:
         if not held:
             first, last = (self._random(bead) for bead in (FIRST, LAST))
             self.chain.begin([(FIRST, first, 0), (LAST, self._near(first, last), 0)])
-        self.string = self._string(self.chain.order, (held, held))
+        self.held = (held, held)
+        self._train(self._fresh())
 
     def step(self, beads_left: int | None) -> list[Event]:
         if not self.looked:
             return self._first_look()
-        if self.string.settled:
+        if not self.trainer.groups[0].going:
             return self._settled(beads_left)
-        before = self.string
-        self.moved_last = self._ids(before.moving)
-        (self.string,) = self.chain.pool.run(self.round, [before])
-        self.bead_steps += int((self.string.steps - before.steps).sum())
+        before = self.rows
+        self.moved_last = self._ids(before.going)
+        self.trainer.advance()
         self._show(before)
         return self._waiting()
 
     def _first_look(self) -> list[Event]:
         """The level starts at the larger loss of the ends; where they are held, at the peak."""
         events = self._judge()
-        losses = self.string.loss.tolist()
-        if all(self.string.held):
+        losses = self.rows.loss.tolist()
+        if all(self.held):
             losses = [segment.measured.peak for segment in self.chain.in_order()]
         level = max((loss for loss in losses if np.isfinite(loss)), default=self.target)
-        self.string = replace(self.string, level=max(level, self.target))
+        self._aim(max(level, self.target))
         self.looked = True
         return events
 
     def _settled(self, beads_left: int | None) -> list[Event]:
         """Every bead is at or below the level: look at the segments, insert beads or lower it."""
-        final = self.string.level <= self.target
+        final = self.level <= self.target
         if final and self.settings.hyperplane == "hard":
-            before = self.string
-            self.string = replace(before, theta=evenly_spaced(before.theta))
+            before = self.rows
+            self._train(replace(before, theta=evenly_spaced(before.theta)))
             self._show(before)
         events = self._judge()
-        bound = self.chain.level if final else (1 + self.settings.alpha1) * self.string.level
+        bound = self.chain.level if final else (1 + self.settings.alpha1) * self.level
         high = [segment for segment in self.chain.in_order() if not segment.measured.peak <= bound]
         self.lowered = final and not high
         if high:
@@ -127,25 +131,17 @@ class ConstrainedSearch:
 
     def _announce(self) -> list[Event]:
         """The string is lowered: its beads have reached their target."""
-        rows = zip(
-            self.chain.order, self.string.loss.tolist(), self.string.steps.tolist(), strict=True
-        )
+        rows = zip(self.chain.order, self.rows.loss.tolist(), self.rows.steps.tolist(), strict=True)
         return [trained(self.chain, bead, loss, steps) for bead, loss, steps in rows]
 
     def _lower(self) -> Event:
-        met, losses = self.string.level, self.string.loss
+        met, losses = self.level, self.rows.loss
         peak = max(segment.height for segment in self.chain.in_order())
         highest = max(float(losses.max()), peak / (1 + self.settings.alpha1))
-        level = max(self.target, self.settings.rho * min(met, highest))
-        self.string = replace(
-            self.string,
-            level=level,
-            best=torch.full_like(self.string.best, torch.inf),
-            best_step=self.string.steps.clone(),
-        )
+        self._aim(max(self.target, self.settings.rho * min(met, highest)))
         self.reported = False
         lowest, highest = float(losses.min()), float(losses.max())
-        return LevelLowered(level, self.moved_last, met, lowest, highest)
+        return LevelLowered(self.level, self.moved_last, met, lowest, highest)
 
     def _insert(self, high: list[Segment], beads_left: int | None) -> list[Event]:
         """A bead at the peak of each of these, the highest first, as far as there is room."""
@@ -166,40 +162,23 @@ class ConstrainedSearch:
 
     def _join(self, bead: int, theta: Weights, loss: float, key: Key) -> None:
         """A bead takes its place on the string, with new optimizer state."""
-        place, string = self.chain.order.index(key[1]), self.string
+        place = self.chain.order.index(key[1])
         self.chain.place(bead, theta, key)
-
-        def joined(column: Tensor, value: float) -> Tensor:
-            new = torch.full_like(column[:1], value)
-            return torch.cat([column[:place], new, column[place:]])
-
-        self.string = replace(
-            string,
-            theta=torch.cat([string.theta[:place], theta[None], string.theta[place:]]),
-            state={slot: joined(tensor, 0.0) for slot, tensor in string.state.items()},
-            steps=joined(string.steps, 0),
-            loss=joined(string.loss, loss),
-            best=joined(string.best, float("inf")),
-            best_step=joined(string.best_step, 0),
-            seeds=(*string.seeds[:place], self._stream(bead), *string.seeds[place:]),
-        )
+        fresh = self.trainer.rows_for(theta[None], self.level, [self._stream(bead)])
+        new = fresh.looked(torch.full_like(fresh.loss, loss))
+        self._train(self.rows.with_row(place, new))
 
     # ------------------------------------------------------------ stuck
 
     def _waiting(self) -> list[Event]:
         """Looks for beads whose loss has not fallen for long."""
-        string, patience = self.string, self.settings.patience
-        waited = torch.where(string.moving, string.steps - string.best_step, 0)
-        spent = string.moving & (
-            (waited >= patience)
-            | (string.steps >= self.settings.max_steps)
-            | ~string.loss.isfinite()
-        )
+        rows = self.rows
+        spent = rows.end > End.REACHED
         if spent.any():
             return self._remedy(self._ids(spent))
-        if not self.reported and 2 * int(waited.max()) >= patience:
+        if not self.reported and 2 * int(rows.waited.max()) >= self.settings.patience:
             self.reported = True
-            return self._report(waited)
+            return self._report(rows.waited)
         return []
 
     def _report(self, waited: Tensor) -> list[Event]:
@@ -207,9 +186,7 @@ class ConstrainedSearch:
         events = self._judge()
         worst = max(self.chain.in_order(), key=lambda segment: segment.height)
         slow = self._ids(2 * waited >= self.settings.patience)
-        held = LevelHeld(
-            self.string.level, slow, *worst.key, worst.measured.peak, int(waited.max())
-        )
+        held = LevelHeld(self.level, slow, *worst.key, worst.measured.peak, int(waited.max()))
         return [*events, held]
 
     def _remedy(self, stuck: tuple[int, ...]) -> list[Event]:
@@ -223,47 +200,37 @@ class ConstrainedSearch:
                 return self._reinit(ends)
             if self.taken_out + len(stuck) <= self.settings.take_out:
                 return [self._take_out(bead) for bead in stuck]
-        loss = dict(zip(self.chain.order, self.string.loss.tolist(), strict=True))
+        loss = self.losses()
         return self._give_up(f"the loss of bead {stuck[0]} stopped falling at {loss[stuck[0]]:.4g}")
 
     def _take_out(self, bead: int) -> Event:
         """The string goes on without it; where a peak needs a bead, a new one starts elsewhere."""
-        row, string = self.chain.order.index(bead), self.string
-        loss, steps = float(string.loss[row]), int(string.steps[row])
+        row = self.chain.order.index(bead)
+        loss, steps = float(self.rows.loss[row]), int(self.rows.steps[row])
         end = End.STUCK if np.isfinite(loss) else End.DIVERGED
         left, right = self.chain.drop(bead)
         self.taken_out += 1
-        self.string = replace(
-            string,
-            theta=_without(string.theta, row),
-            state={slot: _without(tensor, row) for slot, tensor in string.state.items()},
-            steps=_without(string.steps, row),
-            loss=_without(string.loss, row),
-            best=_without(string.best, row),
-            best_step=_without(string.best_step, row),
-            seeds=(*string.seeds[:row], *string.seeds[row + 1 :]),
-        )
-        return BeadFailed(bead, left, right, str(end), loss, steps, 1, "taken out")
+        self._train(self.rows.without(row))
+        return BeadFailed(bead, left, right, end.words, loss, steps, 1, "taken out")
 
     def _reinit(self, ends: list[int]) -> list[Event]:
         events: list[Event] = []
         for bead in ends:
             row = self.chain.order.index(bead)
-            loss, steps = float(self.string.loss[row]), int(self.string.steps[row])
+            loss, steps = float(self.rows.loss[row]), int(self.rows.steps[row])
             end = End.STUCK if np.isfinite(loss) else End.DIVERGED
             attempt, spent = self.attempts[bead], self.attempts[bead] > self.spec.endpoints.restarts
             remedy = "none left" if spent else "new random weights"
-            events.append(BeadFailed(bead, None, None, str(end), loss, steps, attempt, remedy))
+            events.append(BeadFailed(bead, None, None, end.words, loss, steps, attempt, remedy))
             if spent:
-                self.verdict = not_trained(self.spec, bead, str(end), loss, steps, attempt)
+                self.verdict = not_trained(self.spec, bead, end.words, loss, steps, attempt)
                 return events
         self._start_over(ends)
         return events
 
     def _start_over(self, ends: list[int]) -> None:
         """A straight line from the ends that stay, as they are, to new random ones."""
-        before = self.string
-        weights = self.chain.weights
+        before, weights = self.rows, self.chain.weights
         for bead in ends:
             self.attempts[bead] += 1
             other = weights[FIRST + LAST - bead]
@@ -271,17 +238,16 @@ class ConstrainedSearch:
         self.chain.begin([(bead, weights[bead], 0) for bead in (FIRST, LAST)])
         self.chain.lowest = None  # it led to an end that is no longer one
         self.reported = self.looked = False
-        fresh = self._string(self.chain.order, before.held)
-        for row, bead in ((0, FIRST), (-1, LAST)):
+        fresh = self._fresh()
+        for row, bead in ((0, FIRST), (len(before) - 1, LAST)):
             if bead not in ends:
-                fresh.steps[row] = before.steps[row]
-                fresh.best_step[row] = before.steps[row]
-                for slot, tensor in fresh.state.items():
-                    tensor[row] = before.state[slot][row]
-        self.string = fresh
+                kept = before.part(slice(row, row + 1))
+                kept = kept.aimed(torch.full_like(kept.target, torch.inf))
+                fresh = fresh.with_part(torch.tensor([0 if row == 0 else 1]), kept)
+        self._train(fresh)
 
     def _give_up(self, why: str) -> list[Event]:
-        self.stuck = f"stuck at level {self.string.level:.4g}: {why}"
+        self.stuck = f"stuck at level {self.level:.4g}: {why}"
         events = self._judge()
         for segment in self.chain.in_order():
             if segment.state == "open":
@@ -302,75 +268,100 @@ class ConstrainedSearch:
 
     @property
     def aim(self) -> float:
-        return max(self.string.level, self.chain.level)
+        return max(self.level, self.chain.level)
 
     def losses(self) -> dict[int, float]:
-        return dict(zip(self.chain.order, self.string.loss.tolist(), strict=True))
+        return dict(zip(self.chain.order, self.rows.loss.tolist(), strict=True))
 
     def training(self) -> tuple[TrainingView, ...]:
         """The beads that move; all while none does, unless there is no room for one more."""
-        moving = self.string.moving
-        if not moving.any():
-            moving = torch.full_like(moving, not self.blocked)
-        columns = (moving.tolist(), self.string.loss.tolist(), self.string.steps.tolist())
+        rows = self.trainer.rows
+        going = [row for row in rows if row.end is not End.REACHED]
+        shown = going or ([] if self.blocked else rows)
         return tuple(
-            TrainingView(bead, loss, steps, self.attempts.get(bead, 1))
-            for bead, on, loss, steps in zip(self.chain.order, *columns, strict=True)
-            if on
+            TrainingView(row.bead, row.loss, row.steps, self.attempts.get(row.bead, 1))
+            for row in shown
         )
 
+    @property
+    def bead_steps(self) -> int:
+        return self.trainer.bead_steps
+
     def save(self) -> Saved:
-        string = self.string
-        tensors = {name: getattr(string, name) for name in ("theta", *COLUMNS)}
-        tensors |= {f"state.{slot}": tensor for slot, tensor in string.state.items()}
+        rows = self.rows
+        tensors = {name: getattr(rows, name) for name in COLUMNS}
+        tensors |= {f"state.{slot}": tensor for slot, tensor in rows.state.items()}
         plain: dict[str, Any] = {
-            "beads": list(self.chain.order) if len(string.theta) else [],
-            "level": string.level,
-            "held": list(string.held),
+            "beads": list(self.trainer.groups[0].beads) if self.trainer.groups else [],
+            "level": self.level,
+            "held": list(self.held),
             "attempts": {str(bead): count for bead, count in self.attempts.items()},
+            "bead_steps": self.bead_steps,
         }
         for name in KEPT:
             plain[name] = getattr(self, name)
         return tensors, plain | {"moved_last": list(self.moved_last)}
 
     def restore(self, saved: Saved) -> None:
+        """Goes on from a checkpoint; the weights are those of the chain, restored before."""
         tensors, plain = saved
-        on_device = {
-            name: tensor.to(self.chain.problem.device).clone() for name, tensor in tensors.items()
-        }
+        self.level = plain["level"]
         first, last = plain["held"]
-        self.string = TrainedString(
-            state={slot: on_device[f"state.{slot}"] for slot in self.slots},
-            seeds=tuple(self._stream(bead) for bead in plain["beads"]),
-            level=plain["level"],
-            held=(first, last),
-            **{name: on_device[name] for name in ("theta", *COLUMNS)},
-        )
+        self.held = (first, last)
         self.attempts = {int(bead): count for bead, count in plain["attempts"].items()}
         self.moved_last = tuple(plain["moved_last"])
+        self.trainer.bead_steps = plain["bead_steps"]
         for name in KEPT:
             setattr(self, name, plain[name])
+        if plain["beads"]:
+            self._train(self._kept(tensors, plain["beads"]))
+
+    def _kept(self, tensors: dict[str, Tensor], beads: list[int]) -> Rows:
+        device = self.chain.problem.device
+        columns: Any = {name: tensors[name].to(device).clone() for name in COLUMNS}
+        slots = self.trainer.slots
+        state = {slot: tensors[f"state.{slot}"].to(device).clone() for slot in slots}
+        rows = self.trainer.rows_for(self._weights(beads), self.level, self._streams(beads))
+        rows = replace(rows, state=state, target=self._targets(len(beads)), **columns)
+        return rows.looked(rows.loss)
 
     # ------------------------------------------------------------ small things
 
-    def _string(self, beads: list[int], held: tuple[bool, bool]) -> TrainedString:
-        """These beads of the chain as a string that has not been looked at."""
-        device = self.chain.problem.device
-        weights = [self.chain.weights[bead] for bead in beads]
-        theta = torch.stack(weights) if weights else torch.zeros(0, 0, device=device)
-        count = torch.zeros(len(beads), dtype=torch.int64, device=device)
-        loss = torch.zeros(len(beads), dtype=theta.dtype, device=device)
-        return TrainedString(
-            theta=theta,
-            state={slot: torch.zeros_like(theta) for slot in self.slots},
-            steps=count,
-            loss=loss + torch.nan,
-            best=loss + torch.inf,
-            best_step=count.clone(),
-            seeds=tuple(self._stream(bead) for bead in beads),
-            level=float("inf"),
-            held=held,
-        )
+    @property
+    def rows(self) -> Rows:
+        """The string's rows, in order; those of no beads before it has any."""
+        if not self.trainer.groups:
+            return self.trainer.rows_for(torch.zeros(0, 0), self.level, [])
+        return self.trainer.groups[0].rows
+
+    def _train(self, rows: Rows) -> None:
+        """The trainer's one group is the string with these rows."""
+        self.trainer.groups = [Group(tuple(self.chain.order), rows)]
+
+    def _aim(self, level: float) -> None:
+        """Beads come below that level from now on, those that are held excepted."""
+        self.level = level
+        self._train(self.rows.aimed(self._targets(len(self.rows))))
+
+    def _targets(self, beads: int) -> Tensor:
+        """The level for each bead, infinite for an end that is held."""
+        theta = self.chain.weights[FIRST]
+        target = torch.full((beads,), self.level, dtype=theta.dtype, device=theta.device)
+        for end, held in zip((0, -1), self.held, strict=True):
+            if held:
+                target[end] = torch.inf
+        return target
+
+    def _fresh(self) -> Rows:
+        """The chain's beads as rows that have not been looked at and go nowhere yet."""
+        beads = self.chain.order
+        return self.trainer.rows_for(self._weights(beads), float("inf"), self._streams(beads))
+
+    def _weights(self, beads: list[int]) -> Tensor:
+        return torch.stack([self.chain.weights[bead] for bead in beads])
+
+    def _streams(self, beads: list[int]) -> list[int]:
+        return [self._stream(bead) for bead in beads]
 
     def _random(self, bead: int) -> Weights:
         return random_endpoint(self.spec, self.chain, bead, self.attempts[bead])
@@ -396,15 +387,22 @@ class ConstrainedSearch:
             ends[segment.left] = float(segment.measured.losses[0])
             ends[segment.right] = float(segment.measured.losses[-1])
         loss = torch.tensor([ends[bead] for bead in self.chain.order])
-        self.string = replace(self.string, loss=loss.to(self.string.loss))
+        self._train(self.rows.looked(loss.to(self.rows.loss)))
         return events
 
-    def _show(self, before: TrainedString) -> None:
-        """The chain learns which beads have moved."""
-        moved = (self.string.theta != before.theta).any(1).tolist()
-        rows = zip(self.chain.order, self.string.theta, moved, strict=True)
-        self.chain.move({bead: theta for bead, theta, changed in rows if changed})
+    def _show(self, before: Rows) -> None:
+        """The chain holds the weights of the beads that have moved."""
+        rows = self.rows
+        moved = (rows.theta != before.theta).any(1).tolist()
+        beads = zip(self.chain.order, rows.theta, moved, strict=True)
+        self.chain.move({bead: theta for bead, theta, changed in beads if changed})
 
 
-def _without(column: Tensor, row: int) -> Tensor:
-    return torch.cat([column[:row], column[row + 1 :]])
+def tether_of(settings: Constrained) -> Tether:
+    """Returns what ties the beads of a string, by `hyperplane`, `kappa` and `zeta`."""
+    tethers: list[Tether] = [Springs(settings.zeta)] if settings.zeta else []
+    if settings.hyperplane == "hard":
+        tethers.append(Hard())
+    elif settings.hyperplane == "soft":
+        tethers.append(Soft(settings.kappa))
+    return Several(tuple(tethers)) if len(tethers) > 1 else (*tethers, Off())[0]

@@ -16,7 +16,9 @@ from engine.record.events import BeadFailed, BeadTrained, Event
 from engine.seeds import derive
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
-from engine.training.trainer import Job, Row, Trainer
+from engine.steps.recipe import Recipe
+from engine.steps.rows import End, Row
+from engine.training.trainer import Job, Trainer
 
 
 class Detour(ChainStage):
@@ -28,7 +30,7 @@ class Detour(ChainStage):
 
     def __init__(self, spec: Spec, chain: Chain, restarts: Restarts, number: int) -> None:
         self.spec, self.chain, self.restarts, self.number = spec, chain, restarts, number
-        self.trainer = Trainer(stages_of(spec).detour, chain.pool, chain.problem)
+        self.trainer = Trainer(Recipe(stages_of(spec).detour), chain.pool)
         self.bead, self.attempt, self.steps = 0, 0, 0
 
     def begin(self) -> None:
@@ -38,8 +40,9 @@ class Detour(ChainStage):
 
     def step(self, beads_left: int | None) -> list[Event]:
         if beads_left is not None and beads_left <= 0:
-            self.trainer.rows = []  # there is no room to go around
-        return [event for row in self.trainer.advance() for event in self._settle(row)]
+            self.trainer.groups = []  # there is no room to go around
+        self.trainer.advance()
+        return [event for row in self.trainer.retire() for event in self._settle(row)]
 
     def _start(self) -> None:
         self.attempt += 1
@@ -49,17 +52,17 @@ class Detour(ChainStage):
         self.trainer.admit(job, self.chain.problem.initial(seed))
 
     def _settle(self, row: Row) -> list[Event]:
-        if row.end == "reached":
+        if row.end is End.REACHED:
             left, right = self._stretch()
-            self.chain.place(row.job.bead, row.theta.to(self.chain.problem.device), (left, right))
+            self.chain.place(row.bead, row.theta.to(self.chain.problem.device), (left, right))
             self.chain.start_anew()
-            return [BeadTrained(row.job.bead, left, right, 1, row.loss, row.steps, self.attempt)]
+            return [BeadTrained(row.bead, left, right, 1, row.loss, row.steps, self.attempt)]
         self.steps += row.steps
         spent = self.restarts.spent(self.attempt, self.steps)
         remedy = "none left" if spent else "new random weights"
         left, right = self._failed()
         failed = BeadFailed(
-            row.job.bead, left, right, str(row.end), row.loss, row.steps, self.attempt, remedy
+            row.bead, left, right, row.end.words, row.loss, row.steps, self.attempt, remedy
         )
         if not spent:
             self._start()
@@ -80,12 +83,11 @@ class Detour(ChainStage):
 
     @property
     def done(self) -> bool:
-        return not self.trainer.rows
+        return not self.trainer.groups
 
     def training(self) -> tuple[TrainingView, ...]:
         return tuple(
-            TrainingView(row.job.bead, row.loss, row.steps, self.attempt)
-            for row in self.trainer.rows
+            TrainingView(row.bead, row.loss, row.steps, self.attempt) for row in self.trainer.rows
         )
 
     @property

@@ -15,7 +15,9 @@ from engine.seeds import derive
 from engine.shapes import Weights
 from engine.spec.keys import Endpoints, Spec, Training
 from engine.spec.stages import stages_of
-from engine.training.trainer import Job, Row, Trainer
+from engine.steps.recipe import Recipe
+from engine.steps.rows import End, Row
+from engine.training.trainer import Job, Trainer
 
 
 @runtime_checkable
@@ -78,7 +80,7 @@ class EndpointTraining(ChainStage):
     def __init__(self, spec: Spec, chain: Chain, restarts: Restarts | None = None) -> None:
         self.spec, self.chain = spec, chain
         self.restarts = restarts or Counted(spec.endpoints)
-        self.trainer = Trainer(stages_of(spec).endpoints, chain.pool, chain.problem)
+        self.trainer = Trainer(Recipe(stages_of(spec).endpoints), chain.pool)
         trained = (FIRST,) if spec.endpoints.kind == "permuted" else (FIRST, LAST)
         self.attempts = dict.fromkeys(trained, 0)
         self.steps = dict.fromkeys(trained, 0)
@@ -92,8 +94,9 @@ class EndpointTraining(ChainStage):
         self.chain.begin([(bead, weights[bead], 0) for bead in (FIRST, LAST)])
 
     def step(self, beads_left: int | None) -> list[Event]:
-        events = [self._settle(row) for row in self.trainer.advance()]
-        now = {row.job.bead: row.theta for row in self.trainer.rows} | self.trained
+        self.trainer.advance()
+        events = [self._settle(row) for row in self.trainer.retire()]
+        now = {row.bead: row.theta for row in self.trainer.rows} | self.trained
         self.chain.move(self._with_copy(now))
         return events
 
@@ -102,11 +105,11 @@ class EndpointTraining(ChainStage):
         return len(self.trained) == len(self.attempts)
 
     def losses(self) -> dict[int, float]:
-        return {row.job.bead: row.loss for row in self.trainer.rows}
+        return {row.bead: row.loss for row in self.trainer.rows}
 
     def training(self) -> tuple[TrainingView, ...]:
         return tuple(
-            TrainingView(row.job.bead, row.loss, row.steps, self.attempts[row.job.bead])
+            TrainingView(row.bead, row.loss, row.steps, self.attempts[row.bead])
             for row in self.trainer.rows
         )
 
@@ -152,18 +155,18 @@ class EndpointTraining(ChainStage):
         return weights | {LAST: swapped(weights[FIRST], parameters, self.spec.endpoints.swap)}
 
     def _settle(self, row: Row) -> Event:
-        bead, attempt = row.job.bead, self.attempts[row.job.bead]
-        if row.end == "reached":
+        bead, attempt = row.bead, self.attempts[row.bead]
+        if row.end is End.REACHED:
             self.trained[bead] = row.theta.to(self.chain.problem.device)
             return EndpointTrained(bead, row.loss, row.steps, attempt)
         self.steps[bead] += row.steps
         if self.restarts.spent(attempt, self.steps[bead]):
-            self.verdict = not_trained(self.spec, bead, str(row.end), row.loss, row.steps, attempt)
+            self.verdict = not_trained(self.spec, bead, row.end.words, row.loss, row.steps, attempt)
             remedy = "none left"
         else:
             self._begin(bead)
             remedy = "new random weights"
-        return BeadFailed(bead, None, None, str(row.end), row.loss, row.steps, attempt, remedy)
+        return BeadFailed(bead, None, None, row.end.words, row.loss, row.steps, attempt, remedy)
 
 
 def endpoint_seed(spec: Spec, bead: int, attempt: int) -> int:

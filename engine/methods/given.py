@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from engine.backends.backend import Backend
 from engine.errors import InputError
 from engine.methods.base import Verdict
 from engine.methods.stage import ChainStage
@@ -87,9 +88,9 @@ class Judged:
     def size(self, model: Weights) -> int:
         return self.samples
 
-    def __call__(self, problem: Problem, models: Sequence[Weights]) -> list[float]:
-        theta = torch.stack([model.to(problem.device) for model in models])
-        return [float(value) for value in problem.judged(theta)]
+    def __call__(self, backend: Backend, models: Sequence[Weights]) -> list[float]:
+        theta = torch.stack([model.to(backend.problem.device) for model in models])
+        return [float(value) for value in backend.objective(theta)]
 
 
 class GivenEndpoints(ChainStage):

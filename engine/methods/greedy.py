@@ -20,7 +20,9 @@ from engine.path.snapshot import Key, Saved, TrainingView
 from engine.record.events import BeadFailed, BeadInserted, BeadTrained, Event
 from engine.seeds import derive
 from engine.spec.keys import Spec
-from engine.training.trainer import Job, Row, Trainer
+from engine.steps.recipe import Recipe
+from engine.steps.rows import End, Row
+from engine.training.trainer import Job, Trainer
 
 #: A half is no progress where it is at least this share as high and as long as the whole.
 STALLED = 0.95
@@ -38,7 +40,7 @@ class GreedySearch(ChainStage):
 
     def __post_init__(self) -> None:
         self.greedy, self.level = self.spec.search.greedy, self.spec.search.level
-        self.trainer = Trainer(self.greedy, self.chain.pool, self.chain.problem)
+        self.trainer = Trainer(Recipe(self.greedy), self.chain.pool)
 
     def begin(self) -> None:
         pass
@@ -47,12 +49,13 @@ class GreedySearch(ChainStage):
         events = self._judge(dict.fromkeys(self.chain.unmeasured))
         events += self._admit(beads_left)
         halves: dict[Key, Segment | None] = {}
-        for row in self.trainer.advance():
+        self.trainer.advance()
+        for row in self.trainer.retire():
             segment = self._segment_of(row)
-            if row.end == "reached":
+            if row.end is End.REACHED:
                 events.append(self._trained(segment, row))
                 theta = row.theta.to(self.chain.problem.device)
-                halves |= dict.fromkeys(self.chain.place(row.job.bead, theta, segment.key), segment)
+                halves |= dict.fromkeys(self.chain.place(row.bead, theta, segment.key), segment)
             else:
                 events += self._retry(segment, row)
         return events + self._judge(halves)
@@ -64,7 +67,7 @@ class GreedySearch(ChainStage):
 
     def training(self) -> tuple[TrainingView, ...]:
         return tuple(
-            TrainingView(row.job.bead, row.loss, row.steps, self._segment_of(row).attempt)
+            TrainingView(row.bead, row.loss, row.steps, self._segment_of(row).attempt)
             for row in self.trainer.rows
         )
 
@@ -82,9 +85,9 @@ class GreedySearch(ChainStage):
 
     def _admit(self, beads_left: int | None) -> list[Event]:
         """Open segments, oldest first, go into training while there is room."""
-        room = self.greedy.slots - len(self.trainer.rows)
+        room = self.greedy.slots - len(self.trainer.groups)
         if beads_left is not None:
-            room = min(room, beads_left - len(self.trainer.rows))
+            room = min(room, beads_left - len(self.trainer.groups))
         opened = [segment for segment in self.chain.in_order() if segment.state == "open"]
         events: list[Event] = []
         for segment in opened[: max(0, room)]:
@@ -122,7 +125,7 @@ class GreedySearch(ChainStage):
     def _trained(self, segment: Segment, row: Row) -> Event:
         left, right = segment.key
         depth = segment.depth + 1
-        return BeadTrained(row.job.bead, left, right, depth, row.loss, row.steps, segment.attempt)
+        return BeadTrained(row.bead, left, right, depth, row.loss, row.steps, segment.attempt)
 
     def _retry(self, segment: Segment, row: Row) -> list[Event]:
         """The next start of the ladder, or the end of it."""
@@ -130,10 +133,10 @@ class GreedySearch(ChainStage):
         spent = attempt > len(LADDER)
         remedy = "none left" if spent else f"{LADDER[attempt - 1]} start"
         missed = BeadFailed(
-            row.job.bead,
+            row.bead,
             segment.left,
             segment.right,
-            str(row.end),
+            row.end.words,
             row.loss,
             row.steps,
             segment.attempt,
@@ -144,7 +147,7 @@ class GreedySearch(ChainStage):
             return [missed]
         return [
             missed,
-            self.chain.fail(segment, f"no start reached the target (last: {row.end})"),
+            self.chain.fail(segment, f"no start reached the target (last: {row.end.words})"),
         ]
 
     # ------------------------------------------------------------ starts
@@ -162,7 +165,7 @@ class GreedySearch(ChainStage):
         return t
 
     def _segment_of(self, row: Row) -> Segment:
-        bead = row.job.bead
+        bead = row.bead
         return next(s for s in self.chain.in_order() if s.bead == bead and s.state == "training")
 
 

@@ -15,7 +15,9 @@ from engine.record.events import FIRST, LAST, BeadFailed, Event
 from engine.seeds import derive
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
-from engine.training.trainer import Job, Row, Trainer
+from engine.steps.recipe import Recipe
+from engine.steps.rows import End, Row
+from engine.training.trainer import Job, Trainer
 
 
 class Release(ChainStage):
@@ -26,7 +28,7 @@ class Release(ChainStage):
 
     def __init__(self, spec: Spec, chain: Chain) -> None:
         self.spec, self.chain = spec, chain
-        self.trainer = Trainer(stages_of(spec).release, chain.pool, chain.problem)
+        self.trainer = Trainer(Recipe(stages_of(spec).release), chain.pool)
         self.verdict: Verdict | None = None
 
     def begin(self) -> None:
@@ -39,35 +41,34 @@ class Release(ChainStage):
             self.trainer.admit(Job(bead, target, seed), self.chain.weights[bead])
 
     def step(self, beads_left: int | None) -> list[Event]:
-        return [event for row in self.trainer.advance() for event in self._settle(row)]
+        self.trainer.advance()
+        return [event for row in self.trainer.retire() for event in self._settle(row)]
 
     def _settle(self, row: Row) -> list[Event]:
-        bead, chain = row.job.bead, self.chain
-        if row.end == "reached":
+        bead, chain = row.bead, self.chain
+        if row.end is End.REACHED:
             if row.steps:
                 chain.move({bead: row.theta.to(chain.problem.device)})
             return [trained(chain, bead, row.loss, row.steps)]
         if bead in (FIRST, LAST):
-            self.verdict = not_trained(self.spec, bead, str(row.end), row.loss, row.steps, 1)
+            self.verdict = not_trained(self.spec, bead, row.end.words, row.loss, row.steps, 1)
             return [self._missed(row, None, None, "none left")]
         left, right = chain.neighbours(bead)
         chain.drop(bead)
         return [self._missed(row, left, right, "taken out")]
 
     def _missed(self, row: Row, left: int | None, right: int | None, remedy: str) -> Event:
-        return BeadFailed(row.job.bead, left, right, str(row.end), row.loss, row.steps, 1, remedy)
+        return BeadFailed(row.bead, left, right, row.end.words, row.loss, row.steps, 1, remedy)
 
     @property
     def done(self) -> bool:
-        return not self.trainer.rows
+        return not self.trainer.groups
 
     def losses(self) -> dict[int, float]:
-        return {row.job.bead: row.loss for row in self.trainer.rows}
+        return {row.bead: row.loss for row in self.trainer.rows}
 
     def training(self) -> tuple[TrainingView, ...]:
-        return tuple(
-            TrainingView(row.job.bead, row.loss, row.steps, 1) for row in self.trainer.rows
-        )
+        return tuple(TrainingView(row.bead, row.loss, row.steps, 1) for row in self.trainer.rows)
 
     @property
     def bead_steps(self) -> int:

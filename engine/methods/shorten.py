@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 
+from engine.backends.backend import Backend
 from engine.methods.base import Verdict
 from engine.methods.stage import ChainStage
 from engine.path.chain import Chain, Snapshot
 from engine.path.segments import Measured
 from engine.path.snapshot import Saved
-from engine.problem.problem import Problem
 from engine.record.events import Event, StringShortened
 from engine.shapes import Weights
 from engine.spec.keys import Spec
@@ -40,9 +40,9 @@ class Gradient:
     def size(self, bead: Weights) -> int:
         return self.samples
 
-    def __call__(self, problem: Problem, beads: Sequence[Weights]) -> list[Weights]:
-        theta = torch.stack([bead.to(problem.device) for bead in beads])
-        return list(problem.loss_and_grad(theta)[1])
+    def __call__(self, backend: Backend, beads: Sequence[Weights]) -> list[Weights]:
+        theta = torch.stack([bead.to(backend.problem.device) for bead in beads])
+        return list(backend.loss_and_grad(theta)[1])
 
 
 class Shortening(ChainStage):

@@ -20,7 +20,7 @@ from engine.path.snapshot import Key
 from engine.record.events import AuditFailed, Event
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
-from engine.training.trainer import samples_of_a_step
+from engine.steps.recipe import Recipe
 
 #: Segments that one step looks at.
 AT_ONCE = 16
@@ -37,7 +37,8 @@ class Audit:
         products = chain.problem.cost.products
         # float64 costs twice; a step of training costs a pass forward and two back.
         cost = 2 * 10 * self.search_points * self._samples * products * len(chain.keys)
-        run = 3 * samples_of_a_step(stages_of(spec).audit, chain.problem) * products * bead_steps
+        of_a_step = Recipe(stages_of(spec).audit).samples(len(chain.problem.train))
+        run = 3 * of_a_step * products * bead_steps
         audit = spec.search.audit
         cheap = cost <= max(ALWAYS_CHEAP, audit.share * run)
         self.fine = audit.grid == "fine" or (audit.grid == "auto" and cheap)

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from engine.path.segments import Measured, Pair, along, measure, search_grid
 from engine.path.snapshot import Board, Key, Saved, SegmentState, SegmentView, TrainingView
-from engine.problem.problem import Problem
 from engine.record.events import (
     FIRST,
     LAST,
@@ -152,8 +151,8 @@ class Snapshot:
 class Chain:
     """Beads 1 and 2 are its ends; the others are numbered in the order of their making."""
 
-    def __init__(self, problem: Problem, pool: Workers, level: float, points: int) -> None:
-        self.problem, self.pool, self.level = problem, pool, level
+    def __init__(self, pool: Workers, level: float, points: int) -> None:
+        self.problem, self.pool, self.level = pool.backend.problem, pool, level
         self.grid = search_grid(points)
         self.order: list[int] = []
         self.weights: dict[int, Weights] = {}

@@ -8,7 +8,7 @@ peak found on the grid is refined by golden-section search in its neighbourhood 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from math import gcd
 from typing import Literal
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from engine.backends.backend import Backend
 from engine.problem.problem import Problem
 from engine.shapes import Points, Weights
 from engine.spec.keys import LevelOn
@@ -183,17 +184,16 @@ class Along:
         return self.samples * len(line[2])
 
     def __call__(
-        self, problem: Problem, lines: Sequence[tuple[Weights, Weights, Floats]]
+        self, backend: Backend, lines: Sequence[tuple[Weights, Weights, Floats]]
     ) -> list[Floats]:
-        problem = problem.to(dtype=self.dtype)
+        backend = backend.to(self.dtype)
         if self.beside is not None:
-            problem = problem.cut(self.beside.split, self.samples)
-            problem = replace(problem, judge=self.beside)
+            backend = backend.judging(self.beside, self.samples)
         counts = [len(t) for _, _, t in lines]
         rows = torch.arange(len(lines)).repeat_interleave(torch.tensor(counts))
-        left, right = _stacked(problem, [(a, b) for a, b, _ in lines])
+        left, right = _stacked(backend.problem, [(a, b) for a, b, _ in lines])
         t = torch.from_numpy(np.concatenate([t for _, _, t in lines]))
-        losses = problem.between(left, right, rows.to(left.device), t.to(left))
+        losses = backend.interpolated_losses(left, right, rows.to(left.device), t.to(left))
         ends = np.cumsum(counts)[:-1]
         return np.split(losses.double().cpu().numpy(), ends)
 
@@ -209,15 +209,15 @@ class Climb:
         return self.samples * (2 + GOLDEN_STEPS)
 
     def __call__(
-        self, problem: Problem, spans: Sequence[tuple[Weights, Weights, float, float]]
+        self, backend: Backend, spans: Sequence[tuple[Weights, Weights, float, float]]
     ) -> list[tuple[float, float]]:
-        problem = problem.to(dtype=self.dtype)
-        left, right = _stacked(problem, [(a, b) for a, b, _, _ in spans])
+        backend = backend.to(self.dtype)
+        left, right = _stacked(backend.problem, [(a, b) for a, b, _, _ in spans])
         rows = torch.arange(len(spans), device=left.device)
         low, high = (torch.tensor([span[side] for span in spans]).to(left) for side in (2, 3))
 
         def loss(t: Points) -> Points:
-            return problem.between(left, right, rows, t)
+            return backend.interpolated_losses(left, right, rows, t)
 
         a, b = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
         at_a, at_b = loss(a), loss(b)

@@ -1,4 +1,4 @@
-"""How beads are computed together on this machine: decided once, written to run.yaml."""
+"""The one place that chooses a backend; run.yaml names it in `search.batching`."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 from statistics import median
-from typing import Literal
 
 import torch
 
+from engine.backends.backend import Backend, Way
 from engine.backends.cache import cache_folder
-from engine.backends.fused import FusedProblem, available, compiled, fused_layout, warm_up
+from engine.backends.cuda_graphs import CudaGraphsBackend
+from engine.backends.fused import available, compiled, fused_layout, warm_up
+from engine.backends.fused.backend import FusedBackend
+from engine.backends.in_place import InPlaceBackend
+from engine.backends.torch_backend import PIECE_BYTES
+from engine.backends.vmapped import FEW_TOGETHER, VmappedBackend
 from engine.errors import InputError
 from engine.networks.custom import CustomNetwork
-from engine.problem.problem import FEW_TOGETHER, PIECE_BYTES, Batching, Problem
+from engine.problem.problem import Problem
 from engine.record import writing
 from engine.seeds import generator
 from engine.spec.keys import CustomLoss, ProblemSpec, Spec
-from engine.training.trainer import samples_of_a_step
+from engine.steps.recipe import Recipe
 from engine.workers.pool import prepare_thread
 
 log = logging.getLogger("engine")
@@ -41,16 +45,15 @@ LOOP_BIAS = 0.8
 #: Parameters up to which compiled code is always the fastest; above, it is measured too.
 SURELY_FUSED = 30_000
 
-Way = Literal["fused", "vmap", "graph", "loop"]
 Stopwatch = Callable[[], float]
 
 
-def resolve_batching(
+def choose_backend(
     spec: Spec, problem: Problem, clock: Stopwatch = time.perf_counter
-) -> tuple[Spec, Problem]:
-    """The spec with its batching decided, and the problem that computes so.
+) -> tuple[Spec, Backend]:
+    """Returns the spec with its `search.batching` decided, and the backend that it names.
 
-    Raises InputError where search.batching is fused or vmap and that cannot be.
+    Raises InputError where search.batching asks for a way that cannot be.
     """
     chosen = spec.search.batching
     if chosen == "fused":
@@ -69,27 +72,31 @@ def resolve_batching(
         log.warning("compiling for this machine, once: this takes some ten seconds")
         warm_up()
     search = spec.search.model_copy(update={"batching": chosen})
-    return spec.model_copy(update={"search": search}), arranged(spec, problem, chosen)
+    backend = backend_of(chosen, spec.problem, problem, _piece_bytes(spec))
+    return spec.model_copy(update={"search": search}), backend
 
 
-def arranged(spec: Spec, problem: Problem, chosen: Way) -> Problem:
-    """The problem that computes so, within the memory that the spec allows."""
-    batching: Batching = "vmap" if chosen == "fused" else chosen
-    problem = replace(problem, batching=batching, piece_bytes=_piece_bytes(spec))
-    return with_fused(spec.problem, problem) if chosen == "fused" else problem
+def backend_of(
+    way: Way, spec: ProblemSpec, problem: Problem, piece_bytes: int = PIECE_BYTES
+) -> Backend:
+    """Returns the backend of that name for a problem and its spec."""
+    match way:
+        case "fused":
+            layout = fused_layout(spec.network, spec.loss)
+            assert layout is not None  # or it would not have been chosen
+            return FusedBackend(problem, layout, piece_bytes)
+        case "vmap":
+            return VmappedBackend(problem, piece_bytes)
+        case "graph":
+            return CudaGraphsBackend(problem, piece_bytes)
+        case "loop":
+            return InPlaceBackend(problem, piece_bytes)
 
 
-def with_fused(spec: ProblemSpec, problem: Problem) -> Problem:
-    """The problem with compiled code, where it is covered and numba is there."""
-    layout = fused_layout(spec.network, spec.loss)
-    if layout is None or not available():
-        return problem
-    parts = [
-        array.numpy()
-        for samples in (problem.train, problem.held_out)
-        for array in samples.part(slice(None), torch.float32)
-    ]
-    return replace(problem, fused=FusedProblem(layout, *parts))
+def backend_to_verify(spec: ProblemSpec, problem: Problem) -> Backend:
+    """Returns torch's own way to measure a problem, whatever the run that is verified took."""
+    dense = spec.network.layout is not None
+    return backend_of("vmap" if dense else "loop", spec, problem)
 
 
 def _check_fused(spec: Spec) -> None:
@@ -129,7 +136,7 @@ def _why_not_vmap(spec: Spec, problem: Problem) -> str | None:
     few = min(2, len(problem.train))
     batches = torch.arange(few).expand(len(theta), few)
     try:
-        replace(problem, batching="vmap").loss_and_grad_on(theta, batches)
+        VmappedBackend(problem).loss_and_grad_on(theta, batches)
     except Exception as error:  # it is not our code
         return (str(error).splitlines() or [type(error).__name__])[0]
     return None
@@ -159,7 +166,7 @@ def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = F
     if reason is not None:
         log.info("search.batching: loop, because vmap cannot be (%s)", reason)
         return "loop"
-    samples = min(SAMPLES, samples_of_a_step(spec.search.greedy, problem))
+    samples = min(SAMPLES, Recipe(spec.search.greedy).samples(len(problem.train)))
     device = torch.device(spec.device.split(",")[0])
     key = _fingerprint(spec, problem, samples, device)
     known = _remembered()
@@ -168,16 +175,17 @@ def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = F
     if device.type == "cuda":
         ways = (*ways, "graph")
     if known.get(key) not in ways:
-        tried = {way: arranged(spec, problem.replica(device), way) for way in ways}
+        there, most = problem.to(device), _piece_bytes(spec)
+        tried = {way: backend_of(way, spec.problem, there, most) for way in ways}
         with ThreadPoolExecutor(1, initializer=prepare_thread, initargs=(device,)) as thread:
             known[key] = thread.submit(_measured, tried, samples, clock).result()
         _remember(known)
     return next(way for way in ways if way == known[key])
 
 
-def _measured(tried: dict[Way, Problem], samples: int, clock: Stopwatch) -> Way:
+def _measured(tried: dict[Way, Backend], samples: int, clock: Stopwatch) -> Way:
     """The one that takes least time for a step of some beads."""
-    problem = next(iter(tried.values()))
+    problem = next(iter(tried.values())).problem
     theta = torch.stack([problem.initial(seed) for seed in range(BEADS)])
     numbers = generator(0, "batching").integers(0, len(problem.train), (BEADS, samples))
     batches = torch.from_numpy(numbers).to(problem.device)

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from engine import __version__
+from engine.backends.backend import Backend
 from engine.errors import InputError, SaveError
 from engine.methods import Method, build_method
 from engine.methods.given import check_given
@@ -45,7 +46,7 @@ from engine.record.wishes import Wish
 from engine.record.writer import RunWriter
 from engine.record.writing import open_log, replace
 from engine.run import checkpoint
-from engine.run.choose_backend import resolve_batching
+from engine.run.choose_backend import choose_backend
 from engine.run.loop import Pace, Stopwatch, search, totals
 from engine.run.store import DirectoryStore
 from engine.spec.checks import check_level_on, check_method
@@ -102,8 +103,8 @@ def exit_status(ended: Ended) -> int:
     return ended.outcome.exit_status
 
 
-def prepare(spec: Spec) -> tuple[Spec, Problem]:
-    """The spec with all decided that is left open, and its problem.
+def prepare(spec: Spec) -> tuple[Spec, Backend]:
+    """Returns the spec with all decided that is left open, and what computes its problem.
 
     Raises InputError for what cannot run.
     """
@@ -112,15 +113,17 @@ def prepare(spec: Spec) -> tuple[Spec, Problem]:
     problem = build_problem(spec.problem, judge=spec.search.level_on)
     check_level_on(spec, problem.classes, len(problem.held_out))
     check_given(spec, problem)
-    _check_batches(spec, problem)
-    return resolve_batching(spec, problem)
+    spec, backend = choose_backend(spec, problem)
+    _check_batches(spec, backend)
+    return spec, backend
 
 
-def _check_batches(spec: Spec, problem: Problem) -> None:
+def _check_batches(spec: Spec, backend: Backend) -> None:
     """Raises InputError where batches are too small for the network to normalize by them."""
-    if 1 in {training.batch_size for training in stages_of(spec).trainings} and problem.normalizes:
-        theta = problem.initial(0)[None]
-        problem.loss_and_grad_on(theta, torch.zeros(1, 1, dtype=torch.int64))
+    trainings = stages_of(spec).trainings
+    if 1 in {training.batch_size for training in trainings} and backend.problem.normalizes:
+        theta = backend.problem.initial(0)[None]
+        backend.loss_and_grad_on(theta, torch.zeros(1, 1, dtype=torch.int64))
 
 
 def run(
@@ -135,17 +138,16 @@ def run(
     """
     with RunWriter(directory) as writer, logging_to(directory.log):
         asked = directory.load_spec()
-        spec, problem = prepare(asked)
+        spec, backend = prepare(asked)
         if spec != asked and not directory.checkpoint.exists():  # which belongs to that file
             replace(directory.spec, dump(spec).encode())
-        with open_pool(problem, spec) as pool:
-            return run_session(writer, spec, problem, pool, signals, observe)
+        with open_pool(backend, spec) as pool:
+            return run_session(writer, spec, pool, signals, observe)
 
 
 def run_session(
     writer: RunWriter,
     spec: Spec,
-    problem: Problem,
     pool: Workers,
     signals: Signals,
     observe: Observer = lambda record: None,
@@ -157,10 +159,10 @@ def run_session(
     """
     kept = checkpoint.read(writer.run, spec)
     writer.meta(_meta(writer.run, spec))
-    method = build_method(spec, problem.to(pool.devices[0]), pool)
+    method = build_method(spec, pool)
     if kept is not None:
         method.restore(kept.method)
-    session = _Session(writer, spec, problem, method, observe)
+    session = _Session(writer, spec, pool.backend.problem, method, observe)
     return session.run(kept, signals, pace or Pace(checkpoint_s=spec.checkpoint_seconds))
 
 

@@ -26,8 +26,8 @@ from typing import Any
 
 import yaml
 
+from engine.backends.backend import Backend
 from engine.errors import InputError, SaveError
-from engine.problem.problem import Problem
 from engine.record.decoding import Unfit
 from engine.record.events import Outcome, RunFinished, dump_json, from_line
 from engine.record.lines import LineTail
@@ -151,7 +151,7 @@ class Sweep:
         cells = self.plan.cells(self.folder)
         return [self._ended[cell] for cell in cells if cell in self._ended]
 
-    def run(self, problem: Problem, signals: Signals, at_once: int = AT_ONCE) -> str | None:
+    def run(self, backend: Backend, signals: Signals, at_once: int = AT_ONCE) -> str | None:
         """Until every cell has ended, a signal asks to stop, or the engine fails in a cell.
 
         Then the others are stopped with their checkpoints written, and the sentence of that
@@ -167,9 +167,8 @@ class Sweep:
             if not todo or signals.received is not None:
                 return None
             logs = stack.enter_context(_logging(self.folder / "engine.log"))
-            pool = SharedPool(stack.enter_context(open_pool(problem, self.plan.spec)))
-            problem = problem.to(pool.devices[0])  # here, so that the cells share it
-            session = _Session(self, iter(todo), problem, pool, signals, logs)
+            pool = SharedPool(stack.enter_context(open_pool(backend, self.plan.spec)))
+            session = _Session(self, iter(todo), pool, signals, logs)
             pool.run_all([session.work] * min(at_once, len(todo)))
             return session.failure
 
@@ -216,14 +215,14 @@ class Sweep:
         return cell in self._ended and self._ended[cell].outcome in ENDINGS
 
 
-def start(spec: Spec, levels: Iterable[float], pairs: int, folder: Path) -> tuple[Sweep, Problem]:
-    """The sweep in its folder, new or begun before, and its problem. Raises InputError."""
+def start(spec: Spec, levels: Iterable[float], pairs: int, folder: Path) -> tuple[Sweep, Backend]:
+    """The sweep in its folder, new or begun before, and what computes it. Raises InputError."""
     begun = read_plan(folder)
-    spec, problem = prepare(spec.of_a_new_run() if begun is None else _as_begun(spec, begun.spec))
+    spec, backend = prepare(spec.of_a_new_run() if begun is None else _as_begun(spec, begun.spec))
     plan = Plan(spec, tuple(levels), pairs)
     for level in plan.levels:
-        check_level_on(plan.at(level), problem.classes, len(problem.held_out))
-    return Sweep(plan, folder), problem
+        check_level_on(plan.at(level), backend.problem.classes, len(backend.problem.held_out))
+    return Sweep(plan, folder), backend
 
 
 def ending(run: RunDir) -> RunFinished | None:
@@ -247,7 +246,6 @@ class _Session:
 
     sweep: Sweep
     todo: Iterator[Cell]
-    problem: Problem
     pool: SharedPool
     signals: Signals
     logs: _CellLogs
@@ -286,7 +284,7 @@ class _Session:
         except OSError as error:
             raise SaveError(f"{cell.run.path}: cannot be written: {error.strerror}") from error
         with self.logs.of(cell.run), writer:
-            return run_session(writer, spec, self.problem, self.pool, self.signals, pace=PACE)
+            return run_session(writer, spec, self.pool, self.signals, pace=PACE)
 
     def _spec(self, cell: Cell) -> Spec:
         """As in its run.yaml, where limits may have been changed; written first where missing."""

@@ -7,7 +7,7 @@ scratch in float64, and the numbers in the file are held against what was measur
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import Any, Literal, get_args
 
@@ -23,6 +23,7 @@ from engine.problem.baseline import by_frequencies
 from engine.problem.problem import Parameter, Problem, Split, build_problem
 from engine.record.geometry import normalized_length, turning_angles
 from engine.record.string_file import StringFile
+from engine.run.choose_backend import backend_to_verify
 from engine.spec.keys import LevelOn, ProblemSpec
 from engine.workers.pool import Pool, cores
 
@@ -96,7 +97,8 @@ def verify(file: StringFile, points: int, *, run_factories: bool = False) -> Che
     samples = problem.judged_samples
     products = points * len(pairs) * samples * problem.cost.products
     dtype = torch.float64 if products <= PRECISE else torch.float32
-    with Pool(problem, [torch.device("cpu")] * cores()) as pool:
+    backend = backend_to_verify(file.header.problem, problem)
+    with Pool(backend, [torch.device("cpu")] * cores()) as pool:
         grid = np.linspace(0.0, 1.0, points)
         measured = measure(pool, pairs, grid, samples, dtype=dtype)
         profiles = np.stack(along(pool, pairs, file.string.t, samples, dtype=dtype))
@@ -186,8 +188,7 @@ def _problem(file: StringFile) -> Problem:
             "data where the run found them",
             key="dss.level_on",
         )
-    dense = header.problem.network.layout is not None
-    return problem if dense else replace(problem, batching="loop")
+    return problem
 
 
 def _carried(file: StringFile, x: NDArray[Any], y: NDArray[Any]) -> Dataset:

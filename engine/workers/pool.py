@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import pairwise
 from types import TracebackType
 from typing import Protocol, TypeVar, runtime_checkable
@@ -22,8 +21,8 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 import torch
 
+from engine.backends.backend import Backend
 from engine.errors import InputError
-from engine.problem.problem import Problem
 from engine.spec.keys import Spec
 
 log = logging.getLogger("engine")
@@ -33,15 +32,8 @@ Result = TypeVar("Result")
 Item_contra = TypeVar("Item_contra", contravariant=True)
 Item = TypeVar("Item")
 
-#: Numbers that a shard should at least compute with: below it a second CPU thread waits for
-#: the interpreter's lock longer than it computes.
-WORTH_A_THREAD = 1_000_000
-#: The same for compiled code, which does not hold that lock.
-WORTH_A_FUSED_THREAD = 500_000
 #: Of a GPU's measured speed, what its newest shard counts.
 NEWEST = 0.3
-#: Products for a sample from which torch may use the threads that would else be idle.
-WORTH_MORE_THREADS = 500_000
 
 
 class Task(Protocol[Item_contra, Result_co]):
@@ -53,14 +45,17 @@ class Task(Protocol[Item_contra, Result_co]):
     def size(self, item: Item_contra, /) -> int:
         """How many samples are computed for an item, for a fair cut."""
 
-    def __call__(
-        self, problem: Problem, items: Sequence[Item_contra], /
-    ) -> Sequence[Result_co]: ...
+    def __call__(self, backend: Backend, items: Sequence[Item_contra], /) -> Sequence[Result_co]:
+        """Returns a result for each item."""
 
 
 @runtime_checkable
 class Workers(Protocol):
     """Whoever does a task: a `Pool`, or one that several searches share."""
+
+    @property
+    def backend(self) -> Backend:
+        """What a worker computes with; all workers' are alike."""
 
     @property
     def devices(self) -> tuple[torch.device, ...]: ...
@@ -73,7 +68,7 @@ class Pool:
 
     def __init__(
         self,
-        problem: Problem,
+        backend: Backend,
         devices: Sequence[torch.device],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -81,13 +76,18 @@ class Pool:
         self._clock = clock
         self._speeds: list[float | None] = [None] * len(devices)
         """Samples a second of each GPU; None before its first shard, and on the CPU."""
-        self._problems = [problem.replica(device) for device in devices]
+        self._backends = [backend.replica(device) for device in devices]
         self._threads = [
             ThreadPoolExecutor(
                 1, f"worker-{number}", initializer=prepare_thread, initargs=(device,)
             )
             for number, device in enumerate(devices)
         ]
+
+    @property
+    def backend(self) -> Backend:
+        """See `Workers`."""
+        return self._backends[0]
 
     def __enter__(self) -> Pool:
         return self
@@ -108,10 +108,10 @@ class Pool:
         the workers' speeds are known, in proportion to these. On the CPU they are not, so that the
         cut depends on nothing but the items and the number of workers: a rerun computes the same.
         """
-        problem = self._problems[0]
+        problem = self.backend.problem
         work = sum(sizes) * (problem.cost.products + problem.cost.values)
-        least = WORTH_A_THREAD if problem.fused is None else WORTH_A_FUSED_THREAD
-        worth = max(1, work // least) if problem.device.type == "cpu" else len(items)
+        on_cpu = problem.device.type == "cpu"
+        worth = max(1, work // self.backend.worth_a_thread) if on_cpu else len(items)
         count = min(len(self._threads), len(items), worth)
         if count == 1:
             return [items]
@@ -138,9 +138,8 @@ class Pool:
 
     def _threads_of_a_shard(self, shards: int) -> int:
         """One, or a share of the idle workers' where the network is large."""
-        problem = self._problems[0]
-        large = problem.cost.products >= WORTH_MORE_THREADS and problem.fused is None
-        if problem.device.type != "cpu" or not large:
+        backend = self.backend
+        if backend.problem.device.type != "cpu" or not backend.takes_idle_threads:
             return 1
         return max(1, len(self._threads) // max(1, shards))
 
@@ -169,16 +168,16 @@ class Pool:
         self, task: Task[Item, Result], number: int, shard: Sequence[Item]
     ) -> Sequence[Result]:
         """Where memory runs out, once more in pieces of half the size."""
-        problem = self._problems[number]
+        backend = self._backends[number]
         try:
-            return task(problem, shard)
+            return task(backend, shard)
         except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error):
                 raise
-        half = replace(problem, piece_bytes=problem.piece_bytes // 2)
+        half = backend.within(backend.piece_bytes // 2)
         log.warning("out of memory: from now on in pieces of %.3g MiB", half.piece_bytes / 2**20)
-        self._problems[number] = half
-        if half.device.type == "cuda":
+        self._backends[number] = half
+        if half.problem.device.type == "cuda":
             torch.cuda.empty_cache()
         try:
             return task(half, shard)
@@ -240,10 +239,10 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def open_pool(problem: Problem, spec: Spec) -> Pool:
+def open_pool(backend: Backend, spec: Spec) -> Pool:
     """The pool of a resolved spec. On GPUs torch would round convolutions to TF32 by itself."""
     torch.backends.cuda.matmul.allow_tf32 = spec.precision == "tf32"
     torch.backends.cudnn.allow_tf32 = spec.precision == "tf32"
     if spec.device == "cpu":
-        return Pool(problem, [torch.device("cpu")] * (spec.workers or 1))
-    return Pool(problem, [torch.device(name) for name in spec.device.split(",")])
+        return Pool(backend, [torch.device("cpu")] * (spec.workers or 1))
+    return Pool(backend, [torch.device(name) for name in spec.device.split(",")])

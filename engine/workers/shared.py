@@ -51,7 +51,7 @@ class SharedPool:
     def __init__(
         self, pool: Workers, patience_s: float = PATIENCE_S, clock: Clock = time.monotonic
     ) -> None:
-        self.devices = pool.devices
+        self.devices, self.backend = pool.devices, pool.backend
         self._pool = pool
         self._patience_s, self._clock = patience_s, clock
         self._gate = threading.Lock()

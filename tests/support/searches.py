@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import torch
 
+from engine.backends.backend import Backend
 from engine.methods import build_method
 from engine.methods.endpoints import EndpointTraining
 from engine.methods.method import StagedMethod
@@ -19,12 +20,15 @@ from engine.record.events import (
 )
 from engine.spec.keys import Spec
 from engine.workers.pool import Pool
+from tests.support.workers import vmapped
 
 
 @contextmanager
-def method_for(problem: Problem, spec: Spec) -> Iterator[StagedMethod]:
-    with Pool(problem, [torch.device("cpu")]) as pool:
-        yield build_method(spec, problem, pool)
+def method_for(problem: Problem | Backend, spec: Spec) -> Iterator[StagedMethod]:
+    """Yields the method of a spec on a problem, which torch computes unless a backend is given."""
+    backend = vmapped(problem) if isinstance(problem, Problem) else problem
+    with Pool(backend, [torch.device("cpu")]) as pool:
+        yield build_method(spec, pool)
 
 
 def run(method: StagedMethod, beads_left: int | None = None) -> list[Event]:
@@ -41,7 +45,7 @@ def place_endpoints(method: StagedMethod, first: list[float], last: list[float])
     training = method.stages[0]
     assert isinstance(training, EndpointTraining)
     training.trained = {FIRST: torch.tensor(first), LAST: torch.tensor(last)}
-    training.trainer.rows = []
+    training.trainer.groups = []
 
 
 def highest_loss(method: StagedMethod, points: int = 5001) -> float:
@@ -49,4 +53,4 @@ def highest_loss(method: StagedMethod, points: int = 5001) -> float:
     beads = torch.from_numpy(method.string().beads).double()
     t = torch.linspace(0, 1, points, dtype=torch.float64)[:, None]
     exact = method.chain.problem.to(dtype=torch.float64)
-    return max(exact.losses((1 - t) * a + t * b).max().item() for a, b in pairwise(beads))
+    return max(vmapped(exact).losses((1 - t) * a + t * b).max().item() for a, b in pairwise(beads))

@@ -1,4 +1,4 @@
-"""Workers without threads."""
+"""Workers without threads, and backends for problems."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from engine.backends.backend import Backend
+from engine.backends.vmapped import VmappedBackend
 from engine.problem.problem import Problem
 from engine.workers.pool import Item, Result, Task
 
@@ -15,11 +17,16 @@ from engine.workers.pool import Item, Result, Task
 class Here:
     """Does a task at once, in the thread that asks."""
 
-    problem: Problem
+    backend: Backend
 
     @property
     def devices(self) -> tuple[torch.device, ...]:
-        return (self.problem.device,)
+        return (self.backend.problem.device,)
 
     def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]:
-        return list(task(self.problem, items)) if items else []
+        return list(task(self.backend, items)) if items else []
+
+
+def vmapped(problem: Problem) -> VmappedBackend:
+    """Returns torch's way to compute a problem for many weight vectors at once."""
+    return VmappedBackend(problem)

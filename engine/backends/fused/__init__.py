@@ -20,6 +20,7 @@ from engine.spec.keys import Adam, RmsProp, Sgd, Training
 
 if TYPE_CHECKING:
     from engine.backends.fused import kernels
+    from engine.steps.rows import Rows
 
 Floats = NDArray[Any]
 """float32 or float64."""
@@ -35,18 +36,15 @@ class Layout(DenseLayout):
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Beads in training: numpy arrays or CPU tensors, all of them updated where they lie."""
+class Tie:
+    """What ties the beads of a string to each other: see `engine.steps.tethers`."""
 
-    theta: ArrayLike  # (bead, param); this, state, target, loss and best in the data's precision
-    state: Mapping[str, ArrayLike]  # (bead, param) each, the slots of engine.steps.optimizers
-    target: ArrayLike  # (bead,)
-    patience: ArrayLike  # (bead,) int64
-    steps: ArrayLike  # (bead,) int64
-    loss: ArrayLike  # (bead,) when last looked at
-    best: ArrayLike  # (bead,) the last loss that counted as lower
-    best_step: ArrayLike  # (bead,) int64
-    active: ArrayLike  # (bead,) bool: those that go on, after a call
+    hard: bool = False
+    """Whether inner beads keep to the hyperplane equidistant from their neighbours."""
+    kappa: float = 0.0
+    """Loss per unit of distance from that hyperplane."""
+    zeta: float = 0.0
+    """Loss per unit of distance between neighbours."""
 
 
 def fused_layout(network: NetworkKeys, loss: object) -> Layout | None:
@@ -161,6 +159,39 @@ class FusedProblem:
         looked at once, before the steps. A loss counts as lower when it is lower by the share
         `improvement`.
         """
+        self._kernels.advance(*self._call(training, rows, improvement, batches))
+
+    def advance_string(
+        self,
+        training: Training,
+        rows: Rows,
+        improvement: float,
+        tie: Tie,
+        batches: ArrayLike | None = None,
+    ) -> None:
+        """At most `check_every` steps of the rows of one string, in their order, and a look.
+
+        The rows that go at the beginning take steps, all of them at a time, as `advance` has it.
+        Then the loss on all samples is looked at of those that moved, and where the tie is hard the
+        beads are spread along the string.
+        """
+        call = self._call(training, rows, improvement, batches)
+        beads, theta = len(rows), np.asarray(rows.theta)
+        work = self._kernels.Work(
+            np.empty_like(theta),
+            np.empty_like(theta),
+            np.empty(beads),
+            np.empty(beads, np.bool_),
+            np.empty(beads, np.bool_),
+        )
+        how = self._kernels.Tie(int(tie.hard), float(tie.kappa), float(tie.zeta))
+        call = (*call, how, work)
+        self._kernels.advance_string(*call)
+
+    def _call(
+        self, training: Training, rows: Rows, improvement: float, batches: ArrayLike | None
+    ) -> tuple[Any, ...]:
+        """What the compiled rounds are called with."""
         beads = len(np.asarray(rows.theta))
         theta = _in_place(rows.theta, self.dtype, (beads, self.layout.parameter_count))
         if batches is None:
@@ -172,7 +203,7 @@ class FusedProblem:
         def column(values: ArrayLike, dtype: DTypeLike) -> NDArray[Any]:
             return _in_place(values, dtype, (beads,))
 
-        self._kernels.advance(
+        return (
             self._net,
             self._train,
             self._table,
@@ -189,7 +220,7 @@ class FusedProblem:
                 column(rows.loss, self.dtype),
                 column(rows.best, self.dtype),
                 column(rows.best_step, np.int64),
-                column(rows.active, np.bool_),
+                column(rows.end, np.int8),
             ),
             numbers,
             np.empty(0, np.int64),
@@ -302,10 +333,14 @@ def warm_up() -> None:
     theta = np.ones((1, 2), np.float32)
     problem.losses(theta)
     problem.to(np.float64).losses(theta.astype(np.float64))
-    floats = {name: np.ones(1, np.float32) for name in ("target", "loss", "best")}
-    counts = {name: np.ones(1, np.int64) for name in ("patience", "steps", "best_step")}
-    rows = Rows(theta=theta, state={}, active=np.ones(1, np.bool_), **floats, **counts)
-    problem.advance(Training(optimizer=Sgd(kind="sgd"), check_every=1), rows, 0.0)
+    import torch
+
+    from engine.steps.rows import fresh
+
+    rows = fresh(torch.ones(1, 2), (), target=0.0, patience=1, seeds=[0])
+    training = Training(optimizer=Sgd(kind="sgd"), check_every=1)
+    problem.advance(training, rows, 0.0)
+    problem.advance_string(training, rows, 0.0, Tie())
 
 
 def _array(values: ArrayLike, dtype: DTypeLike) -> NDArray[Any]:

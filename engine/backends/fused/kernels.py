@@ -42,6 +42,7 @@ ZERO, ONE, FOUR = np.uint64(0), np.uint64(1), np.uint64(4)
 IDENTITY, RELU, SIGMOID, TANH = range(4)
 SQUARED, ABSOLUTE, CROSS_ENTROPY = range(3)
 SGD, RMSPROP, ADAM = range(3)
+GOING, REACHED, OUT_OF_STEPS, STUCK, DIVERGED = range(5)
 ACTIVATIONS = {"identity": IDENTITY, "relu": RELU, "sigmoid": SIGMOID, "tanh": TANH}
 LOSSES = {"mse": SQUARED, "l1": ABSOLUTE, "cross_entropy": CROSS_ENTROPY}
 
@@ -123,7 +124,26 @@ class Rows(NamedTuple):
     loss: Floats  # (bead,)
     best: Floats  # (bead,)
     best_step: NDArray[np.int64]  # (bead,)
-    active: NDArray[np.bool_]  # (bead,)
+    end: NDArray[np.int8]  # (bead,) an `End` for each
+
+
+class Tie(NamedTuple):
+    """What ties the beads of a string to each other."""
+
+    hard: int
+    """1 where inner beads keep to the hyperplane equidistant from their neighbours."""
+    kappa: float
+    zeta: float
+
+
+class Work(NamedTuple):
+    """Room for a round of one string."""
+
+    before: Floats  # (bead, param) the weights that a step starts from
+    grads: Floats  # (bead, param)
+    arc: NDArray[np.float64]  # (bead,) length of the string up to a bead
+    slot: NDArray[np.bool_]  # (bead,) those that go at the beginning of the round
+    moved: NDArray[np.bool_]  # (bead,) those that take this step, or that respacing moved
 
 
 def net(
@@ -875,7 +895,7 @@ def advance(
             look, move = on_all or step == 0, on_all or step > 0
             numbers = all_samples if look else batches[bead, step - 1]
             loss = _mean_loss(net, blocks, table, numbers, theta, scratch, theta, move)
-            if look and not _judge(rows, bead, loss, budget):
+            if look and not judged(rows, bead, loss, budget):
                 break
             if rows.steps[bead] >= budget.max_steps:
                 break
@@ -884,23 +904,189 @@ def advance(
 
 
 @compiled(STRICT)
-def _judge(rows: Rows, bead: int, mean: float, budget: Budget) -> bool:
-    """Whether a row goes on: above its target, finite, within its budget and still improving."""
+def judged(rows: Rows, bead: int, mean: float, budget: Budget) -> bool:
+    """Whether a row goes on, by a loss just seen: the twin of `engine.steps.judge`."""
     real = rows.loss.dtype.type
     rows.loss[bead] = mean
-    loss = rows.loss[bead]
-    if loss < rows.best[bead] * real(1 - budget.improvement):
+    loss, steps = rows.loss[bead], rows.steps[bead]
+    finite = np.isfinite(loss)
+    reached = finite and loss <= rows.target[bead]
+    lower = loss < rows.best[bead] * real(1 - budget.improvement)
+    if reached:
+        rows.best[bead] = np.inf
+    elif lower:
         rows.best[bead] = loss
-        rows.best_step[bead] = rows.steps[bead]
-    steps = rows.steps[bead]
-    going: bool = (
-        loss > rows.target[bead]
-        and np.isfinite(loss)
-        and steps < budget.max_steps
-        and steps - rows.best_step[bead] < rows.patience[bead]
-    )
-    rows.active[bead] = going
+    if reached or lower:
+        rows.best_step[bead] = steps
+    if not finite:
+        rows.end[bead] = DIVERGED
+    elif reached:
+        rows.end[bead] = REACHED
+    elif steps >= budget.max_steps:
+        rows.end[bead] = OUT_OF_STEPS
+    elif steps - rows.best_step[bead] >= rows.patience[bead]:
+        rows.end[bead] = STUCK
+    else:
+        rows.end[bead] = GOING
+    going: bool = rows.end[bead] == GOING
     return going
+
+
+@compiled(entry=True)
+def advance_string(
+    net: Net,
+    blocks: Blocks,
+    table: Table,
+    scratch: Scratch,
+    rule: Rule,
+    budget: Budget,
+    rows: Rows,
+    batches: NDArray[np.int64],
+    all_samples: NDArray[np.int64],
+    tie: Tie,
+    work: Work,
+) -> None:
+    """Steps of all beads of one string at a time, then a look, respacing, and one more look.
+
+    The loop stands once for steps and looks alike, so that what computes losses is compiled once.
+    """
+    on_all, beads = batches.size == 0, len(rows.theta)
+    steps, respaced = budget.check_every, budget.check_every + 1
+    for bead in range(beads):
+        work.slot[bead] = rows.end[bead] == GOING
+    for phase in range(steps + 2):
+        if phase == respaced and (not tie.hard or not _respace(rows.theta, work)):
+            break
+        move = phase < steps
+        for bead in range(beads):
+            if not _is_due(rows, work, bead, phase - steps, on_all):
+                continue
+            numbers = batches[bead, phase] if move and not on_all else all_samples
+            theta = rows.theta[bead]
+            loss = _mean_loss(net, blocks, table, numbers, theta, scratch, theta, move)
+            if phase == respaced:
+                _looked(rows, bead, loss)
+            elif (not move or on_all) and not judged(rows, bead, loss, budget):
+                continue
+            if move and rows.steps[bead] < budget.max_steps:
+                work.moved[bead] = True
+                work.grads[bead, :] = scratch.grad
+        if move:
+            _step_together(rule, tie, rows, work)
+
+
+@compiled(STRICT)
+def _is_due(rows: Rows, work: Work, bead: int, phase: int, on_all: bool) -> bool:
+    """Whether the loss of a bead is wanted: in a step, in the look (0), after respacing (1)."""
+    if phase > 0:
+        return bool(work.moved[bead])
+    going = rows.end[bead] == GOING
+    if phase == 0:
+        return bool(work.slot[bead] and (going or not on_all))
+    work.moved[bead] = False
+    return bool(work.slot[bead] and going)
+
+
+@compiled(STRICT)
+def _looked(rows: Rows, bead: int, mean: float) -> None:
+    """A loss seen apart from steps: the twin of `Rows.looked`."""
+    rows.loss[bead] = mean
+    if rows.loss[bead] <= rows.target[bead]:
+        rows.end[bead] = REACHED
+    elif rows.end[bead] <= REACHED:
+        rows.end[bead] = GOING
+
+
+@compiled(STRICT)
+def _step_together(rule: Rule, tie: Tie, rows: Rows, work: Work) -> None:
+    """A step of the beads that move, each from where its neighbours were before it."""
+    beads, params = rows.theta.shape
+    tied = tie.hard or tie.kappa != 0 or tie.zeta != 0
+    if tied:
+        for bead in range(beads):
+            for p in range(params):
+                work.before[bead, p] = rows.theta[bead, p]
+    for bead in range(beads):
+        if not work.moved[bead]:
+            continue
+        inner = tied and 0 < bead < beads - 1
+        if inner:
+            _pull(tie, work, bead)
+        _step(rule, rows, bead, work.grads[bead])
+        if inner and tie.hard:
+            _project(rows.theta, work, bead)
+
+
+@compiled(STRICT)
+def _pull(tie: Tie, work: Work, bead: int) -> None:
+    """work.grads[bead] += the gradients of the springs and of leaving the hyperplane."""
+    here, left, right = work.before[bead], work.before[bead - 1], work.before[bead + 1]
+    grad, tiny = work.grads[bead], 1e-12
+    to_left, to_right, chord, off = 0.0, 0.0, 0.0, 0.0
+    for p in range(here.size):
+        a, b, c = np.float64(left[p]), np.float64(here[p]), np.float64(right[p])
+        to_left += (b - a) * (b - a)
+        to_right += (c - b) * (c - b)
+        chord += (c - a) * (c - a)
+        off += (b - (a + c) / 2) * (c - a)
+    to_left, to_right = max(math.sqrt(to_left), tiny), max(math.sqrt(to_right), tiny)
+    chord = max(math.sqrt(chord), tiny)
+    for p in range(here.size):
+        a, b, c = np.float64(left[p]), np.float64(here[p]), np.float64(right[p])
+        more = tie.zeta * ((b - a) / to_left + (b - c) / to_right)
+        more += tie.kappa * np.sign(off) * (c - a) / chord
+        grad[p] += grad.dtype.type(more)
+
+
+@compiled(STRICT)
+def _project(theta: Floats, work: Work, bead: int) -> None:
+    """Takes the part along the chord out of the step that a bead has just made."""
+    before, left, right = work.before[bead], work.before[bead - 1], work.before[bead + 1]
+    chord, along = 0.0, 0.0
+    for p in range(before.size):
+        way = np.float64(right[p]) - np.float64(left[p])
+        chord += way * way
+        along += (np.float64(theta[bead, p]) - np.float64(before[p])) * way
+    share = along / max(chord, 1e-24)
+    for p in range(before.size):
+        way = np.float64(right[p]) - np.float64(left[p])
+        theta[bead, p] = theta[bead, p] - theta.dtype.type(share * way)
+
+
+@compiled(STRICT)
+def _respace(theta: Floats, work: Work) -> bool:
+    """One pass of even spacing, the twin of `tethers.spread`; whether any bead has moved."""
+    beads, params = theta.shape
+    arc, before = work.arc, work.before
+    for bead in range(beads):
+        work.moved[bead] = False
+        for p in range(params):
+            before[bead, p] = theta[bead, p]
+    arc[0] = 0.0
+    for bead in range(1, beads):
+        length = 0.0
+        for p in range(params):
+            way = np.float64(before[bead, p]) - np.float64(before[bead - 1, p])
+            length += way * way
+        arc[bead] = arc[bead - 1] + math.sqrt(length)
+    whole = arc[beads - 1]
+    if beads < 3 or not np.isfinite(whole) or whole <= 0:
+        return False
+    left, any_moved = 0, False
+    for bead in range(1, beads - 1):
+        place = whole * bead / (beads - 1)
+        while left < beads - 2 and arc[left + 1] <= place:
+            left += 1
+        gap = arc[left + 1] - arc[left]
+        t = min(max((place - arc[left]) / gap, 0.0), 1.0) if gap > 0 else 0.0
+        for p in range(params):
+            a, b = np.float64(before[left, p]), np.float64(before[left + 1, p])
+            there = theta.dtype.type(a + t * (b - a) if t < 0.5 else b - (b - a) * (1 - t))
+            if there != theta[bead, p]:
+                theta[bead, p] = there
+                work.moved[bead] = True
+                any_moved = True
+    return any_moved
 
 
 @compiled()

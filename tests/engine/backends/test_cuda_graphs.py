@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from engine.backends.cuda_graphs import MOST, Graphs, Outputs, rounded_up
+from engine.backends.cuda_graphs import MOST, CudaGraphsBackend, Graphs, Outputs, rounded_up
 from engine.problem.problem import Problem, build_problem
 from engine.spec.keys import ProblemSpec
 from engine.spec.validation import validated
+from tests.support.workers import vmapped
 
 ON_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
 
@@ -47,6 +47,12 @@ def make(network: str = "mlp") -> Problem:
     return build_problem(validated(ProblemSpec, {"data": data, "network": layers, "loss": "mse"}))
 
 
+def with_graphs(problem: Problem, graphs: Graphs) -> CudaGraphsBackend:
+    backend = CudaGraphsBackend(problem)
+    backend.graphs = graphs
+    return backend
+
+
 def beads(problem: Problem, count: int) -> Tensor:
     return torch.stack([problem.initial(seed) for seed in range(count)])
 
@@ -60,15 +66,15 @@ def test_sizes_are_rounded_up_by_a_third_at_most() -> None:
 @pytest.mark.parametrize("on_batches", [False, True])
 def test_replays_give_what_the_function_gives(on_batches: bool) -> None:
     plain, recorder = make(), Recorder()
-    recorded = replace(plain, batching="graph", graphs=Graphs(recorder))
+    recorded = with_graphs(plain, Graphs(recorder))
     random = torch.Generator().manual_seed(4)
     for count in (9, 11, 17, 9, 12):
         theta = beads(plain, count) + 0.1 * torch.randn(count, plain.parameter_count)
         if on_batches:
             batches = torch.randint(0, 30, (count, 7), generator=random)
-            pairs = (p.loss_and_grad_on(theta, batches) for p in (recorded, plain))
+            pairs = (p.loss_and_grad_on(theta, batches) for p in (recorded, vmapped(plain)))
         else:
-            pairs = (p.loss_and_grad(theta) for p in (recorded, plain))
+            pairs = (p.loss_and_grad(theta) for p in (recorded, vmapped(plain)))
         ours, theirs = pairs
         torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
     assert recorder.sizes == [12, 24]  # one each, for sizes 9 to 12 and for 17
@@ -76,11 +82,12 @@ def test_replays_give_what_the_function_gives(on_batches: bool) -> None:
 
 
 def test_what_a_replay_gave_stays() -> None:
-    problem = replace(make(), batching="graph", graphs=Graphs(Recorder()))
+    problem = make()
+    backend = with_graphs(problem, Graphs(Recorder()))
     first, second = beads(problem, 8), beads(problem, 16)[8:]
-    losses, grads = problem.loss_and_grad(first)
+    losses, grads = backend.loss_and_grad(first)
     kept = losses.clone(), grads.clone()
-    problem.loss_and_grad(second)
+    backend.loss_and_grad(second)
     assert torch.equal(losses, kept[0]) and torch.equal(grads, kept[1])
 
 
@@ -89,10 +96,10 @@ def test_a_graph_that_computes_something_else_is_not_used(
 ) -> None:
     monkeypatch.setattr(logging.getLogger("engine"), "propagate", True)
     plain, recorder = make(), Recorder(error=0.1)
-    wrong = replace(plain, batching="graph", graphs=Graphs(recorder))
+    wrong = with_graphs(plain, Graphs(recorder))
     for count in (8, 40):
         theta = beads(plain, count)
-        torch.testing.assert_close(wrong.loss_and_grad(theta), plain.loss_and_grad(theta))
+        torch.testing.assert_close(wrong.loss_and_grad(theta), vmapped(plain).loss_and_grad(theta))
     assert recorder.sizes == [8]  # and none is tried again
     assert "no CUDA graphs here (it computes something else)" in caplog.text
 
@@ -106,9 +113,9 @@ def test_what_cannot_be_recorded_is_computed_without(
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
     plain = make()
-    problem = replace(plain, batching="graph", graphs=Graphs(refuse))
+    backend = with_graphs(plain, Graphs(refuse))
     theta = beads(plain, 9)
-    torch.testing.assert_close(problem.loss_and_grad(theta), plain.loss_and_grad(theta))
+    torch.testing.assert_close(backend.loss_and_grad(theta), vmapped(plain).loss_and_grad(theta))
     assert "(operation not permitted when stream is capturing)" in caplog.text
 
 
@@ -133,14 +140,14 @@ def test_graphs_of_a_gpu(on_batches: bool) -> None:
     device = torch.device("cuda:0")
     prepare_thread(device)
     plain = make().to(device)
-    recorded = replace(plain, batching="graph", graphs=Graphs())
+    recorded = with_graphs(plain, Graphs())
     for count in (9, 12, 30):
         theta = beads(plain, count)
         batches = torch.randint(0, 30, (count, 7), device=device)
         for _ in range(3):
             ours, theirs = (
                 p.loss_and_grad_on(theta, batches) if on_batches else p.loss_and_grad(theta)
-                for p in (recorded, plain)
+                for p in (recorded, vmapped(plain))
             )
             torch.testing.assert_close(ours, theirs)
     assert not recorded.graphs.failed

@@ -11,12 +11,14 @@ import pytest
 import torch
 
 from dss_tui.cli import main
+from engine.backends.backend import Backend
 from engine.path.segments import measure, search_grid
-from engine.problem.problem import Problem, build_problem
+from engine.problem.problem import build_problem
 from engine.record.string_file import read
 from engine.run.verify import verify
 from engine.workers.pool import Pool
 from presets import load_preset
+from tests.support.workers import vmapped
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="torch sees no CUDA device here"
@@ -30,12 +32,14 @@ def test_losses_gradients_and_profiles_are_those_of_the_cpu(preset: str) -> None
     on_gpu = problem.to(torch.device("cuda:0"))
     theta = torch.stack([problem.initial(seed) for seed in range(12)])
     for ours, theirs in zip(
-        on_gpu.loss_and_grad(theta.cuda()), problem.loss_and_grad(theta), strict=True
+        vmapped(on_gpu).loss_and_grad(theta.cuda()),
+        vmapped(problem).loss_and_grad(theta),
+        strict=True,
     ):
         torch.testing.assert_close(ours.cpu(), theirs, rtol=1e-4, atol=1e-5)
     pairs, grid, profiles = list(pairwise(theta)), search_grid(17), []
     for device in ("cuda:0", "cpu"):
-        with Pool(problem, [torch.device(device)]) as pool:
+        with Pool(vmapped(problem), [torch.device(device)]) as pool:
             profiles.append(measure(pool, pairs, grid, len(problem.train)))
     for one, other in zip(*profiles, strict=True):
         assert one.peak == pytest.approx(other.peak, rel=1e-4)
@@ -64,14 +68,14 @@ class Where:
     def size(self, item: int) -> int:
         return 1000
 
-    def __call__(self, problem: Problem, items: Sequence[int]) -> list[tuple[int, str]]:
-        return [(item, str(problem.device)) for item in items]
+    def __call__(self, backend: Backend, items: Sequence[int]) -> list[tuple[int, str]]:
+        return [(item, str(backend.problem.device)) for item in items]
 
 
 @TWO
 def test_two_gpus_share_the_items() -> None:
     devices = [torch.device("cuda:0"), torch.device("cuda:1")]
-    with Pool(build_problem(load_preset("digits").problem), devices) as pool:
+    with Pool(vmapped(build_problem(load_preset("digits").problem)), devices) as pool:
         for _ in range(3):
             found = pool.run(Where(), list(range(100)))
             assert [item for item, _ in found] == list(range(100))

@@ -22,6 +22,8 @@ import presets
 from dss_tui.cli import build_parser, main
 from dss_tui.commands.bench import chosen, show
 from dss_tui.viewing.session import environment
+from engine.backends.backend import Backend
+from engine.backends.vmapped import VmappedBackend
 from engine.bench.answer import peak_bytes
 from engine.bench.costs import measure_costs, string_of
 from engine.bench.measures import (
@@ -59,10 +61,10 @@ from engine.bench.throughput import (
 )
 from engine.errors import InputError
 from engine.path.segments import along, search_grid
-from engine.problem.problem import Problem
 from engine.run.session import prepare
 from engine.spec.keys import Spec
 from engine.spec.validation import validated
+from engine.steps.recipe import Recipe
 from engine.training.trainer import Job, Trainer
 from engine.workers.pool import open_pool
 from tests.support.commands import refused
@@ -85,7 +87,7 @@ class Ticks:
         return self.now
 
 
-def prepared(preset: str, *overrides: str) -> tuple[Spec, Problem]:
+def prepared(preset: str, *overrides: str) -> tuple[Spec, Backend]:
     usual = ["search.batching=vmap", "device=cpu", "workers=1"]
     return prepare(presets.load_preset(preset, [*usual, *overrides]))
 
@@ -142,14 +144,15 @@ def test_a_timing_takes_about_as_long_as_asked(unit_s: float, count: int) -> Non
 )
 def test_the_plain_loop_takes_the_same_steps(preset: str, optimizer: str) -> None:
     """mse of one output and of three, l1, cross-entropy; each optimizer."""
-    spec, problem = prepared(
+    spec, backend = prepared(
         preset, f"endpoints.optimizer={optimizer}", "endpoints.batch_size=full"
     )
+    problem = backend.problem
     training = spec.endpoints.model_copy(update={"check_every": 12})
     plain = PlainTraining(problem, training, spec.problem.loss, seed=3)
     assert plain(11)() == 11  # after the one that makes the state
-    with open_pool(problem, spec) as pool:
-        trainer = Trainer(training, pool, problem)
+    with open_pool(backend, spec) as pool:
+        trainer = Trainer(Recipe(training), pool)
         trainer.admit(Job(3, -1.0, 3), problem.initial(3))
         trainer.advance()
     moved = trainer.rows[0].theta - problem.initial(3)
@@ -162,7 +165,8 @@ def test_the_plain_loop_takes_the_same_steps(preset: str, optimizer: str) -> Non
 
 
 def test_each_call_begins_anew() -> None:
-    spec, problem = prepared("quadratic")
+    spec, backend = prepared("quadratic")
+    problem = backend.problem
     plain = PlainTraining(problem, spec.endpoints, spec.problem.loss)
     plain(4)()
     first = parameters_to_vector(plain.module.parameters())
@@ -172,7 +176,8 @@ def test_each_call_begins_anew() -> None:
 
 
 def test_plain_steps_see_as_many_samples_as_ours() -> None:
-    spec, problem = prepared("digits", "endpoints.batch_size=70")
+    spec, backend = prepared("digits", "endpoints.batch_size=70")
+    problem = backend.problem
     plain = PlainTraining(problem, spec.endpoints, spec.problem.loss)
     steps = plain(25)
     seen: list[torch.Tensor] = []
@@ -192,12 +197,13 @@ def test_plain_steps_see_as_many_samples_as_ours() -> None:
 )
 def test_the_plain_profile_is_ours(judge: str) -> None:
     """Along more than one segment, in pieces of the samples."""
-    spec, problem = prepared("digits", f"search.level_on={judge}", "search.level=0.9")
+    spec, backend = prepared("digits", f"search.level_on={judge}", "search.level=0.9")
+    problem = backend.problem
     problem = replace(problem, cost=replace(problem.cost, values=2**15))  # pieces of 256
     pairs, t = pairs_of(problem, 2), search_grid(5)
     plain = PlainProfiles(problem, spec.problem.loss, pairs, t)
     assert plain(10)() == 10
-    ours = along(Here(problem), pairs, t, problem.judged_samples)
+    ours = along(Here(backend), pairs, t, problem.judged_samples)
     np.testing.assert_allclose(plain.values, np.concatenate(ours), rtol=1e-5)
     assert plain(3)() == 3 and len(plain.values) == 3
 
@@ -208,9 +214,9 @@ def test_the_plain_profile_is_ours(judge: str) -> None:
 @pytest.mark.parametrize("batching", ["vmap", "fused"])
 def test_bead_steps_are_those_of_the_beads(batching: str) -> None:
     """Every bead takes its ten steps in each round of every repeat."""
-    spec, problem = prepared("digits", f"search.batching={batching}")
+    spec, backend = prepared("digits", f"search.batching={batching}")
     clock = Ticks(*100 * [0.25])  # by which nothing takes too long
-    bench = Throughput(spec, problem, Effort(repeats=2, seconds=1.0), clock)
+    bench = Throughput(spec, backend, Effort(repeats=2, seconds=1.0), clock)
     rows = list(bench.training_rows([5, 2]))
     assert [row.beads for row in rows] == [2, 5]
     for row in rows:
@@ -224,17 +230,17 @@ def test_bead_steps_are_those_of_the_beads(batching: str) -> None:
 
 
 def test_beads_that_diverge_begin_anew() -> None:
-    spec, problem = prepared("quadratic", "endpoints.optimizer={kind: sgd, lr: 1e+20}")
-    with open_pool(problem, spec) as pool:
-        ours = our_training(problem, endless(spec.endpoints), pool, 3, -1.0)
+    spec, backend = prepared("quadratic", "endpoints.optimizer={kind: sgd, lr: 1e+20}")
+    with open_pool(backend, spec) as pool:
+        ours = our_training(endless(spec.endpoints), pool, 3, -1.0)
         steps = ours(4)()
     assert 4 * 3 <= steps < 4 * 3 * 20
 
 
 def test_large_networks_are_measured_in_short_rounds_or_not_at_all() -> None:
     """By a clock by which all takes a second: with 3 s at most, a step of 32 beads is too much."""
-    spec, problem = prepared("digits")
-    one, eight, many = Throughput(spec, problem, EFFORT, Ticks()).training_rows([1, 8, 32])
+    spec, backend = prepared("digits")
+    one, eight, many = Throughput(spec, backend, EFFORT, Ticks()).training_rows([1, 8, 32])
     assert isinstance(one, TrainingRow) and isinstance(eight, TrainingRow)
     assert (one.steps, one.rounds) == (3, 1)  # a step takes 1 s
     assert one.bead_steps.ours == Spread(3, 3, 3)  # 3 bead-steps in a second
@@ -251,33 +257,36 @@ def test_large_networks_are_measured_in_short_rounds_or_not_at_all() -> None:
 )
 def test_short_rounds_look_at_as_many_fewer_samples(judge: str, train: int, held_out: int) -> None:
     """2 of 10 steps: a fifth of the samples, so that a step costs the same."""
-    spec, problem = prepared("digits", f"search.level_on={judge}")
-    training, short = shortened(spec.endpoints, problem, 2)
+    spec, backend = prepared("digits", f"search.level_on={judge}")
+    training, fewer = shortened(spec.endpoints, backend, 2)
+    short = fewer.problem
     assert training == spec.endpoints.model_copy(update={"check_every": 2})
     assert (len(short.train), len(short.held_out)) == (train, held_out)
-    assert shortened(spec.endpoints, problem, 10) == (spec.endpoints, problem)
+    assert shortened(spec.endpoints, backend, 10) == (spec.endpoints, backend)
 
 
 def test_short_rounds_keep_the_samples_of_a_step() -> None:
     for size, kept in ((700, 700), ("full", 1437)):
-        spec, problem = prepared("digits", f"endpoints.batch_size={size}")
-        assert len(shortened(spec.endpoints, problem, 1)[1].train) == kept
+        spec, backend = prepared("digits", f"endpoints.batch_size={size}")
+        assert len(shortened(spec.endpoints, backend, 1)[1].problem.train) == kept
 
 
 def test_points_of_a_profile_are_those_that_are_computed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    spec, problem = prepared("digits", "problem.network.sizes=[64, 3, 10]")
-    judged, computed = Problem.judged, []
+    spec, backend = prepared("digits", "problem.network.sizes=[64, 3, 10]")
+    problem = backend.problem
+    computed: list[int] = []
+    objective = VmappedBackend.objective
 
-    def counting(self: Problem, theta: torch.Tensor) -> torch.Tensor:
+    def counting(self: VmappedBackend, theta: torch.Tensor) -> torch.Tensor:
         computed.append(len(theta))
-        return judged(self, theta)
+        return objective(self, theta)
 
-    monkeypatch.setattr(Problem, "judged", counting)
-    our_profiles(problem, Here(problem), pairs_of(problem, 3))(1)()
+    monkeypatch.setattr(VmappedBackend, "objective", counting)
+    our_profiles(problem, Here(backend), pairs_of(problem, 3))(1)()
     assert sum(computed) == 3 * (GRID - 1) + 1
-    found = Throughput(spec, problem, Effort(2, 0.5), Ticks(1, 1 / 32, 7)).profiles()
+    found = Throughput(spec, backend, Effort(2, 0.5), Ticks(1, 1 / 32, 7)).profiles()
     assert isinstance(found, Profiles)
     # 256 samples of a point took 1/32 s, so that a segment fits into 5 s on 1 241 of them.
     assert (found.samples, found.of_samples) == (1241, 1437)
@@ -288,16 +297,16 @@ def test_points_of_a_profile_are_those_that_are_computed(
 
 def test_profiles_are_not_of_so_few_samples_that_calls_count() -> None:
     """A point on 256 samples takes a second, a segment 33; at most 3 are given."""
-    spec, problem = prepared("digits")
-    assert Throughput(spec, problem, EFFORT, Ticks()).profiles() == TooLong(
+    spec, backend = prepared("digits")
+    assert Throughput(spec, backend, EFFORT, Ticks()).profiles() == TooLong(
         None, "a segment on 256 samples would take about 33 s"
     )
 
 
 def test_profiles_of_small_networks_are_of_64_segments() -> None:
-    spec, problem = prepared("permutation-control")
+    spec, backend = prepared("permutation-control")
     ticks = Ticks(1, 2**-20, 1, 2**-20)
-    found = Throughput(spec, problem, Effort(2, 1.0), ticks).profiles()
+    found = Throughput(spec, backend, Effort(2, 1.0), ticks).profiles()
     assert isinstance(found, Profiles)
     assert (found.segments, found.samples, found.of_samples) == (64, 3, 3)
 
@@ -305,8 +314,8 @@ def test_profiles_of_small_networks_are_of_64_segments() -> None:
 def test_compiled_beads_end_within_a_round_as_in_a_search() -> None:
     """Rounds would be of 155 344 steps, were there so many."""
     never = "search.level=1e-30"
-    spec, problem = prepared("permutation-control", "search.batching=fused", never)
-    (row,) = Throughput(spec, problem, Effort(2, 0.25), Ticks()).training_rows([3])
+    spec, backend = prepared("permutation-control", "search.batching=fused", never)
+    (row,) = Throughput(spec, backend, Effort(2, 0.25), Ticks()).training_rows([3])
     assert isinstance(row, TrainingRow)
     assert (row.steps, row.rounds) == (spec.endpoints.max_steps, 1)
     assert row.bead_steps.units == 2 * 3 * row.steps
@@ -314,7 +323,8 @@ def test_compiled_beads_end_within_a_round_as_in_a_search() -> None:
 
 def test_what_a_step_cannot_do_without() -> None:
     """64-32-10 with biases, 100 of 1 437 samples of 64 floats and a class; Adam has two slots."""
-    spec, problem = prepared("digits")
+    spec, backend = prepared("digits")
+    problem = backend.problem
     weights = 64 * 32 + 32 + 32 * 10 + 10
     assert step_of(spec.endpoints, problem) == Step(
         samples=100,
@@ -322,9 +332,11 @@ def test_what_a_step_cannot_do_without() -> None:
         look_flop=2 * 1437 * weights // 10,
         bytes=100 * (64 * 4 + 8) + 3 * 2 * 4 * weights,
     )
-    spec, problem = prepared("quadratic")
+    spec, backend = prepared("quadratic")
+    problem = backend.problem
     assert step_of(spec.endpoints, problem).look_flop == 0  # each step sees the loss
-    spec, problem = prepared("quadratic", "search.level_on.split=held_out")
+    spec, backend = prepared("quadratic", "search.level_on.split=held_out")
+    problem = backend.problem
     assert step_of(spec.endpoints, problem).look_flop > 0
 
 
@@ -353,11 +365,11 @@ def test_shares_follow_from_limits_and_steps() -> None:
 
 
 def test_costs_are_of_a_whole_string() -> None:
-    spec, problem = prepared("quadratic")
-    with open_pool(problem, spec) as pool:
-        method = string_of(spec, problem, pool, beads=7)
+    spec, backend = prepared("quadratic")
+    with open_pool(backend, spec) as pool:
+        method = string_of(spec, pool, beads=7)
         board, string = method.board(), method.string()
-        found = measure_costs(spec, problem, pool, EFFORT, Ticks())
+        found = measure_costs(spec, pool, EFFORT, Ticks())
     assert board.beads == 7 and len(board.segments) == 6 and method.verdict is None
     assert string.beads.shape == (7, 33) and string.profiles.shape == (6, 33)
     assert found.beads == 100
@@ -369,10 +381,10 @@ def test_costs_are_of_a_whole_string() -> None:
 
 
 def test_strings_of_large_networks_are_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec, problem = prepared("quadratic")
+    spec, backend = prepared("quadratic")
     monkeypatch.setattr("engine.bench.costs.WEIGHTS", 33 * 9)
-    with open_pool(problem, spec) as pool:
-        assert measure_costs(spec, problem, pool, EFFORT, Ticks()).beads == 9
+    with open_pool(backend, spec) as pool:
+        assert measure_costs(spec, pool, EFFORT, Ticks()).beads == 9
 
 
 def test_peak_memory_is_that_of_this_process() -> None:

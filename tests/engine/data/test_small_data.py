@@ -17,6 +17,7 @@ from engine.data.points import PointsData
 from engine.errors import InputError
 from engine.problem.problem import build_problem
 from presets import load_preset
+from tests.support.workers import vmapped
 
 X, Y = ((1.0, 0.5), (-0.25, 0.75), (3.0, -4.0)), ((2.0,), (-1.0,), (0.5,))
 
@@ -156,8 +157,8 @@ def test_linear_maps_that_cannot_be_are_refused(
 def test_the_loss_of_a_split_without_samples_is_not_a_number() -> None:
     problem = build_problem(load_preset("permutation-control").problem)
     theta = torch.stack([problem.initial(seed) for seed in range(4)])
-    assert problem.losses(theta, "held_out").isnan().tolist() == [True] * 4
-    assert problem.losses(theta).isfinite().all()
+    assert vmapped(problem).losses(theta, "held_out").isnan().tolist() == [True] * 4
+    assert vmapped(problem).losses(theta).isfinite().all()
 
 
 def strict(text: str) -> Any:

@@ -25,12 +25,13 @@ from engine.record.events import (
     Outcome,
     SegmentFailed,
 )
-from engine.run.choose_backend import with_fused
+from engine.run.choose_backend import backend_of
 from engine.spec.keys import Constrained, Sgd, Spec
 from engine.workers.pool import Pool
 from presets import load_preset
 from tests.support.landscapes import double_well, landscape, ring, spec_for
 from tests.support.searches import highest_loss, method_for, run
+from tests.support.workers import vmapped
 
 
 def string_spec(level: float, seed: int = 3, restarts: int = 5, **constrained: object) -> Spec:
@@ -60,7 +61,8 @@ def place_endpoints(method: StagedMethod, first: list[float], last: list[float])
     """Two models to start from, in place of random ones."""
     stage, weights = stage_of(method), [torch.tensor(first), torch.tensor(last)]
     method.chain.begin([(bead, w, 0) for bead, w in zip((FIRST, LAST), weights, strict=True)])
-    stage.string = stage._string([FIRST, LAST], (False, False))
+    stage.held = (False, False)
+    stage._train(stage._fresh())
 
 
 def off_the_planes(method: StagedMethod) -> float:
@@ -155,7 +157,7 @@ def test_the_level_falls_when_every_bead_is_below_it(
                     continue
                 count += 1
                 beads = [method.chain.weights[bead] for bead in method.chain.order]
-                losses = problem.losses(torch.stack(beads))
+                losses = vmapped(problem).losses(torch.stack(beads))
                 assert float(losses.max()) <= event.met * (1 + 1e-6)
                 assert float(losses.max()) == pytest.approx(event.highest, rel=1e-6)
                 assert float(losses.min()) == pytest.approx(event.lowest, rel=1e-6)
@@ -173,7 +175,7 @@ def test_a_bead_is_inserted_at_a_peak_that_exceeds_the_level_by_alpha1() -> None
         place_endpoints(method, [1.4, 0.1], [-1.3, 0.05])
         stage, inserted = stage_of(method), 0
         while method.verdict is None:
-            level, settled = stage.string.level, stage.string.settled
+            level, settled = stage.level, not stage.rows.going.any()
             final = level <= stage.target
             for event in method.step(None):
                 if isinstance(event, BeadInserted):
@@ -200,8 +202,8 @@ def length_with_springs(problem: Problem, seed: int, zeta: float, hyperplane: st
     Strings that begin straight are nearly as short as they can be, so springs show little there.
     """
     spec = string_spec(0.05, seed, zeta=zeta, hyperplane=hyperplane)
-    with Pool(problem, [torch.device("cpu")]) as pool:
-        chain = Chain(problem, pool, 0.05, 5)
+    with Pool(vmapped(problem), [torch.device("cpu")]) as pool:
+        chain = Chain(pool, 0.05, 5)
         beads = bent(seed)
         order = [FIRST, *range(3, len(beads) + 1), LAST]
         chain.begin([(bead, theta, 0) for bead, theta in zip(order, beads, strict=True)])
@@ -245,7 +247,7 @@ def test_a_string_that_gets_stuck_is_reported_with_its_level_and_bead() -> None:
     spec = string_spec(0.05, on_stuck="report", patience=60)
     with method_for(landscape(raised), spec) as method:
         events = run(method)
-        level = stage_of(method).string.level
+        level = stage_of(method).level
         assert outcome(method) is Outcome.NOT_CONNECTED
     (held,) = [event for event in events if isinstance(event, LevelHeld)][-1:]
     failed = [event for event in events if isinstance(event, SegmentFailed)]
@@ -290,7 +292,7 @@ def test_a_string_goes_on_without_a_stuck_bead() -> None:
     for take_out in (0, 30):
         words = [f"search.constrained.take_out={take_out}", "search.method=constrained", "seed=3"]
         spec = load_preset("quadratic", words)
-        with method_for(with_fused(spec.problem, problem), spec) as method:
+        with method_for(backend_of("fused", spec.problem, problem), spec) as method:
             events = run(method)
             ends[take_out] = outcome(method)
             if ends[take_out] is Outcome.CONNECTED:
@@ -337,7 +339,7 @@ def test_a_stuck_endpoint_begins_anew_until_none_are_left() -> None:
         assert [event.attempt for event in own] == list(range(1, len(own) + 1))
         assert len({tuple(theta.tolist()) for theta in tried[end]}) == len(tried[end])
         for theta in tried[end]:
-            assert float(problem.losses(theta[None])) > 0.1001
+            assert float(vmapped(problem).losses(theta[None])) > 0.1001
     spent = [event for event in missed if event.remedy == "none left"]
     assert spent == missed[-1:]
     assert spent[0].attempt == 3

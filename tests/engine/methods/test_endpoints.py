@@ -12,6 +12,7 @@ from engine.spec.keys import Endpoints, Spec, Training
 from engine.spec.yaml_file import parse
 from tests.support.landscapes import landscape, ring, spec_for
 from tests.support.searches import method_for
+from tests.support.workers import vmapped
 
 ENDPOINTS = Endpoints(patience=70, restarts=2, max_steps=100)
 
@@ -103,7 +104,7 @@ def test_the_permuted_endpoint_is_the_same_function_elsewhere(
             first, last = (method.chain.weights[bead] for bead in (FIRST, LAST))
             assert outputs(problem, first) == pytest.approx(outputs(problem, last), abs=1e-6)
             assert float((first - last).norm()) > 0.01
-            losses = problem.losses(torch.stack([first, last]))
+            losses = vmapped(problem).losses(torch.stack([first, last]))
             assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-5)
             seen.add(first.numpy().tobytes())
             events += method.step(None)

@@ -43,6 +43,7 @@ from engine.spec.keys import Limits, Spec
 from engine.spec.yaml_file import parse
 from engine.workers.pool import Pool
 from tests.support.landscapes import Surface, double_well, landscape, ring
+from tests.support.workers import vmapped
 
 FAST = {"optimizer": {"kind": "sgd", "lr": 0.05}, "max_steps": 400}
 #: Steps after which a method that should have ended is taken to run for ever.
@@ -247,8 +248,8 @@ class Bench:
 
     @contextmanager
     def method(self, saved: Saved | None = None) -> Iterator[StagedMethod]:
-        with Pool(self.problem, [torch.device("cpu")]) as pool:
-            made = build_method(self.spec, self.problem, pool)
+        with Pool(vmapped(self.problem), [torch.device("cpu")]) as pool:
+            made = build_method(self.spec, pool)
             if saved is not None:
                 made.restore(through_bytes(saved))
             yield made
@@ -294,7 +295,7 @@ def highest_loss(problem: Problem, string: BeadString, points: int = 2001) -> fl
     exact = problem.to(dtype=torch.float64)
     t = torch.linspace(0, 1, points, dtype=torch.float64)[:, None]
     beads = torch.from_numpy(string.beads).double()
-    return max(exact.losses((1 - t) * a + t * b).max().item() for a, b in pairwise(beads))
+    return max(vmapped(exact).losses((1 - t) * a + t * b).max().item() for a, b in pairwise(beads))
 
 
 @dataclass

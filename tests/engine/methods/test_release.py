@@ -17,6 +17,7 @@ from engine.spec.keys import Spec
 from engine.workers.pool import Pool
 from tests.support.landscapes import Surface, double_well, landscape, spec_for
 from tests.support.searches import method_for
+from tests.support.workers import vmapped
 
 LEVEL = 0.1
 TARGET = 0.8 * LEVEL
@@ -40,8 +41,8 @@ def released(
 ) -> Iterator[tuple[Release, Chain]]:
     """The stage on a string of beads (id, w₁, w₂), all of whose open segments have failed."""
     problem, settings = landscape(surface), spec()
-    with Pool(problem, [torch.device("cpu")]) as pool:
-        chain = Chain(problem, pool, LEVEL, 9)
+    with Pool(vmapped(problem), [torch.device("cpu")]) as pool:
+        chain = Chain(pool, LEVEL, 9)
         chain.begin([(bead, torch.tensor([x, y]), int(bead > LAST)) for bead, x, y in beads])
         chain.judge(chain.keys)
         for segment in chain.in_order():
@@ -71,7 +72,7 @@ def test_beads_that_reach_the_target_stay_and_others_are_taken_out() -> None:
         assert stage.verdict is None
         assert chain.order == [FIRST, 3, 4, LAST]
         beads = torch.stack([chain.weights[bead] for bead in chain.order])
-        assert (chain.problem.losses(beads) <= TARGET * (1 + 1e-6)).all()
+        assert (vmapped(chain.problem).losses(beads) <= TARGET * (1 + 1e-6)).all()
         assert beads[:, 0].tolist() == pytest.approx([-1.0, 0.2, 0.5, 0.9])  # freed of neighbours
     (missed,) = [event for event in events if isinstance(event, BeadFailed)]
     assert (missed.bead, missed.left, missed.right) == (5, 3, 4)
@@ -160,11 +161,11 @@ def test_a_stuck_constrained_string_is_released(seed: int) -> None:
         assert first.stuck is not None
         assert any(isinstance(event, SegmentFailed) for event in events)
         stuck_beads = list(method.chain.order)
-        assert {row.job.bead for row in release.trainer.rows} == set(stuck_beads)
+        assert {row.bead for row in release.trainer.rows} == set(stuck_beads)
         released_events: list[Event] = []
         while method.current == 1:
             released_events += method.step(0)
         taken_out = {e.bead for e in released_events if isinstance(e, BeadFailed)}
         assert method.chain.order == [bead for bead in stuck_beads if bead not in taken_out]
         beads = torch.stack([method.chain.weights[bead] for bead in method.chain.order])
-        assert (method.chain.problem.losses(beads) <= 0.8 * 0.3 * (1 + 1e-6)).all()
+        assert (vmapped(method.chain.problem).losses(beads) <= 0.8 * 0.3 * (1 + 1e-6)).all()

@@ -40,7 +40,7 @@ from presets import load_preset
 from tests.support.commands import refused
 from tests.support.landscapes import Surface, double_well, landscape, ring, spec_for
 from tests.support.searches import highest_loss, method_for, place_endpoints, run
-from tests.support.workers import Here
+from tests.support.workers import Here, vmapped
 
 
 def shortened(level: float, seed: int = 3, **greedy: object) -> Spec:
@@ -134,7 +134,7 @@ def test_no_bead_is_left_whose_neighbours_connect_directly(level: float) -> None
         weights, order = method.chain.weights, method.chain.order
         skipped = [(weights[a], weights[c]) for a, c in zip(order, order[2:], strict=False)]
         assert skipped
-        direct = measure(Here(method.chain.problem), skipped, method.chain.grid, 3)
+        direct = measure(Here(vmapped(method.chain.problem)), skipped, method.chain.grid, 3)
         assert min(measured.peak for measured in direct) > (1 - MARGINS[0]) * level
 
 
@@ -144,8 +144,8 @@ def test_beads_that_are_not_needed_go() -> None:
     angles = torch.linspace(0.02, math.pi, 9)
     points = torch.stack([angles.cos(), angles.sin()], 1)
     ids = [FIRST, *range(3, 10), LAST]
-    with Pool(problem, [torch.device("cpu")]) as pool:
-        string = Chain(problem, pool, 1.1, 33)
+    with Pool(vmapped(problem), [torch.device("cpu")]) as pool:
+        string = Chain(pool, 1.1, 33)
         string.begin([(bead, point, 1) for bead, point in zip(ids, points, strict=True)])
         string.judge(string.keys)
         stage = Shortening(spec, string)
@@ -175,7 +175,7 @@ def test_a_bead_slides_along_a_hill_that_it_cannot_cross() -> None:
     once = spec.search.shortening.model_copy(update={"doublings": 0})
     spec = spec.model_copy(update={"search": spec.search.model_copy(update={"shortening": once})})
     points = torch.tensor([[-2.0, 0.0, 0.0], [0.0, 1.17, 1.0], [2.0, 0.0, 0.0]])
-    string = Chain(problem, Here(problem), level, 65)
+    string = Chain(Here(vmapped(problem)), level, 65)
     string.begin([(bead, at, 0) for bead, at in zip((FIRST, 3, LAST), points, strict=True)])
     string.judge(string.keys)
     stage = Shortening(spec, string)
@@ -206,8 +206,8 @@ def test_strings_of_networks_become_shorter_and_hold(seed: int) -> None:
     sets = ["search.level=1e-2", "problem.data.points=64", f"seed={seed}", "search.shorten=true"]
     spec = load_preset("quadratic", sets)
     problem = build_problem(spec.problem)
-    with Pool(problem, [torch.device("cpu")]) as pool:
-        method = build_method(spec, problem, pool)
+    with Pool(vmapped(problem), [torch.device("cpu")]) as pool:
+        method = build_method(spec, pool)
         events = run(method, 500)
         assert outcome(method) is Outcome.CONNECTED
         assert highest_loss(method, 2001) <= 1e-2

@@ -17,16 +17,19 @@ from torch.utils.data import Dataset, TensorDataset, random_split
 
 import presets
 from dss_tui.cli import main
+from engine.backends.in_place import InPlaceBackend
+from engine.backends.vmapped import VmappedBackend
 from engine.data import load_data
 from engine.data.custom import CustomData
 from engine.errors import InputError
 from engine.problem.problem import Problem, build_problem
 from engine.record.string_file import read
-from engine.run.choose_backend import resolve_batching
+from engine.run.choose_backend import choose_backend
 from engine.spec.checks import check_level_on
 from engine.spec.keys import ProblemSpec, Spec
 from engine.spec.validation import validated
 from tests.support.commands import refused
+from tests.support.workers import vmapped
 
 # ---------------------------------------------------------------- a user's file
 
@@ -303,11 +306,11 @@ def test_losses_and_gradients_are_those_of_the_module(
 ) -> None:
     """In eval mode: dropout is off, and the loss is the same each time."""
     problem = problem_of(make.__name__)
-    problem = Problem(**(vars(problem) | {"batching": batching}))
+    backend = {"vmap": VmappedBackend, "loop": InPlaceBackend}[batching](problem)
     theta = beads(problem, 3)
     x, y = values()
-    losses, grads = problem.loss_and_grad(theta)
-    assert torch.equal(problem.losses(theta), problem.losses(theta))
+    losses, grads = backend.loss_and_grad(theta)
+    assert torch.equal(backend.losses(theta), backend.losses(theta))
     for row in range(3):
         module = module_with(problem, make, theta[row])
         loss = (module(x) - y).square().sum(1).mean()
@@ -315,8 +318,8 @@ def test_losses_and_gradients_are_those_of_the_module(
         assert own.abs().max() > 1e-2
         torch.testing.assert_close(losses[row], loss.detach(), rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(grads[row], own, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(problem.losses(theta), losses, rtol=1e-5, atol=1e-6)
-    double = problem.to(dtype=torch.float64).losses(theta.double())
+    torch.testing.assert_close(backend.losses(theta), losses, rtol=1e-5, atol=1e-6)
+    double = backend.to(torch.float64).losses(theta.double())
     torch.testing.assert_close(double.float(), losses, rtol=1e-5, atol=1e-6)
 
 
@@ -336,7 +339,7 @@ def test_buffers_that_are_drawn_are_the_same_in_every_session() -> None:
     torch.manual_seed(2)
     second = problem_of("RandomFeatures")
     theta = beads(first, 2)
-    assert torch.equal(first.losses(theta), second.losses(theta))
+    assert torch.equal(vmapped(first).losses(theta), vmapped(second).losses(theta))
     torch.manual_seed(3)
     before = torch.random.get_rng_state()
     problem_of("RandomFeatures").initial(4)
@@ -346,12 +349,12 @@ def test_buffers_that_are_drawn_are_the_same_in_every_session() -> None:
 def test_what_torch_cannot_batch_goes_in_a_loop() -> None:
     spec = spec_of(tree("Recurrent"))
     problem = build_problem(spec.problem)
-    resolved, arranged = resolve_batching(spec, problem)
-    assert resolved.search.batching == arranged.batching == "loop"
+    resolved, backend = choose_backend(spec, problem)
+    assert resolved.search.batching == backend.name == "loop"
     with pytest.raises(InputError, match=r"search\.batching: is vmap, but .*aten::lstm.*or loop"):
-        resolve_batching(spec_of(tree("Recurrent"), batching="vmap"), problem)
+        choose_backend(spec_of(tree("Recurrent"), batching="vmap"), problem)
     able = spec_of(tree("Tied"), batching="vmap")
-    assert resolve_batching(able, build_problem(able.problem))[1].batching == "vmap"
+    assert choose_backend(able, build_problem(able.problem))[1].name == "vmap"
 
 
 @pytest.mark.parametrize(
@@ -393,7 +396,9 @@ def test_values_of_another_shape_are_refused_and_not_broadcast() -> None:
     for row in range(2):
         output = module_with(problem, narrow, theta[row])(x).squeeze(1)
         expected = (output - y).square().mean()
-        assert problem.losses(theta)[row].item() == pytest.approx(expected.item(), rel=1e-5)
+        assert vmapped(problem).losses(theta)[row].item() == pytest.approx(
+            expected.item(), rel=1e-5
+        )
 
 
 def test_too_few_scores_for_the_classes_are_refused() -> None:
@@ -410,7 +415,7 @@ def test_a_loss_of_ones_own() -> None:
     problem = problem_of("small", loss=loss)
     theta = beads(problem, 3)
     x, y = values()
-    losses, grads = problem.loss_and_grad(theta)
+    losses, grads = vmapped(problem).loss_and_grad(theta)
     for row in range(3):
         module = module_with(problem, small, theta[row])
         expected = ((module(x) - y).abs() ** 3).mean()
@@ -425,7 +430,7 @@ def test_a_score_that_is_none_of_a_class_has_no_error_rate() -> None:
     loss = {"factory": f"{HERE}:binary"}
     problem = problem_of("flat", "classes", loss)
     assert problem.classes is None
-    assert problem.losses(beads(problem, 2)).isfinite().all()
+    assert vmapped(problem).losses(beads(problem, 2)).isfinite().all()
     spec = spec_of(tree("flat", "classes", loss), level_on={"metric": "error_rate"})
     with pytest.raises(InputError, match=r"level_on\.metric: is error_rate, but .* choose loss"):
         check_level_on(spec, problem.classes, 0)
@@ -557,7 +562,7 @@ def test_tokens_for_an_lstm() -> None:
     module = problem.make_network()
     nn.utils.vector_to_parameters(theta[0], module.parameters())
     expected = functional.cross_entropy(module(x), y)
-    assert problem.losses(theta).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert vmapped(problem).losses(theta).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def uneven() -> Any:

@@ -16,7 +16,7 @@ from engine.path.snapshot import Key
 from engine.problem.problem import Problem
 from engine.record.events import FIRST, LAST, SegmentClosed, SegmentFailed, SegmentMeasured
 from tests.support.landscapes import landscape
-from tests.support.workers import Here
+from tests.support.workers import Here, vmapped
 
 POINTS = 17
 LEVEL = 0.375
@@ -31,7 +31,7 @@ def bowl(w: Tensor) -> Tensor:
 def chain_of(*beads: list[float], level: float = LEVEL, problem: Problem | None = None) -> Chain:
     """The string 1 — 3 — 4 … — 2 through these points, not measured yet."""
     problem = problem or landscape(bowl)
-    chain = Chain(problem, Here(problem), level, POINTS)
+    chain = Chain(Here(vmapped(problem)), level, POINTS)
     ids = [FIRST, *range(LAST + 1, LAST + len(beads) - 1), LAST]
     chain.begin([(bead, torch.tensor(at), 0) for bead, at in zip(ids, beads, strict=True)])
     return chain
@@ -308,7 +308,7 @@ def test_a_restored_chain_is_the_same() -> None:
     chain.stale.add((4, LAST))
     tensors, plain = chain.save()
     problem = chain.problem
-    again = Chain(problem, Here(problem), LEVEL, POINTS)
+    again = Chain(Here(vmapped(problem)), LEVEL, POINTS)
     again.restore((tensors, plain))
     assert again.order == chain.order
     assert again.depths == chain.depths

@@ -36,6 +36,7 @@ from tests.support.commands import refused
 from tests.support.events import instance
 from tests.support.landscapes import double_well, landscape, spec_for
 from tests.support.searches import highest_loss, method_for, place_endpoints, run
+from tests.support.workers import vmapped
 
 QUICK_DISCONNECTED = [
     "search.greedy.max_steps=300",
@@ -151,12 +152,12 @@ def test_a_restored_search_has_the_same_diagnosis() -> None:
 def searched(spec: Spec, seeds: int) -> list[tuple[StagedMethod, list[Event]]]:
     """One search for each seed, all in one batch."""
     problem = build_problem(spec.problem)
-    with Pool(problem, [torch.device("cpu")]) as pool:
+    with Pool(vmapped(problem), [torch.device("cpu")]) as pool:
         shared = SharedPool(pool)
 
         def one(seed: int) -> Callable[[], tuple[StagedMethod, list[Event]]]:
             def task() -> tuple[StagedMethod, list[Event]]:
-                method = build_method(spec.model_copy(update={"seed": seed}), problem, shared)
+                method = build_method(spec.model_copy(update={"seed": seed}), shared)
                 return method, run(method, beads_left=100)
 
             return task
@@ -189,7 +190,7 @@ def test_swapped_copies_of_a_wide_network_connect() -> None:
         exact = method.chain.problem.to(dtype=torch.float64)
         t = torch.linspace(0, 1, 2001, dtype=torch.float64)[:, None]
         for a, b in pairwise(beads):
-            assert exact.losses(torch.lerp(a, b, t)).max() <= 0.01
+            assert vmapped(exact).losses(torch.lerp(a, b, t)).max() <= 0.01
 
 
 # ---------------------------------------------------------------- as a line of JSON

@@ -25,6 +25,7 @@ from engine.spec.keys import Spec
 from engine.workers.pool import Pool
 from presets import load_preset
 from tests.support.searches import highest_loss, run
+from tests.support.workers import vmapped
 
 POINTS = np.linspace(0, 1, 201)
 
@@ -177,8 +178,8 @@ def test_full_rank_is_looked_at_between_the_ends() -> None:
 def searched(spec: Spec) -> tuple[StagedMethod, list[Event], float]:
     """A search to its verdict, and the highest loss of its string on a grid of its own."""
     problem = build_problem(spec.problem)
-    with Pool(problem, [torch.device("cpu")]) as pool:
-        method = build_method(spec, problem, pool)
+    with Pool(vmapped(problem), [torch.device("cpu")]) as pool:
+        method = build_method(spec, pool)
         events = run(method, beads_left=500)
         return method, events, highest_loss(method, points=2001)
 
@@ -219,14 +220,14 @@ def test_sampled_beads_lie_on_the_straight_line_of_products(seed: int) -> None:
 def test_a_restored_sampling_goes_on_to_the_same_bits() -> None:
     spec = load_preset("linear")
     problem = build_problem(spec.problem)
-    with Pool(problem, [torch.device("cpu")]) as pool:
-        method = build_method(spec, problem, pool)
+    with Pool(vmapped(problem), [torch.device("cpu")]) as pool:
+        method = build_method(spec, pool)
         while len(method.chain.order) < 5:
             method.step(500)
         tensors, plain = method.save()
         tensors = {name: tensor.clone() for name, tensor in tensors.items()}
         rest = run(method, 500)
-        again = build_method(spec, problem, pool)
+        again = build_method(spec, pool)
         again.restore((tensors, plain))
         assert run(again, 500) == rest
         assert again.string().beads.tobytes() == method.string().beads.tobytes()

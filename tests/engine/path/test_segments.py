@@ -12,6 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.backends.backend import Backend
+from engine.backends.vmapped import VmappedBackend
 from engine.path.segments import (
     Along,
     Climb,
@@ -25,12 +27,12 @@ from engine.path.segments import (
 from engine.problem.problem import Problem
 from engine.workers.pool import Item, Pool, Result, Task
 from tests.support.landscapes import double_well, landscape, ring
-from tests.support.workers import Here
+from tests.support.workers import Here, vmapped
 
 
 def segment(problem: Problem, left: list[float], right: list[float], points: int = 33) -> Measured:
     pair = (torch.tensor(left), torch.tensor(right))
-    return measure(Here(problem), [pair], search_grid(points), len(problem.train))[0]
+    return measure(Here(vmapped(problem)), [pair], search_grid(points), len(problem.train))[0]
 
 
 def test_the_pass_between_two_wells() -> None:
@@ -61,7 +63,7 @@ def test_ends_are_exactly_the_beads() -> None:
     problem = landscape(ring)
     left, right = torch.tensor([0.7, 0.61]), torch.tensor([-0.93, 0.44])
     found = segment(problem, left.tolist(), right.tolist())
-    ends = problem.losses(torch.stack([left, right])).double().numpy()
+    ends = vmapped(problem).losses(torch.stack([left, right])).double().numpy()
     np.testing.assert_array_equal(found.losses[[0, -1]], ends)
 
 
@@ -69,16 +71,16 @@ def test_ends_are_exactly_the_beads() -> None:
 def test_many_segments_at_once_are_those_alone(
     workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.workers.pool.WORTH_A_THREAD", 1)
-    monkeypatch.setattr("engine.problem.problem.INTERPOLATED", 50)  # in pieces of 25 points
+    monkeypatch.setattr("engine.backends.torch_backend.WORTH_A_THREAD", 1)
+    monkeypatch.setattr("engine.backends.torch_backend.INTERPOLATED", 50)  # in pieces of 25 points
     problem = landscape(ring)
     draw = torch.Generator().manual_seed(4)
     points = torch.randn(5, 2, generator=draw)
     pairs = list(pairwise(points))
-    with Pool(problem, [torch.device("cpu")] * workers) as pool:
+    with Pool(vmapped(problem), [torch.device("cpu")] * workers) as pool:
         together = measure(pool, pairs, search_grid(17), 3, dtype=torch.float64)
     for pair, found in zip(pairs, together, strict=True):
-        (alone,) = measure(Here(problem), [pair], search_grid(17), 3, dtype=torch.float64)
+        (alone,) = measure(Here(vmapped(problem)), [pair], search_grid(17), 3, dtype=torch.float64)
         np.testing.assert_allclose(found.losses, alone.losses, rtol=1e-12)
         assert found.peak == pytest.approx(alone.peak, rel=1e-12)
 
@@ -109,19 +111,20 @@ def test_the_audit_shares_no_inner_point_with_the_search(points: int, factor: in
 
 def test_known_and_shared_beads_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = landscape(ring)
-    judged, computed = Problem.judged, []
+    computed: list[int] = []
+    objective = VmappedBackend.objective
 
-    def counting(self: Problem, theta: Tensor, bound: Tensor | None = None) -> Tensor:
+    def counting(self: VmappedBackend, theta: Tensor, bound: Tensor | None = None) -> Tensor:
         computed.append(len(theta))
-        return judged(self, theta, bound)
+        return objective(self, theta, bound)
 
-    monkeypatch.setattr(Problem, "judged", counting)
+    monkeypatch.setattr(VmappedBackend, "objective", counting)
     beads = list(torch.randn(4, 2, generator=torch.Generator().manual_seed(2)))
     pairs, grid = list(pairwise(beads)), search_grid(9)
-    plain = along(Here(problem), pairs, grid, 3)
+    plain = along(Here(vmapped(problem)), pairs, grid, 3)
     assert sum(computed) == 4 + 3 * 7
     computed.clear()
-    known = along(Here(problem), pairs, grid, 3, known={beads[1]: 0.25, beads[3]: 0.75})
+    known = along(Here(vmapped(problem)), pairs, grid, 3, known={beads[1]: 0.25, beads[3]: 0.75})
     assert sum(computed) == 2 + 3 * 7
     assert [losses[-1] for losses in known] == [0.25, plain[1][-1], 0.75]
     assert known[1][0] == 0.25
@@ -154,7 +157,7 @@ def test_peaks_are_refined_where_they_can_matter(level: float | None, climbed: i
             return super().run(task, items)
 
     pair = (torch.tensor([0.0, 0.1]), torch.tensor([1.0, 0.1]))
-    (found,) = measure(Counting(landscape(hills)), [pair], search_grid(12), 3, level=level)
+    (found,) = measure(Counting(vmapped(landscape(hills))), [pair], search_grid(12), 3, level=level)
     assert len(spans) == climbed
     assert found.peak == pytest.approx(0.8, abs=1e-3 if climbed else 0.06)
     assert found.t_star == pytest.approx(0.7, abs=0.005 if climbed else 0.05)
@@ -165,18 +168,18 @@ def test_peaks_are_refined_where_they_can_matter(level: float | None, climbed: i
 def test_every_worker_has_as_much_of_a_few_segments(
     workers: int, segments: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.workers.pool.WORTH_A_THREAD", 1)
+    monkeypatch.setattr("engine.backends.torch_backend.WORTH_A_THREAD", 1)
     problem = landscape(ring)
     beads = list(torch.randn(segments + 1, 2, generator=torch.Generator().manual_seed(3)))
     pairs, grid = list(pairwise(beads)), search_grid(33)
-    alone = along(Here(problem), pairs, grid, 3)
+    alone = along(Here(vmapped(problem)), pairs, grid, 3)
     sizes: list[int] = []
-    with Pool(problem, [torch.device("cpu")] * workers) as pool:
+    with Pool(vmapped(problem), [torch.device("cpu")] * workers) as pool:
         work = Along.__call__
 
-        def counting(self: Along, problem: Problem, lines: Sequence[Any]) -> list[Any]:
+        def counting(self: Along, backend: Backend, lines: Sequence[Any]) -> list[Any]:
             sizes.append(sum(len(t) for *_, t in lines))
-            return work(self, problem, lines)
+            return work(self, backend, lines)
 
         monkeypatch.setattr(Along, "__call__", counting)
         found = along(pool, pairs, grid, 3)

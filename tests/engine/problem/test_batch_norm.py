@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,16 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dss_tui.cli import main
+from engine.backends.backend import Way
+from engine.backends.in_place import InPlaceBackend
+from engine.backends.torch_backend import TorchBackend
 from engine.path.segments import measure
 from engine.problem.batch_norm import batch_norms, collect, replace_batch_norm
-from engine.problem.problem import Batching, Problem, Split, build_problem
+from engine.problem.problem import Problem, Split, build_problem
 from engine.record.string_file import read
 from engine.spec.keys import ProblemSpec
 from engine.spec.validation import validated
-from tests.support.workers import Here
+from tests.support.workers import Here, vmapped
 
 HERE = __name__
 SAMPLES, HELD_OUT = 41, 9
@@ -138,6 +140,10 @@ def close(found: float, expected: float) -> None:
     assert found == pytest.approx(expected, rel=2e-5, abs=1e-6)
 
 
+def way(name: Way, problem: Problem) -> TorchBackend:
+    return InPlaceBackend(problem) if name == "loop" else vmapped(problem)
+
+
 # ---------------------------------------------------------------- measured
 
 
@@ -145,13 +151,13 @@ def close(found: float, expected: float) -> None:
 @pytest.mark.parametrize("network", [RESNET, OWN], ids=["resnet", "own"])
 @pytest.mark.parametrize("count", [16, SAMPLES, 1000])
 def test_statistics_are_estimated_from_the_first_training_samples(
-    count: int, network: dict[str, Any], batching: Batching
+    count: int, network: dict[str, Any], batching: Way
 ) -> None:
-    problem = replace(problem_of(network, samples=count), batching=batching)
-    theta = beads(problem)
+    problem = problem_of(network, samples=count)
+    backend, theta = way(batching, problem), beads(problem)
     x, y, *held_out = images()
-    found: dict[Split, Tensor] = {split: problem.losses(theta, split) for split in SPLITS}
-    accuracies = 1 - problem.error_rates(theta, "held_out")
+    found: dict[Split, Tensor] = {split: backend.losses(theta, split) for split in SPLITS}
+    accuracies = 1 - backend.error_rates(theta, "held_out")
     for row in range(len(theta)):
         module = estimated(module_with(problem, theta[row]), x[:count])
         for split, (inputs, target) in zip(SPLITS, ((x, y), held_out), strict=True):
@@ -224,23 +230,23 @@ class Halves(nn.Module):
         return self.last(self.norm(3 * x) + some)  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("way", ["vmap", "loop", "pieces"])
+@pytest.mark.parametrize("how", ["vmap", "loop", "pieces"])
 @pytest.mark.parametrize("make", [Shared, Looped, Idle])
 def test_a_layer_called_several_times_has_the_mean_of_its_calls(
-    make: Callable[[], nn.Module], way: str
+    make: Callable[[], nn.Module], how: str
 ) -> None:
     """As torch's own layer has after one pass in train mode, with the plain mean over batches."""
     network = {"kind": "custom", "factory": f"{HERE}:{make.__name__}"}
     problem = problem_of(network, samples=16)
     ways = {
-        "vmap": problem,
-        "loop": replace(problem, batching="loop"),
-        "pieces": replace(problem, piece_bytes=1),
+        "vmap": vmapped(problem),
+        "loop": way("loop", problem),
+        "pieces": vmapped(problem).within(1),
     }
     theta = beads(problem, 9)  # enough for one call under vmap
     x, y, *held_out = images()
     for split, (inputs, target) in zip(SPLITS, ((x, y), held_out), strict=True):
-        found = ways[way].losses(theta, split)
+        found = ways[how].losses(theta, split)
         for row, loss in zip(theta, found.tolist(), strict=True):
             module = estimated(module_with(problem, row), x[:16])
             with torch.no_grad():
@@ -280,7 +286,7 @@ def test_samples_of_the_estimate_are_drawn_by_a_seed(seed: int) -> None:
     x, y, *_ = images()
     which = drawn(16, seed)
     assert which.max() >= 16  # not the first
-    found = problem.losses(theta).tolist()
+    found = vmapped(problem).losses(theta).tolist()
     for row, loss in zip(theta, found, strict=True):
         module = estimated(module_with(problem, row), x[which])
         with torch.no_grad():
@@ -290,13 +296,13 @@ def test_samples_of_the_estimate_are_drawn_by_a_seed(seed: int) -> None:
     module = estimated(module_with(problem, theta[0]), x[which])
     with torch.no_grad():
         few = functional.cross_entropy(module(x[:10]), y[:10]).item()
-    close(problem.cut("train", 10).losses(theta[:1]).item(), few)
+    close(vmapped(problem.cut("train", 10)).losses(theta[:1]).item(), few)
 
 
 def test_all_samples_are_all_samples_whatever_the_seed() -> None:
     theta = beads(problem_of(RESNET))
     first, seeded = (problem_of(RESNET, samples=SAMPLES, seed=seed) for seed in (None, 3))
-    assert torch.equal(first.losses(theta), seeded.losses(theta))
+    assert torch.equal(vmapped(first).losses(theta), vmapped(seeded).losses(theta))
     assert first.normalized_by == seeded.normalized_by == "statistics of all 41 training samples"
 
 
@@ -315,8 +321,10 @@ def test_pieces_of_a_measurement_share_their_statistics() -> None:
     """However little memory there is."""
     problem = problem_of(OWN, samples=16)
     theta = beads(problem)
-    small = replace(problem, piece_bytes=1)
-    torch.testing.assert_close(small.losses(theta), problem.losses(theta), rtol=1e-5, atol=1e-6)
+    small = vmapped(problem).within(1)
+    torch.testing.assert_close(
+        small.losses(theta), vmapped(problem).losses(theta), rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("network", [RESNET, OWN], ids=["resnet", "own"])
@@ -327,10 +335,10 @@ def test_by_batch_each_block_of_samples_has_its_own(network: dict[str, Any], siz
     theta = beads(problem)
     x, y, *_ = images()
     expected = [train_mode(module_with(problem, row), x, y, size).item() for row in theta]
-    for some in (problem, replace(problem, batching="loop"), replace(problem, piece_bytes=1)):
+    for some in (vmapped(problem), way("loop", problem), vmapped(problem).within(1)):
         for found, loss in zip(some.losses(theta).tolist(), expected, strict=True):
             close(found, loss)
-    estimated_once = problem_of(network, samples=size).losses(theta)
+    estimated_once = vmapped(problem_of(network, samples=size)).losses(theta)
     if size < 1000:
         assert (estimated_once - torch.tensor(expected)).abs().min() > 1e-3
 
@@ -347,7 +355,7 @@ def test_gradients_are_those_of_train_mode(network: dict[str, Any], statistics: 
     x, y, *_ = images()
     random = torch.Generator().manual_seed(6)
     batches = torch.stack([torch.randperm(SAMPLES, generator=random)[:7] for _ in theta])
-    ways = (problem, replace(problem, batching="loop"), replace(problem, piece_bytes=1))
+    ways = (vmapped(problem), way("loop", problem), vmapped(problem).within(1))
     by_batch = [some.loss_and_grad_on(theta, batches) for some in ways]
     whole = [some.loss_and_grad(theta) for some in ways]
     for row in range(len(theta)):
@@ -370,7 +378,7 @@ def test_interpolated_models_have_statistics_of_their_own() -> None:
     problem = problem_of(OWN, samples=16)
     theta = beads(problem, 2)
     t = np.linspace(0, 1, 5)
-    (found,) = measure(Here(problem), [(theta[0], theta[1])], t, len(problem.train))
+    (found,) = measure(Here(vmapped(problem)), [(theta[0], theta[1])], t, len(problem.train))
     x, y, *_ = images()
     for at, loss in zip(t, found.losses, strict=True):
         module = module_with(problem, torch.lerp(theta[0], theta[1], float(at)))
@@ -420,7 +428,7 @@ def test_stale_statistics_would_show_a_barrier_where_there_is_none(
     }
     problem = build_problem(validated(ProblemSpec, tree["problem"]))
     weights = torch.tensor([[1.0], [5.0], [9.0]])
-    assert problem.losses(weights).max() < 1e-6
+    assert vmapped(problem).losses(weights).max() < 1e-6
     preset, run = tmp_path / "scaled.yaml", tmp_path / "run"
     preset.write_text(json.dumps(tree))
     assert main(["run", str(preset), "--headless", "--out", str(run)]) == 0

@@ -15,6 +15,7 @@ from engine.problem.losses import LOSSES
 from engine.problem.problem import Problem, build_problem
 from engine.spec.keys import ProblemSpec
 from engine.spec.validation import validated
+from tests.support.workers import vmapped
 
 CASES: dict[str, dict[str, Any]] = {
     "relu-mse": {
@@ -69,12 +70,12 @@ def alone(problem: Problem, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor
 def test_losses_and_gradients_are_those_of_single_modules(case: str) -> None:
     problem = make(case)
     theta = beads(problem, 5)
-    losses, grads = problem.loss_and_grad(theta)
+    losses, grads = vmapped(problem).loss_and_grad(theta)
     for row in range(5):
         loss, grad = alone(problem, theta[row], problem.train.x, problem.train.y)
         torch.testing.assert_close(losses[row], loss, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(grads[row], grad, rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(problem.losses(theta), losses, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(vmapped(problem).losses(theta), losses, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -83,7 +84,7 @@ def test_each_bead_has_its_own_mini_batch(case: str) -> None:
     theta = beads(problem, 3)
     draw = torch.Generator().manual_seed(2)
     batches = torch.randint(0, len(problem.train), (3, 11), generator=draw)
-    losses, grads = problem.loss_and_grad_on(theta, batches)
+    losses, grads = vmapped(problem).loss_and_grad_on(theta, batches)
     for row in range(3):
         x, y = problem.train.x[batches[row]], problem.train.y[batches[row]]
         loss, grad = alone(problem, theta[row], x, y)
@@ -99,12 +100,12 @@ def test_pieces_do_not_change_the_result(case: str, size: int) -> None:
     theta = beads(problem, 3)
     if size == 1 and len(problem.train) > 100:
         problem = replace(problem, train=problem.held_out)
-    whole, whole_grad = problem.loss_and_grad(theta)
-    problem = replace(problem, piece_bytes=size)
-    losses, grads = problem.loss_and_grad(theta)
+    whole, whole_grad = vmapped(problem).loss_and_grad(theta)
+    backend = vmapped(problem).within(size)
+    losses, grads = backend.loss_and_grad(theta)
     torch.testing.assert_close(losses, whole, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(grads, whole_grad, rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(problem.losses(theta), whole, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(backend.losses(theta), whole, rtol=1e-5, atol=1e-6)
 
 
 def test_accuracy_is_the_share_of_right_answers() -> None:
@@ -113,7 +114,7 @@ def test_accuracy_is_the_share_of_right_answers() -> None:
     module = problem.make_network()
     nn.utils.vector_to_parameters(theta[1], module.parameters())
     right = module(problem.held_out.x).argmax(1) == problem.held_out.y.argmax(1)
-    wrong = problem.error_rates(theta, "held_out")
+    wrong = vmapped(problem).error_rates(theta, "held_out")
     assert wrong[1].item() == pytest.approx(1 - right.float().mean().item())
 
 
@@ -152,9 +153,9 @@ def test_double_precision_sees_the_same_data() -> None:
     problem = make("relu-mse")
     theta = beads(problem, 2)
     exact = problem.to(dtype=torch.float64)
-    losses = exact.losses(theta.double())
+    losses = vmapped(exact).losses(theta.double())
     assert losses.dtype == torch.float64
-    torch.testing.assert_close(losses.float(), problem.losses(theta), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(losses.float(), vmapped(problem).losses(theta), rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dss_tui.cli import main
+from engine.backends.in_place import InPlaceBackend
+from engine.backends.torch_backend import TorchBackend
+from engine.backends.vmapped import VmappedBackend
 from engine.problem.problem import Problem, build_problem
 from engine.record.records import finished, read_records
 from engine.record.rundir import RunDir
@@ -24,9 +27,12 @@ from engine.record.string_file import read
 from engine.run.verify import TOLERANCE
 from engine.spec.keys import LevelOn, ProblemSpec, Spec
 from engine.spec.validation import validated
-from engine.training.trainer import End, Job, Round, Row, Trainer
+from engine.steps.recipe import Recipe
+from engine.steps.rows import End, Group, Row, fresh
+from engine.training.trainer import Job, Trainer
 from engine.workers.pool import Pool
 from tests.support.commands import refused
+from tests.support.workers import vmapped
 
 Array = NDArray[Any]
 FOLDER = Path(__file__).parents[3] / "engine" / "data"
@@ -80,6 +86,10 @@ def problem_of(tree: dict[str, Any], on: LevelOn) -> Problem:
     return build_problem(validated(ProblemSpec, tree), judge=on)
 
 
+def backend_of(batching: str, problem: Problem) -> TorchBackend:
+    return {"vmap": VmappedBackend, "loop": InPlaceBackend}[batching](problem)
+
+
 def beads(problem: Problem, count: int = 3) -> Tensor:
     return 2 * torch.stack([problem.initial(seed) for seed in range(count)])
 
@@ -87,12 +97,13 @@ def beads(problem: Problem, count: int = 3) -> Tensor:
 @pytest.mark.parametrize("batching", ["vmap", "loop"])
 @pytest.mark.parametrize("on", EVERY, ids=lambda on: on.words.replace(" ", "-"))
 def test_values_are_those_of_numpy(on: LevelOn, batching: Any) -> None:
-    problem = replace(problem_of(DIGITS, on), batching=batching)
+    problem = problem_of(DIGITS, on)
+    backend = backend_of(batching, problem)
     theta = beads(problem)
     expected = [judged(row, on) for row in theta.numpy()]
     assert len(set(expected)) > 1
-    assert problem.judged(theta).tolist() == pytest.approx(expected, rel=1e-5)
-    exact = problem.to(dtype=torch.float64).judged(theta.double())
+    assert backend.objective(theta).tolist() == pytest.approx(expected, rel=1e-5)
+    exact = backend.to(torch.float64).objective(theta.double())
     assert exact.tolist() == pytest.approx(expected, rel=1e-6)
     assert problem.judged_samples == (1437 if on.split == "train" else 360)
 
@@ -101,12 +112,13 @@ def test_values_are_those_of_numpy(on: LevelOn, batching: Any) -> None:
 @pytest.mark.parametrize("batching", ["vmap", "loop"])
 def test_a_look_ends_when_a_bound_is_out_of_reach(on: LevelOn, batching: Any) -> None:
     """What is at or below its bound is exact; what is above is known to be so, on fewer samples."""
-    problem = replace(build_problem(validated(ProblemSpec, DIGITS), judge=on), batching=batching)
-    problem = replace(problem, piece_bytes=40 * problem.cost.values * 4)  # pieces of 40 samples
+    problem = build_problem(validated(ProblemSpec, DIGITS), judge=on)
+    pieces = 40 * problem.cost.values * 4  # of 40 samples
+    backend = backend_of(batching, problem).within(pieces)
     theta = torch.stack([problem.initial(seed) for seed in range(9)])
-    whole = problem.judged(theta)
+    whole = backend.objective(theta)
     bound = whole * torch.tensor([0.2, 1.0, 0.9, 3.0, 0.5, 1.1, 0.1, 1.0001, 0.99])
-    found = problem.judged(theta, bound)
+    found = backend.objective(theta, bound)
     below = whole <= bound
     assert 0 < below.sum() < len(below)
     torch.testing.assert_close(found[below], whole[below], rtol=1e-6, atol=0)
@@ -120,7 +132,8 @@ def test_a_loss_that_may_be_negative_is_looked_at_whole() -> None:
     shifted = replace(problem, sample_loss=lambda output, y: output[:, 0] - 5 * (y > 4))
     theta = torch.stack([problem.initial(seed) for seed in range(2)])
     bound = torch.full((2,), -100.0)
-    assert torch.equal(shifted.judged(theta, bound), shifted.judged(theta))
+    backend = vmapped(shifted)
+    assert torch.equal(backend.objective(theta, bound), backend.objective(theta))
 
 
 def test_words() -> None:
@@ -136,7 +149,7 @@ def test_error_rates_of_one_hot_values() -> None:
     problem = problem_of(DIGITS | {"loss": "mse"}, on)
     theta = beads(problem)
     expected = [judged(row, on) for row in theta.numpy()]
-    assert problem.judged(theta).tolist() == pytest.approx(expected, rel=1e-6)
+    assert vmapped(problem).objective(theta).tolist() == pytest.approx(expected, rel=1e-6)
 
 
 def test_error_rates_of_tokens(tmp_path: Path) -> None:
@@ -156,9 +169,9 @@ def test_error_rates_of_tokens(tmp_path: Path) -> None:
         module = problem.make_network()
         torch.nn.utils.vector_to_parameters(theta[row], module.parameters())
         wrong = (module(x).argmax(1) != y).float().mean().item()
-        assert problem.judged(theta)[row].item() == pytest.approx(wrong, abs=1e-6)
+        assert vmapped(problem).objective(theta)[row].item() == pytest.approx(wrong, abs=1e-6)
         entropy = torch.nn.functional.cross_entropy(module(x), y)
-        perplexity = problem.values(theta, LevelOn(metric="perplexity"))[row].item()
+        perplexity = vmapped(problem).values(theta, LevelOn(metric="perplexity"))[row].item()
         assert perplexity == pytest.approx(entropy.exp().item(), rel=1e-5)
 
 
@@ -201,15 +214,16 @@ def test_training_stops_at_the_first_look_at_or_below_the_target(
     problem = problem_of(DIGITS, on)
     greedy = spec_of(DIGITS, 0.1).search.greedy
     training = greedy.model_copy(update={"batch_size": batch_size, "check_every": 5})
-    with Pool(problem, [torch.device("cpu")]) as pool:
-        trainer = Trainer(training, pool, problem)
+    with Pool(vmapped(problem), [torch.device("cpu")]) as pool:
+        trainer = Trainer(Recipe(training), pool)
         trainer.admit(Job(3, target, seed=5), problem.initial(1))
         seen: list[tuple[int, float]] = []
         ended: list[Row] = []
         while not ended:
             (row,) = trainer.rows
             seen.append((row.steps, judged(row.theta.numpy(), on)))
-            ended = trainer.advance()
+            trainer.advance()
+            ended = trainer.retire()
     (row,) = ended
     assert row.end is End.REACHED
     assert [steps for steps, _ in seen] == list(range(0, row.steps + 1, 5))
@@ -223,19 +237,14 @@ def test_training_stops_at_the_first_look_at_or_below_the_target(
 def test_gradients_are_those_of_the_training_loss() -> None:
     """Whatever is judged: a round from the same start takes the same steps."""
     training = spec_of(DIGITS, 0.1).search.greedy
-    starts = [
-        Row(Job(1, 1e-9, seed=4), problem_of(DIGITS, on).initial(2), SLOTS, 0, np.nan, np.inf, 0)
-        for on in EVERY
-    ]
-    after = [
-        Round(training, 50)(problem_of(DIGITS, on), [row])[0]
-        for on, row in zip(EVERY, starts, strict=True)
-    ]
-    assert all(torch.equal(row.theta, after[0].theta) for row in after)
-    assert not torch.equal(after[0].theta, starts[0].theta)
-
-
-SLOTS = {slot: torch.zeros(12 * 65 + 130) for slot in ("mean", "square")}
+    after = []
+    for on in EVERY:
+        problem = problem_of(DIGITS, on)
+        rows = fresh(problem.initial(2)[None], ("mean", "square"), 1e-9, 100, seeds=[4])
+        (group,) = vmapped(problem).advance(Recipe(training), [Group((1,), rows)])
+        after.append(group.rows.theta)
+    assert all(torch.equal(theta, after[0]) for theta in after)
+    assert not torch.equal(after[0], rows.theta)
 
 
 # ---------------------------------------------------------------- whole searches

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,17 @@ from torch import Tensor, nn
 from torch._C import _functorch
 
 from dss_tui.cli import main
+from engine.backends.backend import Backend, Way
+from engine.backends.torch_backend import PIECE_BYTES
 from engine.networks.modules.vmapped import under_vmap
-from engine.problem.problem import PIECE_BYTES, Batching, Problem, build_problem
+from engine.problem.problem import Problem, build_problem
 from engine.record.records import finished, read_records
 from engine.record.rundir import RunDir
-from engine.run.choose_backend import arranged
+from engine.run.choose_backend import backend_of, choose_backend
 from engine.spec.keys import ProblemSpec, Spec
 from engine.spec.validation import validated
 from engine.workers.pool import Pool
+from tests.support.workers import vmapped
 
 HERE = __name__
 SAMPLES, HELD_OUT, BEADS = 57, 20, 5
@@ -95,8 +98,17 @@ def tree(**args: Any) -> dict[str, Any]:
     }
 
 
+PROBLEM = validated(ProblemSpec, tree())
+
+
 def problem_of(**args: Any) -> Problem:
     return build_problem(validated(ProblemSpec, tree(**args)))
+
+
+def in_pieces(problem: Problem, samples: int, batching: Way = "loop") -> Backend:
+    """A backend whose pieces hold the outputs of so many samples."""
+    row = problem.cost.values * problem.dtype.itemsize
+    return backend_of(batching, PROBLEM, problem, samples * row)
 
 
 def beads(problem: Problem) -> Tensor:
@@ -110,24 +122,24 @@ def beads(problem: Problem) -> Tensor:
 @pytest.mark.parametrize("batching", ["vmap", "loop"])
 @pytest.mark.parametrize("at_once", [1, 7, 3 * SAMPLES, 100 * SAMPLES])
 def test_a_call_s_outputs_fit_the_bytes_allowed(
-    at_once: int, batching: Batching, dtype: torch.dtype
+    at_once: int, batching: Way, dtype: torch.dtype
 ) -> None:
     """`at_once` rows of samples with their gradients; three times as many without."""
     problem = problem_of().to(dtype=dtype)
     row = problem.cost.values * dtype.itemsize
-    problem = replace(problem, batching=batching, piece_bytes=3 * row * at_once)
+    backend = backend_of(batching, PROBLEM, problem, 3 * row * at_once)
     theta = beads(problem)
     batches = torch.arange(SAMPLES).expand(BEADS, SAMPLES)
 
     def on_batches(theta: Tensor) -> tuple[Tensor, Tensor]:
-        return problem.loss_and_grad_on(theta, batches)
+        return backend.loss_and_grad_on(theta, batches)
 
-    for copies, compute in ((1, problem.losses), (3, problem.loss_and_grad), (3, on_batches)):
+    for copies, compute in ((1, backend.losses), (3, backend.loss_and_grad), (3, on_batches)):
         calls.clear()
         compute(theta)
         assert sum(some * samples for some, samples in calls) == BEADS * SAMPLES
         for some, samples in calls:
-            assert some * samples * copies * row <= problem.piece_bytes
+            assert some * samples * copies * row <= backend.piece_bytes
     if batching == "vmap":
         fullest = max(some * samples for some, samples in calls)
         assert 2 * fullest > min(at_once, BEADS * SAMPLES)  # and it is not wasted
@@ -150,10 +162,14 @@ def spec_of(memory: float | None, **search: Any) -> Spec:
 
 def test_memory_is_shared_by_the_threads() -> None:
     problem = problem_of()
-    assert arranged(spec_of(3.0), problem, "vmap").piece_bytes == 3 * 2**29
-    assert arranged(spec_of(1e-6), problem, "loop").piece_bytes == 2**30 // 2_000_000
-    assert arranged(spec_of(1e-12), problem, "loop").piece_bytes == 1
-    assert arranged(spec_of(None), problem, "vmap").piece_bytes == PIECE_BYTES == 2**28
+
+    def piece_bytes(memory: float | None) -> int:
+        return choose_backend(spec_of(memory), problem)[1].piece_bytes
+
+    assert piece_bytes(3.0) == 3 * 2**29
+    assert piece_bytes(1e-6) == 2**30 // 2_000_000
+    assert piece_bytes(1e-12) == 1
+    assert piece_bytes(None) == PIECE_BYTES == 2**28
 
 
 def run(tmp_path: Path, spec: Spec, *overrides: str) -> tuple[int, RunDir]:
@@ -186,23 +202,22 @@ class Losses:
     def size(self, item: Tensor) -> int:
         return SAMPLES
 
-    def __call__(self, problem: Problem, items: Sequence[Tensor]) -> list[float]:
-        found: list[float] = problem.losses(torch.stack(list(items))).tolist()
+    def __call__(self, backend: Backend, items: Sequence[Tensor]) -> list[float]:
+        found: list[float] = backend.losses(torch.stack(list(items))).tolist()
         return found
 
 
 @pytest.mark.parametrize("error", ["words", "other words", "python", "gpu"])
 @pytest.mark.parametrize("batching", ["vmap", "loop"])
 def test_what_did_not_fit_is_done_in_pieces_of_half_the_size(
-    batching: Batching, error: str, caplog: pytest.LogCaptureFixture
+    batching: Way, error: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    problem = replace(problem_of(most=30, error=error), batching=batching)
-    row = problem.cost.values * problem.dtype.itemsize
-    problem = replace(problem, piece_bytes=40 * row)
+    problem = problem_of(most=30, error=error)
+    backend = in_pieces(problem, 40, batching)
     plain = problem_of()
     theta = beads(problem)
-    expected = plain.losses(theta)
-    with Pool(problem, [torch.device("cpu")]) as pool:
+    expected = vmapped(plain).losses(theta)
+    with Pool(backend, [torch.device("cpu")]) as pool:
         calls.clear()
         found = pool.run(Losses(), list(theta))
         assert calls[0] == (1, 40)
@@ -216,20 +231,18 @@ def test_what_did_not_fit_is_done_in_pieces_of_half_the_size(
 
 
 def test_results_are_the_same_as_in_pieces_of_that_size_from_the_start() -> None:
-    problem = replace(problem_of(most=30), batching="loop")
-    row = problem.cost.values * problem.dtype.itemsize
+    problem = problem_of(most=30)
     theta = list(beads(problem))
-    with Pool(replace(problem, piece_bytes=40 * row), [torch.device("cpu")]) as pool:
+    with Pool(in_pieces(problem, 40), [torch.device("cpu")]) as pool:
         retried = pool.run(Losses(), theta)
-    with Pool(replace(problem, piece_bytes=20 * row), [torch.device("cpu")]) as pool:
+    with Pool(in_pieces(problem, 20), [torch.device("cpu")]) as pool:
         assert pool.run(Losses(), theta) == retried
 
 
 def test_a_second_time_it_gives_up_and_names_the_limit() -> None:
-    problem = replace(problem_of(most=15), batching="loop")
-    problem = replace(problem, piece_bytes=40 * problem.cost.values * problem.dtype.itemsize)
+    problem = problem_of(most=15)
     with (
-        Pool(problem, [torch.device("cpu")]) as pool,
+        Pool(in_pieces(problem, 40), [torch.device("cpu")]) as pool,
         pytest.raises(MemoryError, match=r"not enough memory for pieces of .* GiB; lower limits.m"),
     ):
         pool.run(Losses(), list(beads(problem)))
@@ -237,9 +250,9 @@ def test_a_second_time_it_gives_up_and_names_the_limit() -> None:
 
 
 def test_another_error_is_not_tried_again() -> None:
-    problem = replace(problem_of(most=30, error="unlike"), batching="loop")
+    problem = problem_of(most=30, error="unlike")
     with (
-        Pool(problem, [torch.device("cpu")]) as pool,
+        Pool(in_pieces(problem, 10**6), [torch.device("cpu")]) as pool,
         pytest.raises(RuntimeError, match="mat1 and mat2 shapes"),
     ):
         pool.run(Losses(), list(beads(problem)))

@@ -27,6 +27,7 @@ from engine.record.string_file import read
 from engine.spec.keys import ProblemSpec
 from engine.spec.validation import validated
 from tests.support.commands import refused
+from tests.support.workers import vmapped
 
 HERE = __name__
 LEVEL = 0.2
@@ -412,7 +413,7 @@ def test_models_above_the_level_are_not_trained(
     ended = finished(read_records(RunDir(run)))
     assert ended is not None and ended.outcome == "endpoint_not_trained"
     problem = build_problem(validated(ProblemSpec, problem_tree()))
-    value = problem.losses(read_endpoint(str(bad), "endpoints.b", problem)[None]).item()
+    value = vmapped(problem).losses(read_endpoint(str(bad), "endpoints.b", problem)[None]).item()
     assert value > LEVEL
     assert ended.sentence == (
         f"Above the level {LEVEL:g}: endpoint 2 ({bad}) has training loss {value:.4g}; train it "

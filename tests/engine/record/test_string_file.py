@@ -25,6 +25,7 @@ from engine.record.geometry import BeadString
 from engine.record.string_file import Header, StringFile
 from engine.spec.keys import ProblemSpec
 from engine.spec.validation import validated
+from tests.support.workers import vmapped
 
 ENDINGS = [".safetensors", ".npz", ".pt"]
 EVERY_ENDING = pytest.mark.parametrize("ending", ENDINGS)
@@ -113,10 +114,10 @@ def measured_string() -> StringFile:
     problem = build_problem(PROBLEM)
     beads = torch.from_numpy(random(BEADS, problem.parameter_count).astype(np.float32))
     t = torch.linspace(0.0, 1.0, POINTS)[:, None]
-    profiles = [problem.losses(torch.lerp(a, b, t)).numpy() for a, b in pairwise(beads)]
+    profiles = [vmapped(problem).losses(torch.lerp(a, b, t)).numpy() for a, b in pairwise(beads)]
     string = BeadString(
         beads.numpy(),
-        problem.losses(beads).numpy(),
+        vmapped(problem).losses(beads).numpy(),
         np.linspace(0.0, 1.0, POINTS),
         np.array(profiles),
     )

@@ -6,7 +6,6 @@ import json
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,19 @@ import torch
 from torch import Tensor, nn
 
 from dss_tui.cli import main
+from engine.backends.backend import Backend, Way
 from engine.backends.fused import available
+from engine.backends.fused.backend import FusedBackend
 from engine.backends.models import Together
 from engine.errors import InputError
-from engine.problem.problem import Batching, Problem, Split, build_problem
+from engine.problem.problem import Problem, Split, build_problem
 from engine.record.string_file import read
 from engine.run import choose_backend as batching
-from engine.run.choose_backend import arranged, resolve_batching, with_fused
-from engine.spec.keys import ProblemSpec, Spec
+from engine.run.choose_backend import backend_of, backend_to_verify
+from engine.spec.keys import LevelOn, ProblemSpec, Spec
 from engine.spec.validation import validated
 from tests.support.commands import refused
+from tests.support.workers import vmapped
 
 HERE = __name__
 BEADS, SAMPLES, HELD_OUT, TIME = 5, 23, 7, 6
@@ -156,8 +158,9 @@ def beads(problem: Problem) -> Tensor:
     return torch.stack([problem.initial(seed) for seed in range(BEADS)])
 
 
-def everything(problem: Problem) -> dict[str, Tensor]:
+def everything(backend: Backend) -> dict[str, Tensor]:
     """All that is computed of beads: losses, gradients, and both on mini-batches of their own."""
+    problem = backend.problem
     theta = beads(problem)
     random = torch.Generator().manual_seed(9)
     batches = torch.randint(0, len(problem.train), (BEADS, 5), generator=random)
@@ -165,11 +168,11 @@ def everything(problem: Problem) -> dict[str, Tensor]:
     splits: tuple[Split, ...] = ("train", "held_out")
     for split in splits:
         if len(problem.samples(split)):
-            found[f"losses {split}"] = problem.losses(theta, split)
-    found["loss"], found["grad"] = problem.loss_and_grad(theta)
-    found["loss on"], found["grad on"] = problem.loss_and_grad_on(theta, batches)
+            found[f"losses {split}"] = backend.losses(theta, split)
+    found["loss"], found["grad"] = backend.loss_and_grad(theta)
+    found["loss on"], found["grad on"] = backend.loss_and_grad_on(theta, batches)
     if problem.classes is not None:
-        found["error_rates"] = problem.error_rates(theta)
+        found["error_rates"] = backend.error_rates(theta)
     return found
 
 
@@ -190,13 +193,14 @@ def test_vmap_and_loop_agree(case: str, dtype: torch.dtype) -> None:
     """In one call, and in pieces of beads and of samples whose last are smaller."""
     problem = build_problem(spec_of(case)).to(dtype=dtype)
     samples = 3 * problem.cost.values * dtype.itemsize  # bytes of one, with its gradient
-    expected = everything(replace(problem, batching="loop"))
+    expected = everything(backend_of("loop", spec_of(case), problem))
     assert len(set(expected["loss"].tolist())) == BEADS
     for at_once in (None, 2 * SAMPLES + 1, 10):
-        some = problem if at_once is None else replace(problem, piece_bytes=at_once * samples)
-        ways: tuple[Batching, ...] = ("vmap", "loop")
+        ways: tuple[Way, ...] = ("vmap", "loop")
         for way in ways:
-            assert_same(everything(replace(some, batching=way)), expected, TOLERANCE[dtype])
+            backend = backend_of(way, spec_of(case), problem)
+            some = backend if at_once is None else backend.within(at_once * samples)
+            assert_same(everything(some), expected, TOLERANCE[dtype])
 
 
 @needs_numba
@@ -205,16 +209,36 @@ def test_vmap_and_loop_agree(case: str, dtype: torch.dtype) -> None:
 def test_compiled_code_agrees(case: str, dtype: torch.dtype) -> None:
     spec = spec_of(case)
     plain = build_problem(spec)
-    compiled = with_fused(spec, plain).to(dtype=dtype)
-    assert compiled.fused is not None
-    assert_same(everything(compiled), everything(plain.to(dtype=dtype)), TOLERANCE[dtype])
+    compiled, with_torch = (backend_of(way, spec, plain) for way in ("fused", "vmap"))
+    ours, theirs = everything(compiled.to(dtype)), everything(with_torch.to(dtype))
+    assert_same(ours, theirs, TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("case", sorted(CASES.keys() - set(FUSED)))
-def test_compiled_code_is_for_fully_connected_networks(case: str) -> None:
-    spec = spec_of(case)
+@needs_numba
+def test_fewer_samples_and_another_split_stay_compiled() -> None:
+    """What is judged on the first samples only is what torch makes of these samples."""
+    spec = spec_of("mlp")
     problem = build_problem(spec)
-    assert with_fused(spec, problem) is problem
+    backend = backend_of("fused", spec, problem)
+    theta = beads(problem)
+    wanted: list[tuple[Split, int]] = [("train", 9), ("held_out", 4), ("held_out", 10**6)]
+    for split, samples in wanted:
+        measure = LevelOn(split=split)
+        found = backend.judging(measure, samples)
+        assert isinstance(found, FusedBackend)
+        expected = vmapped(problem.judging(measure, samples)).objective(theta)
+        torch.testing.assert_close(found.objective(theta), expected, rtol=1e-5, atol=1e-6)
+        rows, t = torch.tensor([0, 1, 2]), torch.tensor([0.2, 0.5, 0.9])
+        between = found.interpolated_losses(theta[:-1], theta[1:], rows, t)
+        at = torch.lerp(theta[:-1][rows], theta[1:][rows], t[:, None])
+        torch.testing.assert_close(between, found.objective(at), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_string_is_verified_by_torch(case: str) -> None:
+    spec = spec_of(case)
+    backend = backend_to_verify(spec, build_problem(spec))
+    assert backend.name == ("vmap" if case in FUSED else "loop")
 
 
 # ---------------------------------------------------------------- which is faster
@@ -253,9 +277,9 @@ def run_spec(case: str, batch_size: int | str = 5, **search: Any) -> Spec:
 
 
 def decided(spec: Spec, clock: Callable[[], float]) -> str:
-    resolved, problem = resolve_batching(spec, build_problem(spec.problem), clock)
+    resolved, backend = batching.choose_backend(spec, build_problem(spec.problem), clock)
     chosen = resolved.search.batching
-    assert problem.batching == chosen and problem.fused is None
+    assert backend.name == chosen
     assert resolved == spec.model_copy(
         update={"search": spec.search.model_copy(update={"batching": chosen})}
     )
@@ -347,9 +371,9 @@ def test_the_answer_stands_in_run_yaml(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("chosen", ["auto", "fused"])
 def test_small_networks_are_compiled_without_measuring(chosen: str) -> None:
     spec = run_spec("linear", batching=chosen)
-    resolved, problem = resolve_batching(spec, build_problem(spec.problem), no_clock)
-    assert resolved.search.batching == "fused"
-    assert problem.fused is not None
+    resolved, backend = batching.choose_backend(spec, build_problem(spec.problem), no_clock)
+    assert resolved.search.batching == backend.name == "fused"
+    assert isinstance(backend, FusedBackend)
 
 
 @pytest.mark.parametrize("way", ["vmap", "loop"])
@@ -365,9 +389,6 @@ def test_without_numba_torch_computes(
     monkeypatch.setattr(logging.getLogger("engine"), "propagate", True)
     assert decided(run_spec("mlp"), Clock(*VMAP)) == "vmap"
     assert "numba cannot be imported: small networks train many times slower" in caplog.text
-    problem = build_problem(spec_of("mlp"))
-    assert with_fused(spec_of("mlp"), problem) is problem
-    assert arranged(run_spec("mlp"), problem, "fused").fused is None
 
 
 @pytest.mark.parametrize("case", ["cnn", "custom", "lstm"])
@@ -392,10 +413,10 @@ def test_compiled_code_is_refused_without_numba_and_on_a_gpu(
     problem = build_problem(spec_of("mlp"))
     on_gpu = run_spec("mlp", batching="fused").model_copy(update={"device": "cuda:0"})
     with pytest.raises(InputError, match=r"^search\.batching: is fused, but the device is cuda:0"):
-        resolve_batching(on_gpu, problem)
+        batching.choose_backend(on_gpu, problem)
     monkeypatch.setattr(batching, "available", lambda: False)
     with pytest.raises(InputError, match="is fused, but numba cannot be imported; choose auto"):
-        resolve_batching(run_spec("mlp", batching="fused"), problem)
+        batching.choose_backend(run_spec("mlp", batching="fused"), problem)
 
 
 def test_graphs_are_refused_without_a_gpu() -> None:
@@ -414,9 +435,9 @@ def test_few_beads_go_one_after_another(
         batched.append(1)
         return each(self, *arguments, **keys)
 
-    monkeypatch.setattr("engine.problem.problem.FEW_TOGETHER", few)
+    monkeypatch.setattr("engine.backends.vmapped.FEW_TOGETHER", few)
     monkeypatch.setattr(Together, "each", counting)
     problem = build_problem(spec_of("mlp"))
     theta = torch.stack([problem.initial(seed) for seed in range(beads)])
-    problem.losses(theta)
+    vmapped(problem).losses(theta)
     assert len(batched) == calls

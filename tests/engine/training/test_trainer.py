@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 
+from engine.backends.backend import Backend
+from engine.backends.in_place import InPlaceBackend
 from engine.problem.problem import Problem, build_problem
 from engine.spec.keys import ProblemSpec, Training
 from engine.spec.validation import validated
-from engine.training.trainer import End, Job, Row, Trainer, sample_numbers
+from engine.steps.mini_batches import sample_numbers
+from engine.steps.recipe import Recipe
+from engine.steps.rows import End, Row
+from engine.training.trainer import Job, Trainer
 from engine.workers.pool import Pool
 from tests.support.landscapes import landscape, ring
+from tests.support.workers import vmapped
 
 CPU = torch.device("cpu")
 
@@ -33,8 +39,8 @@ def problem() -> Problem:
 def pool(
     problem: Problem, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Pool]:
-    monkeypatch.setattr("engine.workers.pool.WORTH_A_THREAD", 1)
-    with Pool(problem, [CPU] * request.param) as pool:
+    monkeypatch.setattr("engine.backends.torch_backend.WORTH_A_THREAD", 1)
+    with Pool(vmapped(problem), [CPU] * request.param) as pool:
         yield pool
 
 
@@ -46,7 +52,8 @@ def training(**keys: object) -> Training:
 def run_to_end(trainer: Trainer) -> dict[int, Row]:
     ended: dict[int, Row] = {}
     while trainer.rows:
-        ended |= {row.job.bead: row for row in trainer.advance()}
+        trainer.advance()
+        ended |= {row.bead: row for row in trainer.retire()}
     return ended
 
 
@@ -56,11 +63,11 @@ def test_a_row_does_not_depend_on_who_shares_its_batch(
 ) -> None:
     how = training(batch_size=batch_size, check_every=7)
     job, start = Job(5, 2e-3, seed=11), problem.initial(5)
-    alone = Trainer(how, pool, problem)
+    alone = Trainer(Recipe(how), pool)
     alone.admit(job, start)
     expected = run_to_end(alone)[5]
 
-    shared = Trainer(how, pool, problem)
+    shared = Trainer(Recipe(how), pool)
     shared.admit(Job(1, 1e-3, seed=3), problem.initial(1))
     shared.admit(Job(2, 5e-2, seed=4), problem.initial(2))
     for _ in range(3):
@@ -78,7 +85,7 @@ def test_with_all_data_a_row_stops_at_the_very_step_that_reaches_its_target(
     problem: Problem, pool: Pool
 ) -> None:
     target = 5e-3
-    trainer = Trainer(training(check_every=50), pool, problem)
+    trainer = Trainer(Recipe(training(check_every=50)), pool)
     trainer.admit(Job(1, target, seed=2), problem.initial(4))
     row = run_to_end(trainer)[1]
 
@@ -86,7 +93,7 @@ def test_with_all_data_a_row_stops_at_the_very_step_that_reaches_its_target(
     adam = torch.optim.Adam([leaf], lr=0.02)
     steps = 0
     while True:
-        loss, grad = problem.loss_and_grad(leaf.detach()[None])
+        loss, grad = vmapped(problem).loss_and_grad(leaf.detach()[None])
         if loss.item() <= target:
             break
         leaf.grad = grad[0]
@@ -94,15 +101,16 @@ def test_with_all_data_a_row_stops_at_the_very_step_that_reaches_its_target(
         steps += 1
     assert row.steps == steps
     torch.testing.assert_close(row.theta, leaf.detach(), rtol=1e-4, atol=1e-5)
-    assert problem.losses(row.theta[None]).item() == pytest.approx(row.loss, rel=1e-6)
+    assert vmapped(problem).losses(row.theta[None]).item() == pytest.approx(row.loss, rel=1e-6)
 
 
 def test_a_start_below_the_target_takes_no_step(problem: Problem, pool: Pool) -> None:
     start = problem.initial(4)
-    loss = problem.losses(start[None]).item()
-    trainer = Trainer(training(), pool, problem)
+    loss = vmapped(problem).losses(start[None]).item()
+    trainer = Trainer(Recipe(training()), pool)
     trainer.admit(Job(1, loss * 1.01, seed=2), start)
-    (row,) = trainer.advance()
+    trainer.advance()
+    (row,) = trainer.retire()
     assert (row.end, row.steps) == (End.REACHED, 0)
     assert torch.equal(row.theta, start)
 
@@ -111,14 +119,14 @@ def test_a_start_below_the_target_takes_no_step(problem: Problem, pool: Pool) ->
 def test_a_row_that_misses_its_target_says_how(
     problem: Problem, pool: Pool, batch_size: str | int
 ) -> None:
-    trainer = Trainer(training(max_steps=33, batch_size=batch_size), pool, problem)
+    trainer = Trainer(Recipe(training(max_steps=33, batch_size=batch_size)), pool)
     trainer.admit(Job(1, 1e-12, seed=2), problem.initial(4))
     row = run_to_end(trainer)[1]
     assert (row.end, row.steps) == (End.OUT_OF_STEPS, 33)
 
 
 def test_a_dead_network_is_given_up_after_its_patience(problem: Problem, pool: Pool) -> None:
-    trainer = Trainer(training(optimizer={"kind": "sgd", "lr": 1e-9}, patience=25), pool, problem)
+    trainer = Trainer(Recipe(training(optimizer={"kind": "sgd", "lr": 1e-9}, patience=25)), pool)
     trainer.admit(Job(1, 1e-6, seed=2), problem.initial(4))
     row = run_to_end(trainer)[1]
     assert (row.end, row.steps) == (End.STUCK, 25)
@@ -128,8 +136,8 @@ def test_a_dead_network_is_given_up_after_its_patience(problem: Problem, pool: P
 def test_a_loss_that_is_not_finite_ends_its_row_alone(batch_size: str | int) -> None:
     valley = landscape(ring)
     how = training(optimizer={"kind": "sgd", "lr": 0.02}, batch_size=batch_size)
-    with Pool(valley, [CPU]) as pool:
-        trainer = Trainer(how, pool, valley)
+    with Pool(vmapped(valley), [CPU]) as pool:
+        trainer = Trainer(Recipe(how), pool)
         trainer.admit(Job(1, 1e-3, seed=2), torch.tensor([90.0, 60.0]))
         trainer.admit(Job(2, 1e-3, seed=3), torch.tensor([0.4, 0.3]))
         ended = run_to_end(trainer)
@@ -142,7 +150,7 @@ def test_a_restored_trainer_goes_on_to_the_same_bits(
     problem: Problem, pool: Pool, batch_size: str | int
 ) -> None:
     def fresh() -> Trainer:
-        return Trainer(training(batch_size=batch_size), pool, problem)
+        return Trainer(Recipe(training(batch_size=batch_size)), pool)
 
     trainer = fresh()
     for bead in (4, 5):
@@ -178,7 +186,7 @@ class Echo:
     def size(self, item: int) -> int:
         return 10**7
 
-    def __call__(self, problem: Problem, items: Sequence[int]) -> list[tuple[int, ...]]:
+    def __call__(self, backend: Backend, items: Sequence[int]) -> list[tuple[int, ...]]:
         if self.fails_at in items:
             raise ArithmeticError(f"item {self.fails_at}")
         return [tuple(items)] * len(items)
@@ -190,7 +198,7 @@ def test_an_exception_in_a_worker_comes_back(pool: Pool) -> None:
 
 
 def test_shards_are_even_and_in_order(problem: Problem) -> None:
-    with Pool(problem, [CPU] * 3) as pool:
+    with Pool(vmapped(problem), [CPU] * 3) as pool:
         assert pool.shards(range(7), 7 * [10**7]) == [range(0, 2), range(2, 5), range(5, 7)]
         assert pool.shards(range(7), 7 * [1]) == [range(0, 7)]
         assert pool.shards(range(2), 2 * [10**7]) == [range(0, 1), range(1, 2)]
@@ -200,7 +208,7 @@ def test_shards_are_even_and_in_order(problem: Problem) -> None:
 def test_items_of_unequal_size_are_cut_evenly(problem: Problem) -> None:
     """One long item is as much as all the short ones before it."""
     sizes = [10**7] * 6 + [6 * 10**7]
-    with Pool(problem, [CPU] * 2) as pool:
+    with Pool(vmapped(problem), [CPU] * 2) as pool:
         assert pool.shards(range(7), sizes) == [range(0, 6), range(6, 7)]
         assert pool.shards(range(7), sizes[::-1]) == [range(0, 1), range(1, 7)]
 
@@ -208,7 +216,7 @@ def test_items_of_unequal_size_are_cut_evenly(problem: Problem) -> None:
 def test_faster_workers_get_more_once_all_speeds_are_known(problem: Problem) -> None:
     """As GPUs of two kinds would: the second does three times as many samples a second."""
     sizes = [10**7] * 8
-    with Pool(problem, [CPU] * 2) as pool:
+    with Pool(vmapped(problem), [CPU] * 2) as pool:
         pool._learn(1, 300.0)
         assert pool.shards(range(8), sizes) == [range(0, 4), range(4, 8)]
         pool._learn(0, 100.0)
@@ -223,21 +231,20 @@ def test_rows_of_large_networks_take_their_rounds_one_after_another(
 ) -> None:
     """With the same result, and no more than one of them in memory twice."""
     how = training(batch_size=16, check_every=7, max_steps=60)
-    problem = replace(problem, batching="loop")
     ends: list[dict[int, Row]] = []
     stacked: list[int] = []
-    judged = Problem.judged
+    objective = InPlaceBackend.objective
 
-    def counting(self: Problem, theta: torch.Tensor, *bound: torch.Tensor) -> torch.Tensor:
+    def counting(self: InPlaceBackend, theta: torch.Tensor, *bound: torch.Tensor) -> torch.Tensor:
         stacked.append(len(theta))
-        return judged(self, theta, *bound)
+        return objective(self, theta, *bound)
 
-    monkeypatch.setattr(Problem, "judged", counting)
+    monkeypatch.setattr(InPlaceBackend, "objective", counting)
     for large in (10**9, 1):
-        monkeypatch.setattr("engine.training.trainer.LARGE", large)
+        monkeypatch.setattr("engine.backends.in_place.LARGE", large)
         stacked.clear()
-        with Pool(problem, [CPU]) as pool:
-            trainer = Trainer(how, pool, problem)
+        with Pool(InPlaceBackend(problem), [CPU]) as pool:
+            trainer = Trainer(Recipe(how), pool)
             for bead in range(5):
                 trainer.admit(Job(bead, 1e-4, seed=bead), problem.initial(bead))
             ends.append(run_to_end(trainer))

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.backends.backend import Backend
 from engine.methods import build_method
 from engine.problem.problem import Problem
 from engine.record.events import Outcome
@@ -23,6 +24,7 @@ from engine.spec.keys import Spec
 from engine.workers.pool import Item, Pool, Result, Task, Workers
 from engine.workers.shared import SharedPool
 from tests.support.landscapes import double_well, landscape, ring, spec_for
+from tests.support.workers import vmapped
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Add:
     def size(self, item: int) -> int:
         return self.samples
 
-    def __call__(self, problem: Problem, items: Sequence[int]) -> list[int]:
+    def __call__(self, backend: Backend, items: Sequence[int]) -> list[int]:
         if any(item < 0 for item in items):
             raise ArithmeticError(f"{min(items)} is below zero")
         return [item + self.number for item in items]
@@ -45,7 +47,7 @@ class CountingPool(Pool):
     """Remembers the task and the number of items of every call."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(problem, [torch.device("cpu")])
+        super().__init__(vmapped(problem), [torch.device("cpu")])
         self.calls: list[tuple[Any, int]] = []
 
     def __enter__(self) -> CountingPool:
@@ -337,7 +339,7 @@ def test_those_in_a_long_call_are_still_waited_for() -> None:
         def size(self, item: int) -> int:
             return 1
 
-        def __call__(self, problem: Problem, items: Sequence[int]) -> list[int]:
+        def __call__(self, backend: Backend, items: Sequence[int]) -> list[int]:
             begun.set()
             while "search-2" not in clock.seen_by:
                 time.sleep(0.002)
@@ -377,7 +379,7 @@ def spec(method: str, seed: int, level: float) -> Spec:
 
 
 def whole(pool: Workers, problem: Problem, of: Spec) -> tuple[Outcome, BeadString]:
-    method = build_method(of, problem, pool)
+    method = build_method(of, pool)
     for _ in range(3000):
         if method.verdict is not None:
             return method.verdict.outcome, method.string()

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.backends import fused
-from engine.backends.fused import FusedProblem, Layout, Rows, fused_layout
+from engine.backends.fused import FusedProblem, Layout, fused_layout
+from engine.backends.rounds import advance
 from engine.networks.cnn import CnnNetwork, DenseLayer
 from engine.networks.linear import LinearNetwork
 from engine.networks.mlp import MlpNetwork
@@ -29,8 +30,12 @@ from engine.problem.losses import LOSSES
 from engine.problem.problem import Problem, build_problem
 from engine.spec.keys import Adam, Optimizer, ProblemSpec, RmsProp, Sgd, Training
 from engine.spec.validation import validated
+from engine.steps.judge import IMPROVEMENT
+from engine.steps.mini_batches import mini_batches
 from engine.steps.optimizers import build_optimizer
-from engine.training.trainer import IMPROVEMENT, Job, Round, Row, sample_numbers
+from engine.steps.recipe import Recipe
+from engine.steps.rows import End, Group, Rows, fresh
+from tests.support.workers import vmapped
 
 numba = pytest.importorskip("numba")
 kernels = pytest.importorskip("engine.backends.fused.kernels")
@@ -281,36 +286,22 @@ def how(optimizer: Optimizer, **keys: Any) -> Training:
 
 
 def rows_of(theta: Floats, training: Training, target: float = 1e-12) -> Rows:
-    beads, slots = len(theta), build_optimizer(training.optimizer).slots
-    return Rows(
-        theta=theta.copy(),
-        state={slot: np.zeros_like(theta) for slot in slots},
-        target=np.full(beads, target, theta.dtype),
-        patience=np.full(beads, training.patience),
-        steps=np.zeros(beads, np.int64),
-        loss=np.full(beads, np.nan, theta.dtype),
-        best=np.full(beads, np.inf, theta.dtype),
-        best_step=np.zeros(beads, np.int64),
-        active=np.ones(beads, np.bool_),
-    )
+    slots = build_optimizer(training.optimizer).slots
+    start = torch.from_numpy(theta.copy())
+    return fresh(start, slots, target, training.patience, range(30, 30 + len(theta)))
 
 
 def some_of(rows: Rows, which: slice) -> Rows:
     """Copies of some rows."""
-
-    def part(values: Any) -> NDArray[Any]:
-        return np.array(values[which])
-
-    parts = {name: part(values) for name, values in vars(rows).items() if name != "state"}
-    return Rows(state={slot: part(values) for slot, values in rows.state.items()}, **parts)
+    return rows.part(torch.arange(len(rows))[which])
 
 
 def bits(rows: Rows) -> list[bytes]:
-    return [np.asarray(part).tobytes() for part in (*parts_of(rows), *rows.state.values())]
+    return [part.numpy().tobytes() for part in (*parts_of(rows), *rows.state.values())]
 
 
-def parts_of(rows: Rows) -> list[Any]:
-    return [values for name, values in vars(rows).items() if name != "state"]
+def parts_of(rows: Rows) -> list[Tensor]:
+    return [values for values in vars(rows).values() if isinstance(values, Tensor)]
 
 
 OPTIMIZERS: dict[str, Optimizer] = {
@@ -368,7 +359,7 @@ def polynomial() -> Problem:
         "network": {"kind": "mlp", "sizes": [1, 4, 4, 1], "activation": "tanh"},
         "loss": "mse",
     }
-    return replace(build_problem(validated(ProblemSpec, tree)), fused=None)
+    return build_problem(validated(ProblemSpec, tree))
 
 
 @pytest.mark.parametrize("batch_size", ["full", 16])
@@ -384,37 +375,31 @@ def test_rounds_end_as_those_of_the_trainer(batch_size: Any) -> None:
         patience=60,
         check_every=20,
     )
-    targets, patience = [2e-2, 1e-12, 1e-12, 4e-3], [60, 60, 5, 60]
     starts = torch.stack([problem.initial(seed) for seed in (4, 5, 6, 7)])
-    slots = build_optimizer(training.optimizer).slots
-    jobs = [Job(n, targets[n], 30 + n, patience[n]) for n in range(4)]
-    theirs: Sequence[Row] = [
-        Row(job, start, {slot: torch.zeros_like(start) for slot in slots}, 0, 0.0, np.inf, 0)
-        for job, start in zip(jobs, starts, strict=True)
-    ]
     rows = rows_of(starts.numpy(), training)
-    np.asarray(rows.target)[:] = targets
-    np.asarray(rows.patience)[:] = patience
-    samples = 50 if batch_size == "full" else batch_size
+    rows.target[:] = torch.tensor([2e-2, 1e-12, 1e-12, 4e-3])
+    rows.patience[:] = torch.tensor([60, 60, 5, 60])
+    theirs = [Group((n,), rows.part(slice(n, n + 1))) for n in range(4)]
+    backend, recipe = vmapped(problem), Recipe(training)
     ended: dict[int, int] = {}
     for _ in range(10):
         batches = None
         if batch_size != "full":
-            drawn = [
-                sample_numbers(job.seed, steps * 16, 20 * 16, 50).reshape(20, 16)
-                for job, steps in zip(jobs, np.asarray(rows.steps).tolist(), strict=True)
-            ]
-            batches = np.stack(drawn)
-        theirs = Round(training, samples)(problem, theirs)
+            batches = mini_batches(rows.seeds, rows.steps.tolist(), 20, 16, 50)
+        going = [group for group in theirs if group.going]
+        moved = advance(backend, recipe, going) if going else []
+        after = {group.beads: group for group in moved}
+        theirs = [after.get(group.beads, group) for group in theirs]
         ours.advance(training, rows, IMPROVEMENT, batches)
-        for n, row in enumerate(theirs):
-            assert np.asarray(rows.steps)[n] == pytest.approx(row.steps, abs=1)
-            assert np.asarray(rows.best_step)[n] == pytest.approx(row.best_step, abs=1)
-            assert np.asarray(rows.loss)[n] == pytest.approx(row.loss, rel=1e-3)
-            assert np.asarray(rows.best)[n] == pytest.approx(row.best, rel=1e-3)
-            assert np.asarray(rows.active)[n] == (row.end is None)
-            if row.end is not None:
-                ended.setdefault(n, row.steps)
+        for n, group in enumerate(theirs):
+            row = group.rows
+            assert rows.steps[n].item() == pytest.approx(row.steps.item(), abs=1)
+            assert rows.best_step[n].item() == pytest.approx(row.best_step.item(), abs=1)
+            assert rows.loss[n].item() == pytest.approx(row.loss.item(), rel=1e-3)
+            assert rows.best[n].item() == pytest.approx(row.best.item(), rel=1e-3)
+            assert rows.end[n] == row.end
+            if not group.going:
+                ended.setdefault(n, int(row.steps))
     assert len(ended) == 4
     assert len(set(ended.values())) > 2
     assert 150 in ended.values()
@@ -435,7 +420,7 @@ def test_a_row_stops_at_the_very_step_that_reaches_its_target(wave: Case) -> Non
     (steps,) = np.asarray(once.steps).tolist()
     assert 5 < steps < 200
     assert path[steps] <= target < min(path[:steps])
-    assert not np.asarray(once.active)[0]
+    assert once.end[0] == End.REACHED
     assert bits(once) == bits(each)
 
 
@@ -487,7 +472,7 @@ def test_weights_that_are_not_finite_end_their_row_alone(
     assert np.isfinite(problem.losses(theta)).tolist() == [True, False, True]
     rows = rows_of(theta, training)
     problem.advance(training, rows, IMPROVEMENT, batches)
-    assert np.asarray(rows.active).tolist() == [True, False, True]
+    assert rows.end.tolist() == [End.GOING, End.DIVERGED, End.GOING]
     assert np.asarray(rows.steps).tolist() == [9, 0, 9]
     assert np.asarray(rows.theta)[1].tobytes() == theta[1].tobytes()
     for which in (slice(0, 1), slice(2, 3)):
@@ -560,6 +545,7 @@ def test_what_does_not_fit_is_refused_before_compiled_code_sees_it(wave: Case) -
     training = how(OPTIMIZERS["adam"])
     rows = rows_of(theta, training)
     batches = np.zeros((2, 50, 3), np.int64)
+    stateless = replace(rows, state=dict.fromkeys(rows.state, torch.zeros(1)))
     for wrong in (
         lambda: problem.losses(theta[:, 1:]),
         lambda: problem.losses(theta.astype(np.float64)),
@@ -569,10 +555,10 @@ def test_what_does_not_fit_is_refused_before_compiled_code_sees_it(wave: Case) -
         lambda: problem.interpolated(theta, theta[:1], [0], [0.5]),
         lambda: problem.interpolated(theta, theta, [2], [0.5]),
         lambda: problem.interpolated(theta, theta, [0, 1], [0.5]),
-        lambda: problem.advance(training, replace(rows, theta=theta[:, ::-1]), 0.0),
-        lambda: problem.advance(training, replace(rows, steps=np.zeros(3, np.int64)), 0.0),
-        lambda: problem.advance(training, replace(rows, best=np.zeros(2)), 0.0),
-        lambda: problem.advance(training, replace(rows, state=dict.fromkeys(rows.state, 0)), 0.0),
+        lambda: problem.advance(training, replace(rows, theta=rows.theta.T), 0.0),
+        lambda: problem.advance(training, replace(rows, steps=rows.steps[[0, 1, 1]]), 0.0),
+        lambda: problem.advance(training, replace(rows, best=rows.best.double()), 0.0),
+        lambda: problem.advance(training, stateless, 0.0),
         lambda: problem.advance(training, rows, 0.0, batches[:, :49]),
         lambda: problem.advance(training, rows, 0.0, batches + 130),
         lambda: FusedProblem(wave.layout, wave.x[:, :0], wave.y),

@@ -1,0 +1,166 @@
+"""The backend of compiled code: small fully connected networks on the CPU.
+
+What compiled code does not know (error rates, a tether without a compiled twin) is computed by
+torch, on the same problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from engine.backends import rounds
+from engine.backends.backend import Way
+from engine.backends.fused import FusedProblem, Layout, Tie
+from engine.backends.models import InPlace
+from engine.backends.torch_backend import PIECE_BYTES
+from engine.backends.vmapped import VmappedBackend
+from engine.problem.problem import Problem, Split
+from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rows
+from engine.spec.keys import LevelOn
+from engine.steps.judge import IMPROVEMENT
+from engine.steps.linear_map import Identity
+from engine.steps.recipe import Recipe
+from engine.steps.rows import Group, joined
+from engine.steps.tethers import Hard, Several, Soft, Springs, Tether
+
+#: Multiplications of a row in a round: some milliseconds.
+ROUND_PRODUCTS = 2**25
+#: Numbers to compute with from which on a second thread pays; it need not wait for the interpreter.
+WORTH_A_THREAD = 500_000
+
+
+class FusedBackend(VmappedBackend):
+    """Losses, gradients and whole rounds of training in compiled code."""
+
+    name: Way = "fused"
+    steps_at_once = True
+    worth_a_thread = WORTH_A_THREAD
+    takes_idle_threads = False
+
+    def __init__(
+        self,
+        problem: Problem,
+        layout: Layout,
+        piece_bytes: int = PIECE_BYTES,
+        networks: dict[torch.dtype, InPlace] | None = None,
+        compiled: FusedProblem | None = None,
+    ) -> None:
+        super().__init__(problem, piece_bytes, networks)
+        self.layout = layout
+        self.compiled = compiled or _compiled(problem, layout)
+
+    # ------------------------------------------------------------ the same, otherwise
+
+    def to(self, dtype: torch.dtype) -> FusedBackend:
+        """See `Backend`; itself where nothing changes."""
+        if dtype == self.problem.dtype:
+            return self
+        name = str(dtype).removeprefix("torch.")
+        problem, compiled = self.problem.to(dtype=dtype), self.compiled.to(name)
+        return FusedBackend(problem, self.layout, self.piece_bytes, self._networks, compiled)
+
+    def judging(self, judge: LevelOn, samples: int) -> FusedBackend:
+        """See `Backend`."""
+        problem = self.problem.judging(judge, samples)
+        whole = samples >= len(self.problem.samples(judge.split))
+        compiled = self.compiled if whole else None
+        return FusedBackend(problem, self.layout, self.piece_bytes, self._networks, compiled)
+
+    def replica(self, device: torch.device) -> FusedBackend:
+        """See `Backend`; compiled code is shared by all threads."""
+        problem = self.problem.replica(device)
+        return FusedBackend(problem, self.layout, self.piece_bytes, None, self.compiled)
+
+    def within(self, piece_bytes: int) -> FusedBackend:
+        """See `Backend`."""
+        return FusedBackend(self.problem, self.layout, piece_bytes, self._networks, self.compiled)
+
+    # ------------------------------------------------------------ what is measured
+
+    def losses(self, theta: Beads, split: Split = "train", bound: PerBead | None = None) -> PerBead:
+        """See `Backend`; no model is given up."""
+        return torch.from_numpy(self.compiled.losses(theta, split))
+
+    def interpolated_losses(self, left: Pairs, right: Pairs, rows: Rows, t: Points) -> Points:
+        """See `Backend`."""
+        judge = self.problem.judge
+        if judge.metric != "loss":
+            return super().interpolated_losses(left, right, rows, t)
+        return torch.from_numpy(self.compiled.interpolated(left, right, rows, t, judge.split))
+
+    # ------------------------------------------------------------ what is trained
+
+    def loss_and_grad(self, theta: Beads) -> tuple[PerBead, Beads]:
+        """See `Backend`."""
+        loss, grad = self.compiled.loss_and_grad(theta)
+        return torch.from_numpy(loss), torch.from_numpy(grad)
+
+    def loss_and_grad_on(self, theta: Beads, batches: Batches) -> tuple[PerBead, Beads]:
+        """See `Backend`."""
+        loss, grad = self.compiled.loss_and_grad_on(theta, batches)
+        return torch.from_numpy(loss), torch.from_numpy(grad)
+
+    def paced(self, recipe: Recipe) -> Recipe:
+        """Lengthens the rounds of untied rows whose steps see the objective.
+
+        They do not wait for each other, and where rounds are cut changes no row.
+        """
+        training = recipe.training
+        if recipe.look == "after" or training.batch_size != "full":
+            return recipe
+        if not self.problem.judges_by_steps:
+            return recipe
+        steps = ROUND_PRODUCTS // (3 * len(self.problem.train) * self.problem.cost.products)
+        longer = max(training.check_every, steps)
+        return replace(recipe, training=training.model_copy(update={"check_every": longer}))
+
+    def advance(self, recipe: Recipe, groups: Sequence[Group]) -> list[Group]:
+        """See `Backend`; by torch's steps where the recipe has no compiled twin."""
+        tie = _tie(recipe.tether)
+        if tie is None or recipe.at != Identity() or not self.problem.judges_by_steps:
+            return super().advance(recipe, groups)
+        if recipe.look == "after":
+            return [self._string(recipe, group, tie) for group in groups]
+        rows = joined([group.rows for group in groups])
+        size = recipe.samples(len(self.problem.train))
+        batches = rounds.batches_of(self, recipe.training, rows, size)
+        self.compiled.advance(recipe.training, rows, IMPROVEMENT, batches)
+        parts = rows.split([len(group) for group in groups])
+        return [replace(group, rows=part) for group, part in zip(groups, parts, strict=True)]
+
+    def _string(self, recipe: Recipe, group: Group, tie: Tie) -> Group:
+        """A round of one string, in one call."""
+        rows = joined([group.rows])
+        size = recipe.samples(len(self.problem.train))
+        batches = rounds.batches_of(self, recipe.training, rows, size)
+        self.compiled.advance_string(recipe.training, rows, IMPROVEMENT, tie, batches)
+        return replace(group, rows=rows)
+
+
+def _compiled(problem: Problem, layout: Layout) -> FusedProblem:
+    parts = [
+        array.numpy()
+        for samples in (problem.train, problem.held_out)
+        for array in samples.part(slice(None), problem.dtype)
+    ]
+    return FusedProblem(layout, *parts)
+
+
+def _tie(tether: Tether) -> Tie | None:
+    """The tether as compiled code knows it; None where it has no twin there."""
+    parts = tether.parts if isinstance(tether, Several) else (tether,)
+    tie = Tie()
+    for part in parts:
+        match part:
+            case Hard():
+                tie = replace(tie, hard=True)
+            case Soft(kappa=kappa):
+                tie = replace(tie, kappa=tie.kappa + kappa)
+            case Springs(zeta=zeta):
+                tie = replace(tie, zeta=tie.zeta + zeta)
+            case _ if part.ties:
+                return None
+    return tie

@@ -1,0 +1,177 @@
+"""One round of training with any backend that gives losses and gradients.
+
+A row that has ended within a round no longer moves, so what becomes of a row does not depend on
+who shares its batch. Where a step on all the data sees the objective, a row stops at the very step
+that reaches its target; elsewhere the objective is evaluated once a round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING
+
+import torch
+
+from engine.shapes import Batches, BeadMask, Beads, PerBead, Rounds
+from engine.spec.keys import Training
+from engine.steps.judge import judge
+from engine.steps.mini_batches import mini_batches
+from engine.steps.optimizers import build_optimizer
+from engine.steps.recipe import Recipe
+from engine.steps.rows import Group, Rows, joined
+
+if TYPE_CHECKING:
+    from engine.backends.backend import Backend
+
+
+def advance(backend: Backend, recipe: Recipe, groups: Sequence[Group]) -> list[Group]:
+    """Returns the groups after at most `check_every` steps of each of their rows that go."""
+    batch = _Batch(backend, recipe, groups)
+    batch.take_steps()
+    if recipe.look == "after":
+        batch.look_after()
+    parts = batch.rows.split([len(group) for group in groups])
+    return [replace(group, rows=part) for group, part in zip(groups, parts, strict=True)]
+
+
+def batches_of(backend: Backend, training: Training, rows: Rows, size: int) -> Rounds | None:
+    """Returns the sample numbers of a round's steps, (row, step, sample).
+
+    None where each step sees all the data.
+    """
+    if training.batch_size == "full":
+        return None
+    count, samples = training.check_every, len(backend.problem.train)
+    drawn = mini_batches(rows.seeds, rows.steps.tolist(), count, size, samples)
+    return drawn.to(rows.theta.device)
+
+
+class _Batch:
+    """The rows of all groups one after another; those that go are stepped together."""
+
+    def __init__(self, backend: Backend, recipe: Recipe, groups: Sequence[Group]) -> None:
+        self.backend, self.recipe, self.training = backend, recipe, recipe.training
+        self.optimizer = build_optimizer(recipe.training.optimizer)
+        self.rows = joined([group.rows.to(backend.problem.device) for group in groups])
+        ends = [0, *accumulate(len(group) for group in groups)]
+        self.strings = [slice(start, end) for start, end in pairwise(ends)]
+        self.numbers = self.rows.going.nonzero().squeeze(1)
+        """The rows that take steps in this round."""
+        whole = len(self.numbers) == len(self.rows)
+        self.some = self.rows if whole else self.rows.part(self.numbers)
+        self.samples = recipe.samples(len(backend.problem.train))
+
+    # ------------------------------------------------------------ steps
+
+    def take_steps(self) -> None:
+        """Steps of the rows that go, on all the data or on mini-batches."""
+        if not len(self.numbers):
+            return
+        if self.training.batch_size == "full" and self.backend.problem.judges_by_steps:
+            for _ in range(self.training.check_every):
+                loss, grad = self._loss_and_grad(None)
+                self._judge(loss)
+                self._step(grad, self.some.going)
+        else:
+            self._steps_between_looks()
+        self._put_back()
+
+    def _steps_between_looks(self) -> None:
+        if self.recipe.look == "before":
+            self._judge(self.backend.objective(self.some.theta, self.some.target))
+            self._leave_out_ended()
+        some = self.some
+        if not len(some):
+            return
+        batches = batches_of(self.backend, self.training, some, self.samples)
+        # For so many steps no row runs out of them.
+        all_move = self.training.max_steps - int(some.steps.max())
+        for number in range(self.training.check_every):
+            _, grad = self._loss_and_grad(None if batches is None else batches[:, number])
+            moving = None if number < all_move else self.some.steps < self.training.max_steps
+            self._step(grad, moving)
+
+    def _loss_and_grad(self, batch: Batches | None) -> tuple[PerBead, Beads]:
+        """F_e of the rows that go and its gradient, on all the data or on mini-batches."""
+        points = self.recipe.at.points(self.some.theta)
+        if batch is None:
+            found = self.backend.loss_and_grad(points)
+        else:
+            found = self.backend.loss_and_grad_on(points, batch)
+        return self.recipe.at.pull_back(*found)
+
+    def _leave_out_ended(self) -> None:
+        """What rows that have ended know goes back; they take no steps."""
+        self._put_back()
+        going = self.some.going.nonzero().squeeze(1)
+        self.numbers, self.some = self.numbers[going], self.some.part(going)
+
+    def _put_back(self) -> None:
+        self.rows = self.rows.with_part(self.numbers, self.some)
+
+    def _judge(self, loss: PerBead) -> None:
+        some = self.some
+        best, best_step, end = judge(
+            loss,
+            some.target,
+            some.best,
+            some.best_step,
+            some.steps,
+            some.patience,
+            self.training.max_steps,
+        )
+        self.some = replace(some, loss=loss, best=best, best_step=best_step, end=end)
+
+    def _step(self, grad: Beads, moving: BeadMask | None) -> None:
+        """One step of the rows that move; None: all."""
+        some, tied = self.some, self.recipe.tether.ties
+        if tied:
+            grad = grad + self._tethered(grad, pull=True)
+        theta, state = self.optimizer.step(some.theta, grad, dict(some.state), some.steps)
+        if tied:
+            theta = some.theta + self._tethered(theta - some.theta, pull=False)
+        if moving is None:
+            self.some = replace(some, theta=theta, state=state, steps=some.steps + 1)
+        else:
+            mask = moving[:, None]
+            kept = {slot: torch.where(mask, state[slot], some.state[slot]) for slot in state}
+            theta = torch.where(mask, theta, some.theta)
+            self.some = replace(some, theta=theta, state=kept, steps=some.steps + moving)
+        if tied:
+            self.rows.theta[self.numbers] = self.some.theta
+
+    # ------------------------------------------------------------ tethers
+
+    def _tethered(self, of_some: Beads, pull: bool) -> Beads:
+        """The pulls on the rows that go, or what the tether leaves of their updates."""
+        tether, found = self.recipe.tether, torch.zeros_like(self.rows.theta)
+        if not pull:
+            found[self.numbers] = of_some
+        for string in self.strings:
+            theta, loss = self.rows.theta[string], self.rows.loss[string]
+            if pull:
+                found[string] = tether.pull(theta, loss)
+            else:
+                found[string] = tether.project(theta, found[string], loss)
+        return found[self.numbers]
+
+    def look_after(self) -> None:
+        """The objective of the rows that have moved, in the round and by respacing."""
+        if len(self.numbers):
+            self.some = self.rows.part(self.numbers)
+            if self.training.batch_size == "full" and self.backend.problem.judges_by_steps:
+                going = self.some.going.nonzero().squeeze(1)
+                self.numbers, self.some = self.numbers[going], self.some.part(going)
+            if len(self.numbers):
+                self._judge(self.backend.objective(self.some.theta))
+                self._put_back()
+        before = self.rows.theta
+        after = [self.recipe.tether.respace(before[string]) for string in self.strings]
+        self.rows = replace(self.rows, theta=torch.cat(after))
+        moved = (self.rows.theta != before).any(1)
+        if moved.any():
+            loss = self.rows.loss.clone()
+            loss[moved] = self.backend.objective(self.rows.theta[moved])
+            self.rows = self.rows.looked(loss)

@@ -1,0 +1,299 @@
+"""What all backends that compute with torch have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from math import prod
+from types import MappingProxyType
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from engine.backends import rounds
+from engine.backends.backend import Way
+from engine.backends.models import (
+    InPlace,
+    Model,
+    Models,
+    OfModel,
+    Statistics,
+    Together,
+    joined,
+    normalize,
+)
+from engine.problem.batch_norm import Mode, batch_norms, collect
+from engine.problem.losses import LOSSES
+from engine.problem.problem import Problem, Split
+from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rows
+from engine.spec.keys import LevelOn
+from engine.steps.recipe import Recipe
+from engine.steps.rows import Group
+
+#: Bytes of layers' outputs that one call may hold; larger calls go in pieces.
+PIECE_BYTES = 256 * 2**20
+#: Weights that are interpolated at once.
+INTERPOLATED = 2**25
+#: Numbers to compute with from which on a second CPU thread pays: below it, it waits for the
+#: interpreter's lock longer than it computes.
+WORTH_A_THREAD = 1_000_000
+#: Products for a sample from which torch may use the threads that would else be idle.
+WORTH_MORE_THREADS = 500_000
+NO_STATISTICS: Statistics = MappingProxyType({})
+
+
+class TorchBackend(ABC):
+    """Computes with torch; which weight vectors share a call is the affair of each subclass."""
+
+    name: Way
+    steps_at_once = False
+
+    def __init__(
+        self,
+        problem: Problem,
+        piece_bytes: int = PIECE_BYTES,
+        networks: dict[torch.dtype, InPlace] | None = None,
+    ) -> None:
+        self.problem, self.piece_bytes = problem, piece_bytes
+        self._networks = {} if networks is None else networks
+        """Networks that models are lent to one at a time, by precision, made when first needed."""
+
+    # ------------------------------------------------------------ the same, otherwise
+
+    def to(self, dtype: torch.dtype) -> Self:
+        """See `Backend`; itself where nothing changes."""
+        if dtype == self.problem.dtype:
+            return self
+        return self._with(self.problem.to(dtype=dtype))
+
+    def judging(self, judge: LevelOn, samples: int) -> Self:
+        """See `Backend`."""
+        return self._with(self.problem.judging(judge, samples))
+
+    def replica(self, device: torch.device) -> Self:
+        """See `Backend`; models are lent to a network of the thread's own."""
+        return type(self)(self.problem.replica(device), self.piece_bytes)
+
+    def within(self, piece_bytes: int) -> Self:
+        """See `Backend`."""
+        return type(self)(self.problem, piece_bytes, self._networks)
+
+    def _with(self, problem: Problem) -> Self:
+        """The same for another problem with the same network on the same device."""
+        return type(self)(problem, self.piece_bytes, self._networks)
+
+    # ------------------------------------------------------------ what is measured
+
+    def objective(self, theta: Beads, bound: PerBead | None = None) -> PerBead:
+        """See `Backend`."""
+        return self.values(theta, self.problem.judge, bound)
+
+    def interpolated_losses(self, left: Pairs, right: Pairs, rows: Rows, t: Points) -> Points:
+        """See `Backend`."""
+        size = max(1, INTERPOLATED // left.shape[1])
+        losses = [
+            self.objective(torch.lerp(left[some], right[some], at[:, None]))
+            for some, at in zip(torch.split(rows, size), torch.split(t, size), strict=True)
+        ]
+        return torch.cat(losses)
+
+    def values(self, theta: Beads, measure: LevelOn, bound: PerBead | None = None) -> PerBead:
+        """See `Backend`."""
+        match measure.metric:
+            case "loss":
+                return self.losses(theta, measure.split, bound)
+            case "perplexity":
+                bound = None if bound is None else bound.log()
+                return self.losses(theta, measure.split, bound).exp()
+            case "error_rate":
+                return self.error_rates(theta, measure.split, bound)
+
+    def losses(self, theta: Beads, split: Split = "train", bound: PerBead | None = None) -> PerBead:
+        """See `Backend`."""
+        # A sum of losses that may be negative is not certain to stay above a bound.
+        certain = bound if self.problem.sample_loss in LOSSES.values() else None
+        return self._mean(self._summed_loss, theta, split, certain)
+
+    def error_rates(
+        self, theta: Beads, split: Split = "train", bound: PerBead | None = None
+    ) -> PerBead:
+        """See `Backend`; only for problems with classes."""
+
+        def misses(model: Model, x: Tensor, y: Tensor) -> Tensor:
+            labels = y.argmax(1) if y.is_floating_point() else y
+            wrong = (model(x).argmax(1) != labels).to(self.problem.dtype)
+            return wrong.sum() / prod(labels.shape[1:])
+
+        return self._mean(misses, theta, split, bound)
+
+    def _mean(
+        self, of_samples: OfModel, theta: Beads, split: Split, bound: PerBead | None
+    ) -> PerBead:
+        """The mean over a split of what a function sums over samples, without gradients."""
+        samples = self.problem.samples(split)
+        if not len(samples):
+            return torch.full_like(theta[:, 0], torch.nan)
+        if self._one_by_one(theta):
+            bounds = len(theta) * [None] if bound is None else torch.split(bound, 1)
+            rows = zip(torch.split(theta, 1), bounds, strict=True)
+            return torch.cat([self._mean(of_samples, row, split, most) for row, most in rows])
+        total, seen = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta[:, 0])
+        going = torch.arange(len(theta), device=theta.device)
+        at_once, size, least = self._piece(
+            len(samples), copies=1, together=self._by_batch, measuring=True
+        )
+        mode: Mode = "batch" if self._by_batch else "given"
+        with torch.no_grad():
+            statistics = self._statistics(theta)
+            models = self._models(theta, mode, statistics)
+            for x, y in samples.pieces(size, self.problem.dtype, least):
+                total[going] += models.each(of_samples, x, y, at_once)
+                seen[going] += len(x)
+                if bound is None:
+                    continue
+                below = ~(total[going] > bound[going] * len(samples))
+                if not below.any():
+                    break
+                if not below.all():
+                    going = going[below]
+                    left = {name: values[going] for name, values in statistics.items()}
+                    models = self._models(theta[going], mode, left)
+        return total / seen
+
+    # ------------------------------------------------------------ what is trained
+
+    def loss_and_grad(self, theta: Beads) -> tuple[PerBead, Beads]:
+        """See `Backend`."""
+        if self._one_by_one(theta):
+            return joined([self.loss_and_grad(row) for row in torch.split(theta, 1)])
+        return self._on_all(theta)
+
+    def _on_all(self, theta: Beads) -> tuple[PerBead, Beads]:
+        train = self.problem.train
+        at_once, size, least = self._piece(len(train), copies=3, together=self.problem.normalizes)
+        models = self._models(theta, "batch")
+        loss, grad = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta)
+        for x, y in train.pieces(size, self.problem.dtype, least):
+            of_some, slopes = models.loss_and_grad(self._summed_loss, x, y, at_once)
+            loss += of_some
+            grad += slopes
+        return loss / len(train), grad / len(train)
+
+    def loss_and_grad_on(self, theta: Beads, batches: Batches) -> tuple[PerBead, Beads]:
+        """See `Backend`."""
+        if self._one_by_one(theta):
+            rows = zip(torch.split(theta, 1), torch.split(batches, 1), strict=True)
+            return joined([self.loss_and_grad_on(*row) for row in rows])
+        return self._on(theta, batches)
+
+    def _on(self, theta: Beads, batches: Batches) -> tuple[PerBead, Beads]:
+        problem, count = self.problem, batches.shape[1]
+        at_once, size, _ = self._piece(count, copies=3)
+        models = self._models(theta, "batch")
+        loss, grad = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta)
+        for numbers in torch.split(batches, count if problem.normalizes else size, dim=1):
+            x, y = problem.train.part(numbers, problem.dtype)
+            of_some, slopes = models.loss_and_grad(self._summed_loss, x, y, at_once, own=True)
+            loss += of_some
+            grad += slopes
+        return loss / count, grad / count
+
+    def advance(self, recipe: Recipe, groups: Sequence[Group]) -> list[Group]:
+        """See `Backend`."""
+        return rounds.advance(self, recipe, groups)
+
+    def paced(self, recipe: Recipe) -> Recipe:
+        """See `Backend`; rounds are as the preset has them."""
+        return recipe
+
+    # ------------------------------------------------------------ what sharing out needs
+
+    @property
+    def worth_a_thread(self) -> int:
+        """See `Backend`."""
+        return WORTH_A_THREAD
+
+    @property
+    def takes_idle_threads(self) -> bool:
+        """See `Backend`."""
+        return self.problem.cost.products >= WORTH_MORE_THREADS
+
+    # ------------------------------------------------------------ models as functions
+
+    @abstractmethod
+    def _one_by_one(self, theta: Beads) -> bool:
+        """Whether these are to be computed one after another."""
+
+    def _models(self, theta: Beads, mode: Mode, statistics: Statistics = NO_STATISTICS) -> Models:
+        """One in place, or many under vmap, with their batch normalization of that kind."""
+        models: Models
+        if len(theta) == 1:
+            models = self._network.lend(theta[0], statistics)
+        else:
+            models = Together(self.problem.network, self.problem.named, theta, statistics)
+        if self.problem.normalizes:
+            normalize(models, mode)
+        return models
+
+    @property
+    def _network(self) -> InPlace:
+        problem = self.problem
+        if problem.dtype not in self._networks:
+            made = InPlace(problem.network, problem.device, problem.dtype)
+            self._networks[problem.dtype] = made
+        return self._networks[problem.dtype]
+
+    def _summed_loss(self, model: Model, x: Tensor, y: Tensor) -> Tensor:
+        return self.problem.sample_loss(model(x), y).sum()
+
+    def _most_bytes(self, sample_bytes: int, measuring: bool) -> int:
+        """Bytes of a piece whose samples take so many each."""
+        return self.piece_bytes
+
+    def _piece(
+        self, samples: int, copies: int, together: bool = False, measuring: bool = False
+    ) -> tuple[int, int, int]:
+        """Weight vectors and samples of a call whose layers' outputs fit a piece, and the fewest
+        samples of a call.
+
+        It depends on nothing but the problem, so that batch mates do not change a bead's sums.
+        `together`: samples that are normalized by each other's statistics, which memory must not
+        part, and of which one alone has none.
+        """
+        if together:
+            samples = min(samples, self.problem.batch_norm.samples)
+        sample_bytes = copies * self.problem.cost.values * self.problem.dtype.itemsize
+        at_once = max(1, self._most_bytes(sample_bytes, measuring) // sample_bytes)
+        size = samples if together else min(samples, at_once)
+        return max(1, at_once // size), size, 2 if together else 1
+
+    # ------------------------------------------------------------ batch normalization
+
+    @property
+    def _by_batch(self) -> bool:
+        """Whether samples are normalized by those that share their batch, when measured too."""
+        return self.problem.batch_norm.statistics == "batch" and self.problem.normalizes
+
+    def _statistics(self, theta: Beads) -> dict[str, Tensor]:
+        """Returns each model's own mean and variance of each normalized layer, by buffer name.
+
+        They come from one pass over the problem's `estimate` in one batch, as
+        `engine.problem.batch_norm` defines them. Empty without such layers, and where batches
+        normalize by their own.
+        """
+        estimate = self.problem.estimate
+        if estimate is None or self._by_batch:
+            return {}
+        x, y = estimate.part(slice(None), self.problem.dtype)
+        models = self._models(theta, "collect")
+        names, layers = zip(*batch_norms(models.network), strict=True)
+
+        def collected(model: Model, x: Tensor, y: Tensor) -> Tensor:
+            return torch.cat(collect(model, layers, x))
+
+        at_once, *_ = self._piece(len(x), copies=1)
+        found = models.each(collected, x, y, at_once)  # (bead, channel of all layers)
+        buffers = [f"{name}.{part}" for name in names for part in ("mean", "var")]
+        sizes = [layer.channels for layer in layers for _ in ("mean", "var")]
+        return dict(zip(buffers, torch.split(found, sizes, dim=1), strict=True))

@@ -1,0 +1,227 @@
+"""Weight vectors in training: one struct of arrays, cut into groups.
+
+A group is what must stay together: one row where nothing ties it to others, a whole string where a
+tether does. Groups, never rows, are shared out among workers and written to checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import IntEnum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.shapes import BeadMask, Beads, PerBead, Steps, Weights
+
+State = dict[str, Tensor]
+"""The optimizer's tensors (row, param) by name, all zero before the first step."""
+
+
+class End(IntEnum):
+    """What keeps a row from taking more steps; `GOING` where nothing does."""
+
+    GOING = 0
+    REACHED = 1
+    OUT_OF_STEPS = 2
+    STUCK = 3
+    DIVERGED = 4
+
+    @property
+    def words(self) -> str:
+        """The end as events name it, such as "out of steps"."""
+        return self.name.lower().replace("_", " ")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Weight vectors that take steps, and how far each has come. Tensors are (row, …)."""
+
+    theta: Beads
+    """The weights, (row, param)."""
+    state: Mapping[str, Beads]
+    """The optimizer's tensors, (row, param) each."""
+    target: PerBead
+    """What is judged has to come to this or below; infinite for a row that holds still."""
+    patience: Steps
+    """Steps without a lower loss after which a row counts as stuck."""
+    steps: Steps
+    """Steps taken so far."""
+    loss: PerBead
+    """What is judged, when it was last looked at; above the target perhaps on fewer samples than
+    it is judged on. Not a number before the first look."""
+    best: PerBead
+    """The last loss that counted as lower; infinite where none did yet."""
+    best_step: Steps
+    """The number of steps after which `best` was seen."""
+    end: Tensor
+    """An `End` for each row, int8."""
+    seeds: tuple[int, ...]
+    """The seed of each row's own stream of mini-batches."""
+
+    def __len__(self) -> int:
+        return len(self.theta)
+
+    @property
+    def going(self) -> BeadMask:
+        """The rows that take steps, (row,)."""
+        return self.end == End.GOING
+
+    @property
+    def waited(self) -> Steps:
+        """Steps since the loss was last lower, (row,); 0 for rows at their target."""
+        return torch.where(self.end == End.REACHED, 0, self.steps - self.best_step)
+
+    def aimed(self, target: PerBead) -> Rows:
+        """Returns the rows with another target and their patience as new.
+
+        Rows at or below it have reached it; the others go on.
+        """
+        return replace(
+            self,
+            target=target,
+            best=torch.full_like(self.best, torch.inf),
+            best_step=self.steps.clone(),
+            end=_reached_or_going(self.loss, target),
+        )
+
+    def looked(self, loss: PerBead) -> Rows:
+        """Returns the rows with losses that were measured apart from steps.
+
+        A row that was moved off its target goes on; one that came to it has reached it.
+        """
+        now = _reached_or_going(loss, self.target)
+        kept = (now == End.GOING) & (self.end > End.REACHED)
+        return replace(self, loss=loss, end=torch.where(kept, self.end, now))
+
+    def part(self, which: slice | Tensor) -> Rows:
+        """Returns some rows, by a slice or by their numbers."""
+        numbers = range(len(self))[which] if isinstance(which, slice) else which.tolist()
+        return self._each(lambda column: column[which], [self.seeds[n] for n in numbers])
+
+    def with_part(self, numbers: Tensor, part: Rows) -> Rows:
+        """Returns the rows with those of these numbers, in order, replaced by others."""
+        if len(numbers) == len(self):
+            return part
+
+        def put(column: Tensor, new: Tensor) -> Tensor:
+            column = column.clone()
+            column[numbers] = new
+            return column
+
+        columns: Any = {name: put(getattr(self, name), getattr(part, name)) for name in COLUMNS}
+        state = {slot: put(tensor, part.state[slot]) for slot, tensor in self.state.items()}
+        return replace(self, state=state, **columns)
+
+    def split(self, counts: Sequence[int]) -> list[Rows]:
+        """Returns consecutive parts of these lengths, as views."""
+        parts = {name: torch.split(getattr(self, name), list(counts)) for name in COLUMNS}
+        slots = {slot: torch.split(tensor, list(counts)) for slot, tensor in self.state.items()}
+        found, start = [], 0
+        for number, count in enumerate(counts):
+            columns = {name: part[number] for name, part in parts.items()}
+            state = {slot: part[number] for slot, part in slots.items()}
+            seeds = self.seeds[start : start + count]
+            found.append(Rows(state=state, seeds=seeds, **columns))
+            start += count
+        return found
+
+    def to(self, device: torch.device) -> Rows:
+        """Returns the rows on a device; themselves where they are there."""
+        if self.theta.device == device:
+            return self
+        return self._each(lambda column: column.to(device), self.seeds)
+
+    def without(self, row: int) -> Rows:
+        """Returns the rows less one."""
+        return joined([self.part(slice(0, row)), self.part(slice(row + 1, None))])
+
+    def with_row(self, row: int, new: Rows) -> Rows:
+        """Returns the rows with new ones put before one of them."""
+        return joined([self.part(slice(0, row)), new, self.part(slice(row, None))])
+
+    def _each(self, change: Callable[[Tensor], Tensor], seeds: Sequence[int]) -> Rows:
+        columns = {name: change(getattr(self, name)) for name in COLUMNS}
+        state = {slot: change(tensor) for slot, tensor in self.state.items()}
+        return Rows(state=state, seeds=tuple(seeds), **columns)
+
+
+COLUMNS = tuple(field.name for field in fields(Rows) if field.name not in ("state", "seeds"))
+
+
+def _reached_or_going(loss: PerBead, target: PerBead) -> Tensor:
+    return torch.where(loss <= target, End.REACHED, End.GOING).to(torch.int8)
+
+
+def fresh(
+    theta: Beads, slots: Sequence[str], target: float, patience: int, seeds: Sequence[int]
+) -> Rows:
+    """Returns rows that have taken no step and were not looked at."""
+    count = torch.zeros(len(theta), dtype=torch.int64, device=theta.device)
+    loss = torch.zeros(len(theta), dtype=theta.dtype, device=theta.device)
+    return Rows(
+        theta=theta,
+        state={slot: torch.zeros_like(theta) for slot in slots},
+        target=loss + target,
+        patience=count + patience,
+        steps=count,
+        loss=loss + torch.nan,
+        best=loss + torch.inf,
+        best_step=count.clone(),
+        end=count.to(torch.int8),
+        seeds=tuple(seeds),
+    )
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Returns the rows of all parts, one after another; new tensors, which may be changed."""
+    first = parts[0]
+    columns = {name: torch.cat([getattr(part, name) for part in parts]) for name in COLUMNS}
+    state = {slot: torch.cat([part.state[slot] for part in parts]) for slot in first.state}
+    seeds = tuple(seed for part in parts for seed in part.seeds)
+    return Rows(state=state, seeds=seeds, **columns)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that stay together, and the beads that they are."""
+
+    beads: tuple[int, ...]
+    """The id of each row's bead."""
+    rows: Rows
+
+    def __len__(self) -> int:
+        return len(self.beads)
+
+    @property
+    def going(self) -> bool:
+        """Whether any of its rows takes steps."""
+        return bool(self.rows.going.any())
+
+    @property
+    def bead_steps(self) -> int:
+        """Steps that its rows have taken."""
+        return int(self.rows.steps.sum())
+
+    def each(self) -> list[Row]:
+        """Returns its rows one by one, with plain numbers."""
+        rows = self.rows
+        columns = (rows.loss.tolist(), rows.steps.tolist(), rows.end.tolist())
+        return [
+            Row(bead, theta, loss, steps, End(end))
+            for bead, theta, loss, steps, end in zip(self.beads, rows.theta, *columns, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One bead in training, or at the end of it."""
+
+    bead: int
+    theta: Weights
+    loss: float
+    """What is judged, when it was last looked at."""
+    steps: int
+    end: End

@@ -1,0 +1,198 @@
+"""What ties the rows of a string to each other while they train (§6).
+
+Inner bead i has the neighbours i−1 and i+1 and the chord c_i, the unit vector from one to the
+other. A tether adds to the gradients of a step (`pull`), takes away from its updates (`project`),
+and puts the whole string in order after a round (`respace`). It sees weights, updates and losses
+of the whole string, resting beads included, and leaves the two ends alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from engine.shapes import Beads, PerBead
+
+
+@runtime_checkable
+class Tether(Protocol):
+    """What a round asks of it; all tensors are of one string, (bead, param) or (bead,)."""
+
+    @property
+    def ties(self) -> bool:
+        """Whether rows feel each other at all; groups of one row are not asked."""
+
+    def pull(self, theta: Beads, loss: PerBead) -> Beads:
+        """Returns what is added to the gradients of the losses at `theta`."""
+
+    def project(self, theta: Beads, update: Beads, loss: PerBead) -> Beads:
+        """Returns what is left of the updates, where they start from `theta`."""
+
+    def respace(self, theta: Beads) -> Beads:
+        """Returns the weights after a round; those of the ends are unchanged."""
+
+
+@dataclass(frozen=True)
+class Off:
+    """Beads do not feel each other."""
+
+    @property
+    def ties(self) -> bool:
+        """See `Tether`."""
+        return False
+
+    def pull(self, theta: Beads, loss: PerBead) -> Beads:
+        """Returns zeros."""
+        return torch.zeros_like(theta)
+
+    def project(self, theta: Beads, update: Beads, loss: PerBead) -> Beads:
+        """Returns the updates as they are."""
+        return update
+
+    def respace(self, theta: Beads) -> Beads:
+        """Returns the weights as they are."""
+        return theta
+
+
+@dataclass(frozen=True)
+class _Tied(Off):
+    @property
+    def ties(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Hard(_Tied):
+    """Each inner bead keeps to the hyperplane that is equidistant from its neighbours."""
+
+    def project(self, theta: Beads, update: Beads, loss: PerBead) -> Beads:
+        """Takes each inner update's part along its chord away."""
+        chord = _chords(theta)
+        return update - (update * chord).sum(1, keepdim=True) * chord
+
+    def respace(self, theta: Beads) -> Beads:
+        """Spreads the beads along the polyline, one pass: see `spread`."""
+        return spread(theta)
+
+
+@dataclass(frozen=True)
+class Soft(_Tied):
+    """Leaving that hyperplane costs κ·|⟨θ_i − (θ_{i−1} + θ_{i+1})/2, c_i⟩|."""
+
+    kappa: float
+    """Loss per unit of distance from the plane."""
+
+    def pull(self, theta: Beads, loss: PerBead) -> Beads:
+        """Returns the gradient of that cost, the chord taken as fixed."""
+        chord = _chords(theta)
+        off = ((theta - _midpoints(theta)) * chord).sum(1, keepdim=True)
+        return self.kappa * off.sign() * chord
+
+
+@dataclass(frozen=True)
+class Springs(_Tied):
+    """Each inner bead is charged ζ(‖θ_{i−1} − θ_i‖ + ‖θ_{i+1} − θ_i‖)."""
+
+    zeta: float
+    """Loss per unit of distance between neighbours."""
+
+    def pull(self, theta: Beads, loss: PerBead) -> Beads:
+        """Returns the gradient of that cost by θ_i."""
+        pull = torch.zeros_like(theta)
+        inner = theta[1:-1]
+        pull[1:-1] = self.zeta * (normalize(inner - theta[:-2]) + normalize(inner - theta[2:]))
+        return pull
+
+
+@dataclass(frozen=True)
+class Several(_Tied):
+    """Tethers one after the other: pulls add up, projections and respacings follow each other."""
+
+    parts: tuple[Tether, ...]
+
+    def pull(self, theta: Beads, loss: PerBead) -> Beads:
+        """Returns the sum of the parts' pulls."""
+        return torch.stack([part.pull(theta, loss) for part in self.parts]).sum(0)
+
+    def project(self, theta: Beads, update: Beads, loss: PerBead) -> Beads:
+        """Returns what all parts leave of the updates."""
+        for part in self.parts:
+            update = part.project(theta, update, loss)
+        return update
+
+    def respace(self, theta: Beads) -> Beads:
+        """Returns the weights after all parts' respacing."""
+        for part in self.parts:
+            theta = part.respace(theta)
+        return theta
+
+
+def _chords(theta: Beads) -> Beads:
+    """Returns c_i of each inner bead, and zeros at the ends."""
+    chord = torch.zeros_like(theta)
+    chord[1:-1] = normalize(theta[2:] - theta[:-2])
+    return chord
+
+
+def _midpoints(theta: Beads) -> Beads:
+    """Returns the middle between the neighbours of each inner bead, and the ends themselves."""
+    middle = theta.clone()
+    middle[1:-1] = (theta[:-2] + theta[2:]) / 2
+    return middle
+
+
+# ---------------------------------------------------------------- even spacing
+
+#: A string is evenly spaced when its segments' lengths differ by no more than this share.
+EVEN = 1e-6
+#: Passes of spacing after which a string is left as it is.
+SPACING_PASSES = 200
+
+
+def spread(theta: Beads) -> Beads:
+    """Returns a string after one pass towards even spacing.
+
+    Each inner bead moves along the polyline to the place where its share of the arc length ends
+    (E, Ren & Vanden-Eijnden 2007, the string method's reparametrization). Where that is a fixed
+    point, each bead lies in the hyperplane equidistant from its neighbours. A string with a length
+    that is not finite stays as it is.
+    """
+    if len(theta) < 3:
+        return theta
+    precise = theta.double()
+    lengths = (precise[1:] - precise[:-1]).norm(dim=1).cpu().numpy()
+    arc: NDArray[np.float64] = np.concatenate([[0.0], np.cumsum(lengths)])
+    if not (np.isfinite(arc[-1]) and arc[-1] > 0):
+        return theta
+    places = np.linspace(0.0, arc[-1], len(arc))[1:-1]
+    left = np.clip(np.searchsorted(arc, places, side="right") - 1, 0, len(arc) - 2)
+    gap = arc[left + 1] - arc[left]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(gap > 0, np.clip((places - arc[left]) / gap, 0, 1), 0.0)
+    rows, shares = torch.from_numpy(left).to(theta.device), torch.from_numpy(t).to(theta.device)
+    spaced = theta.clone()
+    inner = torch.lerp(precise[rows], precise[rows + 1], shares[:, None])
+    spaced[1:-1] = inner.to(theta.dtype)
+    return spaced
+
+
+def evenly_spaced(theta: Beads) -> Beads:
+    """Returns a string spread until its segments are equally long to EVEN, or passes are spent."""
+    for _ in range(SPACING_PASSES):
+        if unevenness(theta) <= EVEN:
+            return theta
+        theta = spread(theta)
+    return theta
+
+
+def unevenness(theta: Tensor) -> float:
+    """Returns the largest difference of a segment's length from the mean, as a share of it."""
+    lengths = (theta[1:].double() - theta[:-1].double()).norm(dim=1)
+    mean = lengths.mean()
+    return float((lengths - mean).abs().max() / mean) if mean > 0 else 0.0
