@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from dss_tui.cli import main
 from engine.backends.backend import Backend, Way
+from engine.backends.cache import cache_folder
 from engine.backends.fused import available
 from engine.backends.fused.backend import FusedBackend
 from engine.backends.models import Together
@@ -294,7 +295,7 @@ def test_the_faster_is_measured_once(
     clock = Clock(*times)
     assert decided(run_spec("cnn"), clock) == faster
     assert clock.looks == 16 and not list(clock.durations)
-    kept = json.loads((tmp_path / "cache" / "batching.json").read_text())
+    kept = json.loads((cache_folder() / "batching.json").read_text())
     assert list(kept.values()) == [faster]
     assert decided(run_spec("cnn"), no_clock) == faster
 
@@ -310,12 +311,12 @@ def test_what_may_change_the_answer_is_measured_again(tmp_path: Path) -> None:
     assert decided(run_spec("cnn", batch_size=6), Clock(*LOOP)) == "loop"
     assert decided(run_spec("lstm"), Clock(*LOOP)) == "loop"
     assert decided(run_spec("cnn"), no_clock) == "vmap"
-    assert len(json.loads((tmp_path / "cache" / "batching.json").read_text())) == 3
+    assert len(json.loads((cache_folder() / "batching.json").read_text())) == 3
 
 
 @pytest.mark.parametrize("content", ["", "[1, 2]", "\x00", '{"x": 3'])
 def test_a_damaged_memory_is_made_anew(content: str, tmp_path: Path) -> None:
-    file = tmp_path / "cache" / "batching.json"
+    file = cache_folder() / "batching.json"
     file.write_text(content)
     assert decided(run_spec("cnn"), Clock(*LOOP)) == "loop"
     assert decided(run_spec("cnn"), no_clock) == "loop"
@@ -323,7 +324,7 @@ def test_a_damaged_memory_is_made_anew(content: str, tmp_path: Path) -> None:
 
 def test_an_answer_that_means_nothing_is_not_believed(tmp_path: Path) -> None:
     decided(run_spec("cnn"), Clock(*LOOP))
-    file = tmp_path / "cache" / "batching.json"
+    file = cache_folder() / "batching.json"
     file.write_text(json.dumps(dict.fromkeys(json.loads(file.read_text()), "magic")))
     assert decided(run_spec("cnn"), Clock(*VMAP)) == "vmap"
 
