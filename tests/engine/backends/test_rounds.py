@@ -12,12 +12,14 @@ from torch import Tensor
 from engine.backends.backend import Backend
 from engine.backends.rounds import advance
 from engine.methods.constrained import tether_of
+from engine.networks.mlp import MlpNetwork
 from engine.problem.problem import build_problem
+from engine.run.choose_backend import backend_of
 from engine.spec.keys import Adam, Constrained, RmsProp, Sgd
 from engine.steps.optimizers import build_optimizer
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group, Rows, fresh
-from engine.steps.tethers import Hard, Off, Several, Springs, Tether
+from engine.steps.tethers import Hard, Off, Several, Soft, Springs, Tether
 from tests.support.landscapes import landscape, ring, spec_for
 from tests.support.workers import vmapped
 
@@ -209,3 +211,81 @@ def test_mini_batches_come_from_each_beads_stream() -> None:
         ten, backend, [replace(start, rows=replace(start.rows, seeds=(7, 8, 9, 10)))]
     )
     assert (other.theta != whole.theta).any(1).all()
+
+
+# ---------------------------------------------------------------- compiled strings
+
+
+TETHERS: dict[str, Tether] = {
+    "off": Off(),
+    "hard": Hard(),
+    "soft": Soft(0.02),
+    "springs": Springs(0.02),
+    "hard and springs": Several((Springs(0.02), Hard())),
+}
+
+
+def small_problem() -> tuple[Backend, Backend]:
+    """A small network, compiled and by torch."""
+    spec = spec_for(0.1).problem
+    spec = spec.model_copy(
+        update={"network": MlpNetwork(kind="mlp", sizes=(1, 4, 1), activation="tanh")}
+    )
+    problem = build_problem(spec)
+    return backend_of("fused", spec, problem), vmapped(problem)
+
+
+def crooked(backend: Backend, beads: int = 6) -> Tensor:
+    first, last = (backend.problem.initial(seed) for seed in (1, 2))
+    line = torch.lerp(first, last, torch.linspace(0, 1, beads)[:, None])
+    noise = torch.randn(line.shape, generator=torch.Generator().manual_seed(3))
+    noise[[0, -1]] = 0
+    return line + 0.2 * noise
+
+
+@pytest.mark.parametrize("batch_size", ["full", 16])
+@pytest.mark.parametrize("name", TETHERS)
+def test_a_compiled_round_of_a_string_is_that_of_torch(name: str, batch_size: str | int) -> None:
+    compiled, with_torch = small_problem()
+    training = constrained(
+        optimizer=Adam(kind="adam", lr=0.01), batch_size=batch_size, check_every=7
+    )
+    theta = crooked(compiled)
+    level = float(with_torch.losses(theta).median())
+    strings = [
+        string_of(theta, training, with_torch, level),
+        string_of(theta, training, with_torch, level / 2, (True, True)),
+    ]
+    ours, theirs = strings, strings
+    for _ in range(4):
+        groups = compiled.advance(Recipe(training, TETHERS[name], look="after"), ours)
+        ours = [replace(s, rows=group.rows) for s, group in zip(ours, groups, strict=True)]
+        found = round_of(training, with_torch, theirs, TETHERS[name])
+        theirs = [replace(s, rows=rows) for s, rows in zip(theirs, found, strict=True)]
+    for one, other, start in zip(ours, theirs, strings, strict=True):
+        assert torch.equal(one.rows.steps, other.rows.steps)
+        assert torch.equal(one.rows.end, other.rows.end)
+        torch.testing.assert_close(one.rows.theta, other.rows.theta, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(one.rows.loss, other.rows.loss, rtol=1e-3, atol=1e-6)
+        assert not torch.equal(one.rows.theta, start.rows.theta)
+    assert torch.equal(ours[1].rows.theta[[0, -1]], theta[[0, -1]])  # its ends are held
+
+
+@dataclass(frozen=True)
+class Strange(Hard):
+    """A tether that compiled code does not know: every update is halved."""
+
+    def project(self, theta: Tensor, update: Tensor, loss: Tensor) -> Tensor:
+        return update / 2
+
+    def respace(self, theta: Tensor) -> Tensor:
+        return theta
+
+
+def test_a_tether_without_a_compiled_twin_takes_the_compiled_gradients() -> None:
+    compiled, _ = small_problem()
+    training = constrained(optimizer=Sgd(kind="sgd", lr=0.05), check_every=1)
+    string = string_of(crooked(compiled), training, compiled, 0.0)
+    _, grad = compiled.loss_and_grad(string.rows.theta)
+    (group,) = compiled.advance(Recipe(training, Strange(), look="after"), [string])
+    torch.testing.assert_close(group.rows.theta, string.rows.theta - 0.025 * grad)

@@ -1,0 +1,93 @@
+"""The struct of arrays that rows in training are, and its groups."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engine.steps.rows import COLUMNS, End, Group, Rows, fresh, joined
+
+
+def some(count: int, first: int = 0) -> Rows:
+    """Rows whose every number is another."""
+    theta = torch.arange(3.0 * count).view(count, 3) + 100 * first
+    rows = fresh(theta, ("mean",), 0.5, 9, range(first, first + count))
+    rows.state["mean"][:] = theta + 0.5
+    for place, name in enumerate(("steps", "loss", "best", "best_step")):
+        column = getattr(rows, name)
+        column[:] = (torch.arange(count) + 10 * place + first).to(column)
+    return rows
+
+
+def same(one: Rows, other: Rows) -> bool:
+    columns = all(torch.equal(getattr(one, name), getattr(other, name)) for name in COLUMNS)
+    states = all(torch.equal(one.state[slot], other.state[slot]) for slot in one.state)
+    return columns and states and one.seeds == other.seeds
+
+
+def test_what_is_split_is_joined_again() -> None:
+    whole = some(6)
+    parts = whole.split([1, 3, 2])
+    assert [len(part) for part in parts] == [1, 3, 2]
+    assert parts[1].seeds == (1, 2, 3)
+    assert same(joined(parts), whole)
+    assert joined(parts).theta.data_ptr() != whole.theta.data_ptr()
+
+
+def test_a_part_goes_back_to_its_places() -> None:
+    whole, numbers = some(5), torch.tensor([1, 4])
+    other = some(2, first=50)
+    put = whole.with_part(numbers, other)
+    assert same(put.part(numbers), Rows(**{**vars(other), "seeds": (1, 4)}))
+    rest = torch.tensor([0, 2, 3])
+    assert same(put.part(rest), whole.part(rest))
+    assert same(whole, some(5))  # the rows themselves are as they were
+
+
+def test_a_row_is_put_in_and_taken_out() -> None:
+    whole, new = some(4), some(1, first=70)
+    longer = whole.with_row(2, new)
+    assert longer.seeds == (0, 1, 70, 2, 3)
+    assert same(longer.part(slice(2, 3)), new)
+    assert same(longer.without(2), whole)
+
+
+def test_another_target_renews_patience() -> None:
+    rows = some(4).aimed(torch.tensor([12.5, 10.0, torch.inf, 11.0]))
+    assert rows.end.tolist() == [End.REACHED, End.GOING, End.REACHED, End.GOING]
+    assert rows.going.tolist() == [False, True, False, True]
+    assert rows.best.isinf().all()
+    assert torch.equal(rows.best_step, rows.steps)
+    assert rows.waited.tolist() == [0, 0, 0, 0]
+
+
+def test_a_loss_seen_apart_from_steps_moves_rows_between_going_and_reached() -> None:
+    rows = some(4)
+    rows.end[:] = torch.tensor([End.REACHED, End.GOING, End.STUCK, End.STUCK])
+    seen = rows.looked(torch.tensor([0.6, 0.4, 0.6, 0.5]))
+    assert seen.end.tolist() == [End.GOING, End.REACHED, End.STUCK, End.REACHED]
+    assert seen.waited.tolist() == [-30, 0, -30, 0]  # steps less best_step; 0 at the target
+
+
+def test_a_row_that_was_not_looked_at_goes() -> None:
+    rows = fresh(torch.zeros(2, 3), (), 0.1, 5, [1, 2])
+    assert rows.loss.isnan().all() and rows.best.isinf().all()
+    assert rows.going.all()
+
+
+def test_a_group_goes_while_a_row_does() -> None:
+    rows = some(2)
+    rows.end[:] = torch.tensor([End.REACHED, End.GOING])
+    group = Group((7, 9), rows)
+    assert group.going and len(group) == 2
+    rows.end[1] = End.OUT_OF_STEPS
+    assert not group.going
+    seven, nine = group.each()
+    assert (seven.bead, seven.steps, seven.end) == (7, 0, End.REACHED)
+    assert nine.end.words == "out of steps"
+    assert group.bead_steps == sum(rows.steps.tolist())
+
+
+@pytest.mark.parametrize("end", End)
+def test_ends_have_words(end: End) -> None:
+    assert end.words == end.name.lower().replace("_", " ")
