@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.import_graph import ORDER, Graph, circles, modules, room_graph, upward
+from tests.support.import_graph import (
+    ORDER,
+    Graph,
+    circles,
+    loaded_with,
+    module_graph,
+    modules,
+    outsiders,
+    room_graph,
+    upward,
+)
 from tests.support.imports import SCREENS, imported_by
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +37,36 @@ def test_rooms_import_downwards_only(graph: Graph) -> None:
 
 def test_rooms_form_no_circle(graph: Graph) -> None:
     assert circles(graph) == []
+
+
+def test_modules_form_no_circle() -> None:
+    assert circles(module_graph(ROOT)) == []
+
+
+def test_the_viewers_half_loads_no_torch() -> None:
+    found = modules(ROOT)
+    starts = [name for name in found if name.startswith(("dss_tui.viewing", "dss_tui.tui"))]
+    loaded = loaded_with(ROOT, starts)
+    assert "dss_tui.tui.app" in loaded and "engine.record.events" in loaded
+    assert "torch" not in outsiders(found[name] for name in loaded)
+
+
+def test_dss_tui_does_no_mathematics() -> None:
+    """It plots and tells numbers, and counts; arrays are the engine's."""
+    ours = [path for name, path in modules(ROOT).items() if name.startswith("dss_tui")]
+    named = outsiders(ours, everywhere=True)
+    assert "textual" in named and "plotext" in named  # what is imported in functions is seen
+    assert not named & {"numpy", "scipy", "torch", "numba"}
+
+
+def test_what_runs_when_a_module_is_imported(tmp_path: Path) -> None:
+    path = tmp_path / "some.py"
+    path.write_text(
+        "import a\nif TYPE_CHECKING:\n import b\nelse:\n import c\n"
+        "def f():\n import d\nclass C:\n import e.f\n def g(self):\n  import h\n"
+    )
+    assert outsiders([path]) == {"a", "c", "e"}
+    assert outsiders([path], everywhere=True) == set("abcdeh")
 
 
 def test_circles_and_arrows_upward_are_found() -> None:

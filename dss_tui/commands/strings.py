@@ -30,7 +30,9 @@ def export(run: str, out: Path, *, with_data: bool, force: bool) -> int:
         raise InputError("its folder does not exist; make it first", file=out, key="--out")
     held = string_file.read(directory.string)
     if with_data:
-        held = _with_data(held)
+        from engine.problem.training_data import training_data
+
+        held = replace(held, data=training_data(held.header.problem))
     content = string_file.encode(held, out.suffix)
     writing.replace(out, content)
     header = held.header
@@ -40,16 +42,6 @@ def export(run: str, out: Path, *, with_data: bool, force: bool) -> int:
     )
     print(f"check it with: dss-tui verify {out}")
     return 0
-
-
-def _with_data(held: string_file.StringFile) -> string_file.StringFile:
-    import torch
-
-    from engine.problem.problem import build_problem
-
-    train = build_problem(held.header.problem).train
-    x, y = train.part(slice(None), torch.float32)
-    return replace(held, data=(x.numpy(), y.numpy()))
 
 
 def verify(path: Path, *, points: int, as_json: bool, run_factories: bool) -> int:

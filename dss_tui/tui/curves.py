@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import compress
+from operator import not_
 
-import numpy as np
 from rich.text import Text
 
-from dss_tui.tui.plots import Curve, Plot
+from dss_tui.tui.plots import Curve, Plot, Role
 from engine.errors import InputError
 from engine.record import string_file
-from engine.record.geometry import loss_along
-from engine.record.geometry import projection as project
+from engine.record.geometry import Place, even_grid, in_plane, loss_along
 from engine.record.progress import Progress, SegmentProgress
 from engine.record.reading import Damaged, check_regular
 from engine.record.rundir import RunDir
@@ -22,10 +23,6 @@ EMPTY = Plot(title="", curves=(), x_label="", y_label="")
 
 #: A string file larger than this, in bytes, is not projected while it is watched.
 PROJECTED = 64 * 2**20
-
-
-def _even(count: int) -> tuple[float, ...]:
-    return tuple(np.linspace(0.0, 1.0, count).tolist())
 
 
 def about(segment: SegmentProgress, level: float) -> str:
@@ -50,8 +47,8 @@ def profile(segment: SegmentProgress, progress: Progress, level: float | None, l
     return Plot(
         title=f"γ(t) between beads {segment.left} and {segment.right}",
         curves=(
-            Curve(_even(len(curve)), curve, on.words, "train"),
-            Curve(_even(len(beside)), beside, other, "held_out"),
+            Curve(even_grid(len(curve)), curve, on.words, "train"),
+            Curve(even_grid(len(beside)), beside, other, "held_out"),
         ),
         x_label="t",
         y_label=_axis(on),
@@ -80,17 +77,13 @@ def path(
     """The profiles of the whole string against arc length, the selected segment highlighted."""
     if not segments:
         return EMPTY
-    lengths = np.array([segment.length for segment in segments])
-    profiles = np.array([segment.profile for segment in segments])
-    x, y = loss_along(lengths, profiles)
-    curves = [Curve(tuple(x.tolist()), tuple(y.tolist()), on.words, "train")]
-    points = profiles.shape[1]
-    for number, segment in enumerate(segments):
-        if segment.pair == selected:
-            here = slice(number * points, (number + 1) * points)
-            curves.append(
-                Curve(tuple(x[here].tolist()), tuple(y[here].tolist()), "selected", "highlight")
-            )
+    along = loss_along([s.length for s in segments], [s.profile for s in segments])
+    curves = [_curve([place for places in along for place in places], on.words, "train")]
+    curves += [
+        _curve(places, "selected", "highlight")
+        for segment, places in zip(segments, along, strict=True)
+        if segment.pair == selected
+    ]
     return Plot(
         title=f"{_axis(on)} along the string",
         curves=tuple(curves),
@@ -107,7 +100,7 @@ def history(
     """The highest peak on the string against time."""
     return Plot(
         title="highest peak on the string",
-        curves=(Curve(tuple(t for t, _ in peaks), tuple(p for _, p in peaks), "peak", "train"),),
+        curves=(_curve(peaks, "peak", "train"),),
         x_label="seconds",
         y_label=_axis(on),
         level=level,
@@ -150,32 +143,25 @@ def _projection(run: RunDir, written_ns: int, level: float | None) -> Plot:
         held = string_file.read(run.string)
     except InputError:
         return EMPTY  # replaced while it was read; the next look finds it whole
-    beads = held.string.beads
-    if not np.isfinite(beads).all() or len(beads) < 3:
-        return Plot("a plane needs three beads", (), "", "")
-    x, y = project(beads).T
-    inside = held.string.losses <= (level or np.inf)
-    points = tuple(zip(x.tolist(), y.tolist(), strict=True))
-    above = tuple(p for p, good in zip(points, inside, strict=True) if not good)
-    curves = [Curve(tuple(x.tolist()), tuple(y.tolist()), "string", "train")]
-    below = tuple(p for p, good in zip(points, inside, strict=True) if good)
-    for some, label, role in (
-        (below, "at or below level", "points"),
-        (above, "above", "highlight"),
-    ):
-        if some:
-            curves.append(
-                Curve(
-                    tuple(p[0] for p in some),
-                    tuple(p[1] for p in some),
-                    label,
-                    role,  # type: ignore[arg-type]
-                    lines=False,
-                )
-            )
+    places = in_plane(held.string.beads)
+    if not places:
+        return Plot("a plane needs three beads with finite weights", (), "", "")
+    below = [loss <= (level or math.inf) for loss in held.string.losses]
+    parts: tuple[tuple[str, Role, list[Place]], ...] = (
+        ("at or below level", "points", list(compress(places, below))),
+        ("above", "highlight", list(compress(places, map(not_, below)))),
+    )
     return Plot(
-        title=f"{len(beads)} beads in the plane of their first two principal components",
-        curves=tuple(curves),
+        title=f"{len(places)} beads in the plane of their first two principal components",
+        curves=(
+            _curve(places, "string", "train"),
+            *(_curve(some, label, role, lines=False) for label, role, some in parts if some),
+        ),
         x_label="first",
         y_label="second",
     )
+
+
+def _curve(places: Sequence[Place], label: str, role: Role, *, lines: bool = True) -> Curve:
+    """Returns a curve through places."""
+    return Curve(tuple(x for x, _ in places), tuple(y for _, y in places), label, role, lines)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+Place = tuple[float, float]
+"""Two coordinates in a plot."""
 
 
 @dataclass(frozen=True)
@@ -47,22 +51,34 @@ def turning_angles(beads: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(np.arccos(np.clip(cosines, -1.0, 1.0)))
 
 
-def loss_along(
-    lengths: NDArray[np.float64], profiles: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Returns arc length from the first bead, and objective, at every point from end to end.
+def even_grid(points: int) -> tuple[float, ...]:
+    """Returns that many values of t from 0 to 1, both included, at equal distances."""
+    return tuple(np.linspace(0.0, 1.0, points).tolist())
 
-    `lengths` is (segment,), `profiles` (segment, point) on an even grid of t.
+
+def loss_along(lengths: Sequence[float], profiles: Sequence[Sequence[float]]) -> list[list[Place]]:
+    """Returns (arc length from the first bead, objective) at each point of each segment.
+
+    There is one of `lengths` for each segment, and one of `profiles` on an even grid of t.
     """
     starts = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
-    t = np.linspace(0.0, 1.0, profiles.shape[1])
     with np.errstate(invalid="ignore"):  # an infinite length has no places along it
-        return (starts[:, None] + lengths[:, None] * t).ravel(), profiles.ravel()
+        return [
+            list(zip((start + length * np.array(even_grid(len(y)))).tolist(), y, strict=True))
+            for start, length, y in zip(starts, lengths, profiles, strict=True)
+        ]
 
 
-def projection(beads: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Returns the beads in the plane of their first two principal components, (bead, 2)."""
+def in_plane(beads: NDArray[np.float32]) -> list[Place]:
+    """Returns the place of each bead in the plane of the first two principal components.
+
+    There is no place for any of them where there are fewer than three, or where a weight is not
+    finite.
+    """
+    if len(beads) < 3 or not np.isfinite(beads).all():
+        return []
     centred = beads.astype(np.float64) - beads.mean(axis=0, dtype=np.float64)
     # By way of the (bead, bead) products: there are far more parameters than beads.
     values, vectors = np.linalg.eigh(centred @ centred.T)
-    return np.asarray(vectors[:, [-1, -2]] * np.sqrt(np.clip(values[[-1, -2]], 0, None)))
+    plane = vectors[:, [-1, -2]] * np.sqrt(np.clip(values[[-1, -2]], 0, None))
+    return [(x, y) for x, y in plane.tolist()]

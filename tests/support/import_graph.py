@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 TOPS = ("engine", "dss_tui", "presets")
@@ -64,15 +64,81 @@ def modules(root: Path) -> dict[str, Path]:
 def imports_of(name: str, path: Path, known: set[str]) -> Iterator[str]:
     """Yields the project's modules that one module imports, inside functions too."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in known)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            for alias in node.names:
-                whole = f"{node.module}.{alias.name}"
-                if whole in known:
-                    yield whole
-                elif node.module in known:
-                    yield node.module
+        yield from _named(node, known)
+
+
+def _named(node: ast.AST, known: set[str]) -> Iterator[str]:
+    """Yields what a statement imports: a module of `known`, or else the name of the import."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names if alias.name in known)
+    elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        for alias in node.names:
+            whole = f"{node.module}.{alias.name}"
+            if whole in known:
+                yield whole
+            elif node.module in known:
+                yield node.module
+
+
+def on_import(path: Path) -> Iterator[ast.stmt]:
+    """Yields the statements that run when a module is imported.
+
+    Those in functions are left out, and those that only type checkers see.
+    """
+    todo: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            todo += node.orelse
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            if isinstance(node, ast.stmt):
+                yield node
+            todo += ast.iter_child_nodes(node)
+
+
+def module_graph(root: Path) -> Graph:
+    """Returns the modules that each module imports when it is imported itself.
+
+    A module below a package needs the package, but that is no arrow here: Python lets a package
+    import what is in it.
+    """
+    found = modules(root)
+    known = set(found)
+    return {
+        name: {other for node in on_import(path) for other in _named(node, known)} - {name}
+        for name, path in found.items()
+    }
+
+
+def loaded_with(root: Path, starts: Iterable[str]) -> set[str]:
+    """Returns the modules of the project that are loaded when some of them are imported."""
+    graph = module_graph(root)
+    with_packages = {
+        name: others | {above for other in {name, *others} for above in _packages(other)}
+        for name, others in graph.items()
+    }
+    return {name for start in starts for name in {start, *reachable(with_packages, start)}} & set(
+        graph
+    )
+
+
+def _packages(module: str) -> Iterator[str]:
+    """Yields the packages that a module lies in."""
+    parts = module.split(".")
+    return (".".join(parts[:end]) for end in range(1, len(parts)))
+
+
+def outsiders(paths: Iterable[Path], *, everywhere: bool = False) -> set[str]:
+    """Returns the top-level names that modules import when imported; `everywhere`: or later."""
+    found: set[str] = set()
+    for path in paths:
+        whole = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in whole if everywhere else on_import(path):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.split(".")[0])
+    return found
 
 
 def room_of(module: str) -> str:
@@ -103,7 +169,7 @@ def upward(graph: Graph) -> list[tuple[str, str]]:
 
 
 def circles(graph: Graph) -> list[list[str]]:
-    """Returns the groups of two or more rooms that reach each other by arrows."""
+    """Returns the groups of two or more rooms, or modules, that reach each other by arrows."""
     reach = {room: reachable(graph, room) for room in graph}
     groups = {
         tuple(sorted(other for other in graph if other in reach[room] and room in reach[other]))
@@ -134,6 +200,8 @@ def main(root: Path) -> None:
     known = [(a, b) for a, b in upward(graph) if a in ORDER and b in ORDER]
     print(f"{len(graph)} rooms, {arrows} arrows, {len(known)} upward {known}")
     print(f"{len(circles(graph))} circles {circles(graph)}")
+    inner = circles(module_graph(root))
+    print(f"{len(inner)} circles between modules {inner}")
 
 
 if __name__ == "__main__":

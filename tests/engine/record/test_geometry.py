@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from engine.record.geometry import (
+    in_plane,
     loss_along,
     normalized_length,
-    projection,
     segment_lengths,
     turning_angles,
 )
@@ -33,10 +33,8 @@ def test_turning_angles() -> None:
 
 
 def test_the_loss_along_a_string_is_laid_end_to_end() -> None:
-    profiles = np.array([[0.3, 0.5, 0.2], [0.2, 0.9, 0.4]])
-    x, y = loss_along(np.array([4.0, 10.0]), profiles)
-    np.testing.assert_allclose(x, [0, 2, 4, 4, 9, 14])
-    np.testing.assert_allclose(y, [0.3, 0.5, 0.2, 0.2, 0.9, 0.4])
+    along = loss_along([4.0, 10.0], [[0.3, 0.5, 0.2], [0.2, 0.9, 0.4]])
+    assert along == [[(0, 0.3), (2, 0.5), (4, 0.2)], [(4, 0.2), (9, 0.9), (14, 0.4)]]
 
 
 def test_the_projection_keeps_distances_within_a_plane() -> None:
@@ -44,8 +42,14 @@ def test_the_projection_keeps_distances_within_a_plane() -> None:
     plane = draw.normal(size=(9, 2)) * [5, 2]
     axes, _ = np.linalg.qr(draw.normal(size=(40, 2)))
     beads = (plane @ axes.T + draw.normal(size=40)).astype(np.float32)
-    seen = projection(beads)
+    seen = np.array(in_plane(beads))
     distances = np.linalg.norm(seen[:, None] - seen[None], axis=2)
     expected = np.linalg.norm(plane[:, None] - plane[None], axis=2)
     np.testing.assert_allclose(distances, expected, atol=1e-4)
     assert seen[:, 0].var() > seen[:, 1].var()
+
+
+def test_a_plane_needs_three_beads_of_finite_weights() -> None:
+    assert in_plane(BENT[:2]) == []
+    assert in_plane(np.where(BENT == 1, np.inf, BENT).astype(np.float32)) == []
+    assert len(in_plane(BENT)) == 4
