@@ -29,7 +29,7 @@ platform's state directory).
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs a command line; the exit status."""
+    """Runs a command line and returns its exit status."""
     parser = build_parser()
     asked = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = asked.command
@@ -52,6 +52,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line, with a subparser for each command."""
     parser = argparse.ArgumentParser(
         prog="dss-tui",
         description="Finds low-loss paths between trained neural networks by Dynamic String "
@@ -104,7 +105,7 @@ def _add_fps(parser: argparse.ArgumentParser) -> None:
         "--fps",
         type=_positive,
         metavar="N",
-        help="looks at a run a second (default 2, over SSH 1)",
+        help="times a second that a run is read and shown (default 2, over SSH 1)",
     )
 
 

@@ -50,7 +50,10 @@ the highest."""
 
 
 def bench(asked: argparse.Namespace) -> int:
-    """0; 1 where a measurement failed. Raises InputError for what cannot be measured."""
+    """Prints what was measured and returns 0, or 1 where a measurement failed.
+
+    Raises InputError for what cannot be measured.
+    """
     sizes, effort = _sizes(asked), _effort(asked)
     specs, absent = chosen(asked)
     found: list[Found] = []
@@ -118,7 +121,7 @@ def _effort(asked: argparse.Namespace) -> Effort:
 
 
 def chosen(asked: argparse.Namespace) -> tuple[list[tuple[str, Spec]], list[LeftOut]]:
-    """The presets to measure; of all that are shipped, those whose data are not here are left out.
+    """Returns the presets to measure. Shipped ones whose data are not here are left out.
 
     Raises InputError for a preset that was named and cannot run.
     """
@@ -162,6 +165,7 @@ def _tree(found: Sequence[Found], sizes: Sequence[int], effort: Effort) -> dict[
 
 
 def show(found: Found) -> None:
+    """Prints one finding in tables and lines."""
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False, markup=False)
     match found:
         case Limits():
@@ -225,15 +229,15 @@ def _notes(found: PresetReport) -> Iterator[str]:
     step = found.step
     if step.look_flop > step.flop / 20:
         yield (
-            f"  looks at what is judged are up to {_percent(step.look_flop / step.flop)} more "
+            f"  evaluations of the objective are up to {_percent(step.look_flop / step.flop)} more "
             "products than the plain loop's"
         )
     short = [row for row in found.training if row.steps < found.check_every]
     if short:
         steps = ", ".join(f"{row.steps} ({_count(row.beads, 'bead')})" for row in short)
         yield (
-            f"  steps of a round: {steps} in place of {found.check_every}, with looks at as many "
-            "fewer samples"
+            f"  steps of a round: {steps} in place of {found.check_every}, and evaluations of as "
+            "many fewer samples"
         )
     for left in found.too_long:
         what = "profiles" if left.beads is None else _count(left.beads, "bead")
@@ -295,7 +299,7 @@ def _spread(found: Spread, scale: float = 1.0) -> str:
 
 
 def _time(found: Spread) -> str:
-    """In the unit that its median asks for."""
+    """Returns a timing in the unit that its median asks for."""
     units = (("s", 1.0), ("ms", 1e3), ("µs", 1e6))
     unit, scale = next((each for each in units if found.median * each[1] >= 1), units[-1])
     middle, low, high = (_number(value * scale) for value in (found.median, found.low, found.high))
@@ -303,7 +307,7 @@ def _time(found: Spread) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits, or all before the point."""
+    """Returns a number with three digits, or with all before the point."""
     return thousands(round(value)) if abs(value) >= 100 else f"{value:.3g}"
 
 

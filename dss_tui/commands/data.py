@@ -26,7 +26,10 @@ STATES = {
 
 
 def data(name: str | None, *, as_json: bool) -> int:
-    """0; 2 where something that is there is damaged. Raises InputError for an unknown name."""
+    """Prints the data sets and returns 0, or 2 where something that is there is damaged.
+
+    Raises InputError for an unknown name.
+    """
     found = surveys(name)
     if as_json:
         print(dump_json([asdict(survey) for survey in found]))
@@ -79,7 +82,7 @@ def _unbroken(words: str) -> str:
 
 
 def _labelled(label: str, *entries: str) -> Iterator[str]:
-    """Entries below each other, wrapped between words: paths and addresses stay whole."""
+    """Returns entries below each other, wrapped at spaces, so that paths stay whole."""
     for entry in entries:
         for line in textwrap.wrap(
             entry,

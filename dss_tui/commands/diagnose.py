@@ -17,7 +17,10 @@ LISTED = 12
 
 
 def diagnose(name: str, *, as_json: bool) -> int:
-    """0 where the run connected, else the exit status of its outcome. Raises InputError."""
+    """Prints why a run did not connect and returns the exit status of its outcome.
+
+    Raises InputError where there is nothing to tell.
+    """
     run = find(name)
     ended = finished(read_records(run))
     if ended is None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def menu(asked: argparse.Namespace) -> int:
-    """The menu. Raises InputError where there is no terminal to show it on."""
+    """Shows the menu. Raises InputError where there is no terminal to show it on."""
     from dss_tui.tui.app import Opening
 
     if not has_terminal():
@@ -35,7 +35,7 @@ def menu(asked: argparse.Namespace) -> int:
 
 
 def run(asked: argparse.Namespace) -> int:
-    """A new run of a preset. Raises InputError before anything is written."""
+    """Runs a preset as a new run. Raises InputError before anything is written."""
     from presets import load_preset
 
     overrides = list(asked.overrides)
@@ -48,7 +48,7 @@ def run(asked: argparse.Namespace) -> int:
 
 
 def shorten(asked: argparse.Namespace) -> int:
-    """A new run that pulls the string of a connected one tight. Raises InputError for others."""
+    """Pulls the string of a connected run tight, in a new run. Raises InputError for others."""
     source = find(asked.run)
     ended = finished(read_records(source))
     if ended is None or ended.outcome is not Outcome.CONNECTED:
@@ -56,7 +56,7 @@ def shorten(asked: argparse.Namespace) -> int:
             "has not ended" if ended is None else f"ended {str(ended.outcome).replace('_', ' ')}"
         )
         raise InputError(f"{state}; only a connected string can be shortened", file=source.path)
-    drawn = source.load_spec().problem.batch_norm.seed  # judged by the samples of that run
+    drawn = source.load_spec().problem.batch_norm.seed  # with the statistics of that run
     overrides = [
         "search.shorten=true",
         f"search.string={source.string}",
@@ -67,7 +67,7 @@ def shorten(asked: argparse.Namespace) -> int:
 
 
 def _start(spec: Spec, name: str, asked: argparse.Namespace) -> int:
-    """A new run, on the screen or in the foreground."""
+    """Starts a new run, on the screen or in the foreground."""
     if _wants_screen(asked):
         from dss_tui.tui.app import Opening
         from dss_tui.viewing import session
@@ -82,7 +82,7 @@ def _start(spec: Spec, name: str, asked: argparse.Namespace) -> int:
 
 
 def resume(asked: argparse.Namespace) -> int:
-    """Goes on with a run from its checkpoint; one that has ended says so."""
+    """Goes on with a run from its checkpoint, or says that it has ended."""
     directory = find(asked.run)
     if asked.overrides:
         _change_limits(directory, asked.overrides)

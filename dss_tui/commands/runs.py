@@ -22,7 +22,7 @@ STOP_WAIT_S = 60.0
 
 
 def ls() -> int:
-    """A line for each run under the runs folder, oldest first."""
+    """Prints a line for each run under the runs folder, oldest first."""
     found = runs()
     if not found:
         print(f"no runs in {runs_folder()}; `dss-tui run digits` makes one", file=sys.stderr)

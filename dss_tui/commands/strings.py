@@ -45,7 +45,7 @@ def export(run: str, out: Path, *, with_data: bool, force: bool) -> int:
 
 
 def verify(path: Path, *, points: int, as_json: bool, run_factories: bool) -> int:
-    """Measures a string file's path; 0 where it holds, 3 where not."""
+    """Measures a string file's path and returns 0 where it holds, 3 where not."""
     if points < 5:
         raise InputError(f"is {points}, but must be at least 5", key="--grid")
     held = string_file.read(path)

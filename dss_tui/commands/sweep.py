@@ -28,7 +28,10 @@ FILES_OF_A_PAIR, OTHER_FILES = 3, 100
 
 
 def sweep(asked: argparse.Namespace) -> int:
-    """0 where every cell has ended, connected or not. Raises InputError for what cannot run."""
+    """Runs a sweep and returns 0 where every cell has ended, connected or not.
+
+    Raises InputError for what cannot run.
+    """
     levels = _levels(asked.levels)
     _check_numbers(asked)
     with Signals() as signals:
@@ -107,7 +110,7 @@ def _check_numbers(asked: argparse.Namespace) -> None:
 
 
 class _Progress:
-    """A line every few seconds on stderr."""
+    """Prints a line every few seconds on stderr."""
 
     every_s = 5.0
 

@@ -32,7 +32,7 @@ class Opening:
     launched: bool = False
     """Whether the run's engine has just been launched."""
     fps: float | None = None
-    """Looks at a run a second; by default 2, and 1 over SSH."""
+    """Times a second that a run is read and shown; None means 2, and 1 over SSH."""
 
 
 class DssApp(App[None]):
@@ -63,6 +63,7 @@ class DssApp(App[None]):
             self.animation_level = "none"
 
     async def on_mount(self) -> None:
+        """Chooses colours and keys, and shows the menu or the run that was asked for."""
         self._mounted = True
         if os.environ.get("COLORTERM") not in ("truecolor", "24bit") and _few_colours():
             self.theme = "ansi-dark"
@@ -93,7 +94,7 @@ class DssApp(App[None]):
             self.notify(str(error), severity="warning", timeout=10)
 
     def handle_bindings_clash(self, clashed: set[Binding], node: object) -> None:
-        """Keys given twice in the user's keymap: the later of the two is without its key."""
+        """Names the bindings that lose their key because the user's keymap gives it to another."""
         names = ", ".join(sorted(binding.id or binding.action for binding in clashed))
         self.notify(f"the keymap takes the keys of {names}", severity="warning")
 
@@ -115,17 +116,20 @@ class DssApp(App[None]):
             self.pop_screen()
 
     def action_toggle_help(self) -> None:
+        """Shows the panel of keys, or hides it."""
         if self.screen.query("HelpPanel"):
             self.action_hide_help_panel()
         else:
             self.action_show_help_panel()
 
     def action_next_theme(self) -> None:
+        """Takes the next of `THEMES`."""
         at = self.THEMES.index(self.theme) if self.theme in self.THEMES else -1
         self.theme = self.THEMES[(at + 1) % len(self.THEMES)]
         self.notify(f"theme: {self.theme}")
 
     def action_screenshot_file(self) -> None:
+        """Writes a picture of the screen to a file and names it."""
         self.notify(f"screenshot written to {self.save_screenshot()}")
 
 

@@ -41,14 +41,14 @@ def about(segment: SegmentProgress, level: float) -> str:
 
 
 def profile(segment: SegmentProgress, progress: Progress, level: float | None, log_y: bool) -> Plot:
-    """γ(t) of one segment, in what is judged and in what is shown beside it."""
-    on, other = progress.level_on, _beside(progress)
-    curve, beside = segment.profile, segment.beside
+    """Returns the plot of the objective and of the secondary metric along one segment."""
+    on, other = progress.level_on, _secondary(progress)
+    objective, secondary = segment.profile, segment.beside
     return Plot(
         title=f"γ(t) between beads {segment.left} and {segment.right}",
         curves=(
-            Curve(even_grid(len(curve)), curve, on.words, "train"),
-            Curve(even_grid(len(beside)), beside, other, "held_out"),
+            Curve(even_grid(len(objective)), objective, on.words, "train"),
+            Curve(even_grid(len(secondary)), secondary, other, "held_out"),
         ),
         x_label="t",
         y_label=_axis(on),
@@ -58,7 +58,7 @@ def profile(segment: SegmentProgress, progress: Progress, level: float | None, l
     )
 
 
-def _beside(progress: Progress) -> str:
+def _secondary(progress: Progress) -> str:
     samples, words = progress.beside_samples, progress.beside.words
     return words if samples is None else f"{words} ({samples} samples)"
 
@@ -74,7 +74,7 @@ def path(
     level: float | None,
     log_y: bool,
 ) -> Plot:
-    """The profiles of the whole string against arc length, the selected segment highlighted."""
+    """Returns the plot of the objective against arc length, with the selected segment marked."""
     if not segments:
         return EMPTY
     along = loss_along([s.length for s in segments], [s.profile for s in segments])
@@ -97,7 +97,7 @@ def path(
 def history(
     peaks: tuple[tuple[float, float], ...], on: LevelOn, level: float | None, log_y: bool
 ) -> Plot:
-    """The highest peak on the string against time."""
+    """Returns the plot of the highest peak on the string against time."""
     return Plot(
         title="highest peak on the string",
         curves=(_curve(peaks, "peak", "train"),),
@@ -109,7 +109,7 @@ def history(
 
 
 def depths(counts: tuple[int, ...], times: tuple[float, ...], width: int) -> Text:
-    """A bar for each depth: how many beads it has, and when the newest came."""
+    """Returns a bar for each depth: how many beads it has, and when the newest came."""
     if not counts:
         return Text("no beads yet")
     room = max(10, width - 34)
@@ -123,7 +123,7 @@ def depths(counts: tuple[int, ...], times: tuple[float, ...], width: int) -> Tex
 
 
 def projection(run: RunDir, level: float | None) -> Plot:
-    """The newest string in the plane of its first two principal components."""
+    """Returns the plot of the newest string in the plane of its first two principal components."""
     try:
         if not check_regular(run.string):
             return EMPTY
@@ -142,7 +142,7 @@ def _projection(run: RunDir, written_ns: int, level: float | None) -> Plot:
     try:
         held = string_file.read(run.string)
     except InputError:
-        return EMPTY  # replaced while it was read; the next look finds it whole
+        return EMPTY  # replaced while it was read; it is whole the next time
     places = in_plane(held.string.beads)
     if not places:
         return Plot("a plane needs three beads with finite weights", (), "", "")

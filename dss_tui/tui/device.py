@@ -1,4 +1,4 @@
-"""The GPU's memory and utilisation, where the run is on one of this machine."""
+"""Memory and utilisation of the GPUs of this machine, for runs that use them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.record.rundir import RunDir
 
 @lru_cache(maxsize=1)
 def _library() -> Any | None:
-    """NVIDIA's management library, None where there is no NVIDIA driver."""
+    """Returns NVIDIA's management library, None where there is no NVIDIA driver."""
     try:
         import pynvml
 
@@ -32,7 +32,7 @@ def _on_gpu(run: RunDir) -> bool:
 
 
 def device_line(run: RunDir) -> str:
-    """A line for the counters; empty for a run on the CPU or on another machine."""
+    """Returns how busy each GPU is; nothing for a run on the CPU or on another machine."""
     library = _library() if _on_gpu(run) else None
     if library is None:
         return ""

@@ -19,7 +19,7 @@ class WatchRun(Message):
 
 
 class LeaveRun(Message):
-    """Says that the user has done with the screen of a run."""
+    """Tells that the user is done with the screen of a run."""
 
     def __init__(self, screen: Screen[None], run: RunDir, exit_status: int) -> None:
         """`exit_status` is that of a command that watched the run and nothing else."""

@@ -49,7 +49,7 @@ class Palette:
     """Single beads in a plot."""
 
     def of_loss(self, over_level: float) -> str:
-        """Style of a loss given as a multiple of the level; dim where it is not known (NaN)."""
+        """Returns the style of a loss given as a multiple of the level; dim for NaN."""
         if math.isnan(over_level):
             return self.dim
         if over_level > 1:
@@ -58,7 +58,7 @@ class Palette:
 
     @classmethod
     def dark(cls) -> Palette:
-        """For dark themes; teal against orange stays apart for colour-blind eyes."""
+        """Returns colours for dark themes. Teal and orange stay apart for colour-blind eyes."""
         return cls(
             below="#4ec9b0",
             near="#e5c07b",
@@ -78,7 +78,7 @@ class Palette:
 
     @classmethod
     def light(cls) -> Palette:
-        """For light themes."""
+        """Returns colours for light themes."""
         return cls(
             below="#005f56",
             near="#6b4a00",
@@ -98,7 +98,7 @@ class Palette:
 
     @classmethod
     def ansi(cls, dark: bool = True) -> Palette:
-        """For 16 colours: the bright codes on dark ground, the plain ones on light ground."""
+        """Returns 16 colours: the bright codes on dark ground, the plain ones on light ground."""
         bright = "bright_" if dark else ""
         # Yellow on white is unreadable, and so is blue on black.
         yellow, blue = ("bright_yellow", "bright_cyan") if dark else ("default", "blue")
@@ -121,7 +121,7 @@ class Palette:
 
     @classmethod
     def plain(cls) -> Palette:
-        """Without colours (NO_COLOR): attributes only."""
+        """Returns no colours but bold, dim and underline, for NO_COLOR."""
         return cls(
             below="",
             near="underline",
@@ -153,7 +153,7 @@ def palette_of(app: App[Any]) -> Palette:
 
 
 def styled(pieces: Iterable[tuple[str, str]]) -> Text:
-    """Glyphs with their styles as one text that never wraps.
+    """Returns glyphs with their styles as one text that never wraps.
 
     Neighbours of one style share a span: over a slow line every span costs bytes.
     """
@@ -164,7 +164,7 @@ def styled(pieces: Iterable[tuple[str, str]]) -> Text:
 
 
 def fitting(width: int, *wordings: str) -> str:
-    """The first wording that fits into width columns, or the start of the last one."""
+    """Returns the first wording that fits into `width` columns, or the start of the last one."""
     for wording in wordings:
         if cell_len(wording) <= width:
             return wording

@@ -79,7 +79,7 @@ class Plot:
 
 
 def draw(plot: Plot, width: int, height: int, palette: Palette) -> Text:
-    """The plot in `height` lines of at most `width` columns, or one line saying why there is none.
+    """Returns the plot in `height` lines of at most `width` columns, or why there is none.
 
     Call it from one thread only: plotext draws on a single figure of its own.
     """

@@ -44,7 +44,7 @@ def words(progress: Progress, steps_per_s: float | None) -> list[str]:
 
 
 def limits(progress: Progress, seconds: float) -> str:
-    """Says how far a run is toward its limits, and how old its newest checkpoint is."""
+    """Returns how far a run is toward its limits, and how old its newest checkpoint is."""
     parts = []
     if (bounds := progress.limits) is not None:
         used = (
@@ -77,7 +77,7 @@ def training(progress: Progress) -> list[Text]:
 
 
 def title(name: str, about: str, state: str, seconds: float, width: int) -> Text:
-    """A run's name and facts to the left, its state and running time to the right."""
+    """Returns a run's name and facts to the left, its state and running time to the right."""
     left = Text.assemble((name, "bold"), f"  {about}")
     style = STATE_STYLES.get(state.split(" ")[0], "bold")
     right = Text.assemble((state, style), f"  {clock(seconds)}")

@@ -12,7 +12,7 @@ from engine.spec.keys import CustomLoss, Data, LossName, Network, Spec
 
 
 def preset(name: str, spec: Spec) -> str:
-    """A few lines of Textual markup."""
+    """Returns what a preset will do in a few lines of Textual markup."""
     limits = spec.limits
     bounds = [
         f"{thousands(count) if isinstance(count, int) else f'{count:g}'} {what}"
@@ -37,11 +37,13 @@ def preset(name: str, spec: Spec) -> str:
 
 
 def network(spec: Network) -> str:
+    """Returns a network's sizes and its number of parameters, where that is known."""
     count = spec.parameter_count
     return spec.words + ("" if count is None else f", {thousands(count)} parameters")
 
 
 def data(spec: Data) -> str:
+    """Returns the kind of a data set and its numbers of samples, or why they are not known."""
     for function in functions_in(spec):
         return f"what {function} returns"
     try:
@@ -54,10 +56,12 @@ def data(spec: Data) -> str:
 
 
 def loss(spec: LossName | CustomLoss) -> str:
+    """Returns the name of a loss, or of the function that makes it."""
     return f"what {spec.factory} returns" if isinstance(spec, CustomLoss) else spec
 
 
 def method(spec: Spec) -> str:
+    """Returns how a search goes about it: the method, its main setting, the kind of ends."""
     search = spec.search
     detail = {
         "greedy": f"depth up to {search.greedy.max_depth}",
@@ -70,6 +74,7 @@ def method(spec: Spec) -> str:
 
 
 def training(spec: Spec) -> str:
+    """Returns the optimizer, its learning rate and the batches of training."""
     how = spec.search.greedy
     batch = "all data" if how.batch_size == "full" else f"batches of {how.batch_size}"
     return f"{how.optimizer.kind}, lr {how.optimizer.lr:g}, {batch}"

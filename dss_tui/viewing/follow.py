@@ -80,7 +80,7 @@ class Follower:
     launched: bool = False
     """Whether its engine has just been launched."""
     _looked: bool = False
-    """Whether records that are new now were written since a look."""
+    """Whether the run was read before. Records that are new now were written since then."""
     _records: list[Record] = field(default_factory=list)
     _snapshot: Snapshot = field(default_factory=lambda: Snapshot(View(), None, False))
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def has_terminal() -> bool:
-    """Whether there is a terminal that understands more than lines."""
+    """Returns whether there is a terminal that understands more than lines."""
     streams = (sys.stdin, sys.stderr)  # None where the process was started without one
     tty = all(stream is not None and stream.isatty() for stream in streams)
     return tty and os.environ.get("TERM") not in (None, "", "dumb")
@@ -52,6 +52,7 @@ class JsonLines:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def __call__(self, record: Record) -> None:
+        """Writes one event, as long as somebody reads."""
         if self._signals.received is signal.SIGPIPE:
             return
         try:
@@ -81,10 +82,11 @@ class _Watcher:
         self._thread.join()
 
     def show(self, progress: Progress) -> None:
+        """Shows the progress that was just read."""
         raise NotImplementedError
 
     def summarize(self, ended: Ended) -> None:
-        """The ending, and what can be done with it, on stdout."""
+        """Prints how the run ended, and what can be done with it, on stdout."""
         print(ended.sentence)
         if ended.diagnosis is not None:
             print(ended.diagnosis.words)
@@ -96,7 +98,7 @@ class _Watcher:
 
     def _watch(self) -> None:
         while not self._ended.wait(self.every_s):
-            with suppress(Damaged):  # the engine replaces the file at its next look
+            with suppress(Damaged):  # the engine replaces the file before long
                 self._look(read_progress(self.run))
 
     def _look(self, progress: Progress | None) -> None:
@@ -113,6 +115,7 @@ class PlainLines(_Watcher):
     every_s = 5.0
 
     def show(self, progress: Progress) -> None:
+        """Prints one line of counters."""
         said = counters.words(progress, self.steps_per_s)
         line = "  ".join([clock(progress.time), progress.phase, *said])
         print(line, file=sys.stderr, flush=True)
@@ -139,6 +142,7 @@ class RichDisplay(_Watcher):
         self._live.__exit__(None, None, None)
 
     def show(self, progress: Progress) -> None:
+        """Draws the counters and the beads in training."""
         self._live.update(_panel(self.run.name, progress, self.steps_per_s))
 
 

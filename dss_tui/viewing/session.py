@@ -25,7 +25,7 @@ from engine.spec.keys import Spec
 
 
 def start(spec: Spec, name: str, out: Path | None = None) -> RunDir:
-    """A new run in its own folder and process. Raises InputError where it cannot be one."""
+    """Starts a new run in a folder and a process of its own. Raises InputError where it cannot."""
     check(spec)
     directory = create(spec, name, out)
     launch(directory)
@@ -68,7 +68,7 @@ def launch(directory: RunDir) -> None:
 
 
 def environment() -> dict[str, str]:
-    """That of a Python process which is to find our packages, and under -P no others' first."""
+    """Returns the environment of a Python process that finds our packages before all others."""
     home = str(Path(engine.__file__).parent.parent)
     paths = os.environ.get("PYTHONPATH")
     return os.environ | {"PYTHONPATH": f"{home}{os.pathsep}{paths}" if paths else home}

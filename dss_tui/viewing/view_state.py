@@ -1,4 +1,4 @@
-"""What a run screen knows of a run: a pure fold over its events. No Textual here."""
+"""What a run screen knows of a run, folded from its events. No Textual here."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class View:
-    """The facts so far that the newest progress does not hold."""
+    """What the events so far tell and the newest progress does not."""
 
     started: RunStarted | None = None
     finished: RunFinished | None = None
     paused: bool = False
     peaks: dict[Pair, float] = field(default_factory=dict)
-    """Of the segments that are on the string now, as far as they are measured."""
+    """Peaks of the segments that are on the string now, as far as they are measured."""
     history: tuple[tuple[float, float], ...] = ()
     """(seconds, highest peak on the string) at each change."""
     depths: dict[int, int] = field(default_factory=dict)
-    """Of the beads that were trained for the string."""
+    """Depths of the beads that were trained for the string."""
     depth_times: tuple[float, ...] = ()
     """Seconds at which each depth got its newest bead."""
     seq: int = 0
@@ -51,12 +51,13 @@ class View:
 
     @property
     def beads_per_depth(self) -> tuple[int, ...]:
+        """The number of beads at each depth, from the ends at depth 0."""
         depths = list(self.depths.values())
         return tuple(depths.count(depth) for depth in range(len(self.depth_times)))
 
 
 def fold(view: View, record: Record) -> View:
-    """The view after one more record."""
+    """Returns the view after one more record."""
     view = replace(view, seq=record.seq, time_s=record.time)
     match record.event:
         case RunStarted() as started:
@@ -81,6 +82,7 @@ def fold(view: View, record: Record) -> View:
 
 
 def fold_all(records: Iterable[Record]) -> View:
+    """Returns the view after all of the records."""
     view = View()
     for record in records:
         view = fold(view, record)
@@ -99,7 +101,7 @@ def _without(view: View, pair: Pair) -> View:
 
 
 def _measured(view: View, pair: Pair, peak: float) -> View:
-    """With a segment's peak, and the string's in the history once all segments are known.
+    """Adds a segment's peak, and the string's to the history once all segments are known.
 
     A bead has one neighbour on each side, so a segment takes the place of those that shared its
     left bead or its right one.
@@ -120,7 +122,7 @@ def _measured(view: View, pair: Pair, peak: float) -> View:
 
 
 def sentence(record: Record) -> str:  # noqa: C901  # one flat case for each kind of event
-    """An event as a person reads it in the log."""
+    """Returns an event as a person reads it in the log."""
     match record.event:
         case RunStarted() as e:
             return (
@@ -155,7 +157,7 @@ def sentence(record: Record) -> str:  # noqa: C901  # one flat case for each kin
             return f"segment {e.left}–{e.right} failed, peak {_loss(e.peak)}: {e.reason}"
         case AuditFailed() as e:
             return (
-                f"segment {e.left}–{e.right} reopened: the closer look found {_loss(e.peak)} at "
+                f"segment {e.left}–{e.right} reopened: the audit found {_loss(e.peak)} at "
                 f"t = {e.t:.3f}"
             )
         case LevelLowered() as e:

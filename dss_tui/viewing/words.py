@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def age(seconds: float) -> str:
-    """12 s, 5 min, 3 h, 2 d."""
+    """Returns an age in its largest unit, such as 12 s, 5 min, 3 h or 2 d."""
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:
             return f"{seconds // length:.0f} {unit}"
@@ -12,13 +12,13 @@ def age(seconds: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """h:mm:ss."""
+    """Returns a time in the form h:mm:ss."""
     whole = int(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
 def bytes_of(count: int) -> str:
-    """Bytes in powers of 1024."""
+    """Returns a number of bytes in B, KiB, MiB or GiB."""
     size = float(count)
     for unit in ("B", "KiB", "MiB"):
         if size < 1024:
@@ -28,5 +28,5 @@ def bytes_of(count: int) -> str:
 
 
 def thousands(count: int) -> str:
-    """61 204."""
+    """Returns a whole number with its thousands apart, such as 61 204."""
     return f"{count:,}".replace(",", " ")

@@ -1,1 +1,1 @@
-"""The screens: state comes down to them from follow and session, wishes go up as actions."""
+"""The screens. They show what `viewing` reads, and ask the application for more by messages."""

@@ -12,7 +12,7 @@ from textual.widgets import Button, Label
 
 
 class Confirm(ModalScreen[str | None]):
-    """Gives the key of the answer chosen, or None for escape."""
+    """A dialog whose result is the key of the answer chosen, or None for escape."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "back", show=False),
@@ -21,11 +21,12 @@ class Confirm(ModalScreen[str | None]):
     ]
 
     def __init__(self, question: str, answers: dict[str, str]) -> None:
-        """`answers` maps keys to labels; the first is focused."""
+        """Asks `question`. `answers` maps keys to labels; the first has the focus."""
         super().__init__()
         self._question, self._answers = question, answers
 
     def compose(self) -> ComposeResult:
+        """Lays out the question over its answers."""
         with Vertical(classes="dialog"):
             yield Label(self._question)
             with Horizontal(classes="buttons"):
@@ -33,9 +34,11 @@ class Confirm(ModalScreen[str | None]):
                     yield Button(f"{label} \\[{key}]", id=f"answer-{key}")
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Gives the answer that was clicked or confirmed."""
         self.dismiss((event.button.id or "").removeprefix("answer-"))
 
     def on_key(self, event: object) -> None:
+        """Gives the answer whose key was pressed."""
         key = getattr(event, "key", "")
         if key in self._answers:
             self.dismiss(key)

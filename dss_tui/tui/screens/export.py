@@ -27,6 +27,7 @@ class PathSuggester(Suggester):
     """Completes the last part of a path."""
 
     async def get_suggestion(self, value: str) -> str | None:
+        """Returns the path completed to the first name that fits, None where none does."""
         folder, _, start = value.rpartition("/")
         base = Path(folder or ("/" if value.startswith("/") else ".")).expanduser()
         try:
@@ -41,6 +42,7 @@ class Tick(Checkbox):
     """A checkbox whose state shows without colour."""
 
     def render(self) -> Content:
+        """Draws a cross where the box is ticked."""
         self.BUTTON_INNER = "X" if self.value else " "
         return super().render()
 
@@ -49,11 +51,14 @@ class Choice(RadioButton):
     """A radio button whose state shows without colour."""
 
     def render(self) -> Content:
+        """Draws a dot where the button is chosen."""
         self.BUTTON_INNER = "●" if self.value else " "
         return super().render()
 
 
 class ExportDialog(ModalScreen[None]):
+    """Asks where to and how a run's string is exported, and exports it."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "close"),
         Binding("ctrl+s", "write", "write", id="export.write"),
@@ -66,6 +71,7 @@ class ExportDialog(ModalScreen[None]):
         self._verify = ""
 
     def compose(self) -> ComposeResult:
+        """Lays out the choices over the path and what came of it."""
         with Vertical(classes="dialog", id="export"):
             yield Label(f"Export the string of [b]{self._run.name}[/b]")
             with RadioSet(id="endings", compact=True):
@@ -85,6 +91,7 @@ class ExportDialog(ModalScreen[None]):
                 yield Button("close \\[esc]", id="close")
 
     def on_mount(self) -> None:
+        """Puts the cursor into the path."""
         self.query_one("#path", Input).focus()
 
     @on(RadioSet.Changed)
@@ -106,6 +113,7 @@ class ExportDialog(ModalScreen[None]):
 
     @on(Input.Submitted)
     def action_write(self) -> None:
+        """Has the command line write the file."""
         self._write()
 
     @work(exclusive=True)
@@ -142,6 +150,7 @@ class ExportDialog(ModalScreen[None]):
             copy.focus()  # out of the path, which would take the y
 
     def action_copy(self) -> None:
+        """Puts the command that verifies the file onto the clipboard."""
         if self._verify:
             self.app.copy_to_clipboard(self._verify)
             self.notify(f"copied: {self._verify}")

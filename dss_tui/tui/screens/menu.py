@@ -44,11 +44,13 @@ FIELDS = (
     ("t*", "search.greedy.t_star"),
 )
 
-#: Seconds between looks at the list of runs.
-LOOK_S = 2.0
+#: Seconds after which the list of runs is read again.
+READ_S = 2.0
 
 
 class MenuScreen(Screen[None]):
+    """Two tabs: the presets with what can be changed before the start, and the runs."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,escape", "leave", "quit", id="menu.quit"),
         Binding("slash", "filter", "filter", id="menu.filter", key_display="/"),
@@ -61,6 +63,7 @@ class MenuScreen(Screen[None]):
     ]
 
     def compose(self) -> ComposeResult:
+        """Lays out both tabs over a row of keys."""
         with TabbedContent(id="tabs"):
             with TabPane("Presets", id="presets"), Horizontal():
                 with VerticalScroll(id="left", can_focus=False):
@@ -79,10 +82,12 @@ class MenuScreen(Screen[None]):
                     yield Static(id="overrides", markup=False)
             with TabPane("Runs", id="runs"):
                 yield RunTable(id="table")
-                yield Static(id="no-runs", markup=False)
+                empty = f"no runs yet in {runs_folder()}; start one on the first tab"
+                yield Static(empty, id="no-runs", markup=False)
         yield Footer()
 
     def on_mount(self) -> None:
+        """Fills the lists and reads the list of runs from time to time."""
         self.others: list[str] = []
         self._filled = False
         self._fill_presets("")
@@ -93,10 +98,10 @@ class MenuScreen(Screen[None]):
         for title in ("run", "state", "beads", "peak/level", "age", "size"):
             table.add_column(title, key=title)
         self._fill_runs()
-        self.set_interval(LOOK_S, self._fill_runs)
+        self.set_interval(READ_S, self._fill_runs)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Each tab's keys show on that tab alone."""
+        """Shows the keys of each tab on that tab alone."""
         if action in ("resume", "export", "delete"):
             return self._tab == "runs"
         if action in ("filter", "start"):
@@ -111,6 +116,7 @@ class MenuScreen(Screen[None]):
         return found.first().active if found else "presets"
 
     def action_tab(self, name: str) -> None:
+        """Shows a tab and puts the cursor into its list."""
         self.query_one(TabbedContent).active = name
         self.query_one(RunTable if name == "runs" else PresetList).focus()
 
@@ -159,7 +165,7 @@ class MenuScreen(Screen[None]):
         return listed.get_option_at_index(listed.highlighted).id
 
     def _spec(self) -> Spec:
-        """The chosen preset with what was changed. Raises InputError."""
+        """Returns the chosen preset with what was changed. Raises InputError where that is none."""
         name = self._preset()
         if name is None:
             raise InputError("choose a preset")
@@ -210,6 +216,7 @@ class MenuScreen(Screen[None]):
         self.action_start()
 
     def action_start(self) -> None:
+        """Starts a run of the chosen preset, or says what is wrong with it."""
         from dss_tui.viewing import session
 
         if not self._check():
@@ -223,11 +230,13 @@ class MenuScreen(Screen[None]):
         self.post_message(WatchRun(run, launched=True))
 
     def action_filter(self) -> None:
+        """Puts the cursor into the filter."""
         field = self.query_one("#filter", Input)
         field.display = True
         field.focus()
 
     def action_leave(self) -> None:
+        """Goes from a field back to the list of presets, and from the list out."""
         field = self.query_one("#filter", Input)
         if isinstance(self.focused, Input):
             if self.focused is field:
@@ -258,9 +267,7 @@ class MenuScreen(Screen[None]):
             for column, value in zip(table.columns, row, strict=True):
                 if table.get_cell(run.name, column) != value:
                     table.update_cell(run.name, column, value, update_width=True)
-        empty = self.query_one("#no-runs", Static)
-        empty.display = not found
-        empty.update(f"no runs yet in {runs_folder()}; start one on the first tab")
+        self.query_one("#no-runs").display = not found
 
     def _run(self) -> RunDir | None:
         table = self.query_one(RunTable)
@@ -276,6 +283,7 @@ class MenuScreen(Screen[None]):
             self.post_message(WatchRun(run))
 
     def action_resume(self) -> None:
+        """Goes on with the run under the cursor, or says why it cannot."""
         run = self._run()
         if run is None:
             return
@@ -288,6 +296,7 @@ class MenuScreen(Screen[None]):
             self.post_message(WatchRun(run, launched=True))
 
     def action_export(self) -> None:
+        """Opens the export dialog for the run under the cursor."""
         run = self._run()
         if run is not None:
             from dss_tui.tui.screens.export import ExportDialog
@@ -296,6 +305,7 @@ class MenuScreen(Screen[None]):
 
     @work
     async def action_delete(self) -> None:
+        """Deletes the run under the cursor after a question."""
         run = self._run()
         if run is None:
             return
@@ -328,12 +338,12 @@ class RunTable(DataTable[str]):
 
 
 def _needs_data(spec: Spec) -> bool:
-    """Whether its data do not come with dss-tui."""
+    """Returns whether the data of a preset do not come with dss-tui."""
     return spec.problem.data.fetched
 
 
 def _rank(members: list[tuple[str, Spec]]) -> tuple[bool, str]:
-    """Tasks in which nothing can run at once come last."""
+    """Returns what tasks are sorted by: those of which no preset can run at once come last."""
     return all(_needs_data(spec) for _, spec in members), members[0][1].task
 
 
@@ -342,7 +352,7 @@ def _id(key: str) -> str:
 
 
 def _short(error: InputError) -> str:
-    """The sentence without the path of a shipped preset."""
+    """Returns the sentence of an error without the path of a shipped preset."""
     text = str(error)
     folder = f"{Path(presets.FOLDER)}/"
     return text.replace(folder, "")

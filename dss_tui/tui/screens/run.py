@@ -1,4 +1,4 @@
-"""The screen of a run, fed from its directory alone: the same live, ended, crashed or resumed."""
+"""The screen of a run. It shows what the run's directory holds, be an engine at work or not."""
 
 from __future__ import annotations
 
@@ -51,6 +51,8 @@ VIEWS = ("segments", "path", "depth", "history", "projection", "log")
 
 
 class RunScreen(Screen[None]):
+    """A run's counters, its string as a chain of beads, and six views of its segments."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,escape", "leave", "leave", id="run.leave"),
         Binding("p", "pause", "pause", id="run.pause"),
@@ -79,7 +81,7 @@ class RunScreen(Screen[None]):
     ]
 
     def __init__(self, run: RunDir, *, launched: bool = False, every_s: float = 0.5) -> None:
-        """Watches `run`, with `every_s` seconds between looks; `launched` as in `WatchRun`."""
+        """Reads `run` every `every_s` seconds; `launched` is that of `WatchRun`."""
         super().__init__()
         self._every_s = every_s
         self.run = run
@@ -89,12 +91,13 @@ class RunScreen(Screen[None]):
         self.following = True
         self.log_scale = False
         self.selected: int | None = None
-        """Along the string: 2k is bead k, 2k+1 the segment after it."""
+        """Place along the string: 2k is bead k, 2k+1 the segment after it."""
         self._shown: object = None
         self._plots_due_s = 0.0
         self._engine_log = LineTail(run.log)
 
     def compose(self) -> ComposeResult:
+        """Lays out the head, the chain and the views over a row of keys."""
         yield Static(id="head")
         yield Static(id="chain")
         with TabbedContent(id="views"):
@@ -119,6 +122,7 @@ class RunScreen(Screen[None]):
         return palette_of(self.app)
 
     def on_mount(self) -> None:
+        """Shows what is known at once, and reads the run from time to time."""
         self.query_one(SegmentTable).focus()
         self._log(self.snapshot)
         self._show(plots=False)
@@ -126,11 +130,12 @@ class RunScreen(Screen[None]):
         self.set_interval(self._every_s, self._look)
 
     def _draw_all(self) -> None:
-        """With the plots, whose library takes its time to load: after the first frame."""
+        """Draws all, after the first frame: the plots' library takes its time to load."""
         self._shown = None
         self._show()
 
     def on_resize(self) -> None:
+        """Draws everything anew."""
         self._shown = None
         self.call_after_refresh(self._show)
 
@@ -144,7 +149,10 @@ class RunScreen(Screen[None]):
         self._show(plots=not self.snapshot.going or monotonic() >= self._plots_due_s)
 
     def _show(self, *, plots: bool = True) -> None:
-        """Everything, where anything has changed; plots cost most of what goes over the wire."""
+        """Draws everything where anything has changed.
+
+        Plots cost most of what goes over the wire, so a caller may leave them out.
+        """
         now = self.snapshot
         key = (
             now.state,
@@ -214,7 +222,7 @@ class RunScreen(Screen[None]):
     def _about_selected(
         self, order: tuple[int, ...], losses: tuple[float, ...], level: float
     ) -> Text:
-        """A line on the bead or segment under the cursor, or on the beads in training."""
+        """Returns a line about the bead or segment that is selected."""
         at, segments = self.selected, self.snapshot.segments
         if at is not None and at % 2 == 0 and at // 2 < len(order):
             loss = losses[at // 2]
@@ -285,6 +293,7 @@ class RunScreen(Screen[None]):
             self.selected = 2 * worst + 1
 
     def action_select(self, step: int) -> None:
+        """Goes `step` beads and segments along the string, and stops following."""
         count = 2 * len(self.snapshot.segments) + 1
         if count == 1:
             return
@@ -308,7 +317,7 @@ class RunScreen(Screen[None]):
         self.app.push_screen(Zoom(zoomed))
 
     def _zoomed(self) -> Plot | None:
-        """The plot of the selected segment, with all that is known of it above."""
+        """Returns the plot of the selected segment, with all that is known of it above."""
         segment, now = self._selected_segment(), self.snapshot
         if segment is None or now.progress is None:
             return None
@@ -321,6 +330,7 @@ class RunScreen(Screen[None]):
         self.call_after_refresh(self._show)
 
     def action_tab(self, name: str) -> None:
+        """Shows one of the views."""
         self.query_one("#views", TabbedContent).active = name
         if name == "segments":
             self.query_one(SegmentTable).focus()
@@ -328,31 +338,36 @@ class RunScreen(Screen[None]):
     # ------------------------------------------------------------ keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hides the keys of what cannot be asked of the run just now."""
         if action in ("pause", "stop"):
             return self.snapshot.live
         if action == "resume":
             return self.snapshot.can_resume
         return True
 
-    def _wish(self, command: Wish) -> None:
+    def _ask(self, command: Wish) -> None:
+        """Leaves a command for the engine of the run."""
         try:
             wish(self.run, command)
         except SaveError as error:
             self.notify(str(error), severity="error")
 
     def action_pause(self) -> None:
-        self._wish("continue" if self.snapshot.state == "paused" else "pause")
+        """Asks the engine to pause, or to go on."""
+        self._ask("continue" if self.snapshot.state == "paused" else "pause")
         self.notify("asked to go on" if self.snapshot.state == "paused" else "asked to pause")
 
     @work
     async def action_stop(self) -> None:
+        """Asks the engine to stop, after a question."""
         answers = {"n": "go on", "y": "stop it"}
         question = "Stop the search? Its checkpoint is written and it can be resumed."
         if await self.app.push_screen_wait(Confirm(question, answers)) == "y":
-            self._wish("stop")
+            self._ask("stop")
             self.notify("asked to stop")
 
     def action_resume(self) -> None:
+        """Launches an engine that goes on with the run, or says why there is nothing to do."""
         problem = session.resume(self.run)
         if problem:
             self.notify(problem, severity="warning")
@@ -361,29 +376,35 @@ class RunScreen(Screen[None]):
         self._look()
 
     def action_export(self) -> None:
+        """Opens the export dialog."""
         self.app.push_screen(ExportDialog(self.run))
 
     def action_freeze(self) -> None:
+        """Holds the view still, or lets it go on; the run does not notice."""
         self.frozen = not self.frozen
         self._show()
 
     def action_follow(self) -> None:
+        """Keeps the highest open segment selected, or leaves that to the user."""
         self.following = not self.following
         self.notify("following the highest open segment" if self.following else "not following")
         self._show()
 
     def action_sort(self) -> None:
+        """Sorts the segments by the next of `SORTINGS`."""
         sorting = self.query_one(SegmentTable).next_sorting()
         self._shown = None
         self._show()
         self.notify(f"sorted by {sorting}")
 
     def action_log_scale(self) -> None:
+        """Changes between a linear and a logarithmic scale."""
         self.log_scale = not self.log_scale
         self._show()
 
     @work
     async def action_leave(self) -> None:
+        """Leaves the run, after a question where its engine is at work."""
         if self.snapshot.going:
             answers = {"l": "leave it running", "x": "stop it"}
             question = "The search is running. It goes on by itself if you leave."
@@ -391,7 +412,7 @@ class RunScreen(Screen[None]):
             if answer is None:
                 return
             if answer == "x":
-                self._wish("stop")
+                self._ask("stop")
         self.post_message(LeaveRun(self, self.run, self.snapshot.exit_status))
 
 
@@ -401,6 +422,6 @@ def _height(segment: SegmentProgress) -> float:
 
 
 def _about(started: RunStarted) -> str:
-    """The method and its level, and what the level is on where that is not the training loss."""
+    """Returns the method, its level, and the objective where that is not the training loss."""
     on = "" if started.level_on == LevelOn().words else f" {started.level_on}"
     return f"{started.method} · level {started.level:g}{on}"

@@ -27,7 +27,7 @@ class Zoomed:
     step: Callable[[int], None]
     """Goes that many beads and segments along the string."""
     every_s: float
-    """Seconds between two looks at what is shown."""
+    """Seconds after which the plot is drawn again."""
 
 
 class Zoom(ModalScreen[None]):

@@ -60,12 +60,13 @@ def chain(
     palette: Palette,
     rows: int = 3,
 ) -> Text:
-    """θ₁ ●━━●┅┅●┅◌┅●┅╳┅●━━● θ₂ in at most `rows` lines (two where it must be folded) of `width`.
+    """Returns θ₁ ●━━●┅┅●┅◌┅●┅╳┅●━━● θ₂ in at most `rows` lines of `width` columns.
 
     ● is a bead up to the level and ▲ one above it; ━ a closed link, ┅ an open one, ◌ one whose
     new bead is in training, ╳ one given up. `selected` counts beads and links in turn from 0
     (even: bead, odd: link). Where the rows do not hold the string, a glyph stands for several
-    neighbours, shows the worst state among them, and the last line says so.
+    neighbours and shows the worst state among them; a line below it, also where `rows` is 1, says
+    so.
     """
     if len(links) != max(len(beads) - 1, 0):
         raise ValueError(

@@ -10,6 +10,8 @@ from dss_tui.tui.plots import Plot, draw
 
 
 class PlotView(Widget):
+    """A plot as large as the widget."""
+
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._plot: Plot | None = None
@@ -22,6 +24,7 @@ class PlotView(Widget):
             self.refresh()
 
     def render(self) -> Text:
+        """Draws the plot in the size that the widget has now."""
         if self._plot is None or self._palette is None:
             return Text("")
         return draw(self._plot, self.size.width, self.size.height, self._palette)

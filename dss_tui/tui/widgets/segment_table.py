@@ -26,8 +26,10 @@ STATES = {"closed": "closed", "open": "open", "training": "◌ training", "faile
 
 
 class SegmentTable(DataTable[Text]):
+    """The segments in their order along the string, by height or by depth."""
+
     class Moved(Message):
-        """The user moved the cursor; `show` moves it without a message."""
+        """Tells that the user moved the cursor. Nothing tells that `show` did."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "zoom", id="segments.zoom"),
@@ -39,15 +41,17 @@ class SegmentTable(DataTable[Text]):
         self.sorting: Sorting = "position"
         self._rows: dict[str, tuple[Text, ...]] = {}
         self._segments: Sequence[SegmentProgress] | None = None
-        self._look: object = None
+        self._shown_in: object = None
         self._drawn: dict[str, tuple[SegmentProgress, tuple[Text, ...]]] = {}
-        self._drawn_look: object = None
+        self._drawn_in: object = None
 
     def on_mount(self) -> None:
+        """Makes the columns."""
         for title in COLUMNS:
             self.add_column(title, key=title)
 
     def next_sorting(self) -> Sorting:
+        """Takes the next of `SORTINGS` and returns it."""
         self.sorting = SORTINGS[(SORTINGS.index(self.sorting) + 1) % len(SORTINGS)]
         return self.sorting
 
@@ -58,11 +62,11 @@ class SegmentTable(DataTable[Text]):
         palette: Palette,
         selected: tuple[int, int] | None,
     ) -> None:
-        """The segments of progress.json, with the cursor on the selected one."""
+        """Shows segments, with the cursor on the selected one."""
         if not self.columns:
             return
-        look = (level, palette, self.sorting)
-        if segments is not self._segments or look != self._look:
+        shown_in = (level, palette, self.sorting)
+        if segments is not self._segments or shown_in != self._shown_in:
             rows = self._rows_of(segments, level, palette)
             if list(rows) != list(self._rows):
                 self.clear()
@@ -70,42 +74,46 @@ class SegmentTable(DataTable[Text]):
                     self.add_row(*row, key=key)
             else:
                 self._update(rows)
-            self._segments, self._look, self._rows = segments, look, rows
+            self._segments, self._shown_in, self._rows = segments, shown_in, rows
         if selected is not None:
             key = f"{selected[0]}-{selected[1]}"
             if key in self._rows and key != self.key_at_cursor():
                 self.move_cursor(row=self.get_row_index(key), animate=False)
 
     def key_at_cursor(self) -> str | None:
-        """`left-right` of the row under the cursor."""
+        """Returns `left-right` of the row under the cursor, None in an empty table."""
         if not self.row_count:
             return None
         return self.coordinate_to_cell_key(self.cursor_coordinate).row_key.value
 
     def action_cursor_up(self) -> None:
+        """Moves the cursor and says so."""
         super().action_cursor_up()
         self.post_message(self.Moved())
 
     def action_cursor_down(self) -> None:
+        """Moves the cursor and says so."""
         super().action_cursor_down()
         self.post_message(self.Moved())
 
     def action_scroll_top(self) -> None:
+        """Moves the cursor to the first row and says so."""
         super().action_scroll_top()
         self.post_message(self.Moved())
 
     def action_scroll_bottom(self) -> None:
+        """Moves the cursor to the last row and says so."""
         super().action_scroll_bottom()
         self.post_message(self.Moved())
 
     def _rows_of(
         self, segments: Sequence[SegmentProgress], level: float, palette: Palette
     ) -> dict[str, tuple[Text, ...]]:
-        """A row for each segment, in order; those of segments that are as before are kept."""
+        """Returns a row for each segment, in order. Segments that are as before keep theirs."""
         scale = _scale(segments, level)
-        look = (level, palette, scale)
-        before = self._drawn if look == self._drawn_look else {}
-        self._drawn, self._drawn_look = {}, look
+        shown_in = (level, palette, scale)
+        before = self._drawn if shown_in == self._drawn_in else {}
+        self._drawn, self._drawn_in = {}, shown_in
         ordered = sorted(segments, key=self._key) if self.sorting != "position" else segments
         rows = {}
         for segment in ordered:
@@ -129,7 +137,7 @@ class SegmentTable(DataTable[Text]):
 
 
 def _scale(segments: Sequence[SegmentProgress], level: float) -> tuple[float, float]:
-    """The shared scale: from the lowest loss to the highest peak, but at most five levels."""
+    """Returns the shared scale: from the lowest loss to the highest peak or five levels."""
     lows = [value for s in segments for value in s.profile if math.isfinite(value)]
     peaks = [s.peak for s in segments if math.isfinite(s.peak)]
     return 0.9 * min([*lows, level]), min(max([*peaks, level]), 5 * level) if level else 1.0

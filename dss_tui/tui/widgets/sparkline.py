@@ -21,7 +21,7 @@ def sparkline(
     level: float,
     palette: Palette,
 ) -> Text:
-    """Values as `width` cells on the scale low … high, coloured by the side of the level.
+    """Returns values as `width` cells on the scale low … high, coloured by the side of the level.
 
     A cell shows the largest value of its stretch, so that no peak is lost; a stretch of nothing
     but NaN is a gap, and what lies outside the scale is clipped to it.

@@ -624,7 +624,7 @@ def test_a_report_is_read_in_100_columns(capsys: pytest.CaptureFixture[str]) -> 
         "mnist-cnn: 1×28×28, conv 32, pool, conv 64, pool, dense 1024, 10, 3 274 634 parameters",
         "adam on 100 samples a step; loop, 16 threads",
         "1 012 345  101 234 500       5 812    174 (170 … 193)",
-        "looks at what is judged are up to 25 % more products",
+        "evaluations of the objective are up to 25 % more products",
         "steps of a round: 6 (128 beads) in place of 100",
         "256 beads left out: a step would take about 17 s",
         "profiles left out: it would take long",
