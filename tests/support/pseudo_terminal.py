@@ -96,8 +96,17 @@ class Viewer:
         for number in signals:
             self.process.send_signal(number)
             if number is signal.SIGTSTP:
-                os.waitpid(self.process.pid, os.WUNTRACED)
+                self.wait_for_stop()
             time.sleep(0.2)
+
+    def wait_for_stop(self) -> bool:
+        """Waits until the process has stopped, and returns whether it has before long."""
+        for _ in range(200):
+            self.read()
+            stopped = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+            if os.waitid(os.P_PID, self.process.pid, stopped) is not None:
+                return True
+        return False
 
     def resize(self, rows: int, columns: int) -> None:
         """Gives the terminal another size."""
