@@ -189,8 +189,7 @@ def test_a_suspended_viewer_has_given_the_terminal_back() -> None:
     with viewer() as shown:
         shown.wait_for("digits")
         shown.process.send_signal(signal.SIGTSTP)
-        _, status = os.waitpid(shown.process.pid, os.WUNTRACED)
-        assert os.WIFSTOPPED(status) and at_rest(shown)
+        assert shown.wait_for_stop() and at_rest(shown)
 
 
 # ---------------------------------------------------------------- input
