@@ -122,7 +122,7 @@ def test_a_run_starts_in_the_runs_folder_under_its_preset_s_name(
     run = session.start(quick(), "quadratic")
     assert launched == [run]
     assert run.path.parent == runs and run.name.startswith("quadratic-")
-    assert run.load_spec() == quick()
+    assert run.load_spec() == quick().of_a_new_run()
 
 
 # ---------------------------------------------------------------- resume
