@@ -1,9 +1,10 @@
 """Commands and screens on damaged run folders: how many answer, refuse in words, fail or hang.
 
 `python -m benchmarks.damaged` damages every file of a run that has connected and of one that came
-to its limit in every way that `tests.support.damage` knows, tries every command that reads a run
-on each, and opens the screen of every `--screen-every`th. Exit status 1 where anything ended in a
-traceback or did not come back.
+to its limit in every way that `tests.support.damage` knows, or in `--values` of the ways to damage
+a single value, and tries every command that reads a run on each. Commands that begin a search are
+tried on every `--searches-every`th, the screens on every `--screens-every`th. The exit status is 1
+where anything ended in a traceback or did not come back.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 from dss_tui.cli import main as command_line
 from dss_tui.tui.app import DssApp, Opening
 from engine.record.rundir import RunDir
-from tests.support.damage import Answer, Case, answer, cases, commands, damaged, judged
+from tests.support.damage import WHOLE, Answer, Case, answer, cases, commands, damaged, judged
 
 QUICK = ("--set", "problem.data.points=64", "--headless", "--seed", "2")
 #: How the two runs are made.
@@ -29,8 +30,6 @@ MADE = {
     "connected": ("--set", "search.level=1e-2"),
     "limited": ("--set", "search.level=1e-4", "--set", "limits.beads=4"),
 }
-#: Damages on which commands that begin a search are tried, drawn by a seed.
-SEARCHES = 40
 
 
 def screens(folder: Path) -> int:
@@ -54,21 +53,27 @@ def begins_search(kind: str, name: str, case: Case) -> bool:
     return kind == "connected" and beginning
 
 
-def tried(kind: str, folder: Path, every: int) -> Counter[str]:
-    """Counts of the answers on one run; what is wrong is printed."""
-    found, draw = list(cases(folder)), random.Random(7)
-    searched = set(draw.sample(range(len(found)), min(SEARCHES, len(found))))
+def drawn(folder: Path, values: int) -> list[Case]:
+    """Every damage to a whole file, and so many damages to single values, drawn by a seed."""
+    found = list(cases(folder))
+    whole = [case for case in found if case.name in WHOLE]
+    single = [case for case in found if case.name not in WHOLE]
+    return whole + random.Random(7).sample(single, min(values, len(single)))
+
+
+def tried(kind: str, folder: Path, asked: argparse.Namespace) -> Counter[str]:
+    """Returns counts of the answers on one run, and prints what is wrong."""
     counts: Counter[str] = Counter()
-    for number, case in enumerate(found):
+    for number, case in enumerate(drawn(folder, asked.values)):
         for name, command in commands(folder).items():
-            if begins_search(kind, name, case) and number not in searched:
+            if begins_search(kind, name, case) and number % asked.searches_every:
                 continue
             with damaged(folder, case):
                 count(counts, answer(command), f"{name} with {case.file} {case.name}")
-        if number % every == 0:
+        if number % asked.screens_every == 0:
             with damaged(folder, case):
-                asked = answer(lambda: screens(folder))
-                count(counts, asked, f"screens with {case.file} {case.name}")
+                seen = answer(partial(screens, folder))
+                count(counts, seen, f"screens with {case.file} {case.name}")
     return counts
 
 
@@ -86,7 +91,9 @@ def count(counts: Counter[str], asked: Answer, what: str) -> None:
 def main() -> int:
     """Makes the runs, damages them and prints one line of counts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--screen-every", type=int, default=25, metavar="N")
+    parser.add_argument("--values", type=int, default=10**6, metavar="N", help="of each run")
+    parser.add_argument("--searches-every", type=int, default=50, metavar="N")
+    parser.add_argument("--screens-every", type=int, default=25, metavar="N")
     asked = parser.parse_args()
     total: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as place:
@@ -98,7 +105,7 @@ def main() -> int:
             if made.status not in (0, 3):
                 sys.exit(f"the {kind} run failed: {made.said}")
             (folder / "commands.jsonl").write_text('{"command": "checkpoint"}\n')
-            total += tried(kind, folder, asked.screen_every)
+            total += tried(kind, folder, asked)
     words = ("tried", "answered", "refused in words", "tracebacks", "hangs")
     print(", ".join(f"{total[word]} {word}" for word in words))
     return int(total["tracebacks"] + total["hangs"] > 0)
