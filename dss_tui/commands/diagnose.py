@@ -11,6 +11,7 @@ from engine.errors import InputError
 from engine.record.events import Diagnosis, Outcome, RunFinished, dump_json
 from engine.record.finding import find, resume_command
 from engine.record.records import finished, read_records
+from engine.spec.level import in_brackets
 
 #: Lines of the worst peak's history that are printed.
 LISTED = 12
@@ -50,7 +51,8 @@ def _report(ended: RunFinished) -> None:
 
 def _facts(found: Diagnosis) -> list[str]:
     lines = [
-        f"lowest barrier  {found.barrier:.6g} = {found.barrier / found.level:.4g} × level, between "
+        f"lowest barrier  {found.barrier:.6g} = {found.barrier / found.level:.4g} × level"
+        f"{in_brackets(found.level, found.tolerance)}, between "
         f"beads {found.left} and {found.right} at t = {found.t:.3f}, depth {found.depth}"
     ]
     if found.stuck_level is not None:

@@ -12,6 +12,7 @@ from engine.record import string_file, writing
 from engine.record.events import dump_json
 from engine.record.finding import find
 from engine.record.reading import check_regular
+from engine.spec.level import too_high
 
 if TYPE_CHECKING:
     from engine.run.verify import Check
@@ -65,13 +66,14 @@ def verify(path: Path, *, points: int, as_json: bool, run_factories: bool) -> in
 
 
 def _report(path: Path, check: Check) -> list[str]:
-    worst = check.worst
+    worst, level = check.worst, too_high(check.level, check.level_tolerance)
+    tolerance = f" with tolerance {check.level_tolerance:g}" if check.level_tolerance else ""
     lines = [
         f"{path}: {check.beads} beads, {check.beads - 1} segments measured on {check.points} "
         f"points each, in {check.precision}",
         f"  highest {check.level_on.words:<18} {max(check.peaks):.6g}  = "
-        f"{max(check.peaks) / check.level:.4f} × level {check.level:g}, on segment {worst + 1} at "
-        f"t = {check.t_stars[worst]:.4f}",
+        f"{max(check.peaks) / check.level:.4f} × level {check.level:g}{tolerance}, on segment "
+        f"{worst + 1} at t = {check.t_stars[worst]:.4f}",
         f"  {'normalized length':<26} {check.normalized_length:.4f}"
         + (
             f", turning {check.turning_angle[0]:.0f}° at a bead in the mean, "
@@ -91,16 +93,16 @@ def _report(path: Path, check: Check) -> list[str]:
         f"along the whole path, at {check.along_points} points a segment:",
         *(f"  {on.words:<26} {low:.4g} … {high:.4g}" for on, low, high in check.along),
     ]
-    above = sum(peak > check.level for peak in check.peaks)
+    above = sum(peak > check.bound for peak in check.peaks)
     if not check.agrees:
         lines.append(
             f"DOES NOT HOLD: the file's profiles differ from those measured by "
             f"{check.disagreement:.2g} (allowed: {check.tolerance:g}); it was changed or damaged."
         )
     elif above:
-        lines.append(f"DOES NOT HOLD: {above} of {len(check.peaks)} segments exceed the level.")
+        lines.append(f"DOES NOT HOLD: {above} of {len(check.peaks)} segments exceed {level}.")
     else:
-        lines.append("HOLDS: no measured point of the path exceeds the level.")
+        lines.append(f"HOLDS: no measured point of the path exceeds {level}.")
     return lines
 
 

@@ -6,6 +6,7 @@ from engine.methods.base import Method, Stage
 from engine.methods.constrained import ConstrainedSearch
 from engine.methods.detour import Detour
 from engine.methods.endpoints import EndpointTraining, Impatient, Restarts
+from engine.methods.even_beads import EvenBeads
 from engine.methods.given import GivenEndpoints, GivenString
 from engine.methods.greedy import GreedySearch
 from engine.methods.linear import LinearSampling
@@ -22,7 +23,7 @@ __all__ = ["Method", "build_method"]
 
 def build_method(spec: Spec, pool: Workers) -> StagedMethod:
     search = spec.search
-    chain = Chain(pool, search.level, stages_of(spec).grid)
+    chain = Chain(pool, search.level, stages_of(spec).grid, search.tolerance)
     stages = _search(spec, chain) if search.string is None else _from_file(spec, chain)
     if search.shorten:
         stages = [*stages, Shortening(spec, chain)]
@@ -42,9 +43,10 @@ def _endpoints(spec: Spec, chain: Chain, restarts: Restarts | None = None) -> St
 def _search(spec: Spec, chain: Chain) -> list[Stage]:
     endpoints, greedy = _endpoints(spec, chain), GreedySearch(spec, chain)
     constrained, release = ConstrainedSearch(spec, chain), Release(spec, chain)
+    even: list[Stage] = [EvenBeads(spec, chain)] if spec.search.min_inner_beads else []
     match spec.search.method:
         case "greedy":
-            return [endpoints, greedy]
+            return [endpoints, *even, greedy]
         case "constrained":
             given: list[Stage] = [] if spec.endpoints.kind == "random" else [endpoints]
             after: list[Stage] = (
@@ -62,6 +64,6 @@ def _search(spec: Spec, chain: Chain) -> list[Stage]:
             impatient = Impatient(settings.endpoints, spec.endpoints.restarts)
             ends = _endpoints(spec, chain, impatient)
             again = GreedySearch(spec, chain)
-            return [ends, greedy, constrained, release, again, *detours]
+            return [ends, *even, greedy, constrained, release, again, *detours]
         case "linear":
             return [endpoints, LinearSampling(spec, chain)]

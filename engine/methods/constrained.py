@@ -51,8 +51,9 @@ class ConstrainedSearch:
 
     def __init__(self, spec: Spec, chain: Chain) -> None:
         self.spec, self.chain, self.settings = spec, chain, spec.search.constrained
-        self.target = spec.search.alpha * spec.search.level
-        self.margin = stages_of(spec).constrained_margin
+        settings = stages_of(spec)
+        self.target, self.end_target = settings.target, settings.end_target
+        self.margin = settings.constrained_margin
         recipe = Recipe(self.settings, tether_of(self.settings), look="after")
         self.trainer = Trainer(recipe, chain.pool)
         self.level = float("inf")
@@ -122,7 +123,8 @@ class ConstrainedSearch:
             self._train(replace(before, theta=evenly_spaced(before.theta)))
             self._show(before)
         events = self._judge()
-        bound = self.chain.level if final else (1 + self.settings.alpha1) * self.level
+        held = max(self.level, self.end_target)
+        bound = self.chain.bound if final else (1 + self.settings.alpha1) * held
         high = [segment for segment in self.chain.in_order() if not segment.measured.peak <= bound]
         self.lowered = final and not high
         if high:
@@ -344,12 +346,16 @@ class ConstrainedSearch:
         self._train(self.rows.aimed(self._targets(len(self.rows))))
 
     def _targets(self, beads: int) -> Tensor:
-        """The level for each bead, infinite for an end that is held."""
+        """The level for each bead, infinite for an end that is held.
+
+        An end that moves rests at its own target, which may be above the level of the others.
+        """
         theta = self.chain.weights[FIRST]
         target = torch.full((beads,), self.level, dtype=theta.dtype, device=theta.device)
+        final = self.level <= self.target
+        of_ends = self.end_target if final else max(self.level, self.end_target)
         for end, held in zip((0, -1), self.held, strict=True):
-            if held:
-                target[end] = torch.inf
+            target[end] = torch.inf if held else of_ends
         return target
 
     def _fresh(self) -> Rows:

@@ -142,7 +142,7 @@ class EndpointTraining(ChainStage):
         self.attempts[bead] += 1
         attempt = self.attempts[bead]
         theta = random_endpoint(self.spec, self.chain, bead, attempt)
-        target = self.spec.search.alpha * self.spec.search.level
+        target = stages_of(self.spec).end_target
         stream = derive(endpoint_seed(self.spec, bead, attempt), "batches")
         self.trainer.admit(Job(bead, target, stream, self.restarts.patience(attempt)), theta)
         return theta
@@ -179,8 +179,8 @@ def random_endpoint(spec: Spec, chain: Chain, bead: int, attempt: int) -> Weight
 
 
 def not_trained(spec: Spec, bead: int, end: str, loss: float, steps: int, attempts: int) -> Verdict:
-    search, lr = spec.search, spec.endpoints.optimizer.lr
-    goal = f"{search.alpha:g} × level = {search.alpha * search.level:.4g}"
+    lr, target = spec.endpoints.optimizer.lr, stages_of(spec).end_target
+    goal = f"{target / spec.search.level:g} × level = {target:.4g}"
     how = {
         "diverged": f"its loss became non-finite after {steps} steps; lower "
         f"endpoints.optimizer.lr (now {lr:g})",

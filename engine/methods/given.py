@@ -94,7 +94,7 @@ class Judged:
 
 
 class GivenEndpoints(ChainStage):
-    """Two models that are taken as they are, where they are at or below the level."""
+    """Two models that are taken as they are, where they do not exceed the level's tolerance."""
 
     name = "start"
     repairs = False
@@ -119,7 +119,7 @@ class GivenEndpoints(ChainStage):
         return [
             EndpointTrained(bead, value, 0, attempt=1)
             for bead, value in zip((FIRST, LAST), found, strict=True)
-            if value <= chain.level
+            if value <= chain.bound
         ]
 
     def _above(self, found: list[float]) -> Verdict | None:
@@ -128,12 +128,14 @@ class GivenEndpoints(ChainStage):
         above = [
             f"endpoint {bead} ({file}) has {self.spec.search.level_on.words} {value:.4g}"
             for bead, file, value in zip((FIRST, LAST), files, found, strict=True)
-            if not value <= self.chain.level
+            if not value <= self.chain.bound
         ]
         if not above:
             return None
+        search = self.spec.search
+        tolerance = f" by more than its tolerance {search.tolerance:g}" if search.tolerance else ""
         return Verdict(
             Outcome.ENDPOINT_NOT_TRAINED,
-            f"Above the level {self.chain.level:g}: {' and '.join(above)}; train it further or "
-            "raise search.level.",
+            f"Above the level {search.level:g}{tolerance}: {' and '.join(above)}; train it "
+            "further or raise search.level.",
         )

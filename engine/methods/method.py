@@ -13,6 +13,7 @@ from engine.path.snapshot import Board, Saved, prefixed, without_prefix
 from engine.record.events import Diagnosis, Event, Outcome
 from engine.record.geometry import BeadString
 from engine.spec.keys import Spec
+from engine.spec.level import both, too_high
 
 
 class StagedMethod:
@@ -80,23 +81,25 @@ class StagedMethod:
 
     def _conclude(self, closer: Audit) -> Verdict:
         board = self.board()
-        failed = self._failed()
+        search, failed = self.spec.search, self._failed()
         if failed:
             worst = max(failed, key=lambda segment: segment.height)
             return Verdict(
                 Outcome.NOT_CONNECTED,
-                f"Not connected: {len(failed)} of {len(board.segments)} segments stayed above the "
-                f"level; the worst peak is {worst.measured.peak / self.chain.level:.3g} × level, "
-                f"between beads {worst.left} and {worst.right} at depth {worst.depth}. This does "
+                f"Not connected: {len(failed)} of {len(board.segments)} segments stayed above "
+                f"{too_high(search.level, search.tolerance)}; the worst peak is "
+                f"{worst.measured.peak / search.level:.3g} × level, between beads "
+                f"{worst.left} and {worst.right} at depth {worst.depth}. This does "
                 "not prove that no path exists; another seed, a higher level or more steps may "
                 "find one.",
             )
+        told = f"{numbers}; " if (numbers := both(search.level, search.tolerance)) else ""
         return Verdict(
             Outcome.CONNECTED,
             f"Connected: {board.beads} beads, normalized length {board.normalized_length:.4f}, "
             f"{self._shortened()}"
-            f"every segment at most {board.max_peak / self.chain.level:.4f} × level (measured on "
-            f"{len(closer.grid)} points each in {closer.precision}{self._normalized()}).",
+            f"every segment at most {board.max_peak / search.level:.4f} × level ({told}measured "
+            f"on {len(closer.grid)} points each in {closer.precision}{self._normalized()}).",
         )
 
     def _shortened(self) -> str:

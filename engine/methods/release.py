@@ -35,8 +35,9 @@ class Release(ChainStage):
         if all(segment.state == "closed" for segment in self.chain.in_order()):
             return
         self.chain.start_anew()
-        target = self.spec.search.alpha * self.spec.search.level
+        settings = stages_of(self.spec)
         for bead in self.chain.order:
+            target = settings.end_target if bead in (FIRST, LAST) else settings.target
             seed = derive(self.spec.seed, "release", bead)
             self.trainer.admit(Job(bead, target, seed), self.chain.weights[bead])
 

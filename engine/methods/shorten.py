@@ -128,6 +128,7 @@ class Shortening(ChainStage):
             [(self.weights[left], self.weights[right]) for left, right in pairs], self._bound
         )
         gone = [bead for bead, measured in zip(beads, found, strict=True) if self._holds(measured)]
+        gone = gone[: max(0, len(self.chain.order) - 2 - self.spec.search.min_inner_beads)]
         for bead in gone:
             self.chain.drop(bead)
         self.chain.judge(self.chain.unmeasured)
@@ -210,7 +211,7 @@ class Shortening(ChainStage):
     @property
     def _bound(self) -> float:
         """What segments must stay below."""
-        return (1 - MARGINS[min(self.margins, len(MARGINS) - 1)]) * self.chain.level
+        return (1 - MARGINS[min(self.margins, len(MARGINS) - 1)]) * self.chain.bound
 
     def _holds(self, measured: Measured) -> bool:
         return measured.peak <= self._bound

@@ -27,8 +27,12 @@ def start(
     elif rule == "shrunk":
         t = t / 2 if t < 0.5 else (1 + t) / 2
     theta = torch.lerp(left, right, t)
-    if rule == "perturbed":
-        draw = generator(seed, "perturbed").standard_normal(len(theta))
-        direction = torch.from_numpy(draw).to(theta)
-        theta = theta + PERTURBATION * (right - left).norm() * direction / direction.norm()
-    return t, theta
+    return t, perturbed(theta, right - left, seed) if rule == "perturbed" else theta
+
+
+def perturbed(theta: Weights, segment: Weights, seed: int) -> Weights:
+    """Moves weights in a random direction, by a share of a segment's length."""
+    draw = generator(seed, "perturbed").standard_normal(len(theta))
+    direction = torch.from_numpy(draw).to(theta)
+    moved: Weights = theta + PERTURBATION * segment.norm() * direction / direction.norm()
+    return moved

@@ -70,7 +70,7 @@ class Audit:
         events: list[Event] = []
         for key, found in self.measured.items():
             segment = self._chain.segments[key]
-            if segment.state == "closed" and not found.peak <= self._chain.level:
+            if segment.state == "closed" and not found.peak <= self._chain.bound:
                 self._chain.update(replace(segment, state="open", measured=found))
                 events.append(AuditFailed(*key, found.peak, found.t_star))
         if events:

@@ -30,6 +30,7 @@ from engine.record.events import (
 )
 from engine.record.geometry import BeadString
 from engine.shapes import Weights
+from engine.spec.level import bound
 from engine.workers.pool import Workers
 
 #: Points of t at which a segment is shown in another metric or split.
@@ -151,8 +152,10 @@ class Snapshot:
 class Chain:
     """Beads 1 and 2 are its ends; the others are numbered in the order of their making."""
 
-    def __init__(self, pool: Workers, level: float, points: int) -> None:
+    def __init__(self, pool: Workers, level: float, points: int, tolerance: float = 0.0) -> None:
         self.problem, self.pool, self.level = pool.backend.problem, pool, level
+        self.bound = bound(level, tolerance)
+        """The highest loss that a closed segment may have."""
         self.grid = search_grid(points)
         self.order: list[int] = []
         self.weights: dict[int, Weights] = {}
@@ -260,11 +263,11 @@ class Chain:
     # ------------------------------------------------------------ measuring
 
     def judge(self, keys: Sequence[Key]) -> list[Event]:
-        """Measures segments: open where the peak exceeds the level, else closed."""
+        """Measures segments: open where the peak exceeds the bound, else closed."""
         if not keys:
             return []
         pairs = [(self.weights[left], self.weights[right]) for left, right in keys]
-        profiles = self.measure(pairs, self.level)
+        profiles = self.measure(pairs, self.bound)
         others = along(
             self.pool,
             pairs,
@@ -275,7 +278,7 @@ class Chain:
         events: list[Event] = []
         for key, pair, measured, other in zip(keys, pairs, profiles, others, strict=True):
             depth, length = self.depth_of(key), distance(*pair)
-            state: SegmentState = "closed" if measured.peak <= self.level else "open"
+            state: SegmentState = "closed" if measured.peak <= self.bound else "open"
             self.update(Segment(*key, depth, length, measured, other, state))
             self._note_ends(key, measured)
             events.append(SegmentMeasured(*key, depth, length, measured.peak, measured.t_star))
@@ -321,12 +324,12 @@ class Chain:
             self._note_ends(key, segment.measured)
 
     def fall_back(self) -> None:
-        """To the string with the lowest barrier; its segments above the level have failed."""
+        """To the string with the lowest barrier; its segments above the bound have failed."""
         if self.lowest is None or self.lowest.barrier >= self.snapshot().barrier:
             return
         self.take(self.lowest)
         for segment in self.in_order():
-            state: SegmentState = "closed" if segment.measured.peak <= self.level else "failed"
+            state: SegmentState = "closed" if segment.measured.peak <= self.bound else "failed"
             self.update(replace(segment, state=state))
 
     def fail(self, segment: Segment, reason: str) -> Event:
@@ -339,7 +342,7 @@ class Chain:
         self.depths = {bead: int(bead not in (FIRST, LAST)) for bead in self.order}
         for segment in self.in_order():
             key = segment.key
-            state: SegmentState = "closed" if segment.measured.peak <= self.level else "open"
+            state: SegmentState = "closed" if segment.measured.peak <= self.bound else "open"
             self.segments[key] = replace(
                 segment, state=state, depth=self.depth_of(key), attempt=0, stalled=0
             )
@@ -390,7 +393,7 @@ class Chain:
     def string(self) -> BeadString:
         """The string as it is. Segments not measured yet are measured for it, nothing is kept."""
         pairs = {key: (self.weights[key[0]], self.weights[key[1]]) for key in self.unmeasured}
-        fresh = dict(zip(pairs, self.measure(list(pairs.values()), self.level), strict=True))
+        fresh = dict(zip(pairs, self.measure(list(pairs.values()), self.bound), strict=True))
         known = {} if fresh else dict(zip(self.keys, self._profiles(), strict=True))
         profiles = [
             fresh.get(key) or known.get(key) or _on_grid(self.segments[key].measured, self.grid)

@@ -21,6 +21,7 @@ from engine.record.events import (
     StringShortened,
 )
 from engine.spec.keys import Spec
+from engine.spec.level import in_brackets
 
 #: A peak whose place on the string moves by less than this share of its length stays where it is.
 STAYS = 0.15
@@ -80,6 +81,7 @@ def diagnose(spec: Spec, chain: Chain, trials: Trials) -> Diagnosis | None:
     return Diagnosis(
         barrier=lowest.loss,
         level=spec.search.level,
+        tolerance=spec.search.tolerance,
         left=lowest.left,
         right=lowest.right,
         t=lowest.t,
@@ -115,10 +117,11 @@ def _words(
     stuck: float | None,
     relabelled: Relabelling | None,
 ) -> list[str]:
-    level = spec.search.level
+    level, tolerance = spec.search.level, spec.search.tolerance
     said = [
         f"The best string found still rises to a loss of {lowest.loss:.4g}, "
-        f"{lowest.loss / level:.3g} × the level, between beads {lowest.left} and {lowest.right}, "
+        f"{lowest.loss / level:.3g} × the level{in_brackets(level, tolerance)}, between beads "
+        f"{lowest.left} and {lowest.right}, "
         f"{lowest.place:.0%} of the way from endpoint 1 to endpoint 2."
     ]
     if stuck is not None:

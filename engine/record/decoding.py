@@ -84,6 +84,9 @@ Seconds = Annotated[float, Range(0)]
 Level = Annotated[float, Positive()]
 """A loss that others are divided by."""
 
+Tolerance = Annotated[float, Range(0)]
+"""The share of the level by which a closed segment may exceed it."""
+
 
 def _shown(value: Any) -> str:
     """Returns the beginning of a value as JSON shows it, for a sentence."""

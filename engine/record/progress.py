@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Annotated, Literal
 
-from engine.record.decoding import Count, Depth, Length, Level, Seconds
+from engine.record.decoding import Count, Depth, Length, Level, Seconds, Tolerance
 from engine.record.events import dump_json
 from engine.record.reading import Damaged, read_json
 from engine.record.rundir import RunDir
@@ -98,6 +98,8 @@ class Progress:
     """What the search is doing, for a person."""
     level: Level
     """The level that the whole string is to stay below."""
+    tolerance: Tolerance = 0.0
+    """A segment is closed up to (1 + tolerance) × level."""
     level_on: LevelOn = TRAINING_LOSS
     """The objective: the metric and the split that are held against the level."""
     beside: LevelOn = TRAINING_LOSS

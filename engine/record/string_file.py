@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
-from math import prod
+from math import inf, prod
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ class Header:
     """How the profiles were measured."""
     level_on: LevelOn = field(default_factory=LevelOn)
     """The objective: what the losses and profiles are, and what the level is held against."""
+    tolerance: float = 0.0
+    """A segment holds up to (1 + tolerance) × level."""
 
     def to_tree(self) -> dict[str, Any]:
         """Returns the header as plain values, as JSON shows them."""
@@ -60,6 +62,7 @@ class Header:
             "version": VERSION,
             "outcome": self.outcome,
             "level": self.level,
+            "tolerance": self.tolerance,
             "level_on": self.level_on.model_dump(mode="json"),
             "alpha": self.alpha,
             "method": self.method,
@@ -216,11 +219,20 @@ def _header(text: str | None, path: Path) -> Header:
             elapsed_s=float(tree.get("elapsed_s") or 0.0),
             audit=dict(tree.get("audit", {})),
             level_on=level_on,
+            tolerance=_tolerance(tree.get("tolerance", 0.0)),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"its metadata lack or garble {error}; export it again", file=path
         ) from None
+
+
+def _tolerance(value: Any) -> float:
+    """Returns a tolerance of the metadata. Raises ValueError where it allows any loss or none."""
+    tolerance = float(value)
+    if not 0 <= tolerance < inf:
+        raise ValueError(f"tolerance {value}")
+    return tolerance
 
 
 def _checked(arrays: Arrays, header: Header, path: Path) -> StringFile:

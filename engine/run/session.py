@@ -220,6 +220,7 @@ class _Session:
             samples=len(self.problem.train),
             devices=tuple(self.spec.device.split(",")),
             level_on=self.spec.search.level_on.words,
+            tolerance=self.spec.search.tolerance,
         )
 
     def _failure(

@@ -68,6 +68,7 @@ class DirectoryStore:
             elapsed_s=elapsed_s,
             audit=self._method.audit(),
             level_on=self._spec.search.level_on,
+            tolerance=self._spec.search.tolerance,
         )
         held = string_file.StringFile(header, self._method.string())
         replace(self._writer.run.string, string_file.encode(held, ".safetensors"))
@@ -85,6 +86,7 @@ class DirectoryStore:
             state=state,
             phase=board.phase,
             level=self._spec.search.level,
+            tolerance=self._spec.search.tolerance,
             level_on=self._problem.judge,
             beside=self._problem.beside,
             beside_samples=self._samples_beside(),

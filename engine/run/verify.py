@@ -25,6 +25,7 @@ from engine.record.geometry import normalized_length, turning_angles
 from engine.record.string_file import StringFile
 from engine.run.choose_backend import backend_to_verify
 from engine.spec.keys import LevelOn, ProblemSpec
+from engine.spec.level import bound
 from engine.workers.pool import Pool, cores
 
 SPLITS = get_args(Split)
@@ -44,6 +45,8 @@ class Check:
     """What was measured."""
 
     level: float
+    level_tolerance: float
+    """A segment holds up to (1 + level_tolerance) × level."""
     level_on: LevelOn
     """What the level is held against."""
     beads: int
@@ -75,8 +78,13 @@ class Check:
         return int(np.argmax(self.peaks))
 
     @property
+    def bound(self) -> float:
+        """The highest value that a segment may have."""
+        return bound(self.level, self.level_tolerance)
+
+    @property
     def below_level(self) -> bool:
-        return max(self.peaks) <= self.level
+        return max(self.peaks) <= self.bound
 
     @property
     def agrees(self) -> bool:
@@ -107,6 +115,7 @@ def verify(file: StringFile, points: int, *, run_factories: bool = False) -> Che
     precision = str(file.header.audit.get("precision", "float32"))
     return Check(
         level=file.header.level,
+        level_tolerance=file.header.tolerance,
         level_on=file.header.level_on,
         beads=len(beads),
         points=points,

@@ -95,6 +95,7 @@ def check_level_on(spec: Spec, classes: int | None, held_out: int) -> None:
 def check_method(spec: Spec) -> None:
     """Raises InputError where the method or the endpoints need a network of another structure."""
     layout, kind = spec.problem.network.layout, spec.problem.network.kind
+    _check_inner_beads(spec)
     if spec.search.method == "linear" and spec.search.string is None:
         if layout is None or not layout.linear:
             raise InputError(
@@ -125,4 +126,23 @@ def _check_swap(swap: tuple[int, int], layout: DenseLayout) -> None:
         raise InputError(
             f"is {list(swap)}; name two different hidden units from 0 to {widths[0] - 1}",
             key="endpoints.swap",
+        )
+
+
+def _check_inner_beads(spec: Spec) -> None:
+    """Raises InputError where another method, or too few beads, are asked for as well."""
+    wanted, method, most = spec.search.min_inner_beads, spec.search.method, spec.limits.beads
+    if not wanted:
+        return
+    if method not in ("greedy", "auto"):
+        raise InputError(
+            f"is {wanted}, but search.method is {method}, which decides by itself where beads go; "
+            "choose 0, or search.method: greedy or auto",
+            key="search.min_inner_beads",
+        )
+    if most is not None and wanted + 2 > most:
+        raise InputError(
+            f"is {wanted}, but limits.beads allows {most} beads, the two ends included; choose at "
+            f"most {most - 2}, or raise limits.beads",
+            key="search.min_inner_beads",
         )

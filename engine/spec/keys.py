@@ -161,6 +161,9 @@ class Endpoints(Training):
     """Of kind files: those of the second."""
     swap: tuple[NonNegativeInt, NonNegativeInt] = (0, 1)
     """Of kind permuted: the units of the first hidden layer, counted from 0."""
+    alpha: Annotated[float, Field(gt=0, le=1)] | None = None
+    """The ends are trained to this share of the level; null: search.alpha. With 1.0 they stop at
+    the level itself, less a millionth of it that is left to rounding."""
     restarts: NonNegativeInt = 5
     """New random initialisations of an endpoint that misses its target."""
 
@@ -290,9 +293,18 @@ class Search(Part):
     method: Literal["greedy", "constrained", "auto", "linear"] = "greedy"
     level: PositiveFloat
     """L0: what no point of the path may exceed, a training loss unless level_on says otherwise."""
+    tolerance: NonNegativeFloat = 0.0
+    """A segment counts as closed up to (1 + tolerance) × level. Beads are trained to a share of
+    the level all the same; where it is not 0, both numbers are told."""
     level_on: LevelOn = LevelOn()
     alpha: Fraction = 0.8
     """Beads are trained to alpha times the level."""
+    min_inner_beads: NonNegativeInt = 0
+    """Of methods greedy and auto: so many beads, evenly spaced on the line between the ends, are
+    trained first, even where that line is below the level; one that misses its target in every
+    start is left out. Greedy DSS then closes the segments between them, and they are audited like
+    any other bead. Shortening moves them, but leaves so many on the string. A search that starts
+    from a string file takes the beads of that file."""
     grid: Annotated[int, Field(ge=5)] | None = None
     """Points t = 0 … 1 on which every stage looks at a segment. null: search.constrained.grid
     with method constrained, search.greedy.grid with the others."""

@@ -13,6 +13,9 @@ from engine.spec.keys import Spec, Training
 
 Value = TypeVar("Value")
 
+#: How far below the level ends must be that are trained to the level itself, as a share of it.
+ROUNDING = 1e-6
+
 
 @dataclass(frozen=True)
 class Stages:
@@ -34,6 +37,10 @@ class Stages:
     """How a model to go around by is trained. The patience is that of its first attempt."""
     detour_restarts: int
     """A model to go around by has (this + 1) × max_steps steps."""
+    target: float
+    """What the beads of a string are trained to."""
+    end_target: float
+    """What its ends are trained to."""
     audit: Training
     """By whose steps the cost of a run is reckoned when the audit's grid is chosen."""
 
@@ -59,10 +66,25 @@ def stages_of(spec: Spec) -> Stages:
         ),
         detour=search.detour.over(impatient),
         detour_restarts=_first(search.detour.restarts, spec.endpoints.restarts),
+        target=search.alpha * search.level,
+        end_target=_end_target(spec),
         audit=greedy.model_copy(
             update={"batch_size": _first(search.audit.batch_size, greedy.batch_size)}
         ),
     )
+
+
+def _end_target(spec: Spec) -> float:
+    """Returns the share of the level that the ends are trained to.
+
+    A loss that was found to be exactly the level may be a little higher when it is measured in
+    another precision, so a millionth is left to rounding. An error rate is a count, and is not.
+    """
+    search = spec.search
+    share = _first(spec.endpoints.alpha, search.alpha)
+    if share == 1 and search.level_on.metric != "error_rate":
+        share -= ROUNDING
+    return share * search.level
 
 
 def _first(own: Value | None, other: Value) -> Value:

@@ -27,6 +27,7 @@ from engine.record.events import (
 )
 from engine.run.choose_backend import backend_of
 from engine.spec.keys import Constrained, Sgd, Spec
+from engine.spec.yaml_file import parse
 from engine.workers.pool import Pool
 from presets import load_preset
 from tests.support.landscapes import double_well, landscape, ring, spec_for
@@ -544,3 +545,25 @@ def test_a_restored_search_that_starts_over_goes_on_to_the_same_events(stop_afte
         assert run(again) == rest
         assert again.verdict == expected
     assert any(isinstance(event, BeadFailed) for event in rest)
+
+
+# ---------------------------------------------------------------- the ends' own share of the level
+
+
+@pytest.mark.parametrize("share", [None, 0.5, 1.0])
+def test_ends_rest_at_their_own_share_of_the_level(share: float | None) -> None:
+    """Small steps, so that they stop just below it; the others go on to the search's share."""
+    level, alpha = 0.02, 0.8
+    tree = spec_for(level, seed=4).model_dump(mode="json")
+    tree["endpoints"]["alpha"] = share
+    tree["search"] |= {"method": "constrained", "alpha": alpha}
+    small = {"optimizer": {"kind": "sgd", "lr": 1e-3}, "check_every": 1, "max_steps": 10**6}
+    tree["search"]["constrained"] |= small | {"patience": 10**4, "hyperplane": "off"}
+    with method_for(landscape(ring), parse(tree)) as method:
+        run(method)
+        assert method.verdict is not None and method.verdict.outcome is Outcome.CONNECTED
+        first, *inner, last = method.string().losses.tolist()
+        own = alpha if share is None else share
+        for loss in (first, last):
+            assert 0.9 * own * level <= loss <= own * level
+        assert not inner or max(inner) <= alpha * level * (1 + 1e-6)

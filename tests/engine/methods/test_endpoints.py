@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
+from engine.errors import InputError
 from engine.methods.endpoints import Counted, Impatient, Restarts, luby
 from engine.problem.problem import Problem, build_problem
-from engine.record.events import FIRST, LAST, BeadFailed, EndpointTrained, Outcome
+from engine.record.events import FIRST, LAST, BeadFailed, BeadTrained, EndpointTrained, Outcome
 from engine.spec.keys import Endpoints, Spec, Training
+from engine.spec.stages import stages_of
 from engine.spec.yaml_file import parse
 from tests.support.landscapes import landscape, ring, spec_for
-from tests.support.searches import method_for
+from tests.support.searches import method_for, run
 from tests.support.workers import vmapped
 
 ENDPOINTS = Endpoints(patience=70, restarts=2, max_steps=100)
@@ -162,3 +164,61 @@ def test_endpoints_of_a_seed_do_not_depend_on_each_other() -> None:
         constrained = [method.chain.weights[bead].clone() for bead in (FIRST, LAST)]
     assert not torch.equal(greedy[0], greedy[1])
     assert all(torch.equal(a, b) for a, b in zip(greedy, constrained, strict=True))
+
+
+# ---------------------------------------------------------------- how far they are trained
+
+
+def with_share(share: float | None, level: float = 0.5) -> Spec:
+    """Ends in small steps, so that they stop just below what they are trained to."""
+    tree = spec_for(level).model_dump(mode="json")
+    tree["endpoints"] |= {"alpha": share, "optimizer": {"kind": "sgd", "lr": 1e-3}}
+    tree["search"]["alpha"] = 0.7
+    return parse(tree)
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(None, 0.7), (0.3, 0.3), (0.9, 0.9), (1.0, 1 - 1e-6)]
+)
+def test_ends_are_trained_to_their_own_share_of_the_level(
+    share: float | None, expected: float
+) -> None:
+    with method_for(landscape(ring), with_share(share)) as method:
+        ends: list[EndpointTrained] = []
+        while len(ends) < 2:
+            ends += [event for event in method.step(None) if isinstance(event, EndpointTrained)]
+        for event in ends:
+            assert event.loss <= expected * 0.5
+            assert event.steps == 0 or event.loss >= 0.97 * expected * 0.5
+        assert any(event.steps for event in ends)
+
+
+def test_inner_beads_keep_to_the_searchs_share() -> None:
+    spec = with_share(1.0, level=0.005).model_copy(update={"seed": 4})
+    with method_for(landscape(ring), spec) as method:
+        events = run(method)
+        assert method.verdict is not None and method.verdict.outcome is Outcome.CONNECTED
+        trained = [event.loss for event in events if isinstance(event, BeadTrained)]
+        assert trained and max(trained) <= 0.7 * 0.005
+
+
+def test_what_was_missed_is_the_ends_own_share() -> None:
+    tree = with_share(0.25).model_dump(mode="json")
+    tree["endpoints"] |= {"max_steps": 1, "restarts": 0}
+    with method_for(landscape(lambda w: 1 + w.square().sum()), parse(tree)) as method:
+        run(method)
+        assert method.verdict is not None
+        assert "was not trained to 0.25 × level = 0.125 in 1 attempts" in method.verdict.sentence
+
+
+@pytest.mark.parametrize(("metric", "target"), [("error_rate", 0.02), ("loss", 0.01999998)])
+def test_a_count_needs_no_room_for_rounding(metric: str, target: float) -> None:
+    tree = with_share(1.0, level=0.02).model_dump(mode="json")
+    tree["search"]["level_on"]["metric"] = metric
+    assert stages_of(parse(tree)).end_target == pytest.approx(target, rel=1e-9)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.01, -0.5])
+def test_impossible_shares_are_refused(share: float) -> None:
+    with pytest.raises(InputError, match=r"endpoints.alpha: is "):
+        with_share(share)

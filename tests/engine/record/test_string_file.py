@@ -50,6 +50,7 @@ HEADER = Header(
     bead_ids=(4, 9, 2, 7),
     elapsed_s=3.25,
     audit={"precision": "float64", "points": 330},
+    tolerance=0.07,
 )
 BEADS, POINTS, PARAMS = 4, 6, 10
 
@@ -161,10 +162,11 @@ def test_a_file_by_other_hands_is_read(ending: str, tmp_path: Path) -> None:
 @EVERY_ENDING
 def test_what_is_not_promised_may_be_missing(ending: str, tmp_path: Path) -> None:
     header = tree()
-    for name in ("data_sha256", "bead_ids", "elapsed_s", "audit"):
+    for name in ("data_sha256", "bead_ids", "elapsed_s", "audit", "tolerance"):
         del header[name]
     back = string_file.read(store(tmp_path / f"s{ending}", arrays(), header)).header
-    assert back == replace(HEADER, data_sha256="", bead_ids=(), elapsed_s=0.0, audit={})
+    left_out = replace(HEADER, data_sha256="", bead_ids=(), elapsed_s=0.0, audit={}, tolerance=0.0)
+    assert back == left_out
 
 
 def test_tensors_have_the_promised_types_whatever_came_in() -> None:
@@ -193,6 +195,7 @@ def test_the_metadata_are_the_promised_json() -> None:
             "version": 1,
             "outcome": "not_connected",
             "level": 0.03,
+            "tolerance": 0.07,
             "alpha": 0.7,
             "method": "greedy",
             "seed": 5,
@@ -316,6 +319,8 @@ GARBLED: list[tuple[dict[str, object], str]] = [
     ({"parameters": [{"name": "w", "shape": ["x"]}]}, "'x'"),
     ({"bead_ids": "ab"}, "'a'"),
     ({"audit": [3]}, ""),
+    ({"tolerance": -0.5}, "tolerance -0.5"),
+    ({"tolerance": 1e999}, "tolerance inf"),
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dss_tui.cli import main
-from engine.record.string_file import read
+from engine.record.string_file import StringFile, encode, read
 from engine.run.verify import verify
 
 README = Path(__file__).parents[3] / "README.md"
@@ -93,3 +94,49 @@ def test_a_finer_grid_finds_nothing_above_the_level(tmp_path: Path) -> None:
     assert file.string.losses.max() <= file.header.alpha * file.header.level * (1 + 1e-5)
     assert file.header.audit["points"] - 1 >= 10 * (33 - 1)
     assert file.header.audit["precision"] == "float64"
+
+
+@pytest.fixture(scope="module")
+def connected(tmp_path_factory: pytest.TempPathFactory) -> StringFile:
+    folder = tmp_path_factory.mktemp("connected")
+    sets = ["--set", "search.level=5e-3", "--set", "problem.data.points=64", "--seed", "3"]
+    assert main(["run", "quadratic", "--headless", "--out", str(folder), *sets]) == 0
+    return read(folder / "string.safetensors")
+
+
+@pytest.mark.parametrize(("tolerance", "holds"), [(0.2, True), (0.05, False), (0.0, False)])
+def test_segments_hold_up_to_the_tolerance_and_both_numbers_are_told(
+    tolerance: float,
+    holds: bool,
+    connected: StringFile,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A string whose highest point is 1.1 times the level that its file says."""
+    level = max(verify(connected, 101).peaks) / 1.1
+    header = replace(connected.header, level=level, tolerance=tolerance)
+    path = tmp_path / "string.npz"
+    path.write_bytes(encode(replace(connected, header=header), ".npz"))
+    assert main(["verify", str(path), "--grid", "101"]) == (0 if holds else 3)
+    said = capsys.readouterr().out.splitlines()
+    told = next(line for line in said if "× level" in line)
+    beyond = f"the level {level:g} by more than its tolerance {tolerance:g}." if tolerance else ""
+    assert f"1.1000 × level {level:g}" in told
+    assert (f"with tolerance {tolerance:g}," in told) == bool(tolerance)
+    assert said[-1].endswith(beyond or "segments exceed the level.")
+    assert said[-1].startswith("HOLDS" if holds else "DOES NOT HOLD")
+    assert main(["verify", str(path), "--grid", "101", "--json"]) == (0 if holds else 3)
+    tree = json.loads(capsys.readouterr().out)
+    assert (tree["level"], tree["level_tolerance"]) == (level, tolerance)
+
+
+def test_a_run_leaves_its_tolerance_in_its_files(tmp_path: Path) -> None:
+    sets = ["search.level=5e-3", "search.tolerance=0.25", "problem.data.points=64", "seed=3"]
+    options = [part for line in sets for part in ("--set", line)]
+    assert main(["run", "quadratic", "--headless", "--out", str(tmp_path), *options]) == 0
+    assert read(tmp_path / "string.safetensors").header.tolerance == 0.25
+    lines = (tmp_path / "events.jsonl").read_text().splitlines()
+    first, last = json.loads(lines[0]), json.loads(lines[-1])
+    assert first["tolerance"] == 0.25
+    assert "(level 0.005, tolerance 0.25; measured on" in last["sentence"]
+    assert json.loads((tmp_path / "progress.json").read_text())["tolerance"] == 0.25
