@@ -8,7 +8,7 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from dss_tui.viewing.words import age, bytes_of
+from dss_tui.viewing.words import age, bytes_of, multiple
 from engine.errors import InputError
 from engine.record.events import Outcome
 from engine.record.finding import find, resume_command, runs, runs_folder
@@ -41,7 +41,7 @@ def ls() -> int:
 
 
 def _row(run: Summary) -> tuple[str, ...]:
-    peak = "–" if run.peak_over_level is None else f"{run.peak_over_level:.3f}"
+    peak = multiple(run.peak_over_level, run.tolerance)
     beads = "–" if run.beads is None else str(run.beads)
     return run.name, run.state, beads, peak, age(run.age_s), bytes_of(run.size_bytes)
 

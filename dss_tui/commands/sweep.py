@@ -46,7 +46,7 @@ def sweep(asked: argparse.Namespace) -> int:
         if asked.json:
             print(json_of(rows, begun.results()), end="")
         else:
-            _show(rows)
+            _show(rows, begun.plan.spec.search.tolerance)
             told = "sweep.csv, levels.csv, sweep.json, and a run directory for each pair"
             print(f"{begun.folder}: {told}")
         left = begun.cells - begun.count()
@@ -144,9 +144,10 @@ class _Progress:
         )
 
 
-def _show(rows: list[LevelRow]) -> None:
+def _show(rows: list[LevelRow], tolerance: float) -> None:
     table = Table(box=None, pad_edge=False)
-    for title in ("level", "connected", "length ± s.e.", "beads ± s.e.", "median steps"):
+    level = f"level (tolerance {tolerance:g})" if tolerance else "level"
+    for title in (level, "connected", "length ± s.e.", "beads ± s.e.", "median steps"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("not connected", no_wrap=True)
     for row in rows:

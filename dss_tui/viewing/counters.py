@@ -8,6 +8,7 @@ from rich.text import Text
 
 from dss_tui.viewing.words import clock, thousands
 from engine.record.progress import Progress
+from engine.spec.level import in_brackets
 
 #: Beads in training that are listed one by one.
 LISTED = 8
@@ -35,7 +36,8 @@ def words(progress: Progress, steps_per_s: float | None) -> list[str]:
     if progress.aim is not None and progress.aim > level:
         said.append(f"level {progress.aim:.3g} on the way to {level:g}")
     if math.isfinite(counters.max_peak):
-        said.append(f"peak {counters.max_peak / level:.3g} × level")
+        numbers = in_brackets(level, progress.tolerance)
+        said.append(f"peak {counters.max_peak / level:.3g} × level{numbers}")
     if math.isfinite(counters.normalized_length):
         said.append(f"length {counters.normalized_length:.3f}")
     if counters.failed:
@@ -60,11 +62,13 @@ def limits(progress: Progress, seconds: float) -> str:
 
 def training(progress: Progress) -> list[Text]:
     """Returns a line for each of the first beads in training."""
-    target = progress.alpha * progress.level
+    ends = not progress.order
+    own = progress.endpoints_alpha if ends else None
+    target = (progress.alpha if own is None else own) * progress.level
     metric = progress.level_on.metric.replace("_", " ")
     lines = []
     for bead in progress.training[:LISTED]:
-        what = "bead" if progress.order else "endpoint"
+        what = "endpoint" if ends else "bead"
         loss = f"{bead.loss:.4g}" if math.isfinite(bead.loss) else "–"
         lines.append(
             Text.assemble(

@@ -27,13 +27,20 @@ def preset(name: str, spec: Spec) -> str:
         ("network", network(spec.problem.network)),
         ("data", data(spec.problem.data)),
         ("loss", loss(spec.problem.loss)),
-        ("level", f"{spec.search.level:g} on the {spec.search.level_on.words}"),
+        ("level", level(spec)),
         ("training", training(spec)),
         ("search", method(spec)),
         ("limits", ", ".join(bounds) or "none"),
     ]
     lines = [f"[b]{name}[/b]", escape(spec.description), ""]
     return "\n".join([*lines, *(f"[dim]{label:<9}[/dim]{escape(text)}" for label, text in rows)])
+
+
+def level(spec: Spec) -> str:
+    """Returns the level, what is held against it, and its tolerance where there is one."""
+    search = spec.search
+    tolerance = f", tolerance {search.tolerance:g}" if search.tolerance else ""
+    return f"{search.level:g} on the {search.level_on.words}{tolerance}"
 
 
 def network(spec: Network) -> str:

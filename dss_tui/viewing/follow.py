@@ -13,6 +13,7 @@ from engine.record.reading import Damaged
 from engine.record.records import RecordTail, effective
 from engine.record.rundir import RunDir
 from engine.record.runs import STARTING_S, goes_on, is_starting, state_of, tried
+from engine.spec.level import bound
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,12 @@ class Snapshot:
         if self.progress is not None:
             return self.progress.level
         return self.view.started.level if self.view.started else None
+
+    @property
+    def bound(self) -> float | None:
+        """The highest loss that a closed segment may have: (1 + tolerance) × level."""
+        known = self.progress or self.view.started
+        return bound(known.level, known.tolerance) if known is not None else None
 
     @property
     def segments(self) -> tuple[SegmentProgress, ...]:

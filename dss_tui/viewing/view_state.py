@@ -125,9 +125,10 @@ def sentence(record: Record) -> str:  # noqa: C901  # one flat case for each kin
     """Returns an event as a person reads it in the log."""
     match record.event:
         case RunStarted() as e:
+            tolerance = f", tolerance {e.tolerance:g}" if e.tolerance else ""
             return (
-                f"started: {e.method}, level {e.level:g} on the {e.level_on}, alpha {e.alpha:g}, "
-                f"seed {e.seed}, "
+                f"started: {e.method}, level {e.level:g} on the {e.level_on}{tolerance}, "
+                f"alpha {e.alpha:g}, seed {e.seed}, "
                 f"{e.parameters} parameters, {e.samples} samples, on {', '.join(e.devices)}"
             )
         case EndpointTrained() as e:

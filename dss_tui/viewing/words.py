@@ -30,3 +30,10 @@ def bytes_of(count: int) -> str:
 def thousands(count: int) -> str:
     """Returns a whole number with its thousands apart, such as 61 204."""
     return f"{count:,}".replace(",", " ")
+
+
+def multiple(peak_over_level: float | None, tolerance: float) -> str:
+    """1.031, or 1.031 (tolerance 0.05) where segments may exceed the level."""
+    if peak_over_level is None:
+        return "–"
+    return f"{peak_over_level:.3f}" + (f" (tolerance {tolerance:g})" if tolerance else "")

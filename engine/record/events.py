@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from pydantic_core import to_json
 
-from engine.record.decoding import Count, Depth, Level, Seconds, Seed, Tolerance, decode, parse_json
+from engine.record.decoding import Count, Depth, Level, Seconds, Seed, decode, parse_json
 
 
 class Outcome(StrEnum):
@@ -79,7 +79,7 @@ class RunStarted(Event):
     devices: tuple[str, ...]
     level_on: str = "training loss"
     """The objective, which is held against the level, in words."""
-    tolerance: Tolerance = 0.0
+    tolerance: float = 0.0
     """A segment is closed up to (1 + tolerance) × level."""
 
 
@@ -270,7 +270,7 @@ class Diagnosis:
     """Whether that copy's units are scaled too, which a ReLU network's function does not show."""
     words: str
     """What this does and does not prove, for a person."""
-    tolerance: Tolerance = 0.0
+    tolerance: float = 0.0
     """A segment is closed up to (1 + tolerance) × level."""
 
 

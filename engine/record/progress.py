@@ -15,6 +15,7 @@ from engine.record.events import dump_json
 from engine.record.reading import Damaged, read_json
 from engine.record.rundir import RunDir
 from engine.spec.keys import LevelOn, Limits
+from engine.spec.level import bound
 
 SegmentState = Literal["open", "training", "closed", "failed"]
 ProgressState = Literal["running", "paused", "ended"]
@@ -108,6 +109,8 @@ class Progress:
     """Number of samples that the secondary metric is taken over; None means all of the split."""
     alpha: float
     """Beads are trained to alpha times the level."""
+    endpoints_alpha: float | None = None
+    """The ends are trained to this share of the level; None means alpha."""
     aim: float | None = None
     """The level that beads are brought below just now; None in files that do not say."""
     counters: Counters
@@ -120,6 +123,11 @@ class Progress:
     """(bead,) The objective at each of those beads."""
     training: tuple[TrainingProgress, ...]
     segments: tuple[SegmentProgress, ...]
+
+    @property
+    def bound(self) -> float:
+        """The highest loss that a closed segment may have."""
+        return bound(self.level, self.tolerance)
 
     @property
     def peak_over_level(self) -> float | None:

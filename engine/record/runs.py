@@ -37,6 +37,8 @@ class Summary:
     """Seconds since the run was made."""
     size_bytes: int
     """Bytes of all files in the folder."""
+    tolerance: float = 0.0
+    """The run's segments close at (1 + tolerance) × level."""
     damaged: tuple[Damaged, ...] = ()
     """What is wrong with the files that were read."""
 
@@ -61,6 +63,7 @@ def summarize(run: RunDir) -> Summary:
         peak_over_level=progress.peak_over_level if progress is not None else None,
         age_s=time.time() - made_s(run),
         size_bytes=_size_bytes(run),
+        tolerance=progress.tolerance if progress is not None else 0.0,
         damaged=tuple(faults),
     )
 

@@ -91,6 +91,7 @@ class DirectoryStore:
             beside=self._problem.beside,
             beside_samples=self._samples_beside(),
             alpha=self._spec.search.alpha,
+            endpoints_alpha=self._spec.endpoints.alpha,
             aim=board.aim,
             counters=_counters(board),
             limits=self._spec.limits,

@@ -27,7 +27,7 @@ import presets
 from dss_tui.tui.keymap import moving
 from dss_tui.tui.messages import WatchRun
 from dss_tui.tui.screens.confirm import Confirm
-from dss_tui.viewing.words import age, bytes_of
+from dss_tui.viewing.words import age, bytes_of, multiple
 from engine.errors import InputError
 from engine.record.finding import runs, runs_folder
 from engine.record.rundir import RunDir
@@ -261,7 +261,7 @@ class MenuScreen(Screen[None]):
                 table.add_row(*[""] * 6, key=run.name)
             table.move_cursor(row=min(at, max(0, len(found) - 1)))
         for run in found:
-            peak = "–" if run.peak_over_level is None else f"{run.peak_over_level:.3f}"
+            peak = multiple(run.peak_over_level, run.tolerance)
             beads = "–" if run.beads is None else str(run.beads)
             row = (run.name, run.state, beads, peak, age(run.age_s), bytes_of(run.size_bytes))
             for column, value in zip(table.columns, row, strict=True):

@@ -172,8 +172,8 @@ class RunScreen(Screen[None]):
             self._follow_the_action()
         self._show_head()
         self._show_chain()
-        palette, level = self.palette, now.level or 0.0
-        self.query_one(SegmentTable).show(now.segments, level, palette, self._selected_pair())
+        table, level, bound = self.query_one(SegmentTable), now.level or 0.0, now.bound or 0.0
+        table.show(now.segments, level, bound, self.palette, self._selected_pair())
         if plots:
             self._show_plots()
             self._plots_due_s = monotonic() + PLOTS_EVERY_S
@@ -210,8 +210,9 @@ class RunScreen(Screen[None]):
         now, level = self.snapshot, self.snapshot.level or 1.0
         order = now.progress.order if now.progress else ()
         losses = now.progress.losses if now.progress else ()
-        beads = [Bead(bead, loss / level) for bead, loss in zip(order, losses, strict=True)]
-        links = [Link(segment.state, segment.peak / level) for segment in now.segments]
+        bound = now.bound or 1.0
+        beads = [Bead(bead, loss / bound) for bead, loss in zip(order, losses, strict=True)]
+        links = [Link(segment.state, segment.peak / bound) for segment in now.segments]
         width = max(10, self.query_one("#chain").content_size.width or self.size.width - 2)
         drawn = chain(beads, links, width, self.selected, self.palette)
         if not beads and now.progress is not None and now.progress.training:
@@ -422,6 +423,7 @@ def _height(segment: SegmentProgress) -> float:
 
 
 def _about(started: RunStarted) -> str:
-    """Returns the method, its level, and the objective where that is not the training loss."""
+    """Returns the method, its level and tolerance, and the objective if not the training loss."""
     on = "" if started.level_on == LevelOn().words else f" {started.level_on}"
-    return f"{started.method} · level {started.level:g}{on}"
+    tolerance = f", tolerance {started.tolerance:g}" if started.tolerance else ""
+    return f"{started.method} · level {started.level:g}{on}{tolerance}"

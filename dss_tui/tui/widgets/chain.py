@@ -26,8 +26,8 @@ class Bead:
     """A network on the string."""
 
     id: int
-    loss_over_level: float
-    """Its loss as a multiple of the level; NaN while not known."""
+    loss_over_bound: float
+    """Its loss as a multiple of the level with its tolerance; NaN while not known."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Link:
     """The segment between a bead and the next."""
 
     state: Literal["closed", "open", "training", "failed"]
-    peak_over_level: float
-    """Largest loss met along it, as a multiple of the level; NaN while not known."""
+    peak_over_bound: float
+    """Largest loss met along it, as such a multiple; NaN while not known."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ def chain(
 ) -> Text:
     """Returns θ₁ ●━━●┅┅●┅◌┅●┅╳┅●━━● θ₂ in at most `rows` lines of `width` columns.
 
-    ● is a bead up to the level and ▲ one above it; ━ a closed link, ┅ an open one, ◌ one whose
-    new bead is in training, ╳ one given up. `selected` counts beads and links in turn from 0
-    (even: bead, odd: link). Where the rows do not hold the string, a glyph stands for several
-    neighbours and shows the worst state among them; a line below it, also where `rows` is 1, says
-    so.
+    ● is a bead up to the level with its tolerance and ▲ one above; ━ a closed link, ┅ an open
+    one, ◌ one whose new bead is in training, ╳ one given up. `selected` counts beads and links in
+    turn from 0 (even: bead, odd: link). Where the rows do not hold the string, a glyph stands for
+    several neighbours and shows the worst state among them; a line below it, also where `rows` is
+    1, says so.
     """
     if len(links) != max(len(beads) - 1, 0):
         raise ValueError(
@@ -148,14 +148,14 @@ def _badness(item: Bead | Link) -> float:
     A closed link is never worse than a bead, so a stretch that is done shows a bead.
     """
     if isinstance(item, Bead):
-        loss = 0.0 if math.isnan(item.loss_over_level) else item.loss_over_level
+        loss = 0.0 if math.isnan(item.loss_over_bound) else item.loss_over_bound
         return 4.0 if loss > 1 else max(loss, 0.0)
     return {"closed": -1, "open": 2, "training": 3, "failed": 5}[item.state]
 
 
 def _bead(bead: Bead, palette: Palette) -> Piece:
-    glyph = "▲" if bead.loss_over_level > 1 else "●"
-    return glyph, palette.of_loss(bead.loss_over_level)
+    glyph = "▲" if bead.loss_over_bound > 1 else "●"
+    return glyph, palette.of_loss(bead.loss_over_bound)
 
 
 def _link(link: Link, length: int, palette: Palette) -> Piece:
@@ -163,7 +163,7 @@ def _link(link: Link, length: int, palette: Palette) -> Piece:
         case "closed":
             return "━" * length, palette.closed
         case "open":
-            return "┅" * length, palette.of_loss(link.peak_over_level)
+            return "┅" * length, palette.of_loss(link.peak_over_bound)
         case "training":
             return "◌".center(length, "┅"), palette.training
         case "failed":

@@ -59,15 +59,19 @@ class SegmentTable(DataTable[Text]):
         self,
         segments: Sequence[SegmentProgress],
         level: float,
+        bound: float,
         palette: Palette,
         selected: tuple[int, int] | None,
     ) -> None:
-        """Shows segments, with the cursor on the selected one."""
+        """Shows segments, with the cursor on the selected one.
+
+        Peaks are told as multiples of the level and coloured by the side of the bound.
+        """
         if not self.columns:
             return
-        shown_in = (level, palette, self.sorting)
+        shown_in = (level, bound, palette, self.sorting)
         if segments is not self._segments or shown_in != self._shown_in:
-            rows = self._rows_of(segments, level, palette)
+            rows = self._rows_of(segments, level, bound, palette)
             if list(rows) != list(self._rows):
                 self.clear()
                 for key, row in rows.items():
@@ -107,11 +111,11 @@ class SegmentTable(DataTable[Text]):
         self.post_message(self.Moved())
 
     def _rows_of(
-        self, segments: Sequence[SegmentProgress], level: float, palette: Palette
+        self, segments: Sequence[SegmentProgress], level: float, bound: float, palette: Palette
     ) -> dict[str, tuple[Text, ...]]:
         """Returns a row for each segment, in order. Segments that are as before keep theirs."""
         scale = _scale(segments, level)
-        shown_in = (level, palette, scale)
+        shown_in = (level, bound, palette, scale)
         before = self._drawn if shown_in == self._drawn_in else {}
         self._drawn, self._drawn_in = {}, shown_in
         ordered = sorted(segments, key=self._key) if self.sorting != "position" else segments
@@ -120,7 +124,7 @@ class SegmentTable(DataTable[Text]):
             key = f"{segment.left}-{segment.right}"
             old, row = before.get(key, (None, ()))
             if old != segment:
-                row = _row(segment, level, scale, palette)
+                row = _row(segment, level, bound, scale, palette)
             self._drawn[key] = (segment, row)
             rows[key] = row
         return rows
@@ -146,6 +150,7 @@ def _scale(segments: Sequence[SegmentProgress], level: float) -> tuple[float, fl
 def _row(
     segment: SegmentProgress,
     level: float,
+    bound: float,
     scale: tuple[float, float],
     palette: Palette,
 ) -> tuple[Text, ...]:
@@ -154,8 +159,8 @@ def _row(
     ratio = f"{peak / level:.3f}" if math.isfinite(peak) and level else "–"
     return (
         Text(f"{segment.left}–{segment.right}"),
-        sparkline(segment.profile, SPARKLINE, *scale, level, palette),
-        Text(ratio, style=palette.below if peak <= level else palette.above),
+        sparkline(segment.profile, SPARKLINE, *scale, bound, palette),
+        Text(ratio, style=palette.below if peak <= bound else palette.above),
         Text(f"{segment.t_star:.2f}" if math.isfinite(segment.t_star) else "–"),
         Text(f"{segment.length:.3g}"),
         Text(str(segment.depth)),

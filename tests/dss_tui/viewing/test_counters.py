@@ -1,0 +1,96 @@
+"""The level and its tolerance, in the words and colours of everything that shows them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import presets
+from dss_tui.commands.runs import ls
+from dss_tui.commands.sweep import _show
+from dss_tui.tui.palette import Palette
+from dss_tui.tui.widgets.segment_table import _row
+from dss_tui.viewing import counters, describe
+from dss_tui.viewing.follow import Snapshot
+from dss_tui.viewing.view_state import View, sentence
+from dss_tui.viewing.words import multiple
+from engine.record.events import Record, RunStarted
+from engine.record.finding import create
+from engine.record.progress import SegmentProgress, TrainingProgress
+from engine.record.writer import RunWriter
+from tests.support.run_folders import progress
+
+STARTED = RunStarted("greedy", 0.02, 0.7, 5, 61, 40, ("cpu",))
+IN_TRAINING = (TrainingProgress(1, 0.05, 30, 2),)
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "told"),
+    [(0.0, "peak 1.5 × level"), (0.6, "peak 1.5 × level (level 0.02, tolerance 0.6)")],
+)
+def test_the_peak_is_told_with_both_numbers(tolerance: float, told: str) -> None:
+    assert told in counters.words(progress(tolerance=tolerance), None)
+
+
+@pytest.mark.parametrize(
+    ("order", "own", "target"),
+    [
+        ((), None, "endpoint 1    loss 0.05      → 0.014"),
+        ((), 0.95, "→ 0.019"),
+        ((1,), 0.95, "→ 0.014"),
+    ],
+)
+def test_ends_in_training_are_told_with_their_own_target(
+    order: tuple[int, ...], own: float | None, target: str
+) -> None:
+    now = progress(
+        training=IN_TRAINING, order=order, losses=(0.1,) * len(order), endpoints_alpha=own
+    )
+    (line,) = counters.training(now)
+    assert target in line.plain
+
+
+def test_a_runs_list_tells_the_tolerance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert multiple(None, 0.3) == "–"
+    assert multiple(1.03125, 0.0) == "1.031"
+    monkeypatch.setenv("DSS_TUI_RUNS", str(tmp_path))
+    run = create(presets.load_preset("quadratic"), "loose", tmp_path / "loose")
+    with RunWriter(run) as writer:
+        writer.record(replace(STARTED, tolerance=0.6), 0.5)
+        writer.progress(progress(tolerance=0.6))
+    assert ls() == 0
+    assert "1.500 (tolerance 0.6)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("tolerance", "words"), [(0.0, ""), (0.25, ", tolerance 0.25")])
+def test_the_menu_and_the_log_tell_it(tolerance: float, words: str) -> None:
+    spec = presets.load_preset("quadratic", [f"search.tolerance={tolerance}"])
+    assert describe.level(spec) == f"0.001 on the training loss{words}"
+    started = replace(STARTED, tolerance=tolerance)
+    told = sentence(Record(1, 0.5, started))
+    assert f"level 0.02 on the training loss{words}, alpha 0.7, seed 5" in told
+
+
+@pytest.mark.parametrize(("tolerance", "title"), [(0.0, "level "), (0.5, "level (tolerance 0.5)")])
+def test_a_sweeps_table_tells_it(
+    tolerance: float, title: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _show([], tolerance)
+    assert capsys.readouterr().out.strip().startswith(title)
+
+
+@pytest.mark.parametrize(("tolerance", "bound"), [(0.0, 0.02), (0.6, 0.032)])
+def test_what_is_above_is_what_exceeds_the_bound(tolerance: float, bound: float) -> None:
+    now = progress(tolerance=tolerance)
+    view = View(started=replace(STARTED, tolerance=tolerance))
+    for seen in (Snapshot(View(), now, live=True), Snapshot(view, None, live=True)):
+        assert seen.bound == pytest.approx(bound)
+    palette = Palette.dark()
+    segment = SegmentProgress(1, 2, 0, "closed", 1.5, 0.03, 0.4, (0.01, 0.03), (), None)
+    _, _, ratio, *_ = _row(segment, now.level, now.bound, (0.0, 0.1), palette)
+    assert ratio.plain == "1.500"
+    assert ratio.style == (palette.below if tolerance else palette.above)
