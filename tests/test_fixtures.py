@@ -33,6 +33,20 @@ FINISHED = [name for name, run in RUNS.items() if "as_kept" in run]
 UNFINISHED = [name for name, run in RUNS.items() if "resumed" in run]
 #: Resumed by a process of their own, as users do.
 APART = ["killed-greedy-digits"]
+#: Resumed through constrained search, whose rounds compute otherwise since strings and single beads
+#: have one trainer: they come to the same outcome, not to the same bits.
+OTHER_BITS = {
+    "stopped-constrained-quadratic",
+    "stopped-constrained-springs",
+    "stopped-files-constrained",
+    "stopped-cnn-constrained",
+    "stopped-auto-greedy",
+    "stopped-auto-constrained",
+    "paused-constrained-digits",
+    "killed-constrained-quadratic",
+    "limited-auto-endpoints",
+    "limited-auto-detour",
+}
 #: Keys of run.yaml that a checkpoint's fingerprint leaves out.
 ASIDE = ("limits", "description", "task", "checkpoint_seconds")
 #: Of what `verify` says: measured numbers, and those that are as they are.
@@ -239,7 +253,7 @@ def test_a_run_is_resumed(
     end = json.loads((run / "events.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     beads = arrays_of(run / "string.safetensors")["beads"]
     assert (status, end["outcome"]) == (expected["status"], expected["outcome"])
-    if same_machine():
+    if same_machine() and name not in OTHER_BITS:
         assert len(beads) == expected["beads"]
         assert end["totals"]["bead_steps"] == expected["bead_steps"]
         assert digest(beads) == expected["sha256"]

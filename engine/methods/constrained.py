@@ -290,11 +290,13 @@ class ConstrainedSearch:
         return self.trainer.bead_steps
 
     def save(self) -> Saved:
-        rows = self.rows
+        rows, beads = self.rows, [bead for group in self.trainer.groups for bead in group.beads]
+        if beads != self.chain.order:  # later stages have gone on with the string
+            rows, beads = self._no_rows(), []
         tensors = {name: getattr(rows, name) for name in COLUMNS}
         tensors |= {f"state.{slot}": tensor for slot, tensor in rows.state.items()}
         plain: dict[str, Any] = {
-            "beads": list(self.trainer.groups[0].beads) if self.trainer.groups else [],
+            "beads": beads,
             "level": self.level,
             "held": list(self.held),
             "attempts": {str(bead): count for bead, count in self.attempts.items()},
@@ -315,7 +317,8 @@ class ConstrainedSearch:
         self.trainer.bead_steps = plain["bead_steps"]
         for name in KEPT:
             setattr(self, name, plain[name])
-        if plain["beads"]:
+        # A string that later stages have gone on with is not trained any more.
+        if plain["beads"] == self.chain.order and len(tensors["loss"]) == len(plain["beads"]):
             self._train(self._kept(tensors, plain["beads"]))
 
     def _kept(self, tensors: dict[str, Tensor], beads: list[int]) -> Rows:
@@ -333,8 +336,11 @@ class ConstrainedSearch:
     def rows(self) -> Rows:
         """The string's rows, in order; those of no beads before it has any."""
         if not self.trainer.groups:
-            return self.trainer.rows_for(torch.zeros(0, 0), self.level, [])
+            return self._no_rows()
         return self.trainer.groups[0].rows
+
+    def _no_rows(self) -> Rows:
+        return self.trainer.rows_for(torch.zeros(0, 0), self.level, [])
 
     def _train(self, rows: Rows) -> None:
         """The trainer's one group is the string with these rows."""
