@@ -56,7 +56,7 @@ def verify(path: Path, *, points: int, as_json: bool, run_factories: bool) -> in
         check = measure_again(held, points, run_factories=run_factories)
     except InputError as error:
         raise InputError(str(error), file=path) from None
-    holds = check.below_level and check.agrees
+    holds = check.below_level and check.agrees and check.mirrored
     if as_json:
         print(dump_json({"holds": holds} | _tree(check)))
     else:
@@ -99,6 +99,8 @@ def _report(path: Path, check: Check) -> list[str]:
             f"DOES NOT HOLD: the file's profiles differ from those measured by "
             f"{check.disagreement:.2g} (allowed: {check.tolerance:g}); it was changed or damaged."
         )
+    elif check.mirror is not None and not check.mirror.agrees:
+        lines.append(f"DOES NOT HOLD: {check.mirror.words}.")
     elif above:
         lines.append(f"DOES NOT HOLD: {above} of {len(check.peaks)} segments exceed {level}.")
     else:

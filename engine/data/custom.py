@@ -38,8 +38,7 @@ class CustomData(DataKeys):
         numbers; y whole numbers (classes or tokens) or values (sample, output). Raises InputError
         for anything else, and where the function fails.
         """
-        returned = call_factory(self.factory, self.args, KEY)
-        x, y, *rest = _parts(returned, self)
+        x, y, *rest = returned_arrays(self)
         x, y = _inputs(x, self), _targets(y, self)
         held = (_inputs(rest[0], self), _targets(rest[1], self)) if rest else (x[:0], y[:0])
         _check_fit((x, y), held, self)
@@ -63,8 +62,12 @@ def _check_fit(
             raise _wrong(spec, f"training and held-out {what} of different shape or type")
 
 
-def _parts(returned: Any, spec: CustomData) -> Sequence[Any]:
-    """Returns x and y, or these and x and y held out. Raises InputError for anything else."""
+def returned_arrays(spec: CustomData) -> Sequence[Any]:
+    """Returns x and y of the training samples, then of those held out if any, as they are returned.
+
+    They are arrays or tensors of whatever type; items of Datasets are stacked. Raises InputError.
+    """
+    returned = call_factory(spec.factory, spec.args, KEY)
     if isinstance(returned, tuple | list) and len(returned) in (2, 4):
         if all(_is_array(part) for part in returned):
             return returned

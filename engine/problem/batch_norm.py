@@ -23,7 +23,6 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from engine.errors import InputError
-from engine.problem.samples import Samples
 from engine.spec.keys import BatchNorm as BatchNormSpec
 
 Mode = Literal["batch", "collect", "given"]
@@ -94,9 +93,17 @@ class BatchNorm(nn.Module):
 def replace_batch_norm(network: nn.Module) -> nn.Module:
     """A copy of the network with BatchNorm in place of torch's, parameters named as before.
 
-    Raises InputError where a layer normalizes by batches in a way of its own.
+    Raises InputError where the network cannot be copied, and where a layer normalizes by batches in
+    a way of its own.
     """
-    network = copy.deepcopy(network)
+    try:
+        network = copy.deepcopy(network)
+    except Exception as error:  # it is not our code
+        raise InputError(
+            f"cannot be copied ({type(error).__name__}: {str(error).splitlines()[0]}); hold what "
+            "is computed from parameters in forward only (torch.nn.utils.parametrizations)",
+            key="problem.network",
+        ) from error
     places = [
         (name, layer)
         for name, layer in network.named_modules(remove_duplicate=False)
@@ -139,18 +146,16 @@ def collect(
     return tuple(part for layer in layers for part in layer.statistics())
 
 
-def estimate_from(train: Samples, spec: BatchNormSpec) -> Samples:
-    """Returns the training samples that statistics are taken from, in the order of the data.
+def chosen(samples: int, spec: BatchNormSpec) -> slice | Tensor:
+    """Returns which of so many training samples statistics are taken from, in rising order.
 
     With a seed they are drawn without replacement by torch's own generator, so that a reader of a
     string file draws the same ones with `torch.randperm`; without one they are the first.
     """
-    if spec.samples >= len(train):
-        return train
-    if spec.seed is None:
-        return train[: spec.samples]
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(spec.seed))
-    return train[order[: spec.samples].sort().values]
+    if spec.seed is None or spec.samples >= samples:
+        return slice(0, spec.samples)
+    order = torch.randperm(samples, generator=torch.Generator().manual_seed(spec.seed))
+    return order[: spec.samples].sort().values
 
 
 def batch_norms(network: nn.Module) -> list[tuple[str, BatchNorm]]:

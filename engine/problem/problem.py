@@ -23,7 +23,7 @@ from engine.networks import build_network
 from engine.networks.custom import CustomNetwork
 from engine.networks.modules import lent
 from engine.networks.modules.custom import check_runs
-from engine.problem.batch_norm import batch_norms, estimate_from, replace_batch_norm
+from engine.problem.batch_norm import batch_norms, chosen, replace_batch_norm
 from engine.problem.cost import Cost, measured_cost
 from engine.problem.losses import SampleLoss, build_loss, check_loss, check_output
 from engine.problem.samples import Samples, samples_of
@@ -37,6 +37,8 @@ Split = Literal["train", "held_out"]
 
 #: Held while weights are drawn: torch's generator belongs to all threads.
 DRAWING = Lock()
+#: Buffers may be drawn as well as weights, and are the same in every session.
+BUFFERS_SEED = 0
 #: Samples that what is shown beside the judged may always be taken over.
 FEW_BESIDE = 1000
 
@@ -188,7 +190,7 @@ def build_problem(
     check_fit(spec, data)
     make_network = partial(build_network, spec.network)
     with DRAWING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # buffers may be drawn too, and are the same in every session
+        torch.manual_seed(BUFFERS_SEED)
         network = replace_batch_norm(make_network()).requires_grad_(False).eval()
         train = samples_of(data, spec.loss, held_out=False)
         x, y = train.part(slice(0, 2), torch.float32)
@@ -214,7 +216,7 @@ def build_problem(
         cost=measured_cost(network, x),
         judge=judge,
         batch_norm=spec.batch_norm,
-        estimate=estimate_from(train, spec.batch_norm) if batch_norms(network) else None,
+        estimate=train[chosen(len(train), spec.batch_norm)] if batch_norms(network) else None,
     )
 
 

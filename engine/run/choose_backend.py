@@ -135,8 +135,8 @@ def _why_not_vmap(spec: Spec, problem: Problem) -> str | None:
     theta = torch.stack([problem.initial(seed) for seed in range(FEW_TOGETHER)])
     few = min(2, len(problem.train))
     batches = torch.arange(few).expand(len(theta), few)
-    try:
-        VmappedBackend(problem).loss_and_grad_on(theta, batches)
+    try:  # on a replica, because a module may keep what it sees, which means nothing outside vmap
+        VmappedBackend(problem.replica(problem.device)).loss_and_grad_on(theta, batches)
     except Exception as error:  # it is not our code
         return (str(error).splitlines() or [type(error).__name__])[0]
     return None

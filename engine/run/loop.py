@@ -113,8 +113,12 @@ def search(
     elapsed: Stopwatch,
     first: RunStarted | Continued,
     pace: Pace = Pace(),
+    confirm: Callable[[Verdict], Verdict] = lambda verdict: verdict,
 ) -> Iterator[Event]:
-    """Runs a method to its verdict, to a limit, or until it is asked to stop."""
+    """Runs a method to its verdict, to a limit, or until it is asked to stop.
+
+    `confirm` has the last word on how the search ended, before anything of it is told or written.
+    """
     checkpoints = _Timer(pace.checkpoint_s, elapsed() + pace.checkpoint_s)
     snapshots = _Timer(pace.progress_s, elapsed())
     yield first
@@ -123,7 +127,7 @@ def search(
         tally = method.tally()
         ending = method.verdict or asked or _limit(method, tally, limits, elapsed())
         if ending is not None:
-            yield from _finish(method, ending, store, elapsed)
+            yield from _finish(method, confirm(ending), store, elapsed)
             return
         yield from method.step(_beads_left(tally, limits))
         snapshots.run_when_due(elapsed, lambda now: store.progress(method.board(), now, "running"))

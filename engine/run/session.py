@@ -23,8 +23,10 @@ import torch
 
 from engine import __version__
 from engine.backends.backend import Backend
+from engine.backends.vmapped import FEW_TOGETHER
 from engine.errors import InputError, SaveError
 from engine.methods import Method, build_method
+from engine.methods.base import Verdict
 from engine.methods.given import check_given
 from engine.problem.problem import Problem, build_problem
 from engine.record.events import (
@@ -45,15 +47,17 @@ from engine.record.signals import Signals
 from engine.record.wishes import Wish
 from engine.record.writer import RunWriter
 from engine.record.writing import open_log, replace
-from engine.run import checkpoint
+from engine.run import checkpoint, mirror
 from engine.run.choose_backend import choose_backend
 from engine.run.loop import Pace, Stopwatch, search, totals
+from engine.run.plain_torch import plainly
 from engine.run.store import DirectoryStore
+from engine.shapes import Beads, PerBead
 from engine.spec.checks import check_level_on, check_method
-from engine.spec.keys import Spec
+from engine.spec.keys import LevelOn, Spec
 from engine.spec.stages import stages_of
 from engine.spec.yaml_file import dump
-from engine.workers.pool import Workers, open_pool, resolve_devices
+from engine.workers.pool import Workers, open_pool, resolve_devices, set_precision
 
 Observer = Callable[[Record], None]
 
@@ -113,9 +117,37 @@ def prepare(spec: Spec) -> tuple[Spec, Backend]:
     problem = build_problem(spec.problem, judge=spec.search.level_on)
     check_level_on(spec, problem.classes, len(problem.held_out))
     check_given(spec, problem)
-    spec, backend = choose_backend(spec, problem)
+    try:
+        spec, backend = choose_backend(spec, problem)
+    except InputError:
+        raise
+    except Exception as error:
+        if not mirror.is_own(spec.problem):
+            raise
+        raise mirror.refusal(spec.problem, mirror.Report((), plainly(error))) from error
     _check_batches(spec, backend)
+    _check_mirrored(spec, backend)
     return spec, backend
+
+
+def _check_mirrored(spec: Spec, backend: Backend) -> None:
+    """Raises InputError where random models of a user's own code are not what torch makes of them.
+
+    They are measured on the run's first device, as many at once as it computes in one call.
+    """
+    if not mirror.is_own(spec.problem):
+        return
+    set_precision(spec)
+    device = torch.device(spec.device.split(",")[0])
+
+    def values(theta: Beads, measure: LevelOn) -> PerBead:
+        return backend.replica(device).values(theta, measure)
+
+    models = 2 if backend.name == "loop" else FEW_TOGETHER
+    problem = backend.problem.to(device)
+    found = mirror.of_random_models(spec.problem, problem, values, models)
+    if not found.agrees:
+        raise mirror.refusal(spec.problem, found)
 
 
 def _check_batches(spec: Spec, backend: Backend) -> None:
@@ -191,7 +223,9 @@ class _Session:
             if started_seq is None
             else Continued(kept.seq if kept is not None else started_seq)
         )
-        events = search(self.method, self.spec.limits, store, control, elapsed, first, pace)
+        events = search(
+            self.method, self.spec.limits, store, control, elapsed, first, pace, self._confirmed
+        )
         event: Event = first
         try:
             for event in events:
@@ -206,6 +240,18 @@ class _Session:
         log.info(event.sentence)
         stopped = event.outcome is Outcome.STOPPED and signals.received
         return Ended(event.outcome, event.sentence, event.diagnosis, stopped or None)
+
+    def _confirmed(self, ending: Verdict) -> Verdict:
+        """Returns the ending, failed where plain torch does not find what was measured.
+
+        Only audited strings of a user's own code are looked at.
+        """
+        audited = ending.outcome in (Outcome.CONNECTED, Outcome.NOT_CONNECTED)
+        if not audited or not mirror.is_own(self.spec.problem):
+            return ending
+        found = mirror.of_string(self.spec.problem, self.problem, self.method.string())
+        log.info("mirror: plain torch looked at %d losses", len(found.looks))
+        return ending if found.agrees else Verdict(Outcome.FAILED, f"Failed: {found.words}.")
 
     def _tell(self, event: Event, elapsed_s: float) -> None:
         self.observe(self.writer.record(event, elapsed_s))

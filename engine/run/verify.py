@@ -7,7 +7,7 @@ scratch in float64, and the numbers in the file are held against what was measur
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from typing import Any, Literal, get_args
 
@@ -23,7 +23,9 @@ from engine.problem.baseline import by_frequencies
 from engine.problem.problem import Parameter, Problem, Split, build_problem
 from engine.record.geometry import normalized_length, turning_angles
 from engine.record.string_file import StringFile
+from engine.run import mirror
 from engine.run.choose_backend import backend_to_verify
+from engine.run.mirror import Report
 from engine.spec.keys import LevelOn, ProblemSpec
 from engine.spec.level import bound
 from engine.workers.pool import Pool, cores
@@ -69,6 +71,8 @@ class Check:
     """By which statistics models were normalized, in words; empty where the network does not."""
     along: tuple[tuple[LevelOn, float, float], ...]
     """Lowest and highest value of each metric, on each split."""
+    mirror: Report | None = None
+    """What plain torch makes of the path where its network, data or loss is a user's own."""
     along_points: int = COARSE
     """On each segment, for those."""
 
@@ -89,6 +93,11 @@ class Check:
     @property
     def agrees(self) -> bool:
         return self.disagreement <= self.tolerance
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether plain torch finds what the engine does, where it was asked."""
+        return self.mirror is None or self.mirror.agrees
 
 
 def verify(file: StringFile, points: int, *, run_factories: bool = False) -> Check:
@@ -132,7 +141,18 @@ def verify(file: StringFile, points: int, *, run_factories: bool = False) -> Che
         by_frequencies=by_frequencies(problem, problem.judge),
         batch_norm=problem.normalized_by,
         along=besides,
+        mirror=_mirrored(file, problem, losses, profiles),
     )
+
+
+def _mirrored(
+    file: StringFile, problem: Problem, losses: NDArray[np.float64], profiles: NDArray[np.float64]
+) -> Report | None:
+    """Returns what plain torch makes of the path that was measured; None for our own parts."""
+    if not mirror.is_own(file.header.problem):
+        return None
+    measured = replace(file.string, losses=losses, profiles=profiles)
+    return mirror.of_string(file.header.problem, problem, measured, own_data=file.data is None)
 
 
 def _tolerance(problem: Problem, precision: str) -> float:

@@ -239,10 +239,15 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def open_pool(backend: Backend, spec: Spec) -> Pool:
-    """The pool of a resolved spec. On GPUs torch would round convolutions to TF32 by itself."""
+def set_precision(spec: Spec) -> None:
+    """Lets GPUs round to TF32 only where the spec says so: torch does it by itself otherwise."""
     torch.backends.cuda.matmul.allow_tf32 = spec.precision == "tf32"
     torch.backends.cudnn.allow_tf32 = spec.precision == "tf32"
+
+
+def open_pool(backend: Backend, spec: Spec) -> Pool:
+    """Returns the pool of a resolved spec, whose precision holds from now on."""
+    set_precision(spec)
     if spec.device == "cpu":
         return Pool(backend, [torch.device("cpu")] * (spec.workers or 1))
     return Pool(backend, [torch.device(name) for name in spec.device.split(",")])

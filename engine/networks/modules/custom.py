@@ -45,6 +45,10 @@ def build_custom(spec: CustomNetwork) -> nn.Module:
                 f"has the parameter {name} that does not require gradients",
                 "a path moves all parameters: make it a buffer to keep it fixed",
             )
+    for name, buffer in network.named_buffers():
+        if buffer.is_complex():
+            remedy = "hold its real and its imaginary part as two buffers"
+            raise _refused(spec, f"has the complex buffer {name}", remedy)
     return network.to(torch.float32)
 
 

@@ -1,0 +1,261 @@
+"""Models taken off a path as their user takes them, and measured by plain torch.
+
+That is: a fresh module from the factory, `load_state_dict`, `eval()`, and a forward pass over whole
+batches of the data that the factory returns, in the widest type that module and data come in.
+
+Statistics of batch normalization are those that torch's own layers find with `momentum=None`, all
+else in eval mode, in one pass over the samples that the spec names. String files hold none, so this
+is how a user finds them too (docs/your-own-model.md).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import reduce
+from itertools import pairwise
+from math import exp, prod
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from engine.data.custom import CustomData, returned_arrays
+from engine.errors import InputError
+from engine.factories import call_factory
+from engine.networks import build_network
+from engine.networks.custom import CustomNetwork
+from engine.problem.batch_norm import chosen
+from engine.problem.losses import SampleLoss, build_loss, targets
+from engine.problem.problem import BUFFERS_SEED, DRAWING, Problem, Split
+from engine.shapes import Weights
+from engine.spec.keys import CustomLoss, LevelOn, ProblemSpec
+
+#: Bytes that the outputs of a network's layers may come to in one batch.
+BATCH_BYTES = 2**28
+#: The seed of fresh modules. It differs from `BUFFERS_SEED`, so that a module with drawn buffers
+#: that are not part of its state is found out.
+FRESH_SEED = 1
+
+Parts = tuple[Tensor, Tensor]
+"""x and y of one split."""
+
+
+class PlainTorchError(Exception):
+    """Says what plain torch could not do with a user's own code."""
+
+
+class PlainTorch:
+    """Measures models of a problem without the engine's way of computing them.
+
+    Where `own_data` is false, samples are the engine's, such as those that a string file carries.
+    All methods raise PlainTorchError where the user's own code fails.
+    """
+
+    def __init__(self, spec: ProblemSpec, problem: Problem, *, own_data: bool = True) -> None:
+        self._spec, self._problem = spec, problem
+        with users_code():
+            module = fresh_module(spec, BUFFERS_SEED)
+            self._state = module.state_dict()
+            first = {id(weight): name for name, weight in module.named_parameters()}
+            named = module.named_parameters(remove_duplicate=False)
+            self._places = [(place, first[id(weight)]) for place, weight in named]
+            self._loss = build_loss(spec.loss)
+            self._returned: dict[Split, Parts] = {}
+            if own_data and isinstance(spec.data, CustomData):
+                self._returned = _returned(spec.data)
+        self._dtype = self._common_dtype()
+
+    def value(self, theta: Weights, measure: LevelOn) -> float:
+        """Returns a metric of one model, (param,), over a split.
+
+        The split comes in as few batches as fit into memory, or in those of `problem.batch_norm`.
+        """
+        each = _misses if measure.metric == "error_rate" else self._loss
+        batches = self._batches(self.samples(measure.split))
+        mean = self._each(each, theta, measure.split, batches).mean().item()
+        return exp(mean) if measure.metric == "perplexity" else mean
+
+    def samples(self, split: Split) -> int:
+        """Returns the number of samples of a split."""
+        return len(self._problem.samples(split))
+
+    def losses(self, theta: Weights, batches: Sequence[slice]) -> Tensor:
+        """Returns the training loss of each sample, (sample,), where they come in these batches."""
+        return self._each(self._loss, theta, "train", batches)
+
+    def rounding(self, theta: Weights, measure: LevelOn) -> float:
+        """Returns by how much `value` changes in double precision; 0 where it cannot."""
+        return abs(self.value(theta, measure) - self.precise().value(theta, measure))
+
+    def precise(self) -> PlainTorch:
+        """Returns the same in double precision; itself where the module does not run in that."""
+        twin = copy.copy(self)
+        twin._dtype = torch.float64
+        return twin if self._runs_in(torch.float64) else self
+
+    def _each(
+        self, each: SampleLoss, theta: Weights, split: Split, batches: Sequence[slice]
+    ) -> Tensor:
+        """Returns what a function of (output, y) gives for each sample, (sample,) float64."""
+        with users_code(), torch.no_grad():
+            model = self._model(theta)
+            found = []
+            for batch in batches:
+                x, y = self._part(split, batch, self._dtype)
+                found.append(each(model(x), y).double())
+            return torch.cat(found)
+
+    def _model(self, theta: Weights) -> nn.Module:
+        """Returns a fresh module in eval mode, with these weights and statistics of its own."""
+        model = _cast_module(fresh_module(self._spec, FRESH_SEED), self._dtype)
+        model.to(self._problem.device)
+        named = self._problem.named(theta[None])
+        weights = {place: named[first][0] for place, first in self._places}  # tied ones in each
+        model.load_state_dict(self._state | weights)
+        model.eval()
+        norms = [layer for layer in model.modules() if isinstance(layer, _BatchNorm)]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None
+            norm.train()
+        if norms and not self._by_batch:
+            which = chosen(len(self._problem.train), self._problem.batch_norm)
+            x, _ = self._part("train", which, self._dtype)
+            model(x)
+            for norm in norms:
+                norm.eval()
+        return model
+
+    @property
+    def _by_batch(self) -> bool:
+        """Whether each batch is normalized by its own statistics."""
+        return self._problem.normalizes and self._problem.batch_norm.statistics == "batch"
+
+    def _batches(self, samples: int) -> list[slice]:
+        """Returns the cuts of so many samples; a last one alone joins those before it."""
+        sample_bytes = self._problem.cost.values * self._dtype.itemsize
+        fits = max(2, BATCH_BYTES // sample_bytes)
+        size = self._problem.batch_norm.samples if self._by_batch else fits
+        starts = [start for start in range(0, samples, size) if start == 0 or samples - start > 1]
+        return [slice(*ends) for ends in pairwise([*starts, samples])]
+
+    def _common_dtype(self) -> torch.dtype:
+        """Returns the widest type among those of the module and of the data.
+
+        It is the module's own where the module does not run in a wider one.
+        """
+        weights = list(fresh_module(self._spec, FRESH_SEED).parameters())
+        returned = [part for parts in self._returned.values() for part in parts]
+        wide = _widest([*weights, *returned])
+        return wide if self._runs_in(wide) else _widest(weights)
+
+    def _runs_in(self, dtype: torch.dtype) -> bool:
+        """Returns whether a fresh module of that type takes two samples of that type."""
+        module = _cast_module(fresh_module(self._spec, FRESH_SEED), dtype).eval()
+        x, _ = self._part("train", slice(0, 2), dtype)
+        try:
+            with torch.no_grad():
+                module.to(x.device)(x)
+        except Exception:  # it is not our code
+            return False
+        return True
+
+    def _part(self, split: Split, which: slice | Tensor, dtype: torch.dtype) -> Parts:
+        """Returns some samples as the user's network and loss see them.
+
+        Whole numbers are int64 and pixels, which are bytes, a share of 255; a single feature has an
+        axis. A loss of the user's own sees y as it was returned, ours sees it as in the engine.
+        """
+        if self._returned:
+            x, y = (part[which] for part in self._returned[split])
+            own_loss = isinstance(self._spec.loss, CustomLoss)
+            x, y = _inputs(x), _whole(y) if own_loss else self._targets(y)
+        else:
+            x, y = self._problem.samples(split).part(which, torch.float32)
+        device = self._problem.device
+        return _cast(x, dtype).to(device), _cast(y, dtype).to(device)
+
+    def _targets(self, y: Tensor) -> Tensor:
+        if y.is_floating_point():
+            return y.reshape(len(y), prod(y.shape[1:]))
+        return targets(self._spec.loss, y.long(), self._problem.classes)
+
+
+def fresh_module(spec: ProblemSpec, seed: int) -> nn.Module:
+    """Returns what the factory of the network returns, drawn by a seed. Raises InputError."""
+    with DRAWING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if isinstance(spec.network, CustomNetwork):
+            found: nn.Module = call_factory(
+                spec.network.factory, spec.network.args, "problem.network"
+            )
+            return found
+        return build_network(spec.network)
+
+
+@contextmanager
+def users_code() -> Iterator[None]:
+    """Turns what a user's own code raises into PlainTorchError, in one line."""
+    try:
+        yield
+    except InputError as error:
+        raise PlainTorchError(str(error)) from error
+    except Exception as error:  # it is not our code
+        raise PlainTorchError(plainly(error)) from error
+
+
+def plainly(error: Exception) -> str:
+    """Returns what an error is and says, in one short line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def _misses(output: Tensor, y: Tensor) -> Tensor:
+    """Returns the share of wrong classes of each sample, (sample,), or of its tokens."""
+    labels = y.argmax(1) if y.is_floating_point() else y
+    return (output.argmax(1) != labels).double().reshape(len(y), -1).mean(1)
+
+
+# ---------------------------------------------------------------- data
+
+
+def _returned(data: CustomData) -> dict[Split, Parts]:
+    """Returns x and y of both splits as the factory returns them."""
+    x, y, *held_out = map(torch.as_tensor, returned_arrays(data))
+    return {"train": (x, y), "held_out": (held_out[0], held_out[1]) if held_out else (x[:0], y[:0])}
+
+
+def _inputs(x: Tensor) -> Tensor:
+    """Returns x as a network sees it."""
+    if x.dtype == torch.uint8:
+        return x.float() / 255
+    if not x.is_floating_point() and x.dtype != torch.bool:
+        return x.long()
+    x = x if x.is_floating_point() else x.float()
+    return x[:, None] if x.ndim == 1 else x
+
+
+def _whole(y: Tensor) -> Tensor:
+    """Returns y with whole numbers as torch's losses take them."""
+    return y if y.is_floating_point() or y.dtype == torch.bool else y.long()
+
+
+# ---------------------------------------------------------------- types
+
+
+def _widest(tensors: Iterable[Tensor]) -> torch.dtype:
+    """Returns the floating-point type that holds the values of all that have one."""
+    types = [tensor.dtype for tensor in tensors if tensor.is_floating_point()]
+    return reduce(torch.promote_types, types)
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Returns a tensor in a floating-point type where it has one; whole numbers stay."""
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def _cast_module(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Returns the module in a floating-point type. Complex buffers stay, as with `double()`."""
+    module._apply(lambda tensor: _cast(tensor, dtype))  # type: ignore[no-untyped-call]
+    return module
