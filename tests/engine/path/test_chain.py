@@ -196,16 +196,14 @@ def test_a_string_is_compared_when_all_of_it_is_measured() -> None:
 
 
 def test_the_lowest_string_is_kept_and_gone_back_to() -> None:
-    """A later one that is as high, or higher, does not take its place."""
-    chain = measured([0.0, 0.5], [0.0, 0.4], [0.0, 0.1])
-    kept = chain.lowest
-    assert kept is not None and kept.barrier == pytest.approx(0.5)
-    chain.move({3: torch.tensor([0.0, 0.3])})
-    chain.judge(chain.unmeasured)
-    assert chain.lowest is kept
-    chain.move({3: torch.tensor([0.0, 0.9])})
-    chain.judge(chain.unmeasured)
-    assert chain.lowest is kept
+    """A later one that is as high, or higher, does not take its place; a lower one does."""
+    chain = measured([0.0, 0.5], [0.0, 0.7], [0.0, 0.1])
+    for height, barrier in ((0.4, 0.5), (0.3, 0.5), (0.9, 0.5)):
+        chain.move({3: torch.tensor([0.0, height])})
+        chain.judge(chain.unmeasured)
+        assert chain.lowest is not None
+        assert chain.lowest.barrier == pytest.approx(barrier)
+        assert chain.lowest.weights[3].tolist() == pytest.approx([0.0, 0.4])
     assert states(chain) == ["open", "open"]
     chain.fall_back()
     assert chain.weights[3].tolist() == pytest.approx([0.0, 0.4])
