@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from engine.errors import InputError
-from engine.problem.losses import LOSSES
 from engine.problem.problem import Problem, build_problem
 from engine.spec.keys import ProblemSpec
 from engine.spec.validation import validated
@@ -116,16 +114,6 @@ def test_accuracy_is_the_share_of_right_answers() -> None:
     right = module(problem.held_out.x).argmax(1) == problem.held_out.y.argmax(1)
     wrong = vmapped(problem).error_rates(theta, "held_out")
     assert wrong[1].item() == pytest.approx(1 - right.float().mean().item())
-
-
-def test_losses_against_numpy() -> None:
-    output, target = np.array([[0.3, -1.2], [2.0, 0.5]]), np.array([[0.1, 0.4], [1.0, -0.5]])
-    a, b = torch.from_numpy(output), torch.from_numpy(target)
-    assert LOSSES["mse"](a, b).tolist() == pytest.approx(((output - target) ** 2).sum(1))
-    assert LOSSES["l1"](a, b).tolist() == pytest.approx(abs(output - target).sum(1))
-    softmax = np.exp(output) / np.exp(output).sum(1, keepdims=True)
-    entropy = -np.log(softmax[[0, 1], [1, 0]])
-    assert LOSSES["cross_entropy"](a, torch.tensor([1, 0])).tolist() == pytest.approx(entropy)
 
 
 def test_a_bead_is_the_parameters_in_order_row_major() -> None:

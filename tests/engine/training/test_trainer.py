@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-import numpy as np
 import pytest
 import torch
 
-from engine.backends.backend import Backend
 from engine.backends.in_place import InPlaceBackend
-from engine.problem.problem import Problem, build_problem
-from engine.spec.keys import ProblemSpec, Training
+from engine.problem.problem import Problem
+from engine.spec.keys import Training
 from engine.spec.validation import validated
-from engine.steps.mini_batches import sample_numbers
 from engine.steps.recipe import Recipe
 from engine.steps.rows import End, Row
 from engine.training.trainer import Job, Trainer
 from engine.workers.pool import Pool
 from tests.support.landscapes import landscape, ring
+from tests.support.small_problem import small_problem
 from tests.support.workers import vmapped
 
 CPU = torch.device("cpu")
@@ -27,12 +24,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def problem() -> Problem:
-    tree = {
-        "data": {"kind": "polynomial", "coefficients": [0.1, 0.3, 0.4], "points": 50},
-        "network": {"kind": "mlp", "sizes": [1, 4, 4, 1], "activation": "tanh"},
-        "loss": "mse",
-    }
-    return build_problem(validated(ProblemSpec, tree))
+    return small_problem()
 
 
 @pytest.fixture(params=[1, 2], ids=["one worker", "two workers"])
@@ -166,64 +158,6 @@ def test_a_restored_trainer_goes_on_to_the_same_bits(
     for bead, row in expected.items():
         assert torch.equal(found[bead].theta, row.theta)
         assert (found[bead].steps, found[bead].loss) == (row.steps, row.loss)
-
-
-def test_the_stream_of_samples_passes_through_all_of_them() -> None:
-    stream = sample_numbers(9, 0, 30, samples=10)
-    for epoch in range(3):
-        assert sorted(stream[10 * epoch : 10 * epoch + 10].tolist()) == list(range(10))
-    assert stream[:10].tolist() != stream[10:20].tolist()
-    np.testing.assert_array_equal(sample_numbers(9, 7, 16, samples=10), stream[7:23])
-    assert sample_numbers(8, 0, 30, samples=10).tolist() != stream.tolist()
-
-
-@dataclass(frozen=True)
-class Echo:
-    """A task that gives its items back, or fails where it meets one."""
-
-    fails_at: int | None = None
-
-    def size(self, item: int) -> int:
-        return 10**7
-
-    def __call__(self, backend: Backend, items: Sequence[int]) -> list[tuple[int, ...]]:
-        if self.fails_at in items:
-            raise ArithmeticError(f"item {self.fails_at}")
-        return [tuple(items)] * len(items)
-
-
-def test_an_exception_in_a_worker_comes_back(pool: Pool) -> None:
-    with pytest.raises(ArithmeticError, match="item 3"):
-        pool.run(Echo(fails_at=3), [3])
-
-
-def test_shards_are_even_and_in_order(problem: Problem) -> None:
-    with Pool(vmapped(problem), [CPU] * 3) as pool:
-        assert pool.shards(range(7), 7 * [10**7]) == [range(0, 2), range(2, 5), range(5, 7)]
-        assert pool.shards(range(7), 7 * [1]) == [range(0, 7)]
-        assert pool.shards(range(2), 2 * [10**7]) == [range(0, 1), range(1, 2)]
-        assert pool.run(Echo(), range(7)) == [(0, 1)] * 2 + [(2, 3, 4)] * 3 + [(5, 6)] * 2
-
-
-def test_items_of_unequal_size_are_cut_evenly(problem: Problem) -> None:
-    """One long item is as much as all the short ones before it."""
-    sizes = [10**7] * 6 + [6 * 10**7]
-    with Pool(vmapped(problem), [CPU] * 2) as pool:
-        assert pool.shards(range(7), sizes) == [range(0, 6), range(6, 7)]
-        assert pool.shards(range(7), sizes[::-1]) == [range(0, 1), range(1, 7)]
-
-
-def test_faster_workers_get_more_once_all_speeds_are_known(problem: Problem) -> None:
-    """As GPUs of two kinds would: the second does three times as many samples a second."""
-    sizes = [10**7] * 8
-    with Pool(vmapped(problem), [CPU] * 2) as pool:
-        pool._learn(1, 300.0)
-        assert pool.shards(range(8), sizes) == [range(0, 4), range(4, 8)]
-        pool._learn(0, 100.0)
-        assert pool.shards(range(8), sizes) == [range(0, 2), range(2, 8)]
-        for _ in range(30):  # it is slowed down by something else
-            pool._learn(1, 100.0)
-        assert pool.shards(range(8), sizes) == [range(0, 4), range(4, 8)]
 
 
 def test_rows_of_large_networks_take_their_rounds_one_after_another(

@@ -1,11 +1,10 @@
-"""The data sets: those that are made, the one that ships, and a user's own."""
+"""A user's own arrays."""
 
 from __future__ import annotations
 
 import os
 import zipfile
 from io import BytesIO
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,123 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engine.data import Dataset, load_data
-from engine.data.arrays import ArraysData
-from engine.data.digits import DigitsData
-from engine.data.polynomial import PolynomialData
 from engine.errors import InputError
-
-COEFFICIENTS = (0.7, -1.3, 0.4, 2.1)
-
-
-def polynomial(**keys: Any) -> Dataset:
-    return load_data(PolynomialData(kind="polynomial", coefficients=COEFFICIENTS, **keys))
-
-
-def cubic(x: NDArray[Any]) -> NDArray[np.float64]:
-    wide = x.astype(np.float64)
-    return np.asarray(0.7 - 1.3 * wide + 0.4 * wide**2 + 2.1 * wide**3)
-
-
-# ---------------------------------------------------------------- polynomials
-
-
-def test_a_grid_is_even_and_the_held_out_points_lie_halfway() -> None:
-    data = polynomial(points=37)
-    steps = np.arange(37)[:, None] / 36
-    np.testing.assert_allclose(data.x, steps, rtol=1e-6)
-    np.testing.assert_allclose(data.x_held_out, steps[:-1] + 1 / 72, rtol=1e-6)
-    assert (data.x[0, 0], data.x[-1, 0]) == (0.0, 1.0)
-
-
-def test_random_points_are_drawn_from_the_interval() -> None:
-    data = polynomial(points=4000, sampling="random", seed=5)
-    for x in (data.x, data.x_held_out):
-        assert x.shape == (4000, 1)
-        assert 0 <= x.min() < 0.01 < 0.99 < x.max() <= 1
-        # Uniform: mean 1/2 and variance 1/12, within five standard errors.
-        assert abs(x.mean() - 1 / 2) < 5 * np.sqrt(1 / 12 / 4000)
-        assert abs(x.var() - 1 / 12) < 5 * np.sqrt(1 / 180 / 4000)
-
-
-@pytest.mark.parametrize("sampling", ["grid", "random"])
-def test_values_are_the_polynomials(sampling: str) -> None:
-    data = polynomial(points=53, sampling=sampling, seed=5)
-    np.testing.assert_allclose(data.y, cubic(data.x), atol=1e-6)
-    np.testing.assert_allclose(data.y_held_out, cubic(data.x_held_out), atol=1e-6)
-    assert (data.features, data.outputs, data.classes) == (1, 1, None)
-    assert {a.dtype for a in (data.x, data.y, data.x_held_out, data.y_held_out)} == {
-        np.dtype(np.float32)
-    }
-
-
-def test_random_points_follow_their_seed() -> None:
-    one, same, other = (polynomial(points=29, sampling="random", seed=s) for s in (5, 5, 6))
-    np.testing.assert_array_equal(one.x, same.x)
-    np.testing.assert_array_equal(one.x_held_out, same.x_held_out)
-    assert not np.isin(one.x, other.x).any()
-    assert not np.isin(one.x, one.x_held_out).any()
-
-
-# ---------------------------------------------------------------- digits
-
-
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return load_data(DigitsData(kind="digits"))
-
-
-def test_digits_have_their_promised_sizes(digits: Dataset) -> None:
-    assert (digits.x.shape, digits.x_held_out.shape) == ((1437, 64), (360, 64))
-    assert (digits.y.shape, digits.y_held_out.shape) == ((1437,), (360,))
-    assert (digits.features, digits.outputs, digits.classes) == (64, 10, 10)
-    assert digits.x.dtype == np.float32
-    assert digits.y.dtype == digits.y_held_out.dtype == np.int64
-
-
-def test_digits_are_sixteenths_of_full_ink(digits: Dataset) -> None:
-    pixels = np.concatenate([digits.x, digits.x_held_out])
-    np.testing.assert_array_equal(np.unique(pixels * 16), np.arange(17))
-
-
-def test_digits_hold_the_published_number_of_each_class(digits: Dataset) -> None:
-    counts = [np.bincount(y, minlength=10) for y in (digits.y, digits.y_held_out)]
-    assert min(map(min, counts)) > 0
-    assert (counts[0] + counts[1]).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
-
-
-def test_no_digit_is_both_trained_on_and_held_out(digits: Dataset) -> None:
-    train, held_out = ({row.tobytes() for row in x} for x in (digits.x, digits.x_held_out))
-    assert not train & held_out
-
-
-# ---------------------------------------------------------------- a user's own arrays
-
-SAMPLES = 30
-
-
-def x_of(samples: int = SAMPLES, *shape: int) -> NDArray[np.float64]:
-    """Rows that tell which they are: their first entry is their number."""
-    size = shape or (3,)
-    return 0.5 * np.arange(samples * prod(size), dtype=np.float64).reshape(samples, *size)
-
-
-def classes_of(x: NDArray[Any]) -> NDArray[np.int64]:
-    return (np.arange(len(x)) * 7 % 5).astype(np.int64)
-
-
-def ours(**arrays: Any) -> dict[str, Any]:
-    x = x_of()
-    return {"x": x, "y": classes_of(x)} | arrays
-
-
-def load(path: object, **keys: Any) -> Dataset:
-    return load_data(ArraysData(kind="arrays", path=str(path), **keys))
-
-
-def stored(folder: Path, **arrays: Any) -> Path:
-    np.savez(folder / "own.npz", **arrays)
-    return folder / "own.npz"
+from tests.support.arrays import SAMPLES, classes_of, load, ours, stored, x_of
 
 
 def refusal(path: Path) -> str:
@@ -324,87 +208,3 @@ def test_python_objects_are_refused_and_never_run(name: str, tmp_path: Path) -> 
     with np.load(path, allow_pickle=True) as held:  # the trap itself works
         held[name]
     assert sprung.is_dir()
-
-
-# ---------------------------------------------------------------- where a file is looked up
-
-
-def test_data_are_looked_up_where_one_stands_and_then_in_the_data_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here, library = tmp_path / "here", tmp_path / "library"
-    for folder in (here, library / "sets"):
-        folder.mkdir(parents=True)
-    monkeypatch.chdir(here)
-    monkeypatch.setenv("DSS_TUI_DATA", str(library))
-    with pytest.raises(InputError) as caught:
-        load("sets/own.npz")
-    assert str(caught.value) == (
-        f"sets/own.npz: no such file: {here / 'sets/own.npz'} nor "
-        f"{library / 'sets/own.npz'}; correct problem.data.path"
-    )
-    stored(library / "sets", **ours(x=x_of() + 40))
-    assert load("sets/own.npz").x.min() >= 40
-    (here / "sets").mkdir()
-    stored(here / "sets", **ours())
-    assert load("sets/own.npz").x.min() < 40
-
-
-@pytest.mark.parametrize("name", ["gone.npz", "~nobody-of-that-name/own.npz", "."])
-def test_a_missing_file_names_where_it_was_looked_for(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError) as caught:
-        load(name)
-    assert str(caught.value) == (
-        f"{name}: no such file: {tmp_path / name}; correct problem.data.path"
-    )
-
-
-# ---------------------------------------------------------------- checksum
-
-
-def held(**changes: Any) -> Dataset:
-    x, y = x_of().astype(np.float32), classes_of(x_of())
-    parts: dict[str, Any] = {"x": x, "y": y, "x_held_out": x[:4], "y_held_out": y[:4], "classes": 5}
-    return Dataset(**(parts | changes))
-
-
-def test_a_checksum_knows_the_training_samples_alone() -> None:
-    x, y = x_of().astype(np.float32), classes_of(x_of())
-    assert held().checksum() == held(x=x.copy(), y=y.copy()).checksum()
-    assert held().checksum() == held(x=np.asfortranarray(x)).checksum()
-    assert held().checksum() == held(x_held_out=x[5:9] + 3).checksum()
-
-
-def nudged() -> NDArray[np.float32]:
-    x = x_of().astype(np.float32)
-    x[17, 2] = np.nextafter(x[17, 2], np.float32(np.inf))
-    return x
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"x": nudged()},
-        {"y": (classes_of(x_of()) + 1) % 5},
-        {"x": x_of().astype(np.float32)[::-1]},
-        {"x": x_of().astype(np.float32).reshape(3, -1)},
-        {"x": x_of().astype(np.float32).view(np.int32)},
-    ],
-    ids=["value", "class", "order", "shape", "type"],
-)
-def test_a_checksum_tells_data_apart(changes: dict[str, Any]) -> None:
-    assert held(**changes).checksum() != held().checksum()
-
-
-def test_the_data_of_different_specs_have_different_checksums() -> None:
-    made = [
-        polynomial(points=29),
-        polynomial(points=30),
-        polynomial(points=29, sampling="random", seed=5),
-        polynomial(points=29, sampling="random", seed=6),
-    ]
-    assert len({data.checksum() for data in made}) == len(made)
-    assert made[0].checksum() == polynomial(points=29).checksum()

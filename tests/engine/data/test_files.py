@@ -1,0 +1,43 @@
+"""Where files of data are looked up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.errors import InputError
+from tests.support.arrays import load, ours, stored, x_of
+
+
+def test_data_are_looked_up_where_one_stands_and_then_in_the_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, library = tmp_path / "here", tmp_path / "library"
+    for folder in (here, library / "sets"):
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("DSS_TUI_DATA", str(library))
+    with pytest.raises(InputError) as caught:
+        load("sets/own.npz")
+    assert str(caught.value) == (
+        f"sets/own.npz: no such file: {here / 'sets/own.npz'} nor "
+        f"{library / 'sets/own.npz'}; correct problem.data.path"
+    )
+    stored(library / "sets", **ours(x=x_of() + 40))
+    assert load("sets/own.npz").x.min() >= 40
+    (here / "sets").mkdir()
+    stored(here / "sets", **ours())
+    assert load("sets/own.npz").x.min() < 40
+
+
+@pytest.mark.parametrize("name", ["gone.npz", "~nobody-of-that-name/own.npz", "."])
+def test_a_missing_file_names_where_it_was_looked_for(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as caught:
+        load(name)
+    assert str(caught.value) == (
+        f"{name}: no such file: {tmp_path / name}; correct problem.data.path"
+    )

@@ -1,0 +1,102 @@
+"""The method that samples the closed-form path of deep linear networks."""
+
+from __future__ import annotations
+
+from functools import reduce
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from dss_tui.cli import main
+from engine.methods import build_method
+from engine.methods.method import StagedMethod
+from engine.problem.problem import build_problem
+from engine.record.events import Event, Outcome
+from engine.spec.keys import Spec
+from engine.workers.pool import Pool
+from presets import load_preset
+from tests.support.searches import highest_loss, run
+from tests.support.workers import vmapped
+
+
+def searched(spec: Spec) -> tuple[StagedMethod, list[Event], float]:
+    """A search to its verdict, and the highest loss of its string on a grid of its own."""
+    problem = build_problem(spec.problem)
+    with Pool(vmapped(problem), [torch.device("cpu")]) as pool:
+        method = build_method(spec, pool)
+        events = run(method, beads_left=500)
+        return method, events, highest_loss(method, points=2001)
+
+
+@pytest.mark.parametrize("method", ["linear", "greedy", "constrained"])
+def test_deep_linear_networks_connect_by_every_method(method: str) -> None:
+    spec = load_preset("linear", [f"search.method={method}"])
+    found, _, highest = searched(spec)
+    assert found.verdict is not None
+    assert found.verdict.outcome is Outcome.CONNECTED
+    assert highest <= spec.search.level
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sampled_beads_lie_on_the_straight_line_of_products(seed: int) -> None:
+    spec = load_preset("linear", [f"seed={seed}", "problem.network.sizes=[6, 7, 5, 9, 3]"])
+    found, events, highest = searched(spec)
+    assert found.verdict is not None
+    assert found.verdict.outcome is Outcome.CONNECTED
+    assert highest <= spec.search.level
+    assert "segment_failed" not in {event.name for event in events}
+    problem = found.chain.problem
+
+    def of(bead: Tensor) -> Tensor:
+        matrices = problem.named(bead[None]).values()
+        return reduce(lambda below, layer: layer @ below, [m[0].double() for m in matrices])
+
+    beads = torch.from_numpy(found.string().beads)
+    assert len(beads) > 2
+    first, *inner, last = [of(bead) for bead in beads]
+    chord = last - first
+    shares = [float(((p - first) * chord).sum() / chord.norm() ** 2) for p in inner]
+    assert shares == sorted(shares)
+    for share, p in zip(shares, inner, strict=True):
+        assert (p - torch.lerp(first, last, share)).abs().max() < 1e-5
+
+
+def test_a_restored_sampling_goes_on_to_the_same_bits() -> None:
+    spec = load_preset("linear")
+    problem = build_problem(spec.problem)
+    with Pool(vmapped(problem), [torch.device("cpu")]) as pool:
+        method = build_method(spec, pool)
+        while len(method.chain.order) < 5:
+            method.step(500)
+        tensors, plain = method.save()
+        tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+        rest = run(method, 500)
+        again = build_method(spec, pool)
+        again.restore((tensors, plain))
+        assert run(again, 500) == rest
+        assert again.string().beads.tobytes() == method.string().beads.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("preset", "overrides", "key"),
+    [
+        ("linear", ["problem.network.sizes=[6, 2, 2, 3]"], "problem.network.sizes"),
+        ("quadratic", ["search.method=linear"], "search.method"),
+        ("quadratic", ["search.method=linear", "problem.network.bias=false"], "search.method"),
+    ],
+    ids=["too narrow", "not linear", "not linear, no bias"],
+)
+def test_networks_that_have_no_such_path_are_refused_before_anything_is_written(
+    preset: str,
+    overrides: list[str],
+    key: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "run"
+    sets = [part for line in (*overrides, "limits.steps=1") for part in ("--set", line)]
+    assert main(["run", preset, *sets, "--headless", "--out", str(out)]) == 2
+    assert key in capsys.readouterr().err
+    assert not out.exists()

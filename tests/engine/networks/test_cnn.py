@@ -1,0 +1,103 @@
+"""Convolutional networks: their layers against torch's, and which fit one another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from engine.errors import InputError
+from engine.networks import build_network
+from engine.spec.keys import Network
+from tests.support.networks import CONV5, PAPER, POOL, SAMPLES, draw, outputs_of, spec_of
+
+
+def test_the_paper_s_network_for_mnist() -> None:
+    """800 + 32, 51 200 + 64, 3 211 264 + 1 024, 10 240 + 10 numbers, layer by layer."""
+    spec = spec_of(PAPER)
+    network = build_network(spec)
+    counts = [parameter.numel() for parameter in network.parameters()]
+    assert counts == [800, 32, 51_200, 64, 3_211_264, 1024, 10_240, 10]
+    assert spec.parameter_count == sum(counts) == 3_274_634
+    assert network(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
+def cnn(*layers: dict[str, Any], shape: tuple[int, int, int] = (1, 7, 5)) -> Network:
+    return spec_of({"kind": "cnn", "input": shape, "layers": layers, "outputs": 2})
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (
+            [POOL, {"kind": "dense", "units": 4}, {"kind": "conv", "channels": 2}],
+            "problem.network.layers: layer 3 is a conv, but layer 2 is dense; put all dense layers "
+            "last",
+        ),
+        (
+            [{"kind": "dense", "units": 4}, POOL],
+            "problem.network.layers: layer 2 is a pool, but layer 1 is dense; put all dense layers "
+            "last",
+        ),
+        (
+            [POOL, POOL | {"size": 3}],
+            "problem.network.layers: layer 2 pools 3×3, but what is left is 3×2; give it a size of "
+            "at most 2, or take it out",
+        ),
+        (
+            [POOL, {"kind": "conv", "channels": 2, "kernel": 5, "padding": 1}],
+            "problem.network.layers: layer 2 has a kernel of 5×5, but what is left is 5×4 with its "
+            "padding; give it a kernel of at most 4, or padding: same",
+        ),
+        (
+            [POOL, {"kind": "conv", "channels": 2, "kernel": 4}],
+            "problem.network.layers.1.kernel: is 4, but padding same needs an odd kernel; make it "
+            "5, or give the padding as a number",
+        ),
+    ],
+)
+def test_layers_that_do_not_fit_are_refused(layers: list[dict[str, Any]], message: str) -> None:
+    spec = cnn(*layers)
+    for refused in (spec.check, lambda: spec.parameter_count, spec.build):
+        with pytest.raises(InputError) as error:
+            refused()
+        assert str(error.value) == message
+
+
+def test_the_last_pixel_can_still_be_convolved_and_pooled() -> None:
+    spec = cnn(POOL, POOL, CONV5 | {"channels": 3}, POOL | {"size": 1}, shape=(2, 7, 6))
+    spec.check()
+    assert spec.parameter_count == 3 * (2 * 25 + 1) + 2 * (3 + 1)
+    assert build_network(spec)(torch.zeros(4, 84)).shape == (4, 2)
+
+
+def test_a_cnn_is_the_chain_of_its_layers() -> None:
+    x = torch.randn(SAMPLES, 2, 9, 8, generator=draw(), dtype=torch.float64)
+    w, found = outputs_of("cnn", x)
+    reference = nn.Sequential(
+        nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(4, 3, 2, 2, padding=1), nn.ReLU(), nn.Flatten(),
+        nn.Linear(27, 6), nn.ReLU(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3),
+    ).double()  # fmt: skip
+    names = [name for name, _ in reference.named_parameters()]
+    reference.load_state_dict(dict(zip(names, w.values(), strict=True)))
+    torch.testing.assert_close(found, reference(x))
+    assert list(w) == [
+        f"{layer}.{part}"
+        for layer in ("layers.0", "layers.2", "layers.3", "layers.4", "output")
+        for part in ("weight", "bias")
+    ]
+
+
+def test_average_pooling_and_strides() -> None:
+    x = torch.randn(SAMPLES, 1, 7, 8, generator=draw(), dtype=torch.float64)
+    w, found = outputs_of("cnn-average", x)
+    y = functional.conv2d(x, w["layers.0.weight"], w["layers.0.bias"], stride=2, padding=2).tanh()
+    y = y[:, :, :3, :3].mean((2, 3), keepdim=True)  # of 4×4, what one 3×3 window covers
+    y = functional.conv2d(y, w["layers.2.weight"], w["layers.2.bias"]).tanh()
+    torch.testing.assert_close(
+        found, functional.linear(y.flatten(1), w["output.weight"], w["output.bias"])
+    )
