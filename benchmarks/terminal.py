@@ -1,28 +1,22 @@
 """What the screens cost: time to the menu, bytes to the terminal, a long run's keys, a hang-up.
 
-python benchmarks/terminal.py [--repeats 5]
+`python -m benchmarks.terminal [--repeats 5]`
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import fcntl
 import math
 import os
-import pty
 import random
 import select
 import signal
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from engine.record.events import (
@@ -41,52 +35,10 @@ from engine.record.progress import Counters, Progress, SegmentProgress
 from engine.record.rundir import RunDir
 from engine.record.writer import RunWriter
 from presets import load_preset
+from tests.support import pseudo_terminal
+from tests.support.pseudo_terminal import Viewer
 
-
-@dataclass
-class Viewer:
-    process: subprocess.Popen[bytes]
-    master: int
-
-    def read(self, seconds: float, until: bytes | None = None) -> bytes:
-        """What is written in that time, or until some bytes were."""
-        end, written = time.monotonic() + seconds, b""
-        while (left := end - time.monotonic()) > 0:
-            if not select.select([self.master], [], [], left)[0]:
-                break
-            try:
-                written += os.read(self.master, 65536)
-            except OSError:
-                break
-            if until is not None and until in written:
-                break
-        return written
-
-
-@contextlib.contextmanager
-def viewer(*arguments: str, rows: int = 40, columns: int = 140) -> Iterator[Viewer]:
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def own_the_terminal() -> None:
-        os.setsid()
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dss_tui", *arguments],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        env=os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor"},
-        preexec_fn=own_the_terminal,
-    )
-    os.close(slave)
-    try:
-        yield Viewer(process, master)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(master)
+viewer = partial(pseudo_terminal.viewer, rows=40, columns=140)
 
 
 def time_to(words: bytes, *arguments: str) -> float:
