@@ -21,7 +21,7 @@ from torch import nn
 from engine.backends.fused import FusedProblem, Layout, warm_up
 from engine.data import load_data
 from engine.data.digits import DigitsData
-from engine.spec.keys import Adam, Training
+from engine.spec.training import Adam, Training
 from engine.steps.rows import fresh
 
 BEADS = (1, 8, 32, 128)

@@ -52,8 +52,13 @@ ELSEWHERE = {
     "record/meta": "record/test_progress",
     "record/rundir": "record/test_finding",
     "record/signals": "run/test_session",
+    "run/plain_torch": "run/test_mirror",
     "run/store": "run/test_session",
+    "run/suspects": "run/test_mirror",
     "spec/checks": "problem/test_problem",
+    "spec/problem": "spec/test_keys",
+    "spec/search": "spec/test_keys",
+    "spec/training": "spec/test_stages",
     "steps/linear_map": "training/test_trainer",
     "steps/recipe": "training/test_trainer",
 }

@@ -17,7 +17,7 @@ from engine.record.geometry import Place, even_grid, in_plane, loss_along
 from engine.record.progress import Progress, SegmentProgress
 from engine.record.reading import Damaged, check_regular
 from engine.record.rundir import RunDir
-from engine.spec.keys import LevelOn
+from engine.spec.level import LevelOn
 
 EMPTY = Plot(title="", curves=(), x_label="", y_label="")
 

@@ -7,11 +7,13 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
-from textual.app import App
+
+if TYPE_CHECKING:  # what draws as text needs no application
+    from textual.app import App
 
 NEAR = 0.9
 """Share of the level from which a loss is called near it."""

@@ -8,7 +8,8 @@ from dss_tui.viewing.words import thousands
 from engine.data import counts
 from engine.errors import InputError
 from engine.part import functions_in
-from engine.spec.keys import CustomLoss, Data, LossName, Network, Spec
+from engine.spec.keys import Spec
+from engine.spec.problem import CustomLoss, Data, LossName, Network
 
 
 def preset(name: str, spec: Spec) -> str:

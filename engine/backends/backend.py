@@ -12,7 +12,7 @@ import torch
 
 from engine.problem.problem import Problem, Split
 from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rows
-from engine.spec.keys import LevelOn
+from engine.spec.level import LevelOn
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from engine.shapes import Batches, BeadMask, Beads, PerBead, Rounds
-from engine.spec.keys import Training
+from engine.spec.training import Training
 from engine.steps.judge import judge
 from engine.steps.mini_batches import mini_batches
 from engine.steps.optimizers import build_optimizer

@@ -27,7 +27,7 @@ from engine.problem.batch_norm import Mode, batch_norms, collect
 from engine.problem.losses import LOSSES
 from engine.problem.problem import Problem, Split
 from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rows
-from engine.spec.keys import LevelOn
+from engine.spec.level import LevelOn
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group
 

@@ -22,7 +22,8 @@ from engine.bench.measures import Action
 from engine.path.segments import Pair
 from engine.problem.problem import Problem
 from engine.shapes import Weights
-from engine.spec.keys import Adam, CustomLoss, LossName, Optimizer, RmsProp, Sgd, Training
+from engine.spec.problem import CustomLoss, LossName
+from engine.spec.training import Adam, Optimizer, RmsProp, Sgd, Training
 from engine.steps.recipe import Recipe
 
 Loss = Callable[[Tensor, Tensor], Tensor]

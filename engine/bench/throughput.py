@@ -26,7 +26,8 @@ from engine.bench.measures import (
 from engine.bench.plain import PlainProfiles, PlainTraining
 from engine.path.segments import Pair, along, search_grid
 from engine.problem.problem import Problem
-from engine.spec.keys import Spec, Training
+from engine.spec.keys import Spec
+from engine.spec.training import Training
 from engine.steps.optimizers import build_optimizer
 from engine.steps.recipe import Recipe
 from engine.training.trainer import Job, Trainer

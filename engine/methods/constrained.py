@@ -31,7 +31,8 @@ from engine.record.events import (
 )
 from engine.seeds import derive
 from engine.shapes import Weights
-from engine.spec.keys import Constrained, Spec
+from engine.spec.keys import Spec
+from engine.spec.search import Constrained
 from engine.spec.stages import stages_of
 from engine.steps.recipe import Recipe
 from engine.steps.rows import End, Group, Rows

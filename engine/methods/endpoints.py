@@ -13,8 +13,9 @@ from engine.problem.symmetry import swapped
 from engine.record.events import FIRST, LAST, BeadFailed, EndpointTrained, Event, Outcome
 from engine.seeds import derive
 from engine.shapes import Weights
-from engine.spec.keys import Endpoints, Spec, Training
+from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
+from engine.spec.training import Endpoints, Training
 from engine.steps.recipe import Recipe
 from engine.steps.rows import End, Row
 from engine.training.trainer import Job, Trainer

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from engine.backends.backend import Backend
 from engine.problem.problem import Problem
 from engine.shapes import Points, Weights
-from engine.spec.keys import LevelOn
+from engine.spec.level import LevelOn
 from engine.workers.pool import Workers
 
 Pair = tuple[Weights, Weights]

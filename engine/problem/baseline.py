@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.problem.losses import LOSSES
 from engine.problem.problem import Problem
-from engine.spec.keys import LevelOn
+from engine.spec.level import LevelOn
 
 
 def by_frequencies(problem: Problem, measure: LevelOn) -> float | None:

@@ -23,7 +23,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from engine.errors import InputError
-from engine.spec.keys import BatchNorm as BatchNormSpec
+from engine.spec.problem import BatchNorm as BatchNormSpec
 
 Mode = Literal["batch", "collect", "given"]
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from engine.errors import InputError
 from engine.factories import call_factory
-from engine.spec.keys import CustomLoss, LossName
+from engine.spec.problem import CustomLoss, LossName
 
 SampleLoss = Callable[[Tensor, Tensor], Tensor]
 

@@ -30,8 +30,9 @@ from engine.problem.samples import Samples, samples_of
 from engine.seeds import derive
 from engine.shapes import Beads, Weights
 from engine.spec.checks import check_fit
-from engine.spec.keys import BatchNorm as BatchNormSpec
-from engine.spec.keys import CustomLoss, LevelOn, ProblemSpec
+from engine.spec.level import LevelOn
+from engine.spec.problem import BatchNorm as BatchNormSpec
+from engine.spec.problem import CustomLoss, ProblemSpec
 
 Split = Literal["train", "held_out"]
 

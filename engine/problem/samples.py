@@ -11,7 +11,7 @@ from torch import Tensor
 from engine.data import Dataset
 from engine.data.base import Scaling
 from engine.problem.losses import targets
-from engine.spec.keys import CustomLoss, LossName
+from engine.spec.problem import CustomLoss, LossName
 
 
 @dataclass(frozen=True)

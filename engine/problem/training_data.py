@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.problem.problem import build_problem
-from engine.spec.keys import ProblemSpec
+from engine.spec.problem import ProblemSpec
 
 
 def training_data(spec: ProblemSpec) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -14,8 +14,8 @@ from engine.record.decoding import Count, Depth, Length, Level, Seconds, Toleran
 from engine.record.events import dump_json
 from engine.record.reading import Damaged, read_json
 from engine.record.rundir import RunDir
-from engine.spec.keys import LevelOn, Limits
-from engine.spec.level import bound
+from engine.spec.keys import Limits
+from engine.spec.level import LevelOn, bound
 
 SegmentState = Literal["open", "training", "closed", "failed"]
 ProgressState = Literal["running", "paused", "ended"]

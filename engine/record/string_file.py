@@ -23,7 +23,8 @@ from safetensors import SafetensorError, safe_open
 from engine.errors import InputError
 from engine.record.events import dump_json
 from engine.record.geometry import BeadString
-from engine.spec.keys import LevelOn, ProblemSpec
+from engine.spec.level import LevelOn
+from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 
 FORMAT, VERSION = "dss-string", 1

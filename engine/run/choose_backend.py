@@ -26,7 +26,8 @@ from engine.networks.custom import CustomNetwork
 from engine.problem.problem import Problem
 from engine.record import writing
 from engine.seeds import generator
-from engine.spec.keys import CustomLoss, ProblemSpec, Spec
+from engine.spec.keys import Spec
+from engine.spec.problem import CustomLoss, ProblemSpec
 from engine.steps.recipe import Recipe
 from engine.workers.pool import prepare_thread
 

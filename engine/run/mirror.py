@@ -25,7 +25,8 @@ from engine.record.geometry import BeadString
 from engine.run.plain_torch import FRESH_SEED, PlainTorch, PlainTorchError, users_code
 from engine.run.suspects import suspects
 from engine.shapes import Beads, PerBead, Weights
-from engine.spec.keys import LevelOn, ProblemSpec
+from engine.spec.level import LevelOn
+from engine.spec.problem import ProblemSpec
 from engine.workers.pool import cores
 
 #: How far a loss may be from the engine's: this share of it, or this much where it is tiny. Float32

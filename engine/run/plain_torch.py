@@ -30,7 +30,8 @@ from engine.problem.batch_norm import chosen
 from engine.problem.losses import SampleLoss, build_loss, targets
 from engine.problem.problem import BUFFERS_SEED, DRAWING, Problem, Split
 from engine.shapes import Weights
-from engine.spec.keys import CustomLoss, LevelOn, ProblemSpec
+from engine.spec.level import LevelOn
+from engine.spec.problem import CustomLoss, ProblemSpec
 
 #: Bytes that the outputs of a network's layers may come to in one batch.
 BATCH_BYTES = 2**28

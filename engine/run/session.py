@@ -54,7 +54,8 @@ from engine.run.plain_torch import plainly
 from engine.run.store import DirectoryStore
 from engine.shapes import Beads, PerBead
 from engine.spec.checks import check_level_on, check_method
-from engine.spec.keys import LevelOn, Spec
+from engine.spec.keys import Spec
+from engine.spec.level import LevelOn
 from engine.spec.stages import stages_of
 from engine.spec.yaml_file import dump
 from engine.workers.pool import Workers, open_pool, resolve_devices, set_precision

@@ -12,7 +12,7 @@ from engine.data.custom import CustomData
 from engine.errors import InputError
 from engine.networks.custom import CustomNetwork
 from engine.run.plain_torch import FRESH_SEED, fresh_module
-from engine.spec.keys import CustomLoss, ProblemSpec
+from engine.spec.problem import CustomLoss, ProblemSpec
 
 #: What is named where nothing in the module stands out.
 USUAL = (

@@ -26,8 +26,8 @@ from engine.record.string_file import StringFile
 from engine.run import mirror
 from engine.run.choose_backend import backend_to_verify
 from engine.run.mirror import Report
-from engine.spec.keys import LevelOn, ProblemSpec
-from engine.spec.level import bound
+from engine.spec.level import LevelOn, bound
+from engine.spec.problem import ProblemSpec
 from engine.workers.pool import Pool, cores
 
 SPLITS = get_args(Split)

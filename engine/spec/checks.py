@@ -6,7 +6,8 @@ from engine.data import Dataset, load_data
 from engine.errors import InputError
 from engine.networks import DenseLayout, NetworkKeys
 from engine.networks.linear import check_linear_sizes
-from engine.spec.keys import ProblemSpec, Spec
+from engine.spec.keys import Spec
+from engine.spec.problem import ProblemSpec
 
 __all__ = ["check_fit", "check_level_on", "check_method", "check_quickly"]
 

@@ -1,6 +1,26 @@
-"""The level, its tolerance, and how both are told. No torch here."""
+"""The level, what is held against it, its tolerance, and how these are told. No torch here."""
 
 from __future__ import annotations
+
+from typing import Literal
+
+from engine.part import Part
+
+
+class LevelOn(Part):
+    """What is held against the level. Beads are trained on the training loss all the same."""
+
+    metric: Literal["loss", "error_rate", "perplexity"] = "loss"
+    """The metric: the loss, the share of samples or tokens that get the wrong class, or the
+    perplexity of a cross-entropy."""
+    split: Literal["train", "held_out"] = "train"
+    """The samples that it is taken over: those that are trained on, or those held out."""
+
+    @property
+    def words(self) -> str:
+        """The metric and the split in words, such as "held-out error rate"."""
+        split = "training" if self.split == "train" else "held-out"
+        return f"{split} {self.metric.replace('_', ' ')}"
 
 
 def bound(level: float, tolerance: float) -> float:

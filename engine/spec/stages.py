@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
-from engine.spec.keys import Spec, Training
+from engine.spec.keys import Spec
+from engine.spec.training import Training
 
 Value = TypeVar("Value")
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from engine.shapes import Beads, Steps
-from engine.spec.keys import Adam, RmsProp, Sgd
-from engine.spec.keys import Optimizer as OptimizerSpec
+from engine.spec.training import Adam, RmsProp, Sgd
+from engine.spec.training import Optimizer as OptimizerSpec
 
 State = dict[str, Tensor]
 """Tensors (bead, param), all zero before the first step."""

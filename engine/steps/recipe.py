@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from engine.spec.keys import Training
+from engine.spec.training import Training
 from engine.steps.linear_map import Identity, LinearMap
 from engine.steps.tethers import Off, Tether
 

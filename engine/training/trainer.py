@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.backends.backend import Backend
 from engine.shapes import Beads, Weights
-from engine.spec.keys import Training
+from engine.spec.training import Training
 from engine.steps.optimizers import build_optimizer
 from engine.steps.recipe import Recipe
 from engine.steps.rows import COLUMNS, End, Group, Row, Rows, fresh, joined

@@ -17,7 +17,7 @@ from engine.errors import InputError
 from engine.factories import call_factory, find_factory
 from engine.networks.custom import CustomNetwork
 from engine.spec import yaml_file as preset_file
-from engine.spec.keys import CustomLoss
+from engine.spec.problem import CustomLoss
 from tests.support.commands import refused
 
 KEY = "problem.network"

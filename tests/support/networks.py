@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from engine.networks import build_network
 from engine.problem.batch_norm import Mode, batch_norms, replace_batch_norm
-from engine.spec.keys import Network
+from engine.spec.problem import Network
 
 CONV5 = {"kind": "conv", "kernel": 5}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.problem.problem import Problem, build_problem
-from engine.spec.keys import ProblemSpec
+from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 
 

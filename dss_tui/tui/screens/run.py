@@ -37,7 +37,7 @@ from engine.record.progress import TRAINING_LOSS, SegmentProgress
 from engine.record.rundir import RunDir
 from engine.record.runs import tried
 from engine.record.wishes import Wish, wish
-from engine.spec.keys import LevelOn
+from engine.spec.level import LevelOn
 
 #: Columns and rows below which only the counters and the chain are shown (see app.tcss).
 SMALLEST = (60, 16)

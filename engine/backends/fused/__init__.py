@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from engine.networks import DenseLayout, NetworkKeys
-from engine.spec.keys import Adam, RmsProp, Sgd, Training
+from engine.spec.training import Adam, RmsProp, Sgd, Training
 
 if TYPE_CHECKING:
     from engine.backends.fused import kernels

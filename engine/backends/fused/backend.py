@@ -19,7 +19,7 @@ from engine.backends.torch_backend import PIECE_BYTES
 from engine.backends.vmapped import VmappedBackend
 from engine.problem.problem import Problem, Split
 from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rows
-from engine.spec.keys import LevelOn
+from engine.spec.level import LevelOn
 from engine.steps.judge import IMPROVEMENT
 from engine.steps.linear_map import Identity
 from engine.steps.recipe import Recipe

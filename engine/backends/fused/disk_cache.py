@@ -112,13 +112,19 @@ def _read(file: Path) -> bytes | None:
     return payload
 
 
+#: The folders of which this process has said that they cannot be written to.
+_warned: set[Path] = set()
+
+
 def _write(file: Path, payload: bytes) -> None:
     """Writes a file whole or not at all, and drops the folders of versions not used lately."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         replace(file, hashlib.sha256(payload).digest() + payload, durable=False)
     except (OSError, SaveError) as error:
-        _warn(file.parent, str(error))
+        if file.parent not in _warned:
+            _warned.add(file.parent)
+            _warn(file.parent, str(error))
         return
     with suppress(OSError):  # another process may be dropping the same
         folders = sorted(file.parents[1].iterdir(), key=lambda each: each.stat().st_mtime)
@@ -126,9 +132,8 @@ def _write(file: Path, payload: bytes) -> None:
             shutil.rmtree(unused, ignore_errors=True)
 
 
-@cache
 def _warn(where: Path, reason: str) -> None:
-    """Says once in a process that each run will compile anew."""
+    """Says that each run will compile anew."""
     log.warning(
         "compiled code cannot be kept in %s (%s), so each run compiles anew; "
         "let DSS_TUI_CACHE name a folder that can be written to",

@@ -15,7 +15,8 @@ from engine.methods.constrained import tether_of
 from engine.networks.mlp import MlpNetwork
 from engine.problem.problem import build_problem
 from engine.run.choose_backend import backend_of
-from engine.spec.keys import Adam, Constrained, RmsProp, Sgd
+from engine.spec.search import Constrained
+from engine.spec.training import Adam, RmsProp, Sgd
 from engine.steps.optimizers import build_optimizer
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group, Rows, fresh

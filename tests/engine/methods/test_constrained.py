@@ -26,7 +26,9 @@ from engine.record.events import (
     SegmentFailed,
 )
 from engine.run.choose_backend import backend_of
-from engine.spec.keys import Constrained, Sgd, Spec
+from engine.spec.keys import Spec
+from engine.spec.search import Constrained
+from engine.spec.training import Sgd
 from engine.spec.yaml_file import parse
 from engine.workers.pool import Pool
 from presets import load_preset

@@ -9,8 +9,9 @@ from engine.errors import InputError
 from engine.methods.endpoints import Counted, Impatient, Restarts, luby
 from engine.problem.problem import Problem, build_problem
 from engine.record.events import FIRST, LAST, BeadFailed, BeadTrained, EndpointTrained, Outcome
-from engine.spec.keys import Endpoints, Spec, Training
+from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
+from engine.spec.training import Endpoints, Training
 from engine.spec.yaml_file import parse
 from tests.support.landscapes import landscape, ring, spec_for
 from tests.support.searches import method_for, run

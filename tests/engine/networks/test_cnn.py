@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from engine.errors import InputError
 from engine.networks import build_network
-from engine.spec.keys import Network
+from engine.spec.problem import Network
 from tests.support.networks import CONV5, PAPER, POOL, SAMPLES, draw, outputs_of, spec_of
 
 

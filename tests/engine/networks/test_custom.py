@@ -26,7 +26,8 @@ from engine.problem.problem import Problem, build_problem
 from engine.record.string_file import read
 from engine.run.choose_backend import choose_backend
 from engine.spec.checks import check_level_on
-from engine.spec.keys import ProblemSpec, Spec
+from engine.spec.keys import Spec
+from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 from tests.support.commands import refused
 from tests.support.workers import vmapped

@@ -10,7 +10,8 @@ import pytest
 
 from engine.problem.baseline import by_frequencies
 from engine.problem.problem import Problem, build_problem
-from engine.spec.keys import LevelOn, ProblemSpec
+from engine.spec.level import LevelOn
+from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 from presets import load_preset
 

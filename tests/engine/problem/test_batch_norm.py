@@ -23,7 +23,7 @@ from engine.path.segments import measure
 from engine.problem.batch_norm import batch_norms, collect, replace_batch_norm
 from engine.problem.problem import Problem, Split, build_problem
 from engine.record.string_file import read
-from engine.spec.keys import ProblemSpec
+from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 from tests.support.workers import Here, vmapped
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from engine.networks import build_network
 from engine.problem.cost import Cost, measured_cost
-from engine.spec.keys import Network
+from engine.spec.problem import Network
 
 
 def cost_of(tree: dict[str, Any], x: Tensor) -> Cost:

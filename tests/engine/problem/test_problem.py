@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from engine.errors import InputError
 from engine.problem.problem import Problem, build_problem
-from engine.spec.keys import ProblemSpec
+from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 from tests.support.workers import vmapped
 

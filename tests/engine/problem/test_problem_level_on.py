@@ -25,7 +25,9 @@ from engine.record.records import finished, read_records
 from engine.record.rundir import RunDir
 from engine.record.string_file import read
 from engine.run.verify import TOLERANCE
-from engine.spec.keys import LevelOn, ProblemSpec, Spec
+from engine.spec.keys import Spec
+from engine.spec.level import LevelOn
+from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 from engine.steps.recipe import Recipe
 from engine.steps.rows import End, Group, Row, fresh

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -23,7 +24,8 @@ from engine.problem.problem import Problem, build_problem
 from engine.record.records import finished, read_records
 from engine.record.rundir import RunDir
 from engine.run.choose_backend import backend_of, choose_backend
-from engine.spec.keys import ProblemSpec, Spec
+from engine.spec.keys import Spec
+from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 from engine.workers.pool import Pool
 from tests.support.workers import vmapped
@@ -177,7 +179,9 @@ def run(tmp_path: Path, spec: Spec, *overrides: str) -> tuple[int, RunDir]:
     preset.write_text(json.dumps(spec.model_dump(mode="json")))
     more = [word for override in overrides for word in ("--set", override)]
     out = RunDir(tmp_path / "run")
-    return main(["run", str(preset), "--headless", "--out", str(out.path), *more]), out
+    # The mirror takes batches as a user would; here it is the engine that is watched.
+    with mock.patch("engine.run.mirror.is_own", return_value=False):
+        return main(["run", str(preset), "--headless", "--out", str(out.path), *more]), out
 
 
 def memory_for(problem: Problem, samples: int) -> float:

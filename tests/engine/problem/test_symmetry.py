@@ -15,7 +15,7 @@ from engine.networks.linear import LinearNetwork
 from engine.networks.mlp import MlpNetwork
 from engine.problem.problem import Parameter, Problem, build_problem
 from engine.problem.symmetry import Relabelling, layers_of, relabelling, swapped
-from engine.spec.keys import ProblemSpec
+from engine.spec.problem import ProblemSpec
 
 
 def problem_for(network: LinearNetwork | MlpNetwork) -> Problem:

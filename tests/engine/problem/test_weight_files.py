@@ -24,7 +24,7 @@ from engine.problem.weight_files import read_endpoint
 from engine.record.records import finished, read_records
 from engine.record.rundir import RunDir
 from engine.record.string_file import read
-from engine.spec.keys import ProblemSpec
+from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 from tests.support.commands import refused
 from tests.support.workers import vmapped

@@ -19,7 +19,8 @@ from engine.record.progress import (
 from engine.record.reading import Damaged
 from engine.record.rundir import RunDir
 from engine.record.writer import RunWriter
-from engine.spec.keys import LevelOn, Limits
+from engine.spec.keys import Limits
+from engine.spec.level import LevelOn
 from tests.support.run_folders import COUNTERS, progress
 
 LEFT = SegmentProgress(1, 5, 1, "closed", 1.5, 0.013, 0.4, (0.011, 0.013, 0.012), (0.3,), None)

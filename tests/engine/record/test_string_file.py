@@ -23,7 +23,7 @@ from engine.problem.problem import build_problem
 from engine.record import string_file
 from engine.record.geometry import BeadString
 from engine.record.string_file import Header, StringFile
-from engine.spec.keys import ProblemSpec
+from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 from tests.support.workers import vmapped
 

@@ -24,7 +24,9 @@ from engine.problem.problem import Problem, Split, build_problem
 from engine.record.string_file import read
 from engine.run import choose_backend as batching
 from engine.run.choose_backend import backend_of, backend_to_verify
-from engine.spec.keys import LevelOn, ProblemSpec, Spec
+from engine.spec.keys import Spec
+from engine.spec.level import LevelOn
+from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 from tests.support.commands import refused
 from tests.support.workers import vmapped

@@ -447,9 +447,9 @@ def test_a_sweep_keeps_what_was_decided_on_the_machine_s_account(tmp_path: Path)
     """Rounding depends on it. What is said outright must be the same."""
     first, _ = begin(tmp_path / "a", "workers=3", "search.batching=vmap")
     for overrides in ([], ["device=cpu"], ["workers=3"]):
-        again, problem = begin(tmp_path / "a", *overrides)
+        again, backend = begin(tmp_path / "a", *overrides)
         assert again.plan == first.plan
-        assert problem.fused is None
+        assert backend.name == "vmap"
     with pytest.raises(InputError, match=r"begun with workers 3;"):
         begin(tmp_path / "a", "workers=2")
     with pytest.raises(InputError, match=r"begun with search\.batching vmap;"):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.spec.keys import PartialTraining, Sgd, Training
 from engine.spec.stages import Stages, stages_of
+from engine.spec.training import PartialTraining, Sgd, Training
 from engine.spec.yaml_file import parse, read_yaml, with_overrides
 
 #: Every block differs from every other in each of its keys.

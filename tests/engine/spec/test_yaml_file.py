@@ -9,7 +9,7 @@ import pytest
 from engine.data.arrays import ArraysData
 from engine.errors import InputError
 from engine.networks.linear import LinearNetwork
-from engine.spec.keys import Adam, Sgd
+from engine.spec.training import Adam, Sgd
 from engine.spec.yaml_file import load, read_yaml, revised, with_overrides
 from tests.support.preset import PRESET, refusal, spec_of
 

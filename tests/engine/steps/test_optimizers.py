@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.spec.keys import Adam, Optimizer, RmsProp, Sgd
+from engine.spec.training import Adam, Optimizer, RmsProp, Sgd
 from engine.steps import optimizers
 
 SPECS: dict[str, Optimizer] = {

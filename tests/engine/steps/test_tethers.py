@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from engine.methods.constrained import tether_of
-from engine.spec.keys import Constrained
+from engine.spec.search import Constrained
 from engine.steps.tethers import (
     EVEN,
     Hard,

@@ -9,7 +9,7 @@ import torch
 
 from engine.backends.in_place import InPlaceBackend
 from engine.problem.problem import Problem
-from engine.spec.keys import Training
+from engine.spec.training import Training
 from engine.spec.validation import validated
 from engine.steps.recipe import Recipe
 from engine.steps.rows import End, Row

@@ -28,7 +28,8 @@ from engine.networks.mlp import MlpNetwork
 from engine.networks.modules.mlp import ACTIVATIONS
 from engine.problem.losses import LOSSES
 from engine.problem.problem import Problem, build_problem
-from engine.spec.keys import Adam, Optimizer, ProblemSpec, RmsProp, Sgd, Training
+from engine.spec.problem import ProblemSpec
+from engine.spec.training import Adam, Optimizer, RmsProp, Sgd, Training
 from engine.spec.validation import validated
 from engine.steps.judge import IMPROVEMENT
 from engine.steps.mini_batches import mini_batches

@@ -1,0 +1,78 @@
+"""Keys of `problem`: the data, the network, the loss, and how batch norm is measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt
+
+import engine.data
+import engine.networks
+from engine.data import DataKeys
+from engine.networks import NetworkKeys
+from engine.part import FunctionName, Part
+
+# A key that holds one of the kinds is validated as whichever of the registered kinds it names.
+if TYPE_CHECKING:
+    Data = DataKeys
+    Network = NetworkKeys
+else:
+    Data = engine.data.KINDS.union()
+    Network = engine.networks.KINDS.union()
+
+LossName = Literal["mse", "l1", "cross_entropy"]
+
+
+class CustomLoss(Part):
+    """The loss that a function of the user's own returns.
+
+    That loss is a function of (output, target), which gives the loss of each sample, (sample,).
+    The training loss F_e is their mean.
+    """
+
+    factory: FunctionName
+    """The function, as package.module:function or file.py:function."""
+    args: dict[str, Any] = Field(default={})
+    """The function's keyword arguments."""
+
+
+class BatchNorm(Part):
+    """How models with batch normalization are measured: each by statistics of its own."""
+
+    statistics: Literal["reestimated", "batch"] = "reestimated"
+    """With reestimated, the statistics are taken from some training samples and then held fixed;
+    with batch, every batch is normalized by its own."""
+    samples: Annotated[int, Field(ge=2)] = 1024
+    """The number of training samples that the statistics are taken from, or of a batch."""
+    seed: NonNegativeInt | None = None
+    """The seed by which these samples are drawn from all training samples; null takes the first
+    ones. A new run of a preset that leaves it out gets 0 (`Spec.of_a_new_run`)."""
+
+    def words(self, samples: int) -> str:
+        """Says what models are normalized by, where there are so many training samples.
+
+        Such as "statistics of 1024 of 60000 training samples, drawn by seed 0".
+        """
+        if self.statistics == "batch":
+            return f"statistics of each batch of {min(self.samples, samples)} samples"
+        if self.samples >= samples:
+            return f"statistics of all {samples} training samples"
+        if self.seed is None:
+            return f"statistics of the first {self.samples} of {samples} training samples"
+        return (
+            f"statistics of {self.samples} of {samples} training samples, drawn by seed {self.seed}"
+        )
+
+
+class ProblemSpec(Part):
+    """What is trained, on what, and by which loss."""
+
+    data: Data
+    """The training data and those held out, by their `kind`."""
+    network: Network
+    """The network, by its `kind`."""
+    loss: LossName | CustomLoss
+    """The loss of a sample: mse is the mean squared error over the outputs, l1 the mean absolute
+    error, and cross_entropy that of the outputs as logits of classes."""
+    batch_norm: BatchNorm = BatchNorm()
+    """How models with batch normalization are measured; other models ignore it."""

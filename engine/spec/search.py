@@ -1,0 +1,174 @@
+"""Keys of `search`: the methods, the level they search below, and what follows a connection."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from engine.part import Fraction, Names, Part
+from engine.spec.level import LevelOn
+from engine.spec.training import BatchSize, PartialTraining, Training
+
+Grid = Annotated[int, Field(ge=5)]
+Margin = Annotated[float, Field(gt=0, lt=0.5)]
+
+
+class Greedy(Training):
+    """Greedy DSS, Algorithm 1 of the paper: open segments are split until all are closed."""
+
+    t_star: Literal["peak", "half"] = "peak"
+    """Where a segment is split: at its highest peak, or half-way."""
+    grid: Grid = 33
+    """The number of points t = 0 … 1 on which a segment's loss is looked at."""
+    margin: Margin = 0.05
+    """A new bead starts no nearer than this to either end of its segment, in t."""
+    max_depth: PositiveInt = 14
+    """The depth of splits at which a segment that is still open has failed."""
+    slots: PositiveInt = 128
+    """The number of beads that train at the same time at most."""
+
+
+class Constrained(Training):
+    """Constrained breadth-first DSS (§6): the whole string trains at once, from a high level."""
+
+    check_every: PositiveInt = 10
+    """The number of steps of a round, after which the string is looked at."""
+    patience: PositiveInt = 300
+    """The number of steps of a bead without a loss at least 0.1 % lower after which it counts as
+    stuck."""
+    hyperplane: Literal["hard", "soft", "off"] = "hard"
+    """Whether an inner bead keeps to the plane that is equidistant from its neighbours: always, at
+    a cost for leaving it (soft), or not at all."""
+    kappa: PositiveFloat = 1e-3
+    """The loss per unit of distance from that plane, for hyperplane soft."""
+    zeta: NonNegativeFloat = 0.0
+    """The loss per unit of distance between neighbours, of springs that hold them together."""
+    alpha1: PositiveFloat = 0.25
+    """A segment gets a bead where its peak exceeds (1 + alpha1) × the level that is held now."""
+    rho: Fraction = 0.7
+    """The factor by which the level falls when every bead is below it and no peak is too high."""
+    margin: Margin | None = None
+    """A new bead starts no nearer than this to either end of its segment, in t; null takes
+    search.greedy.margin."""
+    max_beads: Annotated[int, Field(ge=2)] = 400
+    """The number of beads on the string, its ends included, at which the search gives up."""
+    grid: Grid = 33
+    """The number of points t = 0 … 1 on which a segment's loss is looked at."""
+    start_distance: PositiveFloat | None = None
+    """The largest distance at which the two random models start from each other; null sets none."""
+    on_stuck: Literal["report", "reinit", "greedy"] = "reinit"
+    """What follows where a bead stops above the level. With report, the run ends with a diagnosis;
+    with reinit, a stuck end begins anew, up to endpoints.restarts times, and a stuck inner bead is
+    taken out; with greedy, greedy DSS then goes on between the beads that are good."""
+    take_out: NonNegativeInt = 30
+    """The number of stuck inner beads that are taken out before the whole string counts as stuck.
+    Where a peak still needs a bead, a new one starts there later."""
+
+
+class Auto(Part):
+    """A search by all means: greedy DSS first, constrained DSS where it got stuck, then detours."""
+
+    patience: PositiveInt = 200
+    """The number of steps without progress after which an end begins anew. Attempt k has this
+    times the k-th number of the Luby sequence 1, 1, 2, 1, 1, 2, 4, …; an end has failed after
+    (endpoints.restarts + 1) × endpoints.max_steps steps in all."""
+    detours: NonNegativeInt = 2
+    """The number of new models by way of which a stretch that was not crossed is gone around."""
+
+
+class Release(PartialTraining):
+    """How the beads of a string that got stuck are trained once they are freed from it.
+
+    What is left out is taken from search.greedy, but the patience from search.constrained.
+    """
+
+
+class Detour(PartialTraining):
+    """How the models are trained by way of which a failed stretch is gone around.
+
+    What is left out is taken from endpoints, but the patience from search.auto.
+    """
+
+    patience: PositiveInt | None = None
+    """The number of steps without progress after which a model begins anew. Attempt k has this
+    times the k-th number of the Luby sequence, as in search.auto."""
+    restarts: NonNegativeInt | None = None
+    """A model has failed after (restarts + 1) × max_steps steps in all; null takes
+    endpoints.restarts."""
+
+
+class Shortening(Part):
+    """How a connected string is pulled tight below the level."""
+
+    sweeps: PositiveInt = 60
+    """The number of passes over all beads at most."""
+    gain: Fraction = 1e-3
+    """A pass that shortens the string by less than this share is followed by more beads."""
+    doublings: NonNegativeInt = 2
+    """The number of times that every segment gets a bead in its middle, so that the string can
+    bend."""
+
+
+class Audit(Part):
+    """The closer look at the whole string before a run may be called connected."""
+
+    grid: Literal["auto", "fine", "coarse"] = "auto"
+    """How closely segments are measured: with fine on 10× the search's points in float64, with
+    coarse on 2× in float32, with auto fine where that is cheap beside the run. The neighbourhoods
+    of the highest peaks are refined in either."""
+    share: Fraction = 0.2
+    """The share of the run's own cost up to which a fine audit counts as cheap, for grid auto."""
+    batch_size: BatchSize | None = None
+    """The number of training samples of a step by which the run's cost is reckoned; null takes
+    search.greedy.batch_size."""
+
+
+class Search(Part):
+    """How a path is searched for, and what it must stay below."""
+
+    method: Literal["greedy", "constrained", "auto", "linear"] = "greedy"
+    """The method: greedy DSS (Algorithm 1), constrained DSS (§6), auto for both and detours, or
+    linear for the path in closed form between deep linear networks (§2.1)."""
+    level: PositiveFloat
+    """The level L0 that no point of the path may exceed, a training loss unless level_on says
+    otherwise."""
+    tolerance: NonNegativeFloat = 0.0
+    """A segment counts as closed up to (1 + tolerance) × level. Beads are trained to a share of
+    the level all the same. Where it is not 0, both numbers are told."""
+    level_on: LevelOn = LevelOn()
+    """What is held against the level."""
+    alpha: Fraction = 0.8
+    """The share of the level that beads are trained to."""
+    min_inner_beads: NonNegativeInt = 0
+    """The number of beads that are trained first with the methods greedy and auto, evenly spaced
+    on the line between the ends, even where that line is below the level. One that misses its
+    target from every start is left out. Greedy DSS then closes the segments between them, and they
+    are audited like any other. Shortening moves them, but leaves so many on the string. A search
+    that starts from a string file takes the beads of that file instead."""
+    grid: Grid | None = None
+    """The number of points t = 0 … 1 on which every stage looks at a segment; null takes
+    search.constrained.grid with method constrained, and search.greedy.grid with the others."""
+    greedy: Greedy = Greedy()
+    """The settings of greedy DSS, in every method that uses it."""
+    constrained: Constrained = Constrained()
+    """The settings of constrained DSS, in every method that uses it."""
+    release: Release = Release()
+    """How the beads of a stuck string are trained each for itself."""
+    auto: Auto = Auto()
+    """The settings of method auto."""
+    detour: Detour = Detour()
+    """How the models to go around by are trained."""
+    shorten: bool = False
+    """Whether a string that connects is then pulled tight below the level."""
+    shortening: Shortening = Shortening()
+    """The settings of that."""
+    string: Annotated[str | None, Names.PATH] = None
+    """A string file to start from in place of random ends and a first search."""
+    audit: Audit = Audit()
+    """The closer look before a run may be called connected."""
+    batching: Literal["auto", "fused", "vmap", "graph", "loop"] = "auto"
+    """How beads are computed together: by compiled code for small fully connected networks on the
+    CPU (fused), in one call for all (vmap), in such a call recorded as a CUDA graph (graph), or one
+    after another (loop). With auto, it is fused where that applies, else the fastest of the others,
+    which is measured once and written to run.yaml."""
