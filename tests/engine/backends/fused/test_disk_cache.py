@@ -101,6 +101,9 @@ def test_without_a_place_to_keep_it_one_warning_says_so(
         (file,) = files()
         file.unlink()
         file.mkdir()
+    # An earlier run in this process may have cut the engine's log off from the root's, where caplog
+    # listens, so that pytest has attached caplog to it as well.
+    monkeypatch.setattr(logging.getLogger("engine"), "handlers", [])
     monkeypatch.setattr(logging.getLogger("engine"), "propagate", True)
     disk_cache._warned.clear()
     for _ in range(2):
