@@ -20,9 +20,10 @@ class DenseLayout:
     """The width of the input, of each hidden layer, and of the output."""
     bias: bool
     """Whether each layer adds a bias."""
-    activation: Activation
+    # Written out, not as Activation: subclasses elsewhere must be able to read the annotation.
+    activation: Literal["identity", "relu", "sigmoid", "tanh"]
     """What each hidden layer applies to its values."""
-    output_activation: Activation
+    output_activation: Literal["identity", "relu", "sigmoid", "tanh"]
     """What the last layer applies to its values."""
 
     @property

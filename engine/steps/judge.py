@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
@@ -14,14 +12,6 @@ from engine.steps.rows import End
 IMPROVEMENT = 1e-3
 
 
-class Judged(NamedTuple):
-    """What `judge` decides of each row; tensors (row,) as in `Rows`."""
-
-    best: PerBead
-    best_step: Steps
-    end: Tensor
-
-
 def judge(
     loss: PerBead,
     target: PerBead,
@@ -30,8 +20,8 @@ def judge(
     steps: Steps,
     patience: Steps,
     max_steps: int,
-) -> Judged:
-    """Judges rows by a loss just seen, after `steps` steps.
+) -> tuple[PerBead, Steps, Tensor]:
+    """Returns `best`, `best_step` and `end` of rows by a loss just seen, after `steps` steps.
 
     A row goes on while its loss is finite and above its target, it has steps left, and its last
     lower loss is less than `patience` steps ago. At its target a row has all its patience again, so
@@ -48,4 +38,4 @@ def judge(
     end = torch.where(steps >= max_steps, End.OUT_OF_STEPS, end)
     end = torch.where(reached, End.REACHED, end)
     end = torch.where(finite, end, End.DIVERGED)
-    return Judged(best, best_step, end.to(torch.int8))
+    return best, best_step, end.to(torch.int8)

@@ -26,7 +26,7 @@ def judged(loss: float, target: float, best: float, best_step: int, steps: int) 
         return torch.tensor([value], dtype=dtype)
 
     real, whole = torch.float32, torch.int64
-    found = judge(
+    best_now, best_step_now, end = judge(
         one(loss, real),
         one(target, real),
         one(best, real),
@@ -35,7 +35,7 @@ def judged(loss: float, target: float, best: float, best_step: int, steps: int) 
         one(10, whole),
         MAX_STEPS,
     )
-    return found.best.item(), found.best_step.item(), End(int(found.end))
+    return best_now.item(), best_step_now.item(), End(int(end))
 
 
 def test_a_row_goes_on_while_its_loss_falls() -> None:
