@@ -89,7 +89,7 @@ def long_run(folder: Path, beads: int) -> RunDir:
                 peak=peak,
                 t_star=0.5,
                 profile=profile(peak),
-                beside=profile(peak)[::2],
+                secondary=profile(peak)[::2],
                 bead=None,
             )
             for left, right, peak in zip(order, order[1:], peaks, strict=False)

@@ -227,10 +227,10 @@ def _table(rows: Sequence[TrainingRow]) -> Table:
 
 def _notes(found: PresetReport) -> Iterator[str]:
     step = found.step
-    if step.look_flop > step.flop / 20:
+    if step.evaluation_flop > step.flop / 20:
         yield (
-            f"  evaluations of the objective are up to {_percent(step.look_flop / step.flop)} more "
-            "products than the plain loop's"
+            "  evaluations of the objective are up to "
+            f"{_percent(step.evaluation_flop / step.flop)} more products than the plain loop's"
         )
     short = [row for row in found.training if row.steps < found.check_every]
     if short:

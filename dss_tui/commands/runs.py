@@ -10,12 +10,12 @@ from rich.table import Table
 
 from dss_tui.viewing.words import age, bytes_of, multiple
 from engine.errors import InputError
+from engine.record.commands import send
 from engine.record.events import Outcome
 from engine.record.finding import find, resume_command, runs, runs_folder
 from engine.record.lock import is_live
 from engine.record.rundir import RunDir
 from engine.record.runs import Summary, summarize
-from engine.record.wishes import wish
 
 #: Seconds to wait for an engine to grant a stop: a round of training and a checkpoint.
 STOP_WAIT_S = 60.0
@@ -51,7 +51,7 @@ def stop(name: str) -> int:
     run = find(name)
     if not is_live(run):
         raise InputError("is not running; nothing to stop", file=run.path)
-    wish(run, "stop")
+    send(run, "stop")
     return _wait_until_stopped(run)
 
 

@@ -43,7 +43,7 @@ def about(segment: SegmentProgress, level: float) -> str:
 def profile(segment: SegmentProgress, progress: Progress, level: float | None, log_y: bool) -> Plot:
     """Returns the plot of the objective and of the secondary metric along one segment."""
     on, other = progress.level_on, _secondary(progress)
-    objective, secondary = segment.profile, segment.beside
+    objective, secondary = segment.profile, segment.secondary
     return Plot(
         title=f"γ(t) between beads {segment.left} and {segment.right}",
         curves=(
@@ -59,7 +59,7 @@ def profile(segment: SegmentProgress, progress: Progress, level: float | None, l
 
 
 def _secondary(progress: Progress) -> str:
-    samples, words = progress.beside_samples, progress.beside.words
+    samples, words = progress.secondary_samples, progress.secondary.words
     return words if samples is None else f"{words} ({samples} samples)"
 
 

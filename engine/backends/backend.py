@@ -44,7 +44,7 @@ class Backend(Protocol):
     def replica(self, device: torch.device) -> Backend:
         """Returns the same on a device, for a thread of its own."""
 
-    def judging(self, judge: LevelOn, samples: int) -> Backend:
+    def with_objective(self, objective: LevelOn, samples: int) -> Backend:
         """Returns the same with another metric or split, over the first `samples` of it."""
 
     def within(self, piece_bytes: int) -> Backend:

@@ -30,8 +30,8 @@ def advance(backend: Backend, recipe: Recipe, groups: Sequence[Group]) -> list[G
     """Returns the groups after at most `check_every` steps of each of their rows that go."""
     batch = _Batch(backend, recipe, groups)
     batch.take_steps()
-    if recipe.look == "after":
-        batch.look_after()
+    if recipe.evaluate == "after":
+        batch.evaluate_after()
     parts = batch.rows.split([len(group) for group in groups])
     return [replace(group, rows=part) for group, part in zip(groups, parts, strict=True)]
 
@@ -69,17 +69,17 @@ class _Batch:
         """Steps of the rows that go, on all the data or on mini-batches."""
         if not len(self.numbers):
             return
-        if self.training.batch_size == "full" and self.backend.problem.judges_by_steps:
+        if self.training.batch_size == "full" and self.backend.problem.steps_see_objective:
             for _ in range(self.training.check_every):
                 loss, grad = self._loss_and_grad(None)
                 self._judge(loss)
                 self._step(grad, self.some.going)
         else:
-            self._steps_between_looks()
+            self._steps_between_evaluations()
         self._put_back()
 
-    def _steps_between_looks(self) -> None:
-        if self.recipe.look == "before":
+    def _steps_between_evaluations(self) -> None:
+        if self.recipe.evaluate == "before":
             self._judge(self.backend.objective(self.some.theta, self.some.target))
             self._leave_out_ended()
         some = self.some
@@ -157,11 +157,11 @@ class _Batch:
                 found[string] = tether.project(theta, found[string], loss)
         return found[self.numbers]
 
-    def look_after(self) -> None:
+    def evaluate_after(self) -> None:
         """The objective of the rows that have moved, in the round and by respacing."""
         if len(self.numbers):
             self.some = self.rows.part(self.numbers)
-            if self.training.batch_size == "full" and self.backend.problem.judges_by_steps:
+            if self.training.batch_size == "full" and self.backend.problem.steps_see_objective:
                 going = self.some.going.nonzero().squeeze(1)
                 self.numbers, self.some = self.numbers[going], self.some.part(going)
             if len(self.numbers):
@@ -174,4 +174,4 @@ class _Batch:
         if moved.any():
             loss = self.rows.loss.clone()
             loss[moved] = self.backend.objective(self.rows.theta[moved])
-            self.rows = self.rows.looked(loss)
+            self.rows = self.rows.with_loss(loss)

@@ -67,9 +67,9 @@ class TorchBackend(ABC):
             return self
         return self._with(self.problem.to(dtype=dtype))
 
-    def judging(self, judge: LevelOn, samples: int) -> Self:
+    def with_objective(self, objective: LevelOn, samples: int) -> Self:
         """See `Backend`."""
-        return self._with(self.problem.judging(judge, samples))
+        return self._with(self.problem.with_objective(objective, samples))
 
     def replica(self, device: torch.device) -> Self:
         """See `Backend`; models are lent to a network of the thread's own."""
@@ -87,7 +87,7 @@ class TorchBackend(ABC):
 
     def objective(self, theta: Beads, bound: PerBead | None = None) -> PerBead:
         """See `Backend`."""
-        return self.values(theta, self.problem.judge, bound)
+        return self.values(theta, self.problem.objective, bound)
 
     def interpolated_losses(self, left: Pairs, right: Pairs, rows: Rows, t: Points) -> Points:
         """See `Backend`."""

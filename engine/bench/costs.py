@@ -13,11 +13,11 @@ import numpy as np
 from engine.bench.measures import Action, Clock, Costs, Effort, Spread, repeated, spread
 from engine.methods.greedy import GreedySearch
 from engine.methods.method import StagedMethod
-from engine.path.chain import BESIDE_POINTS, Chain, Segment, distance
+from engine.path.chain import SECONDARY_POINTS, Chain, Segment, distance
 from engine.path.segments import Measured
-from engine.path.snapshot import SegmentState
 from engine.record.events import FIRST, LAST, SegmentMeasured
 from engine.record.finding import create
+from engine.record.progress import SegmentState
 from engine.record.writer import RunWriter
 from engine.run.store import DirectoryStore
 from engine.spec.keys import Spec
@@ -48,7 +48,7 @@ def measure_costs(
 
             def progress() -> int:
                 for _ in range(SNAPSHOTS):
-                    store.progress(method.board(), 0.0, "running")
+                    store.progress(method.progress(), 0.0, "running")
                 return SNAPSHOTS
 
             def events() -> int:
@@ -83,7 +83,7 @@ def string_of(spec: Spec, pool: Pool, beads: int) -> StagedMethod:
                 depth=1,
                 length=distance(chain.weights[left], chain.weights[right]),
                 measured=Measured(chain.grid, heights * spec.search.level, 0.9, 1.0),
-                beside=np.linspace(0.1, 0.9, BESIDE_POINTS),
+                secondary=np.linspace(0.1, 0.9, SECONDARY_POINTS),
                 state=state,
             )
         )

@@ -146,7 +146,7 @@ class Step:
     samples: int
     flop: int
     """Of products: forward, and twice as many on the way back."""
-    look_flop: int
+    evaluation_flop: int
     """Of the looks at what is judged, which the plain loop does without, for each step."""
     bytes: int
     """Samples read; weights and the optimizer's state read and written: what a step moves where

@@ -98,11 +98,11 @@ class PlainProfiles:
     ) -> None:
         self.values: list[float] = []
         """Of the last call."""
-        self._pairs, self._t, self._metric = pairs, t, problem.judge.metric
+        self._pairs, self._t, self._metric = pairs, t, problem.objective.metric
         self._module = module_with(problem, pairs[0][0]).train()
         by_loss = mean_loss(problem, loss)
         self._value = _error_rate if self._metric == "error_rate" else by_loss
-        x, y = problem.samples(problem.judge.split).part(slice(None), problem.dtype)
+        x, y = problem.samples(problem.objective.split).part(slice(None), problem.dtype)
         size = max(1, AT_ONCE // problem.cost.values)
         self._pieces = list(zip(torch.split(x, size), torch.split(y, size), strict=True))
 

@@ -136,14 +136,14 @@ class Throughput:
         """
         backend, problem = self.backend, self.problem
         if not backend.steps_at_once:
-            few = min(FEW, problem.judged_samples)
+            few = min(FEW, problem.objective_samples)
             sample_s = self._sample_s(few)
             fits = int(self.effort.longest_s / sample_s)
             if fits < few:
                 return TooLong(
                     None, f"a segment on {few} samples would take about {few * sample_s:.2g} s"
                 )
-            backend = backend.judging(problem.judge, fits)
+            backend = backend.with_objective(problem.objective, fits)
             problem = backend.problem
         with open_pool(backend, self.spec) as pool:
             one = our_profiles(problem, pool, pairs_of(problem, 1))
@@ -162,14 +162,14 @@ class Throughput:
         return Profiles(
             segments=len(pairs),
             grid=GRID,
-            samples=problem.judged_samples,
-            of_samples=self.problem.judged_samples,
+            samples=problem.objective_samples,
+            of_samples=self.problem.objective_samples,
             points=found,
         )
 
     def _sample_s(self, few: int) -> float:
         """What a sample takes to measure a segment on, told by the plain loop on so many."""
-        problem = self.problem.cut(self.problem.judge.split, few)
+        problem = self.problem.cut(self.problem.objective.split, few)
         pairs = pairs_of(problem, 1)
         plain = PlainProfiles(problem, self.spec.problem.loss, pairs, search_grid(GRID))
         timed(plain(1), self.clock)
@@ -199,12 +199,12 @@ def step_of(training: Training, problem: Problem) -> Step:
     sample_bytes = (train.x.nbytes + train.y.nbytes) // len(train)
     slots = len(build_optimizer(training.optimizer).slots)
     weights = problem.parameter_count * problem.dtype.itemsize
-    seen = training.batch_size == "full" and problem.judges_by_steps
-    looked_at = 0 if seen else problem.judged_samples
+    seen = training.batch_size == "full" and problem.steps_see_objective
+    looked_at = 0 if seen else problem.objective_samples
     return Step(
         samples=samples,
         flop=3 * samples * problem.cost.products * 2,
-        look_flop=looked_at * problem.cost.products * 2 // training.check_every,
+        evaluation_flop=looked_at * problem.cost.products * 2 // training.check_every,
         bytes=samples * sample_bytes + 2 * (1 + slots) * weights,
     )
 
@@ -222,13 +222,13 @@ def shortened(training: Training, backend: Backend, steps: int) -> tuple[Trainin
         return training, backend
     problem, share = backend.problem, steps / training.check_every
     training = training.model_copy(update={"check_every": steps})
-    split = problem.judge.split
+    split = problem.objective.split
     if training.batch_size == "full" and split == "train":
         return training, backend  # a step sees all samples, and must
-    few = ceil(share * problem.judged_samples)
+    few = ceil(share * problem.objective_samples)
     if split == "train":
         few = max(few, Recipe(training).samples(len(problem.train)))
-    return training, backend.judging(problem.judge, max(2, few))
+    return training, backend.with_objective(problem.objective, max(2, few))
 
 
 def our_training(
@@ -261,7 +261,7 @@ def our_profiles(problem: Problem, pool: Workers, pairs: Sequence[Pair]) -> Call
     def prepare(count: int) -> Action:
         def action() -> int:
             for _ in range(count):
-                along(pool, pairs, t, problem.judged_samples)
+                along(pool, pairs, t, problem.objective_samples)
             return count * (len(pairs) * (GRID - 1) + 1)
 
         return action

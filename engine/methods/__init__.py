@@ -11,7 +11,7 @@ from engine.methods.given import GivenEndpoints, GivenString
 from engine.methods.greedy import GreedySearch
 from engine.methods.linear import LinearSampling
 from engine.methods.method import StagedMethod
-from engine.methods.release import Release
+from engine.methods.polish import Polish
 from engine.methods.shorten import Shortening
 from engine.path.chain import Chain
 from engine.spec.keys import Spec
@@ -31,7 +31,7 @@ def build_method(spec: Spec, pool: Workers) -> StagedMethod:
 
 
 def _from_file(spec: Spec, chain: Chain) -> list[Stage]:
-    return [GivenString(spec, chain), Release(spec, chain), GreedySearch(spec, chain)]
+    return [GivenString(spec, chain), Polish(spec, chain), GreedySearch(spec, chain)]
 
 
 def _endpoints(spec: Spec, chain: Chain, restarts: Restarts | None = None) -> Stage:
@@ -42,7 +42,7 @@ def _endpoints(spec: Spec, chain: Chain, restarts: Restarts | None = None) -> St
 
 def _search(spec: Spec, chain: Chain) -> list[Stage]:
     endpoints, greedy = _endpoints(spec, chain), GreedySearch(spec, chain)
-    constrained, release = ConstrainedSearch(spec, chain), Release(spec, chain)
+    constrained, polish = ConstrainedSearch(spec, chain), Polish(spec, chain)
     even: list[Stage] = [EvenBeads(spec, chain)] if spec.search.min_inner_beads else []
     match spec.search.method:
         case "greedy":
@@ -50,7 +50,7 @@ def _search(spec: Spec, chain: Chain) -> list[Stage]:
         case "constrained":
             given: list[Stage] = [] if spec.endpoints.kind == "random" else [endpoints]
             after: list[Stage] = (
-                [release, greedy] if spec.search.constrained.on_stuck == "greedy" else []
+                [polish, greedy] if spec.search.constrained.on_stuck == "greedy" else []
             )
             return [*given, constrained, *after]
         case "auto":
@@ -64,6 +64,6 @@ def _search(spec: Spec, chain: Chain) -> list[Stage]:
             impatient = Impatient(settings.endpoints, spec.endpoints.restarts)
             ends = _endpoints(spec, chain, impatient)
             again = GreedySearch(spec, chain)
-            return [ends, *even, greedy, constrained, release, again, *detours]
+            return [ends, *even, greedy, constrained, polish, again, *detours]
         case "linear":
             return [endpoints, LinearSampling(spec, chain)]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from engine.path.snapshot import Board, Saved, TrainingView
+from engine.path.snapshot import MethodProgress, Saved
 from engine.record.events import Diagnosis, Event, Outcome
 from engine.record.geometry import BeadString
+from engine.record.progress import TrainingProgress
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Method(Protocol):
     def verdict(self) -> Verdict | None:
         """None as long as there is something left to do."""
 
-    def board(self) -> Board: ...
+    def progress(self) -> MethodProgress: ...
 
     @property
     def string_products(self) -> int:
@@ -48,7 +49,7 @@ class Method(Protocol):
     def string(self) -> BeadString:
         """The string as it is now, in order."""
 
-    def audit(self) -> dict[str, Any]:
+    def describe_audit(self) -> dict[str, Any]:
         """How the string's profiles were measured, for its file."""
 
     def diagnosis(self) -> Diagnosis | None:
@@ -68,7 +69,7 @@ class Stage(Protocol):
 
     @property
     def repairs(self) -> bool:
-        """Whether it can close a segment that the closer look has opened."""
+        """Whether it can close a segment that the audit has opened."""
 
     def begin(self) -> None:
         """Called once, when the stage before it is done; the first makes the chain."""
@@ -78,7 +79,7 @@ class Stage(Protocol):
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to do; a closer look that opens a segment may change that."""
+        """Whether nothing is left to do; a audit that opens a segment may change that."""
 
     @property
     def verdict(self) -> Verdict | None:
@@ -86,12 +87,12 @@ class Stage(Protocol):
 
     @property
     def aim(self) -> float:
-        """As in Board."""
+        """As in MethodProgress."""
 
     def losses(self) -> dict[int, float]:
         """Of beads that have moved since their segments were measured."""
 
-    def training(self) -> tuple[TrainingView, ...]: ...
+    def training(self) -> tuple[TrainingProgress, ...]: ...
 
     @property
     def bead_steps(self) -> int: ...

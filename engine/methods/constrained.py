@@ -19,7 +19,7 @@ from engine.methods.base import Verdict
 from engine.methods.endpoints import not_trained, random_endpoint
 from engine.path.chain import Chain, Segment, trained
 from engine.path.segments import split_point
-from engine.path.snapshot import Key, Saved, TrainingView
+from engine.path.snapshot import Key, Saved
 from engine.record.events import (
     FIRST,
     LAST,
@@ -29,6 +29,7 @@ from engine.record.events import (
     LevelHeld,
     LevelLowered,
 )
+from engine.record.progress import TrainingProgress
 from engine.seeds import derive
 from engine.shapes import Weights
 from engine.spec.keys import Spec
@@ -55,7 +56,7 @@ class ConstrainedSearch:
         settings = stages_of(spec)
         self.target, self.end_target = settings.target, settings.end_target
         self.margin = settings.constrained_margin
-        recipe = Recipe(self.settings, tether_of(self.settings), look="after")
+        recipe = Recipe(self.settings, tether_of(self.settings), evaluate="after")
         self.trainer = Trainer(recipe, chain.pool)
         self.level = float("inf")
         """The level held now: beads above it move."""
@@ -96,7 +97,7 @@ class ConstrainedSearch:
 
     def step(self, beads_left: int | None) -> list[Event]:
         if not self.looked:
-            return self._first_look()
+            return self._first_evaluation()
         if not self.trainer.groups[0].going:
             return self._settled(beads_left)
         before = self.rows
@@ -105,7 +106,7 @@ class ConstrainedSearch:
         self._show(before)
         return self._waiting()
 
-    def _first_look(self) -> list[Event]:
+    def _first_evaluation(self) -> list[Event]:
         """The level starts at the larger loss of the ends; where they are held, at the peak."""
         events = self._judge()
         losses = self.rows.loss.tolist()
@@ -168,7 +169,7 @@ class ConstrainedSearch:
         place = self.chain.order.index(key[1])
         self.chain.place(bead, theta, key)
         fresh = self.trainer.rows_for(theta[None], self.level, [self._stream(bead)])
-        new = fresh.looked(torch.full_like(fresh.loss, loss))
+        new = fresh.with_loss(torch.full_like(fresh.loss, loss))
         self._train(self.rows.with_row(place, new))
 
     # ------------------------------------------------------------ stuck
@@ -276,13 +277,13 @@ class ConstrainedSearch:
     def losses(self) -> dict[int, float]:
         return dict(zip(self.chain.order, self.rows.loss.tolist(), strict=True))
 
-    def training(self) -> tuple[TrainingView, ...]:
+    def training(self) -> tuple[TrainingProgress, ...]:
         """The beads that move; all while none does, unless there is no room for one more."""
         rows = self.trainer.rows
         going = [row for row in rows if row.end is not End.REACHED]
         shown = going or ([] if self.blocked else rows)
         return tuple(
-            TrainingView(row.bead, row.loss, row.steps, self.attempts.get(row.bead, 1))
+            TrainingProgress(row.bead, row.loss, row.steps, self.attempts.get(row.bead, 1))
             for row in shown
         )
 
@@ -329,7 +330,7 @@ class ConstrainedSearch:
         state = {slot: tensors[f"state.{slot}"].to(device).clone() for slot in slots}
         rows = self.trainer.rows_for(self._weights(beads), self.level, self._streams(beads))
         rows = replace(rows, state=state, target=self._targets(len(beads)), **columns)
-        return rows.looked(rows.loss)
+        return rows.with_loss(rows.loss)
 
     # ------------------------------------------------------------ small things
 
@@ -394,13 +395,13 @@ class ConstrainedSearch:
 
     def _judge(self) -> list[Event]:
         """Measures what has moved; the profiles' ends are the beads' losses."""
-        events = self.chain.judge(self.chain.unmeasured)
+        events = self.chain.measure(self.chain.unmeasured)
         ends: dict[int, float] = {}
         for segment in self.chain.in_order():
             ends[segment.left] = float(segment.measured.losses[0])
             ends[segment.right] = float(segment.measured.losses[-1])
         loss = torch.tensor([ends[bead] for bead in self.chain.order])
-        self._train(self.rows.looked(loss.to(self.rows.loss)))
+        self._train(self.rows.with_loss(loss.to(self.rows.loss)))
         return events
 
     def _show(self, before: Rows) -> None:

@@ -11,8 +11,9 @@ from engine.methods.base import Verdict
 from engine.methods.endpoints import Restarts
 from engine.methods.stage import ChainStage
 from engine.path.chain import Chain
-from engine.path.snapshot import Key, Saved, TrainingView
+from engine.path.snapshot import Key, Saved
 from engine.record.events import BeadFailed, BeadTrained, Event
+from engine.record.progress import TrainingProgress
 from engine.seeds import derive
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
@@ -85,9 +86,10 @@ class Detour(ChainStage):
     def done(self) -> bool:
         return not self.trainer.groups
 
-    def training(self) -> tuple[TrainingView, ...]:
+    def training(self) -> tuple[TrainingProgress, ...]:
         return tuple(
-            TrainingView(row.bead, row.loss, row.steps, self.attempt) for row in self.trainer.rows
+            TrainingProgress(row.bead, row.loss, row.steps, self.attempt)
+            for row in self.trainer.rows
         )
 
     @property

@@ -8,9 +8,10 @@ from typing import Any, Protocol, runtime_checkable
 from engine.methods.base import Verdict
 from engine.methods.stage import ChainStage
 from engine.path.chain import Chain
-from engine.path.snapshot import Saved, TrainingView
+from engine.path.snapshot import Saved
 from engine.problem.symmetry import swapped
 from engine.record.events import FIRST, LAST, BeadFailed, EndpointTrained, Event, Outcome
+from engine.record.progress import TrainingProgress
 from engine.seeds import derive
 from engine.shapes import Weights
 from engine.spec.keys import Spec
@@ -108,9 +109,9 @@ class EndpointTraining(ChainStage):
     def losses(self) -> dict[int, float]:
         return {row.bead: row.loss for row in self.trainer.rows}
 
-    def training(self) -> tuple[TrainingView, ...]:
+    def training(self) -> tuple[TrainingProgress, ...]:
         return tuple(
-            TrainingView(row.bead, row.loss, row.steps, self.attempts[row.bead])
+            TrainingProgress(row.bead, row.loss, row.steps, self.attempts[row.bead])
             for row in self.trainer.rows
         )
 

@@ -13,8 +13,9 @@ from engine.methods.base import Verdict
 from engine.methods.stage import ChainStage
 from engine.methods.starts import LADDER, perturbed
 from engine.path.chain import Chain
-from engine.path.snapshot import Saved, TrainingView
+from engine.path.snapshot import Saved
 from engine.record.events import FIRST, LAST, BeadFailed, BeadInserted, BeadTrained, Event
+from engine.record.progress import TrainingProgress
 from engine.seeds import derive
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
@@ -59,7 +60,7 @@ class EvenBeads(ChainStage):
 
     def _place(self) -> list[Event]:
         """Measures the straight line, then puts the beads on it."""
-        events = self.chain.judge(self.chain.unmeasured)
+        events = self.chain.measure(self.chain.unmeasured)
         (line,) = self.chain.in_order()
         first, last = (self.chain.weights[end] for end in line.key)
         count = self.spec.search.min_inner_beads
@@ -107,9 +108,9 @@ class EvenBeads(ChainStage):
     def losses(self) -> dict[int, float]:
         return {row.bead: row.loss for row in self.trainer.rows}
 
-    def training(self) -> tuple[TrainingView, ...]:
+    def training(self) -> tuple[TrainingProgress, ...]:
         return tuple(
-            TrainingView(row.bead, row.loss, row.steps, self.attempts[row.bead])
+            TrainingProgress(row.bead, row.loss, row.steps, self.attempts[row.bead])
             for row in self.trainer.rows
         )
 

@@ -72,7 +72,7 @@ class GivenString(ChainStage):
         self.chain.begin(list(zip(ids, beads.unbind(), depths, strict=True)))
 
     def step(self, beads_left: int | None) -> list[Event]:
-        return self.chain.judge(self.chain.unmeasured)
+        return self.chain.measure(self.chain.unmeasured)
 
     @property
     def done(self) -> bool:
@@ -113,7 +113,7 @@ class GivenEndpoints(ChainStage):
     def step(self, beads_left: int | None) -> list[Event]:
         chain = self.chain
         ends = [chain.weights[bead] for bead in (FIRST, LAST)]
-        found = chain.pool.run(Judged(chain.problem.judged_samples), ends)
+        found = chain.pool.run(Judged(chain.problem.objective_samples), ends)
         self.done = True
         self.verdict = self._above(found)
         return [

@@ -16,8 +16,9 @@ from engine.methods.stage import ChainStage
 from engine.methods.starts import LADDER, start
 from engine.path.chain import Chain, Segment
 from engine.path.segments import split_point
-from engine.path.snapshot import Key, Saved, TrainingView
+from engine.path.snapshot import Key, Saved
 from engine.record.events import BeadFailed, BeadInserted, BeadTrained, Event
+from engine.record.progress import TrainingProgress
 from engine.seeds import derive
 from engine.spec.keys import Spec
 from engine.steps.recipe import Recipe
@@ -65,9 +66,9 @@ class GreedySearch(ChainStage):
         unfinished = any(s.state in ("open", "training") for s in self.chain.in_order())
         return not unfinished and not self.chain.unmeasured
 
-    def training(self) -> tuple[TrainingView, ...]:
+    def training(self) -> tuple[TrainingProgress, ...]:
         return tuple(
-            TrainingView(row.bead, row.loss, row.steps, self._segment_of(row).attempt)
+            TrainingProgress(row.bead, row.loss, row.steps, self._segment_of(row).attempt)
             for row in self.trainer.rows
         )
 
@@ -106,7 +107,7 @@ class GreedySearch(ChainStage):
         A bead that slides back to a neighbour leaves a half as high and as long as the whole.
         Each time that happens the next bead starts by the next rule of the ladder.
         """
-        events = self.chain.judge(list(halves))
+        events = self.chain.measure(list(halves))
         for key, whole in halves.items():
             segment = self.chain.segments[key]
             if segment.state != "open":

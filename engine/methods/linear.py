@@ -40,7 +40,7 @@ class LinearSampling(ChainStage):
         pass
 
     def step(self, beads_left: int | None) -> list[Event]:
-        events = self.chain.judge(self.chain.unmeasured)
+        events = self.chain.measure(self.chain.unmeasured)
         opened = [s for s in self.chain.in_order() if s.state == "open"]
         for segment in opened if beads_left is None else opened[: max(0, beads_left)]:
             events.append(self._split(segment))

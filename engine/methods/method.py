@@ -1,4 +1,4 @@
-"""A method: stages that work on one chain, one after the other, and a closer look at the end."""
+"""A method: stages that work on one chain, one after the other, and a audit at the end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from engine.methods.base import Stage, Tally, Verdict
 from engine.path.audit import Audit
 from engine.path.chain import Chain, Segment
 from engine.path.diagnosis import Trials, diagnose
-from engine.path.snapshot import Board, Saved, prefixed, without_prefix
+from engine.path.snapshot import MethodProgress, Saved, prefixed, without_prefix
 from engine.record.events import Diagnosis, Event, Outcome
 from engine.record.geometry import BeadString
 from engine.spec.keys import Spec
@@ -22,13 +22,13 @@ class StagedMethod:
     def __init__(self, spec: Spec, chain: Chain, stages: Sequence[Stage]) -> None:
         self.spec, self.chain, self.stages = spec, chain, tuple(stages)
         self.verdict: Verdict | None = None
-        self.closer: Audit | None = None
+        self.auditing: Audit | None = None
         self.trials = Trials()
         self._enter(0)
 
     def step(self, beads_left: int | None) -> list[Event]:
         if self.current == len(self.stages):
-            events = self._look_closer()
+            events = self._audit_some()
             self.trials.count(events)
             return events
         stage = self.stages[self.current]
@@ -55,38 +55,38 @@ class StagedMethod:
 
     def _go_back(self) -> list[Event]:
         """To the last stage that can close a segment; where there is none, the open have failed."""
-        self.closer = None
+        self.auditing = None
         able = [number for number, stage in enumerate(self.stages) if stage.repairs]
         if able:
             self.current = able[-1]
             return []
         opened = [segment for segment in self.chain.in_order() if segment.state == "open"]
-        return [self.chain.fail(segment, "the closer look found its peak") for segment in opened]
+        return [self.chain.fail(segment, "the audit found its peak") for segment in opened]
 
     def _failed(self) -> list[Segment]:
         return [segment for segment in self.chain.in_order() if segment.state == "failed"]
 
-    def _look_closer(self) -> list[Event]:
+    def _audit_some(self) -> list[Event]:
         """Audit a few segments; when all are audited, conclude or go back."""
-        if self.closer is None:
-            self.closer = Audit(self.spec, self.chain, self.bead_steps)
-        if not self.closer.step():
+        if self.auditing is None:
+            self.auditing = Audit(self.spec, self.chain, self.bead_steps)
+        if not self.auditing.step():
             return []
-        events = self.closer.reopen()
+        events = self.auditing.reopen()
         if events:
             events += self._go_back()
         else:
-            self.verdict = self._conclude(self.closer)
+            self.verdict = self._conclude(self.auditing)
         return events
 
-    def _conclude(self, closer: Audit) -> Verdict:
-        board = self.board()
+    def _conclude(self, audit: Audit) -> Verdict:
+        now = self.progress()
         search, failed = self.spec.search, self._failed()
         if failed:
             worst = max(failed, key=lambda segment: segment.height)
             return Verdict(
                 Outcome.NOT_CONNECTED,
-                f"Not connected: {len(failed)} of {len(board.segments)} segments stayed above "
+                f"Not connected: {len(failed)} of {len(now.segments)} segments stayed above "
                 f"{too_high(search.level, search.tolerance)}; the worst peak is "
                 f"{worst.measured.peak / search.level:.3g} × level, between beads "
                 f"{worst.left} and {worst.right} at depth {worst.depth}. This does "
@@ -96,10 +96,10 @@ class StagedMethod:
         told = f"{numbers}; " if (numbers := both(search.level, search.tolerance)) else ""
         return Verdict(
             Outcome.CONNECTED,
-            f"Connected: {board.beads} beads, normalized length {board.normalized_length:.4f}, "
+            f"Connected: {now.beads} beads, normalized length {now.normalized_length:.4f}, "
             f"{self._shortened()}"
-            f"every segment at most {board.max_peak / search.level:.4f} × level ({told}measured "
-            f"on {len(closer.grid)} points each in {closer.precision}{self._normalized()}).",
+            f"every segment at most {now.max_peak / search.level:.4f} × level ({told}measured "
+            f"on {len(audit.grid)} points each in {audit.precision}{self._normalized()}).",
         )
 
     def _shortened(self) -> str:
@@ -121,13 +121,13 @@ class StagedMethod:
         opened = sum(segment.state == "open" for segment in self.chain.in_order())
         return Tally(len(self.chain.order), opened, self.bead_steps)
 
-    def board(self) -> Board:
+    def progress(self) -> MethodProgress:
         if self.current < len(self.stages):
             stage = self.stages[self.current]
-            return self.chain.board(
+            return self.chain.progress(
                 stage.name, stage.training(), self.bead_steps, stage.aim, stage.losses()
             )
-        return self.chain.board("audit", (), self.bead_steps, self.chain.level)
+        return self.chain.progress("audit", (), self.bead_steps, self.chain.level)
 
     @property
     def string_products(self) -> int:
@@ -136,10 +136,10 @@ class StagedMethod:
     def string(self) -> BeadString:
         return self.chain.string()
 
-    def audit(self) -> dict[str, Any]:
-        if self.verdict is None or self.closer is None:
+    def describe_audit(self) -> dict[str, Any]:
+        if self.verdict is None or self.auditing is None:
             return {}
-        return self.closer.description()
+        return self.auditing.description()
 
     def diagnosis(self) -> Diagnosis | None:
         return diagnose(self.spec, self.chain, self.trials)

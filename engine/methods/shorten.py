@@ -57,7 +57,7 @@ class Shortening(ChainStage):
         self.before: Snapshot | None = None
         """The connected string that it began with."""
         self.margins = 0
-        """Of MARGINS, those that the closer look has refused."""
+        """Of MARGINS, those that the audit has refused."""
         self.sweep = 0
         self.doublings = 0
         self.length = float("inf")
@@ -98,7 +98,7 @@ class Shortening(ChainStage):
         return []
 
     def _undo(self) -> list[Event]:
-        """The closer look refused the shortened string: begin again with a wider margin."""
+        """The audit refused the shortened string: begin again with a wider margin."""
         assert self.before is not None
         self.chain.take(self.before)
         self.applied = False
@@ -112,7 +112,7 @@ class Shortening(ChainStage):
         shortened = StringShortened(
             before.normalized_length, now.normalized_length, len(before.order), len(now.order)
         )
-        return [shortened, *self.chain.judge(self.chain.keys)]
+        return [shortened, *self.chain.measure(self.chain.keys)]
 
     # ------------------------------------------------------------ fewer beads
 
@@ -124,14 +124,14 @@ class Shortening(ChainStage):
     def _prune_every_other(self, parity: int) -> int:
         beads = self._inner(parity)
         pairs = [self.chain.neighbours(bead) for bead in beads]
-        found = self.chain.measure(
+        found = self.chain.profiles_of(
             [(self.weights[left], self.weights[right]) for left, right in pairs], self._bound
         )
         gone = [bead for bead, measured in zip(beads, found, strict=True) if self._holds(measured)]
         gone = gone[: max(0, len(self.chain.order) - 2 - self.spec.search.min_inner_beads)]
         for bead in gone:
             self.chain.drop(bead)
-        self.chain.judge(self.chain.unmeasured)
+        self.chain.measure(self.chain.unmeasured)
         return len(gone)
 
     # ------------------------------------------------------------ a tighter string
@@ -152,7 +152,7 @@ class Shortening(ChainStage):
         for bead, theta in tried:
             left, right = (self.weights[end] for end in self.chain.neighbours(bead))
             pairs += [(left, theta), (theta, right)]
-        found = self.chain.measure(pairs, self._bound)
+        found = self.chain.profiles_of(pairs, self._bound)
         best: dict[int, tuple[float, Weights]] = {
             bead: (self._length_at(bead, self.weights[bead]), self.weights[bead]) for bead in beads
         }
@@ -164,7 +164,7 @@ class Shortening(ChainStage):
         self.chain.move(
             {bead: theta for bead, (_, theta) in best.items() if theta is not self.weights[bead]}
         )
-        self.chain.judge(self.chain.unmeasured)
+        self.chain.measure(self.chain.unmeasured)
 
     def _ways(self, beads: list[int]) -> dict[int, list[Weights]]:
         """Straight to the nearest point of the chord, and that without its uphill part."""
@@ -192,7 +192,7 @@ class Shortening(ChainStage):
         for key in self.chain.keys:
             left, right = (self.weights[end] for end in key)
             self.chain.place(self.chain.new_bead(), torch.lerp(left, right, 0.5), key)
-        self.chain.judge(self.chain.unmeasured)
+        self.chain.measure(self.chain.unmeasured)
         return True
 
     # ------------------------------------------------------------ small things

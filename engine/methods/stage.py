@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from engine.path.chain import Chain
-from engine.path.snapshot import Saved, TrainingView
+from engine.path.snapshot import Saved
+from engine.record.progress import TrainingProgress
 
 
 class ChainStage:
@@ -18,7 +19,7 @@ class ChainStage:
     def losses(self) -> dict[int, float]:
         return {}
 
-    def training(self) -> tuple[TrainingView, ...]:
+    def training(self) -> tuple[TrainingProgress, ...]:
         return ()
 
     def save(self) -> Saved:

@@ -1,4 +1,4 @@
-"""The closer look at a whole string before anything is concluded about it.
+"""The audit at a whole string before anything is concluded about it.
 
 Every segment is measured again at full data on a grid that shares no inner point with the
 search's: ten times finer in float64 where that is cheap beside the run, else twice as fine in
@@ -32,7 +32,7 @@ class Audit:
     """One look at a chain, a few segments a step."""
 
     def __init__(self, spec: Spec, chain: Chain, bead_steps: int) -> None:
-        self._chain, self._samples = chain, chain.problem.judged_samples
+        self._chain, self._samples = chain, chain.problem.objective_samples
         self.search_points = len(chain.grid)
         products = chain.problem.cost.products
         # float64 costs twice; a step of training costs a pass forward and two back.

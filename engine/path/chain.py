@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.path.segments import Measured, Pair, along, measure, search_grid
-from engine.path.snapshot import Board, Key, Saved, SegmentState, SegmentView, TrainingView
+from engine.path.snapshot import Key, MethodProgress, Saved
 from engine.record.events import (
     FIRST,
     LAST,
@@ -29,12 +29,13 @@ from engine.record.events import (
     SegmentMeasured,
 )
 from engine.record.geometry import BeadString
+from engine.record.progress import SegmentProgress, SegmentState, TrainingProgress
 from engine.shapes import Weights
 from engine.spec.level import bound
 from engine.workers.pool import Workers
 
 #: Points of t at which a segment is shown in another metric or split.
-BESIDE_POINTS = 17
+SECONDARY_POINTS = 17
 #: Peaks that a trace holds at most.
 TRACE = 100
 
@@ -46,8 +47,8 @@ class Segment:
     depth: int
     length: float
     measured: Measured
-    beside: NDArray[np.float64]
-    """(point,) in another metric or split, on an even grid of t."""
+    secondary: NDArray[np.float64]
+    """(point,) The secondary metric on an even grid of t."""
     state: SegmentState
     bead: int | None = None
     """In training, or tried last, between the two."""
@@ -119,8 +120,8 @@ class Snapshot:
         segments = []
         for number, segment in enumerate(self.segments.values()):
             values = {field.name: getattr(segment, field.name) for field in fields(segment)}
-            measured, beside = values.pop("measured"), values.pop("beside")
-            arrays = {"t": measured.t, "losses": measured.losses, "beside": beside}
+            measured, secondary = values.pop("measured"), values.pop("secondary")
+            arrays = {"t": measured.t, "losses": measured.losses, "beside": secondary}
             for part, array in arrays.items():
                 tensors[f"{name}.{number}.{part}"] = torch.from_numpy(array.copy())
             segments.append(values | {"peak": measured.peak, "t_star": measured.t_star})
@@ -134,12 +135,12 @@ class Snapshot:
         order = tuple(plain["order"])
         segments: dict[Key, Segment] = {}
         for number, values in enumerate(plain["segments"]):
-            t, losses, beside = (
+            t, losses, secondary = (
                 tensors[f"{name}.{number}.{part}"].numpy() for part in ("t", "losses", "beside")
             )
             rest = {key: value for key, value in values.items() if key not in ("peak", "t_star")}
             measured = Measured(t, losses, values["peak"], values["t_star"])
-            segment = Segment(measured=measured, beside=beside, **rest)
+            segment = Segment(measured=measured, secondary=secondary, **rest)
             segments[segment.key] = segment
         return cls(
             order,
@@ -164,14 +165,14 @@ class Chain:
         self.stale: set[Key] = set()
         """Segments whose beads have moved since they were measured."""
         self.known: dict[int, float] = {}
-        """What is judged of beads, where it was measured with the weights that they have now."""
+        """The objective at beads, where it was measured with the weights that they have now."""
         self.next_bead = LAST + 1
         self.lowest: Snapshot | None = None
         """The measured string with the lowest barrier so far."""
         self.trace: list[Peak] = []
         """The highest point of the string as it changed, thinned where there are many."""
         self.audited: Mapping[Key, Measured] = {}
-        """Profiles of the closer look."""
+        """The profiles that the audit measured."""
 
     # ------------------------------------------------------------ building
 
@@ -235,10 +236,10 @@ class Chain:
         left, right = (self.weights[bead] for bead in key)
         highest = int(losses.argmax())
         measured = Measured(self.grid, losses, float(losses[highest]), float(self.grid[highest]))
-        beside = np.full(BESIDE_POINTS, np.nan)
+        secondary = np.full(SECONDARY_POINTS, np.nan)
         length = distance(left, right)
         self.segments[key] = Segment(
-            *key, self.depth_of(key), length, measured, beside, state="open"
+            *key, self.depth_of(key), length, measured, secondary, state="open"
         )
         self.stale.add(key)
 
@@ -262,18 +263,18 @@ class Chain:
 
     # ------------------------------------------------------------ measuring
 
-    def judge(self, keys: Sequence[Key]) -> list[Event]:
+    def measure(self, keys: Sequence[Key]) -> list[Event]:
         """Measures segments: open where the peak exceeds the bound, else closed."""
         if not keys:
             return []
         pairs = [(self.weights[left], self.weights[right]) for left, right in keys]
-        profiles = self.measure(pairs, self.bound)
+        profiles = self.profiles_of(pairs, self.bound)
         others = along(
             self.pool,
             pairs,
-            search_grid(BESIDE_POINTS),
-            self.problem.samples_beside,
-            beside=self.problem.beside,
+            search_grid(SECONDARY_POINTS),
+            self.problem.secondary_samples,
+            objective=self.problem.secondary,
         )
         events: list[Event] = []
         for key, pair, measured, other in zip(keys, pairs, profiles, others, strict=True):
@@ -287,10 +288,10 @@ class Chain:
         self._compare()
         return events
 
-    def measure(self, pairs: Sequence[Pair], level: float) -> list[Measured]:
+    def profiles_of(self, pairs: Sequence[Pair], level: float) -> list[Measured]:
         """On the search's grid, where only peaks above a level matter."""
         known = {self.weights[bead]: judged for bead, judged in self.known.items()}
-        samples = self.problem.judged_samples
+        samples = self.problem.objective_samples
         return measure(self.pool, pairs, self.grid, samples, known=known, level=level)
 
     def _note_ends(self, key: Key, measured: Measured) -> None:
@@ -353,15 +354,19 @@ class Chain:
 
     # ------------------------------------------------------------ what others see
 
-    def board(
+    def progress(
         self,
         phase: str,
-        training: Iterable[TrainingView],
+        training: Iterable[TrainingProgress],
         bead_steps: int,
         aim: float,
         losses: Mapping[int, float] | None = None,
-    ) -> Board:
-        """`aim`: as in Board; `losses`: of beads, where they are fresher than the profiles."""
+    ) -> MethodProgress:
+        """Returns where a method stands, given what its stage knows.
+
+        `aim` is as in `MethodProgress`; `losses` are those of beads that are fresher than the
+        profiles.
+        """
         segments, profiles = self.in_order(), self._profiles()
         known: dict[int, float] = {}
         for segment, profile in zip(segments, profiles, strict=True):
@@ -370,7 +375,7 @@ class Chain:
         known.update(losses or {})
         depths = list(self.depths.values())
         order = tuple(self.order) if len(segments) == len(self.keys) else ()
-        return Board(
+        return MethodProgress(
             phase=phase,
             aim=aim,
             beads=len(self.order),
@@ -388,12 +393,12 @@ class Chain:
     def string_products(self) -> int:
         """Multiplications that `string` costs now, refinement of the peaks left aside."""
         points = len(self.unmeasured) * len(self.grid)
-        return points * self.problem.judged_samples * self.problem.cost.products
+        return points * self.problem.objective_samples * self.problem.cost.products
 
     def string(self) -> BeadString:
         """The string as it is. Segments not measured yet are measured for it, nothing is kept."""
         pairs = {key: (self.weights[key[0]], self.weights[key[1]]) for key in self.unmeasured}
-        fresh = dict(zip(pairs, self.measure(list(pairs.values()), self.bound), strict=True))
+        fresh = dict(zip(pairs, self.profiles_of(list(pairs.values()), self.bound), strict=True))
         known = {} if fresh else dict(zip(self.keys, self._profiles(), strict=True))
         profiles = [
             fresh.get(key) or known.get(key) or _on_grid(self.segments[key].measured, self.grid)
@@ -474,8 +479,8 @@ def distance(left: Weights, right: Weights) -> float:
     return float(torch.linalg.vector_norm(right.double() - left.double()))
 
 
-def _view(segment: Segment, measured: Measured) -> SegmentView:
-    return SegmentView(
+def _view(segment: Segment, measured: Measured) -> SegmentProgress:
+    return SegmentProgress(
         segment.left,
         segment.right,
         segment.depth,
@@ -484,7 +489,7 @@ def _view(segment: Segment, measured: Measured) -> SegmentView:
         measured.peak,
         measured.t_star,
         tuple(measured.losses.tolist()),
-        tuple(segment.beside.tolist()),
+        tuple(segment.secondary.tolist()),
         segment.bead if segment.state == "training" else None,
     )
 

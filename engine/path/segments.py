@@ -115,19 +115,19 @@ def along(
     *,
     dtype: torch.dtype = torch.float32,
     known: Mapping[Weights, float] | None = None,
-    beside: LevelOn | None = None,
+    objective: LevelOn | None = None,
 ) -> list[Floats]:
-    """What is judged on t from 0 to 1 of each segment, (point,) each, as in `measure`.
+    """Returns the objective on t from 0 to 1 of each segment, (point,) each, as in `measure`.
 
-    A bead that is known, or that several segments share, is not computed again. `beside`: another
-    metric in place of what is judged, over the first so many samples.
+    A bead that is known, or that several segments share, is not computed again. `objective` is
+    measured in place of the problem's own, over the first so many samples.
     """
     at = dict(known or {})  # by the identity of their tensors
     beads = [bead for bead in dict.fromkeys(chain.from_iterable(pairs)) if bead not in at]
     parts = np.array_split(t[1:-1], _parts(len(pairs), len(pool.devices)))
     lines = [(bead, bead, t[:1]) for bead in beads]
     lines += [(*pair, part) for pair in pairs for part in parts]
-    found = pool.run(Along(samples, dtype, beside), lines)
+    found = pool.run(Along(samples, dtype, objective), lines)
     at |= {bead: float(values[0]) for bead, values in zip(beads, found, strict=False)}
     inner = found[len(beads) :]
     return [
@@ -174,11 +174,11 @@ def _summits(losses: Floats, level: float | None) -> list[int]:
 
 @dataclass(frozen=True)
 class Along:
-    """What is judged, or another metric `beside` it, at places on lines between two beads."""
+    """The objective, the problem's own or another, at places on lines between two beads."""
 
     samples: int
     dtype: torch.dtype
-    beside: LevelOn | None = None
+    objective: LevelOn | None = None
 
     def size(self, line: tuple[Weights, Weights, Floats]) -> int:
         return self.samples * len(line[2])
@@ -187,8 +187,8 @@ class Along:
         self, backend: Backend, lines: Sequence[tuple[Weights, Weights, Floats]]
     ) -> list[Floats]:
         backend = backend.to(self.dtype)
-        if self.beside is not None:
-            backend = backend.judging(self.beside, self.samples)
+        if self.objective is not None:
+            backend = backend.with_objective(self.objective, self.samples)
         counts = [len(t) for _, _, t in lines]
         rows = torch.arange(len(lines)).repeat_interleave(torch.tensor(counts))
         left, right = _stacked(backend.problem, [(a, b) for a, b, _ in lines])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
+
+from engine.record.progress import SegmentProgress, SegmentState, TrainingProgress
 
 Saved = tuple[dict[str, Tensor], dict[str, Any]]
 """Tensors and plain values that a method is made again from."""
@@ -13,39 +15,10 @@ Saved = tuple[dict[str, Tensor], dict[str, Any]]
 Key = tuple[int, int]
 """The ids of a segment's left and right bead."""
 
-SegmentState = Literal["open", "training", "closed", "failed"]
-
 
 @dataclass(frozen=True)
-class TrainingView:
-    """A bead in training."""
-
-    bead: int
-    loss: float
-    steps: int
-    attempt: int
-
-
-@dataclass(frozen=True)
-class SegmentView:
-    left: int
-    right: int
-    depth: int
-    state: SegmentState
-    length: float
-    peak: float
-    t_star: float
-    profile: tuple[float, ...]
-    """What is judged, F_e unless level_on says otherwise, on an even grid of t from 0 to 1."""
-    beside: tuple[float, ...]
-    """Another metric or split, on an even grid of its own."""
-    bead: int | None
-    """In training between the two."""
-
-
-@dataclass(frozen=True)
-class Board:
-    """Where a method stands: what progress.json shows."""
+class MethodProgress:
+    """Where a method stands, as `progress.json` shows it."""
 
     phase: str
     aim: float
@@ -55,9 +28,9 @@ class Board:
     order: tuple[int, ...]
     """Their ids, end to end; empty as long as no segment is measured."""
     losses: tuple[float, ...]
-    """Of those beads, in what is judged."""
-    training: tuple[TrainingView, ...]
-    segments: tuple[SegmentView, ...]
+    """(bead,) The objective at each of those beads."""
+    training: tuple[TrainingProgress, ...]
+    segments: tuple[SegmentProgress, ...]
     beads_per_depth: tuple[int, ...]
     bead_steps: int
     normalized_length: float

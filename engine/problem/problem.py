@@ -41,7 +41,7 @@ DRAWING = Lock()
 #: Buffers may be drawn as well as weights, and are the same in every session.
 BUFFERS_SEED = 0
 #: Samples that what is shown beside the judged may always be taken over.
-FEW_BESIDE = 1000
+FEW_SECONDARY = 1000
 
 TRAINING_LOSS = LevelOn()
 HELD_OUT_LOSS = LevelOn(split="held_out")
@@ -72,7 +72,7 @@ class Problem:
     """Of the training samples."""
     cost: Cost
     """Of one sample."""
-    judge: LevelOn = TRAINING_LOSS
+    objective: LevelOn = TRAINING_LOSS
     """What is held against the level."""
     batch_norm: BatchNormSpec = field(default_factory=BatchNormSpec)
     estimate: Samples | None = None
@@ -88,26 +88,26 @@ class Problem:
         return self.train.x.device
 
     @property
-    def beside(self) -> LevelOn:
+    def secondary(self) -> LevelOn:
         """What people see next to what is judged: the other split, or the loss trained on."""
-        return HELD_OUT_LOSS if self.judge == TRAINING_LOSS else TRAINING_LOSS
+        return HELD_OUT_LOSS if self.objective == TRAINING_LOSS else TRAINING_LOSS
 
     @property
-    def samples_beside(self) -> int:
+    def secondary_samples(self) -> int:
         """Over how many that is taken: all where they are few beside those that are judged."""
-        some = max(FEW_BESIDE, self.judged_samples // 5)
-        return min(len(self.samples(self.beside.split)), some)
+        some = max(FEW_SECONDARY, self.objective_samples // 5)
+        return min(len(self.samples(self.secondary.split)), some)
 
     @property
-    def judges_by_steps(self) -> bool:
+    def steps_see_objective(self) -> bool:
         """Whether a step on all the data sees what is judged: it does not where it is another
         metric or split, nor where a step normalizes by batches."""
-        return self.judge == TRAINING_LOSS and not self.normalizes
+        return self.objective == TRAINING_LOSS and not self.normalizes
 
     @property
-    def judged_samples(self) -> int:
+    def objective_samples(self) -> int:
         """How many samples what is judged is taken over."""
-        return len(self.samples(self.judge.split))
+        return len(self.samples(self.objective.split))
 
     def cut(self, split: Split, size: int) -> Problem:
         """Returns the problem with the first so many samples of a split; itself if that is all."""
@@ -118,12 +118,12 @@ class Problem:
         train, held_out = (first, self.held_out) if split == "train" else (self.train, first)
         return replace(self, train=train, held_out=held_out)
 
-    def judging(self, judge: LevelOn, samples: int) -> Problem:
+    def with_objective(self, objective: LevelOn, samples: int) -> Problem:
         """Returns the problem with another metric or split held against the level.
 
         It is taken over the first `samples` of its split.
         """
-        return replace(self.cut(judge.split, samples), judge=judge)
+        return replace(self.cut(objective.split, samples), objective=objective)
 
     def samples(self, split: Split) -> Samples:
         return self.train if split == "train" else self.held_out
@@ -184,7 +184,7 @@ def _with_buffers(network: nn.Module, device: torch.device, dtype: torch.dtype) 
 
 
 def build_problem(
-    spec: ProblemSpec, data: Dataset | None = None, judge: LevelOn = TRAINING_LOSS
+    spec: ProblemSpec, data: Dataset | None = None, objective: LevelOn = TRAINING_LOSS
 ) -> Problem:
     """The problem of a spec on the CPU in float32. Raises InputError where its parts don't fit."""
     data = data if data is not None else load_data(spec.data)
@@ -215,7 +215,7 @@ def build_problem(
         classes=classes,
         checksum=data.checksum(),
         cost=measured_cost(network, x),
-        judge=judge,
+        objective=objective,
         batch_norm=spec.batch_norm,
         estimate=train[chosen(len(train), spec.batch_norm)] if batch_norms(network) else None,
     )

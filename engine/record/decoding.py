@@ -2,9 +2,9 @@
 
 `decode(kind, value)` returns a plain value as an instance of `kind`, or raises `Unfit`. It
 understands numbers, words, `Literal`, enumerations, tuples, dicts, `X | None`, `Annotated` with a
-`Range`, `Positive` or `Length`, frozen dataclasses, unions of such that have a `kind`, and pydantic
-models. Decoders are made once for a type and are plain closures, because a viewer reads tens of
-thousands of events.
+`Range`, `Positive`, `Length` or `Formerly`, frozen dataclasses, unions of such that have a `kind`,
+and pydantic models. Decoders are made once for a type and are plain closures, because a viewer
+reads tens of thousands of events.
 """
 
 from __future__ import annotations
@@ -67,6 +67,13 @@ class Length:
     """The least number of items of a tuple."""
 
     least: int
+
+
+@dataclass(frozen=True)
+class Formerly:
+    """The key under which older files hold a field of a dataclass."""
+
+    key: str
 
 
 Count = Annotated[int, Range(0)]
@@ -371,7 +378,8 @@ def _object(kind: type) -> Decoder:
     """Returns the decoder of a dataclass. Keys that it does not have belong to later versions."""
     hints = get_type_hints(kind, include_extras=True)
     parts = [
-        (field.name, decoder(hints[field.name]), _is_required(field)) for field in fields(kind)
+        (field.name, _former(hints[field.name]), decoder(hints[field.name]), _is_required(field))
+        for field in fields(kind)
     ]
 
     def check(value: Any) -> Any:
@@ -380,8 +388,8 @@ def _object(kind: type) -> Decoder:
         values = {}
         name = ""
         try:
-            for name, decode, required in parts:
-                item = value.get(name, _ABSENT)
+            for name, former, decode, required in parts:
+                item = value.get(name, value.get(former, _ABSENT))
                 if item is not _ABSENT:
                     values[name] = decode(item)
                 elif required:
@@ -394,6 +402,12 @@ def _object(kind: type) -> Decoder:
             raise Unfit(str(error)) from None
 
     return check
+
+
+def _former(hint: Any) -> str | None:
+    """Returns the key that a field had in older files, None where it is the same."""
+    marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    return next((mark.key for mark in marks if isinstance(mark, Formerly)), None)
 
 
 def _is_required(field: Any) -> bool:

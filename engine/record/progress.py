@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Annotated, Literal
 
-from engine.record.decoding import Count, Depth, Length, Level, Seconds, Tolerance
+from engine.record.decoding import Count, Depth, Formerly, Length, Level, Seconds, Tolerance
 from engine.record.events import dump_json
 from engine.record.reading import Damaged, read_json
 from engine.record.rundir import RunDir
@@ -75,7 +75,7 @@ class SegmentProgress:
     """Where that is, from 0 at the left bead to 1 at the right one."""
     profile: Annotated[tuple[float, ...], Length(2)]
     """(point,) The objective on an even grid of t from 0 to 1."""
-    beside: tuple[float, ...]
+    secondary: Annotated[tuple[float, ...], Formerly("beside")]
     """(point,) The secondary metric, on an even grid of its own."""
     bead: Count | None
     """The bead in training between the two, if any."""
@@ -103,9 +103,9 @@ class Progress:
     """A segment is closed up to (1 + tolerance) × level."""
     level_on: LevelOn = TRAINING_LOSS
     """The objective: the metric and the split that are held against the level."""
-    beside: LevelOn = TRAINING_LOSS
-    """The secondary metric and split, shown beside the objective."""
-    beside_samples: Count | None = None
+    secondary: Annotated[LevelOn, Formerly("beside")] = TRAINING_LOSS
+    """The secondary metric and split, shown next to the objective."""
+    secondary_samples: Annotated[Count | None, Formerly("beside_samples")] = None
     """Number of samples that the secondary metric is taken over; None means all of the split."""
     alpha: float
     """Beads are trained to alpha times the level."""

@@ -45,7 +45,7 @@ class RunDir:
 
     @property
     def commands(self) -> Path:
-        """The wishes of viewers, a JSON object a line (`wishes`)."""
+        """The commands of viewers, a JSON object a line (`commands`)."""
         return self.path / "commands.jsonl"
 
     @property

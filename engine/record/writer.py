@@ -6,6 +6,7 @@ import contextlib
 import os
 
 from engine.errors import SaveError
+from engine.record.commands import Command, CommandTail
 from engine.record.events import Event, Record, RunStarted
 from engine.record.lines import LONGEST_LINE
 from engine.record.lock import take_lock
@@ -14,7 +15,6 @@ from engine.record.progress import Progress
 from engine.record.reading import open_regular
 from engine.record.records import read_all_records
 from engine.record.rundir import RunDir
-from engine.record.wishes import Wish, WishTail
 from engine.record.writing import is_leftover, open_to_append, replace
 
 
@@ -44,8 +44,8 @@ class RunWriter:
         self.started_seq = next((r.seq for r in records if isinstance(r.event, RunStarted)), None)
         """The number of `run_started`, None where an earlier session did not come that far."""
         self._events = open_to_append(self.run.events)
-        # Wishes for an earlier session are over; those made while this one was starting are not.
-        self._wishes = WishTail(self.run, skip_old=bool(records))
+        # Commands for an earlier session are over; those made while this one was starting are not.
+        self._commands = CommandTail(self.run, skip_old=bool(records))
 
     def __enter__(self) -> RunWriter:
         return self
@@ -87,9 +87,9 @@ class RunWriter:
         """Replaces `meta.json`. Raises SaveError."""
         replace(self.run.meta, meta.to_json())
 
-    def new_wishes(self) -> list[Wish]:
-        """Returns the wishes that were made since the last look."""
-        return self._wishes.new_wishes()
+    def new_commands(self) -> list[Command]:
+        """Returns the commands that were given since the last call."""
+        return self._commands.new_commands()
 
 
 def _drop_half_line(run: RunDir) -> None:

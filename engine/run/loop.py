@@ -1,4 +1,4 @@
-"""The one loop of every method: steps, limits, wishes, checkpoints and timing.
+"""The one loop of every method: steps, limits, commands, checkpoints and timing.
 
 `search` yields events; each has been acted on by the consumer (written to the run directory)
 before the loop goes on, so every yield is a legal place to stop, and a checkpoint always knows
@@ -13,7 +13,8 @@ from typing import Protocol
 
 from engine.methods import Method
 from engine.methods.base import Tally, Verdict
-from engine.path.snapshot import Board
+from engine.path.snapshot import MethodProgress
+from engine.record.commands import Command
 from engine.record.events import (
     CheckpointSaved,
     Continued,
@@ -25,14 +26,13 @@ from engine.record.events import (
     Totals,
 )
 from engine.record.progress import ProgressState
-from engine.record.wishes import Wish
 from engine.spec.keys import Limits
 
 Clock = Callable[[], float]
 """Seconds that only ever grow."""
 
-#: Seconds between looks at the wishes while paused.
-PAUSED_LOOK_S = 0.1
+#: Seconds between readings of the commands while paused.
+PAUSED_S = 0.1
 
 
 class Store(Protocol):
@@ -47,13 +47,13 @@ class Store(Protocol):
 
     def final_string(self, outcome: Outcome, elapsed_s: float) -> None: ...
 
-    def progress(self, board: Board, elapsed_s: float, state: ProgressState) -> None: ...
+    def progress(self, now: MethodProgress, elapsed_s: float, state: ProgressState) -> None: ...
 
 
 class Control(Protocol):
     """What others want of a running search."""
 
-    def wishes(self) -> list[Wish]:
+    def commands(self) -> list[Command]:
         """Those that came since the last call."""
 
     def signal(self) -> str | None:
@@ -130,7 +130,9 @@ def search(
             yield from _finish(method, confirm(ending), store, elapsed)
             return
         yield from method.step(_beads_left(tally, limits))
-        snapshots.run_when_due(elapsed, lambda now: store.progress(method.board(), now, "running"))
+        snapshots.run_when_due(
+            elapsed, lambda now: store.progress(method.progress(), now, "running")
+        )
         if method.verdict is None:
             checkpoints.run_when_due(elapsed, store.checkpoint)
 
@@ -138,30 +140,30 @@ def search(
 def _grant(
     method: Method, store: Store, control: Control, elapsed: Stopwatch
 ) -> Generator[Event, None, Verdict | None]:
-    """Does what was wished, pauses included; the verdict where it is to end the session."""
+    """Does what was asked, pauses included. Returns the verdict where it is to end the session."""
     paused = False
     while True:
         signal = control.signal()
         if signal is not None:
             return _stopped(f"by {signal}")
-        for wish in control.wishes():
-            if wish == "stop":
+        for command in control.commands():
+            if command == "stop":
                 return _stopped("as asked")
-            if wish == "checkpoint":
+            if command == "checkpoint":
                 yield from _checkpoint(store, elapsed, "asked for")
-            if wish == "pause" and not paused:
+            if command == "pause" and not paused:
                 paused = True
                 elapsed.hold()
                 yield from _checkpoint(store, elapsed, "paused")
                 yield Paused()
-                store.progress(method.board(), elapsed(), "paused")
-            if wish == "continue" and paused:
+                store.progress(method.progress(), elapsed(), "paused")
+            if command == "continue" and paused:
                 paused = False
                 elapsed.go_on()
                 yield Continued(from_seq=store.seq)
         if not paused:
             return None
-        control.sleep(PAUSED_LOOK_S)
+        control.sleep(PAUSED_S)
 
 
 def _checkpoint(store: Store, elapsed: Stopwatch, reason: str) -> Iterator[Event]:
@@ -174,11 +176,11 @@ def _finish(method: Method, ending: Verdict, store: Store, elapsed: Stopwatch) -
     if method.verdict is None:
         yield from _checkpoint(store, elapsed, str(ending.outcome))
     store.final_string(ending.outcome, elapsed())
-    board = method.board()
-    store.progress(board, elapsed(), "ended")
+    now = method.progress()
+    store.progress(now, elapsed(), "ended")
     connected = ending.outcome is Outcome.CONNECTED
     diagnosis = None if connected else method.diagnosis()
-    yield RunFinished(ending.outcome, ending.sentence, totals(board, elapsed()), diagnosis)
+    yield RunFinished(ending.outcome, ending.sentence, totals(now, elapsed()), diagnosis)
 
 
 def _stopped(how: str) -> Verdict:
@@ -189,7 +191,7 @@ def _stopped(how: str) -> Verdict:
 
 def _limit(method: Method, tally: Tally, limits: Limits, elapsed_s: float) -> Verdict | None:
     full = limits.beads is not None and tally.beads >= limits.beads
-    if full and tally.open and not method.board().training:
+    if full and tally.open and not method.progress().training:
         key, value = "limits.beads", f"{limits.beads}"
     elif limits.steps is not None and tally.bead_steps >= limits.steps:
         key, value = "limits.steps", f"{limits.steps}"
@@ -197,8 +199,8 @@ def _limit(method: Method, tally: Tally, limits: Limits, elapsed_s: float) -> Ve
         key, value = "limits.seconds", f"{limits.seconds:g}"
     else:
         return None
-    board = method.board()
-    unfinished = board.count("open") + board.count("training")
+    now = method.progress()
+    unfinished = now.count("open") + now.count("training")
     return Verdict(
         Outcome.LIMIT_REACHED,
         f"The limit {key} = {value} was reached with {unfinished} segments still open; raise it "
@@ -210,17 +212,17 @@ def _beads_left(tally: Tally, limits: Limits) -> int | None:
     return None if limits.beads is None else limits.beads - tally.beads
 
 
-def totals(board: Board, elapsed_s: float) -> Totals:
+def totals(now: MethodProgress, elapsed_s: float) -> Totals:
     """The counters of a run at that running time."""
     return Totals(
-        beads=board.beads,
-        segments=len(board.segments),
-        closed=board.count("closed"),
-        failed=board.count("failed"),
-        depth=board.depth,
-        beads_per_depth=board.beads_per_depth,
-        bead_steps=board.bead_steps,
-        max_peak=board.max_peak,
-        normalized_length=board.normalized_length,
+        beads=now.beads,
+        segments=len(now.segments),
+        closed=now.count("closed"),
+        failed=now.count("failed"),
+        depth=now.depth,
+        beads_per_depth=now.beads_per_depth,
+        bead_steps=now.bead_steps,
+        max_peak=now.max_peak,
+        normalized_length=now.normalized_length,
         elapsed_s=elapsed_s,
     )

@@ -47,15 +47,15 @@ MOVED = 0.1
 
 Values = Callable[[Beads, LevelOn], PerBead]
 """How the engine measures a metric on a split for some weight vectors."""
-Task = Callable[[], "Look"]
-"""Takes one look."""
+Task = Callable[[], "Comparison"]
+"""Makes one comparison."""
 
 
 # ---------------------------------------------------------------- what is reported
 
 
 @dataclass(frozen=True)
-class Look:
+class Comparison:
     """One number as the engine measured it and as plain torch does."""
 
     what: str
@@ -87,7 +87,7 @@ class Look:
 class Report:
     """What the mirror saw."""
 
-    looks: tuple[Look, ...]
+    comparisons: tuple[Comparison, ...]
     failure: str = ""
     """The error that the user's own code raised; empty where it raised none."""
     advice: str = ""
@@ -96,14 +96,14 @@ class Report:
     @property
     def agrees(self) -> bool:
         """Whether the engine measured what plain torch does, to rounding."""
-        return not self.failure and all(look.off <= 1 for look in self.looks)
+        return not self.failure and all(each.off <= 1 for each in self.comparisons)
 
     @property
     def words(self) -> str:
         """Says what differs, with both numbers, and what to look at; empty where nothing does."""
         if self.agrees:
             return ""
-        worst = max(self.looks, key=lambda look: look.off, default=None)
+        worst = max(self.comparisons, key=lambda each: each.off, default=None)
         if worst is None or worst.off <= 1:
             return f"it fails when it is measured ({self.failure}); look at {self.advice}"
         return f"{worst.fault}: {worst.words}; look at {self.advice}"
@@ -136,16 +136,16 @@ def of_random_models(spec: ProblemSpec, problem: Problem, values: Values, models
     theta[1:] += MOVED * moved.to(theta)
     names = ("random weights", "random weights, moved a little,")
 
-    def looks(user: PlainTorch) -> Iterator[Task]:
-        for measure in dict.fromkeys([TRAINING_LOSS, problem.judge]):
+    def comparisons(user: PlainTorch) -> Iterator[Task]:
+        for measure in dict.fromkeys([TRAINING_LOSS, problem.objective]):
             with users_code():
                 found = values(theta, measure).tolist()
             for name, row, engine in zip(names, theta, found, strict=False):
-                yield partial(_look, user, row, measure, f"of {name}", engine)
+                yield partial(_compared, user, row, measure, f"of {name}", engine)
         if not (problem.normalizes and problem.batch_norm.statistics == "batch"):
             yield partial(_in_two_batches, user, theta[1])
 
-    return _report(spec, problem, looks)
+    return _report(spec, problem, comparisons)
 
 
 def of_string(
@@ -159,39 +159,39 @@ def of_string(
     beads, count = torch.from_numpy(string.beads).to(problem.device), len(string.beads)
     point = len(string.t) // 2
     t = float(string.t[point])
-    measure = problem.judge
+    measure = problem.objective
 
-    def looks(user: PlainTorch) -> Iterator[Task]:
+    def comparisons(user: PlainTorch) -> Iterator[Task]:
         for bead in _spread(count):
             where = f"of bead {bead + 1} of {count}"
-            yield partial(_look, user, beads[bead], measure, where, float(string.losses[bead]))
+            yield partial(_compared, user, beads[bead], measure, where, float(string.losses[bead]))
         for left in _spread(count - 1):
             between = torch.lerp(beads[left].double(), beads[left + 1].double(), t)
             where = f"at t = {t:.3g} between beads {left + 1} and {left + 2} of {count}"
             engine = float(string.profiles[left, point])
-            yield partial(_look, user, between, measure, where, engine)
+            yield partial(_compared, user, between, measure, where, engine)
 
-    return _report(spec, problem, looks, own_data=own_data)
+    return _report(spec, problem, comparisons, own_data=own_data)
 
 
 def _report(
     spec: ProblemSpec,
     problem: Problem,
-    looks: Callable[[PlainTorch], Iterator[Task]],
+    comparisons: Callable[[PlainTorch], Iterator[Task]],
     *,
     own_data: bool = True,
 ) -> Report:
-    """Returns the looks up to the first that plain torch cannot take.
+    """Returns the comparisons up to the first that plain torch cannot take.
 
     As in the engine, each is taken in one thread of its own, several at a time on the CPU.
     """
-    taken: list[Look] = []
+    taken: list[Comparison] = []
     failure = ""
     threads = cores() if problem.device.type == "cpu" else 1
     with ThreadPoolExecutor(threads, "mirror", torch.set_num_threads, (1,)) as pool:
         try:
             user = pool.submit(PlainTorch, spec, problem, own_data=own_data).result()
-            tasks = pool.submit(lambda: list(looks(user))).result()
+            tasks = pool.submit(lambda: list(comparisons(user))).result()
             taken.extend(pool.map(lambda task: task(), tasks))
         except PlainTorchError as error:
             failure = str(error)
@@ -199,7 +199,9 @@ def _report(
     return found if found.agrees else replace(found, advice=suspects(spec))
 
 
-def _look(user: PlainTorch, theta: Weights, measure: LevelOn, where: str, engine: float) -> Look:
+def _compared(
+    user: PlainTorch, theta: Weights, measure: LevelOn, where: str, engine: float
+) -> Comparison:
     """Measures one model, (param,), of which the engine found `engine`."""
     found = user.value(theta, measure)
     size = max(abs(engine), abs(found))
@@ -209,10 +211,10 @@ def _look(user: PlainTorch, theta: Weights, measure: LevelOn, where: str, engine
     if not abs(engine - found) <= tolerance:
         rounding = ROUNDINGS * user.rounding(theta, measure)
         tolerance = max(tolerance, min(rounding, AT_MOST * size))
-    return Look(f"the {measure.words} {where}", engine, found, tolerance)
+    return Comparison(f"the {measure.words} {where}", engine, found, tolerance)
 
 
-def _in_two_batches(user: PlainTorch, theta: Weights) -> Look:
+def _in_two_batches(user: PlainTorch, theta: Weights) -> Comparison:
     """Compares the loss of each of some samples in one batch with that in two; tells of the worst.
 
     It does so in double precision where the module runs in that, so that rounding hides nothing.
@@ -224,7 +226,7 @@ def _in_two_batches(user: PlainTorch, theta: Weights) -> Look:
     worst = int((one - two).abs().argmax())
     what = f"with random weights the training loss of sample {worst + 1}"
     tolerance = max(ABSOLUTE, RELATIVE * float(one.abs().max()))
-    found = Look(what, float(one[worst]), float(two[worst]), tolerance)
+    found = Comparison(what, float(one[worst]), float(two[worst]), tolerance)
     return replace(found, sources=("in one batch", "in two"), fault="samples see each other")
 
 

@@ -29,6 +29,7 @@ from engine.methods import Method, build_method
 from engine.methods.base import Verdict
 from engine.methods.given import check_given
 from engine.problem.problem import Problem, build_problem
+from engine.record.commands import Command
 from engine.record.events import (
     Continued,
     Diagnosis,
@@ -44,7 +45,6 @@ from engine.record.meta import Meta, read_meta
 from engine.record.reading import Damaged
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
-from engine.record.wishes import Wish
 from engine.record.writer import RunWriter
 from engine.record.writing import open_log, replace
 from engine.run import checkpoint, mirror
@@ -64,7 +64,7 @@ Observer = Callable[[Record], None]
 
 log = logging.getLogger("engine")
 
-#: Seconds between looks for wishes.
+#: Seconds between readings of the commands.
 BETWEEN_LOOKS_S = 0.02
 
 
@@ -80,19 +80,19 @@ class Ended:
 
 @dataclass
 class SessionControl:
-    """Wishes from the run directory, signals from the system: the `search.Control` of a run."""
+    """Commands from the run directory, signals from the system: the `search.Control` of a run."""
 
     writer: RunWriter
     signals: Signals
     looked_s: float = float("-inf")
-    """When wishes were looked for last: a round may take less time than a look at a file."""
+    """When commands were read last: a round may take less time than to read a file."""
 
-    def wishes(self) -> list[Wish]:
+    def commands(self) -> list[Command]:
         now = time.monotonic()
         if now - self.looked_s < BETWEEN_LOOKS_S:
             return []
         self.looked_s = now
-        return self.writer.new_wishes()
+        return self.writer.new_commands()
 
     def signal(self) -> str | None:
         return self.signals.received.name if self.signals.received else None
@@ -115,7 +115,7 @@ def prepare(spec: Spec) -> tuple[Spec, Backend]:
     """
     spec = resolve_devices(spec)
     check_method(spec)
-    problem = build_problem(spec.problem, judge=spec.search.level_on)
+    problem = build_problem(spec.problem, objective=spec.search.level_on)
     check_level_on(spec, problem.classes, len(problem.held_out))
     check_given(spec, problem)
     try:
@@ -251,7 +251,7 @@ class _Session:
         if not audited or not mirror.is_own(self.spec.problem):
             return ending
         found = mirror.of_string(self.spec.problem, self.problem, self.method.string())
-        log.info("mirror: plain torch looked at %d losses", len(found.looks))
+        log.info("mirror: plain torch looked at %d losses", len(found.comparisons))
         return ending if found.agrees else Verdict(Outcome.FAILED, f"Failed: {found.words}.")
 
     def _tell(self, event: Event, elapsed_s: float) -> None:
@@ -286,7 +286,7 @@ class _Session:
                 f"The engine failed: {type(error).__name__}: {error}. {safe}; the details are in "
                 f"{self.writer.run.log}."
             )
-        return RunFinished(Outcome.FAILED, sentence, totals(self.method.board(), 0.0))
+        return RunFinished(Outcome.FAILED, sentence, totals(self.method.progress(), 0.0))
 
 
 def _meta(directory: RunDir, spec: Spec) -> Meta:

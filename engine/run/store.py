@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from engine.methods import Method
-from engine.path.snapshot import Board
+from engine.path.snapshot import MethodProgress
 from engine.problem.problem import Problem
 from engine.record import string_file
 from engine.record.events import Outcome
-from engine.record.progress import (
-    Counters,
-    Progress,
-    ProgressState,
-    SegmentProgress,
-    TrainingProgress,
-)
+from engine.record.progress import Counters, Progress, ProgressState
 from engine.record.writer import RunWriter
 from engine.record.writing import replace
 from engine.run import checkpoint
@@ -51,8 +45,8 @@ class DirectoryStore:
         if self._method.verdict is not None or self._method.string_products <= AT_A_STOP:
             self._string(str(outcome), elapsed_s)
 
-    def progress(self, board: Board, elapsed_s: float, state: ProgressState) -> None:
-        self._writer.progress(self._progress(board, elapsed_s, state))
+    def progress(self, now: MethodProgress, elapsed_s: float, state: ProgressState) -> None:
+        self._writer.progress(self._progress(now, elapsed_s, state))
 
     def _string(self, outcome: str, elapsed_s: float) -> None:
         header = string_file.Header(
@@ -64,55 +58,55 @@ class DirectoryStore:
             problem=self._spec.problem,
             parameters=tuple((p.name, p.shape) for p in self._problem.parameters),
             data_sha256=self._problem.checksum,
-            bead_ids=self._method.board().order,
+            bead_ids=self._method.progress().order,
             elapsed_s=elapsed_s,
-            audit=self._method.audit(),
+            audit=self._method.describe_audit(),
             level_on=self._spec.search.level_on,
             tolerance=self._spec.search.tolerance,
         )
         held = string_file.StringFile(header, self._method.string())
         replace(self._writer.run.string, string_file.encode(held, ".safetensors"))
 
-    def _samples_beside(self) -> int | None:
+    def _secondary_samples(self) -> int | None:
         """Null where it is all of them."""
         problem = self._problem
-        whole = problem.samples_beside == len(problem.samples(problem.beside.split))
-        return None if whole else problem.samples_beside
+        whole = problem.secondary_samples == len(problem.samples(problem.secondary.split))
+        return None if whole else problem.secondary_samples
 
-    def _progress(self, board: Board, elapsed_s: float, state: ProgressState) -> Progress:
+    def _progress(self, now: MethodProgress, elapsed_s: float, state: ProgressState) -> Progress:
         return Progress(
             seq=self.seq,
             time=elapsed_s,
             state=state,
-            phase=board.phase,
+            phase=now.phase,
             level=self._spec.search.level,
             tolerance=self._spec.search.tolerance,
-            level_on=self._problem.judge,
-            beside=self._problem.beside,
-            beside_samples=self._samples_beside(),
+            level_on=self._problem.objective,
+            secondary=self._problem.secondary,
+            secondary_samples=self._secondary_samples(),
             alpha=self._spec.search.alpha,
             endpoints_alpha=self._spec.endpoints.alpha,
-            aim=board.aim,
-            counters=_counters(board),
+            aim=now.aim,
+            counters=_counters(now),
             limits=self._spec.limits,
             checkpoint_time=self.saved_s,
-            order=board.order,
-            losses=board.losses,
-            training=tuple(TrainingProgress(**vars(bead)) for bead in board.training),
-            segments=tuple(SegmentProgress(**vars(segment)) for segment in board.segments),
+            order=now.order,
+            losses=now.losses,
+            training=now.training,
+            segments=now.segments,
         )
 
 
-def _counters(board: Board) -> Counters:
+def _counters(now: MethodProgress) -> Counters:
     return Counters(
-        depth=board.depth,
-        beads=board.beads,
-        beads_per_depth=board.beads_per_depth,
-        open=board.count("open") + board.count("training"),
-        closed=board.count("closed"),
-        failed=board.count("failed"),
-        in_training=len(board.training),
-        bead_steps=board.bead_steps,
-        max_peak=board.max_peak,
-        normalized_length=board.normalized_length,
+        depth=now.depth,
+        beads=now.beads,
+        beads_per_depth=now.beads_per_depth,
+        open=now.count("open") + now.count("training"),
+        closed=now.count("closed"),
+        failed=now.count("failed"),
+        in_training=len(now.training),
+        bead_steps=now.bead_steps,
+        max_peak=now.max_peak,
+        normalized_length=now.normalized_length,
     )

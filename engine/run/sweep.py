@@ -28,13 +28,13 @@ import yaml
 
 from engine.backends.backend import Backend
 from engine.errors import InputError, SaveError
+from engine.record.commands import Command
 from engine.record.decoding import Unfit
 from engine.record.events import Outcome, RunFinished, dump_json, from_line
 from engine.record.lines import LineTail
 from engine.record.reading import LARGEST_PRESET, Damaged, check_regular, read_text
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
-from engine.record.wishes import Wish
 from engine.record.writer import RunWriter
 from engine.record.writing import open_log, open_to_append, replace
 from engine.run.loop import Pace
@@ -303,9 +303,9 @@ class _Writer(RunWriter):
         super().__init__(run)
         self._stop = stop
 
-    def new_wishes(self) -> list[Wish]:
-        wishes = super().new_wishes()
-        return [*wishes, "stop"] if self._stop.is_set() else wishes
+    def new_commands(self) -> list[Command]:
+        commands = super().new_commands()
+        return [*commands, "stop"] if self._stop.is_set() else commands
 
 
 class _CellLogs(logging.Handler):

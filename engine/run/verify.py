@@ -111,7 +111,7 @@ def verify(file: StringFile, points: int, *, run_factories: bool = False) -> Che
     problem = _problem(file)
     beads = torch.from_numpy(file.string.beads).double()
     pairs = list(pairwise(beads))
-    samples = problem.judged_samples
+    samples = problem.objective_samples
     products = points * len(pairs) * samples * problem.cost.products
     dtype = torch.float64 if products <= PRECISE else torch.float32
     backend = backend_to_verify(file.header.problem, problem)
@@ -138,7 +138,7 @@ def verify(file: StringFile, points: int, *, run_factories: bool = False) -> Che
         ),
         tolerance=_tolerance(problem, precision if dtype == torch.float64 else "float32"),
         precision=str(dtype).removeprefix("torch."),
-        by_frequencies=by_frequencies(problem, problem.judge),
+        by_frequencies=by_frequencies(problem, problem.objective),
         batch_norm=problem.normalized_by,
         along=besides,
         mirror=_mirrored(file, problem, losses, profiles),
@@ -158,8 +158,8 @@ def _mirrored(
 def _tolerance(problem: Problem, precision: str) -> float:
     """An error rate moves by whole samples, of which rounding may turn one or two."""
     tolerance = TOLERANCE.get(precision, TOLERANCE["float32"])
-    if problem.judge.metric == "error_rate":
-        return max(tolerance, 2.5 / problem.judged_samples)
+    if problem.objective.metric == "error_rate":
+        return max(tolerance, 2.5 / problem.objective_samples)
     return tolerance
 
 
@@ -184,7 +184,7 @@ def _besides(
     found = []
     for metric, split in product(metrics, splits):
         measure_on, samples = LevelOn(metric=metric, split=split), len(problem.samples(split))
-        profiles = np.stack(along(pool, pairs, search_grid(COARSE), samples, beside=measure_on))
+        profiles = np.stack(along(pool, pairs, search_grid(COARSE), samples, objective=measure_on))
         found.append((measure_on, float(profiles.min()), float(profiles.max())))
     return tuple(found)
 
@@ -211,7 +211,7 @@ def _problem(file: StringFile) -> Problem:
             "is error_rate, but the network gives no scores of classes; the file was changed",
             key="dss.level_on.metric",
         )
-    if not problem.judged_samples:
+    if not problem.objective_samples:
         raise InputError(
             "the level is held against held-out samples, which the file does not carry; leave the "
             "data where the run found them",

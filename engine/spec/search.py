@@ -77,7 +77,7 @@ class Auto(Part):
     """The number of new models by way of which a stretch that was not crossed is gone around."""
 
 
-class Release(PartialTraining):
+class Polish(PartialTraining):
     """How the beads of a string that got stuck are trained once they are freed from it.
 
     What is left out is taken from search.greedy, but the patience from search.constrained.
@@ -111,7 +111,7 @@ class Shortening(Part):
 
 
 class Audit(Part):
-    """The closer look at the whole string before a run may be called connected."""
+    """The audit at the whole string before a run may be called connected."""
 
     grid: Literal["auto", "fine", "coarse"] = "auto"
     """How closely segments are measured: with fine on 10× the search's points in float64, with
@@ -153,7 +153,7 @@ class Search(Part):
     """The settings of greedy DSS, in every method that uses it."""
     constrained: Constrained = Constrained()
     """The settings of constrained DSS, in every method that uses it."""
-    release: Release = Release()
+    polish: Polish = Polish()
     """How the beads of a stuck string are trained each for itself."""
     auto: Auto = Auto()
     """The settings of method auto."""
@@ -166,7 +166,7 @@ class Search(Part):
     string: Annotated[str | None, Names.PATH] = None
     """A string file to start from in place of random ends and a first search."""
     audit: Audit = Audit()
-    """The closer look before a run may be called connected."""
+    """The audit before a run may be called connected."""
     batching: Literal["auto", "fused", "vmap", "graph", "loop"] = "auto"
     """How beads are computed together: by compiled code for small fully connected networks on the
     CPU (fused), in one call for all (vmap), in such a call recorded as a CUDA graph (graph), or one

@@ -32,7 +32,7 @@ class Stages:
     """How constrained DSS trains its string."""
     constrained_margin: float
     """The least distance of a new bead from the ends of its segment in constrained DSS, in t."""
-    release: Training
+    polish: Training
     """How the beads of a stuck string are trained each for itself."""
     detour: Training
     """How a model to go around by is trained. The patience is that of its first attempt."""
@@ -48,7 +48,7 @@ class Stages:
     @property
     def trainings(self) -> tuple[Training, ...]:
         """The training blocks of all stages."""
-        return (self.endpoints, self.greedy, self.constrained, self.release, self.detour)
+        return (self.endpoints, self.greedy, self.constrained, self.polish, self.detour)
 
 
 def stages_of(spec: Spec) -> Stages:
@@ -62,7 +62,7 @@ def stages_of(spec: Spec) -> Stages:
         greedy=greedy,
         constrained=constrained,
         constrained_margin=_first(constrained.margin, greedy.margin),
-        release=search.release.over(
+        polish=search.polish.over(
             greedy.model_copy(update={"patience": constrained.patience}),
         ),
         detour=search.detour.over(impatient),

@@ -26,7 +26,7 @@ def judge(
     A row goes on while its loss is finite and above its target, it has steps left, and its last
     lower loss is less than `patience` steps ago. At its target a row has all its patience again, so
     that it begins anew when something moves it away. Compiled code has a twin of this,
-    `fused.kernels.judged`, which agrees to the bit.
+    `fused.kernels.judge`, which agrees to the bit.
     """
     finite = loss.isfinite()
     reached = finite & (loss <= target)

@@ -20,7 +20,7 @@ class Recipe:
     """What ties the rows of a group."""
     at: LinearMap = field(default_factory=Identity)
     """Where gradients are taken, for the rows of a group."""
-    look: Literal["before", "after"] = "before"
+    evaluate: Literal["before", "after"] = "before"
     """When what is judged is looked at where steps do not see it; strings are looked at after a
     round in any case, since their next step depends on all of their beads."""
 

@@ -87,7 +87,7 @@ class Rows:
             end=_reached_or_going(self.loss, target),
         )
 
-    def looked(self, loss: PerBead) -> Rows:
+    def with_loss(self, loss: PerBead) -> Rows:
         """Returns the rows with losses that were measured apart from steps.
 
         A row that was moved off its target goes on; one that came to it has reached it.

@@ -84,7 +84,7 @@ def report(**changed: Any) -> PresetReport:
         device="cpu",
         workers=16,
         check_every=100,
-        step=Step(samples=100, flop=4_000, look_flop=1_000, bytes=300),
+        step=Step(samples=100, flop=4_000, evaluation_flop=1_000, bytes=300),
         training=(ROW,),
         too_long=(
             TooLong(256, "a step would take about 17 s"),

@@ -31,12 +31,12 @@ from dss_tui.viewing.follow import Follower, Snapshot
 from dss_tui.viewing.view_state import sentence
 from dss_tui.viewing.words import clock
 from engine.errors import SaveError
+from engine.record.commands import Command, send
 from engine.record.events import Continued, RunStarted
 from engine.record.lines import LineTail
 from engine.record.progress import TRAINING_LOSS, SegmentProgress
 from engine.record.rundir import RunDir
 from engine.record.runs import tried
-from engine.record.wishes import Wish, wish
 from engine.spec.level import LevelOn
 
 #: Columns and rows below which only the counters and the chain are shown (see app.tcss).
@@ -346,10 +346,10 @@ class RunScreen(Screen[None]):
             return self.snapshot.can_resume
         return True
 
-    def _ask(self, command: Wish) -> None:
+    def _ask(self, command: Command) -> None:
         """Leaves a command for the engine of the run."""
         try:
-            wish(self.run, command)
+            send(self.run, command)
         except SaveError as error:
             self.notify(str(error), severity="error")
 

@@ -65,10 +65,10 @@ class FusedBackend(VmappedBackend):
         problem, compiled = self.problem.to(dtype=dtype), self.compiled.to(name)
         return FusedBackend(problem, self.layout, self.piece_bytes, self._networks, compiled)
 
-    def judging(self, judge: LevelOn, samples: int) -> FusedBackend:
+    def with_objective(self, objective: LevelOn, samples: int) -> FusedBackend:
         """See `Backend`."""
-        problem = self.problem.judging(judge, samples)
-        whole = samples >= len(self.problem.samples(judge.split))
+        problem = self.problem.with_objective(objective, samples)
+        whole = samples >= len(self.problem.samples(objective.split))
         compiled = self.compiled if whole else None
         return FusedBackend(problem, self.layout, self.piece_bytes, self._networks, compiled)
 
@@ -89,10 +89,10 @@ class FusedBackend(VmappedBackend):
 
     def interpolated_losses(self, left: Pairs, right: Pairs, rows: Rows, t: Points) -> Points:
         """See `Backend`."""
-        judge = self.problem.judge
-        if judge.metric != "loss":
+        objective = self.problem.objective
+        if objective.metric != "loss":
             return super().interpolated_losses(left, right, rows, t)
-        return torch.from_numpy(self.compiled.interpolated(left, right, rows, t, judge.split))
+        return torch.from_numpy(self.compiled.interpolated(left, right, rows, t, objective.split))
 
     # ------------------------------------------------------------ what is trained
 
@@ -112,9 +112,9 @@ class FusedBackend(VmappedBackend):
         They do not wait for each other, and where rounds are cut changes no row.
         """
         training = recipe.training
-        if recipe.look == "after" or training.batch_size != "full":
+        if recipe.evaluate == "after" or training.batch_size != "full":
             return recipe
-        if not self.problem.judges_by_steps:
+        if not self.problem.steps_see_objective:
             return recipe
         steps = ROUND_PRODUCTS // (3 * len(self.problem.train) * self.problem.cost.products)
         longer = max(training.check_every, steps)
@@ -123,9 +123,9 @@ class FusedBackend(VmappedBackend):
     def advance(self, recipe: Recipe, groups: Sequence[Group]) -> list[Group]:
         """See `Backend`; by torch's steps where the recipe has no compiled twin."""
         tie = _tie(recipe.tether)
-        if tie is None or recipe.at != Identity() or not self.problem.judges_by_steps:
+        if tie is None or recipe.at != Identity() or not self.problem.steps_see_objective:
             return super().advance(recipe, groups)
-        if recipe.look == "after":
+        if recipe.evaluate == "after":
             return [self._string(recipe, group, tie) for group in groups]
         rows = joined([group.rows for group in groups])
         size = recipe.samples(len(self.problem.train))

@@ -892,10 +892,10 @@ def advance(
     for bead in range(len(rows.theta)):
         theta = rows.theta[bead]
         for step in range(budget.check_every if on_all else budget.check_every + 1):
-            look, move = on_all or step == 0, on_all or step > 0
-            numbers = all_samples if look else batches[bead, step - 1]
+            evaluate, move = on_all or step == 0, on_all or step > 0
+            numbers = all_samples if evaluate else batches[bead, step - 1]
             loss = _mean_loss(net, blocks, table, numbers, theta, scratch, theta, move)
-            if look and not judged(rows, bead, loss, budget):
+            if evaluate and not judge(rows, bead, loss, budget):
                 break
             if rows.steps[bead] >= budget.max_steps:
                 break
@@ -904,7 +904,7 @@ def advance(
 
 
 @compiled(STRICT)
-def judged(rows: Rows, bead: int, mean: float, budget: Budget) -> bool:
+def judge(rows: Rows, bead: int, mean: float, budget: Budget) -> bool:
     """Whether a row goes on, by a loss just seen: the twin of `engine.steps.judge`."""
     real = rows.loss.dtype.type
     rows.loss[bead] = mean
@@ -965,8 +965,8 @@ def advance_string(
             theta = rows.theta[bead]
             loss = _mean_loss(net, blocks, table, numbers, theta, scratch, theta, move)
             if phase == respaced:
-                _looked(rows, bead, loss)
-            elif (not move or on_all) and not judged(rows, bead, loss, budget):
+                _note_loss(rows, bead, loss)
+            elif (not move or on_all) and not judge(rows, bead, loss, budget):
                 continue
             if move and rows.steps[bead] < budget.max_steps:
                 work.moved[bead] = True
@@ -988,8 +988,8 @@ def _is_due(rows: Rows, work: Work, bead: int, phase: int, on_all: bool) -> bool
 
 
 @compiled(STRICT)
-def _looked(rows: Rows, bead: int, mean: float) -> None:
-    """A loss seen apart from steps: the twin of `Rows.looked`."""
+def _note_loss(rows: Rows, bead: int, mean: float) -> None:
+    """A loss seen apart from steps: the twin of `Rows.with_loss`."""
     rows.loss[bead] = mean
     if rows.loss[bead] <= rows.target[bead]:
         rows.end[bead] = REACHED

@@ -709,7 +709,7 @@ def test_an_interrupted_run_is_resumed_by_r(
     assert launched == [orphan]
 
 
-def wishes(run: RunDir) -> list[str]:
+def commands(run: RunDir) -> list[str]:
     lines = run.commands.read_text().splitlines() if run.commands.exists() else []
     return [json.loads(line)["command"] for line in lines]
 
@@ -719,14 +719,14 @@ def test_p_pauses_and_x_stops_after_yes(orphan: RunDir) -> None:
         with RunWriter(orphan):
             await until(pilot, lambda: "running" in said(app.screen, "#head"))
             await pilot.press("p")
-            assert wishes(orphan) == ["pause"]
+            assert commands(orphan) == ["pause"]
             for answer in ("n", "enter", "y"):
                 await pilot.press("x")
                 await until(pilot, lambda: isinstance(app.screen, Confirm))
-                assert wishes(orphan) == ["pause"]
+                assert commands(orphan) == ["pause"]
                 await pilot.press(answer)
                 await until(pilot, lambda: isinstance(app.screen, RunScreen))
-            await until(pilot, lambda: wishes(orphan) == ["pause", "stop"])
+            await until(pilot, lambda: commands(orphan) == ["pause", "stop"])
 
     drive(steps, watching(orphan))
 
@@ -746,7 +746,7 @@ def test_leaving_a_running_search_asks(orphan: RunDir, answer: str, asked: list[
             await until(pilot, lambda: not app.is_running)
 
     assert drive(steps, watching(orphan)).return_code == 0
-    assert wishes(orphan) == asked
+    assert commands(orphan) == asked
 
 
 def test_a_run_that_has_only_been_made_can_be_watched(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_a_resumed_run_is_starting_until_its_engine_takes_it(run: RunDir) -> Non
     assert follower.look().state == "interrupted"
 
 
-def test_a_follower_of_a_resumed_run_is_starting_from_its_first_look(run: RunDir) -> None:
+def test_a_follower_of_a_resumed_run_is_starting_from_its_first_evaluation(run: RunDir) -> None:
     write(run, *STRING, replace(LIMIT, outcome=Outcome.STOPPED))
     assert Follower(run, launched=True).look().state == "starting"
 

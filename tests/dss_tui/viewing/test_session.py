@@ -15,11 +15,11 @@ from dss_tui.viewing import session
 from dss_tui.viewing.follow import Follower
 from engine.errors import InputError
 from engine.record import finding, string_file
+from engine.record.commands import send
 from engine.record.events import Outcome, RunFinished, RunStarted, Totals
 from engine.record.lock import is_live
 from engine.record.records import finished, read_records
 from engine.record.rundir import RunDir
-from engine.record.wishes import wish
 from engine.record.writer import RunWriter
 from engine.spec.keys import Spec
 
@@ -88,7 +88,7 @@ def test_the_engine_writes_to_the_log_and_nowhere_else(
 
 def test_the_engine_has_a_session_of_its_own(tmp_path: Path) -> None:
     run = session.start(quick("search.level=5e-3"), "quadratic", tmp_path / "run")
-    wish(run, "pause")
+    send(run, "pause")
     pid = engine_pid(run)
     try:
         assert os.getsid(pid) == os.getpgid(pid) == pid
@@ -96,7 +96,7 @@ def test_the_engine_has_a_session_of_its_own(tmp_path: Path) -> None:
             streams = [os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)]
             assert streams == [os.devnull, str(run.log), str(run.log)]
     finally:
-        wish(run, "stop")
+        send(run, "stop")
         outcome = ended(run).outcome
     assert outcome is Outcome.STOPPED
 

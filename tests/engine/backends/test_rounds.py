@@ -39,7 +39,7 @@ def string_of(
     slots = build_optimizer(training.optimizer).slots
     seeds = [100 * seed + bead for bead in range(len(theta))]
     rows = fresh(theta, slots, level, training.patience, seeds)
-    rows = rows.looked(backend.losses(theta))
+    rows = rows.with_loss(backend.losses(theta))
     target = rows.target.clone()
     for end, holds in zip((0, -1), held, strict=True):
         if holds:
@@ -54,7 +54,7 @@ def round_of(
     tether: Tether | None = None,
 ) -> list[Rows]:
     """The rows of each string after one round."""
-    recipe = Recipe(training, tether or tether_of(training), look="after")
+    recipe = Recipe(training, tether or tether_of(training), evaluate="after")
     return [group.rows for group in advance(backend, recipe, groups)]
 
 
@@ -259,7 +259,7 @@ def test_a_compiled_round_of_a_string_is_that_of_torch(name: str, batch_size: st
     ]
     ours, theirs = strings, strings
     for _ in range(4):
-        groups = compiled.advance(Recipe(training, TETHERS[name], look="after"), ours)
+        groups = compiled.advance(Recipe(training, TETHERS[name], evaluate="after"), ours)
         ours = [replace(s, rows=group.rows) for s, group in zip(ours, groups, strict=True)]
         found = round_of(training, with_torch, theirs, TETHERS[name])
         theirs = [replace(s, rows=rows) for s, rows in zip(theirs, found, strict=True)]
@@ -288,5 +288,5 @@ def test_a_tether_without_a_compiled_twin_takes_the_compiled_gradients() -> None
     training = constrained(optimizer=Sgd(kind="sgd", lr=0.05), check_every=1)
     string = string_of(crooked(compiled), training, compiled, 0.0)
     _, grad = compiled.loss_and_grad(string.rows.theta)
-    (group,) = compiled.advance(Recipe(training, Strange(), look="after"), [string])
+    (group,) = compiled.advance(Recipe(training, Strange(), evaluate="after"), [string])
     torch.testing.assert_close(group.rows.theta, string.rows.theta - 0.025 * grad)

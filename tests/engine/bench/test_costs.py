@@ -16,9 +16,9 @@ def test_costs_are_of_a_whole_string() -> None:
     spec, backend = prepared("quadratic")
     with open_pool(backend, spec) as pool:
         method = string_of(spec, pool, beads=7)
-        board, string = method.board(), method.string()
+        now, string = method.progress(), method.string()
         found = measure_costs(spec, pool, EFFORT, Ticks())
-    assert board.beads == 7 and len(board.segments) == 6 and method.verdict is None
+    assert now.beads == 7 and len(now.segments) == 6 and method.verdict is None
     assert string.beads.shape == (7, 33) and string.profiles.shape == (6, 33)
     assert found.beads == 100
     assert found.checkpoint_bytes > 2 * 100 * 33 * 4  # in the checkpoint and in the string

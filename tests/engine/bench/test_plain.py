@@ -91,6 +91,6 @@ def test_the_plain_profile_is_ours(judge: str) -> None:
     pairs, t = pairs_of(problem, 2), search_grid(5)
     plain = PlainProfiles(problem, spec.problem.loss, pairs, t)
     assert plain(10)() == 10
-    ours = along(Here(backend), pairs, t, problem.judged_samples)
+    ours = along(Here(backend), pairs, t, problem.objective_samples)
     np.testing.assert_allclose(plain.values, np.concatenate(ours), rtol=1e-5)
     assert plain(3)() == 3 and len(plain.values) == 3

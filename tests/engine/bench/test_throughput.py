@@ -147,12 +147,12 @@ def test_what_a_step_cannot_do_without() -> None:
     assert step_of(spec.endpoints, problem) == Step(
         samples=100,
         flop=6 * 100 * weights,
-        look_flop=2 * 1437 * weights // 10,
+        evaluation_flop=2 * 1437 * weights // 10,
         bytes=100 * (64 * 4 + 8) + 3 * 2 * 4 * weights,
     )
     spec, backend = prepared("quadratic")
     problem = backend.problem
-    assert step_of(spec.endpoints, problem).look_flop == 0  # each step sees the loss
+    assert step_of(spec.endpoints, problem).evaluation_flop == 0  # each step sees the loss
     spec, backend = prepared("quadratic", "search.level_on.split=held_out")
     problem = backend.problem
-    assert step_of(spec.endpoints, problem).look_flop > 0
+    assert step_of(spec.endpoints, problem).evaluation_flop > 0

@@ -38,8 +38,8 @@ def test_a_run_without_held_out_samples_works_from_end_to_end(
     segments = progress["segments"]
     assert segments
     for segment in segments:
-        assert segment["beside"]
-        assert set(segment["beside"]) == {None}
+        assert segment["secondary"]
+        assert set(segment["secondary"]) == {None}
         assert None not in segment["profile"]
     for line in (out / "events.jsonl").read_text().splitlines():
         strict(line)

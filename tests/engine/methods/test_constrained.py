@@ -93,10 +93,10 @@ def test_opposite_points_of_a_ring_are_connected_around_its_hill(
         run(method)
         assert outcome(method) is Outcome.CONNECTED
         assert highest_loss(method) <= level
-        board = method.board()
-        assert 1.3 < board.normalized_length < 1.6  # half a circle
-        assert max(board.losses) <= 0.8 * level * (1 + 1e-6)
-        assert board.count("closed") == len(board.segments) == board.beads - 1
+        now = method.progress()
+        assert 1.3 < now.normalized_length < 1.6  # half a circle
+        assert max(now.losses) <= 0.8 * level * (1 + 1e-6)
+        assert now.count("closed") == len(now.segments) == now.beads - 1
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -126,7 +126,7 @@ def test_a_hard_string_of_networks_ends_equidistant_from_its_neighbours(seed: in
     with method_for(build_problem(spec.problem), spec) as method:
         run(method)
         assert outcome(method) is Outcome.CONNECTED
-        assert method.board().beads > 2
+        assert method.progress().beads > 2
         assert off_the_planes(method) <= 1e-5
         assert highest_loss(method, 1001) <= 2e-3
 
@@ -137,7 +137,7 @@ def test_beads_are_said_to_be_trained_once_and_at_their_target(seed: int, hyperp
     with method_for(landscape(ring), string_spec(0.05, seed, hyperplane=hyperplane)) as method:
         events = run(method)
         assert outcome(method) is Outcome.CONNECTED
-        order = method.board().order
+        order = method.progress().order
     said = [event for event in events if isinstance(event, EndpointTrained | BeadTrained)]
     assert sorted(event.bead for event in said) == sorted(order)
     assert all(event.loss <= 0.8 * 0.05 * (1 + 1e-6) for event in said)
@@ -210,7 +210,7 @@ def length_with_springs(problem: Problem, seed: int, zeta: float, hyperplane: st
         beads = bent(seed)
         order = [FIRST, *range(3, len(beads) + 1), LAST]
         chain.begin([(bead, theta, 0) for bead, theta in zip(order, beads, strict=True)])
-        chain.judge(chain.keys)
+        chain.measure(chain.keys)
         search = ConstrainedSearch(spec, chain)
         search.begin()
         for _ in range(2000):
@@ -273,12 +273,12 @@ def test_a_stuck_inner_bead_ends_the_search(on_stuck: str, take_out: int) -> Non
         place_endpoints(method, [1.6, 0.1], [-1.4, 0.2])
         events = run(method)
         assert outcome(method) is Outcome.NOT_CONNECTED
-        assert method.board().max_peak >= 2
+        assert method.progress().max_peak >= 2
         diagnosis = method.diagnosis()
     out = [event for event in events if isinstance(event, BeadFailed)]
     assert len(out) == (0 if on_stuck == "report" else take_out)
     assert {event.remedy for event in out} <= {"taken out"}
-    assert not {event.bead for event in out} & set(method.board().order)
+    assert not {event.bead for event in out} & set(method.progress().order)
     names = [event.bead for event in events if isinstance(event, BeadInserted)]
     (reason,) = {event.reason for event in events if isinstance(event, SegmentFailed)}
     assert any(f"bead {bead} stopped falling at 2" in reason for bead in names)
@@ -412,15 +412,15 @@ def test_greedy_goes_on_where_the_string_had_no_room() -> None:
     spec = string_spec(0.005, on_stuck="greedy", max_beads=4)
     with method_for(landscape(ring), spec) as method:
         place_endpoints(method, [1.4, 0.1], [-1.3, 0.05])
-        phases = [method.board().phase]
+        phases = [method.progress().phase]
         while method.verdict is None:
             method.step(None)
-            if method.board().phase != phases[-1]:
-                phases.append(method.board().phase)
+            if method.progress().phase != phases[-1]:
+                phases.append(method.progress().phase)
         assert outcome(method) is Outcome.CONNECTED
         assert highest_loss(method) <= 0.005
-        assert method.board().beads > 4
-    assert phases == ["search", "release", "search", "audit"]
+        assert method.progress().beads > 4
+    assert phases == ["search", "polish", "search", "audit"]
 
 
 @pytest.mark.parametrize("hyperplane", ["hard", "off"])
@@ -431,7 +431,7 @@ def test_more_beads_than_allowed_end_the_search(hyperplane: str) -> None:
         events: list[Event] = []
         while method.verdict is None:
             events += method.step(None)
-            assert method.board().beads <= 4
+            assert method.progress().beads <= 4
         assert outcome(method) is Outcome.NOT_CONNECTED
     reasons = [event.reason for event in events if isinstance(event, SegmentFailed)]
     assert reasons
@@ -442,8 +442,8 @@ def test_beads_left_bound_the_string() -> None:
     with method_for(landscape(ring), string_spec(0.005)) as method:
         place_endpoints(method, [1.4, 0.1], [-1.3, 0.05])
         for _ in range(400):
-            method.step(beads_left=max(0, 5 - method.board().beads))
-            assert method.board().beads <= 5
+            method.step(beads_left=max(0, 5 - method.progress().beads))
+            assert method.progress().beads <= 5
         assert method.verdict is None
         run(method)
         assert outcome(method) is Outcome.CONNECTED
@@ -493,7 +493,7 @@ def test_two_wells_are_not_connected_below_their_pass(on_stuck: str, hyperplane:
         place_endpoints(method, [-1.2, 0.1], [1.2, -0.2])
         run(method)
         assert outcome(method) is Outcome.NOT_CONNECTED
-        assert method.board().max_peak >= 1.0  # any path crosses the pass of height 1
+        assert method.progress().max_peak >= 1.0  # any path crosses the pass of height 1
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -68,7 +68,7 @@ def test_so_many_start_evenly_spaced_and_are_trained(count: int, method_name: st
         assert method.chain.order == [FIRST, *(event.bead for event in inserted), LAST]
         beads = torch.from_numpy(method.string().beads)
         assert max(map(double_well, beads)) <= 0.8 * LEVEL * (1 + 1e-6)
-        assert method.board().beads_per_depth == (2, count)
+        assert method.progress().beads_per_depth == (2, count)
 
 
 def test_a_bead_at_the_pass_has_moved_off_it() -> None:
@@ -99,7 +99,7 @@ def test_no_more_than_the_slots_are_in_training() -> None:
         most = 0
         while method.verdict is None:
             method.step(None)
-            most = max(most, len(method.board().training))
+            most = max(most, len(method.progress().training))
         assert most == 2
         assert len(method.chain.order) == 7
 
@@ -153,7 +153,7 @@ def test_shortening_leaves_so_many(count: int) -> None:
         assert method.verdict is not None
         assert method.verdict.outcome is Outcome.CONNECTED
         assert len(method.chain.order) == count + 2
-        assert method.board().normalized_length == pytest.approx(1.0, abs=1e-3)
+        assert method.progress().normalized_length == pytest.approx(1.0, abs=1e-3)
 
 
 @pytest.mark.parametrize(

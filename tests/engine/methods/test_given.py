@@ -52,14 +52,14 @@ def test_beads_and_their_order_are_kept(tmp_path: Path, ending: str) -> None:
     path = write(tmp_path / f"arc{ending}", problem, spec_for(0.1), ARC, 0.1)
     with method_for(problem, starting_from(path, 0.1)) as method:
         assert method.string().beads.tobytes() == ARC.tobytes()
-        assert method.board().training == ()
+        assert method.progress().training == ()
         events = run(method)
         assert method.string().beads.tobytes() == ARC.tobytes()
-        assert method.board().order == (1, 3, 4, 5, 6, 2)
-        assert method.board().beads_per_depth == (2, 4)
+        assert method.progress().order == (1, 3, 4, 5, 6, 2)
+        assert method.progress().beads_per_depth == (2, 4)
         assert method.verdict is not None
         assert method.verdict.outcome is Outcome.CONNECTED
-        assert method.board().bead_steps == 0
+        assert method.progress().bead_steps == 0
     measured = {(e.left, e.right) for e in events if isinstance(e, SegmentMeasured)}
     assert measured == {(1, 3), (3, 4), (4, 5), (5, 6), (6, 2)}
 
@@ -72,7 +72,7 @@ def test_profiles_are_measured_and_not_believed(tmp_path: Path) -> None:
         events = run(method)
         assert any(isinstance(event, BeadInserted) for event in events)
         assert highest_loss(method) <= 0.1
-        assert method.board().beads > 2
+        assert method.progress().beads > 2
 
 
 def test_a_lower_level_makes_the_search_go_on(tmp_path: Path) -> None:
@@ -83,12 +83,12 @@ def test_a_lower_level_makes_the_search_go_on(tmp_path: Path) -> None:
     with method_for(problem, starting_from(path, 0.1)) as method:
         run(method)
         assert method.verdict is not None and method.verdict.outcome is Outcome.CONNECTED
-        assert method.board().beads == len(ARC)
+        assert method.progress().beads == len(ARC)
     with method_for(problem, starting_from(path, 0.0005)) as method:
         events = run(method)
         assert method.verdict is not None and method.verdict.outcome is Outcome.CONNECTED
         assert highest_loss(method) <= 0.0005
-        assert method.board().beads > len(ARC)
+        assert method.progress().beads > len(ARC)
         new = [event.bead for event in events if isinstance(event, BeadInserted)]
         assert min(new) > len(ARC)  # ids of the file's beads are not given twice
         assert len(set(new)) == len(new)

@@ -42,7 +42,7 @@ def test_opposite_points_of_a_ring_are_connected_around_its_hill(seed: int, t_st
         assert method.verdict is not None
         assert method.verdict.outcome is Outcome.CONNECTED
         assert highest_loss(method) <= 0.05
-        length = method.board().normalized_length
+        length = method.progress().normalized_length
         # A chord of the valley at level 0.05 stays beyond radius √(1 − √0.05) = 0.881.
         assert 0.88 * math.pi / 2 < length < math.pi / 2
 
@@ -54,7 +54,7 @@ def test_two_wells_are_not_connected_below_their_pass() -> None:
         assert method.verdict is not None
         assert method.verdict.outcome is Outcome.NOT_CONNECTED
         assert "does not prove" in method.verdict.sentence
-        assert method.board().max_peak >= 1.0  # any path crosses the pass of height 1
+        assert method.progress().max_peak >= 1.0  # any path crosses the pass of height 1
         assert any(isinstance(event, SegmentFailed) for event in events)
 
 
@@ -64,7 +64,7 @@ def test_two_wells_are_connected_above_their_pass() -> None:
         run(method)
         assert method.verdict is not None
         assert method.verdict.outcome is Outcome.CONNECTED
-        assert method.board().beads == 2  # the straight line will do
+        assert method.progress().beads == 2  # the straight line will do
 
 
 def test_both_halves_of_every_split_are_searched() -> None:
@@ -81,9 +81,9 @@ def test_both_halves_of_every_split_are_searched() -> None:
         inserted = {(e.left, e.right) for e in events if isinstance(e, BeadInserted)}
         assert measured == closed | inserted
         assert not closed & inserted
-        board = method.board()
-        assert set(pairwise(board.order)) == closed
-        assert sum(board.beads_per_depth) == board.beads == len(trained) + 2
+        now = method.progress()
+        assert set(pairwise(now.order)) == closed
+        assert sum(now.beads_per_depth) == now.beads == len(trained) + 2
 
 
 def test_every_open_segment_trains_in_the_same_batch() -> None:
@@ -101,13 +101,13 @@ def test_slots_and_bead_limits_bound_the_batch() -> None:
         place_endpoints(method, [1.0, 0.02], [-1.0, 0.03])
         while method.verdict is None:
             method.step(None)
-            assert len(method.board().training) <= 2
+            assert len(method.progress().training) <= 2
         assert method.verdict.outcome is Outcome.CONNECTED
     with method_for(landscape(ring), spec_for(level=0.005)) as method:
         place_endpoints(method, [1.0, 0.02], [-1.0, 0.03])
         for _ in range(2000):
-            method.step(beads_left=max(0, 5 - method.board().beads))
-        assert method.board().beads == 5
+            method.step(beads_left=max(0, 5 - method.progress().beads))
+        assert method.progress().beads == 5
         assert method.verdict is None
 
 

@@ -23,8 +23,9 @@ from torch import Tensor
 
 from engine.methods import build_method
 from engine.methods.method import StagedMethod
-from engine.path.snapshot import Board, Key, Saved
+from engine.path.snapshot import Key, MethodProgress, Saved
 from engine.problem.problem import Problem, build_problem
+from engine.record.commands import Command
 from engine.record.events import (
     BeadInserted,
     CheckpointSaved,
@@ -37,7 +38,6 @@ from engine.record.events import (
 )
 from engine.record.geometry import BeadString
 from engine.record.string_file import Header, StringFile, encode
-from engine.record.wishes import Wish
 from engine.run.loop import Pace, Stopwatch, search
 from engine.spec.keys import Limits, Spec
 from engine.spec.yaml_file import parse
@@ -232,7 +232,7 @@ class Looks:
 
     events: list[list[Event]] = field(default_factory=list)
     """Of each step."""
-    boards: list[Board] = field(default_factory=list)
+    boards: list[MethodProgress] = field(default_factory=list)
     """Before the first step and after each."""
     saved: list[Saved] = field(default_factory=list)
     string: BeadString | None = None
@@ -265,13 +265,13 @@ class Bench:
 
         def look(method: StagedMethod) -> None:
             before = bits(method.save())
-            looks.boards.append(method.board())
+            looks.boards.append(method.progress())
             looks.string = method.string()
-            method.audit()
+            method.describe_audit()
             method.diagnosis()
             looks.saved.append(through_bytes(method.save()))
             assert bits(looks.saved[-1]) == before
-            assert repr(method.board()) == repr(looks.boards[-1])
+            assert repr(method.progress()) == repr(looks.boards[-1])
 
         with self.method() as method:
             look(method)
@@ -314,18 +314,18 @@ class Memory:
     def final_string(self, outcome: Outcome, elapsed_s: float) -> None:
         self.outcomes.append(outcome)
 
-    def progress(self, board: Board, elapsed_s: float, state: str) -> None:
+    def progress(self, now: MethodProgress, elapsed_s: float, state: str) -> None:
         pass
 
 
 @dataclass
 class StopAfter:
-    """Wishes for a stop after that many steps."""
+    """Asks for a stop after that many steps."""
 
     steps: int | None
     looks: int = 0
 
-    def wishes(self) -> list[Wish]:
+    def commands(self) -> list[Command]:
         self.looks += 1
         return ["stop"] if self.steps is not None and self.looks == self.steps + 1 else []
 
@@ -389,14 +389,14 @@ def test_it_ends_as_promised_and_a_connection_holds(
     assert method.verdict.outcome is bench.case.outcome
     peak = highest_loss(bench.problem, string)
     assert (peak <= bench.case.level * (1 + 1e-9)) == (bench.case.outcome is YES)
-    board = looks.boards[-1]
-    if board.segments:  # endpoints that are not trained leave none
-        assert board.beads == len(string.beads) == len(board.order)
-        assert (board.order[0], board.order[-1]) == (1, 2)
+    now = looks.boards[-1]
+    if now.segments:  # endpoints that are not trained leave none
+        assert now.beads == len(string.beads) == len(now.order)
+        assert (now.order[0], now.order[-1]) == (1, 2)
     if bench.case.outcome is YES:
-        assert board.max_peak == pytest.approx(peak, rel=1e-3)
-        assert {segment.state for segment in board.segments} == {"closed"}
-    steps_taken = [board.bead_steps for board in looks.boards]
+        assert now.max_peak == pytest.approx(peak, rel=1e-3)
+        assert {segment.state for segment in now.segments} == {"closed"}
+    steps_taken = [now.bead_steps for now in looks.boards]
     assert steps_taken == sorted(steps_taken)
 
 
@@ -414,7 +414,7 @@ def test_looking_changes_nothing_and_a_seed_says_all(
 def test_a_step_from_every_checkpoint_leads_to_the_next(
     name: str, benches: Callable[[str], Bench], watched: Callable[[str], Looks]
 ) -> None:
-    """By induction every checkpoint leads to the end; the closer look begins anew."""
+    """By induction every checkpoint leads to the end; the audit begins anew."""
     bench, looks = benches(name), watched(name)
     last = len(looks.events) - 1
     for number, saved in enumerate(looks.saved[:-1]):
@@ -424,7 +424,7 @@ def test_a_step_from_every_checkpoint_leads_to_the_next(
             assert bits(method.save()) == bits(saved)
             if looks.boards[number].phase == "audit":
                 continue
-            assert repr(method.board()) == repr(looks.boards[number])
+            assert repr(method.progress()) == repr(looks.boards[number])
             events = method.step(None)
             assert facts(events) == facts(looks.events[number])
             assert bits(method.save()) == bits(looks.saved[number + 1])
@@ -483,7 +483,7 @@ def test_a_limit_of_beads_holds_in_the_loop(
 ) -> None:
     """A limit that the whole run exceeds ends it, with no more beads than that."""
     bench, looks = benches(name), watched(name)
-    most = max(board.beads for board in looks.boards)
+    most = max(now.beads for now in looks.boards)
     began = 2 if bench.case.file is None else len(bench.case.file)
     if most <= began:
         return  # it asks for none
@@ -511,7 +511,7 @@ def test_a_detour_waits_for_room(tmp_path: Path) -> None:
     bench = Bench(CASES["auto, no path"], tmp_path)
     with bench.method() as method:
         for _ in range(ENDLESS):
-            if method.board().phase == "detour":
+            if method.progress().phase == "detour":
                 break
             method.step(None)
         beads = len(method.chain.order)
@@ -582,8 +582,8 @@ def test_a_shortening_that_the_audit_refuses_is_done_again_with_a_wider_margin(
         events = [event for step in steps(method) for event in step]
         said = [event for event in events if isinstance(event, StringShortened)]
         assert refused and len(said) == 2
-        assert said[-1].beads_after == method.board().beads
-        assert said[-1].length_after == pytest.approx(method.board().normalized_length)
+        assert said[-1].beads_after == method.progress().beads
+        assert said[-1].length_after == pytest.approx(method.progress().normalized_length)
         assert said[-1].length_after < said[-1].length_before
 
 

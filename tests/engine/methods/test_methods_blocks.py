@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from engine.methods.release import Release
+from engine.methods.polish import Polish
 from engine.path import audit
 from engine.path.audit import Audit
 from engine.record.events import FIRST, LAST, BeadFailed, BeadInserted, Event
@@ -33,13 +33,13 @@ def missed(events: list[Event]) -> list[BeadFailed]:
 @pytest.mark.parametrize(("block", "steps"), [({}, 2000), ({"max_steps": 7}, 7)])
 def test_beads_are_released_by_their_own_block(block: dict[str, int], steps: int) -> None:
     """A bead on a slope that is too long ends when its steps are spent."""
-    spec = settings(0.1, release={"patience": 10**6} | block)
+    spec = settings(0.1, polish={"patience": 10**6} | block)
     problem = landscape(lambda w: 10 + 0 * w.sum())
     with method_for(problem, spec.model_copy(update={"seed": 5})) as method:
         chain = method.chain
         chain.begin([(FIRST, torch.zeros(2), 0), (3, torch.ones(2), 1), (LAST, torch.ones(2), 0)])
-        chain.judge(chain.keys)
-        stage = Release(spec, chain)
+        chain.measure(chain.keys)
+        stage = Polish(spec, chain)
         stage.begin()
         events: list[Event] = []
         while not stage.done:
@@ -124,8 +124,8 @@ def test_the_runs_cost_is_reckoned_by_the_audits_own_batches(
 
 
 def test_an_early_stop_of_the_search_leaves_the_other_blocks() -> None:
-    """The greedy search's own steps are bounded by its own block, whatever release says."""
-    spec = settings(release={"max_steps": 1}, greedy={"max_steps": 30})
+    """The greedy search's own steps are bounded by its own block, whatever polish says."""
+    spec = settings(polish={"max_steps": 1}, greedy={"max_steps": 30})
     with method_for(landscape(double_well), spec) as method:
         place_endpoints(method, [-1.0, 0.1], [1.0, -0.2])
         assert max(event.steps for event in missed(run(method))) == 30

@@ -100,7 +100,7 @@ def test_segments_are_judged_by_the_bound(tolerance: float, state: str, opened: 
     problem = landscape(double_well)
     chain = Chain(Here(vmapped(problem)), LEVEL, 17, tolerance)
     chain.begin([(FIRST, torch.tensor([-1.0, 0.0]), 0), (LAST, torch.tensor([1.0, 0.0]), 0)])
-    chain.judge(chain.keys)
+    chain.measure(chain.keys)
     assert chain.in_order()[0].state == state
     chain.start_anew()
     assert chain.in_order()[0].state == state
@@ -115,7 +115,7 @@ def test_the_audit_reopens_what_exceeds_the_bound() -> None:
     for tolerance, opened in ((TOO_SMALL, 1), (ENOUGH, 0)):
         chain = Chain(Here(vmapped(problem)), LEVEL, 17, 10.0)
         chain.begin([(FIRST, torch.tensor([-1.0, 0.0]), 0), (LAST, torch.tensor([1.0, 0.0]), 0)])
-        chain.judge(chain.keys)
+        chain.measure(chain.keys)
         chain.bound = bound(LEVEL, tolerance)
         audit = Audit(settings(tolerance), chain, 100)
         while not audit.step():

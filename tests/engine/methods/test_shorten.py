@@ -106,7 +106,7 @@ def test_a_ring_is_crossed_along_its_inner_wall(seed: int, level: float) -> None
 def test_the_report_holds_the_strings_own_numbers() -> None:
     ends = [1.0, 0.02], [-1.0, 0.03]
     with searched(ring, spec_for(0.02), *ends) as (method, _):
-        before = method.board()
+        before = method.progress()
     with searched(ring, shortened(0.02), *ends) as (method, events):
         (report,) = reports(events)
         beads = method.string().beads
@@ -147,7 +147,7 @@ def test_beads_that_are_not_needed_go() -> None:
     with Pool(vmapped(problem), [torch.device("cpu")]) as pool:
         string = Chain(pool, 1.1, 33)
         string.begin([(bead, point, 1) for bead, point in zip(ids, points, strict=True)])
-        string.judge(string.keys)
+        string.measure(string.keys)
         stage = Shortening(spec, string)
         stage.begin()
         events: list[Event] = []
@@ -177,7 +177,7 @@ def test_a_bead_slides_along_a_hill_that_it_cannot_cross() -> None:
     points = torch.tensor([[-2.0, 0.0, 0.0], [0.0, 1.17, 1.0], [2.0, 0.0, 0.0]])
     string = Chain(Here(vmapped(problem)), level, 65)
     string.begin([(bead, at, 0) for bead, at in zip((FIRST, 3, LAST), points, strict=True)])
-    string.judge(string.keys)
+    string.measure(string.keys)
     stage = Shortening(spec, string)
     stage.begin()
     while not stage.done:

@@ -51,7 +51,7 @@ def searched(max_depth: int = 14) -> tuple[list[Event], Outcome, int]:
         place_endpoints(method, [-1.0, 0.0], [1.0, 0.0])
         events = run(method)
         assert method.verdict is not None
-        return events, method.verdict.outcome, method.board().beads
+        return events, method.verdict.outcome, method.progress().beads
 
 
 def test_each_stall_takes_the_next_start_of_the_ladder() -> None:

@@ -1,4 +1,4 @@
-"""The closer look: what it may cost, how fine it is, and what it does with what it finds."""
+"""The audit: what it may cost, how fine it is, and what it does with what it finds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def chain_of(surface: Surface, *beads: list[float], level: float = 0.3) -> Chain
     chain = Chain(Here(vmapped(problem)), level, POINTS)
     ids = [FIRST, *range(LAST + 1, LAST + len(beads) - 1), LAST]
     chain.begin([(bead, torch.tensor(at), 0) for bead, at in zip(ids, beads, strict=True)])
-    chain.judge(chain.keys)
+    chain.measure(chain.keys)
     return chain
 
 

@@ -39,7 +39,7 @@ def chain_of(*beads: list[float], level: float = LEVEL, problem: Problem | None 
 
 def measured(*beads: list[float], level: float = LEVEL) -> Chain:
     chain = chain_of(*beads, level=level)
-    chain.judge(chain.keys)
+    chain.measure(chain.keys)
     return chain
 
 
@@ -53,7 +53,7 @@ def states(chain: Chain) -> list[str]:
 def test_segments_are_open_above_the_level_and_closed_at_or_below_it() -> None:
     """Peaks of 0.6 + 0.4, of exactly the level, and below it."""
     chain = chain_of([2.0, 0.6], [0.0, 0.25], [0.0, 0.1], [0.0, -0.4], level=0.25)
-    events = chain.judge(chain.keys)
+    events = chain.measure(chain.keys)
     assert states(chain) == ["open", "closed", "closed"]
     peaks = [event.peak for event in events if isinstance(event, SegmentMeasured)]
     assert peaks == pytest.approx([1.0, 0.25, 0.1])
@@ -74,7 +74,7 @@ def test_a_segment_knows_its_length_and_depth() -> None:
 
 def test_nothing_to_measure_is_no_event() -> None:
     chain = measured(*ENDS)
-    assert chain.judge([]) == []
+    assert chain.measure([]) == []
     assert len(chain.trace) == 1
 
 
@@ -83,7 +83,7 @@ def test_beads_that_moved_are_measured_again() -> None:
     chain.move({3: torch.tensor([0.5, 0.1])})
     assert chain.unmeasured == [(FIRST, 3), (3, 4)]
     assert set(chain.known) == {FIRST, 4, LAST}
-    chain.judge(chain.unmeasured)
+    chain.measure(chain.unmeasured)
     assert chain.known[3] == pytest.approx(0.1 * 0.25 + 0.1)
     assert chain.segments[FIRST, 3].measured.losses[-1] == pytest.approx(chain.known[3])
 
@@ -112,7 +112,7 @@ def test_what_is_shown_of_a_new_segment_is_what_was_measured_there() -> None:
     left, right = chain.in_order()
     assert chain.unmeasured == [(FIRST, 3), (3, LAST)]
     assert {left.state, right.state} == {"open"}
-    assert np.isnan(left.beside).all()
+    assert np.isnan(left.secondary).all()
     cut = 0.95  # its peak is at the end, where no bead is put
     for half, (a, b) in ((left, (0.0, cut)), (right, (cut, 1.0))):
         expected = np.interp(np.linspace(a, b, POINTS), whole.measured.t, whole.measured.losses)
@@ -175,7 +175,7 @@ def test_the_trace_of_a_long_search_is_thinned_and_keeps_its_beginning() -> None
     began = chain.trace[0]
     for number in range(1, 2 * TRACE + 30):
         chain.move({LAST: torch.tensor([0.1, 0.2 + number / 100])})
-        chain.judge(chain.unmeasured)
+        chain.measure(chain.unmeasured)
         assert len(chain.trace) <= TRACE
     assert chain.trace[0] == began
     heights = [peak.loss for peak in chain.trace]
@@ -185,9 +185,9 @@ def test_the_trace_of_a_long_search_is_thinned_and_keeps_its_beginning() -> None
 
 def test_a_string_is_compared_when_all_of_it_is_measured() -> None:
     chain = chain_of(ENDS[0], [0.0, 0.0], ENDS[1])
-    chain.judge([(FIRST, 3)])
+    chain.measure([(FIRST, 3)])
     assert (chain.trace, chain.lowest) == ([], None)
-    chain.judge([(3, LAST)])
+    chain.measure([(3, LAST)])
     assert len(chain.trace) == 1
     assert chain.lowest is not None
 
@@ -200,7 +200,7 @@ def test_the_lowest_string_is_kept_and_gone_back_to() -> None:
     chain = measured([0.0, 0.5], [0.0, 0.7], [0.0, 0.1])
     for height, barrier in ((0.4, 0.5), (0.3, 0.5), (0.9, 0.5)):
         chain.move({3: torch.tensor([0.0, height])})
-        chain.judge(chain.unmeasured)
+        chain.measure(chain.unmeasured)
         assert chain.lowest is not None
         assert chain.lowest.barrier == pytest.approx(barrier)
         assert chain.lowest.weights[3].tolist() == pytest.approx([0.0, 0.4])
@@ -214,7 +214,7 @@ def test_the_lowest_string_is_kept_and_gone_back_to() -> None:
 def test_of_the_string_gone_back_to_only_what_is_above_the_level_has_failed() -> None:
     chain = measured([0.0, 0.5], [0.0, LEVEL], [0.0, 0.1])
     chain.move({3: torch.tensor([0.0, 0.9])})
-    chain.judge(chain.unmeasured)
+    chain.measure(chain.unmeasured)
     chain.fall_back()
     assert states(chain) == ["failed", "closed"]
 
@@ -240,31 +240,31 @@ def test_a_segment_fails_with_its_reason() -> None:
 def test_a_board_shows_the_string() -> None:
     chain = measured(ENDS[0], [0.5, 0.0], ENDS[1])
     chain.depths[3] = 1
-    board = chain.board("search", (), 7, 0.25, {3: 0.125})
-    assert (board.phase, board.aim, board.bead_steps) == ("search", 0.25, 7)
-    assert (board.beads, board.order, board.beads_per_depth) == (3, (FIRST, 3, LAST), (2, 1))
-    assert board.losses == pytest.approx((0.3, 0.125, 1.0))  # the fresher loss counts
-    assert [segment.state for segment in board.segments] == ["closed", "open"]
-    assert board.max_peak == pytest.approx(1.0)
+    now = chain.progress("search", (), 7, 0.25, {3: 0.125})
+    assert (now.phase, now.aim, now.bead_steps) == ("search", 0.25, 7)
+    assert (now.beads, now.order, now.beads_per_depth) == (3, (FIRST, 3, LAST), (2, 1))
+    assert now.losses == pytest.approx((0.3, 0.125, 1.0))  # the fresher loss counts
+    assert [segment.state for segment in now.segments] == ["closed", "open"]
+    assert now.max_peak == pytest.approx(1.0)
     straight = math.hypot(3.0, 0.4)
     bent = math.hypot(1.5, 0.2) + math.hypot(1.5, 0.6)
-    assert board.normalized_length == pytest.approx(bent / straight)
+    assert now.normalized_length == pytest.approx(bent / straight)
 
 
 def test_a_board_before_anything_is_measured_has_no_order() -> None:
     chain = chain_of(ENDS[0], [0.5, 0.0], ENDS[1])
-    board = chain.board("endpoints", (), 0, LEVEL)
-    assert (board.beads, board.order, board.losses, board.segments) == (3, (), (), ())
-    assert math.isnan(board.max_peak)
+    now = chain.progress("endpoints", (), 0, LEVEL)
+    assert (now.beads, now.order, now.losses, now.segments) == (3, (), (), ())
+    assert math.isnan(now.max_peak)
 
 
 def test_a_board_names_a_bead_only_while_it_trains() -> None:
     chain = measured(*ENDS)
     segment = replace(chain.in_order()[0], bead=9, state="training")
     chain.update(segment)
-    assert chain.board("search", (), 0, LEVEL).segments[0].bead == 9
+    assert chain.progress("search", (), 0, LEVEL).segments[0].bead == 9
     chain.update(replace(segment, state="failed"))
-    assert chain.board("search", (), 0, LEVEL).segments[0].bead is None
+    assert chain.progress("search", (), 0, LEVEL).segments[0].bead is None
 
 
 def test_audited_profiles_are_shown_where_every_segment_has_one() -> None:
@@ -274,9 +274,9 @@ def test_audited_profiles_are_shown_where_every_segment_has_one() -> None:
         for n, key in enumerate(chain.keys)
     }
     chain.audited = {chain.keys[0]: fine[chain.keys[0]]}
-    assert chain.board("audit", (), 0, LEVEL).max_peak == pytest.approx(1.0)
+    assert chain.progress("audit", (), 0, LEVEL).max_peak == pytest.approx(1.0)
     chain.audited = fine
-    assert chain.board("audit", (), 0, LEVEL).max_peak == 1.5
+    assert chain.progress("audit", (), 0, LEVEL).max_peak == 1.5
     assert chain.string().losses.tolist() == [0.5, 1.5, 1.5]
 
 
@@ -301,7 +301,7 @@ def test_a_string_is_measured_for_its_file_where_it_has_moved() -> None:
 def test_a_restored_chain_is_the_same() -> None:
     chain = measured(ENDS[0], [0.5, 0.0], [1.0, 0.1], ENDS[1])
     chain.move({3: torch.tensor([0.5, 0.7]), 4: torch.tensor([1.0, 0.8])})
-    chain.judge([(3, 4)])
+    chain.measure([(3, 4)])
     chain.update(replace(chain.in_order()[2], bead=8, attempt=2, stalled=1, state="training"))
     chain.stale.add((4, LAST))
     tensors, plain = chain.save()
@@ -315,7 +315,7 @@ def test_a_restored_chain_is_the_same() -> None:
     assert again.trace == chain.trace
     assert again.new_bead() == chain.new_bead()
     for one, other in zip(chain.in_order(), again.in_order(), strict=True):
-        assert replace(one, measured=other.measured, beside=other.beside) == other
+        assert replace(one, measured=other.measured, secondary=other.secondary) == other
         np.testing.assert_array_equal(one.measured.losses, other.measured.losses)
         assert (one.measured.peak, one.measured.t_star) == (
             other.measured.peak,

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import torch
 
-from engine.path.snapshot import Board, SegmentView, prefixed, without_prefix
+from engine.path.snapshot import MethodProgress, prefixed, without_prefix
+from engine.record.progress import SegmentProgress
 
-OPEN = SegmentView(
+OPEN = SegmentProgress(
     left=1,
     right=2,
     depth=0,
@@ -17,13 +18,13 @@ OPEN = SegmentView(
     peak=0.5,
     t_star=0.25,
     profile=(0.1, 0.5, 0.2),
-    beside=(0.3, 0.4),
+    secondary=(0.3, 0.4),
     bead=None,
 )
 
 
-def board(*states: str, beads_per_depth: tuple[int, ...] = (2,)) -> Board:
-    return Board(
+def progress(*states: str, beads_per_depth: tuple[int, ...] = (2,)) -> MethodProgress:
+    return MethodProgress(
         phase="search",
         aim=0.2,
         beads=len(states) + 1,
@@ -39,14 +40,14 @@ def board(*states: str, beads_per_depth: tuple[int, ...] = (2,)) -> Board:
 
 
 def test_segments_are_counted_by_their_state() -> None:
-    seen = board("open", "closed", "open", "failed", "closed", "open")
+    seen = progress("open", "closed", "open", "failed", "closed", "open")
     assert [seen.count(state) for state in ("open", "training", "closed", "failed")] == [3, 0, 2, 1]
 
 
 def test_the_depth_is_that_of_the_deepest_bead() -> None:
-    assert board("open", beads_per_depth=(2, 3, 1)).depth == 2
-    assert board("open").depth == 0
-    assert board(beads_per_depth=()).depth == 0
+    assert progress("open", beads_per_depth=(2, 3, 1)).depth == 2
+    assert progress("open").depth == 0
+    assert progress(beads_per_depth=()).depth == 0
 
 
 def test_tensors_of_several_parts_lie_side_by_side() -> None:

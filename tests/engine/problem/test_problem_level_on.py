@@ -85,7 +85,7 @@ def judged(theta: Array, on: LevelOn) -> float:
 
 
 def problem_of(tree: dict[str, Any], on: LevelOn) -> Problem:
-    return build_problem(validated(ProblemSpec, tree), judge=on)
+    return build_problem(validated(ProblemSpec, tree), objective=on)
 
 
 def backend_of(batching: str, problem: Problem) -> TorchBackend:
@@ -107,14 +107,14 @@ def test_values_are_those_of_numpy(on: LevelOn, batching: Any) -> None:
     assert backend.objective(theta).tolist() == pytest.approx(expected, rel=1e-5)
     exact = backend.to(torch.float64).objective(theta.double())
     assert exact.tolist() == pytest.approx(expected, rel=1e-6)
-    assert problem.judged_samples == (1437 if on.split == "train" else 360)
+    assert problem.objective_samples == (1437 if on.split == "train" else 360)
 
 
 @pytest.mark.parametrize("on", EVERY, ids=lambda on: on.words)
 @pytest.mark.parametrize("batching", ["vmap", "loop"])
 def test_a_look_ends_when_a_bound_is_out_of_reach(on: LevelOn, batching: Any) -> None:
     """What is at or below its bound is exact; what is above is known to be so, on fewer samples."""
-    problem = build_problem(validated(ProblemSpec, DIGITS), judge=on)
+    problem = build_problem(validated(ProblemSpec, DIGITS), objective=on)
     pieces = 40 * problem.cost.values * 4  # of 40 samples
     backend = backend_of(batching, problem).within(pieces)
     theta = torch.stack([problem.initial(seed) for seed in range(9)])

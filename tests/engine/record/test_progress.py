@@ -35,8 +35,8 @@ STRING = progress(
 #: Keys that files of earlier versions may lack, and what that means.
 OPTIONAL = {
     "level_on": TRAINING_LOSS,
-    "beside": TRAINING_LOSS,
-    "beside_samples": None,
+    "secondary": TRAINING_LOSS,
+    "secondary_samples": None,
     "aim": None,
     "limits": None,
     "checkpoint_time": None,
@@ -72,11 +72,20 @@ def test_keys_that_a_later_version_adds_are_passed_over(run: RunDir) -> None:
 
 def test_keys_that_an_earlier_version_lacked_mean_what_they_did(run: RunDir) -> None:
     other = LevelOn(metric="error_rate", split="held_out")
-    newer = replace(STRING, level_on=other, beside=other, beside_samples=30, limits=Limits())
+    newer = replace(STRING, level_on=other, secondary=other, secondary_samples=30, limits=Limits())
     tree = json.loads(replace(newer, aim=0.3, checkpoint_time=1.5).to_json())
     run.progress.write_text(json.dumps({k: v for k, v in tree.items() if k not in OPTIONAL}))
     back = read_progress(run)
     assert {key: getattr(back, key) for key in OPTIONAL} == OPTIONAL
+
+
+def test_the_secondary_metric_is_read_under_its_former_keys_too(run: RunDir) -> None:
+    other = LevelOn(metric="error_rate", split="held_out")
+    newer = replace(STRING, secondary=other, secondary_samples=30)
+    written = json.dumps(json.loads(newer.to_json())).replace('"secondary', '"beside')
+    assert '"beside_samples": 30' in written and '"secondary' not in written
+    run.progress.write_text(written)
+    assert read_progress(run) == newer
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The loop: limits, wishes, signals and checkpoints, with a method that is only a counter."""
+"""The loop: limits, commands, signals and checkpoints, with a method that is only a counter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from engine.errors import SaveError
 from engine.methods.base import Tally, Verdict
-from engine.path.snapshot import Board, Saved, SegmentView
+from engine.path.snapshot import MethodProgress, Saved
+from engine.record.commands import Command
 from engine.record.events import (
     CheckpointSaved,
     Continued,
@@ -22,7 +23,7 @@ from engine.record.events import (
     RunStarted,
 )
 from engine.record.geometry import BeadString
-from engine.record.wishes import Wish
+from engine.record.progress import SegmentProgress
 from engine.run.loop import Pace, Stopwatch, search
 from engine.spec.keys import Limits
 
@@ -68,9 +69,9 @@ class Stub:
     def tally(self) -> Tally:
         return Tally(beads=2 + self.taken, open=1, bead_steps=10 * self.taken)
 
-    def board(self) -> Board:
-        segment = SegmentView(1, 2, 0, "open", 0.5, 0.9, 0.4, (0.1, 0.9, 0.1), (0.2,), None)
-        return Board(
+    def progress(self) -> MethodProgress:
+        segment = SegmentProgress(1, 2, 0, "open", 0.5, 0.9, 0.4, (0.1, 0.9, 0.1), (0.2,), None)
+        return MethodProgress(
             phase="search",
             aim=0.3,
             beads=2 + self.taken,
@@ -87,7 +88,7 @@ class Stub:
     def string(self) -> BeadString:
         return BeadString(*(np.zeros(0) for _ in range(4)))  # type: ignore[arg-type]
 
-    def audit(self) -> dict[str, object]:
+    def describe_audit(self) -> dict[str, object]:
         return {}
 
     def diagnosis(self) -> None:
@@ -116,22 +117,22 @@ class Memory:
     def final_string(self, outcome: Outcome, elapsed_s: float) -> None:
         self.done.append(f"string {outcome}")
 
-    def progress(self, board: Board, elapsed_s: float, state: str) -> None:
+    def progress(self, now: MethodProgress, elapsed_s: float, state: str) -> None:
         self.done.append(f"progress {state}")
 
 
 @dataclass
 class Script:
-    """Wishes and signals at given calls."""
+    """Commands and signals at given calls."""
 
-    wished: dict[int, list[Wish]] = field(default_factory=dict)
+    asked: dict[int, list[Command]] = field(default_factory=dict)
     signals: dict[int, str] = field(default_factory=dict)
     clock: Clock | None = None
     calls: int = 0
     slept_s: float = 0.0
 
-    def wishes(self) -> list[Wish]:
-        return self.wished.get(self.calls, [])
+    def commands(self) -> list[Command]:
+        return self.asked.get(self.calls, [])
 
     def signal(self) -> str | None:
         self.calls += 1
@@ -291,8 +292,8 @@ def test_a_checkpoint_that_was_asked_for_is_a_fact(stub: Stub) -> None:
 
 def test_costly_snapshots_come_less_often(stub: Stub) -> None:
     class Slow(Memory):
-        def progress(self, board: Board, elapsed_s: float, state: str) -> None:
-            super().progress(board, elapsed_s, state)
+        def progress(self, now: MethodProgress, elapsed_s: float, state: str) -> None:
+            super().progress(now, elapsed_s, state)
             stub.clock.now += 0.5
 
     stub.needed = 30

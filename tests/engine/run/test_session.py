@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from engine.record.commands import send
 from engine.record.lock import is_live
 from engine.record.records import read_records
 from engine.record.rundir import RunDir
 from engine.record.runs import summarize
 from engine.record.string_file import read
-from engine.record.wishes import wish
 from engine.spec.yaml_file import load
 
 #: A search of about two seconds with several beads.
@@ -170,7 +170,7 @@ def test_stop_pause_and_a_second_engine(whole: Path, tmp_path: Path) -> None:
     process = run(out)
     wait_for_events(out, 3, process)
     (out / "commands.jsonl").write_text('nonsense\n{"command": 3}\n[]\n{"command": "fly"}\n')
-    wish(RunDir(out), "pause")
+    send(RunDir(out), "pause")
     wait_for(lambda: summarize(RunDir(out)).state == "paused", process)
     status, errors = resume(out)
     assert (status, len(errors.splitlines())) == (2, 1)

@@ -28,13 +28,13 @@ from dss_tui.viewing.follow import Follower
 from engine.errors import InputError
 from engine.methods import Method, build_method
 from engine.problem.problem import Problem
+from engine.record.commands import send
 from engine.record.events import Outcome, Totals
 from engine.record.records import read_records
 from engine.record.rundir import RunDir
 from engine.record.runs import summarize
 from engine.record.signals import Signals
 from engine.record.string_file import read
-from engine.record.wishes import wish
 from engine.record.writer import RunWriter
 from engine.run import session as runner
 from engine.run import sweep
@@ -567,7 +567,7 @@ def paused(out: Path) -> RunDir:
     """A cell that is to pause when it begins."""
     cell = pair(out, "0.02", 2)
     cell.path.mkdir(parents=True)
-    wish(cell, "pause")
+    send(cell, "pause")
     return cell
 
 
@@ -579,7 +579,7 @@ def test_a_paused_cell_does_not_hold_up_the_others(whole: Path, tmp_path: Path) 
         assert begun.count(Outcome.CONNECTED) == 5
         assert summarize(cell).state == "paused"
         assert thread.is_alive()
-        wish(cell, "continue")
+        send(cell, "continue")
     assert begun.count(Outcome.CONNECTED) == 6
     assert same_cells(tmp_path, whole)
 
@@ -608,7 +608,7 @@ def test_a_cell_that_was_stopped_is_left_to_the_next_time(
     begin(tmp_path)
     cell = pair(tmp_path, "0.05", 1)
     cell.path.mkdir(parents=True)
-    wish(cell, "stop")
+    send(cell, "stop")
     assert main([*COMMAND, "--out", str(tmp_path)]) == 3
     assert "1 of 6 cells have not ended; the same command goes on" in capsys.readouterr().err
     assert summarize(cell).state == "stopped"

@@ -57,7 +57,7 @@ def test_what_is_left_out_is_taken_from_where_it_is_documented() -> None:
     assert plain(found.endpoints) == block(0.1, 11, 101, 12, 13)
     assert plain(found.greedy) == block(0.2, 21, 201, 22, 23)
     assert plain(found.constrained) == block(0.3, 31, 301, 32, 33)
-    assert found.release == block(0.2, 21, 201, 32, 23)
+    assert found.polish == block(0.2, 21, 201, 32, 23)
     assert found.detour == block(0.1, 11, 101, 42, 13)
     assert found.detour_restarts == 4
     assert found.constrained_margin == 0.07
@@ -73,7 +73,7 @@ def test_some_depends_on_the_method(method: str, grid: int, patience: int) -> No
     assert (found.grid, found.endpoints.patience) == (grid, patience)
 
 
-@pytest.mark.parametrize("name", ["release", "detour"])
+@pytest.mark.parametrize("name", ["polish", "detour"])
 @pytest.mark.parametrize(
     ("key", "value"),
     [("batch_size", 51), ("max_steps", 52), ("patience", 53), ("check_every", 54)],
@@ -89,12 +89,12 @@ def test_single_keys_go_first() -> None:
     found = stages(
         "search.grid=25",
         "search.constrained.margin=0.11",
-        "search.release.optimizer={kind: sgd, lr: 0.6}",
+        "search.polish.optimizer={kind: sgd, lr: 0.6}",
         "search.detour.restarts=7",
         "search.audit.batch_size=full",
     )
     assert (found.grid, found.constrained_margin, found.detour_restarts) == (25, 0.11, 7)
-    assert found.release == block(0.6, 21, 201, 32, 23)
+    assert found.polish == block(0.6, 21, 201, 32, 23)
     assert found.audit.batch_size == "full"
 
 

@@ -64,7 +64,7 @@ def test_another_target_renews_patience() -> None:
 def test_a_loss_seen_apart_from_steps_moves_rows_between_going_and_reached() -> None:
     rows = some(4)
     rows.end[:] = torch.tensor([End.REACHED, End.GOING, End.STUCK, End.STUCK])
-    seen = rows.looked(torch.tensor([0.6, 0.4, 0.6, 0.5]))
+    seen = rows.with_loss(torch.tensor([0.6, 0.4, 0.6, 0.5]))
     assert seen.end.tolist() == [End.GOING, End.REACHED, End.STUCK, End.REACHED]
     assert seen.waited.tolist() == [-30, 0, -30, 0]  # steps less best_step; 0 at the target
 

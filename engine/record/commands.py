@@ -1,4 +1,4 @@
-"""What viewers wish of a running search: the lines of `commands.jsonl`. No torch here."""
+"""What viewers ask of a running search: the lines of `commands.jsonl`. No torch here."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ from engine.record.reading import Damaged
 from engine.record.rundir import RunDir
 from engine.record.writing import open_to_append
 
-Wish = Literal["pause", "continue", "stop", "checkpoint"]
-WISHES: tuple[Wish, ...] = get_args(Wish)
+Command = Literal["pause", "continue", "stop", "checkpoint"]
+COMMANDS: tuple[Command, ...] = get_args(Command)
 
 
 @dataclass(frozen=True)
 class _Line:
     """A line of the file."""
 
-    command: Wish
+    command: Command
 
 
-class WishTail:
-    """The wishes of a run as they are made."""
+class CommandTail:
+    """The commands for a run, as they are given."""
 
     def __init__(self, run: RunDir, *, skip_old: bool) -> None:
         """Starts at the beginning of the file, or with `skip_old` behind what it holds now."""
         self._lines = LineTail(run.commands)
         if skip_old:
-            self.new_wishes()
+            self.new_commands()
 
-    def new_wishes(self) -> list[Wish]:
-        """Returns the wishes since the last look.
+    def new_commands(self) -> list[Command]:
+        """Returns the commands since the last call.
 
-        Lines that are no wishes are passed over, and so is a file that cannot be read: a run goes
+        Lines that are no commands are passed over, and so is a file that cannot be read: a run goes
         on although somebody has put a pipe in its folder.
         """
         try:
             lines = self._lines.new_lines()
         except Damaged:
             return []
-        return [wish for line in lines if (wish := _wish(line)) is not None]
+        return [command for line in lines if (command := _command(line)) is not None]
 
 
-def _wish(line: bytes) -> Wish | None:
+def _command(line: bytes) -> Command | None:
     try:
         return decode(_Line, parse_json(line)).command
     except Unfit:
         return None
 
 
-def wish(run: RunDir, command: Wish) -> None:
-    """Appends a wish for the engine of a run. Raises SaveError."""
+def send(run: RunDir, command: Command) -> None:
+    """Appends a command for the engine of a run. Raises SaveError."""
     line = dump_json(asdict(_Line(command))) + "\n"
     with open_to_append(run.commands) as file:
         try:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.methods.constrained import ConstrainedSearch
-from engine.methods.release import Release
+from engine.methods.polish import Polish
 from engine.path.chain import Chain
 from engine.record.events import FIRST, LAST, BeadFailed, BeadTrained, Event, Outcome, SegmentFailed
 from engine.spec.keys import Spec
@@ -38,22 +38,22 @@ def spec(patience: int = 20) -> Spec:
 @contextmanager
 def released(
     surface: Surface, beads: Sequence[tuple[int, float, float]]
-) -> Iterator[tuple[Release, Chain]]:
+) -> Iterator[tuple[Polish, Chain]]:
     """The stage on a string of beads (id, w₁, w₂), all of whose open segments have failed."""
     problem, settings = landscape(surface), spec()
     with Pool(vmapped(problem), [torch.device("cpu")]) as pool:
         chain = Chain(pool, LEVEL, 9)
         chain.begin([(bead, torch.tensor([x, y]), int(bead > LAST)) for bead, x, y in beads])
-        chain.judge(chain.keys)
+        chain.measure(chain.keys)
         for segment in chain.in_order():
             if segment.state == "open":
                 chain.fail(segment, "stuck")
-        stage = Release(settings, chain)
+        stage = Polish(settings, chain)
         stage.begin()
         yield stage, chain
 
 
-def run(stage: Release) -> list[Event]:
+def run(stage: Polish) -> list[Event]:
     events: list[Event] = []
     for _ in range(1000):
         if stage.done or stage.verdict is not None:
@@ -90,7 +90,7 @@ def test_neighbours_that_are_both_lost() -> None:
         assert chain.keys == chain.unmeasured == [(FIRST, LAST)]
         missed = [event for event in events if isinstance(event, BeadFailed)]
         assert {event.bead for event in missed} == {5, 6, 7}
-        chain.judge(chain.unmeasured)
+        chain.measure(chain.unmeasured)
         assert chain.segments[FIRST, LAST].state == "closed"
 
 
@@ -153,15 +153,15 @@ def test_a_stuck_constrained_string_is_released(seed: int) -> None:
     )
     search = made.search.model_copy(update={"method": "constrained", "constrained": constrained})
     with method_for(landscape(double_well), made.model_copy(update={"search": search})) as method:
-        first, release, _ = method.stages
-        assert isinstance(first, ConstrainedSearch) and isinstance(release, Release)
+        first, polish, _ = method.stages
+        assert isinstance(first, ConstrainedSearch) and isinstance(polish, Polish)
         events: list[Event] = []
         while method.current == 0:
             events += method.step(None)
         assert first.stuck is not None
         assert any(isinstance(event, SegmentFailed) for event in events)
         stuck_beads = list(method.chain.order)
-        assert {row.bead for row in release.trainer.rows} == set(stuck_beads)
+        assert {row.bead for row in polish.trainer.rows} == set(stuck_beads)
         released_events: list[Event] = []
         while method.current == 1:
             released_events += method.step(0)

@@ -10,8 +10,9 @@ from engine.methods.base import Verdict
 from engine.methods.endpoints import not_trained
 from engine.methods.stage import ChainStage
 from engine.path.chain import Chain, trained
-from engine.path.snapshot import Saved, TrainingView
+from engine.path.snapshot import Saved
 from engine.record.events import FIRST, LAST, BeadFailed, Event
+from engine.record.progress import TrainingProgress
 from engine.seeds import derive
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
@@ -20,15 +21,15 @@ from engine.steps.rows import End, Row
 from engine.training.trainer import Job, Trainer
 
 
-class Release(ChainStage):
+class Polish(ChainStage):
     """The stage that keeps of an unconnected string what is good."""
 
-    name = "release"
+    name = "polish"
     repairs = False
 
     def __init__(self, spec: Spec, chain: Chain) -> None:
         self.spec, self.chain = spec, chain
-        self.trainer = Trainer(Recipe(stages_of(spec).release), chain.pool)
+        self.trainer = Trainer(Recipe(stages_of(spec).polish), chain.pool)
         self.verdict: Verdict | None = None
 
     def begin(self) -> None:
@@ -38,6 +39,7 @@ class Release(ChainStage):
         settings = stages_of(self.spec)
         for bead in self.chain.order:
             target = settings.end_target if bead in (FIRST, LAST) else settings.target
+            # The stream's name is kept: another would change the strings of older presets.
             seed = derive(self.spec.seed, "release", bead)
             self.trainer.admit(Job(bead, target, seed), self.chain.weights[bead])
 
@@ -68,8 +70,10 @@ class Release(ChainStage):
     def losses(self) -> dict[int, float]:
         return {row.bead: row.loss for row in self.trainer.rows}
 
-    def training(self) -> tuple[TrainingView, ...]:
-        return tuple(TrainingView(row.bead, row.loss, row.steps, 1) for row in self.trainer.rows)
+    def training(self) -> tuple[TrainingProgress, ...]:
+        return tuple(
+            TrainingProgress(row.bead, row.loss, row.steps, 1) for row in self.trainer.rows
+        )
 
     @property
     def bead_steps(self) -> int:

@@ -1,0 +1,108 @@
+"""Commands of viewers, granted once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.errors import SaveError
+from engine.record.commands import COMMANDS, Command, send
+from engine.record.rundir import RunDir
+from engine.record.writer import RunWriter
+from tests.support.run_folders import (
+    append,
+    saved,
+    write,
+)
+
+
+def test_commands_are_granted_once_and_in_order(run: RunDir) -> None:
+    with RunWriter(run) as writer:
+        assert writer.new_commands() == []
+        send(run, "pause")
+        send(run, "checkpoint")
+        assert writer.new_commands() == ["pause", "checkpoint"]
+        assert writer.new_commands() == []
+        send(run, "continue")
+        assert writer.new_commands() == ["continue"]
+
+
+NONSENSE = [
+    b"",
+    b"stop",
+    b"{",
+    b"[]",
+    b"3",
+    b"null",
+    b'"stop"',
+    b'{"wish": "stop"}',
+    b'{"command": "explode"}',
+    b'{"command": ["stop"]}',
+    b'{"command": {"stop": 3}}',
+    b'{"command": null}',
+    b"\x00\xff\xfe\x80 stop",
+    b"\xff\xfe{\x00}\x00",
+    b"[" * 100_000,
+    b'{"command": ' * 100_000,
+    b"9" * 5000,
+]
+
+
+@pytest.mark.parametrize("line", NONSENSE, ids=lambda line: repr(line[:20]))
+def test_a_line_that_is_no_command_is_passed_over(line: bytes, run: RunDir) -> None:
+    with RunWriter(run) as writer:
+        send(run, "pause")
+        append(run.commands, line + b"\n")
+        send(run, "stop")
+        assert writer.new_commands() == ["pause", "stop"]
+
+
+@pytest.mark.parametrize("at", [1, 9, 19])
+def test_a_half_written_command_is_granted_when_it_is_whole(at: int, run: RunDir) -> None:
+    line = b'{"command": "checkpoint"}\n'
+    with RunWriter(run) as writer:
+        append(run.commands, b'{"command": "pause"}\n' + line[:at])
+        assert writer.new_commands() == ["pause"]
+        assert writer.new_commands() == []
+        append(run.commands, line[at:])
+        assert writer.new_commands() == ["checkpoint"]
+
+
+def test_a_command_given_while_a_fresh_run_starts_is_granted(run: RunDir) -> None:
+    send(run, "stop")
+    with RunWriter(run) as writer:
+        writer.record(saved("a"), 0.5)
+        assert writer.new_commands() == ["stop"]
+
+
+def test_commands_for_an_earlier_session_are_over(run: RunDir) -> None:
+    write(run, saved("a"))
+    send(run, "stop")
+    with RunWriter(run) as writer:
+        assert writer.new_commands() == []
+        send(run, "checkpoint")
+        assert writer.new_commands() == ["checkpoint"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_understood(command: Command, run: RunDir) -> None:
+    with RunWriter(run) as writer:
+        send(run, command)
+        assert writer.new_commands() == [command]
+
+
+def test_commands_emptied_from_outside_are_read_anew(run: RunDir) -> None:
+    with RunWriter(run) as writer:
+        send(run, "checkpoint")
+        append(run.commands, b'{"comm')
+        assert writer.new_commands() == ["checkpoint"]
+        run.commands.write_bytes(b"")
+        assert writer.new_commands() == []
+        send(run, "stop")
+        assert writer.new_commands() == ["stop"]
+
+
+def test_a_command_that_cannot_be_made_is_a_save_error(tmp_path: Path) -> None:
+    with pytest.raises(SaveError, match=r"commands\.jsonl: cannot be written: No such file"):
+        send(RunDir(tmp_path / "gone"), "stop")
