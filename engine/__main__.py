@@ -1,4 +1,4 @@
-"""`python -m engine RUN_DIR`: run a run directory, or go on with it, in this process."""
+"""The command `python -m engine RUN_DIR` runs or resumes the run of a folder in this process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from engine.record.signals import Signals
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status (interfaces: 0 connected, 3 not, 2 bad input, 1 failure, 128+N signal)."""
+    """Runs the run directory in `arguments` and returns the exit status.
+
+    The status is 0 where the string connects, 3 where the search ended without a connection, 2 for
+    bad input, 1 for an internal failure, and 128 + N where signal N ended it.
+    """
     if len(arguments) != 1:
         print("usage: python -m engine RUN_DIR", file=sys.stderr)
         return 2

@@ -10,6 +10,7 @@ class InputError(Exception):
     """Bad input, said in one sentence that names the place and the remedy (exit status 2)."""
 
     def __init__(self, what: str, *, file: object = None, key: str | None = None) -> None:
+        """Makes the sentence of the file and the dotted key, where they are given, and `what`."""
         self.file = file
         place = [str(part) for part in (file, key) if part is not None]
         super().__init__(": ".join([*place, what]))
@@ -20,7 +21,10 @@ class SaveError(Exception):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """', did you mean X?' for the most similar known word, else the list of known words."""
+    """Returns a clause that asks whether the most similar known word was meant.
+
+    Where no word is similar enough, the clause lists the known words instead.
+    """
     words = sorted(known)
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
     if close:

@@ -1,4 +1,4 @@
-"""Functions of the user's own, named in a preset: found, imported and called. No torch here."""
+"""Finds, imports and calls the functions of a user's own that a preset names. No torch here."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from engine.errors import InputError
 
 
 def call_factory(factory: str, args: dict[str, Any], key: str) -> Any:
-    """What the function returns for these keyword arguments.
+    """Calls the named function with these keyword arguments and returns its result.
 
-    Raises InputError, naming the key, where it cannot be found or fails.
+    Raises InputError, which names `key`, where the function cannot be found or fails.
     """
     function = find_factory(factory, key)
     try:
@@ -31,7 +31,10 @@ def call_factory(factory: str, args: dict[str, Any], key: str) -> Any:
 
 
 def find_factory(factory: str, key: str) -> Callable[..., Any]:
-    """The function named `package.module:function` or `file.py:function`. Raises InputError."""
+    """Returns the function named `package.module:function` or `file.py:function`.
+
+    Raises InputError, which names `key`, where there is no such function.
+    """
     place, _, name = factory.rpartition(":")
     if not place or not name.isidentifier():
         raise InputError(
@@ -59,7 +62,7 @@ def find_factory(factory: str, key: str) -> Callable[..., Any]:
 
 
 def is_file(place: str) -> bool:
-    """Whether a factory's place is a file and not a module's name."""
+    """Returns whether the part of a factory's name before the colon is a file, not a module."""
     return place.endswith(".py")
 
 
@@ -75,7 +78,7 @@ def _from_path(name: str) -> ModuleType:
 
 
 def _from_file(path: Path) -> ModuleType:
-    """Imports a file by its place, once a process."""
+    """Imports the file at this path, once per process. Raises FileNotFoundError."""
     path = path.expanduser().resolve()
     if not path.is_file():
         raise FileNotFoundError(path)

@@ -80,7 +80,7 @@ def _names(field: FieldInfo) -> Names | None:
 
 
 def words_of(kind: type[BaseModel]) -> tuple[str, ...]:
-    """Returns the words that the key `kind` of a class may be, none where it has no such key."""
+    """Returns the words that a class allows for its key `kind`, or () where it has no such key."""
     field = kind.model_fields.get("kind")
     return get_args(field.annotation) if field else ()
 
@@ -89,10 +89,12 @@ class Kinds(Generic[AnyPart]):
     """A registry: the classes of one part of a preset, told apart by the key `kind`."""
 
     def __init__(self, *listed: type[AnyPart]) -> None:
+        """Registers these classes, each of which has a field `kind` with words of its own."""
         self._listed = list(listed)
         self._union: Any = None
 
     def __iter__(self) -> Iterator[type[AnyPart]]:
+        """Yields the classes in the order in which they were registered."""
         return iter(self._listed)
 
     def register(self, kind: type[AnyPart]) -> None:

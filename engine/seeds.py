@@ -1,4 +1,4 @@
-"""Independent random streams from one seed: each use names its path."""
+"""Independent random streams from one seed. Each use of a seed has a path of its own."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from numpy.typing import NDArray
 
 
 def derive(seed: int, *path: int | str) -> int:
-    """A 63-bit seed that depends on the seed and on every part of the path."""
+    """Returns a seed of 63 bits that depends on the given seed and on every part of the path."""
     text = "/".join(map(str, (seed, *path)))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 
 def generator(seed: int, *path: int | str) -> np.random.Generator:
+    """Returns a fresh random generator for this seed and path."""
     return np.random.Generator(np.random.Philox(derive(seed, *path)))
 
 
 def permutation(seed: int, epoch: int, samples: int) -> NDArray[np.int64]:
-    """The order in which the stream of that seed passes through the samples in an epoch."""
+    """Returns the order in which the stream of a seed visits the samples in an epoch, (sample,)."""
     return generator(seed, "epoch", epoch).permutation(samples)

@@ -1,7 +1,11 @@
-"""The names of the axes, one page for all of the engine (checked at run time in the tests).
+"""The types of tensors, with the names of their axes. The tests check them at run time.
 
-bead: a weight vector of a batch or a string · param: its entries · segment: a pair of adjacent
-beads · point: a value of t on a segment · sample: of the data · step: of a round of training.
+- bead: one weight vector of a batch or of a string
+- param: one entry of a weight vector
+- segment: two neighbouring beads of a string
+- point: one value of t on a segment
+- sample: one sample of the data
+- step: one step of a round of training
 """
 
 from __future__ import annotations

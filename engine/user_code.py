@@ -49,7 +49,7 @@ OURS = ("dss_tui", "engine", "presets")
 
 
 def load(folder: Path, name: str) -> ModuleType:
-    """Imports the module with this dotted name in a folder, once a process.
+    """Imports the module with this dotted name in a folder, once per process.
 
     Raises whatever the module raises, and ModuleNotFoundError where there is none.
     """
@@ -59,7 +59,7 @@ def load(folder: Path, name: str) -> ModuleType:
 
 
 def load_file(path: Path) -> ModuleType:
-    """Imports the file with this absolute path, once a process. Raises whatever the file raises."""
+    """Imports the file at this absolute path, once per process. Raises whatever the file raises."""
     spec = _finder(str(path.parent)).find_spec(path.stem)
     is_found = spec is not None and spec.origin == str(path)
     return load(path.parent, path.stem if is_found else f"file_{os.fsencode(path.name).hex()}")
@@ -71,7 +71,7 @@ def package_of(folder: Path) -> str:
 
 
 def has(folder: Path, name: str) -> bool:
-    """Whether a folder holds a top-level module that hides all others of this name.
+    """Returns whether a folder holds a top-level module that hides all others of this name.
 
     A folder without `__init__.py` does so only where nothing else has the name, or where the name
     is ours and the folder holds Python files; that is how Python ranks it too.
@@ -89,7 +89,7 @@ def has(folder: Path, name: str) -> bool:
 
 
 def is_installed(name: str) -> bool:
-    """Whether a top-level module of this name is found without the folders of users."""
+    """Returns whether a top-level module of this name is found without the folders of users."""
     users = {str(_folder_of(each)) for each in sys.modules if _is_folder(each)}
     elsewhere = [path for path in sys.path if path not in users]
     built_in = name in sys.builtin_module_names
@@ -108,7 +108,7 @@ class _Finder:
     def find_spec(
         name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Returns how a module below this one is loaded; None for any other, or where it is not."""
+        """Returns how to load a module below this one, or None for any other or a missing one."""
         if not name.startswith(f"{__name__}."):
             return None
         if _is_folder(name):
@@ -149,9 +149,9 @@ def _import_for(module: str) -> Any:
         fromlist: Sequence[str] = (),
         level: int = 0,
     ) -> ModuleType:
-        """Python's own, but that names which are not relative are looked for in the folder first.
+        """Imports as Python does, but looks for absolute names in the user's folder first.
 
-        C code, such as pickle's, passes a list for `fromlist`, and looks for the plain name then.
+        C code, such as pickle's, passes a list for `fromlist` and then means the plain name.
         """
         if level:
             parent = str((globals or {}).get("__package__") or package)
@@ -169,13 +169,13 @@ def _import_for(module: str) -> Any:
 
 
 def _is_neighbour(folder: Path, name: str) -> bool:
-    """Whether a dotted name means a module of this folder, and is not one of this package."""
+    """Returns whether a dotted name means a module of this folder, and none of this package."""
     return not name.startswith(f"{__name__}.") and has(folder, name.partition(".")[0])
 
 
 @cache
 def _finder(folder: str) -> FileFinder:
-    """Returns what finds modules in one folder."""
+    """Returns the object that finds modules in one folder."""
     return FileFinder(
         folder,
         (ExtensionFileLoader, EXTENSION_SUFFIXES),
@@ -185,7 +185,7 @@ def _finder(folder: str) -> FileFinder:
 
 
 def _file_in(folder: str, name: str) -> ModuleSpec | None:
-    """Returns how a file is loaded that no import statement could name; None for other names."""
+    """Returns how to load a file that no import statement could name, or None for other names."""
     digits = re.fullmatch(r".+\.file_((?:[0-9a-f]{2})+)", name)
     if digits is None:
         return None
@@ -194,7 +194,7 @@ def _file_in(folder: str, name: str) -> ModuleSpec | None:
 
 
 def _is_folder(module: str) -> bool:
-    """Whether a module's name is that of a package that stands for a folder."""
+    """Returns whether a module's name is that of a package that stands for a folder."""
     return re.fullmatch(rf"{re.escape(__name__)}\.f(?:[0-9a-f]{{2}})+", module) is not None
 
 

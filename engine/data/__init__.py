@@ -46,7 +46,7 @@ _loaded: dict[tuple[object, ...], Dataset] = {}
 def load_data(spec: DataKeys) -> Dataset:
     """Returns the data set of these keys. Raises InputError where the files do not hold one.
 
-    It is read once a process, and again where its files have changed; all callers share the
+    It is read once per process, and again where its files have changed. All callers share the
     arrays, so none may write to them.
     """
     with LOADING:
@@ -71,7 +71,7 @@ def counts(spec: DataKeys) -> tuple[int, int]:
 
 
 def surveys(name: str | None = None) -> list[Survey]:
-    """Returns what lies here of all data sets known by a name, or of those of one name or kind.
+    """Returns a survey of every data set that has a name, or of those with one name or kind.
 
     Their files are read in full. Raises InputError for a name that no data set has.
     """

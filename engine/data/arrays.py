@@ -64,7 +64,10 @@ def _locate(path: str) -> Path:
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
-    """Returns the arrays of an archive by their names. Raises InputError for what is none."""
+    """Returns the arrays of an archive by their names.
+
+    Raises InputError for a file that is no whole archive, or that holds anything but plain arrays.
+    """
     unreadable = InputError("is not a readable .npz archive; save it with numpy.savez", file=path)
     if not zipfile.is_zipfile(path):
         raise unreadable

@@ -111,7 +111,7 @@ class DataKeys(Part):
 
     @classmethod
     def surveys(cls) -> Mapping[str, Callable[[], Survey]]:
-        """Returns a function for each data set that has a name, to look at what of it lies here.
+        """Returns, for each data set that has a name, a function that says what of it is here.
 
         These are the data sets that `dss-tui data` lists; the functions read all their files.
         """

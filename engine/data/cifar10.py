@@ -78,7 +78,7 @@ class Cifar10Data(Images):
 
     @classmethod
     def surveys(cls) -> Mapping[str, Callable[[], Survey]]:
-        """Returns, for CIFAR-10, a function that looks at what of it lies here."""
+        """Returns, for CIFAR-10, a function that says what of it is on this machine."""
         return {"cifar10": _survey}
 
 
@@ -109,10 +109,11 @@ def check_complete(files: Files, *, test: bool) -> None:
 
 
 def files_in(folder: Path) -> Files:
-    """Returns a file for each batch: data_batch_1.bin, data_batch_1.first4000.bin, test_batch.bin…
+    """Returns the file of each batch, by the batch's name, such as data_batch_1 or test_batch.
 
-    The official name is preferred to others, and a plain file to .gz. Raises InputError where two
-    files with other names could be meant.
+    A file may have a longer name, such as data_batch_1.first4000.bin. The official name is
+    preferred to others, and a plain file to .gz. Raises InputError where two files with other names
+    could be meant.
     """
     batches: dict[str, dict[str, Path]] = {}
     for path in sorted(folder.glob("*_batch*.bin*")):  # x.bin comes before x.bin.gz
@@ -160,11 +161,11 @@ def _read(paths: list[Path]) -> Labelled:
     return Labelled(x, np.concatenate([batch[:, 0] for batch in held]).astype(np.int64))
 
 
-# ---------------------------------------------------------------- what lies here
+# ---------------------------------------------------------------- surveys
 
 
 def _survey() -> Survey:
-    """Returns what lies here of CIFAR-10; all its files are read."""
+    """Returns what of CIFAR-10 is on this machine. All its files are read."""
     return survey_images("cifar10", SOURCE, files_in, _look, _total)
 
 

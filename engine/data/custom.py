@@ -79,12 +79,12 @@ def returned_arrays(spec: CustomData) -> Sequence[Any]:
 
 
 def _is_array(part: Any) -> bool:
-    """Whether it is an array or a tensor."""
+    """Returns whether it is an array or a tensor."""
     return hasattr(part, "__array__") and hasattr(part, "shape")
 
 
 def _is_dataset(part: Any) -> bool:
-    """Whether it is a map-style torch Dataset: it has a length and items."""
+    """Returns whether it is a map-style torch Dataset: it has a length and items."""
     sized = hasattr(part, "__getitem__") and hasattr(part, "__len__")
     return sized and not isinstance(part, tuple | list | dict | str) and not _is_array(part)
 
@@ -135,7 +135,7 @@ def _targets(part: Any, spec: CustomData) -> NDArray[Any]:
 
 
 def _counts(y: NDArray[Any]) -> bool:
-    """Whether y holds whole numbers, which are classes or tokens."""
+    """Returns whether y holds whole numbers, which are classes or tokens."""
     return y.dtype.kind in "iub"
 
 

@@ -41,7 +41,7 @@ class DigitsData(DataKeys):
 
 
 def _survey() -> Survey:
-    """Returns what there is of the digits, which is always all of them."""
+    """Returns the survey of the digits, which are always complete."""
     data = DigitsData(kind="digits").read()
     return Survey(
         "digits",

@@ -99,7 +99,7 @@ class IdxData(Images):
 
     @classmethod
     def surveys(cls) -> Mapping[str, Callable[[], Survey]]:
-        """Returns, for MNIST and for Fashion-MNIST, a function that looks at what lies here."""
+        """Returns, for MNIST and for Fashion-MNIST, a function that says what of it is here."""
         return {kind: partial(_survey, kind) for kind in SOURCES}
 
 
@@ -217,11 +217,11 @@ def _shape(
     return tuple(shape)
 
 
-# ---------------------------------------------------------------- what lies here
+# ---------------------------------------------------------------- surveys
 
 
 def _survey(kind: str) -> Survey:
-    """Returns what lies here of one of the two data sets; all its files are read."""
+    """Returns what of one of the two data sets is on this machine. All its files are read."""
     source = SOURCES[kind]
 
     def look(name: str, path: Path) -> tuple[bytearray, dict[str, int]]:

@@ -65,10 +65,14 @@ class Labelled:
     """Class numbers, (sample,)."""
 
     def __len__(self) -> int:
+        """Returns the number of images."""
         return len(self.x)
 
     def part(self, start: int, stop: int) -> Labelled:
-        """Returns a copy of a range of samples, so that the rest can be freed; itself where all."""
+        """Returns a copy of a range of samples, so that the rest can be freed.
+
+        Returns the object itself where the range holds all samples.
+        """
         if (start, stop) == (0, len(self)):
             return self
         return Labelled(self.x[start:stop].copy(), self.y[start:stop].copy())
@@ -217,7 +221,10 @@ def uncompressed_size(path: Path, unit: int, source: ImageSource) -> int:
 
 
 def _is_gzip(path: Path) -> bool:
-    """Whether the content is gzip data; browsers unpack some files and leave them their names."""
+    """Returns whether a file's content is gzip data, whatever its name.
+
+    Browsers unpack some files and leave them their names.
+    """
     with open(path, "rb") as file:
         return file.read(len(GZIP)) == GZIP
 
@@ -229,7 +236,7 @@ def _opened(path: Path) -> BinaryIO:
 
 @contextmanager
 def _faults_said(path: Path, source: ImageSource) -> Iterator[None]:
-    """Within it, what goes wrong in reading the file is raised as an InputError with a remedy."""
+    """Turns what goes wrong in reading the file within the block into an InputError."""
     try:
         yield
     except EOFError:
@@ -338,7 +345,7 @@ def _moments(pixels: NDArray[np.uint8]) -> tuple[float, float]:
     return total / count / 255, deviation or 1.0
 
 
-# ---------------------------------------------------------------- what lies here
+# ---------------------------------------------------------------- surveys
 
 Look = Callable[[str, Path], tuple[bytearray, dict[str, int]]]
 """Takes a file's published name and its path. Returns its content and what that holds, in numbers
@@ -355,7 +362,7 @@ def survey_images(
     look: Look,
     total: Total,
 ) -> Survey:
-    """Returns what lies here of a data set of images; all its files are read."""
+    """Returns what of a data set of images is on this machine. All its files are read."""
     places = image_folders(source, None)
     found = absent(kind, kind, source, places)
     try:

@@ -13,9 +13,10 @@ from engine.seeds import generator
 
 
 class LinearMapData(DataKeys):
-    """y = A x + noise with A and x standard normal, A divided by the root of the features.
+    """Samples of y = A x + noise, where A and x are standard normal.
 
-    As many samples are held out as there are to train on.
+    A is divided by the square root of the number of features. As many samples are held out as there
+    are to train on.
     """
 
     kind: Literal["linear_map"]

@@ -12,8 +12,9 @@ from engine.data.base import DataKeys, Dataset
 
 
 class PolynomialData(DataKeys):
-    """y = Σ c_k x^k on [0, 1], with as many points held out as there are to train on, or one less.
+    """Points of the polynomial y = Σ c_k x^k on [0, 1].
 
+    As many points are held out as there are to train on, or one less on a grid.
     On a grid, training points are x_i = i / (points − 1) and held-out points lie halfway between
     them; at random, both are drawn from the uniform distribution.
     """

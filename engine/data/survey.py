@@ -1,6 +1,6 @@
-"""What a published data set consists of, and what of it lies here: counts, shapes, checksums.
+"""What a published data set consists of, and what of it is on this machine.
 
-Each kind of data set that has a name of its own looks at its files with these (`DataKeys.surveys`).
+Each kind of data set that has a name of its own checks its files with these (`DataKeys.surveys`).
 """
 
 from __future__ import annotations
@@ -63,23 +63,23 @@ Checksum = Literal["as published", "differs", "not known"]
 
 @dataclass(frozen=True)
 class File:
-    """One file of a data set, looked at."""
+    """One file of a data set, and what was found in it."""
 
     name: str
     """Its name as published."""
     path: str
-    """Where it lies."""
+    """The path at which it was found."""
     holds: dict[str, int] = field(default_factory=dict)
     """Counts and sizes by what they count, in words; empty where the file is damaged."""
     sha256: str | None = None
     """SHA-256 of the uncompressed bytes, or None where the file is damaged."""
     checksum: Checksum = "not known"
-    """How that compares with what was published."""
+    """How the SHA-256 compares with the published one."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """A data set as it lies here."""
+    """What of a data set is on this machine."""
 
     name: str
     """The name by which `dss-tui data` knows it."""
@@ -90,7 +90,7 @@ class Survey:
     state: State
     """What has become of it."""
     path: str | None = None
-    """The value of `problem.data.path`, or None where it is found without."""
+    """The value of `problem.data.path`, or None where the data set is found without it."""
     needs: tuple[str, ...] = ()
     """The names of the files that belong to it."""
     looked: tuple[str, ...] = ()
@@ -104,7 +104,7 @@ class Survey:
     held_out: int | None = None
     """Number of samples held out; None for a text."""
     files: tuple[File, ...] = ()
-    """What was found."""
+    """The files that were found."""
     problems: tuple[str, ...] = ()
     """Sentences that each name a file, what is wrong with it, and a remedy."""
     caveat: str | None = None

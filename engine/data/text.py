@@ -81,7 +81,7 @@ class TextData(DataKeys):
 
     @classmethod
     def surveys(cls) -> Mapping[str, Callable[[], Survey]]:
-        """Returns, for each published text, a function that looks at what of it lies here."""
+        """Returns, for each published text, a function that says what of it is on this machine."""
         return {_name(path): partial(_survey, path) for path in TEXTS}
 
 
@@ -123,8 +123,9 @@ def number(spec: TextData) -> Numbered:
 def _vocabulary(ranked: list[str], seen: int, limit: int | None) -> tuple[str, ...]:
     """Returns the tokens that are told apart, the most frequent first.
 
-    `ranked` are the training part's, and `seen` is how many the whole text has. <unk> stands last,
-    and only where a token of the text is not told apart or is itself <unk>.
+    `ranked` lists the tokens of the training part by frequency, and `seen` is the number of
+    different tokens in the whole text. <unk> stands last, and only where a token of the text is not
+    told apart or is itself <unk>.
     """
     if UNKNOWN not in ranked and seen == len(ranked) <= (limit or seen):
         return tuple(ranked)
@@ -152,7 +153,10 @@ def with_ends(text: str) -> list[str]:
 
 
 def _files(path: str) -> list[Path]:
-    """Returns the text's file, or the two of the Penn Treebank. Raises InputError for neither."""
+    """Returns the text's file, or the two of the Penn Treebank.
+
+    Raises InputError where neither is there.
+    """
     found = locate(path, folders=True)
     if found is None:
         looked = " nor ".join(map(str, candidates(path)))
@@ -174,7 +178,7 @@ def _files(path: str) -> list[Path]:
 
 
 def read(path: Path) -> str:
-    """Returns a file's text. Raises InputError for one that cannot be read or is no UTF-8."""
+    """Returns a file's text. Raises InputError for one that cannot be read or is not UTF-8."""
     return decode(content(path), path)
 
 
@@ -187,7 +191,7 @@ def content(path: Path) -> bytes:
 
 
 def decode(encoded: bytes, path: Path) -> str:
-    """Returns a file's bytes as text. Raises InputError for what is no UTF-8."""
+    """Returns a file's bytes as text. Raises InputError for bytes that are not UTF-8."""
     try:
         return encoded.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -217,7 +221,7 @@ def _samples(
     return x.reshape(-1, spec.length).copy(), y.reshape(-1, spec.length).astype(np.int64)
 
 
-# ---------------------------------------------------------------- what lies here
+# ---------------------------------------------------------------- surveys
 
 
 def _name(path: str) -> str:
@@ -226,7 +230,7 @@ def _name(path: str) -> str:
 
 
 def _survey(path: str) -> Survey:
-    """Returns what lies here of a published text; all its files are read."""
+    """Returns what of a published text is on this machine. All its files are read."""
     source = TEXTS[path]
     found = absent(_name(path), "text", source, candidates(path), path)
     there = locate(path, folders=True)
@@ -245,7 +249,7 @@ def _survey(path: str) -> Survey:
 
 
 def _look(name: str, path: Path) -> tuple[bytes, dict[str, int]]:
-    """Returns a file's content and what it holds. Raises InputError for what is no UTF-8."""
+    """Returns a file's content and what it holds. Raises InputError where it is not UTF-8."""
     encoded = content(path)
     decoded = decode(encoded, path)
     words = decoded.split()
