@@ -1,4 +1,4 @@
-"""What every kind of network answers."""
+"""The base of all kinds of networks: what the engine asks of each."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class NetworkKeys(Part):
     @property
     @abstractmethod
     def takes(self) -> End | None:
-        """The end that takes samples, or None where its size is no number of values."""
+        """The end that takes samples, or None where the keys do not give it a size."""
 
     @property
     @abstractmethod

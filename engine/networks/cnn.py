@@ -170,12 +170,12 @@ class CnnNetwork(NetworkKeys):
 
     @property
     def takes(self) -> End:
-        """The values of an image."""
+        """The input end: the values of one image."""
         return image_end(self.input)
 
     @property
     def gives(self) -> End:
-        """The outputs."""
+        """The output end, whose size is the key `outputs`."""
         return End(self.outputs, "outputs", f"is {self.outputs}")
 
     @property

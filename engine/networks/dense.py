@@ -1,4 +1,4 @@
-"""What the fully connected kinds have in common."""
+"""The base of the fully connected kinds of networks."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class DenseKeys(NetworkKeys):
 
     @property
     def takes(self) -> End:
-        """The input, as the first of the sizes."""
+        """The input end, whose size is the first of the sizes."""
         size = self.layout.sizes[0]
         return End(size, "sizes", f"the first size is {size}")
 
     @property
     def gives(self) -> End:
-        """The output, as the last of the sizes."""
+        """The output end, whose size is the last of the sizes."""
         size = self.layout.sizes[-1]
         return End(size, "sizes", f"the last size is {size}")
 

@@ -29,12 +29,12 @@ class LstmNetwork(NetworkKeys):
 
     @property
     def takes(self) -> None:
-        """None: a sample is a stretch of tokens of any length."""
+        """None, because a sample is a stretch of tokens of any length."""
         return None
 
     @property
     def gives(self) -> End:
-        """The logits of each token."""
+        """The output end: one logit for each token of the vocabulary."""
         return End(self.vocabulary, "vocabulary", f"is {self.vocabulary}")
 
     @property

@@ -1,4 +1,4 @@
-"""Modules that a function of the user's own returns: made, and looked at."""
+"""Builds and checks the modules that a function of the user's own returns."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class DeepLinear(nn.Module):
-    """Φ(x) = W_K … W_1 x (Eq. 4)."""
+    """The deep linear network Φ(x) = W_K … W_1 x (Eq. 4)."""
 
     def __init__(self, sizes: tuple[int, ...]) -> None:
         """Draws weights (out, in) for each pair of neighbouring sizes, as torch draws them."""

@@ -25,7 +25,7 @@ class LanguageModel(nn.Module):
         self.output = nn.Linear(spec.hidden, spec.vocabulary)
 
     def forward(self, tokens: Tensor) -> Tensor:  # (sample, time) -> (sample, vocabulary, time)
-        """Returns the logits of the token after each of these."""
+        """Returns the logits of the token that follows each of these tokens."""
         states = self.lstm(self.embedding(tokens))  # (sample, time, hidden)
         return self.output(states).transpose(1, 2)  # type: ignore[no-any-return]
 

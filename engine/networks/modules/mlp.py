@@ -19,7 +19,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Mlp(nn.Module):
-    """Φ(x) = σ_out(W_K ρ(W_{K-1} … ρ(W_1 x))) (Eq. 5), with or without biases."""
+    """The network Φ(x) = σ_out(W_K ρ(W_{K-1} … ρ(W_1 x))) (Eq. 5), with or without biases."""
 
     def __init__(self, spec: MlpNetwork) -> None:
         """Draws weights and biases as the key `init` says."""

@@ -42,10 +42,13 @@ class ResNet(nn.Module):
 
 
 class Block(nn.Module):
-    """ρ(g(x) + s(x)): g two convolutions, s the identity, or 1×1 where the shape changes."""
+    """A residual block ρ(g(x) + s(x)) with the ReLU ρ.
+
+    g is two 3×3 convolutions. s is the identity, or a 1×1 convolution where the shape changes.
+    """
 
     def __init__(self, inputs: int, outputs: int, stride: int, norm: Norm) -> None:
-        """Draws weights for so many channels in and out; `stride` is that of the first step."""
+        """Draws weights as torch draws them. `stride` is that of the first convolution."""
         super().__init__()
         self.conv1 = convolution(inputs, outputs, stride)
         self.norm1 = norm(outputs)

@@ -1,4 +1,4 @@
-"""How a module sees that it computes for many weight vectors at once."""
+"""Tells a module whether it computes for many weight vectors at once."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from torch._C import _functorch
 
 
 def under_vmap(*tensors: Tensor) -> bool:
-    """Whether one of the tensors has an axis that `torch.func.vmap` hides."""
+    """Returns whether one of the tensors has an axis that `torch.func.vmap` hides."""
     return any(map(_batched, tensors))
 
 
 def _batched(tensor: Tensor) -> bool:
-    """Whether the tensor, or one that it wraps, has an axis that vmap hides."""
+    """Returns whether the tensor, or one that it wraps, has an axis that vmap hides."""
     while _functorch.is_functorch_wrapped_tensor(tensor):
         if _functorch.is_batchedtensor(tensor):
             return True
