@@ -1,1 +1,1 @@
-"""What a run is asked to do: a preset's keys, read, validated and written back. No torch here."""
+"""The keys of a preset: reads, checks and writes what a run is asked to do. No torch here."""

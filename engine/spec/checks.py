@@ -1,4 +1,4 @@
-"""Whether the parts of a spec fit each other. This module imports no torch."""
+"""Checks that the parts of a spec fit each other. This module imports no torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ READERS = {"tokens": "lstm", "values": "mlp or cnn"}
 
 
 def check_quickly(spec: ProblemSpec) -> None:
-    """Does of `check_fit` what takes a moment and runs no code of the user's own.
+    """Makes those checks of `check_fit` that take a moment and run no code of the user's own.
 
     Raises InputError where a network's layers do not fit each other, files of the data are missing,
     or network and loss do not fit data that are quickly read.

@@ -1,6 +1,6 @@
-"""What a run is asked to do: the preset's keys, validated once and frozen. No torch here.
+"""All keys of a preset, as one frozen `Spec`. No torch here.
 
-`yaml_file` reads them from YAML. Everything inside the engine trusts a `Spec`.
+`yaml_file` reads and checks it. Everything inside the engine trusts a `Spec`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Spec(Part):
     search: Search
     """How a path is searched for, and what it must stay below."""
     limits: Limits = Limits()
-    """What the run may use."""
+    """What the run may use before it is stopped."""
     seed: NonNegativeInt = 0
     """The seed of everything random in the run, the data excepted, which have their own."""
     device: str = "auto"
@@ -56,7 +56,8 @@ class Spec(Part):
     faster, and a loss close to the level may come out on its other side. The audit in float64 is
     not touched by it."""
     checkpoint_seconds: PositiveFloat = 5.0
-    """The seconds between checkpoints; more where writing one takes over a twentieth of that."""
+    """The seconds between checkpoints. There are more where writing one takes over a twentieth of
+    them."""
     workers: PositiveInt | None = None
     """The number of threads on the CPU; null takes one a core. Rounding depends on it, so a run
     keeps its number."""
@@ -64,6 +65,7 @@ class Spec(Part):
     @field_validator("device")
     @classmethod
     def _device_is_known(cls, device: str) -> str:
+        """Raises ValueError for a text that names no devices."""
         if not re.fullmatch(r"auto|cpu|cuda|cuda:\d+(,cuda:\d+)*", device):
             raise ValueError(f"is {device!r}; choose auto, cpu, cuda, or a list: cuda:0,cuda:1")
         return device
@@ -82,17 +84,17 @@ class Spec(Part):
         return self.model_copy(update={"problem": self.problem.model_copy(update=drawn)})
 
     def fingerprint(self) -> str:
-        """Returns a sum that is equal for two specs whose searches take the same steps.
+        """Returns a checksum that is equal for two specs whose searches take the same steps.
 
-        Only keys that differ from their defaults are summed, so a new key with a default leaves
-        the sums of older runs as they are. A renamed key is summed under its first name, which
-        its field keeps as `serialization_alias`. The keys in ASIDE do not count.
+        Only keys that differ from their defaults count, so a new key with a default leaves the
+        checksums of older runs as they are. A renamed key counts under its first name, which its
+        field keeps as `serialization_alias`. The keys in ASIDE do not count.
         """
         told = self.model_dump(mode="json", exclude=ASIDE, exclude_defaults=True, by_alias=True)
         return digest(told)
 
 
-#: Keys of a spec that do not change which steps a search takes: its limits, words and pace.
+#: Keys of a spec that do not change which steps a search takes.
 ASIDE = {"limits", "description", "task", "checkpoint_seconds"}
 
 

@@ -1,4 +1,4 @@
-"""The level, what is held against it, its tolerance, and how these are told. No torch here."""
+"""The objective, the level's tolerance, and the words that tell them. No torch here."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from engine.part import Part
 
 
 class LevelOn(Part):
-    """What is held against the level. Beads are trained on the training loss all the same."""
+    """The objective, which is held against the level. Beads always train on the training loss."""
 
     metric: Literal["loss", "error_rate", "perplexity"] = "loss"
     """The metric: the loss, the share of samples or tokens that get the wrong class, or the
     perplexity of a cross-entropy."""
     split: Literal["train", "held_out"] = "train"
-    """The samples that it is taken over: those that are trained on, or those held out."""
+    """The samples over which the metric is taken: those that are trained on, or those held out."""
 
     @property
     def words(self) -> str:
@@ -24,26 +24,26 @@ class LevelOn(Part):
 
 
 def bound(level: float, tolerance: float) -> float:
-    """Returns the highest loss that a segment may have to be closed: (1 + tolerance) × level."""
+    """Returns the highest objective that a closed segment may have: (1 + tolerance) × level."""
     return (1 + tolerance) * level
 
 
 def both(level: float, tolerance: float) -> str:
-    """Returns both numbers in words, such as "level 0.001, tolerance 0.05"; "" without tolerance.
+    """Returns both numbers in words, such as "level 0.001, tolerance 0.05".
 
-    Every sentence that compares something with the level tells them, so that nobody takes a
-    multiple of the level above 1 for a mistake.
+    Returns an empty text where the tolerance is 0. Every sentence that compares something with the
+    level tells them, so that nobody takes a multiple of the level above 1 for a mistake.
     """
     return f"level {level:g}, tolerance {tolerance:g}" if tolerance else ""
 
 
 def in_brackets(level: float, tolerance: float) -> str:
-    """Returns both numbers in brackets, to be put behind a multiple of the level."""
+    """Returns the words of `both` in brackets, to be put behind a multiple of the level."""
     return f" ({both(level, tolerance)})" if tolerance else ""
 
 
 def too_high(level: float, tolerance: float) -> str:
-    """Returns what a segment that is not closed exceeds, to be put behind a verb."""
+    """Returns the object of "the segment exceeds": the level, and its tolerance if it has one."""
     if not tolerance:
         return "the level"
     return f"the level {level:g} by more than its tolerance {tolerance:g}"

@@ -26,8 +26,8 @@ LossName = Literal["mse", "l1", "cross_entropy"]
 class CustomLoss(Part):
     """The loss that a function of the user's own returns.
 
-    That loss is a function of (output, target), which gives the loss of each sample, (sample,).
-    The training loss F_e is their mean.
+    That loss is itself a function of (output, target) and gives the loss of each sample, (sample,).
+    The training loss F_e is the mean over the samples.
     """
 
     factory: FunctionName
@@ -37,7 +37,7 @@ class CustomLoss(Part):
 
 
 class BatchNorm(Part):
-    """How models with batch normalization are measured: each by statistics of its own."""
+    """How models with batch normalization are measured. Each has statistics of its own."""
 
     statistics: Literal["reestimated", "batch"] = "reestimated"
     """With reestimated, the statistics are taken from some training samples and then held fixed;
@@ -49,9 +49,9 @@ class BatchNorm(Part):
     ones. A new run of a preset that leaves it out gets 0 (`Spec.of_a_new_run`)."""
 
     def words(self, samples: int) -> str:
-        """Says what models are normalized by, where there are so many training samples.
+        """Returns what models are normalized by, where there are `samples` training samples.
 
-        Such as "statistics of 1024 of 60000 training samples, drawn by seed 0".
+        The text is such as "statistics of 1024 of 60000 training samples, drawn by seed 0".
         """
         if self.statistics == "batch":
             return f"statistics of each batch of {min(self.samples, samples)} samples"
@@ -72,7 +72,8 @@ class ProblemSpec(Part):
     network: Network
     """The network, by its `kind`."""
     loss: LossName | CustomLoss
-    """The loss of a sample: mse is the mean squared error over the outputs, l1 the mean absolute
-    error, and cross_entropy that of the outputs as logits of classes."""
+    """The loss of a sample. mse is the sum of squared errors over the outputs, l1 the sum of
+    absolute errors, and cross_entropy, in nats, takes the outputs as logits of classes. The
+    training loss is the mean over the samples."""
     batch_norm: BatchNorm = BatchNorm()
     """How models with batch normalization are measured; other models ignore it."""

@@ -20,7 +20,7 @@ class Greedy(Training):
     t_star: Literal["peak", "half"] = "peak"
     """Where a segment is split: at its highest peak, or half-way."""
     grid: Grid = 33
-    """The number of points t = 0 … 1 on which a segment's loss is looked at."""
+    """The number of points t = 0 … 1 at which a segment's loss is evaluated."""
     margin: Margin = 0.05
     """A new bead starts no nearer than this to either end of its segment, in t."""
     max_depth: PositiveInt = 14
@@ -33,7 +33,7 @@ class Constrained(Training):
     """Constrained breadth-first DSS (§6): the whole string trains at once, from a high level."""
 
     check_every: PositiveInt = 10
-    """The number of steps of a round, after which the string is looked at."""
+    """The number of steps in a round. The string is evaluated after each round."""
     patience: PositiveInt = 300
     """The number of steps of a bead without a loss at least 0.1 % lower after which it counts as
     stuck."""
@@ -45,16 +45,17 @@ class Constrained(Training):
     zeta: NonNegativeFloat = 0.0
     """The loss per unit of distance between neighbours, of springs that hold them together."""
     alpha1: PositiveFloat = 0.25
-    """A segment gets a bead where its peak exceeds (1 + alpha1) × the level that is held now."""
+    """A segment gets a bead where its peak exceeds (1 + alpha1) × the current level."""
     rho: Fraction = 0.7
-    """The factor by which the level falls when every bead is below it and no peak is too high."""
+    """The factor by which the current level falls when every bead is below it and no peak is too
+    high."""
     margin: Margin | None = None
     """A new bead starts no nearer than this to either end of its segment, in t; null takes
     search.greedy.margin."""
     max_beads: Annotated[int, Field(ge=2)] = 400
     """The number of beads on the string, its ends included, at which the search gives up."""
     grid: Grid = 33
-    """The number of points t = 0 … 1 on which a segment's loss is looked at."""
+    """The number of points t = 0 … 1 at which a segment's loss is evaluated."""
     start_distance: PositiveFloat | None = None
     """The largest distance at which the two random models start from each other; null sets none."""
     on_stuck: Literal["report", "reinit", "greedy"] = "reinit"
@@ -74,20 +75,21 @@ class Auto(Part):
     times the k-th number of the Luby sequence 1, 1, 2, 1, 1, 2, 4, …; an end has failed after
     (endpoints.restarts + 1) × endpoints.max_steps steps in all."""
     detours: NonNegativeInt = 2
-    """The number of new models by way of which a stretch that was not crossed is gone around."""
+    """The number of new models that are tried as way-points around a stretch that was not
+    crossed."""
 
 
 class Polish(PartialTraining):
-    """How the beads of a string that got stuck are trained once they are freed from it.
+    """How the beads of a stuck string are trained further, each for itself.
 
-    What is left out is taken from search.greedy, but the patience from search.constrained.
+    A key that is left out is taken from search.greedy, but the patience from search.constrained.
     """
 
 
 class Detour(PartialTraining):
-    """How the models are trained by way of which a failed stretch is gone around.
+    """How a new model is trained that serves as a way-point around a failed stretch.
 
-    What is left out is taken from endpoints, but the patience from search.auto.
+    A key that is left out is taken from endpoints, but the patience from search.auto.
     """
 
     patience: PositiveInt | None = None
@@ -102,7 +104,7 @@ class Shortening(Part):
     """How a connected string is pulled tight below the level."""
 
     sweeps: PositiveInt = 60
-    """The number of passes over all beads at most."""
+    """The largest number of passes over all beads."""
     gain: Fraction = 1e-3
     """A pass that shortens the string by less than this share is followed by more beads."""
     doublings: NonNegativeInt = 2
@@ -111,12 +113,12 @@ class Shortening(Part):
 
 
 class Audit(Part):
-    """The audit at the whole string before a run may be called connected."""
+    """The audit of the whole string, which a run must pass before it is called connected."""
 
     grid: Literal["auto", "fine", "coarse"] = "auto"
     """How closely segments are measured: with fine on 10× the search's points in float64, with
     coarse on 2× in float32, with auto fine where that is cheap beside the run. The neighbourhoods
-    of the highest peaks are refined in either."""
+    of the highest peaks are refined in any case."""
     share: Fraction = 0.2
     """The share of the run's own cost up to which a fine audit counts as cheap, for grid auto."""
     batch_size: BatchSize | None = None
@@ -137,7 +139,7 @@ class Search(Part):
     """A segment counts as closed up to (1 + tolerance) × level. Beads are trained to a share of
     the level all the same. Where it is not 0, both numbers are told."""
     level_on: LevelOn = LevelOn()
-    """What is held against the level."""
+    """The objective: the metric and the split that are held against the level."""
     alpha: Fraction = 0.8
     """The share of the level that beads are trained to."""
     min_inner_beads: NonNegativeInt = 0
@@ -147,26 +149,26 @@ class Search(Part):
     are audited like any other. Shortening moves them, but leaves so many on the string. A search
     that starts from a string file takes the beads of that file instead."""
     grid: Grid | None = None
-    """The number of points t = 0 … 1 on which every stage looks at a segment; null takes
+    """The number of points t = 0 … 1 at which every stage evaluates a segment; null takes
     search.constrained.grid with method constrained, and search.greedy.grid with the others."""
     greedy: Greedy = Greedy()
     """The settings of greedy DSS, in every method that uses it."""
     constrained: Constrained = Constrained()
     """The settings of constrained DSS, in every method that uses it."""
     polish: Polish = Polish()
-    """How the beads of a stuck string are trained each for itself."""
+    """How the beads of a stuck string are trained further, each for itself."""
     auto: Auto = Auto()
     """The settings of method auto."""
     detour: Detour = Detour()
-    """How the models to go around by are trained."""
+    """How the models of detours are trained."""
     shorten: bool = False
     """Whether a string that connects is then pulled tight below the level."""
     shortening: Shortening = Shortening()
-    """The settings of that."""
+    """The settings of shortening."""
     string: Annotated[str | None, Names.PATH] = None
     """A string file to start from in place of random ends and a first search."""
     audit: Audit = Audit()
-    """The audit before a run may be called connected."""
+    """The settings of the audit, which a run must pass before it is called connected."""
     batching: Literal["auto", "fused", "vmap", "graph", "loop"] = "auto"
     """How beads are computed together: by compiled code for small fully connected networks on the
     CPU (fused), in one call for all (vmap), in such a call recorded as a CUDA graph (graph), or one

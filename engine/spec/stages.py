@@ -1,7 +1,7 @@
-"""What each stage of a search goes by, with nothing left open. No torch here.
+"""The settings of each stage of a search, with no key left null. No torch here.
 
-Some keys of a preset may be null and are then taken from another block. This is the only place
-that knows from which; the stages read what stands here.
+Some keys of a preset may be null and are then taken from another block. Only this module knows
+from which; the stages read their settings here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from engine.spec.training import Training
 
 Value = TypeVar("Value")
 
-#: How far below the level ends must be that are trained to the level itself, as a share of it.
+#: The share of the level that is left to rounding where ends are trained to the level itself.
 ROUNDING = 1e-6
 
 
@@ -23,7 +23,7 @@ class Stages:
     """The settings of a search's stages that may be taken from one another's blocks."""
 
     grid: int
-    """Points t = 0 … 1 on which every stage looks at a segment."""
+    """The number of points t = 0 … 1 at which every stage evaluates a segment."""
     endpoints: Training
     """How the ends are trained. With method auto, the patience is that of their first attempt."""
     greedy: Training
@@ -33,17 +33,17 @@ class Stages:
     constrained_margin: float
     """The least distance of a new bead from the ends of its segment in constrained DSS, in t."""
     polish: Training
-    """How the beads of a stuck string are trained each for itself."""
+    """How the beads of a stuck string are trained further, each for itself."""
     detour: Training
-    """How a model to go around by is trained. The patience is that of its first attempt."""
+    """How the model of a detour is trained. The patience is that of its first attempt."""
     detour_restarts: int
-    """A model to go around by has (this + 1) × max_steps steps."""
+    """The model of a detour has (detour_restarts + 1) × max_steps steps in all."""
     target: float
-    """What the beads of a string are trained to."""
+    """The objective at which the beads of a string stop training."""
     end_target: float
-    """What its ends are trained to."""
+    """The objective at which the ends of a string stop training."""
     audit: Training
-    """By whose steps the cost of a run is reckoned when the audit's grid is chosen."""
+    """The training whose steps give the cost of a run when the audit's grid is chosen."""
 
     @property
     def trainings(self) -> tuple[Training, ...]:
@@ -76,7 +76,7 @@ def stages_of(spec: Spec) -> Stages:
 
 
 def _end_target(spec: Spec) -> float:
-    """Returns the share of the level that the ends are trained to.
+    """Returns the objective at which the ends stop training, a share of the level.
 
     A loss that was found to be exactly the level may be a little higher when it is measured in
     another precision, so a millionth is left to rounding. An error rate is a count, and is not.

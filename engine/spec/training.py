@@ -20,7 +20,7 @@ class Sgd(Part):
     lr: PositiveFloat = 1e-2
     """The learning rate."""
     momentum: Momentum = 0.0
-    """The share of its step before that a step keeps."""
+    """The share of the previous step that is added to a step."""
 
 
 class RmsProp(Part):
@@ -31,11 +31,11 @@ class RmsProp(Part):
     lr: PositiveFloat = 1e-3
     """The learning rate."""
     smoothing: Fraction = 0.99
-    """The share of its value before that the running mean of squared gradients keeps in a step."""
+    """The share of its previous value that the running mean of squared gradients keeps."""
     eps: PositiveFloat = 1e-8
     """A small number that is added to the root, so that nothing is divided by zero."""
     momentum: Momentum = 0.0
-    """The share of its step before that a step keeps."""
+    """The share of the previous step that is added to a step."""
 
 
 class Adam(Part):
@@ -46,7 +46,7 @@ class Adam(Part):
     lr: PositiveFloat = 1e-3
     """The learning rate."""
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
-    """The shares of their values before that the two running means keep in a step."""
+    """The shares of their previous values that the two running means keep."""
     eps: PositiveFloat = 1e-8
     """A small number that is added to the root, so that nothing is divided by zero."""
 
@@ -69,14 +69,15 @@ class Training(Part):
     patience: PositiveInt = 2000
     """The number of steps without a loss at least 0.1 % lower after which it counts as stuck."""
     check_every: PositiveInt = 20
-    """The number of steps between looks at the loss on all the data. With batch_size full, every
-    step looks."""
+    """The number of steps in a round. The objective is evaluated once a round, or at every step
+    where each step sees it: with batch_size full, the training loss as objective, and no batch
+    normalization."""
 
 
 class PartialTraining(Part):
     """A training block of which any key may be left out, or be null.
 
-    What is left out is taken from elsewhere; the block's own description says from where.
+    A key that is left out is taken from another block, which the description of this one names.
     """
 
     optimizer: Optimizer | None = None
@@ -88,10 +89,10 @@ class PartialTraining(Part):
     patience: PositiveInt | None = None
     """The number of steps without a loss at least 0.1 % lower after which it counts as stuck."""
     check_every: PositiveInt | None = None
-    """The number of steps between looks at the loss on all the data."""
+    """The number of steps in a round."""
 
     def over(self, base: Training) -> Training:
-        """Returns a whole training block: what is left out here is as it is in `base`."""
+        """Returns a whole training block, with each key that is left out taken from `base`."""
         own = {name: getattr(self, name) for name in Training.model_fields}
         return Training(
             **{name: getattr(base, name) if own[name] is None else own[name] for name in own}
@@ -120,6 +121,7 @@ class Endpoints(Training):
 
     @model_validator(mode="after")
     def _files_are_named(self) -> Endpoints:
+        """Raises ValueError unless both files are named for kind files, and none for the others."""
         if (self.kind == "files") != (self.a is not None and self.b is not None) or (
             self.kind != "files" and (self.a, self.b) != (None, None)
         ):

@@ -1,4 +1,4 @@
-"""Plain trees made into models, and what is wrong with them in one sentence. No torch here."""
+"""Checks the plain value of a YAML file and makes a model of it. No torch here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def validated(model: type[Model], tree: object, file: object = None) -> Model:
-    """The tree as an instance of the model, by the strict rules of JSON. Raises InputError."""
+    """Returns a plain value as an instance of the model, by pydantic's strict rules for JSON.
+
+    Raises InputError, which says in one sentence what is wrong with which key of `file`.
+    """
     if not isinstance(tree, dict):
         raise InputError("holds no keys; see `dss-tui presets digits` for an example", file=file)
     try:
@@ -28,9 +31,10 @@ def validated(model: type[Model], tree: object, file: object = None) -> Model:
 
 
 def _explained(model: type[BaseModel], errors: list[ErrorDetails], file: object) -> InputError:
-    """One error, together with the other branches of its union where it has several.
+    """Returns an error that explains one of pydantic's errors in a sentence.
 
-    An unknown key goes first: it may be the misspelt name of one that is missing.
+    Errors at the same key, one for each branch of a union, are joined. An unknown key goes first,
+    because it may be the misspelt name of one that is missing.
     """
     error = min(errors, key=lambda e: e["type"] != "extra_forbidden")
     key, known = _locate(model, error["loc"])
@@ -63,9 +67,10 @@ def _explained(model: type[BaseModel], errors: list[ErrorDetails], file: object)
 
 
 def _locate(model: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[str, list[str]]:
-    """The dotted key of an error, without the names of union branches; the names known there.
+    """Returns the dotted key of an error, without the names of union branches, and known names.
 
-    Those are the kinds of a union of kinds, else the keys beside the last one.
+    The known names are the kinds where the key holds a union of kinds, else the keys of the part
+    that holds the key.
     """
     at: Any = model
     keys: list[str] = []
@@ -91,16 +96,17 @@ def _locate(model: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[str, li
 
 
 def _takes_words(errors: list[ErrorDetails], value: object) -> bool:
-    """Whether a word was given where only words and mappings would do."""
+    """Returns whether a word was given where only certain words, or a mapping, are allowed."""
     return isinstance(value, str) and {e["type"] for e in errors} == {"literal_error", "model_type"}
 
 
 def _branch_named(step: int | str, holders: list[Any]) -> Any:
-    """The model of a union that an error names by its class."""
+    """Returns the model of a union that an error names by its class, or None."""
     return next((holder for holder in holders if holder.__name__ == step), None)
 
 
 def _branches(annotation: Any) -> tuple[Any, ...]:
+    """Returns the types that a union allows, or the one type that is no union."""
     if get_origin(annotation) is Annotated:
         return _branches(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
@@ -109,4 +115,5 @@ def _branches(annotation: Any) -> tuple[Any, ...]:
 
 
 def _kinds(model: Any) -> tuple[str, ...]:
+    """Returns the words that a model allows for its key `kind`, none where it has no such key."""
     return words_of(model) if isinstance(model, type) and issubclass(model, BaseModel) else ()

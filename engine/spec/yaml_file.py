@@ -1,4 +1,4 @@
-"""Presets as YAML: read with overrides, and written back resolved. No torch here."""
+"""Reads presets from YAML with overrides, and writes specs as YAML. No torch here."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from engine.spec.validation import validated
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with the numbers and booleans of YAML 1.2, and no key given twice."""
+    """Reads YAML with the numbers and booleans of YAML 1.2, and refuses keys that stand twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Returns a mapping. Raises ConstructorError where a key stands twice."""
         seen: set[object] = set()
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
@@ -39,7 +40,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every string that a reader of either version would take for something else."""
+    """Writes YAML, with quotes where YAML 1.1 or 1.2 would take a text for something else."""
 
 
 _REPLACED = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "timestamp")}
@@ -61,12 +62,15 @@ _Loader.add_implicit_resolver(
 )
 
 
-#: Values that a YAML text may stand for, those that aliases repeat counted each time.
+#: The largest number of values that a YAML text may stand for, with its aliases written out.
 LARGEST = 10**6
 
 
 def _expanded(value: Any, known: dict[int, int]) -> int:
-    """Returns how many values a plain value holds where aliases are written out."""
+    """Returns the number of values in a plain value, with its aliases written out.
+
+    `known` holds the numbers found so far, by the id of the list or dict.
+    """
     if not isinstance(value, dict | list):
         return 1
     if id(value) not in known:
@@ -76,7 +80,7 @@ def _expanded(value: Any, known: dict[int, int]) -> int:
 
 
 def read_yaml(text: str, file: object) -> Any:
-    """The plain value of a YAML text. Raises InputError with the line of a syntax error."""
+    """Returns the plain value of a YAML text. Raises InputError with the line of a syntax error."""
     try:
         value = yaml.load(text, _Loader)
         if _expanded(value, {}) > LARGEST:
@@ -96,15 +100,15 @@ def read_yaml(text: str, file: object) -> Any:
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> Spec:
-    """The spec in a YAML file with `a.b=value` overrides. Raises InputError."""
+    """Returns the spec in a YAML file with `a.b=value` overrides. Raises InputError."""
     return spec_of(_read_tree(path), path, overrides)
 
 
 def spec_of(tree: Any, path: Path, overrides: Iterable[str] = ()) -> Spec:
-    """Returns the spec that the plain value of a YAML file says, with `a.b=value` overrides.
+    """Returns the spec of a YAML file's plain value, with `a.b=value` overrides.
 
-    Errors name the file `path`, and files that the value names are looked for beside it. Raises
-    InputError.
+    Files that the value names are looked for beside the file `path` first. Raises InputError, which
+    names `path`.
     """
     spec = parse(with_overrides(tree, overrides, file=path), file=path)
     return _anchor_paths(spec, path.parent)
@@ -121,7 +125,7 @@ def _read_tree(path: Path) -> Any:
 
 
 def dump(spec: Spec) -> str:
-    """The YAML text that `load` makes the same spec of."""
+    """Returns a YAML text from which `load` makes the same spec."""
     return _text(spec.model_dump(mode="json"))
 
 
@@ -137,16 +141,21 @@ def revised(tree: Any, path: Path, overrides: Iterable[str]) -> str:
 
 
 def _text(tree: object) -> str:
+    """Returns a plain value as YAML, with its keys in their order."""
     return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 def parse(tree: object, file: object = None) -> Spec:
-    """The spec of a plain tree. Raises InputError naming file, key, value and remedy."""
+    """Returns the spec of a plain value. Raises InputError with file, key, value and remedy."""
     return validated(Spec, tree, file)
 
 
 def with_overrides(tree: Any, overrides: Iterable[str], file: object = None) -> Any:
-    """A copy of the tree in which each `a.b=value` has been set. Raises InputError."""
+    """Returns a copy of a plain value in which each `a.b=value` is set.
+
+    A value that is no mapping is returned as it is. Raises InputError for an override that is not
+    of that form, or that names a key below a plain value.
+    """
     if not isinstance(tree, dict):
         return tree
     tree = json.loads(json.dumps(tree, default=str))
@@ -169,17 +178,21 @@ def with_overrides(tree: Any, overrides: Iterable[str], file: object = None) -> 
 
 
 def _fresh(at: dict[str, Any], step: str) -> dict[str, Any]:
+    """Puts an empty mapping at a key and returns it."""
     at[step] = {}
     return at[step]  # type: ignore[no-any-return]
 
 
 def _anchor_paths(spec: Spec, folder: Path) -> Spec:
-    """Files found now, beside the preset first, are found again whatever the current folder."""
+    """Returns the spec with full paths in place of the paths of files that exist.
+
+    They are looked for in `folder` first. The files are then found again from any current folder.
+    """
     return renamed(spec, partial(_anchored, folder=folder))
 
 
 def _anchored(names: Names, text: str, folder: Path) -> str:
-    """Returns what names a file by its full path, and anything else as it is."""
+    """Returns the text of a key with the full path in place of a file's, if it names a file."""
     if names is Names.PATH:
         return _full(text, folder)
     place, colon, function = text.rpartition(":")
