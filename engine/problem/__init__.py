@@ -1,1 +1,1 @@
-"""What is measured: data, a network and a loss, and the weight vectors it is measured at."""
+"""The problem of a run: its data, network and loss, and the weight vectors of models."""

@@ -1,13 +1,12 @@
 """Batch normalization whose statistics are explicit.
 
 torch's own layers keep running statistics that training overwrites. Here a model is a weight vector
-and nothing else, so its statistics are a function of the weights and of samples that are named.
+and nothing else, so its statistics are a function of the weights and of certain samples.
 
 They are those of torch's own layers with `momentum=None` after one pass in train mode over those
 samples in one batch. In that pass every layer normalizes by the batch it is given, so that the
-layers after it see what training shows them; no layer waits for the statistics of those before it.
-A layer that forward calls k times gets the mean of k batch means, and the mean of k unbiased
-variances. Dropout stays off in that pass.
+layers after it see what training shows them. A layer that forward calls k times gets the mean of k
+batch means, and the mean of k unbiased variances. Dropout stays off in that pass.
 """
 
 from __future__ import annotations
@@ -29,7 +28,10 @@ Mode = Literal["batch", "collect", "given"]
 
 
 class BatchNorm(nn.Module):
-    """Takes the place of nn.BatchNorm1d, 2d or 3d; its mode, not train() or eval(), decides."""
+    """The replacement of nn.BatchNorm1d, 2d and 3d.
+
+    Its `mode`, not train() or eval(), decides by which statistics it normalizes.
+    """
 
     weight: nn.Parameter | None
     bias: nn.Parameter | None
@@ -37,13 +39,15 @@ class BatchNorm(nn.Module):
     var: Tensor
 
     mode: Mode
-    """batch: by the batch's own statistics; collect: the same, and they are kept in `collected`;
-    given: by the buffers `mean` and `var`, for which `functional_call` takes others."""
+    """The statistics to normalize by. With batch they are the batch's own; with collect the same,
+    and they are kept in `collected`; with given they are the buffers `mean` and `var`, in place of
+    which `functional_call` may lend others."""
     collected: tuple[tuple[Tensor, Tensor], ...]
     """In the pass of `collect`, the mean and the unbiased variance, (channel,) each, of every batch
     so far: one pair for each call of the layer."""
 
     def __init__(self, replaced: _BatchNorm) -> None:
+        """Takes over the parameters and the running statistics of torch's layer."""
         super().__init__()
         self.channels = replaced.num_features
         self.eps = replaced.eps
@@ -56,7 +60,10 @@ class BatchNorm(nn.Module):
         self.register_buffer("var", torch.ones(self.channels) if var is None else var)
 
     def forward(self, x: Tensor) -> Tensor:  # (sample, channel, …)
-        """Raises InputError where a batch has one value a channel, which has no variance."""
+        """Returns the normalized values, in the shape of x.
+
+        Raises InputError where a batch has only one value per channel, which has no variance.
+        """
         if self.mode == "given":
             return functional.batch_norm(
                 x, self.mean, self.var, self.weight, self.bias, eps=self.eps
@@ -86,15 +93,15 @@ class BatchNorm(nn.Module):
         return _mean(means), _mean(variances)
 
     def __getstate__(self) -> dict[str, Any]:
-        """For copies: what was collected inside vmap means nothing outside it."""
+        """Returns the state for a copy, without the collected tensors, which may belong to vmap."""
         return self.__dict__ | {"collected": ()}
 
 
 def replace_batch_norm(network: nn.Module) -> nn.Module:
-    """A copy of the network with BatchNorm in place of torch's, parameters named as before.
+    """Returns a copy of the network with BatchNorm in place of torch's layers.
 
-    Raises InputError where the network cannot be copied, and where a layer normalizes by batches in
-    a way of its own.
+    Its parameters keep their names. Raises InputError where the network cannot be copied, and where
+    a layer normalizes by batches in a way of its own.
     """
     try:
         network = copy.deepcopy(network)
@@ -119,6 +126,7 @@ def replace_batch_norm(network: nn.Module) -> nn.Module:
 
 
 def _replacement(name: str, layer: _BatchNorm) -> BatchNorm:
+    """Returns the replacement of one layer. Raises InputError for a forward of the layer's own."""
     if type(layer).forward is not _BatchNorm.forward:
         raise InputError(
             f"layer {name} is a {type(layer).__name__}, whose statistics are out of reach; use "
@@ -129,16 +137,17 @@ def _replacement(name: str, layer: _BatchNorm) -> BatchNorm:
 
 
 def _mean(parts: tuple[Tensor, ...]) -> Tensor:
-    """Returns the mean of tensors of one shape; the only one itself, to the bit."""
+    """Returns the mean of tensors of one shape. A single tensor is returned as it is."""
     return parts[0] if len(parts) == 1 else torch.stack(parts).mean(0)
 
 
 def collect(
     model: Callable[[Tensor], Tensor], layers: Sequence[BatchNorm], x: Tensor
 ) -> tuple[Tensor, ...]:
-    """Returns mean and variance of each layer in turn, from one pass of the model over x.
+    """Returns the mean and the variance of each layer in turn, (channel,) each.
 
-    The layers, which are the model's own, must be in the mode collect.
+    They come from one pass of the model over x. The layers are the model's own and must be in the
+    mode collect.
     """
     for layer in layers:
         layer.collected = ()
@@ -147,10 +156,11 @@ def collect(
 
 
 def chosen(samples: int, spec: BatchNormSpec) -> slice | Tensor:
-    """Returns which of so many training samples statistics are taken from, in rising order.
+    """Returns the numbers of the training samples that give the statistics, in rising order.
 
-    With a seed they are drawn without replacement by torch's own generator, so that a reader of a
-    string file draws the same ones with `torch.randperm`; without one they are the first.
+    `samples` is the number of training samples. With a seed the numbers are drawn without
+    replacement by torch's own generator, so that a reader of a string file draws the same ones with
+    `torch.randperm`. Without a seed they are the first ones.
     """
     if spec.seed is None or spec.samples >= samples:
         return slice(0, spec.samples)
@@ -159,5 +169,5 @@ def chosen(samples: int, spec: BatchNormSpec) -> slice | Tensor:
 
 
 def batch_norms(network: nn.Module) -> list[tuple[str, BatchNorm]]:
-    """Each such layer once, by its name in the network, in the order of its modules."""
+    """Returns each BatchNorm layer once, with its name, in the order of the network's modules."""
     return [(n, layer) for n, layer in network.named_modules() if isinstance(layer, BatchNorm)]

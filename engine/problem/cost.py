@@ -1,4 +1,4 @@
-"""What a sample costs a network: numbers kept, and multiplications done."""
+"""The cost of computing one sample with a network: memory and multiplications."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from engine.networks.modules.lstm import Lstm
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one sample."""
+    """The cost of computing one sample with a network."""
 
     values: int
-    """What a forward pass keeps for the way back, inputs and layers' outputs, in numbers of four
-    bytes, which are eight in float64."""
+    """The number of values that a forward pass keeps for the backward pass, such as inputs and
+    layers' outputs. Each takes four bytes, or eight in float64."""
     products: int
-    """Multiplications of a weight in a forward pass; at least one for each weight."""
+    """The number of multiplications by a weight in a forward pass, at least one for each weight."""
 
 
 def measured_cost(network: nn.Module, x: Tensor) -> Cost:
-    """From a pass over a few samples x (sample, …) and what it keeps for the gradient."""
+    """Returns the cost of a sample, from a forward pass over a few samples x (sample, …)."""
     weights = {parameter.data_ptr(): parameter for parameter in network.parameters()}
     kept: dict[int, int] = {x.data_ptr(): x.nbytes}
     products: list[int] = []
@@ -52,7 +52,7 @@ def measured_cost(network: nn.Module, x: Tensor) -> Cost:
 
 @contextmanager
 def _movable(network: nn.Module) -> Iterator[None]:
-    """Within it all parameters require gradients."""
+    """Makes all parameters require gradients within the block."""
     moved = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
     for parameter, _ in moved:
         parameter.requires_grad_(True)
@@ -65,7 +65,10 @@ def _movable(network: nn.Module) -> Iterator[None]:
 
 
 def _products(module: nn.Module, output: object) -> int:
-    """Of a module's own matrices: each is used once for each place of the output."""
+    """Returns the multiplications by a module's own matrices in a pass that gave this output.
+
+    Each matrix counts once for each place of the output.
+    """
     matrices = [p for p in module.parameters(recurse=False) if p.ndim >= 2]
     if not matrices or isinstance(module, nn.Embedding) or not isinstance(output, Tensor):
         return 0

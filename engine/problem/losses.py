@@ -1,4 +1,4 @@
-"""Losses of single samples; the loss F_e of a model is their mean over the data (Eq. 1)."""
+"""Losses of single samples. The loss F_e of a model is their mean over the data (Eq. 1)."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ SampleLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 def squared_error(output: Tensor, target: Tensor) -> Tensor:
-    """‖Φ(x) − y‖₂², summed over outputs as in Eq. 1."""
+    """Returns ‖Φ(x) − y‖₂², summed over the outputs as in Eq. 1, (sample,)."""
     return (output - target).square().flatten(1).sum(1)  # (sample,)
 
 
 def absolute_error(output: Tensor, target: Tensor) -> Tensor:
-    """‖Φ(x) − y‖₁, the loss of the paper's own polynomial runs."""
+    """Returns ‖Φ(x) − y‖₁, the loss of the paper's own polynomial runs, (sample,)."""
     return (output - target).abs().flatten(1).sum(1)  # (sample,)
 
 
 def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
-    """−log softmax(Φ(x))_y in nats; the mean over tokens where a sample is a stretch of text."""
+    """Returns −log softmax(Φ(x))_y in nats, (sample,).
+
+    Where a sample is a stretch of text, it is the mean over the tokens.
+    """
     losses = functional.cross_entropy(output, target, reduction="none")  # (sample, …)
     return losses if losses.ndim == 1 else losses.flatten(1).mean(1)  # (sample,)
 
@@ -39,7 +42,10 @@ LOSSES: dict[str, SampleLoss] = {
 
 
 def build_loss(spec: LossName | CustomLoss) -> SampleLoss:
-    """Raises InputError where a factory of the user's own returns no function."""
+    """Returns the loss of a sample that a spec names.
+
+    Raises InputError where a user's own function fails or returns no function.
+    """
     if not isinstance(spec, CustomLoss):
         return LOSSES[spec]
     loss = call_factory(spec.factory, spec.args, "problem.loss")
@@ -73,9 +79,9 @@ def check_loss(loss: SampleLoss, spec: CustomLoss, output: Tensor, target: Tenso
 def check_output(
     loss: LossName, output: Tensor, target: Tensor, classes: int | None, key: str
 ) -> None:
-    """Raises InputError where a network's output is not of the shape that the loss compares.
+    """Raises InputError where a network's output does not have the shape that the loss compares.
 
-    Without this look, values of other shapes would be broadcast to some number.
+    Without this check, values of other shapes would be broadcast to some number.
     """
     shape, wanted = tuple(output.shape[1:]), tuple(target.shape[1:])
     if loss != "cross_entropy":
@@ -92,7 +98,7 @@ def check_output(
 
 
 def targets(loss: LossName | CustomLoss, y: Tensor, classes: int | None) -> Tensor:
-    """y as the loss sees it: class numbers become one-hot rows where mse or l1 compare values."""
+    """Returns y as the loss takes it: one-hot rows for classes under mse or l1, else y itself."""
     if loss not in ("mse", "l1") or classes is None:
         return y
     return functional.one_hot(y, classes).to(torch.float32)

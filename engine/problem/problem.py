@@ -1,4 +1,4 @@
-"""A problem: data, a network and a loss, and what of them is held against the level.
+"""A problem: data, a network, a loss and the objective.
 
 A weight vector is the concatenation of a module's parameters, each flattened row-major, in
 the module's order. A problem is frozen data; a backend (`engine.backends`) computes with it.
@@ -36,11 +36,11 @@ from engine.spec.problem import CustomLoss, ProblemSpec
 
 Split = Literal["train", "held_out"]
 
-#: Held while weights are drawn: torch's generator belongs to all threads.
+#: The lock that is held while weights are drawn, because torch's generator belongs to all threads.
 DRAWING = Lock()
-#: Buffers may be drawn as well as weights, and are the same in every session.
+#: The seed of a network's buffers, which may be drawn like weights, but are the same everywhere.
 BUFFERS_SEED = 0
-#: Samples that what is shown beside the judged may always be taken over.
+#: The number of samples up to which the secondary metric is taken over all samples.
 FEW_SECONDARY = 1000
 
 TRAINING_LOSS = LevelOn()
@@ -49,6 +49,8 @@ HELD_OUT_LOSS = LevelOn(split="held_out")
 
 @dataclass(frozen=True)
 class Parameter:
+    """The name and the shape of one parameter of a network, in torch's terms."""
+
     name: str
     shape: tuple[int, ...]
 
@@ -58,59 +60,79 @@ class Problem:
     """Data, network and loss on one device in one precision."""
 
     make_network: Callable[[], nn.Module]
-    """A network with fresh random weights from torch's global generator."""
+    """Returns a network with fresh random weights from torch's global generator."""
     network: nn.Module
-    """Its structure; the weights come from outside."""
+    """The network, for its structure and buffers. Weights are lent to it."""
     parameters: tuple[Parameter, ...]
+    """The network's parameters in the order in which a weight vector holds them."""
     places: tuple[tuple[str, str], ...]
-    """Where the network holds parameters, and the name of each: tied ones stand in several."""
+    """For each place where the network holds a parameter, that place and the parameter's name. A
+    tied parameter has several places."""
     sample_loss: SampleLoss
+    """The loss of each sample, (sample,), as a function of (output, target)."""
     train: Samples
+    """The samples to train on."""
     held_out: Samples
+    """The samples held out; there may be none."""
     classes: int | None
+    """The number of classes that the network scores, or None where it scores no classes."""
     checksum: str
-    """Of the training samples."""
+    """The SHA-256 of the training samples."""
     cost: Cost
-    """Of one sample."""
+    """The cost of computing one sample."""
     objective: LevelOn = TRAINING_LOSS
-    """What is held against the level."""
+    """The metric and the split that are held against the level."""
     batch_norm: BatchNormSpec = field(default_factory=BatchNormSpec)
+    """How models with batch normalization are measured."""
     estimate: Samples | None = None
-    """Training samples that batch-norm statistics are taken from; None in networks without."""
+    """The training samples that give batch normalization its statistics, None without it."""
     dtype: torch.dtype = torch.float32
+    """The precision in which models are computed."""
 
     @property
     def parameter_count(self) -> int:
+        """The length of a weight vector."""
         return sum(prod(parameter.shape) for parameter in self.parameters)
 
     @property
     def device(self) -> torch.device:
+        """The device that holds the samples and the network."""
         return self.train.x.device
 
     @property
     def secondary(self) -> LevelOn:
-        """What people see next to what is judged: the other split, or the loss trained on."""
+        """The secondary metric and split, which people see next to the objective.
+
+        It is the held-out loss where the objective is the training loss, else the training loss.
+        """
         return HELD_OUT_LOSS if self.objective == TRAINING_LOSS else TRAINING_LOSS
 
     @property
     def secondary_samples(self) -> int:
-        """Over how many that is taken: all where they are few beside those that are judged."""
+        """Number of samples over which the secondary metric is taken, the first ones of its split.
+
+        They are all of the split, but at most FEW_SECONDARY or a fifth of the objective's number,
+        whichever is larger.
+        """
         some = max(FEW_SECONDARY, self.objective_samples // 5)
         return min(len(self.samples(self.secondary.split)), some)
 
     @property
     def steps_see_objective(self) -> bool:
-        """Whether a step on all the data sees what is judged: it does not where it is another
-        metric or split, nor where a step normalizes by batches."""
+        """Whether a step on all the data computes the objective on its way.
+
+        It does not where the objective is another metric or split than the training loss, nor where
+        steps normalize by batches.
+        """
         return self.objective == TRAINING_LOSS and not self.normalizes
 
     @property
     def objective_samples(self) -> int:
-        """How many samples what is judged is taken over."""
+        """Number of samples over which the objective is averaged."""
         return len(self.samples(self.objective.split))
 
     def cut(self, split: Split, size: int) -> Problem:
-        """Returns the problem with the first so many samples of a split; itself if that is all."""
+        """Returns the problem with only the first `size` samples of a split."""
         samples = self.samples(split)
         if size >= len(samples):
             return self
@@ -119,17 +141,18 @@ class Problem:
         return replace(self, train=train, held_out=held_out)
 
     def with_objective(self, objective: LevelOn, samples: int) -> Problem:
-        """Returns the problem with another metric or split held against the level.
-
-        It is taken over the first `samples` of its split.
-        """
+        """Returns the problem with another objective, over the first `samples` of its split."""
         return replace(self.cut(objective.split, samples), objective=objective)
 
     def samples(self, split: Split) -> Samples:
+        """Returns the samples of a split."""
         return self.train if split == "train" else self.held_out
 
     def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> Problem:
-        """The same problem elsewhere or in another precision; itself where nothing changes."""
+        """Returns the problem on another device or in another precision.
+
+        Returns the object itself where nothing changes.
+        """
         device, dtype = device or self.device, dtype or self.dtype
         if (device, dtype) == (self.device, self.dtype):
             return self
@@ -148,7 +171,10 @@ class Problem:
         return replace(self.to(device), network=network)
 
     def initial(self, seed: int) -> Weights:
-        """Random weights, drawn on the CPU so that every device starts from the same ones."""
+        """Returns the random weights of a seed, (param,), in the network's own initialization.
+
+        They are drawn on the CPU, so that every device starts from the same ones.
+        """
         with DRAWING, torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive(seed, "initial"))
             drawn = self.make_network()
@@ -172,12 +198,12 @@ class Problem:
 
     @property
     def normalized_by(self) -> str:
-        """Says by which statistics models are normalized; empty where the network does not."""
+        """The statistics by which models are normalized, in words; empty without such layers."""
         return self.batch_norm.words(len(self.train)) if self.normalizes else ""
 
 
 def _with_buffers(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """The network with its buffers there and so; itself where it has none."""
+    """Returns the network with its buffers on a device in a precision, itself if it has none."""
     if not list(network.buffers()):
         return network
     return copy.deepcopy(network).to(device, dtype)
@@ -186,7 +212,10 @@ def _with_buffers(network: nn.Module, device: torch.device, dtype: torch.dtype) 
 def build_problem(
     spec: ProblemSpec, data: Dataset | None = None, objective: LevelOn = TRAINING_LOSS
 ) -> Problem:
-    """The problem of a spec on the CPU in float32. Raises InputError where its parts don't fit."""
+    """Returns the problem of a spec on the CPU in float32.
+
+    Raises InputError where network, data and loss do not fit each other.
+    """
     data = data if data is not None else load_data(spec.data)
     check_fit(spec, data)
     make_network = partial(build_network, spec.network)
@@ -224,9 +253,10 @@ def build_problem(
 def _checked_output(
     spec: ProblemSpec, data: Dataset, network: nn.Module, loss: SampleLoss, x: Tensor, y: Tensor
 ) -> int | None:
-    """The classes for which the network gives scores. Raises InputError where the loss can't be.
+    """Returns the number of classes that the network scores, or None.
 
-    x and y are the first samples.
+    x and y are the first samples. Raises InputError where the loss does not take the network's
+    output.
     """
     with torch.no_grad():
         output = network(x)
@@ -241,11 +271,11 @@ def _checked_output(
 
 
 def parameters_of(network: nn.Module) -> tuple[Parameter, ...]:
-    """Tied weights once, under their first name."""
+    """Returns a network's parameters in order. A tied one comes once, by its first name."""
     return tuple(Parameter(name, tuple(p.shape)) for name, p in network.named_parameters())
 
 
 def places_of(network: nn.Module) -> tuple[tuple[str, str], ...]:
-    """The name that each parameter has in each module that holds it, and its first name."""
+    """Returns, for each place that holds a parameter, its name there and its first name."""
     first: dict[int, str] = {id(p): name for name, p in network.named_parameters()}
     return tuple((place, first[id(parameter)]) for place, parameter in lent.held(network))

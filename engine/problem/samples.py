@@ -1,4 +1,4 @@
-"""Samples on a device, kept compact: pixels stay bytes until a batch of them is used."""
+"""Samples on a device, kept compact. Pixels stay bytes until a batch of them is used."""
 
 from __future__ import annotations
 
@@ -16,28 +16,33 @@ from engine.spec.problem import CustomLoss, LossName
 
 @dataclass(frozen=True)
 class Samples:
+    """The samples of one split, on one device."""
+
     x: Tensor
     """(sample, …) values, uint8 pixels (sample, channel, height, width), or token numbers."""
     y: Tensor
     """(sample, output) values, (sample,) classes, or (sample, time) tokens."""
     scaling: Scaling | None
+    """How uint8 pixels are scaled; None: they are divided by 255."""
 
     def __len__(self) -> int:
+        """Returns the number of samples."""
         return len(self.x)
 
     def __getitem__(self, which: slice | Tensor) -> Samples:
-        """Returns some of the samples, kept as compactly as all; `which` has one axis."""
+        """Returns some of the samples, by a slice or by their numbers (sample,)."""
         return Samples(self.x[which], self.y[which], self.scaling)
 
     def to(self, device: torch.device) -> Samples:
+        """Returns the samples on a device."""
         return Samples(self.x.to(device), self.y.to(device), self.scaling)
 
     def pieces(
         self, size: int, dtype: torch.dtype, least: int = 1
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Contiguous parts of at most that many samples, as the network and the loss see them.
+        """Returns contiguous parts of at most `size` samples as network and loss take them.
 
-        A last part of fewer than `least` joins the one before it.
+        Each part is (x, y). A last part of fewer than `least` samples joins the one before it.
         """
         starts = [*range(0, len(self), size)]
         if len(starts) > 1 and len(self) - starts[-1] < least:
@@ -46,16 +51,21 @@ class Samples:
         return (self.part(slice(*part), dtype) for part in zip(starts, ends, strict=True))
 
     def part(self, which: slice | Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Some samples as the network and the loss see them; `which` may have several axes."""
+        """Returns x and y of some samples as network and loss take them.
+
+        `which` is a slice, or numbers with any number of axes, which x and y then have too.
+        """
         y = self.y[which]
         return self._seen(self.x[which], dtype), y.to(dtype) if y.is_floating_point() else y
 
     def _seen(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """Returns x as a network takes it: values in `dtype`, or token numbers."""
         if x.dtype == torch.uint8:
             return self._scaled(x.to(dtype) / 255)
         return x.to(dtype) if x.is_floating_point() else x.long()
 
     def _scaled(self, pixels: Tensor) -> Tensor:
+        """Returns pixels / 255 with mean and deviation of each channel taken out."""
         if self.scaling is None:
             return pixels
         mean, std = (
@@ -66,7 +76,7 @@ class Samples:
 
 
 def samples_of(data: Dataset, loss: LossName | CustomLoss, *, held_out: bool) -> Samples:
-    """One of the two splits of a data set; `loss` decides how classes are given to it."""
+    """Returns one of the two splits of a data set, with y as this loss takes it."""
     x, y = (data.x_held_out, data.y_held_out) if held_out else (data.x, data.y)
     y_seen = targets(loss, torch.as_tensor(y), data.classes)
     return Samples(torch.as_tensor(x), y_seen, data.scaling)

@@ -1,8 +1,8 @@
 """Symmetries of fully connected networks: hidden units may change places.
 
-Swapping two units of a hidden layer, their incoming weights and their outgoing ones, leaves the
-network's function as it is; so does, for ReLU, scaling a unit up and its outgoing weights down.
-Two models may be the same function and yet far apart, with or without a path between them.
+Swapping two units of a hidden layer, with their incoming and outgoing weights, leaves the network's
+function as it is. So does, for ReLU, scaling a unit up and its outgoing weights down. Two models
+may be the same function and yet far apart, with or without a path between them.
 """
 
 from __future__ import annotations
@@ -19,21 +19,25 @@ from torch import Tensor
 from engine.problem.problem import Parameter
 from engine.shapes import Weights
 
-#: Weights count as equal where they differ by no more than this share of the largest.
+#: Weights count as equal where they differ by at most this share of the largest weight.
 SAME = 1e-4
 
 
 @dataclass(frozen=True)
 class Relabelling:
-    """One model is another with its hidden units in other places (and, for ReLU, rescaled)."""
+    """The way in which one model is another with its hidden units in other places.
+
+    For ReLU, units may be rescaled too.
+    """
 
     order: tuple[tuple[int, ...], ...]
-    """For each hidden layer: unit k of the second model is unit order[k] of the first."""
+    """For each hidden layer, unit k of the second model is unit order[k] of the first."""
     rescaled: bool
+    """Whether any unit is multiplied by a number other than 1."""
 
     @property
     def units(self) -> tuple[tuple[int, int, int], ...]:
-        """(hidden layer counted from 1, unit, unit that it is in the first) where they differ."""
+        """The moved units: (hidden layer from 1, unit of the second model, unit of the first)."""
         return tuple(
             (layer, unit, source)
             for layer, units in enumerate(self.order, 1)
@@ -44,12 +48,17 @@ class Relabelling:
 
 @dataclass(frozen=True)
 class Layer:
+    """The weights and biases of one fully connected layer, in float64."""
+
     weight: Tensor  # (out, in)
     bias: Tensor | None  # (out,)
 
 
 def layers_of(theta: Weights, parameters: Sequence[Parameter]) -> list[Layer]:
-    """A weight vector as the layers of a fully connected network, or none where it is not one."""
+    """Returns the layers of a fully connected network from its weight vector (param,).
+
+    Returns no layers where the parameters are not those of a fully connected network.
+    """
     sizes = [prod(parameter.shape) for parameter in parameters]
     parts = [
         part.reshape(parameter.shape).double()
@@ -68,7 +77,7 @@ def layers_of(theta: Weights, parameters: Sequence[Parameter]) -> list[Layer]:
 
 
 def swapped(theta: Weights, parameters: Sequence[Parameter], units: tuple[int, int]) -> Weights:
-    """The same function with two units of the first hidden layer in each other's place."""
+    """Returns the weights (param,) with two units of the first hidden layer swapped."""
     layers = layers_of(theta, parameters)
     order = list(range(len(layers[0].weight)))
     first, second = units
@@ -85,11 +94,11 @@ def swapped(theta: Weights, parameters: Sequence[Parameter], units: tuple[int, i
 def relabelling(
     first: Weights, second: Weights, parameters: Sequence[Parameter], *, scalable: bool
 ) -> Relabelling | None:
-    """How the second model is the first with its hidden units relabelled, None where it is not.
+    """Returns how the second model is the first with its hidden units relabelled, else None.
 
     Layer by layer from the input, units are matched by their incoming weights (linear sum
-    assignment); `scalable` says that a unit may also be multiplied by a positive number (ReLU).
-    What comes out must then equal the second model to SAME.
+    assignment). With `scalable`, a unit may also be multiplied by a positive number (ReLU). The
+    relabelled first model must then equal the second one up to SAME.
     """
     ours, theirs = layers_of(first, parameters), layers_of(second, parameters)
     if len(ours) < 2:
@@ -116,13 +125,14 @@ def relabelling(
 
 
 def _incoming(layer: Layer) -> Tensor:
-    """(unit, input) all that a unit's value depends on."""
+    """Returns the incoming weights of each unit, and last its bias if any, (unit, input)."""
     if layer.bias is None:
         return layer.weight
     return torch.cat([layer.weight, layer.bias[:, None]], dim=1)
 
 
 def _equal(a: Layer, b: Layer) -> bool:
+    """Returns whether two layers are equal up to SAME."""
     ours, theirs = _incoming(a), _incoming(b)
     scale = torch.maximum(ours.abs().max(), theirs.abs().max())
     return bool((ours - theirs).abs().max() <= SAME * scale)

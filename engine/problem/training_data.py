@@ -1,4 +1,4 @@
-"""The training samples of a problem as arrays, for those who take them elsewhere."""
+"""The training samples of a problem as numpy arrays, for files that carry them along."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.spec.problem import ProblemSpec
 
 
 def training_data(spec: ProblemSpec) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Returns the training samples of a spec as its network and its loss see them, in float32.
+    """Returns x and y of a spec's training samples as network and loss take them, in float32.
 
     Raises InputError where the parts of the spec do not fit.
     """

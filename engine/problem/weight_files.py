@@ -1,4 +1,4 @@
-"""Models trained elsewhere: files of named tensors, read as weight vectors. No code is ever run."""
+"""Reads models trained elsewhere from files of named tensors. Code in a file is never run."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from engine.errors import InputError
 from engine.problem.problem import DRAWING, Problem
 from engine.shapes import Weights
 
-#: What models trained in parallel, or compiled, put before every name.
+#: Prefixes that wrappers for parallel training, or torch.compile, put before every name.
 PREFIXES = ("module.", "_orig_mod.")
 
 
 def read_endpoint(named: str, key: str, problem: Problem) -> Weights:
-    """The weight vector in a .pt or .safetensors file of a model's state, or of its parameters.
+    """Returns the weight vector (param,) in a .pt or .safetensors file of a model's state.
 
-    Statistics of batch normalization may be there or not. Raises InputError for a file that
-    cannot be read without running code, and names the first parameter that is missing, unknown or
-    of another shape, or the first other buffer that is not the network's own.
+    `named` is the path in the preset and `key` its key. Statistics of batch normalization may be
+    in the file or not. Raises InputError for a file that cannot be read without running code, and
+    names the first parameter that is missing, unknown or of another shape, or the first other
+    buffer that differs from the network's own.
     """
     path = locate(named)
     if path is None:
@@ -48,6 +49,7 @@ def read_endpoint(named: str, key: str, problem: Problem) -> Weights:
 
 
 def _read(path: Path, key: str) -> Any:
+    """Returns what a file holds. Raises InputError where that is not safe, whole or known."""
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
@@ -70,7 +72,10 @@ def _read(path: Path, key: str) -> Any:
 
 
 def _unwrapped(held: Any, path: Path, key: str) -> Mapping[str, Tensor]:
-    """The tensors by name; from below `state_dict` or `model` where a training loop put them."""
+    """Returns the tensors by name, from below `state_dict` or `model` where there is such a key.
+
+    Raises InputError where the file holds anything else.
+    """
     for name in ("state_dict", "model_state_dict", "model"):
         if isinstance(held, Mapping) and isinstance(held.get(name), Mapping):
             held = held[name]
@@ -87,6 +92,7 @@ def _unwrapped(held: Any, path: Path, key: str) -> Mapping[str, Tensor]:
 
 
 def _without_prefixes(state: Mapping[str, Tensor], network: nn.Module) -> Mapping[str, Tensor]:
+    """Returns the tensors with the names that they have in the unwrapped network."""
     own = {name for name, _ in network.named_parameters(remove_duplicate=False)}
     for prefix in PREFIXES:
         if not own & state.keys() and all(name.startswith(prefix) for name in state):
@@ -97,9 +103,9 @@ def _without_prefixes(state: Mapping[str, Tensor], network: nn.Module) -> Mappin
 def _check_buffers(
     state: Mapping[str, Tensor], problem: Problem, network: nn.Module, path: Path, key: str
 ) -> None:
-    """Raises InputError where a buffer is not that with which models are measured.
+    """Raises InputError where a buffer differs from the one with which models are measured.
 
-    Statistics of batch normalization are not among the problem's: they are estimated anew.
+    Statistics of batch normalization are not compared, because they are estimated anew.
     """
     measured_with = dict(problem.network.named_buffers())
     for name, _ in network.named_buffers():
@@ -121,7 +127,10 @@ def _check_buffers(
 def _untied(
     state: Mapping[str, Tensor], network: nn.Module, path: Path, key: str
 ) -> dict[str, Tensor]:
-    """Without buffers and second names of tied weights. Raises InputError for what is left over."""
+    """Returns the parameters by their first names, without buffers.
+
+    Raises InputError where tied weights differ, and for a name that the network does not have.
+    """
     tied = _second_names(network)
     known = {name for name, _ in network.named_parameters()}
     buffers = {name for name, _ in network.named_buffers()}
@@ -144,7 +153,7 @@ def _untied(
 
 
 def _second_names(network: nn.Module) -> dict[str, str]:
-    """The first name of each tied parameter, by its other names."""
+    """Returns the first name of each tied parameter, by each of its other names."""
     first: dict[int, str] = {}
     second: dict[str, str] = {}
     for name, parameter in network.named_parameters(remove_duplicate=False):
@@ -156,6 +165,7 @@ def _second_names(network: nn.Module) -> dict[str, str]:
 def _part(
     state: Mapping[str, Tensor], name: str, shape: tuple[int, ...], path: Path, key: str
 ) -> Tensor:
+    """Returns one parameter, flattened, in float32. Raises InputError where it does not fit."""
     if name not in state:
         raise InputError(
             f"has no {name} {shape}; give the network that it was trained with", file=path, key=key

@@ -1,1 +1,1 @@
-"""The steps that weights take: optimizers."""
+"""The steps of training: rows, optimizers, tethers, mini-batches, and when a row ends."""

@@ -1,4 +1,4 @@
-"""What becomes of a row by its loss: whether it goes on, and whether it has come any lower."""
+"""Decides by a row's loss whether the row goes on, and whether the loss has come lower."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def judge(
     patience: Steps,
     max_steps: int,
 ) -> tuple[PerBead, Steps, Tensor]:
-    """Returns `best`, `best_step` and `end` of rows by a loss just seen, after `steps` steps.
+    """Returns `best`, `best_step` and `end` (an `End` each) of rows whose objective is `loss`.
 
-    A row goes on while its loss is finite and above its target, it has steps left, and its last
-    lower loss is less than `patience` steps ago. At its target a row has all its patience again, so
-    that it begins anew when something moves it away. Compiled code has a twin of this,
-    `fused.kernels.judge`, which agrees to the bit.
+    All tensors are (row,), and `steps` are the steps taken so far. A row goes on while its loss is
+    finite and above its target, it has steps left, and its last lower loss is less than `patience`
+    steps ago. A row at its target has all its patience again, for the case that something moves it
+    away. `fused.kernels.judge` is the same in compiled code and agrees to the bit.
     """
     finite = loss.isfinite()
     reached = finite & (loss <= target)

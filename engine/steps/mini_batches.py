@@ -1,6 +1,6 @@
-"""Which samples each step of each row sees: a function of the row's seed and its steps alone.
+"""Draws the samples of each step of each row, as a function of the row's seed and its steps alone.
 
-Nothing of it has to be kept between rounds or written to a checkpoint.
+So nothing about them has to be kept between rounds or written to a checkpoint.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ def mini_batches(
 ) -> Rounds:
     """Returns the sample numbers of the next `count` steps, (row, step, sample).
 
-    Row k has the stream of `seeds[k]` and has taken `steps[k]` steps; a step sees `size` of the
-    `samples`.
+    Row k draws from the stream of `seeds[k]` and has taken `steps[k]` steps. A step sees `size` of
+    the `samples` training samples.
     """
     numbers = [
         sample_numbers(seed, start * size, count * size, samples)
@@ -31,9 +31,9 @@ def mini_batches(
 
 
 def sample_numbers(seed: int, start: int, count: int, samples: int) -> NDArray[np.int64]:
-    """Returns entries start … start + count of a stream that passes through all samples again.
+    """Returns entries start … start + count − 1 of a seed's endless stream of sample numbers.
 
-    Every pass is in a new random order. A batch may straddle two passes.
+    The stream passes through all samples again and again, each time in a new random order.
     """
     first, last = start // samples, (start + count - 1) // samples
     passes = [permutation(seed, epoch, samples) for epoch in range(first, last + 1)]

@@ -1,6 +1,6 @@
-"""Optimizers whose every row behaves like a torch.optim instance of its own.
+"""Optimizers in which every row behaves like a torch.optim instance of its own.
 
-They are pure functions from (weights, gradient, state) to (weights, state); all rows of a batch
+They are pure functions from (weights, gradient, state) to (weights, state). All rows of a batch
 step together, each with its own step count.
 """
 
@@ -17,30 +17,37 @@ from engine.spec.training import Adam, RmsProp, Sgd
 from engine.spec.training import Optimizer as OptimizerSpec
 
 State = dict[str, Tensor]
-"""Tensors (bead, param), all zero before the first step."""
+"""The optimizer's tensors (bead, param) by name, all zero before the first step."""
 
 
 @runtime_checkable
 class Optimizer(Protocol):
+    """A rule by which all rows of a batch take a step."""
+
     @property
     def slots(self) -> tuple[str, ...]:
         """The names of the state's tensors."""
 
     def step(self, theta: Beads, grad: Beads, state: State, steps: Steps) -> tuple[Tensor, State]:
-        """Weights and state after one more step; `steps` counts those taken before it."""
+        """Returns weights and state after one more step.
+
+        `steps` (bead,) counts the steps that each row took before it.
+        """
 
 
 @dataclass(frozen=True)
 class RowSgd:
-    """torch.optim.SGD with momentum."""
+    """Stochastic gradient descent as in torch.optim.SGD, with momentum."""
 
     spec: Sgd
 
     @property
     def slots(self) -> tuple[str, ...]:
+        """The names of the state's tensors."""
         return ("momentum",) if self.spec.momentum else ()
 
     def step(self, theta: Beads, grad: Beads, state: State, steps: Steps) -> tuple[Tensor, State]:
+        """Returns weights and state after one more step."""
         if not self.spec.momentum:
             return theta - self.spec.lr * grad, {}
         momentum = self.spec.momentum * state["momentum"] + grad
@@ -49,15 +56,17 @@ class RowSgd:
 
 @dataclass(frozen=True)
 class RowRmsProp:
-    """torch.optim.RMSprop."""
+    """The rule of torch.optim.RMSprop."""
 
     spec: RmsProp
 
     @property
     def slots(self) -> tuple[str, ...]:
+        """The names of the state's tensors."""
         return ("square", "momentum") if self.spec.momentum else ("square",)
 
     def step(self, theta: Beads, grad: Beads, state: State, steps: Steps) -> tuple[Tensor, State]:
+        """Returns weights and state after one more step."""
         spec = self.spec
         square = torch.addcmul(
             spec.smoothing * state["square"], grad, grad, value=1 - spec.smoothing
@@ -71,15 +80,17 @@ class RowRmsProp:
 
 @dataclass(frozen=True)
 class RowAdam:
-    """torch.optim.Adam; the bias corrections go by each row's own steps."""
+    """The rule of torch.optim.Adam. Each row's own steps give its bias corrections."""
 
     spec: Adam
 
     @property
     def slots(self) -> tuple[str, ...]:
+        """The names of the state's tensors."""
         return ("mean", "square")
 
     def step(self, theta: Beads, grad: Beads, state: State, steps: Steps) -> tuple[Tensor, State]:
+        """Returns weights and state after one more step."""
         first, second = self.spec.betas
         mean = torch.lerp(state["mean"], grad, 1 - first)
         square = torch.addcmul(second * state["square"], grad, grad, value=1 - second)
@@ -91,6 +102,7 @@ class RowAdam:
 
 
 def build_optimizer(spec: OptimizerSpec) -> Optimizer:
+    """Returns the optimizer of these keys."""
     match spec:
         case Sgd():
             return RowSgd(spec)

@@ -1,4 +1,4 @@
-"""How rows take their steps: all that a round needs beside the rows."""
+"""The settings by which rows take their steps. A round needs nothing else but the rows."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ from engine.steps.tethers import Off, Tether
 
 @dataclass(frozen=True)
 class Recipe:
-    """Equal recipes do the same, so that rows of several searches may share a round."""
+    """The settings of a round of training.
+
+    Equal recipes do the same, so that rows of several searches may share a round.
+    """
 
     training: Training
-    """Optimizer, batch size, and how many steps a round and a row have."""
+    """The optimizer, the batch size, and the numbers of steps of a round and of a row."""
     tether: Tether = field(default_factory=Off)
-    """What ties the rows of a group."""
+    """The tether between the rows of a group."""
     at: LinearMap = field(default_factory=Identity)
-    """Where gradients are taken, for the rows of a group."""
+    """The map from the rows of a group to the points at which gradients are computed."""
     evaluate: Literal["before", "after"] = "before"
-    """When what is judged is looked at where steps do not see it; strings are looked at after a
-    round in any case, since their next step depends on all of their beads."""
+    """Whether the objective is evaluated before or after the steps of a round, where the steps do
+    not see it. Strings are evaluated after a round in any case, since the next step of a bead
+    depends on all beads."""
 
     def samples(self, data: int) -> int:
-        """Returns how many samples a step sees, of so many in the data."""
+        """Returns the number of samples that a step sees, where the data hold `data` of them."""
         size = self.training.batch_size
         return data if size == "full" else min(size, data)

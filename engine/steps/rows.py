@@ -1,7 +1,8 @@
 """Weight vectors in training: one struct of arrays, cut into groups.
 
-A group is what must stay together: one row where nothing ties it to others, a whole string where a
-tether does. Groups, never rows, are shared out among workers and written to checkpoints.
+The rows of a group stay together. A group is one row where nothing ties it to others, and a whole
+string where a tether does. Groups, never rows, are shared out among workers and written to
+checkpoints.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ State = dict[str, Tensor]
 
 
 class End(IntEnum):
-    """What keeps a row from taking more steps; `GOING` where nothing does."""
+    """The reason why a row takes no more steps; `GOING` where it takes steps."""
 
     GOING = 0
     REACHED = 1
@@ -37,23 +38,23 @@ class End(IntEnum):
 
 @dataclass(frozen=True)
 class Rows:
-    """Weight vectors that take steps, and how far each has come. Tensors are (row, …)."""
+    """Weight vectors in training, and how far each has come. Tensors are (row, …)."""
 
     theta: Beads
     """The weights, (row, param)."""
     state: Mapping[str, Beads]
     """The optimizer's tensors, (row, param) each."""
     target: PerBead
-    """What is judged has to come to this or below; infinite for a row that holds still."""
+    """The objective at or below which a row has reached its target; infinite for a row at rest."""
     patience: Steps
-    """Steps without a lower loss after which a row counts as stuck."""
+    """The number of steps without a lower loss after which a row counts as stuck."""
     steps: Steps
-    """Steps taken so far."""
+    """The number of steps taken so far."""
     loss: PerBead
-    """What is judged, when it was last looked at; above the target perhaps on fewer samples than
-    it is judged on. Not a number before the first look."""
+    """The objective at its last evaluation; NaN before the first one. A value above the target may
+    come from fewer samples than the objective has."""
     best: PerBead
-    """The last loss that counted as lower; infinite where none did yet."""
+    """The last loss that counted as lower; infinite where there is none yet."""
     best_step: Steps
     """The number of steps after which `best` was seen."""
     end: Tensor
@@ -62,22 +63,23 @@ class Rows:
     """The seed of each row's own stream of mini-batches."""
 
     def __len__(self) -> int:
+        """Returns the number of rows."""
         return len(self.theta)
 
     @property
     def going(self) -> BeadMask:
-        """The rows that take steps, (row,)."""
+        """A mask of the rows that take steps, (row,)."""
         return self.end == End.GOING
 
     @property
     def waited(self) -> Steps:
-        """Steps since the loss was last lower, (row,); 0 for rows at their target."""
+        """The number of steps since the loss was last lower, (row,); 0 for rows at their target."""
         return torch.where(self.end == End.REACHED, 0, self.steps - self.best_step)
 
     def aimed(self, target: PerBead) -> Rows:
-        """Returns the rows with another target and their patience as new.
+        """Returns the rows with other targets (row,) and their patience as new.
 
-        Rows at or below it have reached it; the others go on.
+        Rows at or below their target have reached it. The others go on.
         """
         return replace(
             self,
@@ -88,9 +90,9 @@ class Rows:
         )
 
     def with_loss(self, loss: PerBead) -> Rows:
-        """Returns the rows with losses that were measured apart from steps.
+        """Returns the rows with losses (row,) that were measured apart from steps.
 
-        A row that was moved off its target goes on; one that came to it has reached it.
+        A row that was moved off its target goes on, and a row that came to it has reached it.
         """
         now = _reached_or_going(loss, self.target)
         kept = (now == End.GOING) & (self.end > End.REACHED)
@@ -102,7 +104,7 @@ class Rows:
         return self._each(lambda column: column[which], [self.seeds[n] for n in numbers])
 
     def with_part(self, numbers: Tensor, part: Rows) -> Rows:
-        """Returns the rows with those of these numbers, in order, replaced by others."""
+        """Returns the rows with those of these numbers (row,) replaced by the rows of `part`."""
         if len(numbers) == len(self):
             return part
 
@@ -129,13 +131,13 @@ class Rows:
         return found
 
     def to(self, device: torch.device) -> Rows:
-        """Returns the rows on a device; themselves where they are there."""
+        """Returns the rows on a device, or the object itself where they are there already."""
         if self.theta.device == device:
             return self
         return self._each(lambda column: column.to(device), self.seeds)
 
     def without(self, row: int) -> Rows:
-        """Returns the rows less one."""
+        """Returns the rows without one of them."""
         return joined([self.part(slice(0, row)), self.part(slice(row + 1, None))])
 
     def with_row(self, row: int, new: Rows) -> Rows:
@@ -143,22 +145,28 @@ class Rows:
         return joined([self.part(slice(0, row)), new, self.part(slice(row, None))])
 
     def _each(self, change: Callable[[Tensor], Tensor], seeds: Sequence[int]) -> Rows:
+        """Returns the rows with each tensor changed by a function, and with these seeds."""
         columns = {name: change(getattr(self, name)) for name in COLUMNS}
         state = {slot: change(tensor) for slot, tensor in self.state.items()}
         return Rows(state=state, seeds=tuple(seeds), **columns)
 
 
+#: The names of the tensors of `Rows`, its state left out.
 COLUMNS = tuple(field.name for field in fields(Rows) if field.name not in ("state", "seeds"))
 
 
 def _reached_or_going(loss: PerBead, target: PerBead) -> Tensor:
+    """Returns the `End` of rows with these losses, REACHED or GOING, (row,) int8."""
     return torch.where(loss <= target, End.REACHED, End.GOING).to(torch.int8)
 
 
 def fresh(
     theta: Beads, slots: Sequence[str], target: float, patience: int, seeds: Sequence[int]
 ) -> Rows:
-    """Returns rows that have taken no step and were not looked at."""
+    """Returns rows at `theta` (row, param) that have taken no step and have no loss yet.
+
+    `slots` are the names of the optimizer's tensors.
+    """
     count = torch.zeros(len(theta), dtype=torch.int64, device=theta.device)
     loss = torch.zeros(len(theta), dtype=theta.dtype, device=theta.device)
     return Rows(
@@ -176,7 +184,7 @@ def fresh(
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
-    """Returns the rows of all parts, one after another; new tensors, which may be changed."""
+    """Returns the rows of all parts, one after another, in new tensors that may be changed."""
     first = parts[0]
     columns = {name: torch.cat([getattr(part, name) for part in parts]) for name in COLUMNS}
     state = {slot: torch.cat([part.state[slot] for part in parts]) for slot in first.state}
@@ -186,13 +194,15 @@ def joined(parts: Sequence[Rows]) -> Rows:
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that stay together, and the beads that they are."""
+    """Rows that stay together, and the ids of their beads."""
 
     beads: tuple[int, ...]
     """The id of each row's bead."""
     rows: Rows
+    """The weight vectors in training, one for each bead."""
 
     def __len__(self) -> int:
+        """Returns the number of rows."""
         return len(self.beads)
 
     @property
@@ -202,7 +212,7 @@ class Group:
 
     @property
     def bead_steps(self) -> int:
-        """Steps that its rows have taken."""
+        """The number of steps that its rows have taken together."""
         return int(self.rows.steps.sum())
 
     def each(self) -> list[Row]:
@@ -217,11 +227,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Row:
-    """One bead in training, or at the end of it."""
+    """One bead in training, or at the end of its training, in plain numbers."""
 
     bead: int
+    """The bead's id."""
     theta: Weights
+    """The weights, (param,)."""
     loss: float
-    """What is judged, when it was last looked at."""
+    """The objective at its last evaluation; NaN before the first one."""
     steps: int
+    """The number of steps taken so far."""
     end: End
+    """The reason why the bead takes no more steps; `GOING` where it takes steps."""

@@ -1,4 +1,4 @@
-"""What ties the rows of a string to each other while they train (§6).
+"""Tethers, which tie the rows of a string to each other while they train (§6).
 
 Inner bead i has the neighbours i−1 and i+1 and the chord c_i, the unit vector from one to the
 other. A tether adds to the gradients of a step (`pull`), takes away from its updates (`project`),
@@ -22,17 +22,17 @@ from engine.shapes import Beads, PerBead
 
 @runtime_checkable
 class Tether(Protocol):
-    """What a round asks of it; all tensors are of one string, (bead, param) or (bead,)."""
+    """A tie between the beads of one string. All tensors are (bead, param) or (bead,)."""
 
     @property
     def ties(self) -> bool:
-        """Whether rows feel each other at all; groups of one row are not asked."""
+        """Whether the beads depend on each other at all. If not, the methods are not called."""
 
     def pull(self, theta: Beads, loss: PerBead) -> Beads:
-        """Returns what is added to the gradients of the losses at `theta`."""
+        """Returns the vectors that are added to the gradients of the losses at `theta`."""
 
     def project(self, theta: Beads, update: Beads, loss: PerBead) -> Beads:
-        """Returns what is left of the updates, where they start from `theta`."""
+        """Returns the allowed parts of the updates of a step that starts from `theta`."""
 
     def respace(self, theta: Beads) -> Beads:
         """Returns the weights after a round; those of the ends are unchanged."""
@@ -40,11 +40,11 @@ class Tether(Protocol):
 
 @dataclass(frozen=True)
 class Off:
-    """Beads do not feel each other."""
+    """The tether that ties nothing: each bead trains alone."""
 
     @property
     def ties(self) -> bool:
-        """See `Tether`."""
+        """False, because beads do not depend on each other."""
         return False
 
     def pull(self, theta: Beads, loss: PerBead) -> Beads:
@@ -62,34 +62,37 @@ class Off:
 
 @dataclass(frozen=True)
 class _Tied(Off):
+    """The base of tethers that tie beads, but so far do nothing to them."""
+
     @property
     def ties(self) -> bool:
+        """True, because beads depend on each other."""
         return True
 
 
 @dataclass(frozen=True)
 class Hard(_Tied):
-    """Each inner bead keeps to the hyperplane that is equidistant from its neighbours."""
+    """The tether that keeps each inner bead on the hyperplane equidistant from its neighbours."""
 
     def project(self, theta: Beads, update: Beads, loss: PerBead) -> Beads:
-        """Takes each inner update's part along its chord away."""
+        """Returns the updates without the part of each inner one along its chord."""
         chord = _chords(theta)
         return update - (update * chord).sum(1, keepdim=True) * chord
 
     def respace(self, theta: Beads) -> Beads:
-        """Spreads the beads along the polyline, one pass: see `spread`."""
+        """Returns the weights after one pass of `spread`."""
         return spread(theta)
 
 
 @dataclass(frozen=True)
 class Soft(_Tied):
-    """Leaving that hyperplane costs κ·|⟨θ_i − (θ_{i−1} + θ_{i+1})/2, c_i⟩|."""
+    """The tether by which leaving the hyperplane costs κ·|⟨θ_i − (θ_{i−1} + θ_{i+1})/2, c_i⟩|."""
 
     kappa: float
     """Loss per unit of distance from the plane."""
 
     def pull(self, theta: Beads, loss: PerBead) -> Beads:
-        """Returns the gradient of that cost, the chord taken as fixed."""
+        """Returns the gradient of the cost, with the chords taken as fixed."""
         chord = _chords(theta)
         off = ((theta - _midpoints(theta)) * chord).sum(1, keepdim=True)
         return self.kappa * off.sign() * chord
@@ -97,13 +100,13 @@ class Soft(_Tied):
 
 @dataclass(frozen=True)
 class Springs(_Tied):
-    """Each inner bead is charged ζ(‖θ_{i−1} − θ_i‖ + ‖θ_{i+1} − θ_i‖)."""
+    """The tether by which each inner bead costs ζ(‖θ_{i−1} − θ_i‖ + ‖θ_{i+1} − θ_i‖)."""
 
     zeta: float
     """Loss per unit of distance between neighbours."""
 
     def pull(self, theta: Beads, loss: PerBead) -> Beads:
-        """Returns the gradient of that cost by θ_i."""
+        """Returns the gradient of each inner bead's cost by its own weights θ_i."""
         pull = torch.zeros_like(theta)
         inner = theta[1:-1]
         pull[1:-1] = self.zeta * (normalize(inner - theta[:-2]) + normalize(inner - theta[2:]))
@@ -112,22 +115,23 @@ class Springs(_Tied):
 
 @dataclass(frozen=True)
 class Several(_Tied):
-    """Tethers one after the other: pulls add up, projections and respacings follow each other."""
+    """Several tethers at once: pulls add up, projections and respacings follow each other."""
 
     parts: tuple[Tether, ...]
+    """The tethers, in the order in which they are applied."""
 
     def pull(self, theta: Beads, loss: PerBead) -> Beads:
         """Returns the sum of the parts' pulls."""
         return torch.stack([part.pull(theta, loss) for part in self.parts]).sum(0)
 
     def project(self, theta: Beads, update: Beads, loss: PerBead) -> Beads:
-        """Returns what all parts leave of the updates."""
+        """Returns the updates after the projections of all parts."""
         for part in self.parts:
             update = part.project(theta, update, loss)
         return update
 
     def respace(self, theta: Beads) -> Beads:
-        """Returns the weights after all parts' respacing."""
+        """Returns the weights after the respacings of all parts."""
         for part in self.parts:
             theta = part.respace(theta)
         return theta
@@ -151,7 +155,7 @@ def _midpoints(theta: Beads) -> Beads:
 
 #: A string is evenly spaced when its segments' lengths differ by no more than this share.
 EVEN = 1e-6
-#: Passes of spacing after which a string is left as it is.
+#: The number of passes of spacing after which a string is left as it is.
 SPACING_PASSES = 200
 
 
@@ -159,9 +163,9 @@ def spread(theta: Beads) -> Beads:
     """Returns a string after one pass towards even spacing.
 
     Each inner bead moves along the polyline to the place where its share of the arc length ends
-    (E, Ren & Vanden-Eijnden 2007, the string method's reparametrization). Where that is a fixed
-    point, each bead lies in the hyperplane equidistant from its neighbours. A string with a length
-    that is not finite stays as it is.
+    (E, Ren & Vanden-Eijnden 2007, the string method's reparametrization). At a fixed point each
+    bead lies in the hyperplane equidistant from its neighbours. A string with a length that is zero
+    or not finite stays as it is.
     """
     if len(theta) < 3:
         return theta
@@ -183,7 +187,10 @@ def spread(theta: Beads) -> Beads:
 
 
 def evenly_spaced(theta: Beads) -> Beads:
-    """Returns a string spread until its segments are equally long to EVEN, or passes are spent."""
+    """Returns a string spread until its segments are equally long up to EVEN.
+
+    After SPACING_PASSES passes it is returned as it is then.
+    """
     for _ in range(SPACING_PASSES):
         if unevenness(theta) <= EVEN:
             return theta
@@ -192,7 +199,7 @@ def evenly_spaced(theta: Beads) -> Beads:
 
 
 def unevenness(theta: Tensor) -> float:
-    """Returns the largest difference of a segment's length from the mean, as a share of it."""
+    """Returns the largest difference of a segment's length from their mean, as a share of it."""
     lengths = (theta[1:].double() - theta[:-1].double()).norm(dim=1)
     mean = lengths.mean()
     return float((lengths - mean).abs().max() / mean) if mean > 0 else 0.0
