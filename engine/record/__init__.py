@@ -1,1 +1,1 @@
-"""What a run leaves behind and how it is read: events, folders, string files. No torch here."""
+"""The files of a run, written and read: events, progress, strings. No torch here."""

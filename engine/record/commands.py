@@ -1,4 +1,4 @@
-"""What viewers ask of a running search: the lines of `commands.jsonl`. No torch here."""
+"""The commands that viewers give to a running search, in `commands.jsonl`. No torch here."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ COMMANDS: tuple[Command, ...] = get_args(Command)
 
 @dataclass(frozen=True)
 class _Line:
-    """A line of the file."""
+    """The content of one line of the file."""
 
     command: Command
 
 
 class CommandTail:
-    """The commands for a run, as they are given."""
+    """Reads the commands for a run as they are given."""
 
     def __init__(self, run: RunDir, *, skip_old: bool) -> None:
-        """Starts at the beginning of the file, or with `skip_old` behind what it holds now."""
+        """Starts at the beginning of the file, or with `skip_old` after the commands it holds."""
         self._lines = LineTail(run.commands)
         if skip_old:
             self.new_commands()
@@ -36,8 +36,8 @@ class CommandTail:
     def new_commands(self) -> list[Command]:
         """Returns the commands since the last call.
 
-        Lines that are no commands are passed over, and so is a file that cannot be read: a run goes
-        on although somebody has put a pipe in its folder.
+        Lines that are no commands are passed over. A file that cannot be read counts as empty, so
+        that a run goes on although somebody has put a pipe in its folder.
         """
         try:
             lines = self._lines.new_lines()
@@ -47,6 +47,7 @@ class CommandTail:
 
 
 def _command(line: bytes) -> Command | None:
+    """Returns the command in a line, or None where it holds none."""
     try:
         return decode(_Line, parse_json(line)).command
     except Unfit:
@@ -54,7 +55,7 @@ def _command(line: bytes) -> Command | None:
 
 
 def send(run: RunDir, command: Command) -> None:
-    """Appends a command for the engine of a run. Raises SaveError."""
+    """Appends a command for the engine of a run. Raises SaveError where it cannot be written."""
     line = dump_json(asdict(_Line(command))) + "\n"
     with open_to_append(run.commands) as file:
         try:

@@ -1,10 +1,10 @@
-"""Plain values of JSON made into what a type says, with everything checked. No torch here.
+"""Checks plain values of JSON and makes typed values of them. No torch here.
 
 `decode(kind, value)` returns a plain value as an instance of `kind`, or raises `Unfit`. It
-understands numbers, words, `Literal`, enumerations, tuples, dicts, `X | None`, `Annotated` with a
-`Range`, `Positive`, `Length` or `Formerly`, frozen dataclasses, unions of such that have a `kind`,
-and pydantic models. Decoders are made once for a type and are plain closures, because a viewer
-reads tens of thousands of events.
+understands numbers, texts, `Literal`, enumerations, tuples, dicts, `X | None`, `Annotated` with a
+`Range`, `Positive`, `Length` or `Formerly`, frozen dataclasses, unions of dataclasses that have a
+`kind`, and pydantic models. Decoders are made once for each type and are plain closures, because a
+viewer reads tens of thousands of events.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pydantic_core import from_json
 T = TypeVar("T")
 
 Decoder = Callable[[Any], Any]
-"""A function from a plain value to a checked one that raises Unfit."""
+"""A function that returns a plain value checked and typed, or raises Unfit."""
 
 #: The largest whole number that every reader of JSON agrees on.
 LARGEST = 2**53
@@ -33,25 +33,27 @@ _LARGEST_FLOAT = 2**1000
 
 
 class Unfit(ValueError):
-    """A value that does not fit its type; `str` names its place, such as `counters.beads`."""
+    """Raised for a value that does not fit its type. `str` names its place and the reason."""
 
     def __init__(self, why: str) -> None:
+        """Makes the error for a reason; the place is added by `below`."""
         super().__init__(why)
         self.why = why
         self.place: tuple[str, ...] = ()
 
     def below(self, step: object) -> Unfit:
-        """Returns the same fault, seen from the value that holds this one at `step`."""
+        """Returns the error with `step`, a key or a number, put before its place."""
         self.place = (str(step), *self.place)
         return self
 
     def __str__(self) -> str:
+        """Returns the place, such as `counters.beads`, and the reason."""
         return f"{'.'.join(self.place)} {self.why}" if self.place else self.why
 
 
 @dataclass(frozen=True)
 class Range:
-    """Bounds of a number, both included. A NaN is outside of every range."""
+    """The bounds of a number, both included. A NaN is outside of every range."""
 
     low: float
     high: float = LARGEST
@@ -59,7 +61,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Positive:
-    """Marks a number above zero. NaN passes, because it stands for a number that is not finite."""
+    """The mark of a number above zero. NaN passes; it stands for a number that is not finite."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Length:
 
 @dataclass(frozen=True)
 class Formerly:
-    """The key under which older files hold a field of a dataclass."""
+    """The mark of a field of a dataclass that older files hold under another key."""
 
     key: str
 
@@ -89,14 +91,14 @@ Seconds = Annotated[float, Range(0)]
 """A finite running time in seconds."""
 
 Level = Annotated[float, Positive()]
-"""A loss that others are divided by."""
+"""A positive value of the objective, by which others are divided."""
 
 Tolerance = Annotated[float, Range(0)]
 """The share of the level by which a closed segment may exceed it."""
 
 
 def _shown(value: Any) -> str:
-    """Returns the beginning of a value as JSON shows it, for a sentence."""
+    """Returns a value in a few words for an error message, shortened where it is long."""
     names = {None: "null", True: "true", False: "false"}
     if value is None or isinstance(value, bool):
         return names[value]
@@ -111,13 +113,15 @@ def _shown(value: Any) -> str:
 
 
 def _refused(value: Any, wanted: str) -> Unfit:
+    """Returns the error for a value that is not what is wanted."""
     return Unfit(f"is {_shown(value)}, but must be {wanted}")
 
 
 def parse_json(content: bytes | str) -> Any:
-    """Returns the plain value of a JSON text, nested to a bounded depth. Raises Unfit.
+    """Returns the plain value of a JSON text.
 
-    `NaN` and `Infinity` are understood, because Python's own writer makes them.
+    `NaN` and `Infinity` are understood, because Python's own writer makes them. Raises Unfit for
+    what is no JSON, or is nested too deeply.
     """
     try:
         return from_json(content)
@@ -129,13 +133,17 @@ def parse_json(content: bytes | str) -> Any:
 
 
 def _integer(value: Any) -> int:
+    """Returns a whole number. Raises Unfit for anything else."""
     if type(value) is not int:
         raise _refused(value, "a whole number")
     return value
 
 
 def _float(value: Any) -> float:
-    """Null stands for a number that is not finite, which JSON cannot say."""
+    """Returns a number. Raises Unfit for anything else.
+
+    Null becomes NaN, because it stands for a number that is not finite, which JSON cannot hold.
+    """
     if type(value) is float:
         return value
     if value is None:
@@ -146,18 +154,21 @@ def _float(value: Any) -> float:
 
 
 def _text(value: Any) -> str:
+    """Returns a text. Raises Unfit for anything else."""
     if type(value) is not str:
         raise _refused(value, "a text")
     return value
 
 
 def _flag(value: Any) -> bool:
+    """Returns true or false. Raises Unfit for anything else."""
     if type(value) is not bool:
         raise _refused(value, "true or false")
     return value
 
 
 def _nothing(value: Any) -> None:
+    """Raises Unfit for anything but null."""
     if value is not None:
         raise _refused(value, "null")
 
@@ -171,7 +182,7 @@ _SIMPLE: dict[Any, Decoder] = {
 }
 
 
-# ---------------------------------------------------------------- made of others
+# ---------------------------------------------------------------- composed values
 
 
 def decode(kind: type[T], value: Any) -> T:
@@ -183,7 +194,7 @@ def decode(kind: type[T], value: Any) -> T:
 
 @cache
 def decoder(hint: Any) -> Decoder:
-    """Returns the function that checks plain values against a type. Raises TypeError for others."""
+    """Returns the decoder of a type. Raises TypeError for a type that has none."""
     if hint in _SIMPLE:
         return _SIMPLE[hint]
     origin, parts = get_origin(hint), get_args(hint)
@@ -203,6 +214,7 @@ def decoder(hint: Any) -> Decoder:
 
 
 def _class(kind: type) -> Decoder:
+    """Returns the decoder of a class: an enumeration, a model, a dataclass, or any other."""
     if issubclass(kind, Enum):
         return _one_of({member.value: member for member in kind})
     if issubclass(kind, BaseModel):
@@ -211,6 +223,7 @@ def _class(kind: type) -> Decoder:
 
 
 def _marked(decode: Decoder, marks: tuple[Any, ...]) -> Decoder:
+    """Returns a decoder that also checks the marks of an `Annotated` type."""
     for mark in marks:
         match mark:
             case Range(low, high):
@@ -223,6 +236,8 @@ def _marked(decode: Decoder, marks: tuple[Any, ...]) -> Decoder:
 
 
 def _within(decode: Decoder, low: float, high: float) -> Decoder:
+    """Returns a decoder of numbers that also checks their bounds."""
+
     def check(value: Any) -> Any:
         number = decode(value)
         if low <= number <= high:
@@ -233,6 +248,8 @@ def _within(decode: Decoder, low: float, high: float) -> Decoder:
 
 
 def _above_zero(decode: Decoder) -> Decoder:
+    """Returns a decoder of numbers that also checks that they are positive."""
+
     def check(value: Any) -> Any:
         number = decode(value)
         if number <= 0:
@@ -243,6 +260,8 @@ def _above_zero(decode: Decoder) -> Decoder:
 
 
 def _at_least(decode: Decoder, least: int) -> Decoder:
+    """Returns a decoder of tuples that also checks their length."""
+
     def check(value: Any) -> Any:
         items = decode(value)
         if len(items) < least:
@@ -253,6 +272,7 @@ def _at_least(decode: Decoder, least: int) -> Decoder:
 
 
 def _one_of(known: Mapping[Any, Any]) -> Decoder:
+    """Returns the decoder of a text that is one of the keys, to the value of that key."""
     words = ", ".join(map(str, known))
 
     def choose(value: Any) -> Any:
@@ -296,7 +316,7 @@ def _kinds(classes: list[Any]) -> Decoder:
 
 
 def _instance(kind: type) -> Decoder:
-    """Returns the check of a value that JSON cannot hold, such as a tensor, put in its place.
+    """Returns the decoder of a value that JSON cannot hold, such as a tensor, and is there already.
 
     A type of jaxtyping checks the tensor's dtype and its number of axes too.
     """
@@ -310,12 +330,15 @@ def _instance(kind: type) -> Decoder:
 
 
 def _tuple(parts: tuple[Any, ...]) -> Decoder:
+    """Returns the decoder of a tuple with these types of items, the last of which may be `...`."""
     if len(parts) == 2 and parts[1] is Ellipsis:
         return _tuple_of_any_length(decoder(parts[0]))
     return _tuple_of([decoder(part) for part in parts])
 
 
 def _tuple_of(items: list[Decoder]) -> Decoder:
+    """Returns the decoder of a tuple with a decoder for each item."""
+
     def check(value: Any) -> tuple[Any, ...]:
         if type(value) is not list or len(value) != len(items):
             raise _refused(value, f"a list of {len(items)}")
@@ -328,6 +351,8 @@ def _tuple_of(items: list[Decoder]) -> Decoder:
 
 
 def _tuple_of_any_length(decode: Decoder) -> Decoder:
+    """Returns the decoder of a tuple with one decoder for all items."""
+
     def check(value: Any) -> tuple[Any, ...]:
         if type(value) is not list:
             raise _refused(value, "a list")
@@ -348,7 +373,7 @@ def _at(step: object, decode: Decoder, value: Any) -> Any:
 
 
 def _mapping(key: Decoder, decode: Decoder) -> Decoder:
-    """Returns the decoder of a dict, of an object or of a list of [key, value] pairs."""
+    """Returns the decoder of a dict, which JSON holds as an object or as [key, value] pairs."""
     pairs = _tuple_of_any_length(_tuple_of([key, decode]))
 
     def check(value: Any) -> dict[Any, Any]:
@@ -358,6 +383,8 @@ def _mapping(key: Decoder, decode: Decoder) -> Decoder:
 
 
 def _model(kind: type[BaseModel]) -> Decoder:
+    """Returns the decoder of a pydantic model, by its strict rules."""
+
     def check(value: Any) -> BaseModel:
         try:
             return kind.model_validate(value, strict=True)
@@ -375,7 +402,10 @@ _ABSENT = object()
 
 
 def _object(kind: type) -> Decoder:
-    """Returns the decoder of a dataclass. Keys that it does not have belong to later versions."""
+    """Returns the decoder of a dataclass.
+
+    Unknown keys are passed over, because they belong to later versions.
+    """
     hints = get_type_hints(kind, include_extras=True)
     parts = [
         (field.name, _former(hints[field.name]), decoder(hints[field.name]), _is_required(field))
@@ -398,17 +428,18 @@ def _object(kind: type) -> Decoder:
             raise unfit.below(name) from None
         try:
             return kind(**values)
-        except ValueError as error:  # of its own __post_init__
+        except ValueError as error:  # raised by its own __post_init__
             raise Unfit(str(error)) from None
 
     return check
 
 
 def _former(hint: Any) -> str | None:
-    """Returns the key that a field had in older files, None where it is the same."""
+    """Returns the key that a field has in older files, or None where it is the same."""
     marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
     return next((mark.key for mark in marks if isinstance(mark, Formerly)), None)
 
 
 def _is_required(field: Any) -> bool:
+    """Returns whether a field of a dataclass has no default."""
     return field.default is MISSING and field.default_factory is MISSING

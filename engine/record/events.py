@@ -1,4 +1,4 @@
-"""The facts a search reports, frozen and plain, and their JSON lines. No torch here.
+"""The events that a search reports, and their JSON lines. No torch here.
 
 An event's JSON object is `{"seq": n, "time": s, "event": NAME, …fields}`; a number that is
 not finite is written as null and read as NaN. Fields named `*_s` are seconds. A loss or peak is
@@ -53,29 +53,35 @@ class Totals:
     max_peak: float
     """The highest loss found on the string."""
     normalized_length: float
+    """The string's length divided by the distance of its ends."""
     elapsed_s: float
 
 
 @dataclass(frozen=True)
 class Event:
-    """The base of all events; `name` is what files call an event."""
+    """The base of all events."""
 
     name: ClassVar[str] = "event"
+    """The name that files give the event: the class's name in snake case."""
 
     def __init_subclass__(cls) -> None:
+        """Names the class's events."""
         cls.name = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
 
 @dataclass(frozen=True)
 class RunStarted(Event):
-    """A run has begun: what is searched for, and on what."""
+    """A run has begun, with these settings on these devices."""
 
     method: str
     level: Level
     alpha: float
+    """Beads are trained to this share of the level."""
     seed: Seed
     parameters: Count
+    """The length of a weight vector."""
     samples: Count
+    """Number of training samples."""
     devices: tuple[str, ...]
     level_on: str = "training loss"
     """The objective, which is held against the level, in words."""
@@ -85,7 +91,7 @@ class RunStarted(Event):
 
 @dataclass(frozen=True)
 class EndpointTrained(Event):
-    """An endpoint has reached its target; `steps` counts the steps of this attempt."""
+    """An endpoint has reached its target. `steps` are those of this attempt, counted from 1."""
 
     bead: Count
     loss: float
@@ -95,10 +101,10 @@ class EndpointTrained(Event):
 
 @dataclass(frozen=True)
 class SegmentMeasured(Event):
-    """The loss along a segment has been measured: its peak, and where that is.
+    """The loss along a segment has been measured.
 
-    `length` is the Euclidean distance of the two beads, `t_star` from 0 at the left bead to 1 at
-    the right one.
+    `length` is the Euclidean distance of the two beads. `peak` is the highest loss, and `t_star`
+    its place from 0 at the left bead to 1 at the right one.
     """
 
     left: Count
@@ -126,7 +132,7 @@ class BeadInserted(Event):
 
 @dataclass(frozen=True)
 class BeadTrained(Event):
-    """A bead between two others has reached its target; `steps` counts those of this attempt."""
+    """A bead between two others has reached its target. `steps` are those of this attempt."""
 
     bead: Count
     left: Count
@@ -139,7 +145,10 @@ class BeadTrained(Event):
 
 @dataclass(frozen=True)
 class BeadFailed(Event):
-    """A bead missed its target; `remedy` says what is tried next. Endpoints have no neighbours."""
+    """A bead has missed its target. `remedy` says what is tried next.
+
+    An endpoint has no neighbours `left` and `right`.
+    """
 
     bead: Count
     left: Count | None
@@ -153,15 +162,16 @@ class BeadFailed(Event):
 
 @dataclass(frozen=True)
 class LevelLowered(Event):
-    """Every bead is at or below the level `met`, and the next is `level`."""
+    """Every bead is at or below the level `met`, and the next level is `level`."""
 
     level: float
     held_up_by: tuple[Count, ...]
     """The beads that came below the level last."""
     met: float
     lowest: float
-    """Loss of a bead on the string now."""
+    """The lowest loss of a bead on the string now."""
     highest: float
+    """The highest loss of a bead on the string now."""
 
 
 @dataclass(frozen=True)
@@ -170,21 +180,23 @@ class LevelHeld(Event):
 
     level: float
     held_up_by: tuple[Count, ...]
+    """The beads that have gone half of their patience without a lower loss."""
     left: Count
     right: Count
     peak: float
-    """The highest loss on the string, between those two beads."""
+    """The highest loss on the string, between the beads `left` and `right`."""
     steps: Count
-    """Steps of one bead since the level fell last."""
+    """The largest number of steps that one of these beads has gone without a lower loss."""
 
 
 @dataclass(frozen=True)
 class StringShortened(Event):
-    """The string was pulled tight below the level; its segments follow, measured anew."""
+    """The string was pulled tight below the level. Its segments, measured anew, follow."""
 
     length_before: float
-    """The string's length divided by the distance of its ends, as is `length_after`."""
+    """The string's length, divided by the distance of its ends, before."""
     length_after: float
+    """The same after."""
     beads_before: Count
     beads_after: Count
 
@@ -211,7 +223,10 @@ class SegmentFailed(Event):
 
 @dataclass(frozen=True)
 class AuditFailed(Event):
-    """The audit found a loss above the level in a segment thought closed."""
+    """The audit found a loss above the level in a segment that counted as closed.
+
+    `peak` is that loss, and `t` its place from 0 at the left bead to 1 at the right one.
+    """
 
     left: Count
     right: Count
@@ -221,7 +236,10 @@ class AuditFailed(Event):
 
 @dataclass(frozen=True)
 class CheckpointSaved(Event):
-    """A checkpoint that was asked for or ends a session; periodic ones are in progress.json."""
+    """A checkpoint was written that was asked for or ends a session.
+
+    Periodic checkpoints are no events; `progress.json` tells the time of the newest.
+    """
 
     reason: str
 
@@ -244,15 +262,17 @@ class Continued(Event):
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What is known where a search ends without a connection."""
+    """The findings of a search that ended without a connection."""
 
     barrier: float
-    """The highest loss on the string on which it is lowest."""
+    """The highest loss on the string whose highest loss is the lowest of all strings seen."""
     level: Level
     left: Count
-    """The beads between which that string is highest; `t` is the place between them."""
+    """The left one of the beads between which that string is highest."""
     right: Count
+    """The right one of these beads."""
     t: float
+    """The place of the peak between them, from 0 at the left bead to 1 at the right one."""
     place: float
     """The place of that peak as a share of the string's length from endpoint 1."""
     depth: Depth
@@ -261,27 +281,30 @@ class Diagnosis:
     stuck_level: float | None
     """The lowest level that a method which lowers whole strings reached; None for others."""
     retries: tuple[str, ...]
+    """The remedies that were tried and how often, in words."""
     reasons: tuple[str, ...]
-    """Why segments failed."""
+    """The reasons why segments failed and how often, in words."""
     relabelled: tuple[tuple[int, ...], ...]
-    """(hidden layer from 1, unit from 0 of endpoint 2, the unit of endpoint 1 that it is) where
-    the endpoints are each other's relabelled copies; empty where they are not."""
+    """The moved units (hidden layer from 1, unit of endpoint 2, unit of endpoint 1), units from 0,
+    where the endpoints are relabelled copies of each other; empty where they are not."""
     rescaled: bool
-    """Whether that copy's units are scaled too, which a ReLU network's function does not show."""
+    """Whether the copy's units are scaled too, which a ReLU network's function does not show."""
     words: str
-    """What this does and does not prove, for a person."""
+    """The sentences that say what this does and does not prove."""
     tolerance: float = 0.0
     """A segment is closed up to (1 + tolerance) × level."""
 
 
 @dataclass(frozen=True)
 class RunFinished(Event):
-    """A session of a run has ended, in a sentence for a person."""
+    """A session of a run has ended."""
 
     outcome: Outcome
     sentence: str
+    """The outcome in a sentence for a person."""
     totals: Totals
     diagnosis: Diagnosis | None = None
+    """The findings, where the search ended without a connection."""
 
 
 #: All events by the names that files give them.
@@ -295,7 +318,7 @@ class Record:
     seq: int
     """The event's number, from 1 in each run."""
     time: float
-    """Seconds of running since the run started."""
+    """Running time of the run in seconds, all sessions together."""
     event: Event
 
     def to_line(self) -> str:
@@ -314,7 +337,7 @@ def dump_json(value: object) -> str:
 
 @dataclass(frozen=True)
 class _Head:
-    """What every event's line holds beside the event's own fields."""
+    """The fields that every event's line has beside the event's own."""
 
     seq: Count
     time: Seconds
@@ -322,9 +345,9 @@ class _Head:
 
 
 def from_line(line: str | bytes) -> Record | None:
-    """Returns the record that a line holds, None for an event that only later versions know.
+    """Returns the record in a line, or None for an event that only later versions know.
 
-    Raises Unfit for what is no record: half of a line, another program's, or a damaged one.
+    Raises Unfit for a line that is no record, because it is cut, damaged or another program's.
     """
     tree = parse_json(line)
     head = decode(_Head, tree)

@@ -1,4 +1,4 @@
-"""Runs found by name or path, and folders for new ones. No torch here."""
+"""Finds runs by name or path, and makes folders for new ones. No torch here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.record.writing import is_leftover, replace
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import dump
 
-#: Files that make a folder a run's, whatever has become of them.
+#: The files of which a run's folder holds at least one, whole or damaged.
 MARKS = ("run.yaml", "events.jsonl", "progress.json", "meta.json")
 
 
@@ -43,7 +43,7 @@ def find(run: str) -> RunDir:
 
 
 def reference(run: RunDir) -> str:
-    """Returns what names a run on the command line: its name where that is enough, or its path."""
+    """Returns the text that names a run on the command line: its name or, elsewhere, its path."""
     return run.name if run.path.parent == runs_folder().absolute() else str(run.path)
 
 
@@ -77,10 +77,11 @@ def _holds_run(path: Path) -> bool:
 
 
 def create(spec: Spec, name: str, out: Path | None) -> RunDir:
-    """Makes a run directory that holds `run.yaml`: the folder `out`, or one named after `name`.
+    """Makes a run directory that holds `run.yaml` and returns it.
 
-    What the preset of a new run leaves open is decided (`Spec.of_a_new_run`). Raises InputError
-    where the folder cannot be made.
+    It is the folder `out`, or one in the runs folder named after `name` and the time of day. The
+    spec is written as a new run needs it (`Spec.of_a_new_run`). Raises InputError where the folder
+    cannot be made or is not empty.
     """
     path = out.expanduser() if out is not None else _unused(runs_folder(), name)
     try:

@@ -1,4 +1,4 @@
-"""A string of beads and its geometry, in numpy alone. No torch here."""
+"""The geometry of a string of beads, in numpy alone. No torch here."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class BeadString:
     """Beads in their order along the string, with their losses and their segments' profiles."""
 
     beads: NDArray[np.float32]
-    """(bead, param) weights."""
+    """The weights, (bead, param)."""
     losses: NDArray[np.float64]
-    """(bead,) The objective at each bead."""
+    """The objective at each bead, (bead,)."""
     t: NDArray[np.float64]
-    """(point,) from 0 to 1, both included."""
+    """The places along a segment, from 0 to 1, both included, (point,)."""
     profiles: NDArray[np.float64]
-    """(bead−1, point) The objective along each segment."""
+    """The objective along each segment, (bead−1, point)."""
 
     @property
     def max_peak(self) -> float:
@@ -52,14 +52,15 @@ def turning_angles(beads: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def even_grid(points: int) -> tuple[float, ...]:
-    """Returns that many values of t from 0 to 1, both included, at equal distances."""
+    """Returns `points` values of t from 0 to 1, both included, at equal distances."""
     return tuple(np.linspace(0.0, 1.0, points).tolist())
 
 
 def loss_along(lengths: Sequence[float], profiles: Sequence[Sequence[float]]) -> list[list[Place]]:
     """Returns (arc length from the first bead, objective) at each point of each segment.
 
-    There is one of `lengths` for each segment, and one of `profiles` on an even grid of t.
+    `lengths` and `profiles` have an item for each segment; a profile is the objective on an even
+    grid of t.
     """
     starts = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
     with np.errstate(invalid="ignore"):  # an infinite length has no places along it
@@ -72,8 +73,7 @@ def loss_along(lengths: Sequence[float], profiles: Sequence[Sequence[float]]) ->
 def in_plane(beads: NDArray[np.float32]) -> list[Place]:
     """Returns the place of each bead in the plane of the first two principal components.
 
-    There is no place for any of them where there are fewer than three, or where a weight is not
-    finite.
+    Returns no places where there are fewer than three beads, or where a weight is not finite.
     """
     if len(beads) < 3 or not np.isfinite(beads).all():
         return []

@@ -1,4 +1,4 @@
-"""Lines of a file that grows while it is read. No torch here."""
+"""Reads the lines of a file that grows meanwhile. No torch here."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ LONGEST_LINE, LARGEST_FILE = 16 * MIB, 1024 * MIB
 
 
 class LineTail:
-    """The whole lines appended to a file since the last look; one without its end waits."""
+    """Reads the whole lines that were appended to a file since the last call."""
 
     def __init__(self, path: Path, at: int = 0) -> None:
+        """Starts at byte `at` of the file, which need not exist yet."""
         self.path = path
         self._at = at
 
     def new_lines(self) -> list[bytes]:
-        """Returns the lines that are new, without their ends.
+        """Returns the new lines, without their ends.
 
-        There are none where there is no file. A file that was cut or replaced by a shorter one is
-        read from its start again. Raises Damaged for what is no regular file, for a line without
-        an end and for a file too large to be one of ours.
+        There are none where there is no file. A last line without its end is left for a later call.
+        A file that was cut or replaced by a shorter one is read from its start again. Raises
+        Damaged for what is no regular file, and for lines or files that are too long.
         """
         descriptor = open_to_read(self.path)
         if descriptor is None:
@@ -36,6 +37,7 @@ class LineTail:
             os.close(descriptor)
 
     def _read(self, descriptor: int) -> list[bytes]:
+        """Returns the new lines of an open file. Raises Damaged and OSError."""
         size = os.fstat(descriptor).st_size
         if size > LARGEST_FILE:
             raise Damaged(self.path, f"it holds more than {LARGEST_FILE // MIB} MiB")
@@ -43,7 +45,7 @@ class LineTail:
             self._at = 0
         lines: list[bytes] = []
         while chunk := os.pread(descriptor, LONGEST_LINE, self._at):
-            # A line without its end is read again: whoever goes on writing may cut it first.
+            # A line without its end is read again later: its writer may cut it before it goes on.
             *whole, half = chunk.split(b"\n")
             if not whole:
                 if len(chunk) == LONGEST_LINE:

@@ -15,7 +15,7 @@ from engine.record.reading import Damaged, open_to_read
 from engine.record.rundir import RunDir
 from engine.record.writing import open_to_append
 
-#: How often, and in seconds how long after each try, an engine asks for the lock again.
+#: The number of times that an engine asks for the lock, and the seconds in between.
 TRIES, BETWEEN_TRIES_S = 20, 0.05
 
 
@@ -26,7 +26,7 @@ def take_lock(run: RunDir) -> IO[bytes]:
     opened.
     """
     file = open_to_append(run.lock)
-    for _ in range(TRIES):  # a reader that looks whether the run lives holds it for an instant
+    for _ in range(TRIES):  # a reader that asks whether the run is live holds it for an instant
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return file

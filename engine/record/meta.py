@@ -1,4 +1,4 @@
-"""Where and with what a run was computed: what `meta.json` holds. No torch here."""
+"""The machine and the versions that computed a run, as `meta.json` holds them. No torch here."""
 
 from __future__ import annotations
 
@@ -15,25 +15,29 @@ class Meta:
     """The machine and the versions of a run's newest session."""
 
     version: str = ""
-    """Version of this program."""
+    """The version of dss-tui."""
     host: str = ""
+    """The name of the machine."""
     pid: Count = 0
-    """Process number of the engine on that host."""
+    """The process number of the engine on that machine."""
     devices: tuple[str, ...] = ()
-    """Names of the GPUs, or the CPU with its number of threads."""
+    """The names of the GPUs, or the CPU with its number of threads."""
     torch: str = ""
+    """The version of torch."""
     numpy: str = ""
+    """The version of numpy."""
     python: str = ""
+    """The version of Python."""
     started: str = ""
-    """When the run's first session began, in ISO 8601 with its offset."""
+    """The time when the run's first session began, in ISO 8601 with its offset from UTC."""
     session_started: str = ""
-    """When the newest session began."""
+    """The time when the newest session began, in the same format."""
 
     def to_json(self) -> bytes:
-        """Returns what `meta.json` holds."""
+        """Returns the content of `meta.json`."""
         return dump_json(self).encode()
 
 
 def read_meta(run: RunDir) -> Meta | None:
-    """Returns the newest session's facts, None before the first session. Raises Damaged."""
+    """Returns the facts of a run's newest session, or None before the first. Raises Damaged."""
     return read_json(Meta, run.meta)

@@ -1,9 +1,10 @@
-"""States of a search made into tensors and plain JSON, and back. Torch only where it is packed.
+"""Makes tensors and plain JSON of the state of a search, and a state of these.
 
-A state is a frozen dataclass of tensors, numbers, words, enumerations, tuples, dicts and further
-frozen dataclasses. One that may be of several classes has a field `kind: Literal["name"]` in each,
-as the keys of a preset have. A tensor leaves its place in the plain part to a reference, and is
-named by that place: `rows.theta`, `beads.3.1`.
+A state is a frozen dataclass of tensors, numbers, texts, enumerations, tuples, dicts and further
+frozen dataclasses. Where a value may be of several classes, each has a field
+`kind: Literal["name"]`, as the keys of a preset have. In the plain part a reference stands in place
+of each tensor, which is named by that place, such as `rows.theta` or `beads.3.1`. Torch is imported
+only where a state is packed.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ T = TypeVar("T")
 REFERENCE = "$tensor"
 
 Packed = tuple[dict[str, "Tensor"], Any]
-"""The tensors by name, and the plain rest as Python's `json` writes and reads it."""
+"""The tensors by name, and the plain part as Python's `json` writes and reads it."""
 
 
 def pack(state: object) -> Packed:
-    """Returns a state as tensors and plain JSON. Raises TypeError for what no file can hold."""
+    """Returns a state as tensors and plain JSON. Raises TypeError for a value of any other type."""
     tensors: dict[str, Tensor] = {}
     return tensors, _packed(state, (), tensors)
 
@@ -37,7 +38,7 @@ def pack(state: object) -> Packed:
 def unpack(kind: type[T], packed: Packed, file: Path) -> T:
     """Returns the state of type `kind` that was packed, with every value checked.
 
-    Raises Damaged, which names `file` and the place, where the packed values are not such a state.
+    Raises Damaged, which names `file` and the place in it, where the values are no such state.
     """
     tensors, plain = packed
     try:
@@ -47,6 +48,7 @@ def unpack(kind: type[T], packed: Packed, file: Path) -> T:
 
 
 def _packed(value: Any, place: tuple[str, ...], tensors: dict[str, Tensor]) -> Any:
+    """Returns the plain part of a value at a place, and puts its tensors into `tensors`."""
     from torch import Tensor
 
     def part(step: object, item: Any) -> Any:
@@ -63,7 +65,7 @@ def _packed(value: Any, place: tuple[str, ...], tensors: dict[str, Tensor]) -> A
     if isinstance(value, tuple):
         return [part(number, item) for number, item in enumerate(value)]
     if isinstance(value, dict):
-        # Pairs, because the keys of an object of JSON are words, and ours may be numbers.
+        # Pairs, because the keys of an object of JSON are texts, and these may be numbers.
         return [part(number, pair) for number, pair in enumerate(value.items())]
     if is_dataclass(value):
         return {field.name: part(field.name, getattr(value, field.name)) for field in fields(value)}

@@ -1,4 +1,4 @@
-"""Where a search stands: what `progress.json` holds. No torch here.
+"""The progress of a search, as `progress.json` holds it. No torch here.
 
 The engine replaces the file a few times a second, and every viewer reads it as a `Progress`. A
 number that is not finite is null in the file and NaN here.
@@ -21,7 +21,7 @@ SegmentState = Literal["open", "training", "closed", "failed"]
 ProgressState = Literal["running", "paused", "ended"]
 
 
-#: What is held against the level in files that do not say.
+#: The objective in files that do not name one.
 TRAINING_LOSS = LevelOn()
 
 
@@ -30,18 +30,21 @@ class Counters:
     """The counters of a run so far."""
 
     depth: Depth
+    """The greatest depth of splits."""
     beads: Count
-    """Beads on the string, the ends included."""
+    """Number of beads on the string, the ends included."""
     beads_per_depth: tuple[Count, ...]
     """Number of beads at each depth; the ends are at depth 0."""
     open: Count
-    """Segments that are not closed yet, those with a bead in training included."""
+    """Number of segments that are not closed yet, those with a bead in training included."""
     closed: Count
+    """Number of closed segments."""
     failed: Count
+    """Number of segments that were given up."""
     in_training: Count
-    """Beads in training now."""
+    """Number of beads in training now."""
     bead_steps: Count
-    """Optimizer steps of all beads together."""
+    """Number of optimizer steps of all beads together."""
     max_peak: float
     """The highest loss on the string; NaN while none is measured."""
     normalized_length: float
@@ -56,7 +59,7 @@ class TrainingProgress:
     loss: float
     steps: Count
     attempt: Count
-    """Which try this is, from 1."""
+    """The number of this attempt, from 1."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,13 @@ class SegmentProgress:
     peak: float
     """The highest loss found along the segment."""
     t_star: float
-    """Where that is, from 0 at the left bead to 1 at the right one."""
+    """The place of the peak, from 0 at the left bead to 1 at the right one."""
     profile: Annotated[tuple[float, ...], Length(2)]
-    """(point,) The objective on an even grid of t from 0 to 1."""
+    """The objective on an even grid of t from 0 to 1, (point,)."""
     secondary: Annotated[tuple[float, ...], Formerly("beside")]
-    """(point,) The secondary metric, on an even grid of its own."""
+    """The secondary metric on an even grid of its own from 0 to 1, (point,)."""
     bead: Count | None
-    """The bead in training between the two, if any."""
+    """The bead in training between the two, or None."""
 
     @property
     def pair(self) -> tuple[int, int]:
@@ -88,15 +91,15 @@ class SegmentProgress:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """A search at one moment."""
+    """The state of a search at one moment, for viewers."""
 
     seq: Count
     """The number of the newest event."""
     time: Seconds
-    """Seconds of running since the run started."""
+    """Running time of the run in seconds, all sessions together."""
     state: ProgressState
     phase: str
-    """What the search is doing, for a person."""
+    """The current work of the search, in words for a person."""
     level: Level
     """The level that the whole string is to stay below."""
     tolerance: Tolerance = 0.0
@@ -108,21 +111,24 @@ class Progress:
     secondary_samples: Annotated[Count | None, Formerly("beside_samples")] = None
     """Number of samples that the secondary metric is taken over; None means all of the split."""
     alpha: float
-    """Beads are trained to alpha times the level."""
+    """The share of the level that beads are trained to."""
     endpoints_alpha: float | None = None
-    """The ends are trained to this share of the level; None means alpha."""
+    """The share of the level that the ends are trained to; None means alpha."""
     aim: float | None = None
-    """The level that beads are brought below just now; None in files that do not say."""
+    """The level below which beads are brought just now; None in files without it."""
     counters: Counters
     limits: Limits | None = None
+    """The limits of the run; None in files without them."""
     checkpoint_time: Seconds | None = None
-    """Running time in seconds at the newest checkpoint of this session."""
+    """Running time in seconds at the newest checkpoint of this session, None before the first."""
     order: tuple[Count, ...]
-    """Ids of the beads from end to end; empty as long as no segment is measured."""
+    """The ids of the beads from end to end; empty as long as no segment is measured."""
     losses: tuple[float, ...]
-    """(bead,) The objective at each of those beads."""
+    """The objective at each of those beads, (bead,)."""
     training: tuple[TrainingProgress, ...]
+    """The beads in training."""
     segments: tuple[SegmentProgress, ...]
+    """The segments in their order along the string."""
 
     @property
     def bound(self) -> float:
@@ -131,17 +137,17 @@ class Progress:
 
     @property
     def peak_over_level(self) -> float | None:
-        """The highest loss on the string divided by the level, None while none is measured."""
+        """The highest loss on the string divided by the level, or None while none is measured."""
         peak = self.counters.max_peak
         return peak / self.level if isfinite(peak) else None
 
     def to_json(self) -> bytes:
-        """Returns what `progress.json` holds."""
+        """Returns the content of `progress.json`."""
         return dump_json(self).encode()
 
 
 def read_progress(run: RunDir) -> Progress | None:
-    """Returns the newest progress of a run, None before the first. Raises Damaged."""
+    """Returns the newest progress of a run, or None before the first. Raises Damaged."""
     progress = read_json(Progress, run.progress)
     if progress is not None:
         why = _contradiction(progress)
@@ -151,7 +157,7 @@ def read_progress(run: RunDir) -> Progress | None:
 
 
 def _contradiction(progress: Progress) -> str | None:
-    """Says which parts of a progress do not fit each other, if any."""
+    """Returns a sentence on parts of a progress that contradict each other, or None."""
     if len(progress.losses) != len(progress.order):
         return f"losses holds {len(progress.losses)} items, but order {len(progress.order)}"
     if len({len(segment.profile) for segment in progress.segments}) > 1:
@@ -160,10 +166,10 @@ def _contradiction(progress: Progress) -> str | None:
 
 
 def steps_per_s(before: Progress | None, now: Progress | None, known: float) -> float:
-    """Returns the bead-steps a second between two looks at a run's progress.
+    """Returns the bead-steps per second between two readings of a run's progress.
 
-    `known` is the rate of the look before, which stays where no time has passed in between. The
-    rate is never negative, although a resumed run goes back to the steps of its checkpoint.
+    `known` is the last rate, which stays where no running time has passed in between. The rate is
+    never negative, although a resumed run goes back to the steps of its checkpoint.
     """
     if before is None or now is None:
         return 0.0

@@ -1,8 +1,8 @@
-"""The one way to open a file of a run's folder: a regular file, bounded, and typed when read.
+"""Reads the files of a run's folder: only regular files, of a bounded size, with checked types.
 
-A folder may come from a stranger, from a full disk or from another version. What is wrong with a
-file of it becomes one value, `Damaged`, that every command and every screen can show. No torch
-here.
+A folder may come from a stranger, from a full disk or from another version. Whatever is wrong with
+one of its files becomes one value, `Damaged`, that every command and every screen can show. No
+torch here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 MIB = 2**20
 
-#: Bytes of the largest preset, and of the largest JSON file, that is read.
+#: The sizes in bytes of the largest preset and of the largest JSON file that are read.
 LARGEST_PRESET, LARGEST_JSON = MIB, 64 * MIB
 
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
@@ -34,13 +34,13 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 
 
 class Damaged(InputError):
-    """A file of a run's folder that is not what the engine writes there, and why.
+    """Raised for a file of a run's folder that is not what the engine writes there.
 
-    Readers raise it. Those who show a run keep it as a value; two of them are equal where they
-    say the same of the same file.
+    Viewers keep it as a value. Two are equal where they say the same of the same file.
     """
 
     def __init__(self, file: Path, why: str) -> None:
+        """Makes the error from the file's path and a clause that says what is wrong."""
         super().__init__(why, file=file)
         self.args = (f"damaged: {file}: {why}",)
         self.path, self.why = file, why
@@ -51,17 +51,19 @@ class Damaged(InputError):
         return f"damaged: {self.path.name}: {self.why}"
 
     def __eq__(self, other: object) -> bool:
+        """Returns whether the other says the same of the same file."""
         return isinstance(other, Damaged) and self.args == other.args
 
     def __hash__(self) -> int:
+        """Returns a hash of the sentence."""
         return hash(self.args)
 
 
 def open_regular(path: Path, flags: int) -> int:
     """Opens a regular file with these `os.open` flags and returns its descriptor.
 
-    It never waits, as opening a pipe would, and never follows a link. Raises Damaged for what is
-    no regular file, and OSError for what the system refuses.
+    Unlike a plain `open` it never waits for the other end of a pipe, and never follows a link.
+    Raises Damaged for what is no regular file, and OSError for what the system refuses.
     """
     flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
@@ -77,7 +79,7 @@ def open_regular(path: Path, flags: int) -> int:
 
 
 def _kind_of(path: Path) -> str:
-    """Says what a path is that is no regular file."""
+    """Returns a clause that says what a path is that is no regular file."""
     try:
         mode = os.lstat(path).st_mode
     except OSError:
@@ -88,7 +90,7 @@ def _kind_of(path: Path) -> str:
 
 
 def open_to_read(path: Path) -> int | None:
-    """Returns a descriptor of a regular file, None where there is none. Raises Damaged."""
+    """Returns a descriptor of a regular file, or None where there is no file. Raises Damaged."""
     try:
         return open_regular(path, os.O_RDONLY)
     except (FileNotFoundError, NotADirectoryError):
@@ -98,7 +100,7 @@ def open_to_read(path: Path) -> int | None:
 
 
 def check_regular(path: Path) -> bool:
-    """Returns whether there is a file at all. Raises Damaged where it is not a readable one."""
+    """Returns whether there is a file. Raises Damaged where it is no readable regular file."""
     descriptor = open_to_read(path)
     if descriptor is None:
         return False
@@ -107,9 +109,9 @@ def check_regular(path: Path) -> bool:
 
 
 def read_bytes(path: Path, largest: int) -> bytes | None:
-    """Returns the content of a file of at most `largest` bytes, None where there is no file.
+    """Returns the content of a file of at most `largest` bytes, or None where there is no file.
 
-    Raises Damaged.
+    Raises Damaged where the file is larger, or is no readable regular file.
     """
     descriptor = open_to_read(path)
     if descriptor is None:
@@ -125,7 +127,10 @@ def read_bytes(path: Path, largest: int) -> bytes | None:
 
 
 def read_text(path: Path, largest: int) -> str:
-    """Returns the UTF-8 text of a file that must be there. Raises Damaged."""
+    """Returns the UTF-8 text of a file of at most `largest` bytes.
+
+    Raises Damaged, also where there is no file.
+    """
     content = read_bytes(path, largest)
     if content is None:
         raise Damaged(path, "it is missing")
@@ -136,7 +141,7 @@ def read_text(path: Path, largest: int) -> str:
 
 
 def read_json(kind: type[T], path: Path) -> T | None:
-    """Returns the `kind` that a JSON file holds, None where there is no file. Raises Damaged."""
+    """Returns the `kind` that a JSON file holds, or None where there is no file. Raises Damaged."""
     content = read_bytes(path, LARGEST_JSON)
     if content is None:
         return None

@@ -1,4 +1,4 @@
-"""The records of a run as `events.jsonl` holds them, and which of them count. No torch here."""
+"""Reads the records of a run from `events.jsonl`, and tells which of them count. No torch here."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from engine.record.rundir import RunDir
 
 
 class RecordTail:
-    """The records of a run as they are written."""
+    """Reads the records of a run as they are written."""
 
     def __init__(self, run: RunDir) -> None:
+        """Starts at the run's first record."""
         self._lines = LineTail(run.events)
         self._seen = 0
         self.damaged: Damaged | None = None
         """The first line so far that is no record; it is passed over."""
 
     def new_records(self) -> list[Record]:
-        """Returns the records since the last look, the undone ones included.
+        """Returns the records since the last call, the undone ones included.
 
         Raises Damaged where the file cannot be read at all. Empty lines and events of later
         versions are passed over.
@@ -29,6 +30,7 @@ class RecordTail:
         ]
 
     def _read(self, line: bytes) -> Record | None:
+        """Returns the record in a line, or None where there is none, and notes a damaged line."""
         self._seen += 1
         try:
             return from_line(line) if line.strip() else None
@@ -50,9 +52,9 @@ def read_records(run: RunDir) -> list[Record]:
 
 
 def effective(records: list[Record]) -> list[Record]:
-    """Returns the records without those that a later `continued` says were undone.
+    """Returns the records without those that a later `continued` declares undone.
 
-    They are what a lost process did after its last checkpoint.
+    Their work was done by a lost process after its last checkpoint, and is done again.
     """
     kept: list[Record] = []
     for record in records:
@@ -64,7 +66,7 @@ def effective(records: list[Record]) -> list[Record]:
 
 
 def finished(records: list[Record]) -> RunFinished | None:
-    """Returns how a run ended, None where it has not, or goes on after all."""
+    """Returns the event that ended a run, or None where it has not ended or has gone on since."""
     for record in reversed(records):
         if isinstance(record.event, RunFinished):
             return record.event

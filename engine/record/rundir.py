@@ -1,8 +1,7 @@
-"""The paths of a run directory, the only thing between an engine and whoever watches it.
+"""The paths of a run directory, through which an engine and its viewers talk. No torch here.
 
-The engine writes there with a `RunWriter`; everybody else reads, at any time and from any process.
-Files that are replaced are replaced atomically; `events.jsonl` and `commands.jsonl` only grow. No
-torch here.
+The engine writes there with a `RunWriter`. Everybody else reads, at any time and from any process.
+Files that are replaced are replaced atomically; `events.jsonl` and `commands.jsonl` only grow.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ class RunDir:
     """The folder of one run, and the paths of the files in it."""
 
     path: Path
+    """The folder."""
 
     @property
     def spec(self) -> Path:
@@ -35,7 +35,7 @@ class RunDir:
 
     @property
     def events(self) -> Path:
-        """The facts of the search, a JSON object a line (`events`)."""
+        """The events of the search, one JSON object per line (`events`)."""
         return self.path / "events.jsonl"
 
     @property
@@ -45,12 +45,12 @@ class RunDir:
 
     @property
     def commands(self) -> Path:
-        """The commands of viewers, a JSON object a line (`commands`)."""
+        """The commands of viewers, one JSON object per line (`commands`)."""
         return self.path / "commands.jsonl"
 
     @property
     def checkpoint(self) -> Path:
-        """All that the search needs to go on."""
+        """The state from which the search can go on."""
         return self.path / "checkpoint.safetensors"
 
     @property
@@ -60,12 +60,12 @@ class RunDir:
 
     @property
     def log(self) -> Path:
-        """Warnings and tracebacks of the engine."""
+        """The warnings and tracebacks of the engine."""
         return self.path / "engine.log"
 
     @property
     def lock(self) -> Path:
-        """The file that an engine holds locked while it runs the run."""
+        """The file that an engine keeps locked while it runs the run."""
         return self.path / ".lock"
 
     @property

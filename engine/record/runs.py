@@ -1,4 +1,4 @@
-"""What became of a run, told from its directory alone. No torch here."""
+"""Tells the state of a run from its directory alone. No torch here."""
 
 from __future__ import annotations
 
@@ -18,34 +18,35 @@ from engine.record.rundir import RunDir
 
 T = TypeVar("T")
 
-#: Seconds that a new run may take to load its libraries before its engine holds it.
+#: The seconds that a new run may take until its engine holds the lock.
 STARTING_S = 15.0
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A run in a list of runs."""
+    """The facts that a list of runs shows of one run."""
 
     name: str
+    """The name of the run's folder."""
     state: str
     """One of the words of `state_of`."""
     beads: int | None
-    """Number of beads on the string, None as long as nothing is known."""
+    """Number of beads on the string, or None before the first progress."""
     peak_over_level: float | None
-    """The highest loss on the string divided by the level, None as long as nothing is measured."""
+    """The highest loss on the string divided by the level, or None before the first measurement."""
     age_s: float
     """Seconds since the run was made."""
     size_bytes: int
-    """Bytes of all files in the folder."""
+    """The size of all files in the folder together."""
     tolerance: float = 0.0
     """The run's segments close at (1 + tolerance) × level."""
     damaged: tuple[Damaged, ...] = ()
-    """What is wrong with the files that were read."""
+    """The faults of the files that were read."""
 
 
 def summarize(run: RunDir) -> Summary:
-    """Returns what a list shows of a run, whatever its files hold."""
-    live = is_live(run)  # first: what a run wrote before it ended is then seen below
+    """Returns the facts that a list shows of a run, whatever its files hold."""
+    live = is_live(run)  # first: whatever a run wrote before it ended is then seen below
     faults: list[Damaged] = []
     records = tried(lambda: _records(run, faults), faults)
     progress = tried(lambda: read_progress(run), faults)
@@ -69,7 +70,7 @@ def summarize(run: RunDir) -> Summary:
 
 
 def tried(read: Callable[[], T], faults: list[Damaged]) -> T | None:
-    """Returns what `read` returns, or None with the fault appended where a file is damaged."""
+    """Returns what `read` returns, or None where it raises Damaged, which is added to `faults`."""
     try:
         return read()
     except Damaged as damaged:
@@ -78,9 +79,9 @@ def tried(read: Callable[[], T], faults: list[Damaged]) -> T | None:
 
 
 def _records(run: RunDir, faults: list[Damaged]) -> list[Record]:
-    """Returns the records of a run that has a preset, with a damaged line noted in `faults`.
+    """Returns the records of a run, and adds the first damaged line to `faults`.
 
-    Raises Damaged where the preset or the events cannot be read.
+    Raises Damaged where the run has no preset, or the events cannot be read.
     """
     if not check_regular(run.spec):
         raise Damaged(run.spec, "it is missing")
@@ -100,9 +101,9 @@ def state_of(
 ) -> str:
     """Returns the state of a run in one word.
 
-    It is *running* or *paused* while an engine holds the run, *starting* where one is about to,
-    *damaged* where its preset or its events cannot be read, else the outcome that it `ended` with,
-    or *interrupted* where its process is gone without one.
+    It is *running* or *paused* while an engine holds the run, *starting* where one is about to, and
+    *damaged* where its preset or its events cannot be read. Else it is the outcome of `ended`, or
+    *interrupted* where the process ended without an outcome.
     """
     if live:
         return "paused" if paused else "running"
@@ -114,13 +115,16 @@ def state_of(
 
 
 def is_starting(run: RunDir) -> bool:
-    """Returns whether a run that no process holds is so new that its engine may be about to."""
+    """Returns whether a run that no process holds is so new that its engine may still start."""
     young = time.time() - made_s(run) < STARTING_S
     return young and not os.path.lexists(run.events)
 
 
 def goes_on(ended: RunFinished | None, *, limits_changed: bool = False) -> bool:
-    """Returns whether a run that is not live can do more from its checkpoint."""
+    """Returns whether a run that is not live can go on from its checkpoint.
+
+    `ended` is how it ended, or None; `limits_changed` says that it would get other limits.
+    """
     if ended is None:
         return True
     if ended.outcome is Outcome.LIMIT_REACHED:
@@ -129,7 +133,7 @@ def goes_on(ended: RunFinished | None, *, limits_changed: bool = False) -> bool:
 
 
 def _size_bytes(run: RunDir) -> int:
-    """Returns the bytes of the files in a run's folder, those that vanish meanwhile left out."""
+    """Returns the size of the files in a run's folder, without those that vanish meanwhile."""
     total = 0
     try:
         with os.scandir(run.path) as entries:

@@ -1,4 +1,4 @@
-"""Signals that ask a process to end, remembered until its work is safe. No torch here."""
+"""Remembers signals that ask a process to end until its work is safe. No torch here."""
 
 from __future__ import annotations
 
@@ -6,28 +6,34 @@ import signal
 from types import FrameType
 from typing import Any
 
+#: The signals that ask a process to end.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
-    """Within its `with` block the first signal to end is only noted; a second one kills."""
+    """Notes the first signal to end that comes within its `with` block. A second one kills."""
 
     def __init__(self) -> None:
+        """Makes the object; signals are noted only within its `with` block."""
         self.received: signal.Signals | None = None
+        """The first signal that came."""
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Signals:
+        """Takes over the handlers of the signals to end."""
         self._before = {number: signal.signal(number, self._receive) for number in ENDING}
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Gives the signals their old handlers back."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def ask(self, number: signal.Signals) -> None:
-        """Notes a signal as if it had come."""
+        """Notes a signal as if it had come, unless one was noted before."""
         self.received = self.received or number
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        """Notes a signal that has come, and lets the next one of its kind kill."""
         self.ask(signal.Signals(number))
         signal.signal(number, signal.SIG_DFL)

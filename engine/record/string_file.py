@@ -1,7 +1,7 @@
-"""String files: a path of weights that anyone can check, in safetensors, .npz or .pt.
+"""String files: a path of weights that anyone can check, as .safetensors, .npz or .pt.
 
 The tensors and the metadata key `dss` are the same in all three. Loading never runs code from
-the file. Only `.pt` needs torch, and only where one is read or written.
+the file. Torch is imported only where a `.pt` file is read or written.
 """
 
 from __future__ import annotations
@@ -34,30 +34,37 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Header:
-    """What the metadata key `dss` of a string file holds."""
+    """The facts about a string that the metadata key `dss` of its file holds."""
 
     outcome: str
+    """The outcome of the run, or "running"."""
     level: float
+    """The level that the path is to stay below."""
     alpha: float
+    """The share of the level that beads were trained to."""
     method: str
+    """The method that found the string."""
     seed: int
+    """The seed of the run."""
     problem: ProblemSpec
+    """The keys of the data, the network and the loss."""
     parameters: tuple[tuple[str, tuple[int, ...]], ...]
-    """(name, shape) in the order in which a bead's vector holds them."""
+    """The name and shape of each parameter, in the order in which a bead's vector holds them."""
     data_sha256: str
     """The checksum of the training samples."""
     bead_ids: tuple[int, ...]
+    """The ids of the beads in order along the string."""
     elapsed_s: float
-    """Seconds that the run had been running when the string was taken."""
+    """Running time of the run in seconds when the string was taken."""
     audit: dict[str, Any] = field(default_factory=dict)
-    """How the profiles were measured."""
+    """The way in which the profiles were measured."""
     level_on: LevelOn = field(default_factory=LevelOn)
-    """The objective: what the losses and profiles are, and what the level is held against."""
+    """The objective, of which the losses and profiles are."""
     tolerance: float = 0.0
     """A segment holds up to (1 + tolerance) × level."""
 
     def to_tree(self) -> dict[str, Any]:
-        """Returns the header as plain values, as JSON shows them."""
+        """Returns the header as plain values for JSON."""
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -84,7 +91,7 @@ class StringFile:
     header: Header
     string: BeadString
     data: tuple[NDArray[Any], NDArray[Any]] | None = None
-    """x and y of the training set as the network and the loss see them, (sample, …) each."""
+    """The training samples x and y as network and loss take them, (sample, …) each."""
 
 
 # ---------------------------------------------------------------- writing
@@ -107,16 +114,19 @@ def encode(file: StringFile, ending: str) -> bytes:
 
 
 def _write_safetensors(arrays: Arrays, header: str) -> bytes:
+    """Returns the bytes of a .safetensors file."""
     return safetensors.numpy.save(arrays, metadata={"dss": header})
 
 
 def _write_npz(arrays: Arrays, header: str) -> bytes:
+    """Returns the bytes of an .npz file, with the header as an array of one text."""
     buffer = BytesIO()
     np.savez(buffer, **arrays, dss=np.array(header))  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
 def _write_pt(arrays: Arrays, header: str) -> bytes:
+    """Returns the bytes of a .pt file that holds a dictionary."""
     import torch
 
     buffer = BytesIO()
@@ -125,6 +135,7 @@ def _write_pt(arrays: Arrays, header: str) -> bytes:
     return buffer.getvalue()
 
 
+#: The writer of each format, by the ending of a file's name.
 WRITERS: dict[str, Callable[[Arrays, str], bytes]] = {
     ".safetensors": _write_safetensors,
     ".npz": _write_npz,
@@ -136,7 +147,11 @@ WRITERS: dict[str, Callable[[Arrays, str], bytes]] = {
 
 
 def read(path: Path) -> StringFile:
-    """Returns the string in a file. Raises InputError where it is not whole, sane, of version 1."""
+    """Returns the string in a file.
+
+    Raises InputError where the file is missing, damaged, of another version, or holds arrays that
+    do not fit each other or are not finite.
+    """
     readers = {".safetensors": _read_safetensors, ".npz": _read_npz, ".pt": _read_pt}
     if path.suffix not in readers:
         raise InputError(f"ends in {path.suffix!r}; choose one of {', '.join(readers)}", file=path)
@@ -157,6 +172,7 @@ def read(path: Path) -> StringFile:
 
 
 def _read_safetensors(path: Path) -> tuple[Arrays, str | None]:
+    """Returns the arrays and the header of a .safetensors file. Raises ValueError."""
     try:
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in list(file.keys())}
@@ -166,6 +182,7 @@ def _read_safetensors(path: Path) -> tuple[Arrays, str | None]:
 
 
 def _read_npz(path: Path) -> tuple[Arrays, str | None]:
+    """Returns the arrays and the header of an .npz file. Raises ValueError."""
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as held:
             arrays = {name: held[name] for name in held.files}
@@ -178,6 +195,7 @@ def _read_npz(path: Path) -> tuple[Arrays, str | None]:
 
 
 def _read_pt(path: Path) -> tuple[Arrays, str | None]:
+    """Returns the arrays and the header of a .pt file. Raises what torch.load raises."""
     import torch
 
     held = torch.load(path, map_location="cpu", weights_only=True)
@@ -188,6 +206,7 @@ def _read_pt(path: Path) -> tuple[Arrays, str | None]:
 
 
 def _header(text: str | None, path: Path) -> Header:
+    """Returns the header that the metadata hold. Raises InputError where it is not whole."""
     try:
         tree = json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):
@@ -229,7 +248,7 @@ def _header(text: str | None, path: Path) -> Header:
 
 
 def _tolerance(value: Any) -> float:
-    """Returns a tolerance of the metadata. Raises ValueError where it allows any loss or none."""
+    """Returns the tolerance of the metadata. Raises ValueError where it is negative or infinite."""
     tolerance = float(value)
     if not 0 <= tolerance < inf:
         raise ValueError(f"tolerance {value}")
@@ -237,7 +256,10 @@ def _tolerance(value: Any) -> float:
 
 
 def _checked(arrays: Arrays, header: Header, path: Path) -> StringFile:
-    """Returns the string file, with shapes as promised and every number finite."""
+    """Returns the string file of these arrays.
+
+    Raises InputError where shapes do not fit the header or each other, or a number is not finite.
+    """
     count = sum(prod(shape) for _, shape in header.parameters)
     missing = {"beads", "losses", "t", "profiles"} - arrays.keys()
     if missing:

@@ -1,4 +1,4 @@
-"""The engine's hold on a run directory. No torch here."""
+"""The writer through which an engine holds and fills a run directory. No torch here."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from engine.record.writing import is_leftover, open_to_append, replace
 
 
 class RunWriter:
-    """The one writer of a run directory: one process at a time, within a `with` block.
-
-    Raises InputError where another process holds the run or its events are damaged as a whole,
-    and SaveError where the folder cannot be written.
-    """
+    """The writer of a run directory, for one process at a time and within a `with` block."""
 
     def __init__(self, run: RunDir) -> None:
+        """Locks the run and reads where it stands.
+
+        Raises InputError where another process holds the run or its events cannot be read, and
+        SaveError where the folder cannot be written.
+        """
         self.run = run
         self._lock = take_lock(run)
         try:
@@ -35,6 +36,7 @@ class RunWriter:
             raise
 
     def _take(self) -> None:
+        """Cleans up after a lost process, and opens the files of events and commands."""
         for leftover in filter(is_leftover, self.run.path.iterdir()):
             leftover.unlink(missing_ok=True)
         _drop_half_line(self.run)
@@ -42,22 +44,24 @@ class RunWriter:
         self.seq = records[-1].seq if records else 0
         """The number of the newest event."""
         self.started_seq = next((r.seq for r in records if isinstance(r.event, RunStarted)), None)
-        """The number of `run_started`, None where an earlier session did not come that far."""
+        """The number of the event `run_started`, or None where no session came that far."""
         self._events = open_to_append(self.run.events)
-        # Commands for an earlier session are over; those made while this one was starting are not.
+        # Commands for earlier sessions are skipped, but not those given while the first one starts.
         self._commands = CommandTail(self.run, skip_old=bool(records))
 
     def __enter__(self) -> RunWriter:
+        """Returns the writer itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Closes the files and frees the run."""
         self._events.close()
         self._lock.close()
 
     def record(self, event: Event, time_s: float) -> Record:
-        """Appends an event and returns its record.
+        """Appends an event at a running time in seconds, and returns its record.
 
-        Raises SaveError; nothing of the event is then in the file.
+        Raises SaveError where it cannot be written; the file then holds nothing of the event.
         """
         record = Record(self.seq + 1, time_s, event)
         line = (record.to_line() + "\n").encode()

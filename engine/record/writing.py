@@ -1,4 +1,4 @@
-"""Files of a run's folder written: replaced whole, or appended to. No torch here."""
+"""Writes the files of a run's folder: replaces them whole, or appends to them. No torch here."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from engine.record.reading import Damaged, open_regular
 
 
 def replace(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Replaces a file whole or not at all; a durable one survives a loss of power.
+    """Replaces the content of a file whole or not at all.
 
-    Raises SaveError; the old content is then still there.
+    A `durable` content survives a loss of power. Raises SaveError where the file cannot be written;
+    the old content is then still there.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -33,25 +34,29 @@ def replace(path: Path, content: bytes, *, durable: bool = True) -> None:
 
 
 def is_leftover(path: Path) -> bool:
-    """Returns whether a file is half of a replacement that its writer did not live to finish."""
+    """Returns whether a file is the temporary one of a replacement that was never finished."""
     return bool(re.fullmatch(r"\..+\.\d+\.tmp", path.name))
 
 
 def open_to_append(path: Path) -> IO[bytes]:
-    """Opens a file to append to, unbuffered, and makes it where there is none.
+    """Opens a file to append to, without a buffer, and makes it where there is none.
 
-    It writes through no link and into no pipe. Raises SaveError.
+    Raises SaveError, also for a link or a pipe.
     """
-    # Unbuffered, so that a line that could not be written is not written later.
+    # Without a buffer, so that a line that could not be written is not written later.
     return os.fdopen(_append(path), "ab", buffering=0)
 
 
 def open_log(path: Path) -> TextIOWrapper:
-    """Opens a log to append text to, as `open_to_append` does. Raises SaveError."""
+    """Opens a log to append text to, and makes it where there is none.
+
+    Raises SaveError, also for a link or a pipe.
+    """
     return os.fdopen(_append(path), "a", encoding="utf-8")
 
 
 def _append(path: Path) -> int:
+    """Returns a descriptor of a file to append to, made where there is none. Raises SaveError."""
     try:
         return open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     except Damaged as damaged:
