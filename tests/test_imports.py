@@ -97,6 +97,15 @@ def test_the_engine_knows_no_screen() -> None:
     assert not imported_by(f"{code}\nimport presets") & (SCREENS | {"dss_tui"})
 
 
+def test_the_library_loads_nothing_before_it_is_asked_for() -> None:
+    heavy = {"torch", "numpy", "pydantic", "yaml", "numba", "scipy", "safetensors", "presets"}
+    assert not imported_by("import engine; dir(engine); engine.__version__") & heavy
+    assert not imported_by("from engine import InputError, SaveError") & heavy
+    of_files = "from engine import load_preset, read_string, write_string, events, Spec, StringFile"
+    assert "torch" not in imported_by(f"{of_files}\nload_preset('digits')")
+    assert "torch" in imported_by("from engine import search")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["--version"], ["run", "--help"], ["presets"], ["presets", "digits"], ["ls"]],

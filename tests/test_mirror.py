@@ -52,7 +52,9 @@ ELSEWHERE = {
     "record/meta": "record/test_progress",
     "record/rundir": "record/test_finding",
     "record/signals": "run/test_session",
+    "run/job": "run/test_session",
     "run/plain_torch": "run/test_mirror",
+    "run/prepare": "run/test_mirror",
     "run/store": "run/test_session",
     "run/suspects": "run/test_mirror",
     "spec/checks": "problem/test_problem",
@@ -67,10 +69,12 @@ ELSEWHERE = {
 NOTHING_TO_TEST = {
     "errors": "exceptions that hold what they are given",
     "shapes": "names of axes for annotations; what uses them is checked while the tests run",
+    "version": "a number",
 }
 
 #: Test files that belong to no one module.
 OF_SEVERAL = {
+    "test_library": "what `import engine` offers",
     "backends/test_gpu": "needs a GPU, and skips as a whole where there is none",
     "record/test_damaged": "the commands on folders in which something is damaged",
 }

@@ -23,6 +23,7 @@ from engine.spec.keys import Spec
 
 if TYPE_CHECKING:
     from dss_tui.tui.app import Opening
+    from engine.run.prepare import Prepared
 
 
 def menu(asked: argparse.Namespace) -> int:
@@ -38,13 +39,9 @@ def run(asked: argparse.Namespace) -> int:
     """Runs a preset as a new run. Raises InputError before anything is written."""
     from presets import load_preset
 
-    overrides = list(asked.overrides)
-    if asked.seed is not None:
-        overrides.append(f"seed={asked.seed}")
-    if asked.device is not None:
-        overrides.append(f"device={asked.device}")
     with _naming(asked.preset):
-        return _start(load_preset(asked.preset, overrides), Path(asked.preset).stem, asked)
+        spec = load_preset(asked.preset, asked.overrides, seed=asked.seed, device=asked.device)
+        return _start(spec, Path(asked.preset).stem, asked)
 
 
 def shorten(asked: argparse.Namespace) -> int:
@@ -75,10 +72,10 @@ def _start(spec: Spec, name: str, asked: argparse.Namespace) -> int:
         directory = session.start(spec, name, asked.out)
         return _on_screen(Opening(directory, launched=True, fps=asked.fps))
     with Signals() as signals:
-        from engine.run.session import prepare
+        from engine.run.prepare import prepare
 
-        prepare(spec)
-        return _in_foreground(create(spec, name, asked.out), signals, asked)
+        prepared = prepare(spec.of_a_new_run())  # what cannot run leaves no folder
+        return _in_foreground(create(spec, name, asked.out), signals, asked, prepared)
 
 
 def resume(asked: argparse.Namespace) -> int:
@@ -147,16 +144,22 @@ def _on_screen(opening: Opening) -> int:
     return app.return_code or 0
 
 
-def _in_foreground(directory: RunDir, signals: Signals, asked: argparse.Namespace) -> int:
+def _in_foreground(
+    directory: RunDir,
+    signals: Signals,
+    asked: argparse.Namespace,
+    prepared: Prepared | None = None,
+) -> int:
+    """Runs a run directory, or goes on with it, and returns the exit status."""
     from dss_tui.viewing.headless import JsonLines, PlainLines, RichDisplay
     from engine.run.session import exit_status
     from engine.run.session import run as run_engine
 
     if asked.json:
         with JsonLines(signals) as lines:
-            return exit_status(run_engine(directory, signals, lines))
+            return exit_status(run_engine(directory, signals, lines, prepared))
     display = RichDisplay(directory) if has_terminal() else PlainLines(directory)
     with display:
-        ended = run_engine(directory, signals)
+        ended = run_engine(directory, signals, prepared=prepared)
     display.summarize(ended)
     return exit_status(ended)

@@ -65,12 +65,8 @@ def _begin(asked: argparse.Namespace, levels: tuple[float, ...]) -> tuple[Sweep,
     from presets import load_preset
 
     overrides = [*asked.overrides, f"search.level={levels[0]!r}"]
-    if asked.seed is not None:
-        overrides.append(f"seed={asked.seed}")
-    if asked.device is not None:
-        overrides.append(f"device={asked.device}")
     try:
-        spec = load_preset(asked.preset, overrides)
+        spec = load_preset(asked.preset, overrides, seed=asked.seed, device=asked.device)
         return start(spec, levels, asked.pairs, asked.out.expanduser().absolute())
     except InputError as error:
         if error.file is not None:

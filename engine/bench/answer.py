@@ -24,7 +24,7 @@ from engine.bench.measures import (
 from engine.bench.roofline import measure_limits
 from engine.bench.suite import Request
 from engine.bench.throughput import Throughput, step_of
-from engine.run.session import prepare
+from engine.run.prepare import prepare
 from engine.workers.pool import open_pool, resolve_devices
 
 
@@ -40,7 +40,8 @@ def answer(request: Request, clock: Clock = time.perf_counter) -> Limits | Prese
 def measure_preset(request: Request, name: str, clock: Clock) -> PresetReport:
     """Raises InputError for a spec that cannot run."""
     imports = peak_bytes()
-    spec, backend = prepare(request.spec)
+    prepared = prepare(request.spec)
+    spec, backend = prepared.spec, prepared.backend
     effort = request.effort
     with open_pool(backend, spec) as pool:
         problem = pool.backend.problem

@@ -19,6 +19,7 @@ from engine.record.events import FIRST, LAST, SegmentMeasured
 from engine.record.finding import create
 from engine.record.progress import SegmentState
 from engine.record.writer import RunWriter
+from engine.run.job import Job
 from engine.run.store import DirectoryStore
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
@@ -40,7 +41,7 @@ def measure_costs(
     with tempfile.TemporaryDirectory() as folder:
         run = create(spec, "bench", Path(folder) / "run")
         with RunWriter(run) as writer:
-            store = DirectoryStore(writer, spec, problem, method)
+            store = DirectoryStore(writer, Job(spec, problem, method))
 
             def checkpoint() -> int:
                 store.checkpoint(0.0)

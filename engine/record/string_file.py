@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 from math import inf, prod
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from engine.errors import InputError
+from engine.record import writing
 from engine.record.events import dump_json
 from engine.record.geometry import BeadString
 from engine.spec.level import LevelOn
@@ -97,6 +99,25 @@ class StringFile:
 # ---------------------------------------------------------------- writing
 
 
+def write(file: StringFile, path: str | PathLike[str]) -> int:
+    """Writes a string file, which is replaced whole or not at all, and returns its bytes' number.
+
+    Args:
+        file: The string with its header, and the training data where it is to hold them.
+        path: Where; the ending says how: `.safetensors`, `.npz`, or `.pt`, which needs torch.
+
+    Raises:
+        InputError: The ending is another one.
+        SaveError: The file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix not in WRITERS:
+        raise InputError(f"ends in {path.suffix!r}; choose one of {', '.join(WRITERS)}", file=path)
+    content = encode(file, path.suffix)
+    writing.replace(path, content)
+    return len(content)
+
+
 def encode(file: StringFile, ending: str) -> bytes:
     """Returns the bytes of a string file with that ending. Raises InputError for an unknown one."""
     if ending not in WRITERS:
@@ -146,12 +167,17 @@ WRITERS: dict[str, Callable[[Arrays, str], bytes]] = {
 # ---------------------------------------------------------------- reading
 
 
-def read(path: Path) -> StringFile:
-    """Returns the string in a file.
+def read(path: str | PathLike[str]) -> StringFile:
+    """Returns the string in a file. No code in the file is run.
 
-    Raises InputError where the file is missing, damaged, of another version, or holds arrays that
-    do not fit each other or are not finite.
+    Args:
+        path: A file that ends in `.safetensors`, `.npz` or `.pt`; the last needs torch.
+
+    Raises:
+        InputError: The file is missing, damaged, of another version, or holds arrays that do not
+            fit each other or are not finite.
     """
+    path = Path(path)
     readers = {".safetensors": _read_safetensors, ".npz": _read_npz, ".pt": _read_pt}
     if path.suffix not in readers:
         raise InputError(f"ends in {path.suffix!r}; choose one of {', '.join(readers)}", file=path)

@@ -39,45 +39,86 @@ class Store(Protocol):
     """Where a search leaves what must outlive it. Every call raises SaveError where it fails."""
 
     @property
+    def resumable(self) -> bool:
+        """Whether checkpoints are kept, so that the search can go on another time."""
+
+    @property
     def seq(self) -> int:
         """The number of the newest event written."""
 
     def checkpoint(self, elapsed_s: float) -> None:
-        """All that a resume needs, and the string as it is now."""
+        """Keeps all that a resume needs, and the string as it is now."""
 
-    def final_string(self, outcome: Outcome, elapsed_s: float) -> None: ...
+    def final_string(self, outcome: Outcome, elapsed_s: float) -> None:
+        """Keeps the string with which the session ends so."""
 
-    def progress(self, now: MethodProgress, elapsed_s: float, state: ProgressState) -> None: ...
+    def progress(self, now: MethodProgress, elapsed_s: float, state: ProgressState) -> None:
+        """Shows viewers where the method stands."""
+
+
+class Nowhere:
+    """The store of a search that leaves nothing behind: whoever has its events has it all."""
+
+    resumable = False
+    seq = 0
+
+    def checkpoint(self, elapsed_s: float) -> None:
+        """Keeps nothing."""
+
+    def final_string(self, outcome: Outcome, elapsed_s: float) -> None:
+        """Keeps nothing."""
+
+    def progress(self, now: MethodProgress, elapsed_s: float, state: ProgressState) -> None:
+        """Shows nothing."""
 
 
 class Control(Protocol):
     """What others want of a running search."""
 
     def commands(self) -> list[Command]:
-        """Those that came since the last call."""
+        """Returns the commands that came since the last call."""
 
     def signal(self) -> str | None:
-        """The name of the signal that asked this process to end, if any."""
+        """Returns the name of the signal that asked this process to end, None without one."""
 
-    def sleep(self, seconds: float) -> None: ...
+    def sleep(self, seconds: float) -> None:
+        """Waits so long while the search is paused."""
+
+
+class Undisturbed:
+    """The control of a search that nobody asks for anything: closing its events stops it."""
+
+    def commands(self) -> list[Command]:
+        """Returns none."""
+        return []
+
+    def signal(self) -> None:
+        """Returns None."""
+
+    def sleep(self, seconds: float) -> None:
+        """Does not wait: nothing pauses the search."""
 
 
 class Stopwatch:
     """The running time of a run: all its sessions, without the pauses."""
 
     def __init__(self, clock: Clock, before_s: float = 0.0) -> None:
+        """Starts at `before_s` seconds, the running time of earlier sessions."""
         self._clock = clock
         self._since = clock() - before_s
         self._held_at: float | None = None
 
     def __call__(self) -> float:
+        """Returns the running time in seconds."""
         now = self._clock() if self._held_at is None else self._held_at
         return now - self._since
 
     def hold(self) -> None:
+        """Stands still from now on, until `go_on`."""
         self._held_at = self._clock()
 
     def go_on(self) -> None:
+        """Runs again where it stood still."""
         if self._held_at is not None:
             self._since += self._clock() - self._held_at
             self._held_at = None
@@ -115,9 +156,11 @@ def search(
     pace: Pace = Pace(),
     confirm: Callable[[Verdict], Verdict] = lambda verdict: verdict,
 ) -> Iterator[Event]:
-    """Runs a method to its verdict, to a limit, or until it is asked to stop.
+    """Yields the events of a method to its verdict, to a limit, or until it is asked to stop.
 
-    `confirm` has the last word on how the search ended, before anything of it is told or written.
+    The first event is `first`, the last RunFinished. `confirm` has the last word on how the search
+    ended, before anything of it is told or written. Raises SaveError where the store does, and
+    whatever the method raises.
     """
     checkpoints = _Timer(pace.checkpoint_s, elapsed() + pace.checkpoint_s)
     snapshots = _Timer(pace.progress_s, elapsed())
@@ -125,7 +168,7 @@ def search(
     while True:
         asked = yield from _grant(method, store, control, elapsed)
         tally = method.tally()
-        ending = method.verdict or asked or _limit(method, tally, limits, elapsed())
+        ending = method.verdict or asked or _limit(method, tally, limits, store, elapsed())
         if ending is not None:
             yield from _finish(method, confirm(ending), store, elapsed)
             return
@@ -167,6 +210,9 @@ def _grant(
 
 
 def _checkpoint(store: Store, elapsed: Stopwatch, reason: str) -> Iterator[Event]:
+    """Writes a checkpoint and says so, where the store keeps any."""
+    if not store.resumable:
+        return
     store.checkpoint(elapsed())
     yield CheckpointSaved(reason)
 
@@ -189,7 +235,10 @@ def _stopped(how: str) -> Verdict:
     )
 
 
-def _limit(method: Method, tally: Tally, limits: Limits, elapsed_s: float) -> Verdict | None:
+def _limit(
+    method: Method, tally: Tally, limits: Limits, store: Store, elapsed_s: float
+) -> Verdict | None:
+    """Returns the verdict where a limit is reached, and None elsewhere."""
     full = limits.beads is not None and tally.beads >= limits.beads
     if full and tally.open and not method.progress().training:
         key, value = "limits.beads", f"{limits.beads}"
@@ -201,10 +250,11 @@ def _limit(method: Method, tally: Tally, limits: Limits, elapsed_s: float) -> Ve
         return None
     now = method.progress()
     unfinished = now.count("open") + now.count("training")
+    again = f"go on with `dss-tui resume RUN --set {key}=…`" if store.resumable else "search again"
     return Verdict(
         Outcome.LIMIT_REACHED,
         f"The limit {key} = {value} was reached with {unfinished} segments still open; raise it "
-        f"and go on with `dss-tui resume RUN --set {key}=…`.",
+        f"and {again}.",
     )
 
 
@@ -213,7 +263,7 @@ def _beads_left(tally: Tally, limits: Limits) -> int | None:
 
 
 def totals(now: MethodProgress, elapsed_s: float) -> Totals:
-    """The counters of a run at that running time."""
+    """Returns the counters of a run at that running time."""
     return Totals(
         beads=now.beads,
         segments=len(now.segments),

@@ -1,7 +1,7 @@
 """One session of a run: its directory, problem and devices brought to the search loop.
 
 Used in the foreground by `dss-tui run --headless` and, in a process of its own, by
-`python -m engine RUN_DIR`. There is no other way to run a search.
+`python -m engine RUN_DIR`. A search without a directory is the same job (`search`).
 """
 
 from __future__ import annotations
@@ -21,14 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine import __version__
-from engine.backends.backend import Backend
-from engine.backends.vmapped import FEW_TOGETHER
 from engine.errors import InputError, SaveError
-from engine.methods import Method, build_method
-from engine.methods.base import Verdict
-from engine.methods.given import check_given
-from engine.problem.problem import Problem, build_problem
 from engine.record.commands import Command
 from engine.record.events import (
     Continued,
@@ -47,20 +40,18 @@ from engine.record.rundir import RunDir
 from engine.record.signals import Signals
 from engine.record.writer import RunWriter
 from engine.record.writing import open_log, replace
-from engine.run import checkpoint, mirror
-from engine.run.choose_backend import choose_backend
-from engine.run.loop import Pace, Stopwatch, search, totals
-from engine.run.plain_torch import plainly
+from engine.run import checkpoint
+from engine.run.job import Job
+from engine.run.loop import Pace, Stopwatch, totals
+from engine.run.prepare import Prepared, prepare
 from engine.run.store import DirectoryStore
-from engine.shapes import Beads, PerBead
-from engine.spec.checks import check_level_on, check_method
 from engine.spec.keys import Spec
-from engine.spec.level import LevelOn
-from engine.spec.stages import stages_of
 from engine.spec.yaml_file import dump
-from engine.workers.pool import Workers, open_pool, resolve_devices, set_precision
+from engine.version import __version__
+from engine.workers.pool import Workers, open_pool
 
 Observer = Callable[[Record], None]
+"""Sees each event as soon as it is written."""
 
 log = logging.getLogger("engine")
 
@@ -70,24 +61,30 @@ BETWEEN_LOOKS_S = 0.02
 
 @dataclass(frozen=True)
 class Ended:
-    """How a session ended; `signal` where one asked for it."""
+    """How a session of a run ended."""
 
     outcome: Outcome
     sentence: str
+    """What happened, for a person."""
     diagnosis: Diagnosis | None = None
+    """What is known where there is no connection."""
     signal: int | None = None
+    """The number of the signal that asked the session to end, if one did."""
 
 
 @dataclass
 class SessionControl:
-    """Commands from the run directory, signals from the system: the `search.Control` of a run."""
+    """Commands from the run directory, signals from the system: the `loop.Control` of a run."""
 
     writer: RunWriter
+    """Which reads the commands."""
     signals: Signals
+    """The signals that this process has received."""
     looked_s: float = float("-inf")
     """When commands were read last: a round may take less time than to read a file."""
 
     def commands(self) -> list[Command]:
+        """Returns the commands that came since they were read last; none for a moment after."""
         now = time.monotonic()
         if now - self.looked_s < BETWEEN_LOOKS_S:
             return []
@@ -95,86 +92,44 @@ class SessionControl:
         return self.writer.new_commands()
 
     def signal(self) -> str | None:
+        """Returns the name of the signal that asked this process to end, None without one."""
         return self.signals.received.name if self.signals.received else None
 
     def sleep(self, seconds: float) -> None:
+        """Waits so long."""
         time.sleep(seconds)
 
 
 def exit_status(ended: Ended) -> int:
-    """That of the outcome, or 128+N for a session ended by signal N."""
+    """Returns the process exit status of a session that ended so.
+
+    It is 0, 1 or 3 by the outcome, or 128 + N where signal N ended the session.
+    """
     if ended.signal is not None:
         return 128 + ended.signal
     return ended.outcome.exit_status
-
-
-def prepare(spec: Spec) -> tuple[Spec, Backend]:
-    """Returns the spec with all decided that is left open, and what computes its problem.
-
-    Raises InputError for what cannot run.
-    """
-    spec = resolve_devices(spec)
-    check_method(spec)
-    problem = build_problem(spec.problem, objective=spec.search.level_on)
-    check_level_on(spec, problem.classes, len(problem.held_out))
-    check_given(spec, problem)
-    try:
-        spec, backend = choose_backend(spec, problem)
-    except InputError:
-        raise
-    except Exception as error:
-        if not mirror.is_own(spec.problem):
-            raise
-        raise mirror.refusal(spec.problem, mirror.Report((), plainly(error))) from error
-    _check_batches(spec, backend)
-    _check_mirrored(spec, backend)
-    return spec, backend
-
-
-def _check_mirrored(spec: Spec, backend: Backend) -> None:
-    """Raises InputError where random models of a user's own code are not what torch makes of them.
-
-    They are measured on the run's first device, as many at once as it computes in one call.
-    """
-    if not mirror.is_own(spec.problem):
-        return
-    set_precision(spec)
-    device = torch.device(spec.device.split(",")[0])
-
-    def values(theta: Beads, measure: LevelOn) -> PerBead:
-        return backend.replica(device).values(theta, measure)
-
-    models = 2 if backend.name == "loop" else FEW_TOGETHER
-    problem = backend.problem.to(device)
-    found = mirror.of_random_models(spec.problem, problem, values, models)
-    if not found.agrees:
-        raise mirror.refusal(spec.problem, found)
-
-
-def _check_batches(spec: Spec, backend: Backend) -> None:
-    """Raises InputError where batches are too small for the network to normalize by them."""
-    trainings = stages_of(spec).trainings
-    if 1 in {training.batch_size for training in trainings} and backend.problem.normalizes:
-        theta = backend.problem.initial(0)[None]
-        backend.loss_and_grad_on(theta, torch.zeros(1, 1, dtype=torch.int64))
 
 
 def run(
     directory: RunDir,
     signals: Signals,
     observe: Observer = lambda record: None,
+    prepared: Prepared | None = None,
 ) -> Ended:
     """Runs a run directory, or goes on with it, until the search ends or is asked to.
+
+    A new run whose preset was `prepared` before its directory was made is not prepared again.
 
     Raises InputError where the directory does not allow it. A failure of the engine itself is
     written to its log and its events, and returned as the outcome `failed`.
     """
     with RunWriter(directory) as writer, logging_to(directory.log):
         asked = directory.load_spec()
-        spec, backend = prepare(asked)
+        prepared = prepared or prepare(asked)
+        spec = prepared.spec
         if spec != asked and not directory.checkpoint.exists():  # which belongs to that file
             replace(directory.spec, dump(spec).encode())
-        with open_pool(backend, spec) as pool:
+        with open_pool(prepared.backend, spec) as pool:
             return run_session(writer, spec, pool, signals, observe)
 
 
@@ -186,21 +141,22 @@ def run_session(
     observe: Observer = lambda record: None,
     pace: Pace | None = None,
 ) -> Ended:
-    """A session of a run whose spec is resolved, on devices that others may share.
+    """Runs a session of a run whose spec is resolved, on devices that others may share.
 
     Raises InputError where the run's checkpoint belongs to another spec.
     """
     kept = checkpoint.read(writer.run, spec)
     writer.meta(_meta(writer.run, spec))
-    method = build_method(spec, pool)
+    job = Job.on(pool, spec)
     if kept is not None:
-        method.restore(kept.method)
-    session = _Session(writer, spec, pool.backend.problem, method, observe)
-    return session.run(kept, signals, pace or Pace(checkpoint_s=spec.checkpoint_seconds))
+        job.method.restore(kept.method)
+    return _Session(writer, job, observe).run(
+        kept, signals, pace or Pace(checkpoint_s=spec.checkpoint_seconds)
+    )
 
 
 def refuse(directory: RunDir, error: InputError | SaveError) -> None:
-    """Tells viewers that a run could not start; not where another process is running it."""
+    """Tells viewers that a run could not start, except where another process is running it."""
     empty = Totals(0, 0, 0, 0, 0, (), 0, float("nan"), float("nan"), 0.0)
     with suppress(InputError, SaveError, OSError), RunWriter(directory) as writer:
         writer.record(RunFinished(Outcome.FAILED, f"It cannot run: {error}.", empty), 0.0)
@@ -209,27 +165,17 @@ def refuse(directory: RunDir, error: InputError | SaveError) -> None:
 @dataclass(frozen=True)
 class _Session:
     writer: RunWriter
-    spec: Spec
-    problem: Problem
-    method: Method
+    job: Job
     observe: Observer
 
     def run(self, kept: checkpoint.Checkpoint | None, signals: Signals, pace: Pace) -> Ended:
         elapsed = Stopwatch(time.monotonic, kept.elapsed_s if kept else 0.0)
-        store = DirectoryStore(self.writer, self.spec, self.problem, self.method)
+        store = DirectoryStore(self.writer, self.job)
         control = SessionControl(self.writer, signals)
-        started_seq = self.writer.started_seq
-        first = (
-            self._started()
-            if started_seq is None
-            else Continued(kept.seq if kept is not None else started_seq)
-        )
-        events = search(
-            self.method, self.spec.limits, store, control, elapsed, first, pace, self._confirmed
-        )
+        first = self._first(kept)
         event: Event = first
         try:
-            for event in events:
+            for event in self.job.events(store, control, elapsed, pace, first):
                 self._tell(event, elapsed())
         except Exception as error:
             if not isinstance(error, SaveError):
@@ -242,33 +188,15 @@ class _Session:
         stopped = event.outcome is Outcome.STOPPED and signals.received
         return Ended(event.outcome, event.sentence, event.diagnosis, stopped or None)
 
-    def _confirmed(self, ending: Verdict) -> Verdict:
-        """Returns the ending, failed where plain torch does not find what was measured.
-
-        Only audited strings of a user's own code are looked at.
-        """
-        audited = ending.outcome in (Outcome.CONNECTED, Outcome.NOT_CONNECTED)
-        if not audited or not mirror.is_own(self.spec.problem):
-            return ending
-        found = mirror.of_string(self.spec.problem, self.problem, self.method.string())
-        log.info("mirror: plain torch looked at %d losses", len(found.comparisons))
-        return ending if found.agrees else Verdict(Outcome.FAILED, f"Failed: {found.words}.")
+    def _first(self, kept: checkpoint.Checkpoint | None) -> RunStarted | Continued:
+        """Returns what this session tells first: that the run starts, or from where it goes on."""
+        started_seq = self.writer.started_seq
+        if started_seq is None:
+            return self.job.started()
+        return Continued(kept.seq if kept is not None else started_seq)
 
     def _tell(self, event: Event, elapsed_s: float) -> None:
         self.observe(self.writer.record(event, elapsed_s))
-
-    def _started(self) -> RunStarted:
-        return RunStarted(
-            method=self.spec.search.method,
-            level=self.spec.search.level,
-            alpha=self.spec.search.alpha,
-            seed=self.spec.seed,
-            parameters=self.problem.parameter_count,
-            samples=len(self.problem.train),
-            devices=tuple(self.spec.device.split(",")),
-            level_on=self.spec.search.level_on.words,
-            tolerance=self.spec.search.tolerance,
-        )
 
     def _failure(
         self, error: Exception, kept: checkpoint.Checkpoint | None, store: DirectoryStore
@@ -286,7 +214,7 @@ class _Session:
                 f"The engine failed: {type(error).__name__}: {error}. {safe}; the details are in "
                 f"{self.writer.run.log}."
             )
-        return RunFinished(Outcome.FAILED, sentence, totals(self.method.progress(), 0.0))
+        return RunFinished(Outcome.FAILED, sentence, totals(self.job.method.progress(), 0.0))
 
 
 def _meta(directory: RunDir, spec: Spec) -> Meta:

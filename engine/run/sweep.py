@@ -38,7 +38,8 @@ from engine.record.signals import Signals
 from engine.record.writer import RunWriter
 from engine.record.writing import open_log, open_to_append, replace
 from engine.run.loop import Pace
-from engine.run.session import Ended, logging_to, prepare, run_session
+from engine.run.prepare import prepare
+from engine.run.session import Ended, logging_to, run_session
 from engine.spec.checks import check_level_on
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import dump, parse, read_yaml
@@ -218,11 +219,12 @@ class Sweep:
 def start(spec: Spec, levels: Iterable[float], pairs: int, folder: Path) -> tuple[Sweep, Backend]:
     """The sweep in its folder, new or begun before, and what computes it. Raises InputError."""
     begun = read_plan(folder)
-    spec, backend = prepare(spec.of_a_new_run() if begun is None else _as_begun(spec, begun.spec))
-    plan = Plan(spec, tuple(levels), pairs)
+    spec = spec.of_a_new_run() if begun is None else _as_begun(spec, begun.spec)
+    prepared = prepare(spec)
+    problem, plan = prepared.backend.problem, Plan(prepared.spec, tuple(levels), pairs)
     for level in plan.levels:
-        check_level_on(plan.at(level), backend.problem.classes, len(backend.problem.held_out))
-    return Sweep(plan, folder), backend
+        check_level_on(plan.at(level), problem.classes, len(problem.held_out))
+    return Sweep(plan, folder), prepared.backend
 
 
 def ending(run: RunDir) -> RunFinished | None:

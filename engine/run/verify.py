@@ -36,6 +36,8 @@ SPLITS = get_args(Split)
 TOLERANCE = {"float64": 1e-5, "float32": 1e-4}
 
 
+#: Points on each segment where nothing else is asked for, and the fewest that may be.
+POINTS, FEWEST = 1001, 5
 #: Points on each segment at which the metrics besides the judged one are taken.
 COARSE = 5
 #: Multiplications of a measurement up to which it is made in float64, above in float32.
@@ -44,7 +46,7 @@ PRECISE = 10**12
 
 @dataclass(frozen=True)
 class Check:
-    """What was measured."""
+    """What the check of a string file has measured."""
 
     level: float
     level_tolerance: float
@@ -57,7 +59,9 @@ class Check:
     peaks: tuple[float, ...]
     """The highest value on each segment."""
     t_stars: tuple[float, ...]
+    """Where that is: from 0 at the segment's left bead to 1 at its right one."""
     normalized_length: float
+    """The string's length divided by the distance of its ends."""
     turning_angle: tuple[float, float] | None
     """Mean and largest angle between consecutive segments, in degrees; None for two beads."""
     disagreement: float
@@ -87,11 +91,18 @@ class Check:
         return bound(self.level, self.level_tolerance)
 
     @property
+    def holds(self) -> bool:
+        """Whether the path is below its level, and everything that looked at it agrees."""
+        return self.below_level and self.agrees and self.mirrored
+
+    @property
     def below_level(self) -> bool:
+        """Whether no segment's peak exceeds `bound`."""
         return max(self.peaks) <= self.bound
 
     @property
     def agrees(self) -> bool:
+        """Whether the file's losses and profiles are those measured, up to `tolerance`."""
         return self.disagreement <= self.tolerance
 
     @property
@@ -100,22 +111,29 @@ class Check:
         return self.mirror is None or self.mirror.agrees
 
 
-def verify(file: StringFile, points: int, *, run_factories: bool = False) -> Check:
-    """Measures the whole string on that many points a segment.
+def verify(file: StringFile, points: int = POINTS, *, run_factories: bool = False) -> Check:
+    """Measures a whole string from scratch, as `dss-tui verify` does.
 
-    Raises InputError where it can't be, and where the file names functions that would have to
-    be run for it, unless that is allowed.
+    Data and network are made anew from the file's description, and nothing of the file is trusted
+    but its weights.
+
+    Args:
+        file: What `read_string` returns.
+        points: The number of points on each segment, five or more; peaks are refined between them.
+        run_factories: Whether functions of a user's own, which the file names, may be run.
+
+    Raises:
+        InputError: The path cannot be measured: data are missing or others than those of the run,
+            the file's parameters are not those of its network, or it names functions that would
+            have to be run and `run_factories` is false.
     """
-    if not run_factories:
-        _refuse_factories(file.header.problem)
-    problem = _problem(file)
+    check_points(points)
+    problem = problem_of(file, run_factories=run_factories)
     beads = torch.from_numpy(file.string.beads).double()
     pairs = list(pairwise(beads))
     samples = problem.objective_samples
-    products = points * len(pairs) * samples * problem.cost.products
-    dtype = torch.float64 if products <= PRECISE else torch.float32
-    backend = backend_to_verify(file.header.problem, problem)
-    with Pool(backend, [torch.device("cpu")] * cores()) as pool:
+    dtype = dtype_for(problem, points * len(pairs))
+    with measuring(file.header.problem, problem) as pool:
         grid = np.linspace(0.0, 1.0, points)
         measured = measure(pool, pairs, grid, samples, dtype=dtype)
         profiles = np.stack(along(pool, pairs, file.string.t, samples, dtype=dtype))
@@ -163,6 +181,23 @@ def _tolerance(problem: Problem, precision: str) -> float:
     return tolerance
 
 
+def check_points(points: int) -> None:
+    """Raises InputError where that many points a segment are too few to see a peak."""
+    if points < FEWEST:
+        raise InputError(f"is {points}, but must be at least {FEWEST}", key="points")
+
+
+def dtype_for(problem: Problem, points: int) -> torch.dtype:
+    """Returns float64, or float32 where so many losses would take very long in that."""
+    products = points * problem.objective_samples * problem.cost.products
+    return torch.float64 if products <= PRECISE else torch.float32
+
+
+def measuring(spec: ProblemSpec, problem: Problem) -> Pool:
+    """Returns a pool on every core that measures a problem by torch's own operations."""
+    return Pool(backend_to_verify(spec, problem), [torch.device("cpu")] * cores())
+
+
 def _refuse_factories(spec: ProblemSpec) -> None:
     named = list(functions_in(spec))
     if named:
@@ -189,7 +224,13 @@ def _besides(
     return tuple(found)
 
 
-def _problem(file: StringFile) -> Problem:
+def problem_of(file: StringFile, *, run_factories: bool = False) -> Problem:
+    """Returns the problem that a string file describes, on the data that it holds or names.
+
+    Raises InputError as `verify` does.
+    """
+    if not run_factories:
+        _refuse_factories(file.header.problem)
     header = file.header
     if file.data is None:
         data = load_data(header.problem.data)

@@ -20,7 +20,7 @@ from engine.bench.measures import (
     TrainingRow,
     Versus,
 )
-from engine.run.session import prepare
+from engine.run.prepare import prepare
 from engine.spec.keys import Spec
 
 EFFORT = Effort(repeats=3, seconds=0.3)
@@ -41,7 +41,8 @@ class Ticks:
 
 def prepared(preset: str, *overrides: str) -> tuple[Spec, Backend]:
     usual = ["search.batching=vmap", "device=cpu", "workers=1"]
-    return prepare(presets.load_preset(preset, [*usual, *overrides]))
+    found = prepare(presets.load_preset(preset, [*usual, *overrides]))
+    return found.spec, found.backend
 
 
 MILLI = Spread(0.0123, 0.0101, 0.0456)

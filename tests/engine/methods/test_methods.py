@@ -305,6 +305,7 @@ class Memory:
     method: StagedMethod
     kept: Saved | None = None
     seq: int = 0
+    resumable: bool = True
     outcomes: list[Outcome] = field(default_factory=list)
 
     def checkpoint(self, elapsed_s: float) -> None:

@@ -108,6 +108,7 @@ class Memory:
     done: list[str] = field(default_factory=list)
     fails: bool = False
     seq: int = 0
+    resumable: bool = True
 
     def checkpoint(self, elapsed_s: float) -> None:
         if self.fails:

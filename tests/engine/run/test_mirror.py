@@ -19,7 +19,7 @@ from dss_tui.cli import main
 from engine.errors import InputError
 from engine.problem.problem import Problem, build_problem
 from engine.record.string_file import read
-from engine.run.session import prepare
+from engine.run.prepare import prepare
 from engine.spec.keys import Spec
 from engine.spec.validation import validated
 from tests.support import mirror_cases
@@ -52,7 +52,7 @@ def test_what_is_accepted_is_measured_as_plain_torch_does(case: Case, together: 
     """One model after another, or many in one call."""
     if together and not case.batches:
         pytest.skip("torch has no batching rule for it")
-    _, backend = prepare(spec_of(replace(case, batching="vmap") if together else case))
+    backend = prepare(spec_of(replace(case, batching="vmap") if together else case)).backend
     problem = backend.problem
     theta = torch.stack([problem.initial(seed) for seed in range(9)])
     theta += 0.2 * torch.randn(theta.shape, generator=torch.Generator().manual_seed(7))
@@ -119,7 +119,7 @@ def test_verify_holds_the_path_against_plain_torch(
     command = ["verify", str(run / "string.safetensors"), "--run-factories", "--grid", "9"]
     capsys.readouterr()
     assert main([*command, "--json"]) == 0
-    looks = json.loads(capsys.readouterr().out)["mirror"]["looks"]
+    looks = json.loads(capsys.readouterr().out)["mirror"]["comparisons"]
     beads = len(read(run / "string.safetensors").string.beads)
     assert len(looks) == min(beads, 10) + min(beads - 1, 10)
     assert looks[0]["what"] == f"the training loss of bead 1 of {beads}"

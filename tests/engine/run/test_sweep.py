@@ -36,8 +36,7 @@ from engine.record.runs import summarize
 from engine.record.signals import Signals
 from engine.record.string_file import read
 from engine.record.writer import RunWriter
-from engine.run import session as runner
-from engine.run import sweep
+from engine.run import job, sweep
 from engine.run.sweep import Cell, Plan, Result, Sweep, ending
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import load
@@ -526,7 +525,7 @@ def test_no_more_cells_are_under_way_than_asked(
         return method
 
     monkeypatch.setattr(sweep, "_Writer", Counted)
-    monkeypatch.setattr(runner, "build_method", build)
+    monkeypatch.setattr(job, "build_method", build)
     before = threading.active_count()
     assert main([*COMMAND, "--at-once", "2", "--out", str(tmp_path / "sweep")]) == 0
     assert max(np.cumsum(opened)) == 2 and sum(opened) == 0 and len(opened) == 12
@@ -642,7 +641,7 @@ def test_a_failure_of_the_engine_stops_the_sweep(
             monkeypatch.setattr(method, "step", lambda beads_left: [][0])
         return method
 
-    monkeypatch.setattr(runner, "build_method", build)
+    monkeypatch.setattr(job, "build_method", build)
     before = threading.active_count()
     assert main([*COMMAND, "--out", str(tmp_path)]) == 1
     cell = pair(tmp_path, "0.02", 1)
@@ -653,7 +652,7 @@ def test_a_failure_of_the_engine_stops_the_sweep(
     assert "IndexError" in cell.log.read_text()
     assert threading.active_count() == before
     assert any(summarize(run).state == "stopped" for run in cells(tmp_path))
-    monkeypatch.setattr(runner, "build_method", build_method)
+    monkeypatch.setattr(job, "build_method", build_method)
     others_are_safe(tmp_path, cell)
     assert untimed(tmp_path) == untimed(whole)
     assert same_cells(tmp_path, whole)

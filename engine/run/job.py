@@ -1,0 +1,104 @@
+"""One search, from its resolved spec to the loop, wherever its events go.
+
+A session in a run directory (`session`) and a search without any folder (`search`) are the same
+job; they differ in the store and the control that they give to the loop.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.methods import Method, build_method
+from engine.methods.base import Verdict
+from engine.problem.problem import Problem
+from engine.record.events import Continued, Event, Outcome, RunStarted
+from engine.record.string_file import Header, StringFile
+from engine.run import mirror
+from engine.run.loop import Control, Pace, Stopwatch, Store, search
+from engine.spec.keys import Spec
+from engine.workers.pool import Workers
+
+log = logging.getLogger("engine")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A search on a pool: its resolved spec, its problem, and the method at work on it."""
+
+    spec: Spec
+    problem: Problem
+    method: Method
+
+    @classmethod
+    def on(cls, pool: Workers, spec: Spec) -> Job:
+        """Returns the job of a resolved spec at its beginning, computed by the workers of `pool`.
+
+        Raises InputError where files that the spec names cannot be read.
+        """
+        return cls(spec, pool.backend.problem, build_method(spec, pool))
+
+    def events(
+        self,
+        store: Store,
+        control: Control,
+        elapsed: Stopwatch,
+        pace: Pace,
+        first: RunStarted | Continued | None = None,
+    ) -> Iterator[Event]:
+        """Yields the events of the search to its end, `first` or RunStarted before all others."""
+        first = self.started() if first is None else first
+        limits = self.spec.limits
+        return search(self.method, limits, store, control, elapsed, first, pace, self._confirmed)
+
+    def started(self) -> RunStarted:
+        """Returns the event that tells what is searched for, and on what."""
+        search = self.spec.search
+        return RunStarted(
+            method=search.method,
+            level=search.level,
+            alpha=search.alpha,
+            seed=self.spec.seed,
+            parameters=self.problem.parameter_count,
+            samples=len(self.problem.train),
+            devices=tuple(self.spec.device.split(",")),
+            level_on=search.level_on.words,
+            tolerance=search.tolerance,
+        )
+
+    def string(self, outcome: str, elapsed_s: float) -> StringFile:
+        """Returns the string as it is now, with the header that its file has.
+
+        `outcome` is an `Outcome`, or "running", and `elapsed_s` the running time so far in seconds.
+        Segments that are not measured yet are measured for it.
+        """
+        search = self.spec.search
+        header = Header(
+            outcome=outcome,
+            level=search.level,
+            alpha=search.alpha,
+            method=search.method,
+            seed=self.spec.seed,
+            problem=self.spec.problem,
+            parameters=tuple((p.name, p.shape) for p in self.problem.parameters),
+            data_sha256=self.problem.checksum,
+            bead_ids=self.method.progress().order,
+            elapsed_s=elapsed_s,
+            audit=self.method.describe_audit(),
+            level_on=search.level_on,
+            tolerance=search.tolerance,
+        )
+        return StringFile(header, self.method.string())
+
+    def _confirmed(self, ending: Verdict) -> Verdict:
+        """Returns the ending, failed where plain torch does not find what was measured.
+
+        Only audited strings of a user's own code are looked at.
+        """
+        audited = ending.outcome in (Outcome.CONNECTED, Outcome.NOT_CONNECTED)
+        if not audited or not mirror.is_own(self.spec.problem):
+            return ending
+        found = mirror.of_string(self.spec.problem, self.problem, self.method.string())
+        log.info("mirror: plain torch looked at %d losses", len(found.comparisons))
+        return ending if found.agrees else Verdict(Outcome.FAILED, f"Failed: {found.words}.")

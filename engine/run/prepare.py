@@ -1,0 +1,87 @@
+"""What comes before every search: all that its spec leaves open is decided, and it is looked at.
+
+Whoever runs a search, in a run directory, in a sweep or without any folder, prepares it here once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from engine.backends.backend import Backend
+from engine.backends.vmapped import FEW_TOGETHER
+from engine.errors import InputError
+from engine.methods.given import check_given
+from engine.problem.problem import build_problem
+from engine.run import mirror
+from engine.run.choose_backend import choose_backend
+from engine.run.plain_torch import plainly
+from engine.shapes import Beads, PerBead
+from engine.spec.checks import check_level_on, check_method
+from engine.spec.keys import Spec
+from engine.spec.level import LevelOn
+from engine.spec.stages import stages_of
+from engine.workers.pool import resolve_devices, set_precision
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A search that can run here."""
+
+    spec: Spec
+    """The preset with its device, workers and backend decided; feeding it back repeats the run."""
+    backend: Backend
+    """What computes the problem of the spec."""
+
+
+def prepare(spec: Spec) -> Prepared:
+    """Returns the spec with all decided that it leaves open, and what computes its problem.
+
+    A user's own code is held against plain torch here, before anything is trained (`mirror`).
+    Raises InputError for what cannot run.
+    """
+    spec = resolve_devices(spec)
+    check_method(spec)
+    problem = build_problem(spec.problem, objective=spec.search.level_on)
+    check_level_on(spec, problem.classes, len(problem.held_out))
+    check_given(spec, problem)
+    try:
+        spec, backend = choose_backend(spec, problem)
+    except InputError:
+        raise
+    except Exception as error:
+        if not mirror.is_own(spec.problem):
+            raise
+        raise mirror.refusal(spec.problem, mirror.Report((), plainly(error))) from error
+    _check_batches(spec, backend)
+    _check_mirrored(spec, backend)
+    return Prepared(spec, backend)
+
+
+def _check_mirrored(spec: Spec, backend: Backend) -> None:
+    """Raises InputError where random models of a user's own code are not what torch makes of them.
+
+    They are measured on the run's first device, as many at once as it computes in one call.
+    """
+    if not mirror.is_own(spec.problem):
+        return
+    set_precision(spec)
+    device = torch.device(spec.device.split(",")[0])
+
+    def values(theta: Beads, measure: LevelOn) -> PerBead:
+        return backend.replica(device).values(theta, measure)
+
+    models = 2 if backend.name == "loop" else FEW_TOGETHER
+    problem = backend.problem.to(device)
+    found = mirror.of_random_models(spec.problem, problem, values, models)
+    if not found.agrees:
+        raise mirror.refusal(spec.problem, found)
+
+
+def _check_batches(spec: Spec, backend: Backend) -> None:
+    """Raises InputError where batches are too small for the network to normalize by them."""
+    trainings = stages_of(spec).trainings
+    if 1 in {training.batch_size for training in trainings} and backend.problem.normalizes:
+        theta = backend.problem.initial(0)[None]
+        backend.loss_and_grad_on(theta, torch.zeros(1, 1, dtype=torch.int64))
