@@ -13,8 +13,9 @@ import numpy as np
 from engine.bench.measures import Action, Clock, Costs, Effort, Spread, repeated, spread
 from engine.methods.greedy import GreedySearch
 from engine.methods.method import StagedMethod
-from engine.path.chain import SECONDARY_POINTS, Chain, Segment, distance
+from engine.path.chain import SECONDARY_POINTS, Chain
 from engine.path.segments import Measured
+from engine.path.snapshot import Segment, distance
 from engine.record.events import FIRST, LAST, SegmentMeasured
 from engine.record.finding import create
 from engine.record.progress import SegmentState

@@ -1,6 +1,8 @@
-"""The search methods: which stages each is made of."""
+"""The search methods, and the stages that each is made of."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from engine.methods.base import Method, Stage
 from engine.methods.constrained import ConstrainedSearch
@@ -22,6 +24,10 @@ __all__ = ["Method", "build_method"]
 
 
 def build_method(spec: Spec, pool: Workers) -> StagedMethod:
+    """Returns the search that a preset asks for, which a pool computes.
+
+    Raises InputError where a file that it starts from does not fit the problem.
+    """
     search = spec.search
     chain = Chain(pool, search.level, stages_of(spec).grid, search.tolerance)
     stages = _search(spec, chain) if search.string is None else _from_file(spec, chain)
@@ -30,26 +36,26 @@ def build_method(spec: Spec, pool: Workers) -> StagedMethod:
     return StagedMethod(spec, chain, stages)
 
 
-def _from_file(spec: Spec, chain: Chain) -> list[Stage]:
+def _from_file(spec: Spec, chain: Chain) -> list[Stage[Any]]:
     return [GivenString(spec, chain), Polish(spec, chain), GreedySearch(spec, chain)]
 
 
-def _endpoints(spec: Spec, chain: Chain, restarts: Restarts | None = None) -> Stage:
+def _endpoints(spec: Spec, chain: Chain, restarts: Restarts | None = None) -> Stage[Any]:
     if spec.endpoints.kind == "files":
         return GivenEndpoints(spec, chain)
     return EndpointTraining(spec, chain, restarts)
 
 
-def _search(spec: Spec, chain: Chain) -> list[Stage]:
+def _search(spec: Spec, chain: Chain) -> list[Stage[Any]]:
     endpoints, greedy = _endpoints(spec, chain), GreedySearch(spec, chain)
     constrained, polish = ConstrainedSearch(spec, chain), Polish(spec, chain)
-    even: list[Stage] = [EvenBeads(spec, chain)] if spec.search.min_inner_beads else []
+    even: list[Stage[Any]] = [EvenBeads(spec, chain)] if spec.search.min_inner_beads else []
     match spec.search.method:
         case "greedy":
             return [endpoints, *even, greedy]
         case "constrained":
-            given: list[Stage] = [] if spec.endpoints.kind == "random" else [endpoints]
-            after: list[Stage] = (
+            given: list[Stage[Any]] = [] if spec.endpoints.kind == "random" else [endpoints]
+            after: list[Stage[Any]] = (
                 [polish, greedy] if spec.search.constrained.on_stuck == "greedy" else []
             )
             return [*given, constrained, *after]

@@ -1,19 +1,21 @@
-"""What the search loop asks of a method, and a method of its stages."""
+"""What the search loop asks of a method, and what a method asks of its stages."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from engine.path.snapshot import MethodProgress, Saved
+from engine.path.snapshot import MethodProgress
 from engine.record.events import Diagnosis, Event, Outcome
 from engine.record.geometry import BeadString
 from engine.record.progress import TrainingProgress
 
+State = TypeVar("State")
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a search ended, and a sentence for a person."""
+    """How a search ended, and a sentence that tells a person so."""
 
     outcome: Outcome
     sentence: str
@@ -24,79 +26,94 @@ class Tally:
     """The few numbers that limits are held against in every round."""
 
     beads: int
-    """On the string, the ends included."""
+    """Number of beads on the string, the ends included."""
     open: int
-    """Segments above the level in which no bead is in training."""
+    """Number of segments above the level in which no bead is in training."""
     bead_steps: int
+    """Optimizer steps of all beads together."""
 
 
 class Method(Protocol):
-    def tally(self) -> Tally: ...
+    """A search for a string, of which the loop takes one step after another."""
+
+    def tally(self) -> Tally:
+        """Returns the numbers that limits are held against."""
 
     def step(self, beads_left: int | None) -> list[Event]:
-        """One round of work, which may add at most `beads_left` beads."""
+        """Does one round of work, which adds at most `beads_left` beads, and returns its events."""
 
     @property
     def verdict(self) -> Verdict | None:
-        """None as long as there is something left to do."""
+        """How the search ended; None as long as there is something left to do."""
 
-    def progress(self) -> MethodProgress: ...
+    def progress(self) -> MethodProgress:
+        """Returns where the method stands, for viewers."""
 
     @property
     def string_products(self) -> int:
-        """Multiplications that `string` costs now: some of its segments may not be measured."""
+        """The number of multiplications that `string` costs now.
+
+        Some of the string's segments may not be measured yet.
+        """
 
     def string(self) -> BeadString:
-        """The string as it is now, in order."""
+        """Returns the string as it is now, with its profiles."""
 
     def describe_audit(self) -> dict[str, Any]:
-        """How the string's profiles were measured, for its file."""
+        """Returns how the string's profiles were measured, for the string's file."""
 
     def diagnosis(self) -> Diagnosis | None:
-        """What is known should it end without a connection."""
-
-    def save(self) -> Saved: ...
-
-    def restore(self, saved: Saved) -> None: ...
+        """Returns what is known of the barrier, should the search end without a connection."""
 
 
-class Stage(Protocol):
+class Stage(Protocol[State]):
     """A part of a method: it works on the chain that all stages of a method share."""
 
     @property
     def name(self) -> str:
-        """What people read it does."""
+        """What people read that the method does."""
 
     @property
     def repairs(self) -> bool:
         """Whether it can close a segment that the audit has opened."""
 
     def begin(self) -> None:
-        """Called once, when the stage before it is done; the first makes the chain."""
+        """Prepares the work, once the stage before it is done; the first stage makes the chain."""
 
     def step(self, beads_left: int | None) -> list[Event]:
-        """One round of work, which may add at most `beads_left` beads."""
+        """Does one round of work, which adds at most `beads_left` beads, and returns its events."""
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to do; a audit that opens a segment may change that."""
+        """Whether nothing is left to do; an audit that opens a segment may change that."""
 
     @property
     def verdict(self) -> Verdict | None:
-        """Where there is no use in any later stage."""
+        """How the whole search ended, where there is no use in any later stage."""
 
     @property
     def aim(self) -> float:
-        """As in MethodProgress."""
+        """The level that beads are brought below now, as in `MethodProgress`."""
 
     def losses(self) -> dict[int, float]:
-        """Of beads that have moved since their segments were measured."""
+        """Returns the objective at beads, by id, that have moved since they were measured."""
 
-    def training(self) -> tuple[TrainingProgress, ...]: ...
+    def training(self) -> tuple[TrainingProgress, ...]:
+        """Returns the beads in training."""
 
     @property
-    def bead_steps(self) -> int: ...
+    def bead_steps(self) -> int:
+        """Optimizer steps of all beads that the stage has trained."""
 
-    def save(self) -> Saved: ...
+    @property
+    def state(self) -> State:
+        """All that a checkpoint holds of the stage; the chain's state is held apart."""
 
-    def restore(self, saved: Saved) -> None: ...
+    def resume(self, state: State) -> None:
+        """Goes on from a state, once the chain has.
+
+        Raises Unfit where the state does not fit the chain or the preset.
+        """
+
+    def check_ready(self) -> None:
+        """Raises Unfit where a stage that has been resumed cannot be the one at work."""

@@ -8,8 +8,10 @@ and what follows where the string is stuck.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from math import isnan
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,9 +19,10 @@ from torch import Tensor
 
 from engine.methods.base import Verdict
 from engine.methods.endpoints import not_trained, random_endpoint
-from engine.path.chain import Chain, Segment, trained
+from engine.path.chain import Chain, trained
 from engine.path.segments import split_point
-from engine.path.snapshot import Key, Saved
+from engine.path.snapshot import Key, Segment
+from engine.record.decoding import Count, Unfit
 from engine.record.events import (
     FIRST,
     LAST,
@@ -31,19 +34,58 @@ from engine.record.events import (
 )
 from engine.record.progress import TrainingProgress
 from engine.seeds import derive
-from engine.shapes import Weights
+from engine.shapes import Beads, PerBead, Steps, Weights
 from engine.spec.keys import Spec
 from engine.spec.search import Constrained
 from engine.spec.stages import stages_of
 from engine.steps.recipe import Recipe
-from engine.steps.rows import End, Group, Rows
+from engine.steps.rows import End, Group, Rows, check_columns
 from engine.steps.tethers import Hard, Off, Several, Soft, Springs, Tether, evenly_spaced
 from engine.training.trainer import Trainer
 
-#: The columns of the string's rows that a checkpoint holds as they are.
-COLUMNS = ("steps", "loss", "best", "best_step")
-#: Of a stage's plain values, those that a checkpoint holds as they are.
-KEPT = ("taken_out", "reported", "blocked", "idle", "looked", "lowered", "stuck")
+
+@dataclass(frozen=True)
+class StringRows:
+    """The columns of a string's rows that a checkpoint holds; the rest follows from the chain."""
+
+    steps: Steps
+    loss: PerBead
+    best: PerBead
+    best_step: Steps
+    state: Mapping[str, Beads]
+    """(bead, param) The optimizer's tensors by name."""
+
+
+#: The names of those columns.
+COLUMNS = tuple(field.name for field in fields(StringRows))
+
+
+@dataclass(frozen=True)
+class ConstrainedState:
+    """All that a checkpoint holds of constrained DSS beside the chain.
+
+    Raises ValueError where the level is not a number.
+    """
+
+    level: float
+    held: tuple[bool, bool]
+    attempts: dict[Count, Count]
+    bead_steps: Count
+    taken_out: Count
+    reported: bool
+    blocked: bool
+    idle: bool
+    evaluated: bool
+    lowered: bool
+    stuck: str | None
+    moved_last: tuple[Count, ...]
+    rows: StringRows | None
+    """None before there is a string, and where later stages have gone on with it."""
+    kind: Literal["constrained"] = "constrained"
+
+    def __post_init__(self) -> None:
+        if isnan(self.level):
+            raise ValueError("level is not a number")
 
 
 class ConstrainedSearch:
@@ -52,6 +94,7 @@ class ConstrainedSearch:
     name = "search"
 
     def __init__(self, spec: Spec, chain: Chain) -> None:
+        """Makes the stage, which has no string before it begins."""
         self.spec, self.chain, self.settings = spec, chain, spec.search.constrained
         settings = stages_of(spec)
         self.target, self.end_target = settings.target, settings.end_target
@@ -59,28 +102,33 @@ class ConstrainedSearch:
         recipe = Recipe(self.settings, tether_of(self.settings), evaluate="after")
         self.trainer = Trainer(recipe, chain.pool)
         self.level = float("inf")
-        """The level held now: beads above it move."""
+        """The level that is held now: beads above it move."""
         self.held = (True, True)
-        """Whether the first and the last bead hold still whatever their loss."""
+        """Whether the first and the last bead hold still, whatever their loss."""
         self.verdict: Verdict | None = None
         self.attempts = {FIRST: 1, LAST: 1}
-        """Random initialisations of each endpoint."""
+        """Number of random initialisations of each endpoint, by its id."""
         self.moved_last: tuple[int, ...] = ()
-        """The beads that were above the level in the last round."""
+        """Ids of the beads that were above the level in the last round."""
         self.reported = False
-        """Whether this level was said to hold."""
+        """Whether a `LevelHeld` event has told that this level holds."""
         self.blocked = False
         """Whether a bead was wanted for which there was no room."""
         self.taken_out = 0
-        """Stuck inner beads."""
-        self.idle = self.looked = self.lowered = False
+        """Number of stuck inner beads that were taken out."""
+        self.idle = False
+        """Whether there is nothing to do, since every segment was closed from the beginning."""
+        self.evaluated = False
+        """Whether the objective was evaluated at the beads that the string began with."""
+        self.lowered = False
+        """Whether every bead is below its target and no peak exceeds the level."""
         self.stuck: str | None = None
         """Why the string cannot be lowered any more."""
 
     # ------------------------------------------------------------ the schedule
 
     def begin(self) -> None:
-        """Two random models joined by a straight line; or the chain's beads, its ends held.
+        """Begins with a line between two random models, or with the chain, whose ends then hold.
 
         There is nothing to do for a chain whose every segment is closed.
         """
@@ -96,7 +144,8 @@ class ConstrainedSearch:
         self._train(self._fresh())
 
     def step(self, beads_left: int | None) -> list[Event]:
-        if not self.looked:
+        """Takes a round of steps; once every bead is at its target, inserts beads or lowers it."""
+        if not self.evaluated:
             return self._first_evaluation()
         if not self.trainer.groups[0].going:
             return self._settled(beads_left)
@@ -107,18 +156,21 @@ class ConstrainedSearch:
         return self._waiting()
 
     def _first_evaluation(self) -> list[Event]:
-        """The level starts at the larger loss of the ends; where they are held, at the peak."""
+        """Sets the first level: the larger loss of the ends, or the peak where they are held."""
         events = self._judge()
         losses = self.rows.loss.tolist()
         if all(self.held):
             losses = [segment.measured.peak for segment in self.chain.in_order()]
         level = max((loss for loss in losses if np.isfinite(loss)), default=self.target)
         self._aim(max(level, self.target))
-        self.looked = True
+        self.evaluated = True
         return events
 
     def _settled(self, beads_left: int | None) -> list[Event]:
-        """Every bead is at or below the level: look at the segments, insert beads or lower it."""
+        """Measures the segments, then inserts beads or lowers the level.
+
+        Every bead is at its target.
+        """
         final = self.level <= self.target
         if final and self.settings.hyperplane == "hard":
             before = self.rows
@@ -134,11 +186,12 @@ class ConstrainedSearch:
         return [*events, *self._announce()] if final else [*events, self._lower()]
 
     def _announce(self) -> list[Event]:
-        """The string is lowered: its beads have reached their target."""
+        """Returns the events that the beads of a lowered string have reached their target."""
         rows = zip(self.chain.order, self.rows.loss.tolist(), self.rows.steps.tolist(), strict=True)
         return [trained(self.chain, bead, loss, steps) for bead, loss, steps in rows]
 
     def _lower(self) -> Event:
+        """Lowers the level by the factor rho, below what the string has come down to anyway."""
         met, losses = self.level, self.rows.loss
         peak = max(segment.height for segment in self.chain.in_order())
         highest = max(float(losses.max()), peak / (1 + self.settings.alpha1))
@@ -148,7 +201,7 @@ class ConstrainedSearch:
         return LevelLowered(self.level, self.moved_last, met, lowest, highest)
 
     def _insert(self, high: list[Segment], beads_left: int | None) -> list[Event]:
-        """A bead at the peak of each of these, the highest first, as far as there is room."""
+        """Puts a bead at the peak of segments, the highest first, as far as there is room."""
         room = self.settings.max_beads - len(self.chain.order)
         if room <= 0:
             return self._give_up(f"it has search.constrained.max_beads = {self.settings.max_beads}")
@@ -165,7 +218,7 @@ class ConstrainedSearch:
         return events
 
     def _join(self, bead: int, theta: Weights, loss: float, key: Key) -> None:
-        """A bead takes its place on the string, with new optimizer state."""
+        """Puts a bead on the string, with new optimizer state."""
         place = self.chain.order.index(key[1])
         self.chain.place(bead, theta, key)
         fresh = self.trainer.rows_for(theta[None], self.level, [self._stream(bead)])
@@ -175,7 +228,7 @@ class ConstrainedSearch:
     # ------------------------------------------------------------ stuck
 
     def _waiting(self) -> list[Event]:
-        """Looks for beads whose loss has not fallen for long."""
+        """Acts on beads whose loss has not fallen for long."""
         rows = self.rows
         spent = rows.end > End.REACHED
         if spent.any():
@@ -186,7 +239,7 @@ class ConstrainedSearch:
         return []
 
     def _report(self, waited: Tensor) -> list[Event]:
-        """The early sign of a disconnection: the level, the place and how long."""
+        """Returns the early sign of a disconnection: the level, the place and how long it holds."""
         events = self._judge()
         worst = max(self.chain.in_order(), key=lambda segment: segment.height)
         slow = self._ids(2 * waited >= self.settings.patience)
@@ -194,9 +247,9 @@ class ConstrainedSearch:
         return [*events, held]
 
     def _remedy(self, stuck: tuple[int, ...]) -> list[Event]:
-        """A stuck endpoint begins anew, or stuck inner beads go, where that is wanted.
+        """Begins stuck ends anew or takes stuck inner beads out, where that is wanted.
 
-        Else the string has ended.
+        Else the stage ends here.
         """
         ends = [bead for bead in stuck if bead in (FIRST, LAST)]
         if self.settings.on_stuck != "report":
@@ -208,7 +261,7 @@ class ConstrainedSearch:
         return self._give_up(f"the loss of bead {stuck[0]} stopped falling at {loss[stuck[0]]:.4g}")
 
     def _take_out(self, bead: int) -> Event:
-        """The string goes on without it; where a peak needs a bead, a new one starts elsewhere."""
+        """Takes a bead out; where a peak needs one, a new bead starts elsewhere later."""
         row = self.chain.order.index(bead)
         loss, steps = float(self.rows.loss[row]), int(self.rows.steps[row])
         end = End.STUCK if np.isfinite(loss) else End.DIVERGED
@@ -218,6 +271,7 @@ class ConstrainedSearch:
         return BeadFailed(bead, left, right, end.words, loss, steps, 1, "taken out")
 
     def _reinit(self, ends: list[int]) -> list[Event]:
+        """Begins anew with random weights for these ends, if they have attempts left."""
         events: list[Event] = []
         for bead in ends:
             row = self.chain.order.index(bead)
@@ -233,7 +287,7 @@ class ConstrainedSearch:
         return events
 
     def _start_over(self, ends: list[int]) -> None:
-        """A straight line from the ends that stay, as they are, to new random ones."""
+        """Makes the chain a straight line between new random ends, of which one may have stayed."""
         before, weights = self.rows, self.chain.weights
         for bead in ends:
             self.attempts[bead] += 1
@@ -241,7 +295,7 @@ class ConstrainedSearch:
             weights[bead] = self._near(other, self._random(bead))
         self.chain.begin([(bead, weights[bead], 0) for bead in (FIRST, LAST)])
         self.chain.lowest = None  # it led to an end that is no longer one
-        self.reported = self.looked = False
+        self.reported = self.evaluated = False
         fresh = self._fresh()
         for row, bead in ((0, FIRST), (len(before) - 1, LAST)):
             if bead not in ends:
@@ -251,6 +305,7 @@ class ConstrainedSearch:
         self._train(fresh)
 
     def _give_up(self, why: str) -> list[Event]:
+        """Ends the stage with the string as it is, and fails its open segments."""
         self.stuck = f"stuck at level {self.level:.4g}: {why}"
         events = self._judge()
         for segment in self.chain.in_order():
@@ -262,23 +317,27 @@ class ConstrainedSearch:
 
     @property
     def repairs(self) -> bool:
+        """Whether the string can still be trained."""
         return not self.idle and self.stuck is None
 
     @property
     def done(self) -> bool:
+        """Whether the string is lowered or stuck, or never had to be lowered."""
         if self.idle or self.stuck is not None:
             return True
         return self.lowered and all(s.state == "closed" for s in self.chain.in_order())
 
     @property
     def aim(self) -> float:
+        """The level that is held now, not below the run's own."""
         return max(self.level, self.chain.level)
 
     def losses(self) -> dict[int, float]:
+        """See `Stage`."""
         return dict(zip(self.chain.order, self.rows.loss.tolist(), strict=True))
 
     def training(self) -> tuple[TrainingProgress, ...]:
-        """The beads that move; all while none does, unless there is no room for one more."""
+        """Returns the beads that move; all if none does, unless there is no room for one more."""
         rows = self.trainer.rows
         going = [row for row in rows if row.end is not End.REACHED]
         shown = going or ([] if self.blocked else rows)
@@ -289,54 +348,72 @@ class ConstrainedSearch:
 
     @property
     def bead_steps(self) -> int:
+        """See `Stage`."""
         return self.trainer.bead_steps
 
-    def save(self) -> Saved:
-        rows, beads = self.rows, [bead for group in self.trainer.groups for bead in group.beads]
-        if beads != self.chain.order:  # later stages have gone on with the string
-            rows, beads = self._no_rows(), []
-        tensors = {name: getattr(rows, name) for name in COLUMNS}
-        tensors |= {f"state.{slot}": tensor for slot, tensor in rows.state.items()}
-        plain: dict[str, Any] = {
-            "beads": beads,
-            "level": self.level,
-            "held": list(self.held),
-            "attempts": {str(bead): count for bead, count in self.attempts.items()},
-            "bead_steps": self.bead_steps,
-        }
-        for name in KEPT:
-            plain[name] = getattr(self, name)
-        return tensors, plain | {"moved_last": list(self.moved_last)}
+    @property
+    def state(self) -> ConstrainedState:
+        """See `Stage`."""
+        beads = [bead for group in self.trainer.groups for bead in group.beads]
+        # Later stages may have gone on with the string: its rows are of no use then.
+        rows = self.rows if beads and beads == self.chain.order else None
+        return ConstrainedState(
+            level=self.level,
+            held=self.held,
+            attempts=dict(self.attempts),
+            bead_steps=self.bead_steps,
+            taken_out=self.taken_out,
+            reported=self.reported,
+            blocked=self.blocked,
+            idle=self.idle,
+            evaluated=self.evaluated,
+            lowered=self.lowered,
+            stuck=self.stuck,
+            moved_last=self.moved_last,
+            rows=None if rows is None else _columns_of(rows),
+        )
 
-    def restore(self, saved: Saved) -> None:
-        """Goes on from a checkpoint; the weights are those of the chain, restored before."""
-        tensors, plain = saved
-        self.level = plain["level"]
-        first, last = plain["held"]
-        self.held = (first, last)
-        self.attempts = {int(bead): count for bead, count in plain["attempts"].items()}
-        self.moved_last = tuple(plain["moved_last"])
-        self.trainer.bead_steps = plain["bead_steps"]
-        for name in KEPT:
-            setattr(self, name, plain[name])
-        # A string that later stages have gone on with is not trained any more.
-        if plain["beads"] == self.chain.order and len(tensors["loss"]) == len(plain["beads"]):
-            self._train(self._kept(tensors, plain["beads"]))
+    def resume(self, state: ConstrainedState) -> None:
+        """See `Stage`; the weights of the string are the chain's."""
+        if state.attempts.keys() != self.attempts.keys():
+            raise Unfit(f"attempts are not of the ends {FIRST} and {LAST}")
+        self.level, self.held, self.moved_last = state.level, state.held, state.moved_last
+        self.attempts = dict(state.attempts)
+        self.trainer.bead_steps = state.bead_steps
+        self.taken_out, self.stuck = state.taken_out, state.stuck
+        self.reported, self.blocked = state.reported, state.blocked
+        self.idle, self.evaluated, self.lowered = state.idle, state.evaluated, state.lowered
+        self.trainer.groups = []
+        if state.rows is not None:
+            self._train(self._resumed(state.rows))
 
-    def _kept(self, tensors: dict[str, Tensor], beads: list[int]) -> Rows:
-        device = self.chain.problem.device
-        columns: Any = {name: tensors[name].to(device).clone() for name in COLUMNS}
-        slots = self.trainer.slots
-        state = {slot: tensors[f"state.{slot}"].to(device).clone() for slot in slots}
-        rows = self.trainer.rows_for(self._weights(beads), self.level, self._streams(beads))
-        rows = replace(rows, state=state, target=self._targets(len(beads)), **columns)
+    def _resumed(self, kept: StringRows) -> Rows:
+        """Returns the string's rows. Raises Unfit where the kept columns are not of its beads."""
+        beads, device = self.chain.order, self.chain.problem.device
+        fresh = self.trainer.rows_for(self._weights(beads), self.level, self._streams(beads))
+        if kept.state.keys() != fresh.state.keys():
+            raise Unfit(
+                f"rows have {sorted(kept.state)} of an optimizer, not {sorted(fresh.state)}"
+            )
+        columns: Any = {name: getattr(kept, name).to(device).clone() for name in COLUMNS[:-1]}
+        state = {slot: tensor.to(device).clone() for slot, tensor in kept.state.items()}
+        rows = replace(fresh, state=state, target=self._targets(len(beads)), **columns)
+        try:
+            check_columns(rows)
+        except ValueError as error:
+            raise Unfit(str(error)).below("rows") from None
         return rows.with_loss(rows.loss)
+
+    def check_ready(self) -> None:
+        """Raises Unfit where the string's rows are missing."""
+        if not self.trainer.groups:
+            raise Unfit("rows are missing, but the string is to be lowered")
 
     # ------------------------------------------------------------ small things
 
     @property
     def rows(self) -> Rows:
-        """The string's rows, in order; those of no beads before it has any."""
+        """The string's rows from end to end; none before there is a string."""
         if not self.trainer.groups:
             return self._no_rows()
         return self.trainer.groups[0].rows
@@ -345,16 +422,16 @@ class ConstrainedSearch:
         return self.trainer.rows_for(torch.zeros(0, 0), self.level, [])
 
     def _train(self, rows: Rows) -> None:
-        """The trainer's one group is the string with these rows."""
+        """Makes the string with these rows the trainer's one group."""
         self.trainer.groups = [Group(tuple(self.chain.order), rows)]
 
     def _aim(self, level: float) -> None:
-        """Beads come below that level from now on, those that are held excepted."""
+        """Sets the level below which beads come from now on, except for ends that are held."""
         self.level = level
         self._train(self.rows.aimed(self._targets(len(self.rows))))
 
     def _targets(self, beads: int) -> Tensor:
-        """The level for each bead, infinite for an end that is held.
+        """Returns the target (bead,) of each bead, infinite for an end that is held.
 
         An end that moves rests at its own target, which may be above the level of the others.
         """
@@ -367,7 +444,7 @@ class ConstrainedSearch:
         return target
 
     def _fresh(self) -> Rows:
-        """The chain's beads as rows that have not been looked at and go nowhere yet."""
+        """Returns the chain's beads as rows that were not evaluated and go nowhere yet."""
         beads = self.chain.order
         return self.trainer.rows_for(self._weights(beads), float("inf"), self._streams(beads))
 
@@ -381,7 +458,7 @@ class ConstrainedSearch:
         return random_endpoint(self.spec, self.chain, bead, self.attempts[bead])
 
     def _near(self, fixed: Weights, drawn: Weights) -> Weights:
-        """The model drawn, moved towards the other where it is farther than start_distance."""
+        """Returns a random model, moved to `start_distance` from the other where it is farther."""
         limit, distance = self.settings.start_distance, float((drawn - fixed).norm())
         if limit is None or distance <= limit:
             return drawn
@@ -394,7 +471,7 @@ class ConstrainedSearch:
         return tuple(bead for bead, on in zip(self.chain.order, rows.tolist(), strict=True) if on)
 
     def _judge(self) -> list[Event]:
-        """Measures what has moved; the profiles' ends are the beads' losses."""
+        """Measures segments that have moved; the ends of profiles are the beads' losses."""
         events = self.chain.measure(self.chain.unmeasured)
         ends: dict[int, float] = {}
         for segment in self.chain.in_order():
@@ -405,11 +482,17 @@ class ConstrainedSearch:
         return events
 
     def _show(self, before: Rows) -> None:
-        """The chain holds the weights of the beads that have moved."""
+        """Gives the chain the weights of the beads that have moved."""
         rows = self.rows
         moved = (rows.theta != before.theta).any(1).tolist()
         beads = zip(self.chain.order, rows.theta, moved, strict=True)
         self.chain.move({bead: theta for bead, theta, changed in beads if changed})
+
+
+def _columns_of(rows: Rows) -> StringRows:
+    """Returns the columns that a checkpoint holds."""
+    columns: Any = {name: getattr(rows, name) for name in COLUMNS}
+    return StringRows(**columns)
 
 
 def tether_of(settings: Constrained) -> Tether:

@@ -1,17 +1,18 @@
-"""Two models, each trained to alpha times the level (Algorithm 1, lines 2 and 3)."""
+"""The stage that trains the two ends to alpha times the level (Algorithm 1, lines 2 and 3)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
 
 from engine.methods.base import Verdict
-from engine.methods.stage import ChainStage
+from engine.methods.stage import SteadyStage
 from engine.path.chain import Chain
-from engine.path.snapshot import Saved
 from engine.problem.symmetry import swapped
+from engine.record.decoding import Count, Unfit
 from engine.record.events import FIRST, LAST, BeadFailed, EndpointTrained, Event, Outcome
-from engine.record.progress import TrainingProgress
 from engine.seeds import derive
 from engine.shapes import Weights
 from engine.spec.keys import Spec
@@ -19,83 +20,108 @@ from engine.spec.stages import stages_of
 from engine.spec.training import Endpoints, Training
 from engine.steps.recipe import Recipe
 from engine.steps.rows import End, Row
-from engine.training.trainer import Job, Trainer
+from engine.training.trainer import Job, Trainer, TrainerState
 
 
 @runtime_checkable
 class Restarts(Protocol):
-    """When an endpoint is given up and begins anew."""
+    """A rule that says when an attempt at an endpoint ends, and when no other follows."""
 
     def patience(self, attempt: int) -> int:
-        """Steps without progress that attempt 1, 2, … has."""
+        """Returns the steps without progress after which attempt 1, 2, … counts as stuck."""
 
     def spent(self, attempt: int, steps: int) -> bool:
-        """Whether there is none after so many attempts and steps."""
+        """Returns whether no further attempt follows.
+
+        `attempt` is the number of the last one, `steps` those that all attempts took together.
+        """
 
 
 @dataclass(frozen=True)
 class Counted:
-    """`restarts` times, with the same patience each time."""
+    """The rule of `endpoints.restarts` further attempts, each with the same patience."""
 
     endpoints: Endpoints
 
     def patience(self, attempt: int) -> int:
+        """See `Restarts`."""
         return self.endpoints.patience
 
     def spent(self, attempt: int, steps: int) -> bool:
+        """See `Restarts`."""
         return attempt > self.endpoints.restarts
 
 
 @dataclass(frozen=True)
 class Impatient:
-    """Short attempts, and longer ones now and then: Luby's sequence of patience.
+    """The rule of short attempts, and of longer ones now and then: Luby's sequence of patience.
 
     It is within a constant factor of the best restarts for any distribution of the steps that
     an attempt needs (Luby, Sinclair & Zuckerman 1993).
     """
 
     training: Training
-    """Its patience is that of the first attempt."""
+    """The training whose patience the first attempt has."""
     restarts: int
+    """All attempts together have one more than so many times the training's greatest steps."""
 
     def patience(self, attempt: int) -> int:
+        """See `Restarts`."""
         return self.training.patience * luby(attempt)
 
     def spent(self, attempt: int, steps: int) -> bool:
+        """See `Restarts`."""
         return steps >= (self.restarts + 1) * self.training.max_steps
 
 
 def luby(number: int) -> int:
-    """The numbers 1, 1, 2, 1, 1, 2, 4, …, counted from 1."""
+    """Returns the entry of the sequence 1, 1, 2, 1, 1, 2, 4, … at a place counted from 1."""
     power = 1
     while 2 * power <= number + 1:
         power *= 2
     return power // 2 if number == power - 1 else luby(number - power + 1)
 
 
-class EndpointTraining(ChainStage):
-    """Both endpoints in one batch; one that misses its target starts anew."""
+@dataclass(frozen=True)
+class EndpointState:
+    """All that a checkpoint holds of the training of the ends; dicts are by the ends' ids."""
+
+    trainer: TrainerState
+    attempts: dict[Count, Count]
+    steps: dict[Count, Count]
+    trained: dict[Count, Weights]
+    """(param,) The weights of the ends that have reached their target."""
+    kind: Literal["endpoints"] = "endpoints"
+
+
+class EndpointTraining(SteadyStage):
+    """The stage that trains both ends in one batch; one that misses its target starts anew."""
 
     name = "endpoints"
     repairs = False
 
     def __init__(self, spec: Spec, chain: Chain, restarts: Restarts | None = None) -> None:
+        """Makes the stage; without a rule of its own, ends start anew as `endpoints` says."""
         self.spec, self.chain = spec, chain
         self.restarts = restarts or Counted(spec.endpoints)
         self.trainer = Trainer(Recipe(stages_of(spec).endpoints), chain.pool)
         trained = (FIRST,) if spec.endpoints.kind == "permuted" else (FIRST, LAST)
         self.attempts = dict.fromkeys(trained, 0)
+        """Number of attempts that each end has begun."""
         self.steps = dict.fromkeys(trained, 0)
-        """Of the attempts that failed."""
+        """Optimizer steps of those attempts at each end that have failed."""
         self.trained: dict[int, Weights] = {}
+        """The weights of the ends that have reached their target."""
         self.verdict: Verdict | None = None
 
     def begin(self) -> None:
+        """Starts both ends from random weights, and makes them the chain."""
         weights = {bead: self._begin(bead) for bead in self.attempts}
         weights = self._with_copy(weights)
         self.chain.begin([(bead, weights[bead], 0) for bead in (FIRST, LAST)])
 
     def step(self, beads_left: int | None) -> list[Event]:
+        """See `Stage`."""
         self.trainer.advance()
         events = [self._settle(row) for row in self.trainer.retire()]
         now = {row.bead: row.theta for row in self.trainer.rows} | self.trained
@@ -104,41 +130,33 @@ class EndpointTraining(ChainStage):
 
     @property
     def done(self) -> bool:
+        """Whether both ends are trained."""
         return len(self.trained) == len(self.attempts)
 
-    def losses(self) -> dict[int, float]:
-        return {row.bead: row.loss for row in self.trainer.rows}
-
-    def training(self) -> tuple[TrainingProgress, ...]:
-        return tuple(
-            TrainingProgress(row.bead, row.loss, row.steps, self.attempts[row.bead])
-            for row in self.trainer.rows
-        )
+    def attempt(self, bead: int) -> int:
+        """See `TrainingStage`."""
+        return self.attempts[bead]
 
     @property
-    def bead_steps(self) -> int:
-        return self.trainer.bead_steps
+    def state(self) -> EndpointState:
+        """See `Stage`."""
+        trained = dict(self.trained)
+        return EndpointState(self.trainer.state, dict(self.attempts), dict(self.steps), trained)
 
-    def save(self) -> Saved:
-        tensors, plain = self.trainer.save()
-        for bead, theta in self.trained.items():
-            tensors[f"trained.{bead}"] = theta
-        counts: dict[str, Any] = {
-            name: {str(bead): count for bead, count in counted.items()}
-            for name, counted in (("attempts", self.attempts), ("steps", self.steps))
-        }
-        return tensors, {"trainer": plain} | counts
-
-    def restore(self, saved: Saved) -> None:
-        tensors, plain = saved
-        self.trainer.restore(tensors, plain["trainer"])
-        self.attempts = {int(bead): count for bead, count in plain["attempts"].items()}
-        self.steps = {int(bead): count for bead, count in plain["steps"].items()}
-        self.trained = {
-            bead: tensors[f"trained.{bead}"].to(self.chain.problem.device)
-            for bead in self.attempts
-            if f"trained.{bead}" in tensors
-        }
+    def resume(self, state: EndpointState) -> None:
+        """See `Stage`."""
+        ends = set(self.attempts)
+        if not (ends == state.attempts.keys() == state.steps.keys() >= state.trained.keys()):
+            raise Unfit(f"attempts, steps and trained are not of the ends {sorted(ends)}")
+        problem = self.chain.problem
+        shape = torch.Size([problem.parameter_count])
+        if any((end.shape, end.dtype) != (shape, problem.dtype) for end in state.trained.values()):
+            raise Unfit("trained holds weights of another problem")
+        self.trainer.resume(state.trainer)
+        if self.beads_in_training != ends - state.trained.keys():
+            raise Unfit("trainer does not hold the ends that are not trained yet")
+        self.attempts, self.steps = dict(state.attempts), dict(state.steps)
+        self.trained = {end: theta.to(problem.device) for end, theta in state.trained.items()}
 
     def _begin(self, bead: int) -> Weights:
         self.attempts[bead] += 1
@@ -150,7 +168,7 @@ class EndpointTraining(ChainStage):
         return theta
 
     def _with_copy(self, weights: dict[int, Weights]) -> dict[int, Weights]:
-        """With the permuted copy of the first endpoint as the last, where that is asked for."""
+        """Adds a permuted copy of the first end as the last, where that is asked for."""
         if self.spec.endpoints.kind != "permuted" or FIRST not in weights:
             return weights
         parameters = self.chain.problem.parameters
@@ -172,15 +190,17 @@ class EndpointTraining(ChainStage):
 
 
 def endpoint_seed(spec: Spec, bead: int, attempt: int) -> int:
+    """Returns the seed of attempt 1, 2, … at an endpoint."""
     return derive(spec.seed, "endpoint", bead, attempt)
 
 
 def random_endpoint(spec: Spec, chain: Chain, bead: int, attempt: int) -> Weights:
-    """The random weights from which attempt 1, 2, … of an endpoint starts, in every method."""
+    """Returns the random weights (param,) from which attempt 1, 2, … at an endpoint starts."""
     return chain.problem.initial(endpoint_seed(spec, bead, attempt))
 
 
 def not_trained(spec: Spec, bead: int, end: str, loss: float, steps: int, attempts: int) -> Verdict:
+    """Returns the verdict that an endpoint missed its target, with a remedy for how it `end`ed."""
     lr, target = spec.endpoints.optimizer.lr, stages_of(spec).end_target
     goal = f"{target / spec.search.level:g} × level = {target:.4g}"
     how = {

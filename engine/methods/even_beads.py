@@ -6,25 +6,38 @@ line. The beads are trained as greedy DSS trains its own; their segments are lef
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 import torch
 
 from engine.methods.base import Verdict
-from engine.methods.stage import ChainStage
+from engine.methods.stage import SteadyStage
 from engine.methods.starts import LADDER, perturbed
 from engine.path.chain import Chain
-from engine.path.snapshot import Saved
+from engine.record.decoding import Count, Unfit
 from engine.record.events import FIRST, LAST, BeadFailed, BeadInserted, BeadTrained, Event
-from engine.record.progress import TrainingProgress
 from engine.seeds import derive
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
 from engine.steps.recipe import Recipe
 from engine.steps.rows import End, Row
-from engine.training.trainer import Job, Trainer
+from engine.training.trainer import Job, Trainer, TrainerState
 
 
-class EvenBeads(ChainStage):
+@dataclass(frozen=True)
+class EvenBeadsState:
+    """All that a checkpoint holds of the training of evenly spaced beads."""
+
+    trainer: TrainerState
+    placed: bool
+    waiting: tuple[Count, ...]
+    attempts: dict[Count, Count]
+    kind: Literal["even_beads"] = "even_beads"
+
+
+class EvenBeads(SteadyStage):
     """Trains beads at t = 1/(n+1), …, n/(n+1) of the line between the ends.
 
     A bead stays on the line until it is trained. One that misses its target starts again nearby,
@@ -36,20 +49,21 @@ class EvenBeads(ChainStage):
     verdict: Verdict | None = None
 
     def __init__(self, spec: Spec, chain: Chain) -> None:
+        """Makes the stage; the beads are put on the string in its first step."""
         self.spec, self.chain = spec, chain
         self.trainer = Trainer(Recipe(spec.search.greedy), chain.pool)
         self.placed = False
         """Whether the beads are on the string."""
         self.attempts: dict[int, int] = {}
-        """Starts of each bead that is in training."""
+        """Number of starts of each bead that has begun to train."""
         self.waiting: list[int] = []
         """Beads on the line that are to be trained once there are slots for them."""
 
     def begin(self) -> None:
-        pass
+        """See `Stage`; there is nothing to prepare."""
 
     def step(self, beads_left: int | None) -> list[Event]:
-        """One round of all beads in training; the first puts them on the string before."""
+        """Trains the beads for one round; the first step puts them on the string before."""
         events = [] if self.placed else self._place()
         room = self.spec.search.greedy.slots - len(self.trainer.groups)
         for bead in self.waiting[:room]:
@@ -103,29 +117,30 @@ class EvenBeads(ChainStage):
 
     @property
     def done(self) -> bool:
+        """Whether every bead is trained or taken out."""
         return self.placed and not self.waiting and not self.trainer.groups
 
-    def losses(self) -> dict[int, float]:
-        return {row.bead: row.loss for row in self.trainer.rows}
-
-    def training(self) -> tuple[TrainingProgress, ...]:
-        return tuple(
-            TrainingProgress(row.bead, row.loss, row.steps, self.attempts[row.bead])
-            for row in self.trainer.rows
-        )
+    def attempt(self, bead: int) -> int:
+        """See `TrainingStage`."""
+        return self.attempts[bead]
 
     @property
-    def bead_steps(self) -> int:
-        return self.trainer.bead_steps
+    def state(self) -> EvenBeadsState:
+        """See `Stage`."""
+        attempts, waiting = dict(self.attempts), tuple(self.waiting)
+        return EvenBeadsState(self.trainer.state, self.placed, waiting, attempts)
 
-    def save(self) -> Saved:
-        tensors, plain = self.trainer.save()
-        attempts = {str(bead): count for bead, count in self.attempts.items()}
-        own = {"placed": self.placed, "waiting": list(self.waiting), "attempts": attempts}
-        return tensors, {"trainer": plain} | own
+    def resume(self, state: EvenBeadsState) -> None:
+        """See `Stage`."""
+        self.trainer.resume(state.trainer)
+        self.placed, self.waiting = state.placed, list(state.waiting)
+        self.attempts = dict(state.attempts)
 
-    def restore(self, saved: Saved) -> None:
-        tensors, plain = saved
-        self.trainer.restore(tensors, plain["trainer"])
-        self.placed, self.waiting = plain["placed"], list(plain["waiting"])
-        self.attempts = {int(bead): count for bead, count in plain["attempts"].items()}
+    def check_ready(self) -> None:
+        """Raises Unfit where beads that wait or train are not inner beads of the string."""
+        inner, wait = set(self.chain.order[1:-1]), set(self.waiting)
+        self.check_beads(inner & self.attempts.keys())
+        if not wait <= inner - self.beads_in_training or len(wait) < len(self.waiting):
+            raise Unfit(f"waiting names beads {self.waiting}, which cannot all wait")
+        if not self.placed and len(self.chain.order) > 2:
+            raise Unfit("placed is false, but there are inner beads")

@@ -1,10 +1,11 @@
-"""Stages that begin with what others have trained: a string from a file, or its two ends."""
+"""The stages that begin with what others have trained: a string from a file, or its two ends."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -23,7 +24,10 @@ from engine.spec.keys import Spec
 
 
 def read_string(spec: Spec, problem: Problem) -> StringFile:
-    """The file of `search.string`. Raises InputError where it holds no string of this problem."""
+    """Returns what the file of `search.string` holds.
+
+    Raises InputError where that is no string of this problem.
+    """
     assert spec.search.string is not None
     path = Path(spec.search.string)
     held = string_file.read(path)
@@ -38,7 +42,10 @@ def read_string(spec: Spec, problem: Problem) -> StringFile:
 
 
 def read_endpoints(spec: Spec, problem: Problem) -> list[Weights]:
-    """The models of `endpoints.a` and `endpoints.b`. Raises InputError as `read_endpoint`."""
+    """Returns the models (param,) of `endpoints.a` and `endpoints.b`.
+
+    Raises InputError as `read_endpoint` does.
+    """
     named = {"endpoints.a": spec.endpoints.a, "endpoints.b": spec.endpoints.b}
     return [read_endpoint(str(file), key, problem) for key, file in named.items()]
 
@@ -51,8 +58,19 @@ def check_given(spec: Spec, problem: Problem) -> None:
         read_endpoints(spec, problem)
 
 
+@dataclass(frozen=True)
+class GivenState:
+    """The state of a stage of which the chain holds everything."""
+
+    kind: Literal["given"] = "given"
+
+
 class GivenString(ChainStage):
-    """Beads keep their order, not their ids; their depth in that search is not known."""
+    """The stage that begins with the string of a file.
+
+    Beads keep their order, but get new ids; inner beads have depth 1, since their depth in the
+    search that found them is not known.
+    """
 
     name = "start"
     repairs = False
@@ -60,10 +78,11 @@ class GivenString(ChainStage):
     bead_steps = 0
 
     def __init__(self, spec: Spec, chain: Chain) -> None:
+        """Makes the stage; the file is read when it begins."""
         self.spec, self.chain = spec, chain
 
     def begin(self) -> None:
-        """Raises InputError as `read_string`."""
+        """Makes the file's string the chain. Raises InputError as `read_string` does."""
         held = read_string(self.spec, self.chain.problem)
         beads = torch.from_numpy(held.string.beads).to(self.chain.problem.device)
         inner = range(LAST + 1, LAST + 1 + len(beads) - 2)
@@ -72,48 +91,67 @@ class GivenString(ChainStage):
         self.chain.begin(list(zip(ids, beads.unbind(), depths, strict=True)))
 
     def step(self, beads_left: int | None) -> list[Event]:
+        """Measures the segments of the string."""
         return self.chain.measure(self.chain.unmeasured)
 
     @property
     def done(self) -> bool:
+        """Whether every segment is measured."""
         return not self.chain.unmeasured
+
+    @property
+    def state(self) -> GivenState:
+        """See `Stage`."""
+        return GivenState()
+
+    def resume(self, state: GivenState) -> None:
+        """See `Stage`; there is nothing to take up."""
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What is judged, of single models; a task for the pool."""
+class Objective:
+    """A task for the pool: the objective at single models."""
 
     samples: int
+    """Number of samples that the objective is averaged over."""
 
     def size(self, model: Weights) -> int:
+        """Returns the number of samples that a model (param,) is computed on."""
         return self.samples
 
     def __call__(self, backend: Backend, models: Sequence[Weights]) -> list[float]:
+        """Returns the objective at each model (param,)."""
         theta = torch.stack([model.to(backend.problem.device) for model in models])
         return [float(value) for value in backend.objective(theta)]
 
 
 class GivenEndpoints(ChainStage):
-    """Two models that are taken as they are, where they do not exceed the level's tolerance."""
+    """The stage that begins with the two models of `endpoints.a` and `endpoints.b`, as they are.
+
+    The search ends at once where one of them exceeds the level by more than its tolerance.
+    """
 
     name = "start"
     repairs = False
     bead_steps = 0
 
     def __init__(self, spec: Spec, chain: Chain) -> None:
+        """Makes the stage; the files are read when it begins."""
         self.spec, self.chain = spec, chain
         self.verdict: Verdict | None = None
         self.done = False
+        """Whether the models have been measured."""
 
     def begin(self) -> None:
-        """Raises InputError as `read_endpoints`."""
+        """Makes the two models the chain. Raises InputError as `read_endpoints` does."""
         ends = read_endpoints(self.spec, self.chain.problem)
         self.chain.begin([(bead, end, 0) for bead, end in zip((FIRST, LAST), ends, strict=True)])
 
     def step(self, beads_left: int | None) -> list[Event]:
+        """Measures both models, and ends the search where one is too high."""
         chain = self.chain
         ends = [chain.weights[bead] for bead in (FIRST, LAST)]
-        found = chain.pool.run(Judged(chain.problem.objective_samples), ends)
+        found = chain.pool.run(Objective(chain.problem.objective_samples), ends)
         self.done = True
         self.verdict = self._above(found)
         return [
@@ -122,8 +160,16 @@ class GivenEndpoints(ChainStage):
             if value <= chain.bound
         ]
 
+    @property
+    def state(self) -> GivenState:
+        """See `Stage`."""
+        return GivenState()
+
+    def resume(self, state: GivenState) -> None:
+        """See `Stage`; there is nothing to take up."""
+
     def _above(self, found: list[float]) -> Verdict | None:
-        """Where an end is above the level, no path can be below it."""
+        """Returns the verdict that an end is above the level, below which no path can then be."""
         files = (self.spec.endpoints.a, self.spec.endpoints.b)
         above = [
             f"endpoint {bead} ({file}) has {self.spec.search.level_on.words} {value:.4g}"

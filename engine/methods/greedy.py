@@ -8,29 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from engine.methods.base import Verdict
-from engine.methods.stage import ChainStage
+from engine.methods.stage import TrainingStage
 from engine.methods.starts import LADDER, start
-from engine.path.chain import Chain, Segment
+from engine.path.chain import Chain
 from engine.path.segments import split_point
-from engine.path.snapshot import Key, Saved
+from engine.path.snapshot import Key, Segment
+from engine.record.decoding import Unfit
 from engine.record.events import BeadFailed, BeadInserted, BeadTrained, Event
-from engine.record.progress import TrainingProgress
 from engine.seeds import derive
 from engine.spec.keys import Spec
 from engine.steps.recipe import Recipe
 from engine.steps.rows import End, Row
-from engine.training.trainer import Job, Trainer
+from engine.training.trainer import Job, Trainer, TrainerState
 
 #: A half is no progress where it is at least this share as high and as long as the whole.
 STALLED = 0.95
 
 
+@dataclass(frozen=True)
+class GreedyState:
+    """All that a checkpoint holds of greedy DSS beside the chain."""
+
+    trainer: TrainerState
+    kind: Literal["greedy"] = "greedy"
+
+
 @dataclass
-class GreedySearch(ChainStage):
+class GreedySearch(TrainingStage):
     """The stage that closes every segment of a chain, or marks it failed."""
 
     spec: Spec
@@ -40,19 +49,21 @@ class GreedySearch(ChainStage):
     verdict: Verdict | None = None
 
     def __post_init__(self) -> None:
+        """Takes the settings from the preset."""
         self.greedy, self.level = self.spec.search.greedy, self.spec.search.level
         self.trainer = Trainer(Recipe(self.greedy), self.chain.pool)
 
     def begin(self) -> None:
-        pass
+        """See `Stage`; the chain is taken as it is."""
 
     def step(self, beads_left: int | None) -> list[Event]:
+        """Fills free slots with beads of open segments, and trains all beads for one round."""
         events = self._judge(dict.fromkeys(self.chain.unmeasured))
         events += self._admit(beads_left)
         halves: dict[Key, Segment | None] = {}
         self.trainer.advance()
         for row in self.trainer.retire():
-            segment = self._segment_of(row)
+            segment = self._segment_of(row.bead)
             if row.end is End.REACHED:
                 events.append(self._trained(segment, row))
                 theta = row.theta.to(self.chain.problem.device)
@@ -63,29 +74,40 @@ class GreedySearch(ChainStage):
 
     @property
     def done(self) -> bool:
+        """Whether every segment is measured, and either closed or failed."""
         unfinished = any(s.state in ("open", "training") for s in self.chain.in_order())
         return not unfinished and not self.chain.unmeasured
 
-    def training(self) -> tuple[TrainingProgress, ...]:
-        return tuple(
-            TrainingProgress(row.bead, row.loss, row.steps, self._segment_of(row).attempt)
-            for row in self.trainer.rows
-        )
+    def attempt(self, bead: int) -> int:
+        """See `TrainingStage`."""
+        return self._segment_of(bead).attempt
 
     @property
-    def bead_steps(self) -> int:
-        return self.trainer.bead_steps
+    def state(self) -> GreedyState:
+        """See `Stage`."""
+        return GreedyState(self.trainer.state)
 
-    def save(self) -> Saved:
-        return self.trainer.save()
+    def resume(self, state: GreedyState) -> None:
+        """See `Stage`."""
+        self.trainer.resume(state.trainer)
 
-    def restore(self, saved: Saved) -> None:
-        self.trainer.restore(*saved)
+    def check_ready(self) -> None:
+        """Raises Unfit where the beads in training are not those of the segments that wait."""
+        waiting = [s.bead for s in self.chain.in_order() if s.state == "training"]
+        if self.beads_in_training != set(waiting) or len(set(waiting)) < len(waiting):
+            raise Unfit(f"the segments wait for beads {waiting}, which are not those in training")
+        strange = [
+            bead
+            for bead in waiting
+            if bead is None or bead in self.chain.weights or bead >= self.chain.next_bead
+        ]
+        if strange:
+            raise Unfit(f"bead {strange[0]} is in training, but cannot be new on the string")
 
     # ------------------------------------------------------------ segments
 
     def _admit(self, beads_left: int | None) -> list[Event]:
-        """Open segments, oldest first, go into training while there is room."""
+        """Puts beads of open segments into training while there are slots, from end to end."""
         room = self.greedy.slots - len(self.trainer.groups)
         if beads_left is not None:
             room = min(room, beads_left - len(self.trainer.groups))
@@ -102,7 +124,9 @@ class GreedySearch(ChainStage):
         return events
 
     def _judge(self, halves: Mapping[Key, Segment | None]) -> list[Event]:
-        """Measures segments, halves of those given; some have failed by how they came about.
+        """Measures segments, each of which is half of the one that it is mapped to, if any.
+
+        Some have failed by how they came about.
 
         A bead that slides back to a neighbour leaves a half as high and as long as the whole.
         Each time that happens the next bead starts by the next rule of the ladder.
@@ -129,7 +153,7 @@ class GreedySearch(ChainStage):
         return BeadTrained(row.bead, left, right, depth, row.loss, row.steps, segment.attempt)
 
     def _retry(self, segment: Segment, row: Row) -> list[Event]:
-        """The next start of the ladder, or the end of it."""
+        """Starts a bead that missed its target by the next rule, or gives its segment up."""
         attempt = segment.attempt + 1
         spent = attempt > len(LADDER)
         remedy = "none left" if spent else f"{LADDER[attempt - 1]} start"
@@ -154,7 +178,7 @@ class GreedySearch(ChainStage):
     # ------------------------------------------------------------ starts
 
     def _train(self, segment: Segment, attempt: int) -> float:
-        """Puts the segment's bead into training; returns the t from which it starts."""
+        """Puts a segment's bead into training, and returns the t of the segment where it starts."""
         assert segment.bead is not None
         split = split_point(segment.measured, self.greedy.t_star, self.greedy.margin)
         seed = derive(self.spec.seed, "bead", segment.bead, attempt)
@@ -165,10 +189,10 @@ class GreedySearch(ChainStage):
         self.chain.update(replace(segment, attempt=attempt))
         return t
 
-    def _segment_of(self, row: Row) -> Segment:
-        bead = row.bead
+    def _segment_of(self, bead: int) -> Segment:
         return next(s for s in self.chain.in_order() if s.bead == bead and s.state == "training")
 
 
 def _stalls(half: Segment, whole: Segment) -> bool:
+    """Returns whether half of a segment is no progress over the whole of it."""
     return half.height >= STALLED * whole.height and half.length >= STALLED * whole.length

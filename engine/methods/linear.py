@@ -2,44 +2,60 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 
 from engine.methods.base import Verdict
 from engine.methods.stage import ChainStage
-from engine.path.chain import Chain, Segment
+from engine.path.chain import Chain
 from engine.path.linear_path import LinearPath, linear_path
-from engine.path.snapshot import Saved
+from engine.path.snapshot import Segment
 from engine.problem.symmetry import layers_of
+from engine.record.decoding import Count, Range, Unfit
 from engine.record.events import FIRST, LAST, BeadInserted, Event
 from engine.seeds import derive
 from engine.shapes import Weights
 from engine.spec.keys import Spec
 
-#: Two beads are no nearer than this, in t of the whole curve.
+#: Least distance of two beads, in t of the whole curve.
 NEAREST = 1e-5
 
 
+@dataclass(frozen=True)
+class LinearState:
+    """All that a checkpoint holds of the sampling of the closed form."""
+
+    places: dict[Count, Annotated[float, Range(0, 1)]]
+    """The t of each bead on the whole curve, by id."""
+    kind: Literal["linear"] = "linear"
+
+
 class LinearSampling(ChainStage):
-    """Halves the curve's parameter wherever a segment exceeds the level."""
+    """The stage that puts beads on the curve, half-way in t where a segment exceeds the level."""
 
     name = "search"
     repairs = True
 
     def __init__(self, spec: Spec, chain: Chain) -> None:
+        """Makes the stage; the curve is computed when the first bead is put on it."""
         self.spec, self.chain = spec, chain
         self.places = {FIRST: 0.0, LAST: 1.0}
-        """Of each bead, in t of the curve."""
+        """The t of each bead on the whole curve, by id."""
         self.verdict: Verdict | None = None
         self.bead_steps = 0
         self.stuck: str | None = None
+        """Why the closed form does not apply, if it does not."""
 
     def begin(self) -> None:
-        pass
+        """See `Stage`; the chain is taken as it is."""
 
     def step(self, beads_left: int | None) -> list[Event]:
+        """Measures new segments, and splits those that exceed the level."""
         events = self.chain.measure(self.chain.unmeasured)
         opened = [s for s in self.chain.in_order() if s.state == "open"]
         for segment in opened if beads_left is None else opened[: max(0, beads_left)]:
@@ -76,11 +92,25 @@ class LinearSampling(ChainStage):
 
     @property
     def done(self) -> bool:
+        """Whether every segment is measured, and either closed or failed."""
         opened = any(segment.state == "open" for segment in self.chain.in_order())
         return not opened and not self.chain.unmeasured
 
-    def save(self) -> Saved:
-        return {}, {"places": {str(bead): t for bead, t in self.places.items()}}
+    @property
+    def state(self) -> LinearState:
+        """See `Stage`."""
+        return LinearState(dict(self.places))
 
-    def restore(self, saved: Saved) -> None:
-        self.places = {int(bead): t for bead, t in saved[1]["places"].items()}
+    def resume(self, state: LinearState) -> None:
+        """See `Stage`."""
+        if not {FIRST, LAST} <= state.places.keys():
+            raise Unfit("places does not hold both ends")
+        self.places = dict(state.places)
+
+    def check_ready(self) -> None:
+        """Raises Unfit where the place of a bead is not known, or beads are out of their order."""
+        if not set(self.chain.order) <= self.places.keys():
+            raise Unfit("places does not hold every bead of the string")
+        along = [self.places[bead] for bead in self.chain.order]
+        if any(left >= right for left, right in pairwise(along)):
+            raise Unfit("places does not rise along the string")

@@ -1,48 +1,88 @@
-"""A method: stages that work on one chain, one after the other, and a audit at the end."""
+"""A method: stages that work on one chain, one after the other, and an audit at the end."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from engine.methods.base import Stage, Tally, Verdict
+from engine.methods.constrained import ConstrainedState
+from engine.methods.detour import DetourState
+from engine.methods.endpoints import EndpointState
+from engine.methods.even_beads import EvenBeadsState
+from engine.methods.given import GivenState
+from engine.methods.greedy import GreedySearch, GreedyState
+from engine.methods.linear import LinearState
+from engine.methods.polish import PolishState
+from engine.methods.shorten import ShorteningState
 from engine.path.audit import Audit
-from engine.path.chain import Chain, Segment
+from engine.path.chain import Chain
 from engine.path.diagnosis import Trials, diagnose
-from engine.path.snapshot import MethodProgress, Saved, prefixed, without_prefix
+from engine.path.snapshot import ChainState, MethodProgress, Segment
+from engine.record.decoding import Count, Unfit, below
 from engine.record.events import Diagnosis, Event, Outcome
 from engine.record.geometry import BeadString
 from engine.spec.keys import Spec
 from engine.spec.level import both, too_high
 
+StageState = (
+    EndpointState
+    | GivenState
+    | EvenBeadsState
+    | GreedyState
+    | ConstrainedState
+    | PolishState
+    | DetourState
+    | LinearState
+    | ShorteningState
+)
+"""What a checkpoint holds of a stage, of whatever kind."""
+
+
+@dataclass(frozen=True)
+class MethodState:
+    """All that a checkpoint holds of a search."""
+
+    current: Count
+    """Number of the stage at work, from 0; the number of stages where it is the audit."""
+    chain: ChainState
+    trials: Trials
+    stages: tuple[StageState, ...]
+
 
 class StagedMethod:
     """The `Method` that all searches are. Nothing is concluded before the audit."""
 
-    def __init__(self, spec: Spec, chain: Chain, stages: Sequence[Stage]) -> None:
+    def __init__(self, spec: Spec, chain: Chain, stages: Sequence[Stage[Any]]) -> None:
+        """Begins a search on a chain without beads: the first of its stages makes them."""
         self.spec, self.chain, self.stages = spec, chain, tuple(stages)
         self.verdict: Verdict | None = None
+        """How the search ended; None as long as there is something left to do."""
         self.auditing: Audit | None = None
+        """The audit under way, or the last one."""
         self.trials = Trials()
+        """What was tried so far."""
         self._enter(0)
 
     def step(self, beads_left: int | None) -> list[Event]:
+        """Takes a step of the stage at work, or of the audit, and returns its events."""
         if self.current == len(self.stages):
             events = self._audit_some()
-            self.trials.count(events)
+            self.trials = self.trials.after(events)
             return events
         stage = self.stages[self.current]
         events = stage.step(beads_left)
-        self.trials.count(events)
+        self.trials = self.trials.after(events)
         self.verdict = stage.verdict
         if self.verdict is None and stage.done:
             self._enter(self.current + 1)
         return events
 
     def _enter(self, number: int) -> None:
-        """The first stage from that one on which has something to do, else the audit."""
+        """Begins the first stage from that one on which has something to do, else the audit."""
         self.current = number
-        """The stage at work; the number of stages where it is the audit."""
+        """Number of the stage at work, from 0; the number of stages where it is the audit."""
         while self.current < len(self.stages):
             self.stages[self.current].begin()
             if not self.stages[self.current].done:
@@ -54,7 +94,10 @@ class StagedMethod:
             self.chain.fall_back()
 
     def _go_back(self) -> list[Event]:
-        """To the last stage that can close a segment; where there is none, the open have failed."""
+        """Goes back to the last stage that can close a segment.
+
+        Where there is none, the open segments have failed, which is returned as events.
+        """
         self.auditing = None
         able = [number for number, stage in enumerate(self.stages) if stage.repairs]
         if able:
@@ -67,7 +110,7 @@ class StagedMethod:
         return [segment for segment in self.chain.in_order() if segment.state == "failed"]
 
     def _audit_some(self) -> list[Event]:
-        """Audit a few segments; when all are audited, conclude or go back."""
+        """Audits a few segments; once all are audited, concludes or goes back."""
         if self.auditing is None:
             self.auditing = Audit(self.spec, self.chain, self.bead_steps)
         if not self.auditing.step():
@@ -80,6 +123,7 @@ class StagedMethod:
         return events
 
     def _conclude(self, audit: Audit) -> Verdict:
+        """Returns the verdict on a string of which every segment was audited."""
         now = self.progress()
         search, failed = self.spec.search, self._failed()
         if failed:
@@ -103,6 +147,7 @@ class StagedMethod:
         )
 
     def _shortened(self) -> str:
+        """Says by how much the string was shortened, where it was."""
         told = self.trials.shortened
         if told is None or told.length_after == told.length_before:
             return ""
@@ -115,13 +160,16 @@ class StagedMethod:
 
     @property
     def bead_steps(self) -> int:
+        """Optimizer steps of all beads in all stages."""
         return sum(stage.bead_steps for stage in self.stages)
 
     def tally(self) -> Tally:
+        """See `Method`."""
         opened = sum(segment.state == "open" for segment in self.chain.in_order())
         return Tally(len(self.chain.order), opened, self.bead_steps)
 
     def progress(self) -> MethodProgress:
+        """See `Method`."""
         if self.current < len(self.stages):
             stage = self.stages[self.current]
             return self.chain.progress(
@@ -131,34 +179,53 @@ class StagedMethod:
 
     @property
     def string_products(self) -> int:
+        """See `Method`."""
         return self.chain.string_products
 
     def string(self) -> BeadString:
+        """See `Method`."""
         return self.chain.string()
 
     def describe_audit(self) -> dict[str, Any]:
+        """See `Method`; empty before the audit has ended."""
         if self.verdict is None or self.auditing is None:
             return {}
         return self.auditing.description()
 
     def diagnosis(self) -> Diagnosis | None:
+        """See `Method`; None where no whole string was ever measured."""
         return diagnose(self.spec, self.chain, self.trials)
 
-    def save(self) -> Saved:
-        tensors, chain = self.chain.save()
-        tensors = prefixed("chain", tensors)
-        plain: dict[str, Any] = {"current": self.current, "chain": chain, "stages": []}
-        plain["trials"] = self.trials.save()
-        for number, stage in enumerate(self.stages):
-            of_stage, values = stage.save()
-            tensors |= prefixed(f"stage.{number}", of_stage)
-            plain["stages"].append(values)
-        return tensors, plain
+    @property
+    def state(self) -> MethodState:
+        """All that a checkpoint holds of the search. An audit under way is not: it begins anew."""
+        stages = tuple(stage.state for stage in self.stages)
+        return MethodState(self.current, self.chain.state, self.trials, stages)
 
-    def restore(self, saved: Saved) -> None:
-        tensors, plain = saved
-        self.current = plain["current"]
-        self.trials.restore(plain["trials"])
-        self.chain.restore((without_prefix("chain", tensors), plain["chain"]))
-        for number, (stage, values) in enumerate(zip(self.stages, plain["stages"], strict=True)):
-            stage.restore((without_prefix(f"stage.{number}", tensors), values))
+    def resume(self, state: MethodState) -> None:
+        """Goes on from a state. Raises Unfit where it is not one of this search's."""
+        kinds = [stage.state.kind for stage in self.stages]
+        if [part.kind for part in state.stages] != kinds:
+            raise Unfit(f"stages are not those of this search, {', '.join(kinds)}")
+        if state.current > len(self.stages):
+            raise Unfit(f"current is {state.current}, but there are {len(self.stages)} stages")
+        with below("chain"):
+            self.chain.resume(state.chain)
+        self.current, self.trials = state.current, state.trials
+        for number, (stage, part) in enumerate(zip(self.stages, state.stages, strict=True)):
+            with below("stages", number):
+                stage.resume(part)
+        self._check_ready()
+
+    def _check_ready(self) -> None:
+        """Raises Unfit where the search cannot go on from what it was resumed to."""
+        states = {segment.state for segment in self.chain.in_order()}
+        if self.current == len(self.stages):
+            if self.chain.unmeasured or states & {"open", "training"}:
+                raise Unfit("current is the audit, but a segment is not measured or still open")
+            return
+        stage = self.stages[self.current]
+        if "training" in states and not isinstance(stage, GreedySearch):
+            raise Unfit("a segment waits for a bead, but none of greedy DSS is in training")
+        with below("stages", self.current):
+            stage.check_ready()

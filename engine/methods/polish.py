@@ -1,4 +1,4 @@
-"""Between two searches: the beads of a string that got stuck are trained each for itself.
+"""The stage between two searches that trains each bead of a stuck string for itself.
 
 Freed from level and neighbours, most reach their target. Those that do stay where they are on
 the string; those that do not are taken out of it.
@@ -6,33 +6,44 @@ the string; those that do not are taken out of it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 from engine.methods.base import Verdict
 from engine.methods.endpoints import not_trained
-from engine.methods.stage import ChainStage
+from engine.methods.stage import SteadyStage
 from engine.path.chain import Chain, trained
-from engine.path.snapshot import Saved
 from engine.record.events import FIRST, LAST, BeadFailed, Event
-from engine.record.progress import TrainingProgress
 from engine.seeds import derive
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
 from engine.steps.recipe import Recipe
 from engine.steps.rows import End, Row
-from engine.training.trainer import Job, Trainer
+from engine.training.trainer import Job, Trainer, TrainerState
 
 
-class Polish(ChainStage):
-    """The stage that keeps of an unconnected string what is good."""
+@dataclass(frozen=True)
+class PolishState:
+    """All that a checkpoint holds of the training of single beads of a stuck string."""
+
+    trainer: TrainerState
+    kind: Literal["polish"] = "polish"
+
+
+class Polish(SteadyStage):
+    """The stage that keeps those beads of an unconnected string that reach their target alone."""
 
     name = "polish"
     repairs = False
 
     def __init__(self, spec: Spec, chain: Chain) -> None:
+        """Makes the stage; its beads go into training when it begins."""
         self.spec, self.chain = spec, chain
         self.trainer = Trainer(Recipe(stages_of(spec).polish), chain.pool)
         self.verdict: Verdict | None = None
 
     def begin(self) -> None:
+        """Puts every bead into training, where a segment of the string is not closed."""
         if all(segment.state == "closed" for segment in self.chain.in_order()):
             return
         self.chain.start_anew()
@@ -44,6 +55,7 @@ class Polish(ChainStage):
             self.trainer.admit(Job(bead, target, seed), self.chain.weights[bead])
 
     def step(self, beads_left: int | None) -> list[Event]:
+        """Trains all beads for one round, and takes those out that are stuck."""
         self.trainer.advance()
         return [event for row in self.trainer.retire() for event in self._settle(row)]
 
@@ -65,22 +77,18 @@ class Polish(ChainStage):
 
     @property
     def done(self) -> bool:
+        """Whether no bead is in training any more."""
         return not self.trainer.groups
 
-    def losses(self) -> dict[int, float]:
-        return {row.bead: row.loss for row in self.trainer.rows}
-
-    def training(self) -> tuple[TrainingProgress, ...]:
-        return tuple(
-            TrainingProgress(row.bead, row.loss, row.steps, 1) for row in self.trainer.rows
-        )
-
     @property
-    def bead_steps(self) -> int:
-        return self.trainer.bead_steps
+    def state(self) -> PolishState:
+        """See `Stage`."""
+        return PolishState(self.trainer.state)
 
-    def save(self) -> Saved:
-        return self.trainer.save()
+    def resume(self, state: PolishState) -> None:
+        """See `Stage`."""
+        self.trainer.resume(state.trainer)
 
-    def restore(self, saved: Saved) -> None:
-        self.trainer.restore(*saved)
+    def check_ready(self) -> None:
+        """Raises Unfit where a bead in training is not on the string."""
+        self.check_beads(set(self.chain.order))

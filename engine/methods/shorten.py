@@ -11,66 +11,102 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import torch
 
 from engine.backends.backend import Backend
 from engine.methods.base import Verdict
 from engine.methods.stage import ChainStage
-from engine.path.chain import Chain, Snapshot
+from engine.path.chain import Chain
 from engine.path.segments import Measured
-from engine.path.snapshot import Saved
+from engine.path.snapshot import Snapshot, StringState, state_of
+from engine.record.decoding import Count, Unfit
 from engine.record.events import Event, StringShortened
 from engine.shapes import Weights
 from engine.spec.keys import Spec
 
 #: Shares of the way to the chord that are tried.
 SHARES = (1.0, 0.5, 0.25, 0.1)
-#: How far below the level segments must stay, for the audit's finer grid; more after each failure.
+#: Shares of the level by which segments must stay below it, because the audit's grid is finer: the
+#: next one after each audit that a shortened string fails.
 MARGINS = (1e-3, 1e-2, 5e-2)
 
 
 @dataclass(frozen=True)
 class Gradient:
-    """The gradient of F_e at beads; a task for the pool."""
+    """A task for the pool: the gradient of F_e at beads."""
 
     samples: int
+    """Number of samples that a gradient costs, passes forward and back counted alike."""
 
     def size(self, bead: Weights) -> int:
+        """Returns the number of samples that a bead (param,) is computed on."""
         return self.samples
 
     def __call__(self, backend: Backend, beads: Sequence[Weights]) -> list[Weights]:
+        """Returns the gradient (param,) at each bead."""
         theta = torch.stack([bead.to(backend.problem.device) for bead in beads])
         return list(backend.loss_and_grad(theta)[1])
 
 
+@dataclass(frozen=True)
+class ShorteningState:
+    """All that a checkpoint holds of shortening beside the chain.
+
+    Raises ValueError where its parts contradict each other.
+    """
+
+    before: StringState | None
+    margins: Count
+    sweep: Count
+    doublings: Count
+    length: float
+    finished: bool
+    applied: bool
+    kind: Literal["shorten"] = "shorten"
+
+    def __post_init__(self) -> None:
+        if self.before is not None and not self.before.whole:
+            raise ValueError("before has a segment that is not measured")
+        if self.applied and (self.before is None or not self.finished):
+            raise ValueError("applied is true, but nothing was shortened")
+
+
 class Shortening(ChainStage):
-    """Does nothing to a string that is not connected."""
+    """The stage that shortens a connected string; it does nothing to one that is not connected."""
 
     name = "shorten"
     verdict: Verdict | None = None
     bead_steps = 0
 
     def __init__(self, spec: Spec, chain: Chain) -> None:
+        """Makes the stage, which has no string to shorten before it begins."""
         self.spec, self.chain, self.settings = spec, chain, spec.search.shortening
         self.before: Snapshot | None = None
-        """The connected string that it began with."""
+        """The connected string that it began with; None where there is none."""
         self.margins = 0
-        """Of MARGINS, those that the audit has refused."""
+        """Number of `MARGINS` with which the shortened string failed the audit."""
         self.sweep = 0
+        """Number of sweeps made with the present margin."""
         self.doublings = 0
+        """Number of times that every segment got a bead half-way."""
         self.length = float("inf")
-        """Normalized, after the last sweep."""
-        self.finished = self.applied = False
+        """The string's normalized length after the last sweep."""
+        self.finished = False
+        """Whether the string becomes no shorter."""
+        self.applied = False
+        """Whether the chain is the shortened string."""
 
     @property
     def repairs(self) -> bool:
+        """Whether the string as it was can be taken again."""
         return self.applied
 
     # ------------------------------------------------------------ the steps
 
     def begin(self) -> None:
+        """Takes note of the string, where it is connected."""
         connected = all(segment.state == "closed" for segment in self.chain.in_order())
         self.before = self.chain.snapshot() if connected else None
         self.applied = False
@@ -81,7 +117,7 @@ class Shortening(ChainStage):
         self.sweep, self.doublings, self.length = 0, 0, float("inf")
 
     def step(self, beads_left: int | None) -> list[Event]:
-        """One sweep over all inner beads."""
+        """Makes one sweep over all inner beads, or goes back to the string as it was."""
         if self.applied:
             return self._undo()
         if not self.sweep:
@@ -98,7 +134,7 @@ class Shortening(ChainStage):
         return []
 
     def _undo(self) -> list[Event]:
-        """The audit refused the shortened string: begin again with a wider margin."""
+        """Begins again with a wider margin, where the shortened string failed the audit."""
         assert self.before is not None
         self.chain.take(self.before)
         self.applied = False
@@ -167,7 +203,11 @@ class Shortening(ChainStage):
         self.chain.measure(self.chain.unmeasured)
 
     def _ways(self, beads: list[int]) -> dict[int, list[Weights]]:
-        """Straight to the nearest point of the chord, and that without its uphill part."""
+        """Returns two ways (param,) for each bead.
+
+        One leads to the nearest point of the chord of its neighbours, the other is the same without
+        its uphill part.
+        """
         samples = 3 * len(self.chain.problem.train)
         here = [self.weights[bead] for bead in beads]
         gradients = self.chain.pool.run(Gradient(samples), here)
@@ -183,7 +223,7 @@ class Shortening(ChainStage):
         return ways
 
     def _refine(self, beads_left: int | None) -> bool:
-        """A bead half-way on every segment, where the settings allow; whether there were any."""
+        """Puts a bead half-way on every segment, and returns whether the settings allowed that."""
         new = len(self.chain.keys)
         room = beads_left is None or new <= beads_left
         if self.doublings >= self.settings.doublings or len(self.chain.order) < 3 or not room:
@@ -199,6 +239,7 @@ class Shortening(ChainStage):
 
     @property
     def weights(self) -> dict[int, Weights]:
+        """The weights of the chain's beads, by id."""
         return self.chain.weights
 
     def _inner(self, parity: int) -> list[int]:
@@ -210,7 +251,7 @@ class Shortening(ChainStage):
 
     @property
     def _bound(self) -> float:
-        """What segments must stay below."""
+        """The loss that segments must stay below."""
         return (1 - MARGINS[min(self.margins, len(MARGINS) - 1)]) * self.chain.bound
 
     def _holds(self, measured: Measured) -> bool:
@@ -220,24 +261,33 @@ class Shortening(ChainStage):
 
     @property
     def done(self) -> bool:
+        """Whether the string is as short as it becomes, and has not failed the audit."""
         opened = any(segment.state == "open" for segment in self.chain.in_order())
         return self.finished and not (self.applied and opened)
 
-    def save(self) -> Saved:
-        plain: dict[str, Any] = {
-            name: getattr(self, name)
-            for name in ("margins", "sweep", "doublings", "length", "finished", "applied")
-        }
-        if self.before is None:
-            return {}, plain
-        tensors, plain["before"] = self.before.save("before")
-        return tensors, plain
+    @property
+    def state(self) -> ShorteningState:
+        """See `Stage`."""
+        return ShorteningState(
+            before=None if self.before is None else state_of(self.before),
+            margins=self.margins,
+            sweep=self.sweep,
+            doublings=self.doublings,
+            length=self.length,
+            finished=self.finished,
+            applied=self.applied,
+        )
 
-    def restore(self, saved: Saved) -> None:
-        tensors, plain = saved
-        for name in ("margins", "sweep", "doublings", "length", "finished", "applied"):
-            setattr(self, name, plain[name])
-        if "before" in plain:
-            self.before = Snapshot.restored(
-                tensors, plain["before"], "before", self.chain.problem.device
-            )
+    def resume(self, state: ShorteningState) -> None:
+        """See `Stage`."""
+        self.before = None
+        if state.before is not None:
+            self.chain.check_weights(state.before)
+            self.before = state.before.snapshot(self.chain.problem.device)
+        self.margins, self.sweep, self.doublings = state.margins, state.sweep, state.doublings
+        self.length, self.finished, self.applied = state.length, state.finished, state.applied
+
+    def check_ready(self) -> None:
+        """Raises Unfit where there is no connected string to shorten."""
+        if self.before is None and not self.finished:
+            raise Unfit("before is missing, but the string is to be shortened")

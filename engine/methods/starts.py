@@ -11,6 +11,7 @@ import torch
 from engine.seeds import generator
 from engine.shapes import Weights
 
+#: Names of the starts, attempt by attempt.
 LADDER = ("peak", "half", "perturbed", "shrunk")
 
 #: How far a perturbed start moves, as a share of the segment's length.
@@ -20,7 +21,11 @@ PERTURBATION = 0.25
 def start(
     left: Weights, right: Weights, t: float, attempt: int, seed: int
 ) -> tuple[float, Weights]:
-    """The t at which attempt 1, 2, … starts on a segment split at t, and the weights there."""
+    """Returns the t at which attempt 1, 2, … starts on a segment, and the weights (param,) there.
+
+    `t` is where the segment is split, from 0 at its left bead to 1 at its right one; `seed` is that
+    of the random direction of attempt 3.
+    """
     rule = LADDER[attempt - 1]
     if rule == "half":
         t = 0.5
@@ -31,7 +36,10 @@ def start(
 
 
 def perturbed(theta: Weights, segment: Weights, seed: int) -> Weights:
-    """Moves weights in a random direction, by a share of a segment's length."""
+    """Returns weights (param,) moved in a random direction.
+
+    They move by `PERTURBATION` times the length of `segment`, the difference of its two beads.
+    """
     draw = generator(seed, "perturbed").standard_normal(len(theta))
     direction = torch.from_numpy(draw).to(theta)
     moved: Weights = theta + PERTURBATION * segment.norm() * direction / direction.norm()

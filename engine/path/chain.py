@@ -7,17 +7,26 @@ string with the lowest barrier so far, and shows the whole to others.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from engine.path.segments import Measured, Pair, along, measure, search_grid
-from engine.path.snapshot import Key, MethodProgress, Saved
+from engine.path.snapshot import (
+    ChainState,
+    Key,
+    MethodProgress,
+    Peak,
+    Segment,
+    Snapshot,
+    StringState,
+    distance,
+    normalized_length,
+    state_of,
+)
+from engine.record.decoding import Unfit
 from engine.record.events import (
     FIRST,
     LAST,
@@ -34,126 +43,23 @@ from engine.shapes import Weights
 from engine.spec.level import bound
 from engine.workers.pool import Workers
 
-#: Points of t at which a segment is shown in another metric or split.
+#: Number of values of t at which the secondary metric is measured along a segment.
 SECONDARY_POINTS = 17
-#: Peaks that a trace holds at most.
+#: Greatest number of peaks that a trace holds.
 TRACE = 100
 
 
-@dataclass(frozen=True)
-class Segment:
-    left: int
-    right: int
-    depth: int
-    length: float
-    measured: Measured
-    secondary: NDArray[np.float64]
-    """(point,) The secondary metric on an even grid of t."""
-    state: SegmentState
-    bead: int | None = None
-    """In training, or tried last, between the two."""
-    attempt: int = 0
-    stalled: int = 0
-    """Splits in a row, up to this one, that made it neither shorter nor lower."""
-
-    @property
-    def key(self) -> Key:
-        return self.left, self.right
-
-    @property
-    def height(self) -> float:
-        """The peak, infinite where it is not a number."""
-        return self.measured.peak if np.isfinite(self.measured.peak) else float("inf")
-
-
-@dataclass(frozen=True)
-class Peak:
-    """The highest point of a whole string."""
-
-    left: int
-    right: int
-    t: float
-    loss: float
-    depth: int
-    place: float
-    """As a share of the string's length."""
-    beads: int
-    """On the string."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A string with all its segments measured."""
-
-    order: tuple[int, ...]
-    weights: Mapping[int, Weights]
-    depths: Mapping[int, int]
-    segments: Mapping[Key, Segment]
-
-    @property
-    def barrier(self) -> float:
-        """The highest loss on it."""
-        return max(segment.height for segment in self.segments.values())
-
-    def peak(self) -> Peak:
-        before, at, worst = 0.0, 0.0, None
-        for key in pairwise(self.order):
-            segment = self.segments[key]
-            if worst is None or segment.height > worst.height:
-                worst, at = segment, before + segment.measured.t_star * segment.length
-            before += segment.length
-        assert worst is not None
-        place = at / before if before > 0 else 0.0
-        return Peak(
-            *worst.key, worst.measured.t_star, worst.height, worst.depth, place, len(self.order)
-        )
-
-    @property
-    def normalized_length(self) -> float:
-        return _normalized_length(self.order, self.weights)
-
-    def save(self, name: str) -> Saved:
-        """As tensors whose names begin with that name, and plain values."""
-        tensors: dict[str, Tensor] = {}
-        if self.order:
-            tensors[f"{name}.beads"] = torch.stack([self.weights[bead] for bead in self.order])
-        segments = []
-        for number, segment in enumerate(self.segments.values()):
-            values = {field.name: getattr(segment, field.name) for field in fields(segment)}
-            measured, secondary = values.pop("measured"), values.pop("secondary")
-            arrays = {"t": measured.t, "losses": measured.losses, "beside": secondary}
-            for part, array in arrays.items():
-                tensors[f"{name}.{number}.{part}"] = torch.from_numpy(array.copy())
-            segments.append(values | {"peak": measured.peak, "t_star": measured.t_star})
-        depths = [self.depths[bead] for bead in self.order]
-        return tensors, {"order": list(self.order), "depths": depths, "segments": segments}
-
-    @classmethod
-    def restored(
-        cls, tensors: Mapping[str, Tensor], plain: dict[str, Any], name: str, device: torch.device
-    ) -> Snapshot:
-        order = tuple(plain["order"])
-        segments: dict[Key, Segment] = {}
-        for number, values in enumerate(plain["segments"]):
-            t, losses, secondary = (
-                tensors[f"{name}.{number}.{part}"].numpy() for part in ("t", "losses", "beside")
-            )
-            rest = {key: value for key, value in values.items() if key not in ("peak", "t_star")}
-            measured = Measured(t, losses, values["peak"], values["t_star"])
-            segment = Segment(measured=measured, secondary=secondary, **rest)
-            segments[segment.key] = segment
-        return cls(
-            order,
-            {bead: tensors[f"{name}.beads"][place].to(device) for place, bead in enumerate(order)},
-            dict(zip(order, plain["depths"], strict=True)),
-            segments,
-        )
-
-
 class Chain:
-    """Beads 1 and 2 are its ends; the others are numbered in the order of their making."""
+    """The string in the making: beads from end to end, and the segments between them.
+
+    Beads 1 and 2 are the ends; the others are numbered in the order of their making.
+    """
 
     def __init__(self, pool: Workers, level: float, points: int, tolerance: float = 0.0) -> None:
+        """Makes a chain without beads, whose segments are measured on `points` values of t.
+
+        A segment is closed where its peak is at most (1 + tolerance) × level.
+        """
         self.problem, self.pool, self.level = pool.backend.problem, pool, level
         self.bound = bound(level, tolerance)
         """The highest loss that a closed segment may have."""
@@ -163,21 +69,22 @@ class Chain:
         self.depths: dict[int, int] = {}
         self.segments: dict[Key, Segment] = {}
         self.stale: set[Key] = set()
-        """Segments whose beads have moved since they were measured."""
+        """Keys of the segments whose beads have moved since they were measured."""
         self.known: dict[int, float] = {}
-        """The objective at beads, where it was measured with the weights that they have now."""
+        """The objective at beads, by id, where it was measured with their present weights."""
         self.next_bead = LAST + 1
         self.lowest: Snapshot | None = None
         """The measured string with the lowest barrier so far."""
         self.trace: list[Peak] = []
-        """The highest point of the string as it changed, thinned where there are many."""
+        """The highest point of the string each time it was whole; every other is left out in turn
+        where there are many."""
         self.audited: Mapping[Key, Measured] = {}
-        """The profiles that the audit measured."""
+        """The profiles that the audit measured, by the keys of their segments."""
 
     # ------------------------------------------------------------ building
 
     def begin(self, beads: Sequence[tuple[int, Weights, int]]) -> None:
-        """A string of these beads (id, weights, depth), its segments not measured yet."""
+        """Starts over with beads (id, weights, depth), none of whose segments is measured."""
         self.order = [bead for bead, _, _ in beads]
         self.weights = {bead: theta for bead, theta, _ in beads}
         self.depths = {bead: depth for bead, _, depth in beads}
@@ -185,11 +92,12 @@ class Chain:
         self.next_bead = max(self.next_bead, max(self.order) + 1)
 
     def new_bead(self) -> int:
+        """Returns the id of a new bead, which is not on the string yet."""
         self.next_bead += 1
         return self.next_bead - 1
 
     def place(self, bead: int, theta: Weights, key: Key) -> list[Key]:
-        """Puts a bead into a segment; the two that take its place."""
+        """Puts a bead into a segment, and returns the keys of the two that take its place."""
         left, right = key
         self.weights[bead], self.depths[bead] = theta, self.depth_of(key) + 1
         self.order.insert(self.order.index(right), bead)
@@ -202,19 +110,19 @@ class Chain:
         return halves
 
     def move(self, moved: Mapping[int, Weights]) -> None:
-        """New weights for some beads; what was measured of their segments no longer counts."""
+        """Gives new weights to beads, by id. Their segments then have to be measured anew."""
         self.weights.update(moved)
         for bead in moved:
             self.known.pop(bead, None)
         self.stale |= {key for key in self.segments if moved.keys() & set(key)}
 
     def neighbours(self, bead: int) -> Key:
-        """Of an inner bead."""
+        """Returns the ids of the beads to the left and the right of an inner bead."""
         place = self.order.index(bead)
         return self.order[place - 1], self.order[place + 1]
 
     def drop(self, bead: int) -> Key:
-        """Takes an inner bead out; the segment that takes its place."""
+        """Takes an inner bead out, and returns the key of the segment that takes its place."""
         left, right = self.neighbours(bead)
         self.order.remove(bead)
         for known in (self.weights, self.depths):
@@ -232,7 +140,7 @@ class Chain:
         return self.segments.pop(key, None)
 
     def _guess(self, key: Key, losses: NDArray[np.float64]) -> None:
-        """A profile for viewers until the segment is measured, from what was measured there."""
+        """Gives a segment a profile for viewers until it is measured, from what was known there."""
         left, right = (self.weights[bead] for bead in key)
         highest = int(losses.argmax())
         measured = Measured(self.grid, losses, float(losses[highest]), float(self.grid[highest]))
@@ -244,27 +152,31 @@ class Chain:
         self.stale.add(key)
 
     def depth_of(self, key: Key) -> int:
-        """Splits of splits that led to a segment."""
+        """Returns the number of splits of splits that led to a segment."""
         return max(self.depths[bead] for bead in key)
 
     @property
     def keys(self) -> list[Key]:
-        """The segments from end to end."""
+        """The keys of the segments from end to end."""
         return list(pairwise(self.order))
 
     @property
     def unmeasured(self) -> list[Key]:
-        """Those of the segments whose profiles are missing or stale, from end to end."""
+        """The keys of the segments whose profiles are missing or stale, from end to end."""
         return [key for key in self.keys if key not in self.segments or key in self.stale]
 
     def update(self, segment: Segment) -> None:
+        """Replaces what is known of a segment; it counts as measured."""
         self.segments[segment.key] = segment
         self.stale.discard(segment.key)
 
     # ------------------------------------------------------------ measuring
 
     def measure(self, keys: Sequence[Key]) -> list[Event]:
-        """Measures segments: open where the peak exceeds the bound, else closed."""
+        """Measures segments, and returns what was found as events.
+
+        A segment is open where its peak exceeds the chain's bound, else closed.
+        """
         if not keys:
             return []
         pairs = [(self.weights[left], self.weights[right]) for left, right in keys]
@@ -289,7 +201,10 @@ class Chain:
         return events
 
     def profiles_of(self, pairs: Sequence[Pair], level: float) -> list[Measured]:
-        """On the search's grid, where only peaks above a level matter."""
+        """Returns profiles on the search's grid of lines between two models.
+
+        Peaks that cannot exceed `level` are not refined.
+        """
         known = {self.weights[bead]: judged for bead, judged in self.known.items()}
         samples = self.problem.objective_samples
         return measure(self.pool, pairs, self.grid, samples, known=known, level=level)
@@ -299,6 +214,7 @@ class Chain:
         self.known[left], self.known[right] = float(measured.losses[0]), float(measured.losses[-1])
 
     def _compare(self) -> None:
+        """Notes the peak of a whole string, and keeps the string where it is the lowest so far."""
         if not self.order or self.unmeasured:
             return
         now = self.snapshot()
@@ -309,6 +225,7 @@ class Chain:
             del self.trace[1::2]
 
     def snapshot(self) -> Snapshot:
+        """Returns the string as it is. Raises KeyError where a segment has no profile."""
         return Snapshot(
             tuple(self.order),
             {bead: self.weights[bead] for bead in self.order},
@@ -317,7 +234,7 @@ class Chain:
         )
 
     def take(self, kept: Snapshot) -> None:
-        """Goes back to an earlier string."""
+        """Makes an earlier string the chain's own again."""
         self.order = list(kept.order)
         self.weights, self.depths = dict(kept.weights), dict(kept.depths)
         self.segments, self.stale, self.known = dict(kept.segments), set(), {}
@@ -325,7 +242,10 @@ class Chain:
             self._note_ends(key, segment.measured)
 
     def fall_back(self) -> None:
-        """To the string with the lowest barrier; its segments above the bound have failed."""
+        """Goes back to the string with the lowest barrier, if it is lower than the present one.
+
+        Its segments above the bound count as failed.
+        """
         if self.lowest is None or self.lowest.barrier >= self.snapshot().barrier:
             return
         self.take(self.lowest)
@@ -334,12 +254,16 @@ class Chain:
             self.update(replace(segment, state=state))
 
     def fail(self, segment: Segment, reason: str) -> Event:
+        """Marks a segment as one that the search has given up, and returns that as an event."""
         self.update(replace(segment, state="failed"))
         peak = segment.measured.peak
         return SegmentFailed(segment.left, segment.right, segment.depth, peak, reason)
 
     def start_anew(self) -> None:
-        """What one search gave up is open to the next, which counts depth from these beads."""
+        """Opens the segments that have failed, for another search.
+
+        The search counts depth from the present beads: the ends have depth 0, the others 1.
+        """
         self.depths = {bead: int(bead not in (FIRST, LAST)) for bead in self.order}
         for segment in self.in_order():
             key = segment.key
@@ -349,7 +273,7 @@ class Chain:
             )
 
     def in_order(self) -> list[Segment]:
-        """The segments from end to end, as last measured."""
+        """Returns the segments that have a profile, from end to end, as last measured."""
         return [self.segments[key] for key in self.keys if key in self.segments]
 
     # ------------------------------------------------------------ what others see
@@ -365,7 +289,7 @@ class Chain:
         """Returns where a method stands, given what its stage knows.
 
         `aim` is as in `MethodProgress`; `losses` are those of beads that are fresher than the
-        profiles.
+        profiles, by bead.
         """
         segments, profiles = self.in_order(), self._profiles()
         known: dict[int, float] = {}
@@ -391,12 +315,15 @@ class Chain:
 
     @property
     def string_products(self) -> int:
-        """Multiplications that `string` costs now, refinement of the peaks left aside."""
+        """The number of multiplications that `string` costs now, without refining the peaks."""
         points = len(self.unmeasured) * len(self.grid)
         return points * self.problem.objective_samples * self.problem.cost.products
 
     def string(self) -> BeadString:
-        """The string as it is. Segments not measured yet are measured for it, nothing is kept."""
+        """Returns the string as it is.
+
+        Segments that are not measured yet are measured for it, but the chain keeps nothing of that.
+        """
         pairs = {key: (self.weights[key[0]], self.weights[key[1]]) for key in self.unmeasured}
         fresh = dict(zip(pairs, self.profiles_of(list(pairs.values()), self.bound), strict=True))
         known = {} if fresh else dict(zip(self.keys, self._profiles(), strict=True))
@@ -414,10 +341,11 @@ class Chain:
         )
 
     def normalized_length(self) -> float:
-        return _normalized_length(self.order, self.weights)
+        """Returns the string's length divided by the distance of its ends; NaN for no string."""
+        return normalized_length(self.order, self.weights)
 
     def _profiles(self) -> list[Measured]:
-        """The audited profiles where all are, else those of the search."""
+        """Returns the audited profiles where all segments have one, else those of the search."""
         segments = self.in_order()
         if segments and all(segment.key in self.audited for segment in segments):
             return [self.audited[segment.key] for segment in segments]
@@ -425,61 +353,57 @@ class Chain:
 
     # ------------------------------------------------------------ checkpoint
 
-    def save(self) -> Saved:
+    @property
+    def state(self) -> ChainState:
+        """All that a checkpoint holds of the chain."""
         now = Snapshot(tuple(self.order), self.weights, self.depths, self.segments)
-        tensors, kept = now.save("now")
-        plain: dict[str, Any] = {
-            "next_bead": self.next_bead,
-            "now": kept,
-            "stale": sorted(self.stale),
-            "known": [*self.known.items()],
-            "trace": [asdict(peak) for peak in self.trace],
-        }
-        if self.lowest is not None:
-            more, plain["lowest"] = self.lowest.save("lowest")
-            tensors |= more
-        return tensors, plain
+        return ChainState(
+            next_bead=self.next_bead,
+            now=state_of(now),
+            stale=tuple(sorted(self.stale)),
+            known=dict(self.known),
+            trace=tuple(self.trace),
+            lowest=None if self.lowest is None else state_of(self.lowest),
+        )
 
-    def restore(self, saved: Saved) -> None:
-        tensors, plain = saved
+    def resume(self, state: ChainState) -> None:
+        """Goes on from a state. Raises Unfit where its weights are not those of this problem."""
+        for string in (state.now, state.lowest):
+            if string is not None:
+                self.check_weights(string)
         device = self.problem.device
-        self.next_bead = plain["next_bead"]
-        self.take(Snapshot.restored(tensors, plain["now"], "now", device))
-        self.stale = {(left, right) for left, right in plain["stale"]}
-        self.known = {bead: judged for bead, judged in plain["known"]}
-        self.trace = [Peak(**peak) for peak in plain["trace"]]
-        if "lowest" in plain:
-            self.lowest = Snapshot.restored(tensors, plain["lowest"], "lowest", device)
+        self.next_bead = state.next_bead
+        self.take(state.now.snapshot(device))
+        self.stale, self.known = set(state.stale), dict(state.known)
+        self.trace = list(state.trace)
+        self.lowest = None if state.lowest is None else state.lowest.snapshot(device)
+
+    def check_weights(self, string: StringState) -> None:
+        """Raises Unfit where the beads of a string are not weights of this chain's problem."""
+        wanted, found = self.problem.parameter_count, string.beads.shape[1]
+        if found != wanted or string.beads.dtype != self.problem.dtype:
+            raise Unfit(
+                f"its beads are {found} numbers of {string.beads.dtype}, but the problem has "
+                f"{wanted} of {self.problem.dtype}"
+            )
 
 
 def _curve(segments: Sequence[Segment]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Losses along segments one after the other, each on a unit of t."""
+    """Returns t and losses along segments one after the other, each of which takes 1 of t."""
     t = np.concatenate([segment.measured.t + place for place, segment in enumerate(segments)])
     return t, np.concatenate([segment.measured.losses for segment in segments])
 
 
 def trained(chain: Chain, bead: int, loss: float, steps: int) -> Event:
-    """The fact that a bead of the string has reached its target where it is."""
+    """Returns the event that a bead of the string has reached its target where it is."""
     if bead in (FIRST, LAST):
         return EndpointTrained(bead, loss, steps, attempt=1)
     left, right = chain.neighbours(bead)
     return BeadTrained(bead, left, right, chain.depths[bead], loss, steps, attempt=1)
 
 
-def _normalized_length(order: Sequence[int], weights: Mapping[int, Weights]) -> float:
-    """Not a number for no string, infinite for a closed loop."""
-    if not order:
-        return float("nan")
-    chord = distance(weights[order[0]], weights[order[-1]])
-    total = sum(distance(weights[a], weights[b]) for a, b in pairwise(order))
-    return total / chord if chord > 0 else float("inf")
-
-
-def distance(left: Weights, right: Weights) -> float:
-    return float(torch.linalg.vector_norm(right.double() - left.double()))
-
-
 def _view(segment: Segment, measured: Measured) -> SegmentProgress:
+    """Returns a segment as viewers see it, with a profile of the audit or of the search."""
     return SegmentProgress(
         segment.left,
         segment.right,
@@ -495,7 +419,7 @@ def _view(segment: Segment, measured: Measured) -> SegmentProgress:
 
 
 def _on_grid(measured: Measured, grid: NDArray[np.float64]) -> Measured:
-    """The profile on the search's grid, where a failed audit left it on a finer one."""
+    """Returns a profile on the search's grid, also where a failed audit left it on a finer one."""
     if len(measured.t) == len(grid):
         return measured
     return replace(measured, t=grid, losses=np.interp(grid, measured.t, measured.losses))

@@ -1,14 +1,15 @@
-"""What a search without a connection found out, and what that does and does not prove."""
+"""The diagnosis of a search without a connection, and what it does and does not prove."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from engine.path.chain import Chain, Peak
+from engine.path.chain import Chain
+from engine.path.snapshot import Peak
 from engine.problem.symmetry import Relabelling, relabelling
+from engine.record.decoding import Count
 from engine.record.events import (
     FIRST,
     LAST,
@@ -23,53 +24,47 @@ from engine.record.events import (
 from engine.spec.keys import Spec
 from engine.spec.level import in_brackets
 
-#: A peak whose place on the string moves by less than this share of its length stays where it is.
+#: Share of the string's length by which a peak moves at most that is said to stay in its place.
 STAYS = 0.15
-#: One whose loss changes by less than this share keeps its height.
+#: Share of its loss by which a peak changes at most that is said to keep its height.
 KEPT = 0.05
 
 
-@dataclass
+@dataclass(frozen=True)
 class Trials:
-    """What was tried, counted while the search goes on."""
+    """What was tried so far; `after` counts further events."""
 
-    remedies: Counter[str] = field(default_factory=Counter)
-    """For beads that missed their target."""
-    reasons: Counter[str] = field(default_factory=Counter)
-    """Why segments failed."""
+    remedies: Mapping[str, Count] = field(default_factory=dict)
+    """Number of times that each remedy followed a bead that missed its target."""
+    reasons: Mapping[str, Count] = field(default_factory=dict)
+    """Number of segments that failed for each reason."""
     held_level: float | None = None
     """The level at which the string is held now, of methods that lower one."""
     shortened: StringShortened | None = None
+    """What shortening came to, once it has ended."""
 
-    def count(self, events: Iterable[Event]) -> None:
+    def after(self, events: Iterable[Event]) -> Trials:
+        """Returns what was tried once these events have happened too."""
+        now = self
         for event in events:
             match event:
                 case BeadFailed(remedy=remedy):
-                    self.remedies[remedy] += 1
+                    now = replace(now, remedies=_one_more(now.remedies, remedy))
                 case SegmentFailed(reason=reason):
-                    self.reasons[reason] += 1
+                    now = replace(now, reasons=_one_more(now.reasons, reason))
                 case LevelLowered(level=level) | LevelHeld(level=level):
-                    self.held_level = level
+                    now = replace(now, held_level=level)
                 case StringShortened():
-                    self.shortened = event
+                    now = replace(now, shortened=event)
+        return now
 
-    def save(self) -> dict[str, Any]:
-        return {
-            "remedies": dict(self.remedies),
-            "reasons": dict(self.reasons),
-            "held_level": self.held_level,
-            "shortened": self.shortened and asdict(self.shortened),
-        }
 
-    def restore(self, plain: dict[str, Any]) -> None:
-        self.remedies, self.reasons = Counter(plain["remedies"]), Counter(plain["reasons"])
-        self.held_level = plain["held_level"]
-        shortened = plain["shortened"]
-        self.shortened = StringShortened(**shortened) if shortened else None
+def _one_more(counts: Mapping[str, int], name: str) -> dict[str, int]:
+    return {**counts, name: counts.get(name, 0) + 1}
 
 
 def diagnose(spec: Spec, chain: Chain, trials: Trials) -> Diagnosis | None:
-    """None where no whole string was ever measured."""
+    """Returns what is known of the barrier; None where no whole string was ever measured."""
     if chain.lowest is None:
         return None
     lowest = chain.lowest.peak()
@@ -106,8 +101,9 @@ def _relabelling(spec: Spec, chain: Chain) -> Relabelling | None:
     return relabelling(*ends, chain.problem.parameters, scalable=scalable)
 
 
-def _counted(counter: Counter[str]) -> tuple[str, ...]:
-    return tuple(f"{count} × {name}" for name, count in counter.most_common())
+def _counted(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """Returns the counts in words, the greatest first."""
+    return tuple(f"{count} × {name}" for name, count in Counter(counts).most_common())
 
 
 def _words(

@@ -1,16 +1,20 @@
-"""What a search looks like at one moment, in plain frozen values."""
+"""Strings at one moment in frozen values: what viewers are shown, and what a checkpoint holds."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
-from torch import Tensor
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
+from engine.path.segments import Measured
+from engine.record.decoding import Count, Depth
+from engine.record.events import FIRST, LAST
 from engine.record.progress import SegmentProgress, SegmentState, TrainingProgress
-
-Saved = tuple[dict[str, Tensor], dict[str, Any]]
-"""Tensors and plain values that a method is made again from."""
+from engine.shapes import Beads, Weights
 
 Key = tuple[int, int]
 """The ids of a segment's left and right bead."""
@@ -21,35 +25,239 @@ class MethodProgress:
     """Where a method stands, as `progress.json` shows it."""
 
     phase: str
+    """What the method is doing, for a person, such as "search" or "audit"."""
     aim: float
     """The level that beads are brought below now; the run's own level at the end."""
     beads: int
-    """On the string, the ends included."""
+    """Number of beads on the string, the ends included."""
     order: tuple[int, ...]
-    """Their ids, end to end; empty as long as no segment is measured."""
+    """Ids of the beads from end to end; empty as long as no segment is measured."""
     losses: tuple[float, ...]
     """(bead,) The objective at each of those beads."""
     training: tuple[TrainingProgress, ...]
     segments: tuple[SegmentProgress, ...]
     beads_per_depth: tuple[int, ...]
+    """Number of beads at each depth; the ends are at depth 0."""
     bead_steps: int
+    """Optimizer steps of all beads together."""
     normalized_length: float
+    """The string's length divided by the distance of its ends."""
     max_peak: float
+    """The highest loss on the string; NaN while none is measured."""
 
     @property
     def depth(self) -> int:
+        """The depth of the deepest bead, 0 where there are only the ends."""
         return max(0, len(self.beads_per_depth) - 1)
 
     def count(self, state: SegmentState) -> int:
+        """Returns the number of segments in a state."""
         return sum(segment.state == state for segment in self.segments)
 
 
-def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+# ---------------------------------------------------------------- a string
 
 
-def without_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    head = f"{prefix}."
-    return {
-        name.removeprefix(head): tensor for name, tensor in tensors.items() if name.startswith(head)
-    }
+@dataclass(frozen=True)
+class Segment:
+    """The straight line between two neighbouring beads, and what is known of it."""
+
+    left: Count
+    right: Count
+    depth: Depth
+    """Number of splits of splits that led to it."""
+    length: float
+    """Euclidean distance of the two beads' weights."""
+    measured: Measured
+    secondary: NDArray[np.float64]
+    """(point,) The secondary metric on an even grid of t."""
+    state: SegmentState
+    bead: Count | None = None
+    """Id of the bead in training, or tried last, between the two."""
+    attempt: Count = 0
+    """Number of the start from which that bead was trained last, from 1."""
+    stalled: Count = 0
+    """Number of splits in a row, up to this one, that made it neither shorter nor lower."""
+
+    @property
+    def key(self) -> Key:
+        """The ids of the left and the right bead."""
+        return self.left, self.right
+
+    @property
+    def height(self) -> float:
+        """The peak, infinite where it is not finite."""
+        return self.measured.peak if np.isfinite(self.measured.peak) else float("inf")
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The highest point of a whole string."""
+
+    left: Count
+    right: Count
+    t: float
+    """Where on its segment the peak is, from 0 at the left bead to 1 at the right one."""
+    loss: float
+    depth: Depth
+    """Depth of the segment."""
+    place: float
+    """Where on the string the peak is, as a share of the string's length."""
+    beads: Count
+    """Number of beads on the string."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A string with all its segments measured."""
+
+    order: tuple[int, ...]
+    """Ids of the beads from end to end."""
+    weights: Mapping[int, Weights]
+    depths: Mapping[int, int]
+    segments: Mapping[Key, Segment]
+
+    @property
+    def barrier(self) -> float:
+        """The highest loss on the string."""
+        return max(segment.height for segment in self.segments.values())
+
+    def peak(self) -> Peak:
+        """Returns the highest point of the string."""
+        before, at, worst = 0.0, 0.0, None
+        for key in pairwise(self.order):
+            segment = self.segments[key]
+            if worst is None or segment.height > worst.height:
+                worst, at = segment, before + segment.measured.t_star * segment.length
+            before += segment.length
+        assert worst is not None
+        place = at / before if before > 0 else 0.0
+        return Peak(
+            *worst.key, worst.measured.t_star, worst.height, worst.depth, place, len(self.order)
+        )
+
+    @property
+    def normalized_length(self) -> float:
+        """The string's length divided by the distance of its ends."""
+        return normalized_length(self.order, self.weights)
+
+
+def normalized_length(order: tuple[int, ...] | list[int], weights: Mapping[int, Weights]) -> float:
+    """Returns the length of a string divided by the distance of its ends.
+
+    It is NaN for no string, and infinite for a closed loop.
+    """
+    if not order:
+        return float("nan")
+    chord = distance(weights[order[0]], weights[order[-1]])
+    total = sum(distance(weights[a], weights[b]) for a, b in pairwise(order))
+    return total / chord if chord > 0 else float("inf")
+
+
+def distance(left: Weights, right: Weights) -> float:
+    """Returns the Euclidean distance of two weight vectors, computed in float64."""
+    return float(torch.linalg.vector_norm(right.double() - left.double()))
+
+
+# ---------------------------------------------------------------- what a checkpoint holds
+
+
+@dataclass(frozen=True)
+class StringState:
+    """A string as a checkpoint holds it. Raises ValueError where its parts contradict each other.
+
+    Beads are ordered from end to end; of the segments between them some may be missing.
+    """
+
+    order: tuple[Count, ...]
+    """Ids of the beads."""
+    beads: Beads
+    """(bead, param) Their weights."""
+    depths: tuple[Depth, ...]
+    """(bead,) Their depths."""
+    segments: tuple[Segment, ...]
+    """The segments that have a profile."""
+
+    def __post_init__(self) -> None:
+        if not len(self.order) == len(self.beads) == len(self.depths):
+            raise ValueError(
+                f"order names {len(self.order)} beads, but there are weights of {len(self.beads)} "
+                f"and depths of {len(self.depths)}"
+            )
+        if (self.order[:1], self.order[-1:]) != ((FIRST,), (LAST,)):
+            raise ValueError(f"order does not lead from bead {FIRST} to bead {LAST}")
+        if len(set(self.order)) < len(self.order):
+            raise ValueError("order names a bead twice")
+        keys = [segment.key for segment in self.segments]
+        if len(set(keys)) < len(keys) or not set(keys) <= set(pairwise(self.order)):
+            raise ValueError("segments are not those between neighbouring beads")
+        for segment in self.segments:
+            _check_profile(segment)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every segment has a profile."""
+        return len(self.segments) == len(self.order) - 1
+
+    def snapshot(self, device: torch.device) -> Snapshot:
+        """Returns the string with its weights on a device."""
+        beads = self.beads.to(device).unbind()
+        return Snapshot(
+            self.order,
+            dict(zip(self.order, beads, strict=True)),
+            dict(zip(self.order, self.depths, strict=True)),
+            {segment.key: segment for segment in self.segments},
+        )
+
+
+def _check_profile(segment: Segment) -> None:
+    """Raises ValueError where the arrays of a segment do not belong together."""
+    t, losses = segment.measured.t, segment.measured.losses
+    shaped = t.ndim == losses.ndim == segment.secondary.ndim == 1
+    if not shaped or len(t) != len(losses) or len(t) < 2 or len(segment.secondary) < 2:
+        raise ValueError(f"the profile of segment {segment.key} has the wrong shape")
+    if (t[0], t[-1]) != (0, 1) or not (np.diff(t) > 0).all():
+        raise ValueError(f"the grid of segment {segment.key} does not rise from 0 to 1")
+
+
+def state_of(string: Snapshot) -> StringState:
+    """Returns a string as a checkpoint holds it."""
+    return StringState(
+        string.order,
+        torch.stack([string.weights[bead] for bead in string.order]),
+        tuple(string.depths[bead] for bead in string.order),
+        tuple(string.segments.values()),
+    )
+
+
+@dataclass(frozen=True)
+class ChainState:
+    """All that a checkpoint holds of a chain. Raises ValueError where its parts contradict."""
+
+    next_bead: Count
+    """The id of the next new bead."""
+    now: StringState
+    stale: tuple[tuple[Count, Count], ...]
+    """Keys of the segments whose beads have moved since they were measured, in ascending order."""
+    known: dict[Count, float]
+    """The objective at beads, by their ids, where it was measured with their present weights."""
+    trace: tuple[Peak, ...]
+    """The highest point of the string as it changed."""
+    lowest: StringState | None = None
+    """The measured string with the lowest barrier so far."""
+
+    def __post_init__(self) -> None:
+        if not set(self.stale) <= {segment.key for segment in self.now.segments}:
+            raise ValueError("stale names a segment that does not exist")
+        if not self.known.keys() <= set(self.now.order):
+            raise ValueError("known names a bead that does not exist")
+        if self.lowest is None:
+            ids = self.now.order
+        elif not self.lowest.whole:
+            raise ValueError("lowest has a segment that is not measured")
+        elif not self.trace:
+            raise ValueError("trace is empty, but there is a lowest string")
+        else:
+            ids = self.now.order + self.lowest.order
+        if max(ids) >= self.next_bead:
+            raise ValueError(f"next_bead is {self.next_bead}, but there is a bead {max(ids)}")

@@ -3,15 +3,16 @@
 `decode(kind, value)` returns a plain value as an instance of `kind`, or raises `Unfit`. It
 understands numbers, texts, `Literal`, enumerations, tuples, dicts, `X | None`, `Annotated` with a
 `Range`, `Positive`, `Length` or `Formerly`, frozen dataclasses, unions of dataclasses that have a
-`kind`, and pydantic models. Decoders are made once for each type and are plain closures, because a
-viewer reads tens of thousands of events.
+`kind`, pydantic models, and tensors and arrays that stand in their places. Decoders are made once
+for each type and are plain closures, because a viewer reads tens of thousands of events.
 """
 
 from __future__ import annotations
 
 import math
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -49,6 +50,17 @@ class Unfit(ValueError):
     def __str__(self) -> str:
         """Returns the place, such as `counters.beads`, and the reason."""
         return f"{'.'.join(self.place)} {self.why}" if self.place else self.why
+
+
+@contextmanager
+def below(*steps: object) -> Iterator[None]:
+    """Adds the steps to a place to the faults that are found within."""
+    try:
+        yield
+    except Unfit as unfit:
+        for step in reversed(steps):
+            unfit.below(step)
+        raise
 
 
 @dataclass(frozen=True)
@@ -206,8 +218,11 @@ def decoder(hint: Any) -> Decoder:
         return _union(parts)
     if origin is tuple:
         return _tuple(parts)
-    if origin is dict:
+    if origin in (dict, Mapping):
         return _mapping(*map(decoder, parts))
+    if getattr(origin, "__module__", None) == "numpy":
+        (dtype,) = get_args(parts[1])
+        return _array(dtype)
     if isinstance(hint, type):
         return _class(hint)
     raise TypeError(f"no decoder for {hint}")
@@ -325,6 +340,18 @@ def _instance(kind: type) -> Decoder:
         if not isinstance(value, kind):
             raise _refused(value, f"a {getattr(kind, '__name__', kind)}")
         return value
+
+    return check
+
+
+def _array(dtype: Any) -> Decoder:
+    """Returns the decoder of a tensor that stands for an array of numpy with numbers of a type."""
+    name = dtype.__name__
+
+    def check(value: Any) -> Any:
+        if str(getattr(value, "dtype", "")) != f"torch.{name}":
+            raise _refused(value, f"an array of {name}")
+        return value.numpy()
 
     return check
 

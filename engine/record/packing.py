@@ -1,10 +1,10 @@
 """Makes tensors and plain JSON of the state of a search, and a state of these.
 
-A state is a frozen dataclass of tensors, numbers, texts, enumerations, tuples, dicts and further
-frozen dataclasses. Where a value may be of several classes, each has a field
+A state is a frozen dataclass of tensors, arrays of numpy, numbers, texts, enumerations, tuples,
+dicts and further frozen dataclasses. Where a value may be of several classes, each has a field
 `kind: Literal["name"]`, as the keys of a preset have. In the plain part a reference stands in place
-of each tensor, which is named by that place, such as `rows.theta` or `beads.3.1`. Torch is imported
-only where a state is packed.
+of each tensor, which is named by that place, such as `rows.theta` or `beads.3.1`. An array is held
+as a tensor. Torch is imported only where a state is packed.
 """
 
 from __future__ import annotations
@@ -49,11 +49,14 @@ def unpack(kind: type[T], packed: Packed, file: Path) -> T:
 
 def _packed(value: Any, place: tuple[str, ...], tensors: dict[str, Tensor]) -> Any:
     """Returns the plain part of a value at a place, and puts its tensors into `tensors`."""
-    from torch import Tensor
+    import numpy as np
+    from torch import Tensor, from_numpy
 
     def part(step: object, item: Any) -> Any:
         return _packed(item, (*place, str(step)), tensors)
 
+    if isinstance(value, np.ndarray):
+        value = from_numpy(value.copy())
     if isinstance(value, Tensor):
         name = ".".join(place)
         tensors[name] = value

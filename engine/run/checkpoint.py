@@ -4,33 +4,51 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import safetensors.torch
 from safetensors import SafetensorError, safe_open
 
 from engine.errors import InputError
-from engine.path.snapshot import Saved
-from engine.record.reading import check_regular
+from engine.methods.method import MethodState, StagedMethod
+from engine.record.decoding import Count, Seconds, Unfit, decode, parse_json
+from engine.record.packing import Packed, pack, unpack
+from engine.record.reading import Damaged, check_regular
 from engine.record.rundir import RunDir
 from engine.record.writing import replace
+from engine.run.old_checkpoints import translated
 from engine.spec.keys import ASIDE, Spec, digest
 
-VERSION = "2"
+#: The layout that is written, and the one before it, which is read too.
+VERSION, BEFORE = "3", "2"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    method: Saved
+    """A search at one moment, and where its run stood."""
+
+    method: MethodState
     seq: int
-    """The newest event that it knows."""
+    """Number of the newest event that the state knows."""
     elapsed_s: float
+    """Running time of the run in seconds."""
     fingerprint: str
-    """Of the spec that it belongs to."""
+    """The sum over the preset that the state belongs to."""
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What a checkpoint says beside the state."""
+
+    version: str
+    fingerprint: str
+    seq: Count
+    elapsed_s: Seconds
 
 
 def write(run: RunDir, checkpoint: Checkpoint) -> None:
     """Replaces the run's checkpoint. Raises SaveError; the one before is then still there."""
-    tensors, plain = checkpoint.method
+    tensors, plain = pack(checkpoint.method)
     # Python's own JSON here, not the files' standard one: what is not finite must come back.
     metadata = {
         "checkpoint": VERSION,
@@ -43,41 +61,57 @@ def write(run: RunDir, checkpoint: Checkpoint) -> None:
     replace(run.checkpoint, safetensors.torch.save(on_cpu, metadata))
 
 
-def read(run: RunDir, spec: Spec) -> Checkpoint | None:
-    """Returns the run's checkpoint, or None before the first was written.
+def resume(run: RunDir, spec: Spec, method: StagedMethod) -> Checkpoint | None:
+    """Brings a search to where its run's checkpoint left it, and returns the checkpoint.
 
-    Raises InputError where the file is damaged, or belongs to another spec than this one.
+    Returns None before the first was written. Raises Damaged where the file is not a checkpoint of
+    this search, and InputError where it belongs to another preset than this one.
     """
     if not check_regular(run.checkpoint):
         return None
-    try:
-        with safe_open(run.checkpoint, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if metadata.get("checkpoint") != VERSION:
-            raise InputError(
-                f"has version {metadata.get('checkpoint')!r}, but this dss-tui reads {VERSION}; "
-                "resume with the dss-tui that wrote it",
-                file=run.checkpoint,
-            )
-        checkpoint = Checkpoint(
-            (tensors, json.loads(metadata["method"])),
-            int(metadata["seq"]),
-            float(metadata["elapsed_s"]),
-            metadata["fingerprint"],
-        )
-    except (SafetensorError, OSError, ValueError, KeyError, RecursionError) as error:
-        raise InputError(
-            f"cannot be read ({error}); delete it to start this run from the beginning",
-            file=run.checkpoint,
-        ) from None
-    if checkpoint.fingerprint not in (spec.fingerprint(), full_fingerprint(run)):
+    head, packed = _opened(run.checkpoint)
+    if head.fingerprint not in (spec.fingerprint(), full_fingerprint(run)):
         raise InputError(
             f"belongs to another preset than {run.spec}; put that run's own run.yaml back, or "
             "start a new run",
             file=run.checkpoint,
         )
-    return checkpoint
+    try:
+        if head.version == BEFORE:
+            packed = translated(packed, method.stages)
+        state = unpack(MethodState, packed, run.checkpoint)
+        method.resume(state)
+    except Unfit as unfit:
+        raise Damaged(run.checkpoint, f"its state does not fit: {unfit}") from None
+    return Checkpoint(state, head.seq, head.elapsed_s, head.fingerprint)
+
+
+def _opened(path: Path) -> tuple[_Head, Packed]:
+    """Returns what a checkpoint holds, its state not unpacked. Raises InputError or Damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        head = {key: metadata[key] for key in ("fingerprint", "seq", "elapsed_s")}
+        version, method = metadata["checkpoint"], metadata["method"]
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
+        raise _unreadable(path, error) from None
+    if version not in (VERSION, BEFORE):
+        raise InputError(
+            f"has version {version!r}, but this dss-tui reads {BEFORE} and {VERSION}; resume with "
+            "the dss-tui that wrote it",
+            file=path,
+        )
+    try:
+        numbers = {key: parse_json(head[key]) for key in ("seq", "elapsed_s")}
+        return decode(_Head, {**head, **numbers, "version": version}), (tensors, parse_json(method))
+    except Unfit as unfit:
+        raise _unreadable(path, unfit) from None
+
+
+def _unreadable(path: Path, why: Exception) -> Damaged:
+    remedy = "delete it to start this run from the beginning"
+    return Damaged(path, f"it cannot be read ({why}); {remedy}")
 
 
 def full_fingerprint(run: RunDir) -> str:

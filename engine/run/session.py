@@ -143,13 +143,11 @@ def run_session(
 ) -> Ended:
     """Runs a session of a run whose spec is resolved, on devices that others may share.
 
-    Raises InputError where the run's checkpoint belongs to another spec.
+    Raises InputError where the run's checkpoint belongs to another spec, or is damaged.
     """
-    kept = checkpoint.read(writer.run, spec)
-    writer.meta(_meta(writer.run, spec))
     job = Job.on(pool, spec)
-    if kept is not None:
-        job.method.restore(kept.method)
+    kept = checkpoint.resume(writer.run, spec, job.method)
+    writer.meta(_meta(writer.run, spec))
     return _Session(writer, job, observe).run(
         kept, signals, pace or Pace(checkpoint_s=spec.checkpoint_seconds)
     )

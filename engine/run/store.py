@@ -40,7 +40,7 @@ class DirectoryStore:
         self._writer.sync_events()
         method = self._job.method
         kept = checkpoint.Checkpoint(
-            method.save(), self.seq, elapsed_s, self._job.spec.fingerprint()
+            method.state, self.seq, elapsed_s, self._job.spec.fingerprint()
         )
         checkpoint.write(self._writer.run, kept)
         self.saved_s = elapsed_s

@@ -13,12 +13,17 @@ from enum import IntEnum
 from typing import Any
 
 import torch
+from jaxtyping import Int8
 from torch import Tensor
 
+from engine.record.decoding import Seed
 from engine.shapes import BeadMask, Beads, PerBead, Steps, Weights
 
 State = dict[str, Tensor]
 """The optimizer's tensors (row, param) by name, all zero before the first step."""
+
+
+Ends = Int8[Tensor, " bead"]
 
 
 class End(IntEnum):
@@ -57,9 +62,9 @@ class Rows:
     """The last loss that counted as lower; infinite where there is none yet."""
     best_step: Steps
     """The number of steps after which `best` was seen."""
-    end: Tensor
+    end: Ends
     """An `End` for each row, int8."""
-    seeds: tuple[int, ...]
+    seeds: tuple[Seed, ...]
     """The seed of each row's own stream of mini-batches."""
 
     def __len__(self) -> int:
@@ -190,6 +195,24 @@ def joined(parts: Sequence[Rows]) -> Rows:
     state = {slot: torch.cat([part.state[slot] for part in parts]) for slot in first.state}
     seeds = tuple(seed for part in parts for seed in part.seeds)
     return Rows(state=state, seeds=seeds, **columns)
+
+
+def check_columns(rows: Rows) -> None:
+    """Raises ValueError where the columns of rows that a file held do not belong together."""
+    count, width = rows.theta.shape
+    columns = {name: getattr(rows, name) for name in COLUMNS if name != "theta"}
+    odd = [name for name, column in columns.items() if len(column) != count]
+    odd += [slot for slot, tensor in rows.state.items() if tensor.shape != (count, width)]
+    if odd or len(rows.seeds) != count:
+        raise ValueError(f"{(*odd, 'seeds')[0]} does not have the length of theta, {count}")
+    whole = {name: columns[name] for name in ("patience", "steps", "best_step")}
+    if any(column.dtype != torch.int64 or (column < 0).any() for column in whole.values()):
+        raise ValueError(f"{', '.join(whole)} are not all counts")
+    if not set(rows.end.tolist()) <= set(End):
+        raise ValueError(f"end holds another number than those from 0 to {max(End):d}")
+    real = [rows.target, rows.loss, rows.best, *rows.state.values()]
+    if any(column.dtype != rows.theta.dtype for column in real):
+        raise ValueError(f"not all columns have the type of theta, {rows.theta.dtype}")
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import islice
+from typing import Annotated
 
 import torch
-from torch import Tensor
 
 from engine.backends.backend import Backend
+from engine.record.decoding import Count, Range, Unfit
 from engine.shapes import Beads, Weights
 from engine.spec.training import Training
 from engine.steps.optimizers import build_optimizer
 from engine.steps.recipe import Recipe
-from engine.steps.rows import COLUMNS, End, Group, Row, Rows, fresh, joined
+from engine.steps.rows import Group, Row, Rows, check_columns, fresh, joined
 from engine.workers.pool import Workers
 
 
@@ -27,11 +28,12 @@ class Job:
     """A weight vector to train until the objective is at most `target`."""
 
     bead: int
+    """The id of the bead that it is to become."""
     target: float
     seed: int
     """The seed of its stream of mini-batches."""
     patience: int | None = None
-    """Steps without a lower loss after which it is stuck; null: the training's."""
+    """Steps without a lower loss after which it is stuck; None means the training's own."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +54,17 @@ class Round:
 
 
 class Trainer:
-    """Groups in training, all by one recipe."""
+    """Groups of rows in training, all by one recipe."""
 
     def __init__(self, recipe: Recipe, pool: Workers) -> None:
+        """Makes a trainer without groups, whose rounds a pool computes."""
         self.groups: list[Group] = []
         self.bead_steps = 0
         """Steps that all rows have taken, those of retired groups included."""
         self.training: Training = recipe.training
         self.slots = build_optimizer(recipe.training.optimizer).slots
-        self._pool = pool
+        """Names of the optimizer's tensors."""
+        self._pool, self._problem = pool, pool.backend.problem
         paced = pool.backend.paced(recipe)
         steps = paced.training.check_every if pool.backend.steps_at_once else 1
         samples = paced.samples(len(pool.backend.problem.train))
@@ -69,11 +73,11 @@ class Trainer:
     # ------------------------------------------------------------ groups
 
     def rows_for(self, theta: Beads, target: float, seeds: Sequence[int]) -> Rows:
-        """Returns rows for these weights that have taken no step, for a group."""
+        """Returns rows for a group, which start from weights (bead, param) and took no step yet."""
         return fresh(theta, self.slots, target, self.training.patience, seeds)
 
     def admit(self, job: Job, start: Weights) -> None:
-        """Puts one weight vector into training, a group of its own."""
+        """Puts one weight vector (param,) into training, as a group of its own."""
         patience = job.patience or self.training.patience
         rows = fresh(start[None], self.slots, job.target, patience, [job.seed])
         self.groups.append(Group((job.bead,), rows))
@@ -89,7 +93,7 @@ class Trainer:
         self.bead_steps -= sum(group.bead_steps for group in before)
 
     def retire(self) -> list[Row]:
-        """Takes out the groups in which no row goes on; returns their rows."""
+        """Takes out the groups in which no row goes on, and returns their rows."""
         ended = [group for group in self.groups if not group.going]
         self.groups = [group for group in self.groups if group.going]
         rows = [row for group in ended for row in group.each()]
@@ -98,63 +102,66 @@ class Trainer:
 
     @property
     def rows(self) -> list[Row]:
-        """The rows in training, one by one."""
+        """The rows of all groups, one by one, with plain numbers."""
         return [row for group in self.groups for row in group.each()]
 
     # ------------------------------------------------------------ checkpoint
 
-    def save(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Returns tensors and plain values from which `restore` makes the same trainer."""
+    @property
+    def state(self) -> TrainerState:
+        """All that a checkpoint holds of the trainer."""
         if not self.groups:
-            return {"theta": torch.zeros(0, 0)}, {"rows": [], "bead_steps": self.bead_steps}
-        rows = joined([group.rows for group in self.groups])
-        columns = {name: getattr(rows, name).tolist() for name in PLAIN}
-        beads = [bead for group in self.groups for bead in group.beads]
-        columns |= {"bead": beads, "seed": list(rows.seeds)}
-        values = zip(*columns.values(), strict=True)
-        plain = [dict(zip(columns, each, strict=True)) for each in values]
-        sizes = [len(group) for group in self.groups]
-        tensors = {"theta": rows.theta, **rows.state}
-        return tensors, {"rows": plain, "groups": sizes, "bead_steps": self.bead_steps}
+            return TrainerState(self.bead_steps)
+        return TrainerState(
+            self.bead_steps,
+            beads=tuple(bead for group in self.groups for bead in group.beads),
+            sizes=tuple(len(group) for group in self.groups),
+            rows=joined([group.rows.to(torch.device("cpu")) for group in self.groups]),
+        )
 
-    def restore(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
-        """Makes this the trainer that was saved."""
-        self.bead_steps = plain["bead_steps"]
-        self.groups = []
-        if not plain["rows"]:
+    def resume(self, state: TrainerState) -> None:
+        """Goes on from a state. Raises Unfit where its rows are none of this trainer's."""
+        self.bead_steps, self.groups = state.bead_steps, []
+        if state.rows is None:
             return
-        rows = restored(tensors, plain["rows"], self.slots, self.training.patience)
-        sizes = plain.get("groups", [1] * len(rows))
-        beads = iter([row["bead"] for row in plain["rows"]])
-        self.groups = [
-            Group(tuple(next(beads) for _ in range(size)), part)
-            for size, part in zip(sizes, rows.split(sizes), strict=True)
-        ]
+        self._check(state.rows)
+        beads = iter(state.beads)
+        parts = joined([state.rows.to(self._problem.device)]).split(state.sizes)
+        self.groups = [Group(tuple(islice(beads, len(part))), part) for part in parts]
+
+    def _check(self, rows: Rows) -> None:
+        """Raises Unfit for rows of another optimizer or another problem."""
+        if set(rows.state) != set(self.slots):
+            raise Unfit(f"rows have {sorted(rows.state)} of an optimizer, not {list(self.slots)}")
+        wanted, found = self._problem.parameter_count, rows.theta.shape[1]
+        if found != wanted or rows.theta.dtype != self._problem.dtype:
+            raise Unfit(f"rows have {found} weights each, but the problem has {wanted}")
 
 
-#: The columns of rows that a checkpoint holds as plain values.
-PLAIN = tuple(name for name in COLUMNS if name != "theta")
+@dataclass(frozen=True)
+class TrainerState:
+    """Groups of rows in training, as a checkpoint holds them.
 
+    Raises ValueError where its parts contradict each other.
+    """
 
-def restored(
-    tensors: dict[str, Tensor], plain: Sequence[dict[str, Any]], slots: Sequence[str], patience: int
-) -> Rows:
-    """Returns the rows of a checkpoint; `patience` is that of rows that name none."""
-    theta = tensors["theta"].clone()
+    bead_steps: Count
+    """Steps that all rows have taken, those of retired groups included."""
+    beads: tuple[Count, ...] = ()
+    """(row,) The ids of the beads that the rows are."""
+    sizes: tuple[Annotated[int, Range(1)], ...] = ()
+    """Number of rows in each group, in order."""
+    rows: Rows | None = None
+    """The rows of all groups one after another; None where there are none."""
 
-    def column(name: str, dtype: torch.dtype, missing: int = 0) -> Tensor:
-        values = [missing if row.get(name) is None else row[name] for row in plain]
-        return torch.tensor(values, dtype=dtype)
-
-    return Rows(
-        theta=theta,
-        state={slot: tensors[slot].clone() for slot in slots},
-        target=column("target", theta.dtype),
-        patience=column("patience", torch.int64, patience),
-        steps=column("steps", torch.int64),
-        loss=column("loss", theta.dtype),
-        best=column("best", theta.dtype),
-        best_step=column("best_step", torch.int64),
-        end=column("end", torch.int8, End.GOING),
-        seeds=tuple(row["seed"] for row in plain),
-    )
+    def __post_init__(self) -> None:
+        count = 0 if self.rows is None else len(self.rows)
+        if not len(self.beads) == sum(self.sizes) == count:
+            raise ValueError(
+                f"there are {count} rows, but {len(self.beads)} beads and groups of "
+                f"{sum(self.sizes)}"
+            )
+        if len(set(self.beads)) < count:
+            raise ValueError("beads names a bead twice")
+        if self.rows is not None:
+            check_columns(self.rows)

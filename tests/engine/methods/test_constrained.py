@@ -312,10 +312,10 @@ def test_a_restored_search_goes_on_taking_beads_out() -> None:
         place_endpoints(method, [1.6, 0.1], [-1.4, 0.2])
         while stage_of(method).taken_out < 2:
             method.step(None)
-        tensors, plain = method.save()
+        state = method.state
         rest = run(method)
     with method_for(problem, spec) as again:
-        again.restore(({name: t.clone() for name, t in tensors.items()}, plain))
+        again.resume(state)
         assert run(again) == rest
     assert sum(isinstance(event, BeadFailed) for event in rest) == 1
 
@@ -520,12 +520,12 @@ def test_a_restored_search_goes_on_to_the_same_bits(stop_after: int, optimizer: 
         for _ in range(stop_after):
             if method.verdict is None:
                 method.step(None)
-        tensors, plain = method.save()
+        state = method.state
         rest = run(method)
         expected = method.string()
         assert outcome(method) is Outcome.CONNECTED
     with method_for(problem, spec) as again:
-        again.restore(({name: t.clone() for name, t in tensors.items()}, plain))
+        again.resume(state)
         assert run(again) == rest
         found = again.string()
     assert found.beads.tobytes() == expected.beads.tobytes()
@@ -539,11 +539,11 @@ def test_a_restored_search_that_starts_over_goes_on_to_the_same_events(stop_afte
         for _ in range(stop_after):
             if method.verdict is None:
                 method.step(None)
-        tensors, plain = method.save()
+        state = method.state
         rest = run(method)
         expected = method.verdict
     with method_for(problem, spec) as again:
-        again.restore(({name: t.clone() for name, t in tensors.items()}, plain))
+        again.resume(state)
         assert run(again) == rest
         assert again.verdict == expected
     assert any(isinstance(event, BeadFailed) for event in rest)

@@ -133,11 +133,11 @@ def test_a_restored_search_goes_on_to_the_same_bits(stop_after: int) -> None:
         stage = method.stages[1]
         assert isinstance(stage, EvenBeads)
         assert not stage.done
-        tensors, plain = method.save()
+        state = method.state
         rest = run(method)
         expected = method.string()
     with method_for(problem, spec) as again:
-        again.restore(({name: tensor.clone() for name, tensor in tensors.items()}, plain))
+        again.resume(state)
         assert run(again) == rest
         found = again.string()
     assert found.beads.tobytes() == expected.beads.tobytes()

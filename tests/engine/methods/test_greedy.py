@@ -203,11 +203,11 @@ def test_a_restored_search_goes_on_to_the_same_bits(stop_after: int) -> None:
         for _ in range(stop_after):
             if method.verdict is None:
                 method.step(None)
-        tensors, plain = method.save()
+        state = method.state
         rest = run(method)
         expected = method.string()
     with method_for(problem, spec) as again:
-        again.restore(({name: t.clone() for name, t in tensors.items()}, plain))
+        again.resume(state)
         assert run(again) == rest
         found = again.string()
     assert found.beads.tobytes() == expected.beads.tobytes()

@@ -70,11 +70,10 @@ def test_a_restored_sampling_goes_on_to_the_same_bits() -> None:
         method = build_method(spec, pool)
         while len(method.chain.order) < 5:
             method.step(500)
-        tensors, plain = method.save()
-        tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+        state = method.state
         rest = run(method, 500)
         again = build_method(spec, pool)
-        again.restore((tensors, plain))
+        again.resume(state)
         assert run(again, 500) == rest
         assert again.string().beads.tobytes() == method.string().beads.tobytes()
 

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from engine.methods import build_method
-from engine.methods.method import StagedMethod
-from engine.path.snapshot import Key, MethodProgress, Saved
+from engine.methods.method import MethodState, StagedMethod
+from engine.path.snapshot import Key, MethodProgress
 from engine.problem.problem import Problem, build_problem
 from engine.record.commands import Command
 from engine.record.events import (
@@ -37,6 +37,7 @@ from engine.record.events import (
     StringShortened,
 )
 from engine.record.geometry import BeadString
+from engine.record.packing import pack, unpack
 from engine.record.string_file import Header, StringFile, encode
 from engine.run.loop import Pace, Stopwatch, search
 from engine.spec.keys import Limits, Spec
@@ -201,19 +202,20 @@ CASES["constrained greedy, shorten"] = Case(
 # ---------------------------------------------------------------- running a method
 
 
-def through_bytes(saved: Saved) -> Saved:
-    """A method's state as a checkpoint file holds it: safetensors, and JSON in its header."""
-    tensors, plain = saved
+def through_bytes(state: MethodState) -> MethodState:
+    """A method's state as a checkpoint file brings it back: safetensors, and JSON in its header."""
+    tensors, plain = pack(state)
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content = safetensors.torch.save(on_cpu, {"method": json.dumps(plain)})
     size = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + size])["__metadata__"]
-    return safetensors.torch.load(content), json.loads(metadata["method"])
+    packed = safetensors.torch.load(content), json.loads(metadata["method"])
+    return unpack(MethodState, packed, Path("checkpoint"))
 
 
-def bits(saved: Saved) -> str:
+def bits(state: MethodState) -> str:
     """Equal for states that are equal to the bit."""
-    tensors, plain = saved
+    tensors, plain = pack(state)
     held = {
         name: (str(tensor.dtype), tuple(tensor.shape), tensor.cpu().numpy().tobytes().hex())
         for name, tensor in sorted(tensors.items())
@@ -234,7 +236,7 @@ class Looks:
     """Of each step."""
     boards: list[MethodProgress] = field(default_factory=list)
     """Before the first step and after each."""
-    saved: list[Saved] = field(default_factory=list)
+    saved: list[MethodState] = field(default_factory=list)
     string: BeadString | None = None
     method: StagedMethod | None = None
 
@@ -247,14 +249,14 @@ class Bench:
         self.problem = case.problem(self.spec)
 
     @contextmanager
-    def method(self, saved: Saved | None = None) -> Iterator[StagedMethod]:
+    def method(self, saved: MethodState | None = None) -> Iterator[StagedMethod]:
         with Pool(vmapped(self.problem), [torch.device("cpu")]) as pool:
             made = build_method(self.spec, pool)
             if saved is not None:
-                made.restore(through_bytes(saved))
+                made.resume(through_bytes(saved))
             yield made
 
-    def plain_run(self, saved: Saved | None = None) -> tuple[list[Event], BeadString]:
+    def plain_run(self, saved: MethodState | None = None) -> tuple[list[Event], BeadString]:
         """To the verdict, looking at nothing on the way."""
         with self.method(saved) as method:
             return [event for step in steps(method) for event in step], method.string()
@@ -264,12 +266,12 @@ class Bench:
         looks = Looks()
 
         def look(method: StagedMethod) -> None:
-            before = bits(method.save())
+            before = bits(method.state)
             looks.boards.append(method.progress())
             looks.string = method.string()
             method.describe_audit()
             method.diagnosis()
-            looks.saved.append(through_bytes(method.save()))
+            looks.saved.append(through_bytes(method.state))
             assert bits(looks.saved[-1]) == before
             assert repr(method.progress()) == repr(looks.boards[-1])
 
@@ -303,13 +305,13 @@ class Memory:
     """A store that keeps the newest checkpoint, as bytes would."""
 
     method: StagedMethod
-    kept: Saved | None = None
+    kept: MethodState | None = None
     seq: int = 0
     resumable: bool = True
     outcomes: list[Outcome] = field(default_factory=list)
 
     def checkpoint(self, elapsed_s: float) -> None:
-        self.kept = through_bytes(self.method.save())
+        self.kept = through_bytes(self.method.state)
         self.method.string()
 
     def final_string(self, outcome: Outcome, elapsed_s: float) -> None:
@@ -338,8 +340,8 @@ class StopAfter:
 
 
 def session(
-    bench: Bench, saved: Saved | None, stop_after: int | None, limits: Limits
-) -> tuple[list[Event], Saved | None, BeadString]:
+    bench: Bench, saved: MethodState | None, stop_after: int | None, limits: Limits
+) -> tuple[list[Event], MethodState | None, BeadString]:
     """One session of the search loop on a clock that stands still."""
     first: RunStarted | Continued = Continued(0)
     if saved is None:
@@ -422,13 +424,13 @@ def test_a_step_from_every_checkpoint_leads_to_the_next(
         if 12 < number < last - 6 and number % 4:
             continue  # the middle of a long run is more of the same
         with bench.method(saved) as method:
-            assert bits(method.save()) == bits(saved)
+            assert bits(method.state) == bits(saved)
             if looks.boards[number].phase == "audit":
                 continue
             assert repr(method.progress()) == repr(looks.boards[number])
             events = method.step(None)
             assert facts(events) == facts(looks.events[number])
-            assert bits(method.save()) == bits(looks.saved[number + 1])
+            assert bits(method.state) == bits(looks.saved[number + 1])
 
 
 def test_a_restored_method_runs_to_the_same_end(

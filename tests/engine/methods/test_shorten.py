@@ -221,12 +221,11 @@ def test_a_restored_shortening_goes_on_to_the_same_bits() -> None:
         place_endpoints(method, [1.0, 0.02], [-1.0, 0.03])
         while stage_of(method).sweep < 3:
             method.step(None)
-        tensors, plain = method.save()
-        tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+        state = method.state
         rest = run(method)
         expected = method.string()
     with method_for(problem, spec) as again:
-        again.restore((tensors, plain))
+        again.resume(state)
         assert run(again) == rest
         assert again.string().beads.tobytes() == expected.beads.tobytes()
 

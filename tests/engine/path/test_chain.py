@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.path.chain import TRACE, Chain, Snapshot, distance
-from engine.path.snapshot import Key
+from engine.path.chain import TRACE, Chain
+from engine.path.snapshot import Key, Snapshot, distance
 from engine.problem.problem import Problem
 from engine.record.events import FIRST, LAST, SegmentClosed, SegmentFailed, SegmentMeasured
 from tests.support.landscapes import landscape
@@ -304,10 +304,10 @@ def test_a_restored_chain_is_the_same() -> None:
     chain.measure([(3, 4)])
     chain.update(replace(chain.in_order()[2], bead=8, attempt=2, stalled=1, state="training"))
     chain.stale.add((4, LAST))
-    tensors, plain = chain.save()
+    state = chain.state
     problem = chain.problem
     again = Chain(Here(vmapped(problem)), LEVEL, POINTS)
-    again.restore((tensors, plain))
+    again.resume(state)
     assert again.order == chain.order
     assert again.depths == chain.depths
     assert again.known == chain.known

@@ -139,10 +139,10 @@ def test_a_peak_stays_that_moves_by_less_than_a_seventh_of_the_string(
 
 def test_a_restored_search_has_the_same_diagnosis() -> None:
     with disconnected() as method:
-        saved, found = method.save(), found_by(method)
+        state, found = method.state, found_by(method)
         spec = method.spec
     with method_for(landscape(double_well), spec) as again:
-        again.restore((saved[0], json.loads(json.dumps(saved[1]))))
+        again.resume(state)
         assert found_by(again) == found
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
-
-from engine.path.snapshot import MethodProgress, prefixed, without_prefix
+from engine.path.snapshot import MethodProgress
 from engine.record.progress import SegmentProgress
 
 OPEN = SegmentProgress(
@@ -48,13 +46,3 @@ def test_the_depth_is_that_of_the_deepest_bead() -> None:
     assert progress("open", beads_per_depth=(2, 3, 1)).depth == 2
     assert progress("open").depth == 0
     assert progress(beads_per_depth=()).depth == 0
-
-
-def test_tensors_of_several_parts_lie_side_by_side() -> None:
-    """Where the name of one part begins with that of another too."""
-    parts = {"chain": {"beads": torch.ones(2)}, "chain.2": {"beads": torch.zeros(3)}}
-    one = prefixed("stage.1", parts["chain"])
-    ten = prefixed("stage.10", parts["chain.2"])
-    assert set(one | ten) == {"stage.1.beads", "stage.10.beads"}
-    assert without_prefix("stage.1", one | ten) == parts["chain"]
-    assert without_prefix("stage.10", one | ten) == parts["chain.2"]

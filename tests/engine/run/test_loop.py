@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import SaveError
 from engine.methods.base import Tally, Verdict
-from engine.path.snapshot import MethodProgress, Saved
+from engine.path.snapshot import MethodProgress
 from engine.record.commands import Command
 from engine.record.events import (
     CheckpointSaved,
@@ -93,12 +93,6 @@ class Stub:
 
     def diagnosis(self) -> None:
         return None
-
-    def save(self) -> Saved:
-        return {}, {"taken": self.taken}
-
-    def restore(self, saved: Saved) -> None:
-        self.taken = saved[1]["taken"]
 
 
 @dataclass
@@ -314,7 +308,7 @@ def test_stopping_anywhere_and_going_on_takes_the_same_steps(stub: Stub, stop_at
     first = Stub(Clock())
     before = run(first, control=Script({stop_at: ["stop"]}))
     second = Stub(Clock())
-    second.restore(first.save())
+    second.taken = first.taken
     after = run(second)
     levels = [event for event in before + after if isinstance(event, LevelLowered)]
     assert levels == whole

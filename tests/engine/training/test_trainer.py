@@ -148,11 +148,11 @@ def test_a_restored_trainer_goes_on_to_the_same_bits(
     for bead in (4, 5):
         trainer.admit(Job(bead, 5e-4, seed=bead), problem.initial(bead))
     trainer.advance()
-    tensors, plain = trainer.save()
+    state = trainer.state
     expected = run_to_end(trainer)
 
     restored = fresh()
-    restored.restore(tensors, plain)
+    restored.resume(state)
     found = run_to_end(restored)
     assert restored.bead_steps == trainer.bead_steps == sum(r.steps for r in found.values())
     for bead, row in expected.items():
