@@ -10,8 +10,9 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.methods import Method, build_method
+from engine.methods import build_method
 from engine.methods.base import Verdict
+from engine.methods.method import StagedMethod
 from engine.problem.problem import Problem
 from engine.record.events import Continued, Event, Outcome, RunStarted
 from engine.record.string_file import Header, StringFile
@@ -29,7 +30,7 @@ class Job:
 
     spec: Spec
     problem: Problem
-    method: Method
+    method: StagedMethod
 
     @classmethod
     def on(cls, pool: Workers, spec: Spec) -> Job:
