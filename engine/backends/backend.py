@@ -1,6 +1,6 @@
-"""What a backend offers: losses, gradients and rounds of training for many weight vectors at once.
+"""The protocol of backends: losses, gradients and rounds of training for many weight vectors.
 
-What becomes of a weight vector never depends on which others share a call, up to rounding.
+The results for a weight vector never depend on which others share a call, up to rounding.
 """
 
 from __future__ import annotations
@@ -26,44 +26,44 @@ class Backend(Protocol):
 
     @property
     def name(self) -> Way:
-        """What run.yaml calls it."""
+        """The backend's name in `search.batching`."""
 
     @property
     def problem(self) -> Problem:
-        """Data, network and loss, their device and precision, and what the level is held on."""
+        """The problem that it computes with."""
 
     @property
     def piece_bytes(self) -> int:
-        """Bytes of layers' outputs that one call may hold; larger calls go in pieces."""
+        """The bytes of layers' outputs that one call may hold. Larger calls go in pieces."""
 
-    # ------------------------------------------------------------ the same, otherwise
+    # ------------------------------------------------------------ variants
 
     def to(self, dtype: torch.dtype) -> Backend:
-        """Returns the same in another precision."""
+        """Returns the backend in another precision."""
 
     def replica(self, device: torch.device) -> Backend:
-        """Returns the same on a device, for a thread of its own."""
+        """Returns the backend on a device, with a network of its own for a thread of its own."""
 
     def with_objective(self, objective: LevelOn, samples: int) -> Backend:
-        """Returns the same with another metric or split, over the first `samples` of it."""
+        """Returns the backend with another objective, over the first `samples` of its split."""
 
     def within(self, piece_bytes: int) -> Backend:
-        """Returns the same in pieces of at most so many bytes."""
+        """Returns the backend with calls that go in pieces of at most so many bytes."""
 
-    # ------------------------------------------------------------ what is measured
+    # ------------------------------------------------------------ measuring
 
     def objective(self, theta: Beads, bound: PerBead | None = None) -> PerBead:
-        """Returns what is held against the level, for each weight vector; `bound`: see `values`."""
+        """Returns the objective of each weight vector. `bound` is as in `values`."""
 
     def values(self, theta: Beads, measure: LevelOn, bound: PerBead | None = None) -> PerBead:
-        """Returns a metric on a split for each weight vector; not a number without samples.
+        """Returns a metric of each weight vector over a split; NaN without samples.
 
-        Above its `bound` nobody asks how large a value is: a model may be given up as soon as it is
-        certain to be above it, and its value is then that of the samples seen until there.
+        With a `bound` (bead,), a model may be given up as soon as its value is certain to exceed
+        its bound. The value is then the mean over the samples seen so far, which exceeds it too.
         """
 
     def losses(self, theta: Beads, split: Split = "train", bound: PerBead | None = None) -> PerBead:
-        """Returns the mean loss over a split: F_e (Eq. 1), or F_o's estimate (Eq. 2)."""
+        """Returns the mean loss over a split: F_e (Eq. 1), or the estimate of F_o (Eq. 2)."""
 
     def error_rates(
         self, theta: Beads, split: Split = "train", bound: PerBead | None = None
@@ -71,23 +71,26 @@ class Backend(Protocol):
         """Returns the share of samples, or tokens, whose largest output is not their class."""
 
     def interpolated_losses(self, left: Pairs, right: Pairs, rows: Rows, t: Points) -> Points:
-        """Returns the objective at (1 − t[i])·left[rows[i]] + t[i]·right[rows[i]], for all i."""
+        """Returns the objective at (1 − t[i])·left[rows[i]] + t[i]·right[rows[i]] for all i."""
 
-    # ------------------------------------------------------------ what is trained
+    # ------------------------------------------------------------ training
 
     def loss_and_grad(self, theta: Beads) -> tuple[PerBead, Beads]:
-        """Returns F_e of each weight vector and its gradient."""
+        """Returns F_e of each weight vector and its gradient, on all training samples."""
 
     def loss_and_grad_on(self, theta: Beads, batches: Batches) -> tuple[PerBead, Beads]:
-        """Returns the same for each weight vector on its own mini-batch of sample numbers."""
+        """Returns the mean loss of each weight vector, and its gradient, on its own mini-batch.
+
+        `batches` holds numbers of training samples, (bead, sample).
+        """
 
     def advance(self, recipe: Recipe, groups: Sequence[Group]) -> list[Group]:
         """Returns the groups after one round: at most `check_every` steps of each row that goes."""
 
     def paced(self, recipe: Recipe) -> Recipe:
-        """Returns the recipe with rounds as long as pays for this way."""
+        """Returns the recipe with rounds of the length that is best for this backend."""
 
-    # ------------------------------------------------------------ what sharing out needs
+    # ------------------------------------------------------------ sharing out
 
     @property
     def steps_at_once(self) -> bool:
@@ -95,8 +98,8 @@ class Backend(Protocol):
 
     @property
     def worth_a_thread(self) -> int:
-        """Numbers to compute with from which on a second CPU thread pays."""
+        """The number of values to compute with from which on a second CPU thread pays."""
 
     @property
     def takes_idle_threads(self) -> bool:
-        """Whether a call may use the threads that would else be idle."""
+        """Whether a call may use CPU threads that would otherwise be idle."""

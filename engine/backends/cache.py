@@ -1,4 +1,4 @@
-"""The folder for what this machine has found out once and can find out again. No torch here."""
+"""The folder for compiled code and measurements that can be made again. No torch here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import platformdirs
 def cache_folder() -> Path:
     """Returns the folder named by DSS_TUI_CACHE, else dss-tui's in the platform's cache folder.
 
-    It need not exist. Nothing in it is ever missed: whatever is gone is measured or compiled anew.
+    It need not exist. Whatever is missing in it is measured or compiled anew.
     """
     chosen = os.environ.get("DSS_TUI_CACHE")
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("dss-tui"))

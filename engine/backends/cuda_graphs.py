@@ -1,8 +1,8 @@
-"""CUDA graphs: the kernels of a step recorded once and replayed without the interpreter.
+"""The backend of CUDA graphs: the kernels of a step are recorded once, and replayed as a whole.
 
-Steps of small networks take less time on a GPU than it takes to ask for them kernel by kernel. A
-graph is of one size of batch, so sizes are rounded up to a few, and rows beyond the batch are
-copies of its first. What a graph computes is compared with the same without it before it is used.
+A step of a small network takes a GPU less time than it takes to launch its kernels one by one. A
+graph is for one size of batch, so sizes are rounded up to a few, and rows beyond the batch are
+copies of its first. The results of a graph are compared with those without it before it is used.
 """
 
 from __future__ import annotations
@@ -25,20 +25,25 @@ log = logging.getLogger("engine")
 
 Outputs = tuple[Tensor, Tensor]
 Function = Callable[..., Outputs]
-"""Of tensors (bead, …), to losses (bead,) and gradients: row by row, without a look at values."""
+"""Takes tensors (bead, …) and returns losses (bead,) and gradients (bead, param). Each row depends
+on its own inputs alone, and the kernels do not depend on values."""
 Capture = Callable[[Function, tuple[Tensor, ...]], tuple[Callable[[], None], Outputs]]
-"""Records a function of these very tensors: what replays it, and the tensors it then writes to."""
+"""Records a function of certain tensors. Returns a function that replays it, and the tensors that a
+replay writes to."""
 
-#: Graphs kept, each with memory of its own.
+#: The number of graphs that are kept, each with memory of its own.
 MOST = 16
-#: By which a graph's results may differ from those without it.
+#: The relative and absolute differences from results without a graph that are allowed.
 RTOL, ATOL = 1e-3, 1e-5
 
 
 def capture_on_gpu(
     function: Function, inputs: tuple[Tensor, ...]
 ) -> tuple[Callable[[], None], Outputs]:
-    """In this thread's stream, which is not the device's default one."""
+    """Records a function as a CUDA graph in this thread's stream, as `Capture` describes.
+
+    The stream must not be the device's default one.
+    """
     graph = torch.cuda.CUDAGraph()
     stream = torch.cuda.current_stream()
     stream.synchronize()
@@ -50,22 +55,28 @@ def capture_on_gpu(
 
 @dataclass(frozen=True)
 class _Graph:
+    """A recorded function, with the tensors that it reads and writes."""
+
     replay: Callable[[], None]
     inputs: tuple[Tensor, ...]
     outputs: Outputs
 
 
 class Graphs:
-    """Of one thread; functions are told apart by their names."""
+    """The graphs of one thread. Functions are told apart by their names."""
 
     def __init__(self, capture: Capture = capture_on_gpu) -> None:
+        """Makes an empty collection. `capture` records a function."""
         self._capture = capture
         self._known: dict[tuple[object, ...], _Graph] = {}
         self.failed = False
-        """Whether one could not be recorded, after which none is tried."""
+        """Whether a function could not be recorded, after which none is tried."""
 
     def run(self, function: Function, *inputs: Tensor) -> Outputs:
-        """What the function gives for these inputs, which have as many rows each."""
+        """Returns the function's results for these inputs, all of the same number of rows.
+
+        The function is recorded at its first call for a size of batch, and replayed from then on.
+        """
         rows = len(inputs[0])
         size = rounded_up(rows)
         shapes = [(tuple(tensor.shape[1:]), tensor.dtype) for tensor in inputs]
@@ -84,6 +95,7 @@ class Graphs:
     def _record(
         self, key: tuple[object, ...], function: Function, inputs: tuple[Tensor, ...]
     ) -> None:
+        """Records a function and keeps the graph if it computes the same as the function."""
         for _ in range(2):  # libraries set themselves up in the first call
             expected = function(*inputs)
         try:
@@ -102,7 +114,7 @@ class Graphs:
 
 
 def rounded_up(rows: int) -> int:
-    """To a power of two, or one and a half times one: at most a third of the rows are spare."""
+    """Returns the next power of two, or one and a half times one: at most a third is spare."""
     power = 1
     while power < rows:
         if power > 1 and rows <= power * 3 // 2:
@@ -112,11 +124,12 @@ def rounded_up(rows: int) -> int:
 
 
 def _padded(tensor: Tensor, size: int) -> Tensor:
+    """Returns a tensor of `size` rows; those beyond the given ones are copies of the first."""
     return torch.cat([tensor, tensor[:1].expand(size - len(tensor), *tensor.shape[1:])])
 
 
 class CudaGraphsBackend(VmappedBackend):
-    """As `VmappedBackend`, with its gradients recorded once for a size of batch and replayed."""
+    """The backend that records the gradients of `VmappedBackend` as CUDA graphs."""
 
     name: Way = "graph"
 
@@ -126,6 +139,7 @@ class CudaGraphsBackend(VmappedBackend):
         piece_bytes: int = PIECE_BYTES,
         networks: dict[torch.dtype, InPlace] | None = None,
     ) -> None:
+        """Makes the backend; see `TorchBackend`."""
         super().__init__(problem, piece_bytes, networks)
         self.graphs = Graphs()
 

@@ -1,5 +1,7 @@
-"""One weight vector after another, lent to a network in place: the fastest for convolutions and
-LSTMs on the CPU."""
+"""The backend that lends one weight vector after another to a network.
+
+It is the fastest one for convolutions and LSTMs on the CPU.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +13,20 @@ from engine.shapes import Beads
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group
 
-#: On the CPU, pieces that stay in its cache are faster, unless they are of fewer samples than this.
+#: The bytes of a piece that stays in a CPU's cache, and the fewest samples of such a piece.
 CACHE_BYTES, CACHED_SAMPLES = 4 * 2**20, 64
-#: Parameters from which on untied rows take a whole round one after another: a step of all of them
-#: together would pass through memory again and again.
+#: The number of parameters from which on groups take a whole round one after another. Each step of
+#: all groups together would pass through their memory again.
 LARGE = 30_000
 
 
 class InPlaceBackend(TorchBackend):
-    """Computes one weight vector at a time."""
+    """The backend that computes one weight vector at a time."""
 
     name: Way = "loop"
 
     def advance(self, recipe: Recipe, groups: Sequence[Group]) -> list[Group]:
-        """See `Backend`; groups with large networks take their rounds one after another."""
+        """Returns the groups after one round, which large networks take group by group."""
         one_round = super().advance
         if self.problem.parameter_count >= LARGE and len(groups) > 1:
             alone = [one_round(recipe, [group]) for group in groups]

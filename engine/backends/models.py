@@ -1,8 +1,8 @@
 """Weight vectors as models of a network: one lent to it in place, or many at once under vmap.
 
-The network's parameters are views of one vector, so that a model is lent by a copy, and its
-gradient found by `backward` lies in a vector too. Small steps take half of what they take where
-the network is called as a function of its weights, as `vmap` needs it.
+In place, the network's parameters are views of one vector, so that one copy lends a model, and the
+gradient that `backward` finds lies in one vector too. Small steps then take half of the time that
+they take where the network is called as a function of its weights, as `vmap` needs it.
 """
 
 from __future__ import annotations
@@ -21,20 +21,18 @@ from engine.problem.batch_norm import Mode, batch_norms
 from engine.shapes import Beads, PerBead, Weights
 
 Model = Callable[[Tensor], Tensor]
-"""x (sample, …) → output."""
+"""Takes x (sample, …) and returns the output of a network with certain weights."""
 OfModel = Callable[[Model, Tensor, Tensor], Tensor]
-"""Of a model, x and y, none of them with a bead axis."""
+"""A function of a model, x and y, none of which has a bead axis."""
 Statistics = Mapping[str, Tensor]
-"""Buffers of the network, (bead, …) each, by name."""
+"""The buffers of normalized layers by name, (bead, …) each."""
 
 
 class InPlace:
-    """A network of a thread's own, with room for one model and its gradient.
-
-    x and y may have a bead axis, of one, before all others (`own`).
-    """
+    """A thread's own network, to which one model at a time is lent."""
 
     def __init__(self, network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+        """Copies the network to a device and a precision, with its parameters in one vector."""
         self.network = copy.deepcopy(network).to(device, dtype).requires_grad_(True)
         parameters = list(self.network.parameters())
         sizes = [parameter.numel() for parameter in parameters]
@@ -46,6 +44,7 @@ class InPlace:
         self._buffers = dict(self.network.named_buffers())
 
     def lend(self, theta: Weights, statistics: Statistics) -> InPlace:
+        """Copies weights and statistics into the network, and returns the object itself."""
         with torch.no_grad():
             self._theta.copy_(theta)
             for name, values in statistics.items():
@@ -55,11 +54,16 @@ class InPlace:
     def each(
         self, function: OfModel, x: Tensor, y: Tensor, at_once: int, own: bool = False
     ) -> Tensor:
+        """Returns what a function gives for the model, with a bead axis of one.
+
+        With `own`, x and y have such an axis too. `at_once` is not used.
+        """
         return function(self.network, *((x[0], y[0]) if own else (x, y)))[None]
 
     def loss_and_grad(
         self, loss: OfModel, x: Tensor, y: Tensor, at_once: int, own: bool = False
     ) -> tuple[PerBead, Beads]:
+        """Returns the model's loss (1,) and gradient (1, param); arguments are as in `each`."""
         self._grad.zero_()
         with torch.enable_grad():
             losses = self.each(loss, x, y, at_once, own)
@@ -68,11 +72,10 @@ class InPlace:
 
 
 class Together:
-    """Many models, of at most `at_once` in a call; x and y are the same for all, or each its `own`.
+    """Many models of one network, computed together under vmap.
 
-    Beads do not touch each other, so the gradient of their losses' sum holds that of each.
-
-    This takes half the time of `torch.func.grad` under `vmap` where beads are few.
+    The loss of a bead does not depend on the others, so the gradient of the sum of all losses holds
+    the gradient of each. It takes half the time of `torch.func.grad` under `vmap` for few beads.
     """
 
     def __init__(
@@ -82,12 +85,20 @@ class Together:
         theta: Beads,
         statistics: Statistics,
     ) -> None:
+        """Makes the models of `theta` (bead, param).
+
+        `named` gives the parameters of weight vectors by their places in the network.
+        """
         self.network, self._named = network, named
         self._theta, self._statistics = theta, statistics
 
     def each(
         self, function: OfModel, x: Tensor, y: Tensor, at_once: int, own: bool = False
     ) -> Tensor:
+        """Returns what a function gives for each model, (bead, …), at most `at_once` in a call.
+
+        x and y are the same for all models, or with `own` have a bead axis before all others.
+        """
         parts = [
             self._call(function, self._named(theta) | statistics, x, y, own)
             for theta, statistics, x, y in self._cut(x, y, at_once, own)
@@ -97,6 +108,7 @@ class Together:
     def loss_and_grad(
         self, loss: OfModel, x: Tensor, y: Tensor, at_once: int, own: bool = False
     ) -> tuple[PerBead, Beads]:
+        """Returns the loss and the gradient of each model; arguments are as in `each`."""
         found: list[tuple[PerBead, Beads]] = []
         for theta, statistics, some_x, some_y in self._cut(x, y, at_once, own):
             with torch.enable_grad():
@@ -109,6 +121,8 @@ class Together:
     def _call(
         self, function: OfModel, weights: dict[str, Tensor], x: Tensor, y: Tensor, own: bool
     ) -> Tensor:
+        """Returns what a function gives for the models of some weights, in one call of vmap."""
+
         def of_one(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
             return function(partial(lent.output, self.network, weights), x, y)
 
@@ -116,7 +130,7 @@ class Together:
         return vmap(of_one, in_dims=(0, axis, axis))(weights, x, y)
 
     def _cut(self, x: Tensor, y: Tensor, at_once: int, own: bool) -> list[Any]:
-        """(theta, statistics, x, y) of some models at a time."""
+        """Returns (theta, statistics, x, y) for at most `at_once` models each."""
         parts = []
         for start in range(0, len(self._theta), at_once):
             some = slice(start, start + at_once)
@@ -130,12 +144,12 @@ Models = InPlace | Together
 
 
 def joined(parts: Sequence[tuple[PerBead, Beads]]) -> tuple[PerBead, Beads]:
-    """Losses and gradients of some models after those of others."""
+    """Returns the losses and gradients of all parts, one after another."""
     losses, grads = zip(*parts, strict=True)
     return torch.cat(losses), torch.cat(grads)
 
 
 def normalize(models: Models, mode: Mode) -> None:
-    """From now on their batch normalization is of that kind."""
+    """Sets the mode of all batch normalization in the models' network."""
     for _, layer in batch_norms(models.network):
         layer.mode = mode

@@ -1,8 +1,8 @@
-"""One round of training with any backend that gives losses and gradients.
+"""Takes a round of training with any backend that gives losses and gradients.
 
-A row that has ended within a round no longer moves, so what becomes of a row does not depend on
-who shares its batch. Where a step on all the data sees the objective, a row stops at the very step
-that reaches its target; elsewhere the objective is evaluated once a round.
+A row that has ended within a round does not move any more, so its result does not depend on the
+rows that share its batch. Where a step on all the data sees the objective, a row stops at the very
+step that reaches its target. Elsewhere the objective is evaluated once a round.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def advance(backend: Backend, recipe: Recipe, groups: Sequence[Group]) -> list[G
 def batches_of(backend: Backend, training: Training, rows: Rows, size: int) -> Rounds | None:
     """Returns the sample numbers of a round's steps, (row, step, sample).
 
-    None where each step sees all the data.
+    Returns None where each step sees all the data. `size` is the number of samples of a step.
     """
     if training.batch_size == "full":
         return None
@@ -49,16 +49,17 @@ def batches_of(backend: Backend, training: Training, rows: Rows, size: int) -> R
 
 
 class _Batch:
-    """The rows of all groups one after another; those that go are stepped together."""
+    """The rows of all groups, one after another. Those that go take their steps together."""
 
     def __init__(self, backend: Backend, recipe: Recipe, groups: Sequence[Group]) -> None:
+        """Joins the groups' rows on the backend's device."""
         self.backend, self.recipe, self.training = backend, recipe, recipe.training
         self.optimizer = build_optimizer(recipe.training.optimizer)
         self.rows = joined([group.rows.to(backend.problem.device) for group in groups])
         ends = [0, *accumulate(len(group) for group in groups)]
         self.strings = [slice(start, end) for start, end in pairwise(ends)]
         self.numbers = self.rows.going.nonzero().squeeze(1)
-        """The rows that take steps in this round."""
+        """The numbers of the rows that take steps in this round."""
         whole = len(self.numbers) == len(self.rows)
         self.some = self.rows if whole else self.rows.part(self.numbers)
         self.samples = recipe.samples(len(backend.problem.train))
@@ -66,7 +67,7 @@ class _Batch:
     # ------------------------------------------------------------ steps
 
     def take_steps(self) -> None:
-        """Steps of the rows that go, on all the data or on mini-batches."""
+        """Takes the steps of the rows that go, on all the data or on mini-batches."""
         if not len(self.numbers):
             return
         if self.training.batch_size == "full" and self.backend.problem.steps_see_objective:
@@ -79,6 +80,7 @@ class _Batch:
         self._put_back()
 
     def _steps_between_evaluations(self) -> None:
+        """Takes steps that do not see the objective, after an evaluation if one is due."""
         if self.recipe.evaluate == "before":
             self._judge(self.backend.objective(self.some.theta, self.some.target))
             self._leave_out_ended()
@@ -86,7 +88,7 @@ class _Batch:
         if not len(some):
             return
         batches = batches_of(self.backend, self.training, some, self.samples)
-        # For so many steps no row runs out of them.
+        # For this many steps no row reaches its limit.
         all_move = self.training.max_steps - int(some.steps.max())
         for number in range(self.training.check_every):
             _, grad = self._loss_and_grad(None if batches is None else batches[:, number])
@@ -94,7 +96,7 @@ class _Batch:
             self._step(grad, moving)
 
     def _loss_and_grad(self, batch: Batches | None) -> tuple[PerBead, Beads]:
-        """F_e of the rows that go and its gradient, on all the data or on mini-batches."""
+        """Returns the losses and gradients of the rows that go, on all the data or a batch each."""
         points = self.recipe.at.points(self.some.theta)
         if batch is None:
             found = self.backend.loss_and_grad(points)
@@ -103,15 +105,17 @@ class _Batch:
         return self.recipe.at.pull_back(*found)
 
     def _leave_out_ended(self) -> None:
-        """What rows that have ended know goes back; they take no steps."""
+        """Puts the rows back and goes on with those that have not ended."""
         self._put_back()
         going = self.some.going.nonzero().squeeze(1)
         self.numbers, self.some = self.numbers[going], self.some.part(going)
 
     def _put_back(self) -> None:
+        """Puts the rows that take steps back among all rows."""
         self.rows = self.rows.with_part(self.numbers, self.some)
 
     def _judge(self, loss: PerBead) -> None:
+        """Notes the objective of the rows that take steps, and which of them have ended."""
         some = self.some
         best, best_step, end = judge(
             loss,
@@ -125,7 +129,7 @@ class _Batch:
         self.some = replace(some, loss=loss, best=best, best_step=best_step, end=end)
 
     def _step(self, grad: Beads, moving: BeadMask | None) -> None:
-        """One step of the rows that move; None: all."""
+        """Takes one step of the rows in the mask `moving`, or of all where it is None."""
         some, tied = self.some, self.recipe.tether.ties
         if tied:
             grad = grad + self._tethered(grad, pull=True)
@@ -145,7 +149,7 @@ class _Batch:
     # ------------------------------------------------------------ tethers
 
     def _tethered(self, of_some: Beads, pull: bool) -> Beads:
-        """The pulls on the rows that go, or what the tether leaves of their updates."""
+        """Returns the tether's pulls on the rows that go, or its projections of their updates."""
         tether, found = self.recipe.tether, torch.zeros_like(self.rows.theta)
         if not pull:
             found[self.numbers] = of_some
@@ -158,7 +162,7 @@ class _Batch:
         return found[self.numbers]
 
     def evaluate_after(self) -> None:
-        """The objective of the rows that have moved, in the round and by respacing."""
+        """Evaluates the rows that have moved, respaces the strings, and evaluates again."""
         if len(self.numbers):
             self.some = self.rows.part(self.numbers)
             if self.training.batch_size == "full" and self.backend.problem.steps_see_objective:

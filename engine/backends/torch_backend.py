@@ -1,4 +1,4 @@
-"""What all backends that compute with torch have in common."""
+"""The base of all backends that compute with torch."""
 
 from __future__ import annotations
 
@@ -31,20 +31,23 @@ from engine.spec.level import LevelOn
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group
 
-#: Bytes of layers' outputs that one call may hold; larger calls go in pieces.
+#: The bytes of layers' outputs that one call may hold. Larger calls go in pieces.
 PIECE_BYTES = 256 * 2**20
-#: Weights that are interpolated at once.
+#: The number of weights that are interpolated at once.
 INTERPOLATED = 2**25
-#: Numbers to compute with from which on a second CPU thread pays: below it, it waits for the
-#: interpreter's lock longer than it computes.
+#: The number of values to compute with from which on a second CPU thread pays. With fewer it waits
+#: for the interpreter's lock longer than it computes.
 WORTH_A_THREAD = 1_000_000
-#: Products for a sample from which torch may use the threads that would else be idle.
+#: The products of a sample from which on torch may use threads that would otherwise be idle.
 WORTH_MORE_THREADS = 500_000
 NO_STATISTICS: Statistics = MappingProxyType({})
 
 
 class TorchBackend(ABC):
-    """Computes with torch; which weight vectors share a call is the affair of each subclass."""
+    """The base of a backend that computes with torch.
+
+    Each subclass decides which weight vectors share a call.
+    """
 
     name: Way
     steps_at_once = False
@@ -55,42 +58,46 @@ class TorchBackend(ABC):
         piece_bytes: int = PIECE_BYTES,
         networks: dict[torch.dtype, InPlace] | None = None,
     ) -> None:
+        """Makes the backend of a problem, in pieces of at most `piece_bytes`.
+
+        `networks` are those of another backend of the same thread, to share them.
+        """
         self.problem, self.piece_bytes = problem, piece_bytes
         self._networks = {} if networks is None else networks
-        """Networks that models are lent to one at a time, by precision, made when first needed."""
+        """The networks to which models are lent, by precision, each made when first needed."""
 
-    # ------------------------------------------------------------ the same, otherwise
+    # ------------------------------------------------------------ variants
 
     def to(self, dtype: torch.dtype) -> Self:
-        """See `Backend`; itself where nothing changes."""
+        """Returns the backend in another precision, itself where nothing changes."""
         if dtype == self.problem.dtype:
             return self
         return self._with(self.problem.to(dtype=dtype))
 
     def with_objective(self, objective: LevelOn, samples: int) -> Self:
-        """See `Backend`."""
+        """Returns the backend with another objective, over the first `samples` of its split."""
         return self._with(self.problem.with_objective(objective, samples))
 
     def replica(self, device: torch.device) -> Self:
-        """See `Backend`; models are lent to a network of the thread's own."""
+        """Returns the backend on a device, with a network of its own for a thread of its own."""
         return type(self)(self.problem.replica(device), self.piece_bytes)
 
     def within(self, piece_bytes: int) -> Self:
-        """See `Backend`."""
+        """Returns the backend with calls that go in pieces of at most so many bytes."""
         return type(self)(self.problem, piece_bytes, self._networks)
 
     def _with(self, problem: Problem) -> Self:
-        """The same for another problem with the same network on the same device."""
+        """Returns the backend of another problem with the same network on the same device."""
         return type(self)(problem, self.piece_bytes, self._networks)
 
-    # ------------------------------------------------------------ what is measured
+    # ------------------------------------------------------------ measuring
 
     def objective(self, theta: Beads, bound: PerBead | None = None) -> PerBead:
-        """See `Backend`."""
+        """Returns the objective of each weight vector. `bound` is as in `Backend.values`."""
         return self.values(theta, self.problem.objective, bound)
 
     def interpolated_losses(self, left: Pairs, right: Pairs, rows: Rows, t: Points) -> Points:
-        """See `Backend`."""
+        """Returns the objective at (1 − t[i])·left[rows[i]] + t[i]·right[rows[i]] for all i."""
         size = max(1, INTERPOLATED // left.shape[1])
         losses = [
             self.objective(torch.lerp(left[some], right[some], at[:, None]))
@@ -99,7 +106,7 @@ class TorchBackend(ABC):
         return torch.cat(losses)
 
     def values(self, theta: Beads, measure: LevelOn, bound: PerBead | None = None) -> PerBead:
-        """See `Backend`."""
+        """Returns a metric of each weight vector over a split. `bound` is as in `Backend`."""
         match measure.metric:
             case "loss":
                 return self.losses(theta, measure.split, bound)
@@ -110,7 +117,7 @@ class TorchBackend(ABC):
                 return self.error_rates(theta, measure.split, bound)
 
     def losses(self, theta: Beads, split: Split = "train", bound: PerBead | None = None) -> PerBead:
-        """See `Backend`."""
+        """Returns the mean loss of each weight vector over a split. `bound` is as in `Backend`."""
         # A sum of losses that may be negative is not certain to stay above a bound.
         certain = bound if self.problem.sample_loss in LOSSES.values() else None
         return self._mean(self._summed_loss, theta, split, certain)
@@ -118,7 +125,7 @@ class TorchBackend(ABC):
     def error_rates(
         self, theta: Beads, split: Split = "train", bound: PerBead | None = None
     ) -> PerBead:
-        """See `Backend`; only for problems with classes."""
+        """Returns the error rate of each weight vector over a split, for problems with classes."""
 
         def misses(model: Model, x: Tensor, y: Tensor) -> Tensor:
             labels = y.argmax(1) if y.is_floating_point() else y
@@ -130,7 +137,7 @@ class TorchBackend(ABC):
     def _mean(
         self, of_samples: OfModel, theta: Beads, split: Split, bound: PerBead | None
     ) -> PerBead:
-        """The mean over a split of what a function sums over samples, without gradients."""
+        """Returns the mean over a split of what a function sums over samples, without gradients."""
         samples = self.problem.samples(split)
         if not len(samples):
             return torch.full_like(theta[:, 0], torch.nan)
@@ -161,15 +168,16 @@ class TorchBackend(ABC):
                     models = self._models(theta[going], mode, left)
         return total / seen
 
-    # ------------------------------------------------------------ what is trained
+    # ------------------------------------------------------------ training
 
     def loss_and_grad(self, theta: Beads) -> tuple[PerBead, Beads]:
-        """See `Backend`."""
+        """Returns F_e of each weight vector and its gradient, on all training samples."""
         if self._one_by_one(theta):
             return joined([self.loss_and_grad(row) for row in torch.split(theta, 1)])
         return self._on_all(theta)
 
     def _on_all(self, theta: Beads) -> tuple[PerBead, Beads]:
+        """Returns losses and gradients on all training samples, of all weight vectors together."""
         train = self.problem.train
         at_once, size, least = self._piece(len(train), copies=3, together=self.problem.normalizes)
         models = self._models(theta, "batch")
@@ -181,13 +189,14 @@ class TorchBackend(ABC):
         return loss / len(train), grad / len(train)
 
     def loss_and_grad_on(self, theta: Beads, batches: Batches) -> tuple[PerBead, Beads]:
-        """See `Backend`."""
+        """Returns the mean loss of each weight vector, and its gradient, on its own mini-batch."""
         if self._one_by_one(theta):
             rows = zip(torch.split(theta, 1), torch.split(batches, 1), strict=True)
             return joined([self.loss_and_grad_on(*row) for row in rows])
         return self._on(theta, batches)
 
     def _on(self, theta: Beads, batches: Batches) -> tuple[PerBead, Beads]:
+        """Returns losses and gradients on mini-batches, of all weight vectors together."""
         problem, count = self.problem, batches.shape[1]
         at_once, size, _ = self._piece(count, copies=3)
         models = self._models(theta, "batch")
@@ -200,33 +209,33 @@ class TorchBackend(ABC):
         return loss / count, grad / count
 
     def advance(self, recipe: Recipe, groups: Sequence[Group]) -> list[Group]:
-        """See `Backend`."""
+        """Returns the groups after one round: at most `check_every` steps of each row that goes."""
         return rounds.advance(self, recipe, groups)
 
     def paced(self, recipe: Recipe) -> Recipe:
-        """See `Backend`; rounds are as the preset has them."""
+        """Returns the recipe as it is: rounds are as long as the preset has them."""
         return recipe
 
-    # ------------------------------------------------------------ what sharing out needs
+    # ------------------------------------------------------------ sharing out
 
     @property
     def worth_a_thread(self) -> int:
-        """See `Backend`."""
+        """The number of values to compute with from which on a second CPU thread pays."""
         return WORTH_A_THREAD
 
     @property
     def takes_idle_threads(self) -> bool:
-        """See `Backend`."""
+        """Whether a call may use CPU threads that would otherwise be idle."""
         return self.problem.cost.products >= WORTH_MORE_THREADS
 
-    # ------------------------------------------------------------ models as functions
+    # ------------------------------------------------------------ models
 
     @abstractmethod
     def _one_by_one(self, theta: Beads) -> bool:
-        """Whether these are to be computed one after another."""
+        """Returns whether these weight vectors are computed one after another."""
 
     def _models(self, theta: Beads, mode: Mode, statistics: Statistics = NO_STATISTICS) -> Models:
-        """One in place, or many under vmap, with their batch normalization of that kind."""
+        """Returns one model in place or many under vmap, with batch normalization in that mode."""
         models: Models
         if len(theta) == 1:
             models = self._network.lend(theta[0], statistics)
@@ -238,6 +247,7 @@ class TorchBackend(ABC):
 
     @property
     def _network(self) -> InPlace:
+        """The network to which a model is lent in the problem's precision."""
         problem = self.problem
         if problem.dtype not in self._networks:
             made = InPlace(problem.network, problem.device, problem.dtype)
@@ -245,21 +255,22 @@ class TorchBackend(ABC):
         return self._networks[problem.dtype]
 
     def _summed_loss(self, model: Model, x: Tensor, y: Tensor) -> Tensor:
+        """Returns the sum of a model's losses over samples."""
         return self.problem.sample_loss(model(x), y).sum()
 
     def _most_bytes(self, sample_bytes: int, measuring: bool) -> int:
-        """Bytes of a piece whose samples take so many each."""
+        """Returns the bytes that a piece may take, where a sample takes `sample_bytes`."""
         return self.piece_bytes
 
     def _piece(
         self, samples: int, copies: int, together: bool = False, measuring: bool = False
     ) -> tuple[int, int, int]:
-        """Weight vectors and samples of a call whose layers' outputs fit a piece, and the fewest
-        samples of a call.
+        """Returns how many weight vectors and samples a call takes, and its fewest samples.
 
-        It depends on nothing but the problem, so that batch mates do not change a bead's sums.
-        `together`: samples that are normalized by each other's statistics, which memory must not
-        part, and of which one alone has none.
+        The layers' outputs of such a call fit a piece. `copies` says how often they are kept. The
+        result depends on nothing but the problem, so that batch mates do not change a bead's sums.
+        `together` means that samples are normalized by each other's statistics: they then stay
+        together whatever memory they need, and at least two of them.
         """
         if together:
             samples = min(samples, self.problem.batch_norm.samples)
@@ -272,15 +283,15 @@ class TorchBackend(ABC):
 
     @property
     def _by_batch(self) -> bool:
-        """Whether samples are normalized by those that share their batch, when measured too."""
+        """Whether models are also measured with each batch normalized by its own statistics."""
         return self.problem.batch_norm.statistics == "batch" and self.problem.normalizes
 
     def _statistics(self, theta: Beads) -> dict[str, Tensor]:
         """Returns each model's own mean and variance of each normalized layer, by buffer name.
 
         They come from one pass over the problem's `estimate` in one batch, as
-        `engine.problem.batch_norm` defines them. Empty without such layers, and where batches
-        normalize by their own.
+        `engine.problem.batch_norm` defines them. The result is empty without such layers, and where
+        each batch is normalized by its own statistics.
         """
         estimate = self.problem.estimate
         if estimate is None or self._by_batch:

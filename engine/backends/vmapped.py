@@ -1,4 +1,4 @@
-"""Many weight vectors in one call, by `torch.func.vmap`."""
+"""The backend that computes many weight vectors in one call, by `torch.func.vmap`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from engine.backends.backend import Way
 from engine.backends.torch_backend import TorchBackend
 from engine.shapes import Beads
 
-#: Weight vectors from which on the CPU batches them; fewer are faster one after another.
+#: The number of weight vectors from which on the CPU batches them. Fewer are faster one by one.
 FEW_TOGETHER = 8
 
 
 class VmappedBackend(TorchBackend):
-    """Computes all weight vectors of a call together, on the CPU from a few on."""
+    """The backend that computes all weight vectors of a call together.
+
+    On the CPU fewer than FEW_TOGETHER are computed one after another.
+    """
 
     name: Way = "vmap"
 

@@ -1,7 +1,7 @@
-"""Fully connected networks on the CPU, compiled: small ones train at the pace of arithmetic.
+"""Compiled code for fully connected networks on the CPU, with numpy arrays in and out.
 
 Neither numba nor torch is imported before there is something to compute. Every bead is computed
-alone and in a fixed order: its bits depend neither on who shares the call nor on the threads.
+alone and in a fixed order, so its bits depend neither on the other beads of a call nor on threads.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from engine.steps.rows import Rows
 
 Floats = NDArray[Any]
-"""float32 or float64."""
+"""An array of float32 or float64."""
 Split = Literal["train", "held_out"]
 
 
@@ -37,7 +37,7 @@ class Layout(DenseLayout):
 
 @dataclass(frozen=True)
 class Tie:
-    """What ties the beads of a string to each other: see `engine.steps.tethers`."""
+    """The tethers of a string as compiled code takes them (see `engine.steps.tethers`)."""
 
     hard: bool = False
     """Whether inner beads keep to the hyperplane equidistant from their neighbours."""
@@ -48,7 +48,7 @@ class Tie:
 
 
 def fused_layout(network: NetworkKeys, loss: object) -> Layout | None:
-    """Returns what a spec's network and loss are here, or None where they are not covered."""
+    """Returns the layout of a spec's network and loss, or None without compiled code for them."""
     layout = network.layout
     if layout is None or loss not in ("mse", "l1", "cross_entropy"):
         return None
@@ -57,7 +57,7 @@ def fused_layout(network: NetworkKeys, loss: object) -> Layout | None:
 
 @cache
 def available() -> bool:
-    """Whether numba is installed and can be imported."""
+    """Returns whether numba is installed and can be imported."""
     try:
         from engine.backends.fused import kernels  # noqa: F401
     except ImportError:
@@ -66,11 +66,11 @@ def available() -> bool:
 
 
 class FusedProblem:
-    """Data, network and loss in the precision of x, float32 or float64.
+    """Data, network and loss for compiled code, in the precision of x, float32 or float64.
 
-    x is (sample, feature …), y (sample, output), or (sample,) class numbers for cross_entropy.
-    Weights, and all that goes in with them, are numpy arrays or CPU tensors of that precision.
-    Compiled code does not look whether they fit, so this does, and raises ValueError.
+    Weights and everything else that a method takes are numpy arrays or CPU tensors of that
+    precision. Compiled code does not check whether they fit, so the methods do, and raise
+    ValueError.
     """
 
     def __init__(
@@ -81,6 +81,11 @@ class FusedProblem:
         x_held_out: ArrayLike | None = None,
         y_held_out: ArrayLike | None = None,
     ) -> None:
+        """Takes the samples of a problem.
+
+        x is (sample, feature …). y is (sample, output), or class numbers (sample,) for
+        cross_entropy. Raises ValueError where they do not fit the layout.
+        """
         from engine.backends.fused import kernels
 
         self.layout = layout
@@ -91,7 +96,7 @@ class FusedProblem:
         self._given = np.asarray(x), np.asarray(y), x_held_out, y_held_out
         self.dtype = self._given[0].dtype
         self._elsewhere: dict[str, FusedProblem] = {}
-        """The same in other precisions, made when first asked for."""
+        """The problem in other precisions, made when first asked for."""
         self._table = self._samples(x, y)
         self._train = kernels.cut(self._table)
         self._held_out: kernels.Blocks | None = None
@@ -99,7 +104,7 @@ class FusedProblem:
             self._held_out = kernels.cut(self._samples(x_held_out, y_held_out))
 
     def to(self, dtype: DTypeLike) -> FusedProblem:
-        """The same problem in another precision; itself where nothing changes."""
+        """Returns the problem in another precision, or itself where nothing changes."""
         if self.dtype == dtype:
             return self
         name = str(np.dtype(dtype))
@@ -113,7 +118,7 @@ class FusedProblem:
         return self._elsewhere[name]
 
     def losses(self, theta: ArrayLike, split: Split = "train") -> Floats:
-        """Mean loss of each weight vector (bead, param); nan where the split has no samples."""
+        """Returns the mean loss of each weight vector, (bead,); NaN for a split without samples."""
         return self._at(self._weights(theta), split=split)
 
     def interpolated(
@@ -124,7 +129,7 @@ class FusedProblem:
         t: ArrayLike,
         split: Split = "train",
     ) -> Floats:
-        """Mean loss at left[rows[i]] + t[i] · (right[rows[i]] − left[rows[i]]) for all i."""
+        """Returns the mean loss at (1 − t[i])·left[rows[i]] + t[i]·right[rows[i]] for all i."""
         starts, ends = self._weights(left), self._weights(right)
         segments, places = _array(rows, np.int64), _array(t, self.dtype)
         if starts.shape != ends.shape or segments.ndim != 1 or segments.shape != places.shape:
@@ -133,13 +138,13 @@ class FusedProblem:
         return self._between(starts, ends, segments, places, split)
 
     def loss_and_grad(self, theta: ArrayLike) -> tuple[Floats, Floats]:
-        """Mean loss on all training samples, (bead,), and its gradient, (bead, param)."""
+        """Returns the mean loss on all training samples, (bead,), and gradients (bead, param)."""
         weights = self._weights(theta)
         grads = np.empty_like(weights)
         return self._at(weights, grads=grads), grads
 
     def loss_and_grad_on(self, theta: ArrayLike, batches: ArrayLike) -> tuple[Floats, Floats]:
-        """The same, each bead on its own mini-batch: sample numbers (bead, sample)."""
+        """Returns losses and gradients of each bead on its own sample numbers (bead, sample)."""
         weights = self._weights(theta)
         grads = np.empty_like(weights)
         numbers = self._numbers(batches, (len(weights),))
@@ -152,11 +157,11 @@ class FusedProblem:
         improvement: float,
         batches: ArrayLike | None = None,
     ) -> None:
-        """At most `check_every` steps of every row.
+        """Takes at most `check_every` steps of every row, and changes the rows in place.
 
         On all samples each step sees the loss, and a row stops at the very step that reaches its
         target. On `batches`, sample numbers (bead, step, sample), the loss on all samples is
-        looked at once, before the steps. A loss counts as lower when it is lower by the share
+        evaluated once, before the steps. A loss counts as lower when it is lower by the share
         `improvement`.
         """
         self._kernels.advance(*self._call(training, rows, improvement, batches))
@@ -169,11 +174,11 @@ class FusedProblem:
         tie: Tie,
         batches: ArrayLike | None = None,
     ) -> None:
-        """At most `check_every` steps of the rows of one string, in their order, and a look.
+        """Takes at most `check_every` steps of the rows of one string, and changes them in place.
 
-        The rows that go at the beginning take steps, all of them at a time, as `advance` has it.
-        Then the loss on all samples is looked at of those that moved, and where the tie is hard the
-        beads are spread along the string.
+        The rows that go at the beginning take each step together, on samples as in `advance`. Then
+        the loss on all samples is evaluated where it is not known from a step. Where the tie is
+        hard, the beads are spread along the string, and those that moved are evaluated again.
         """
         call = self._call(training, rows, improvement, batches)
         beads, theta = len(rows), np.asarray(rows.theta)
@@ -191,7 +196,7 @@ class FusedProblem:
     def _call(
         self, training: Training, rows: Rows, improvement: float, batches: ArrayLike | None
     ) -> tuple[Any, ...]:
-        """What the compiled rounds are called with."""
+        """Returns the arguments of a compiled round."""
         beads = len(np.asarray(rows.theta))
         theta = _in_place(rows.theta, self.dtype, (beads, self.layout.parameter_count))
         if batches is None:
@@ -233,6 +238,7 @@ class FusedProblem:
         batches: NDArray[np.int64] | None = None,
         grads: Floats | None = None,
     ) -> Floats:
+        """Returns the mean losses at weight vectors, and writes gradients to `grads` if given."""
         beads = len(theta)
         starts = np.zeros(beads, self.dtype)
         return self._between(theta, theta, np.arange(beads), starts, split, batches, grads)
@@ -247,6 +253,7 @@ class FusedProblem:
         batches: NDArray[np.int64] | None = None,
         grads: Floats | None = None,
     ) -> Floats:
+        """Returns mean losses at points of segments, and writes gradients to `grads` if given."""
         blocks = self._train if split == "train" else self._held_out
         losses = np.full(len(rows), np.nan, self.dtype)
         if batches is None:
@@ -269,12 +276,16 @@ class FusedProblem:
         return losses
 
     def _weights(self, theta: ArrayLike) -> Floats:
+        """Returns weight vectors as compiled code takes them. Raises ValueError."""
         weights = np.require(theta, requirements=["C", "W"])
         _check(weights, self.dtype, (len(weights), self.layout.parameter_count))
         return weights
 
     def _numbers(self, batches: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int64]:
-        """Sample numbers, (*shape, sample)."""
+        """Returns sample numbers as compiled code takes them, (*shape, sample). Raises ValueError.
+
+        `shape` is that of all axes but the last one.
+        """
         numbers = _array(batches, np.int64)
         if numbers.shape[:-1] != shape or not numbers.shape[-1]:
             raise ValueError(f"batches are {numbers.shape}, not {shape} and samples")
@@ -284,7 +295,7 @@ class FusedProblem:
     def _rule(
         self, training: Training, state: Mapping[str, ArrayLike], theta: Floats
     ) -> tuple[kernels.Rule, Floats, Floats]:
-        """The optimizer, and the two arrays of its state; without entries where not needed."""
+        """Returns the optimizer and two arrays of its state, (bead, param) or (bead, 0)."""
         none = np.empty((len(theta), 0), self.dtype)
 
         def slot(name: str) -> Floats:
@@ -304,6 +315,7 @@ class FusedProblem:
                 return rule, slot("mean"), slot("square")
 
     def _samples(self, x: ArrayLike, y: ArrayLike) -> kernels.Table:
+        """Returns samples as compiled code takes them. Raises ValueError where they do not fit."""
         rows, targets = np.asarray(x), np.asarray(y)
         samples, outputs = len(rows), self.layout.sizes[-1]
         if not samples:
@@ -319,14 +331,14 @@ class FusedProblem:
 
 
 def compiled() -> bool:
-    """Whether an earlier process has left the compiled code on the disk."""
+    """Returns whether an earlier process has left the compiled code on the disk."""
     from engine.backends.fused.disk_cache import DiskCache
 
     return DiskCache("advance").is_filled()
 
 
 def warm_up() -> None:
-    """Compiles what searches use, or takes it from the disk."""
+    """Compiles the code that searches use, or loads it from the disk."""
     layout = Layout((1, 1), True, "relu", "identity", "mse")
     one = np.ones((1, 1), np.float32)
     problem = FusedProblem(layout, one, one)
@@ -344,12 +356,15 @@ def warm_up() -> None:
 
 
 def _array(values: ArrayLike, dtype: DTypeLike) -> NDArray[Any]:
-    """Of that type, contiguous and writeable: all that there is compiled code for."""
+    """Returns a contiguous, writeable array of that type, as compiled code needs it."""
     return np.require(values, dtype, ["C", "W"])
 
 
 def _in_place(values: ArrayLike, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
-    """The same memory, which compiled code may write to."""
+    """Returns an array that shares the memory of `values`, so that compiled code can change them.
+
+    Raises ValueError where type, shape or layout do not fit.
+    """
     array = np.asarray(values)
     _check(array, dtype, shape)
     if not (array.flags.c_contiguous and array.flags.writeable):
@@ -358,10 +373,12 @@ def _in_place(values: ArrayLike, dtype: DTypeLike, shape: tuple[int, ...]) -> ND
 
 
 def _check(array: NDArray[Any], dtype: DTypeLike, shape: tuple[int, ...]) -> None:
+    """Raises ValueError where an array has another type or shape."""
     if array.dtype != dtype or array.shape != shape:
         raise ValueError(f"an array is {array.dtype} {array.shape}, not {dtype} {shape}")
 
 
 def _check_numbers(numbers: NDArray[Any], end: int) -> None:
+    """Raises ValueError where numbers are not from 0 to end − 1."""
     if numbers.size and not 0 <= numbers.min() <= numbers.max() < end:
         raise ValueError(f"numbers go from {numbers.min()} to {numbers.max()}, not below {end}")

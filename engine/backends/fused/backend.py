@@ -1,7 +1,6 @@
-"""The backend of compiled code: small fully connected networks on the CPU.
+"""The backend of compiled code, for fully connected networks on the CPU.
 
-What compiled code does not know (error rates, a tether without a compiled twin) is computed by
-torch, on the same problem.
+Torch computes what has no compiled code, such as error rates, on the same problem.
 """
 
 from __future__ import annotations
@@ -26,17 +25,18 @@ from engine.steps.recipe import Recipe
 from engine.steps.rows import Group, joined
 from engine.steps.tethers import Hard, Several, Soft, Springs, Tether
 
-#: Multiplications of a row in a round: some milliseconds.
+#: The multiplications of a row in a round, which take some milliseconds.
 ROUND_PRODUCTS = 2**25
-#: Numbers to compute with from which on a second thread pays; it need not wait for the interpreter.
+#: The number of values to compute with from which on a second thread pays. Threads of compiled code
+#: do not wait for the interpreter.
 WORTH_A_THREAD = 500_000
 
-#: The tethers that compiled code knows.
+#: The tethers that have compiled code.
 COMPILED = (Hard, Soft, Springs)
 
 
 class FusedBackend(VmappedBackend):
-    """Losses, gradients and whole rounds of training in compiled code."""
+    """The backend that takes losses, gradients and whole rounds of training in compiled code."""
 
     name: Way = "fused"
     steps_at_once = True
@@ -51,14 +51,18 @@ class FusedBackend(VmappedBackend):
         networks: dict[torch.dtype, InPlace] | None = None,
         compiled: FusedProblem | None = None,
     ) -> None:
+        """Makes the backend; see `TorchBackend`.
+
+        `compiled` is the problem of another backend with the same samples, to share it.
+        """
         super().__init__(problem, piece_bytes, networks)
         self.layout = layout
         self.compiled = compiled or _compiled(problem, layout)
 
-    # ------------------------------------------------------------ the same, otherwise
+    # ------------------------------------------------------------ variants
 
     def to(self, dtype: torch.dtype) -> FusedBackend:
-        """See `Backend`; itself where nothing changes."""
+        """Returns the backend in another precision, itself where nothing changes."""
         if dtype == self.problem.dtype:
             return self
         name = str(dtype).removeprefix("torch.")
@@ -66,50 +70,50 @@ class FusedBackend(VmappedBackend):
         return FusedBackend(problem, self.layout, self.piece_bytes, self._networks, compiled)
 
     def with_objective(self, objective: LevelOn, samples: int) -> FusedBackend:
-        """See `Backend`."""
+        """Returns the backend with another objective, over the first `samples` of its split."""
         problem = self.problem.with_objective(objective, samples)
         whole = samples >= len(self.problem.samples(objective.split))
         compiled = self.compiled if whole else None
         return FusedBackend(problem, self.layout, self.piece_bytes, self._networks, compiled)
 
     def replica(self, device: torch.device) -> FusedBackend:
-        """See `Backend`; compiled code is shared by all threads."""
+        """Returns the backend for another thread, which shares the samples of compiled code."""
         problem = self.problem.replica(device)
         return FusedBackend(problem, self.layout, self.piece_bytes, None, self.compiled)
 
     def within(self, piece_bytes: int) -> FusedBackend:
-        """See `Backend`."""
+        """Returns the backend with calls of torch in pieces of at most so many bytes."""
         return FusedBackend(self.problem, self.layout, piece_bytes, self._networks, self.compiled)
 
-    # ------------------------------------------------------------ what is measured
+    # ------------------------------------------------------------ measuring
 
     def losses(self, theta: Beads, split: Split = "train", bound: PerBead | None = None) -> PerBead:
-        """See `Backend`; no model is given up."""
+        """Returns the mean loss of each weight vector over a split. `bound` is not used."""
         return torch.from_numpy(self.compiled.losses(theta, split))
 
     def interpolated_losses(self, left: Pairs, right: Pairs, rows: Rows, t: Points) -> Points:
-        """See `Backend`."""
+        """Returns the objective at (1 − t[i])·left[rows[i]] + t[i]·right[rows[i]] for all i."""
         objective = self.problem.objective
         if objective.metric != "loss":
             return super().interpolated_losses(left, right, rows, t)
         return torch.from_numpy(self.compiled.interpolated(left, right, rows, t, objective.split))
 
-    # ------------------------------------------------------------ what is trained
+    # ------------------------------------------------------------ training
 
     def loss_and_grad(self, theta: Beads) -> tuple[PerBead, Beads]:
-        """See `Backend`."""
+        """Returns F_e of each weight vector and its gradient, on all training samples."""
         loss, grad = self.compiled.loss_and_grad(theta)
         return torch.from_numpy(loss), torch.from_numpy(grad)
 
     def loss_and_grad_on(self, theta: Beads, batches: Batches) -> tuple[PerBead, Beads]:
-        """See `Backend`."""
+        """Returns the mean loss of each weight vector, and its gradient, on its own mini-batch."""
         loss, grad = self.compiled.loss_and_grad_on(theta, batches)
         return torch.from_numpy(loss), torch.from_numpy(grad)
 
     def paced(self, recipe: Recipe) -> Recipe:
-        """Lengthens the rounds of untied rows whose steps see the objective.
+        """Returns the recipe with longer rounds where rows are untied and steps see the objective.
 
-        They do not wait for each other, and where rounds are cut changes no row.
+        Such rows do not wait for each other, and the length of rounds changes no row.
         """
         training = recipe.training
         if recipe.evaluate == "after" or training.batch_size != "full":
@@ -121,7 +125,7 @@ class FusedBackend(VmappedBackend):
         return replace(recipe, training=training.model_copy(update={"check_every": longer}))
 
     def advance(self, recipe: Recipe, groups: Sequence[Group]) -> list[Group]:
-        """See `Backend`; by torch's steps where the recipe has no compiled twin."""
+        """Returns the groups after one round, with torch where the recipe has no compiled code."""
         tie = _tie(recipe.tether)
         if tie is None or recipe.at != Identity() or not self.problem.steps_see_objective:
             return super().advance(recipe, groups)
@@ -135,7 +139,7 @@ class FusedBackend(VmappedBackend):
         return [replace(group, rows=part) for group, part in zip(groups, parts, strict=True)]
 
     def _string(self, recipe: Recipe, group: Group, tie: Tie) -> Group:
-        """A round of one string, in one call."""
+        """Returns a string after one round, which is one compiled call."""
         rows = joined([group.rows])
         size = recipe.samples(len(self.problem.train))
         batches = rounds.batches_of(self, recipe.training, rows, size)
@@ -144,6 +148,7 @@ class FusedBackend(VmappedBackend):
 
 
 def _compiled(problem: Problem, layout: Layout) -> FusedProblem:
+    """Returns the problem for compiled code."""
     parts = [
         array.numpy()
         for samples in (problem.train, problem.held_out)
@@ -153,7 +158,7 @@ def _compiled(problem: Problem, layout: Layout) -> FusedProblem:
 
 
 def _tie(tether: Tether) -> Tie | None:
-    """The tether as compiled code knows it; None where it has no twin there."""
+    """Returns the tether as compiled code takes it, or None where it has no compiled code."""
     parts = tether.parts if isinstance(tether, Several) else (tether,)
     tie = Tie()
     for part in parts:

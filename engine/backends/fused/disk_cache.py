@@ -34,15 +34,16 @@ log = logging.getLogger("engine")
 _compiler: Any = compiler
 _serialize: Any = serialize
 
-#: Folders that are kept, those of the versions used last: several installations share the cache.
+#: The number of folders that are kept, those used last. Several installations share the cache.
 KEPT = 8
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 class DiskCache(_Cache):
-    """The files of one compiled function, as numba's dispatcher asks for them."""
+    """The files of one compiled function, in the form in which numba's dispatcher uses a cache."""
 
     def __init__(self, name: str) -> None:
+        """Makes the cache of the function with this name."""
         self._name = name
 
     @property
@@ -51,7 +52,7 @@ class DiskCache(_Cache):
         return str(folder())
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
-        """Returns what was compiled for a signature, or None where no intact file holds it."""
+        """Returns the code compiled for a signature, or None where no intact file holds it."""
         target_context.refresh()
         payload = _read(self._file(signature, target_context.codegen()))
         if payload is None:
@@ -59,31 +60,35 @@ class DiskCache(_Cache):
         return _compiler.CompileResult._rebuild(target_context, *pickle.loads(payload))
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
-        """Keeps what was compiled for a signature. Warns once where it cannot be written."""
+        """Keeps the code compiled for a signature. Warns once where it cannot be written."""
         if compiled.library.has_dynamic_globals:  # addresses of this process
             return
         _write(self._file(signature, compiled.codegen), _serialize.dumps(compiled._reduce()))
 
     def is_filled(self) -> bool:
-        """Whether anything of this function is kept."""
+        """Returns whether code of this function is kept for any signature."""
         return any(folder().glob(f"{self._name}-*"))
 
     def _file(self, signature: Any, codegen: Any) -> Path:
+        """Returns the path of the file for a signature on this processor."""
         what = repr((signature, codegen.magic_tuple()))  # the latter describes the processor
         return folder() / f"{self._name}-{hashlib.sha256(what.encode()).hexdigest()[:32]}"
 
     def enable(self) -> None:
-        """Does nothing: it is always enabled."""
+        """Does nothing, because the cache is always enabled."""
 
     def disable(self) -> None:
-        """Does nothing: it is always enabled."""
+        """Does nothing, because the cache is always enabled."""
 
     def flush(self) -> None:
-        """Does nothing: files of other sources lie in other folders."""
+        """Does nothing, because files of other sources lie in other folders."""
 
 
 def folder() -> Path:
-    """Returns the folder for what these versions compile from this source. It need not exist."""
+    """Returns the folder for the code that these versions compile from this source.
+
+    It need not exist.
+    """
     return cache_folder() / "compiled" / f"{__version__}-{_fingerprint()}"
 
 
@@ -99,7 +104,7 @@ def _fingerprint() -> str:
 
 
 def _read(file: Path) -> bytes | None:
-    """Returns what `_write` wrote; None where the file is missing, cut or otherwise damaged."""
+    """Returns what `_write` wrote, or None where the file is missing, cut or otherwise damaged."""
     try:
         content = file.read_bytes()
     except OSError:
@@ -133,7 +138,7 @@ def _write(file: Path, payload: bytes) -> None:
 
 
 def _warn(where: Path, reason: str) -> None:
-    """Says that each run will compile anew."""
+    """Warns that each run will compile anew."""
     log.warning(
         "compiled code cannot be kept in %s (%s), so each run compiles anew; "
         "let DSS_TUI_CACHE name a folder that can be written to",

@@ -1,10 +1,9 @@
-"""The compiled part: networks, losses and optimizers in loops that vectorise. Needs numba.
+"""Compiled networks, losses and optimizers, in loops that vectorise. This module needs numba.
 
 Samples go through the whole network in blocks that stay in the cache, and the innermost loop is
-always over the samples of a block. A row holds one unit's values over a block; rows lie `STRIDE`
-apart, a constant, so that the compiler sees that they do not overlap. Offsets are unsigned:
-numba then leaves out the look whether an index is negative, which would keep loops from
-vectorising.
+always over the samples of a block. A row holds one unit's values over a block. Rows lie `STRIDE`
+apart, a constant, so that the compiler sees that they do not overlap. Offsets are unsigned, because
+numba checks whether a signed index is negative, which keeps loops from vectorising.
 """
 
 from __future__ import annotations
@@ -23,15 +22,16 @@ from engine.backends.fused.disk_cache import DiskCache
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Floats = NDArray[Any]
-"""float32 or float64."""
+"""An array of float32 or float64."""
 Index = Any
-"""uint64."""
+"""A whole number of type uint64."""
 
-#: Samples of a block at most: its rows fit the cache, its loops are long.
+#: The largest number of samples of a block: its rows fit the cache, and its loops are long.
 BLOCK = 256
-#: Of blocks are whole multiples of this, so that no loop has a rest.
+#: The sizes of blocks are multiples of this, so that no loop leaves a rest.
 LANES = 16
-#: Between rows: not a power of two, or all rows would compete for the same places in the cache.
+#: The distance between rows. With a power of two, all rows would compete for the same places in the
+#: cache.
 ROW = BLOCK + LANES
 
 STRIDE = np.uint64(ROW)
@@ -46,15 +46,20 @@ GOING, REACHED, OUT_OF_STEPS, STUCK, DIVERGED = range(5)
 ACTIVATIONS = {"identity": IDENTITY, "relu": RELU, "sigmoid": SIGMOID, "tanh": TANH}
 LOSSES = {"mse": SQUARED, "l1": ABSOLUTE, "cross_entropy": CROSS_ENTROPY}
 
-#: A product and the sum it enters round once; no sum has two products that could be the one.
+#: Rounding in which a product and the sum it enters round once. No sum has two products, so that
+#: the compiler has no choice.
 MULTIPLY_ADD = frozenset({"contract"})
-#: Sums may be reordered; numbers that are not finite stay what they are.
+#: Rounding in which sums may also be reordered. Numbers that are not finite stay what they are.
 SUMS = frozenset({"contract", "reassoc", "nsz"})
+#: Rounding of each operation by itself, in the order written.
 STRICT: frozenset[str] = frozenset()
 
 
 class Net(NamedTuple):
+    """A fully connected network and its loss, in numbers."""
+
     sizes: NDArray[np.uint64]
+    """The widths of the input, of each hidden layer, and of the output."""
     biases: Index
     """1 with biases, 0 without."""
     activation: int
@@ -63,49 +68,54 @@ class Net(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """Samples cut into blocks; places after the last sample repeat it."""
+    """Samples cut into blocks. Places after the last sample repeat it."""
 
     x: Floats  # (block, feature · ROW)
     y: Floats  # (block, target · ROW)
     size: Index
-    """Samples of every block but the last."""
+    """The number of samples of every block but the last."""
     samples: Index
+    """The number of samples of all blocks."""
 
 
 class Table(NamedTuple):
-    """The same samples one by one, to draw from."""
+    """Samples one by one, to draw mini-batches from."""
 
     x: Floats  # (sample, feature)
     y: Floats  # (sample, target)
 
 
 class Scratch(NamedTuple):
-    x: Floats  # (feature · ROW,) of a mini-batch
-    y: Floats  # (target · ROW,)
-    values: Floats  # (unit · ROW,) what all layers put out
-    deltas: Floats  # (unit · ROW,) the loss by what comes out of a layer before its activation
-    top: Floats  # (ROW,) cross-entropy: the largest output
-    whole: Floats  # (ROW,) the sum of exponentials
-    losses: Floats  # (ROW,)
-    total: NDArray[np.float64]  # (param,) the gradient
-    grad: Floats  # (param,)
-    theta: Floats  # (param,)
+    """The arrays in which one call computes."""
+
+    x: Floats  # (feature · ROW,) a block of a mini-batch
+    y: Floats  # (target · ROW,) its targets
+    values: Floats  # (unit · ROW,) the outputs of all layers
+    deltas: Floats  # (unit · ROW,) derivatives of the loss by a layer's values before activation
+    top: Floats  # (ROW,) the largest output, for cross-entropy
+    whole: Floats  # (ROW,) the sum of exponentials, for cross-entropy
+    losses: Floats  # (ROW,) the loss of each sample
+    total: NDArray[np.float64]  # (param,) the sum of gradients
+    grad: Floats  # (param,) the mean gradient
+    theta: Floats  # (param,) interpolated weights
 
 
 class Rule(NamedTuple):
-    """An optimizer."""
+    """An optimizer, in numbers."""
 
     kind: int
     lr: float
     momentum: float
     decay: float
-    """Of the mean of squares."""
+    """The share that the mean of squares keeps in a step."""
     first: float
-    """Adam's decay of the mean."""
+    """The share that Adam's mean of gradients keeps in a step."""
     eps: float
 
 
 class Budget(NamedTuple):
+    """The numbers of steps of a round and of a row, and what counts as progress."""
+
     check_every: int
     max_steps: int
     improvement: float
@@ -113,11 +123,11 @@ class Budget(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Beads in training; all arrays are updated in place."""
+    """Beads in training, as in `engine.steps.rows.Rows`. All arrays are updated in place."""
 
     theta: Floats  # (bead, param)
     slow: Floats  # (bead, param) momentum, or Adam's mean
-    square: Floats  # (bead, param)
+    square: Floats  # (bead, param) the mean of squares
     target: Floats  # (bead,)
     patience: NDArray[np.int64]  # (bead,)
     steps: NDArray[np.int64]  # (bead,)
@@ -128,16 +138,18 @@ class Rows(NamedTuple):
 
 
 class Tie(NamedTuple):
-    """What ties the beads of a string to each other."""
+    """The tethers of a string, in numbers."""
 
     hard: int
     """1 where inner beads keep to the hyperplane equidistant from their neighbours."""
     kappa: float
+    """Loss per unit of distance from that hyperplane."""
     zeta: float
+    """Loss per unit of distance between neighbours."""
 
 
 class Work(NamedTuple):
-    """Room for a round of one string."""
+    """The arrays in which a round of one string computes."""
 
     before: Floats  # (bead, param) the weights that a step starts from
     grads: Floats  # (bead, param)
@@ -149,6 +161,7 @@ class Work(NamedTuple):
 def net(
     sizes: Sequence[int], bias: bool, activation: str, output_activation: str, loss: str
 ) -> Net:
+    """Returns a network and its loss, which are given by their names, in numbers."""
     return Net(
         np.array(sizes, np.uint64),
         np.uint64(bias),
@@ -159,7 +172,7 @@ def net(
 
 
 def cut(table: Table) -> Blocks:
-    """Blocks as even as can be, so that the last is not much shorter than the rest."""
+    """Returns samples cut into blocks that are as even as possible."""
     samples = len(table.x)
     count = -(-samples // BLOCK)
     size = -(-samples // (count * LANES)) * LANES
@@ -176,7 +189,7 @@ def cut(table: Table) -> Blocks:
 
 
 def room(net: Net, table: Table, theta: Floats) -> Scratch:
-    """Of one call, since calls come from several threads."""
+    """Returns new arrays for one call. Calls come from several threads, so they share none."""
     sizes = net.sizes.tolist()
 
     def rows(count: int) -> Floats:
@@ -199,11 +212,12 @@ def room(net: Net, table: Table, theta: Floats) -> Scratch:
 def compiled(
     rounding: frozenset[str] = MULTIPLY_ADD, *, inline: bool = False, entry: bool = False
 ) -> Callable[[Function], Function]:
-    """numba.njit; an `entry` can be called from Python, and is kept on the disk.
+    """Returns a decorator that compiles a function with these rules of rounding.
 
-    What sums with SUMS must be `inline`, and so must its callers up to an entry. A function that
-    stands alone is optimised anew in each entry; the session that compiles runs one of the copies,
-    a session that reads from the disk another, and they may sum in different orders.
+    An `entry` can be called from Python and is kept on the disk. A function that sums with SUMS
+    must be `inline`, and so must its callers up to an entry. A function that is not inlined is
+    optimised anew in each entry. The session that compiles then runs one of the copies, a session
+    that loads from the disk another, and they may sum in different orders.
     """
     how: dict[str, Any] = {
         "nogil": True,
@@ -224,7 +238,7 @@ def compiled(
 
 
 def inlined(function: Function) -> Function:
-    """Written out where it is called, under the caller's rules."""
+    """Compiles a function that is written out where it is called, under the caller's rules."""
     return cast(Function, numba.njit(inline="always")(function))
 
 
@@ -236,21 +250,22 @@ LN2_REST = 2.3190468138462996e-17
 
 
 def exp(x: Any) -> Any:
-    """e^x of compiled code; inf, 0 and nan where they belong."""
+    """Returns e^x in compiled code, with inf, 0 and NaN where they belong."""
 
 
 def expm1(x: Any) -> Any:
-    """e^x − 1 for x ≤ 0."""
+    """Returns e^x − 1 for x ≤ 0 in compiled code."""
 
 
 def log(x: Any) -> Any:
-    """ln x for x ≥ 1; nan where x is not finite."""
+    """Returns ln x for x ≥ 1 in compiled code; NaN where x is not finite."""
 
 
 def _exponentials(real: Any, integer: Any, bits: int, bias: int, coarse: float) -> Any:
-    """exp and expm1 for numbers of `bits` bits of fraction, whose exponent counts from -`bias`.
+    """Returns exp and expm1 for a type of number.
 
-    e^x = 2^n e^r. `coarse` is nearly ln 2, and so short that its product with n is exact.
+    Its fraction has `bits` bits and its exponent counts from -`bias`. They compute e^x = 2^n e^r.
+    `coarse` is nearly ln 2, and so short that its product with n is exact.
     """
     inverse, fine, coarse = real(1 / LN2), real(LN2 - coarse + LN2_REST), real(coarse)
     # Adding this and taking it away rounds to a whole number, which is then in the lowest bits.
@@ -286,7 +301,7 @@ def _exponentials(real: Any, integer: Any, bits: int, bias: int, coarse: float) 
 
 @inlined
 def _series32(r: Any) -> Any:
-    """(e^r − 1 − r) / r² for |r| ≤ ln 2 / 2, by Taylor's series."""
+    """Returns (e^r − 1 − r) / r² for |r| ≤ ln 2 / 2 in float32, by Taylor's series."""
     f = np.float32
     p = f(1 / 5040) * r + f(1 / 720)
     p = p * r + f(1 / 120)
@@ -297,6 +312,7 @@ def _series32(r: Any) -> Any:
 
 @inlined
 def _series64(r: Any) -> Any:
+    """Returns (e^r − 1 − r) / r² for |r| ≤ ln 2 / 2 in float64, by Taylor's series."""
     p = 1 / 6227020800 * r + 1 / 479001600
     p = p * r + 1 / 39916800
     p = p * r + 1 / 3628800
@@ -311,7 +327,10 @@ def _series64(r: Any) -> Any:
 
 
 def _logarithm(real: Any, integer: Any, bits: int) -> Any:
-    """By x = 2^n m with m near 1, and the series of artanh((m − 1) / (m + 1))."""
+    """Returns log for a type of number.
+
+    It writes x = 2^n m with m near 1, and takes the series of artanh((m − 1) / (m + 1)).
+    """
     origin, bits = real(math.sqrt(0.5)).view(integer), integer(bits)
     ln2, one, two = real(LN2), real(1), real(2)
     series = _log_series32 if real is np.float32 else _log_series64
@@ -328,7 +347,7 @@ def _logarithm(real: Any, integer: Any, bits: int) -> Any:
 
 @inlined
 def _log_series32(q: Any) -> Any:
-    """artanh(f) / f for q = f² ≤ 0.03."""
+    """Returns artanh(f) / f for q = f² ≤ 0.03 in float32."""
     f = np.float32
     p = f(1 / 9) * q + f(1 / 7)
     p = p * q + f(1 / 5)
@@ -338,6 +357,7 @@ def _log_series32(q: Any) -> Any:
 
 @inlined
 def _log_series64(q: Any) -> Any:
+    """Returns artanh(f) / f for q = f² ≤ 0.03 in float64."""
     p = 1 / 21 * q + 1 / 19
     p = p * q + 1 / 17
     p = p * q + 1 / 15
@@ -357,7 +377,7 @@ _LOG64 = _logarithm(np.float64, np.int64, 52)
 
 
 def _by_type(name: Any, rounding: frozenset[str], of_float: Any, of_double: Any) -> None:
-    """Compiled code that calls `name` gets the one for its type."""
+    """Makes compiled code that calls `name` take the function for its type of number."""
 
     def choose(x: Any) -> Any:
         return of_float if x == types.float32 else of_double
@@ -387,7 +407,11 @@ def _add_product(
     columns: Index,
     n: Index,
 ) -> None:
-    """Rows of out += W · rows of x; W's element (o, i) is w[w_at + o · across + i · down]."""
+    """Adds W · x to out, row by row.
+
+    Row o of out begins at out_at + o · STRIDE, row i of x at x_at + i · STRIDE. The element (o, i)
+    of W is w[w_at + o · across + i · down].
+    """
     o_end, i_end = rows - rows % FOUR, columns - columns % FOUR
     for o in range(ZERO, o_end, FOUR):
         o_at, start = out_at + o * STRIDE, w_at + o * across
@@ -415,6 +439,7 @@ def _add_4x4(
     down: Index,
     n: Index,
 ) -> None:
+    """Adds the products of four rows of x to four rows of out."""
     o1, o2, o3 = o0 + STRIDE, o0 + STRIDE + STRIDE, o0 + STRIDE + STRIDE + STRIDE
     i1, i2, i3 = i0 + STRIDE, i0 + STRIDE + STRIDE, i0 + STRIDE + STRIDE + STRIDE
     d1, d2, d3 = down, down + down, down + down + down
@@ -437,6 +462,7 @@ def _add_4x4(
 def _add_4x1(
     out: Floats, o0: Index, x: Floats, i0: Index, w: Floats, at: Index, across: Index, n: Index
 ) -> None:
+    """Adds the products of one row of x to four rows of out."""
     o1, o2, o3 = o0 + STRIDE, o0 + STRIDE + STRIDE, o0 + STRIDE + STRIDE + STRIDE
     w0, w1 = w[at], w[at + across]
     w2, w3 = w[at + across + across], w[at + across + across + across]
@@ -452,6 +478,7 @@ def _add_4x1(
 def _add_1x4(
     out: Floats, o0: Index, x: Floats, i0: Index, w: Floats, at: Index, down: Index, n: Index
 ) -> None:
+    """Adds the products of four rows of x to one row of out."""
     i1, i2, i3 = i0 + STRIDE, i0 + STRIDE + STRIDE, i0 + STRIDE + STRIDE + STRIDE
     w0, w1 = w[at], w[at + down]
     w2, w3 = w[at + down + down], w[at + down + down + down]
@@ -462,6 +489,7 @@ def _add_1x4(
 
 @compiled()
 def _add_1x1(out: Floats, o0: Index, x: Floats, i0: Index, w: Floats, at: Index, n: Index) -> None:
+    """Adds the product of one row of x to one row of out."""
     w0 = w[at]
     for s in range(n):
         out[o0 + s] += w0 * x[i0 + s]
@@ -479,7 +507,7 @@ def _add_outer(
     columns: Index,
     n: Index,
 ) -> None:
-    """total[at:], (rows, columns), += the sums over samples of d's rows times x's rows."""
+    """Adds the sums over samples of d's rows times x's rows to total[at:], (rows, columns)."""
     o_end, i_end = rows - rows % FOUR, columns - columns % FOUR
     for o in range(ZERO, o_end, FOUR):
         o_at, start = d_at + o * STRIDE, at + o * columns
@@ -506,6 +534,7 @@ def _dot_4x4(
     i0: Index,
     n: Index,
 ) -> None:
+    """Adds the sums of four rows of d times four rows of x to total."""
     o1, o2, o3 = o0 + STRIDE, o0 + STRIDE + STRIDE, o0 + STRIDE + STRIDE + STRIDE
     i1, i2, i3 = i0 + STRIDE, i0 + STRIDE + STRIDE, i0 + STRIDE + STRIDE + STRIDE
     zero = d.dtype.type(0)
@@ -540,6 +569,7 @@ def _dot_4x4(
 
 @inlined
 def _add_four(total: NDArray[np.float64], at: Index, a: Any, b: Any, c: Any, d: Any) -> None:
+    """Adds four numbers to neighbouring places of total."""
     total[at] += a
     total[at + ONE] += b
     total[at + ONE + ONE] += c
@@ -557,6 +587,7 @@ def _dot_4x1(
     i0: Index,
     n: Index,
 ) -> None:
+    """Adds the sums of four rows of d times one row of x to total."""
     o1, o2, o3 = o0 + STRIDE, o0 + STRIDE + STRIDE, o0 + STRIDE + STRIDE + STRIDE
     zero = d.dtype.type(0)
     t0, t1, t2, t3 = zero, zero, zero, zero
@@ -574,6 +605,7 @@ def _dot_4x1(
 
 @compiled(SUMS, inline=True)
 def _dot(d: Floats, o0: Index, x: Floats, i0: Index, n: Index) -> Any:
+    """Returns the sum over samples of a row of d times a row of x."""
     t = d.dtype.type(0)
     for s in range(n):
         t += d[o0 + s] * x[i0 + s]
@@ -582,6 +614,7 @@ def _dot(d: Floats, o0: Index, x: Floats, i0: Index, n: Index) -> Any:
 
 @compiled(SUMS, inline=True)
 def _sum(d: Floats, at: Index, n: Index) -> Any:
+    """Returns the sum over samples of a row of d."""
     t = d.dtype.type(0)
     for s in range(n):
         t += d[at + s]
@@ -593,6 +626,7 @@ def _sum(d: Floats, at: Index, n: Index) -> Any:
 
 @compiled()
 def _activate(kind: int, values: Floats, at: Index, rows: Index, n: Index) -> None:
+    """Applies an activation to rows of values, in place."""
     zero, one = values.dtype.type(0), values.dtype.type(1)
     if kind == IDENTITY:
         return
@@ -617,7 +651,7 @@ def _activate(kind: int, values: Floats, at: Index, rows: Index, n: Index) -> No
 def _to_inner(
     kind: int, deltas: Floats, d_at: Index, values: Floats, at: Index, rows: Index, n: Index
 ) -> None:
-    """deltas *= the activation's derivative, from what it gave."""
+    """Multiplies deltas by the activation's derivative, which follows from its values."""
     zero, one = values.dtype.type(0), values.dtype.type(1)
     if kind == IDENTITY:
         return
@@ -639,7 +673,10 @@ def _to_inner(
 
 @compiled()
 def _loss(net: Net, scratch: Scratch, y: Floats, real: Index, n: Index) -> float:
-    """The sum over the first `real` samples; deltas (of the last layer's values) for n of them."""
+    """Returns the sum of the losses of the first `real` of n samples.
+
+    Writes the derivatives by the last layer's values to the deltas of all n, 0 beyond `real`.
+    """
     units = net.sizes[-1]
     at = np.uint64(scratch.values.size) - units * STRIDE
     losses, deltas = scratch.losses, scratch.deltas
@@ -662,7 +699,7 @@ def _loss(net: Net, scratch: Scratch, y: Floats, real: Index, n: Index) -> float
 
 @compiled()
 def _in_order(losses: Floats, n: Index) -> float:
-    """The sum, in four parts since each addition waits for the one before."""
+    """Returns the sum of n losses, in four parts, since each addition waits for the one before."""
     a, b, c, d = 0.0, 0.0, 0.0, 0.0
     end = n - n % FOUR
     for s in range(ZERO, end, FOUR):
@@ -679,6 +716,7 @@ def _in_order(losses: Floats, n: Index) -> float:
 def _squared(
     values: Floats, at: Index, y: Floats, deltas: Floats, row: Index, losses: Floats, n: Index
 ) -> None:
+    """Adds the squared errors of one output to the losses, and writes their derivatives."""
     for s in range(n):
         error = values[at + s] - y[row + s]
         losses[s] += error * error
@@ -689,6 +727,7 @@ def _squared(
 def _absolute(
     values: Floats, at: Index, y: Floats, deltas: Floats, row: Index, losses: Floats, n: Index
 ) -> None:
+    """Adds the absolute errors of one output to the losses, and writes their derivatives."""
     zero, one = values.dtype.type(0), values.dtype.type(1)
     for s in range(n):
         error = values[at + s] - y[row + s]
@@ -699,7 +738,10 @@ def _absolute(
 
 @compiled()
 def _cross_entropy(scratch: Scratch, at: Index, y: Floats, units: Index, n: Index) -> None:
-    """−log softmax of the label's output, from outputs less the largest."""
+    """Writes −log softmax of each label's output to the losses, and its derivatives.
+
+    The largest output is subtracted first, so that no exponential overflows.
+    """
     values, deltas = scratch.values, scratch.deltas
     zero, one = values.dtype.type(0), values.dtype.type(1)
     top, whole, losses = scratch.top, scratch.whole, scratch.losses
@@ -741,9 +783,10 @@ def _mean_loss(
     grads: Floats | None,
     needed: bool,
 ) -> Any:
-    """On all samples, or those numbered where there are any; the gradient in scratch.grad.
+    """Returns the mean loss of a weight vector over the samples of `numbers`, or over all if none.
 
-    Where `grads` is None, what would compute them is not even compiled.
+    Writes the gradient to scratch.grad where it is `needed`. Where `grads` is None, the code for
+    gradients is not even compiled.
     """
     for p in range(scratch.total.size):
         scratch.total[p] = 0.0
@@ -772,6 +815,7 @@ def _mean_loss(
 
 @inlined
 def _forward(net: Net, theta: Floats, x: Floats, values: Floats, n: Index) -> None:
+    """Writes the outputs of all layers for a block x to values."""
     layers, zero = net.sizes.size - 1, theta.dtype.type(0)
     source, in_at, out_at, at = x, ZERO, ZERO, ZERO
     for layer in range(layers):
@@ -791,7 +835,7 @@ def _forward(net: Net, theta: Floats, x: Floats, values: Floats, n: Index) -> No
 
 @inlined
 def _backward(net: Net, theta: Floats, x: Floats, scratch: Scratch, n: Index) -> None:
-    """scratch.total += the gradient; the deltas of the last layer's values are in place."""
+    """Adds a block's gradient to scratch.total, from the deltas of the last layer's values."""
     layers, zero = net.sizes.size - 1, theta.dtype.type(0)
     values, deltas, total = scratch.values, scratch.deltas, scratch.total
     here, there = ZERO, np.uint64(deltas.size) // (ONE + ONE)
@@ -819,6 +863,7 @@ def _backward(net: Net, theta: Floats, x: Floats, scratch: Scratch, n: Index) ->
 
 @compiled(STRICT)
 def _mean(scratch: Scratch, samples: Index) -> None:
+    """Writes the mean gradient to scratch.grad."""
     for p in range(scratch.grad.size):
         scratch.grad[p] = scratch.total[p] / np.float64(samples)
 
@@ -827,7 +872,7 @@ def _mean(scratch: Scratch, samples: Index) -> None:
 def _gather(
     rows: Floats, numbers: NDArray[np.int64], start: Index, real: Index, n: Index, out: Floats
 ) -> None:
-    """out's rows: the columns of `real` samples numbered; the last is repeated up to n."""
+    """Writes the columns of `real` numbered samples to rows of out, the last repeated up to n."""
     for column in range(np.uint64(rows.shape[1])):
         at = column * STRIDE
         for s in range(real):
@@ -854,9 +899,10 @@ def measure(
     losses: Floats,
     grads: Floats | None,
 ) -> None:
-    """losses[i] at the point t[i] of the segment from left[rows[i]] to right[rows[i]].
+    """Writes losses[i] at the point t[i] of the segment from left[rows[i]] to right[rows[i]].
 
-    Gradients where there is an array for them; on sample numbers batches[i] where there are any.
+    Writes gradients too where there is an array for them. Samples are those of the numbers
+    batches[i], or all where there are none.
     """
     half, one = left.dtype.type(0.5), left.dtype.type(1)
     for i in range(rows.size):
@@ -884,9 +930,9 @@ def advance(
     batches: NDArray[np.int64],
     all_samples: NDArray[np.int64],
 ) -> None:
-    """Steps of every row on all samples, or where there are batches (bead, step, sample) on them.
+    """Takes a round of steps of every row, on batches (bead, step, sample), or on all samples.
 
-    With all samples each step sees the loss; with batches it is looked at once, before the steps.
+    On all samples each step sees the loss. With batches it is evaluated once, before the steps.
     """
     on_all = batches.size == 0
     for bead in range(len(rows.theta)):
@@ -905,7 +951,7 @@ def advance(
 
 @compiled(STRICT)
 def judge(rows: Rows, bead: int, mean: float, budget: Budget) -> bool:
-    """Whether a row goes on, by a loss just seen: the twin of `engine.steps.judge`."""
+    """Notes a row's loss and returns whether the row goes on, exactly as `engine.steps.judge`."""
     real = rows.loss.dtype.type
     rows.loss[bead] = mean
     loss, steps = rows.loss[bead], rows.steps[bead]
@@ -946,9 +992,9 @@ def advance_string(
     tie: Tie,
     work: Work,
 ) -> None:
-    """Steps of all beads of one string at a time, then a look, respacing, and one more look.
+    """Takes a round of steps of one string, evaluates it, respaces it, and evaluates it again.
 
-    The loop stands once for steps and looks alike, so that what computes losses is compiled once.
+    One loop makes steps and evaluations, so that the code for losses is compiled once.
     """
     on_all, beads = batches.size == 0, len(rows.theta)
     steps, respaced = budget.check_every, budget.check_every + 1
@@ -977,7 +1023,10 @@ def advance_string(
 
 @compiled(STRICT)
 def _is_due(rows: Rows, work: Work, bead: int, phase: int, on_all: bool) -> bool:
-    """Whether the loss of a bead is wanted: in a step, in the look (0), after respacing (1)."""
+    """Returns whether the loss of a bead is needed in a phase.
+
+    The phase is negative in a step, 0 in the evaluation after steps, and 1 after respacing.
+    """
     if phase > 0:
         return bool(work.moved[bead])
     going = rows.end[bead] == GOING
@@ -989,7 +1038,7 @@ def _is_due(rows: Rows, work: Work, bead: int, phase: int, on_all: bool) -> bool
 
 @compiled(STRICT)
 def _note_loss(rows: Rows, bead: int, mean: float) -> None:
-    """A loss seen apart from steps: the twin of `Rows.with_loss`."""
+    """Notes a loss measured apart from steps, exactly as `Rows.with_loss`."""
     rows.loss[bead] = mean
     if rows.loss[bead] <= rows.target[bead]:
         rows.end[bead] = REACHED
@@ -999,7 +1048,7 @@ def _note_loss(rows: Rows, bead: int, mean: float) -> None:
 
 @compiled(STRICT)
 def _step_together(rule: Rule, tie: Tie, rows: Rows, work: Work) -> None:
-    """A step of the beads that move, each from where its neighbours were before it."""
+    """Takes a step of the beads that move. Each goes by the places of its neighbours before it."""
     beads, params = rows.theta.shape
     tied = tie.hard or tie.kappa != 0 or tie.zeta != 0
     if tied:
@@ -1019,7 +1068,7 @@ def _step_together(rule: Rule, tie: Tie, rows: Rows, work: Work) -> None:
 
 @compiled(STRICT)
 def _pull(tie: Tie, work: Work, bead: int) -> None:
-    """work.grads[bead] += the gradients of the springs and of leaving the hyperplane."""
+    """Adds the gradients of the springs and of leaving the hyperplane to work.grads[bead]."""
     here, left, right = work.before[bead], work.before[bead - 1], work.before[bead + 1]
     grad, tiny = work.grads[bead], 1e-12
     to_left, to_right, chord, off = 0.0, 0.0, 0.0, 0.0
@@ -1040,7 +1089,7 @@ def _pull(tie: Tie, work: Work, bead: int) -> None:
 
 @compiled(STRICT)
 def _project(theta: Floats, work: Work, bead: int) -> None:
-    """Takes the part along the chord out of the step that a bead has just made."""
+    """Takes the part along the chord out of the step that a bead has just taken."""
     before, left, right = work.before[bead], work.before[bead - 1], work.before[bead + 1]
     chord, along = 0.0, 0.0
     for p in range(before.size):
@@ -1055,7 +1104,7 @@ def _project(theta: Floats, work: Work, bead: int) -> None:
 
 @compiled(STRICT)
 def _respace(theta: Floats, work: Work) -> bool:
-    """One pass of even spacing, the twin of `tethers.spread`; whether any bead has moved."""
+    """Makes one pass of even spacing, as `tethers.spread`, and returns whether any bead moved."""
     beads, params = theta.shape
     arc, before = work.arc, work.before
     for bead in range(beads):
@@ -1091,6 +1140,7 @@ def _respace(theta: Floats, work: Work) -> bool:
 
 @compiled()
 def _step(rule: Rule, rows: Rows, bead: int, grad: Floats) -> None:
+    """Takes one step of a row along its gradient."""
     theta = rows.theta[bead]
     if rule.kind == SGD:
         _sgd(rule, theta, rows.slow[bead], grad)
@@ -1104,6 +1154,7 @@ def _step(rule: Rule, rows: Rows, bead: int, grad: Floats) -> None:
 
 @compiled(STRICT)
 def _sgd(rule: Rule, theta: Floats, slow: Floats, grad: Floats) -> None:
+    """Takes one step of stochastic gradient descent."""
     real = theta.dtype.type
     lr, momentum = real(rule.lr), real(rule.momentum)
     if rule.momentum == 0:
@@ -1117,6 +1168,7 @@ def _sgd(rule: Rule, theta: Floats, slow: Floats, grad: Floats) -> None:
 
 @compiled(STRICT)
 def _rmsprop(rule: Rule, theta: Floats, slow: Floats, square: Floats, grad: Floats) -> None:
+    """Takes one step of RMSprop."""
     real = theta.dtype.type
     lr, momentum, eps = real(rule.lr), real(rule.momentum), real(rule.eps)
     keep, take = real(rule.decay), real(1 - rule.decay)
@@ -1135,7 +1187,7 @@ def _rmsprop(rule: Rule, theta: Floats, slow: Floats, square: Floats, grad: Floa
 def _adam(
     rule: Rule, theta: Floats, slow: Floats, square: Floats, grad: Floats, taken: int
 ) -> None:
-    """The bias corrections go by the row's own steps, in float64."""
+    """Takes one step of Adam. The row's own steps give the bias corrections, in float64."""
     real = theta.dtype.type
     keep, take = real(rule.decay), real(1 - rule.decay)
     new, eps = real(1 - rule.first), real(rule.eps)
