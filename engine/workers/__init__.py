@@ -1,1 +1,1 @@
-"""Threads that compute: one for each device or core, shared by many searches."""
+"""The threads that compute, one for each device or core, which several searches may share."""

@@ -1,9 +1,9 @@
-"""The devices a run computes on: one thread each, and a replica of the problem in each thread.
+"""The workers that a run computes with: one thread each, with a replica of the problem.
 
-On CUDA a worker is a device and has a stream of its own, on the CPU it is a thread with one
-intra-op thread (torch's default number of them on busy cores is slower by a factor of up to 100).
-Work goes in as shards and comes back in order; a worker's exception is raised where the results
-are awaited.
+On CUDA a worker is a device and has a stream of its own. On the CPU it is a thread with one
+intra-op thread, because torch's default number of them on busy cores is slower by a factor of up to
+100. Work goes in as shards and comes back in order. A worker's exception is raised where the
+results are awaited.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ Result = TypeVar("Result")
 Item_contra = TypeVar("Item_contra", contravariant=True)
 Item = TypeVar("Item")
 
-#: Of a GPU's measured speed, what its newest shard counts.
+#: The share with which the newest shard counts in a GPU's measured speed.
 NEWEST = 0.3
 
 
 class Task(Protocol[Item_contra, Result_co]):
-    """Work on many items at once, a result for each; what becomes of one is its own affair.
+    """A computation with a result for each of many items. An item's result depends on it alone.
 
     Tasks are frozen, and equal where they do the same: the items of equal tasks may share a call.
     """
 
     def size(self, item: Item_contra, /) -> int:
-        """How many samples are computed for an item, for a fair cut."""
+        """Returns the number of samples that are computed for an item, for a fair cut."""
 
     def __call__(self, backend: Backend, items: Sequence[Item_contra], /) -> Sequence[Result_co]:
         """Returns a result for each item."""
@@ -51,20 +51,22 @@ class Task(Protocol[Item_contra, Result_co]):
 
 @runtime_checkable
 class Workers(Protocol):
-    """Whoever does a task: a `Pool`, or one that several searches share."""
+    """The protocol of a `Pool`, and of a pool that several searches share."""
 
     @property
     def backend(self) -> Backend:
-        """What a worker computes with; all workers' are alike."""
+        """The backend of a worker; those of all workers are alike."""
 
     @property
-    def devices(self) -> tuple[torch.device, ...]: ...
+    def devices(self) -> tuple[torch.device, ...]:
+        """The device of each worker."""
 
-    def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]: ...
+    def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]:
+        """Returns a task's results in the order of the items, or raises a worker's exception."""
 
 
 class Pool:
-    """Runs tasks, each shard of the items on a worker of its own."""
+    """A pool of workers, which runs each shard of a task's items on a worker of its own."""
 
     def __init__(
         self,
@@ -72,10 +74,11 @@ class Pool:
         devices: Sequence[torch.device],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        """Starts a worker for each of `devices`, with a replica of the backend."""
         self.devices = tuple(devices)
         self._clock = clock
         self._speeds: list[float | None] = [None] * len(devices)
-        """Samples a second of each GPU; None before its first shard, and on the CPU."""
+        """The samples per second of each GPU; None before its first shard, and on the CPU."""
         self._backends = [backend.replica(device) for device in devices]
         self._threads = [
             ThreadPoolExecutor(
@@ -86,10 +89,11 @@ class Pool:
 
     @property
     def backend(self) -> Backend:
-        """See `Workers`."""
+        """The backend of the first worker."""
         return self._backends[0]
 
     def __enter__(self) -> Pool:
+        """Returns the pool itself."""
         return self
 
     def __exit__(
@@ -98,15 +102,17 @@ class Pool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """Waits for the work in progress, drops the rest, and ends the workers' threads."""
         for thread in self._threads:
             thread.shutdown(cancel_futures=True)
 
     def shards(self, items: Sequence[Item], sizes: Sequence[int]) -> list[Sequence[Item]]:
-        """Contiguous parts, one for each worker that is worth its thread; some may be empty.
+        """Returns contiguous parts, one for each worker that is worth its thread.
 
-        `sizes`: samples that are computed for each item. Parts are as even as can be, or, where
-        the workers' speeds are known, in proportion to these. On the CPU they are not, so that the
-        cut depends on nothing but the items and the number of workers: a rerun computes the same.
+        `sizes` are the numbers of samples that are computed for each item. Parts are as even as
+        possible, or in proportion to the workers' speeds where these are known; some may be empty.
+        On the CPU speeds are not used. The cut then depends on nothing but the items and the number
+        of workers, so that a rerun computes the same.
         """
         problem = self.backend.problem
         work = sum(sizes) * (problem.cost.products + problem.cost.values)
@@ -123,7 +129,7 @@ class Pool:
         return [items[a:b] for a, b in pairwise(cuts)]
 
     def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]:
-        """The results in the order of the items."""
+        """Returns a task's results in the order of the items, or raises a worker's exception."""
         if not items:
             return []
         sizes = [task.size(item) for item in items]
@@ -137,7 +143,7 @@ class Pool:
         return [result for future in running for result in future.result()]
 
     def _threads_of_a_shard(self, shards: int) -> int:
-        """One, or a share of the idle workers' where the network is large."""
+        """Returns the number of torch's threads for a shard: more than one for large networks."""
         backend = self.backend
         if backend.problem.device.type != "cpu" or not backend.takes_idle_threads:
             return 1
@@ -146,7 +152,10 @@ class Pool:
     def _work(
         self, task: Task[Item, Result], number: int, shard: Sequence[Item], threads: int
     ) -> Sequence[Result]:
-        """A worker's part."""
+        """Computes one shard in a worker's thread and returns its results.
+
+        `threads` is the number of torch's threads for it.
+        """
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)
         device = self.devices[number]
@@ -160,14 +169,17 @@ class Pool:
         return results
 
     def _learn(self, number: int, speed: float) -> None:
-        """Samples a second that a worker has just done."""
+        """Updates a worker's speed from the samples per second of its newest shard."""
         before = self._speeds[number]
         self._speeds[number] = speed if before is None else before + NEWEST * (speed - before)
 
     def _attempt(
         self, task: Task[Item, Result], number: int, shard: Sequence[Item]
     ) -> Sequence[Result]:
-        """Where memory runs out, once more in pieces of half the size."""
+        """Computes a shard, and once more in pieces of half the size where memory runs out.
+
+        Raises MemoryError where that is not enough.
+        """
         backend = self._backends[number]
         try:
             return task(backend, shard)
@@ -191,14 +203,14 @@ class Pool:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """Whether an allocation failed: on the CPU torch says so in words only."""
+    """Returns whether an allocation failed. On the CPU torch says so in its message only."""
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
     return "not enough memory" in str(error) or "can't allocate memory" in str(error)
 
 
 def prepare_thread(device: torch.device) -> None:
-    """A worker computes in its own thread alone, on its own device."""
+    """Prepares a worker's thread: one thread of torch's, its device, and a stream of its own."""
     torch.set_num_threads(1)
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -207,7 +219,10 @@ def prepare_thread(device: torch.device) -> None:
 
 @contextmanager
 def _in_stream(device: torch.device) -> Iterator[None]:
-    """This thread's stream waits for what others have asked of the device, and they for it."""
+    """Makes this thread's stream wait for the device's default one before the block.
+
+    After the block the thread waits for its stream.
+    """
     stream = torch.cuda.current_stream(device)
     stream.wait_stream(torch.cuda.default_stream(device))
     yield
@@ -215,7 +230,10 @@ def _in_stream(device: torch.device) -> Iterator[None]:
 
 
 def resolve_devices(spec: Spec) -> Spec:
-    """The spec with its device and number of workers decided. Raises InputError."""
+    """Returns the spec with its devices and its number of workers decided.
+
+    Raises InputError for a CUDA device that this machine does not have.
+    """
     device = spec.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -233,20 +251,20 @@ def resolve_devices(spec: Spec) -> Spec:
 
 
 def cores() -> int:
-    """Those that this process may use, where the system tells."""
+    """Returns the number of cores that this process may use, or of all where that is not known."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def set_precision(spec: Spec) -> None:
-    """Lets GPUs round to TF32 only where the spec says so: torch does it by itself otherwise."""
+    """Lets GPUs round to TF32 where the spec says so, and nowhere else."""
     torch.backends.cuda.matmul.allow_tf32 = spec.precision == "tf32"
     torch.backends.cudnn.allow_tf32 = spec.precision == "tf32"
 
 
 def open_pool(backend: Backend, spec: Spec) -> Pool:
-    """Returns the pool of a resolved spec, whose precision holds from now on."""
+    """Returns the pool of a resolved spec, and sets the spec's precision for the process."""
     set_precision(spec)
     if spec.device == "cpu":
         return Pool(backend, [torch.device("cpu")] * (spec.workers or 1))

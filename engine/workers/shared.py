@@ -1,12 +1,12 @@
-"""Many searches in one process that share their batches.
+"""Lets many searches in one process share their batches.
 
-Each search runs in a thread of its own and asks its pool for work; when all that are at work wait
-for an answer, equal tasks are joined and done in one call. So the beads of a hundred strings
-train as one batch, and no method knows of it.
+Each search runs in a thread of its own and asks its pool for work. When all searches wait for an
+answer, equal tasks are joined and done in one call. So the beads of a hundred strings train as one
+batch, and no method knows of it.
 
-A call ends with its slowest item, and the next begins when the last search has asked: the
-searches go at one pace, that of the slowest in each round. But one that keeps the others waiting
-without asking (it is paused, or writes to a slow disk) is left out until it asks again.
+A call ends with its slowest item, and the next begins when the last search has asked, so the
+searches go at the pace of the slowest in each round. But a search that keeps the others waiting
+without asking, because it is paused or writes to a slow disk, is left out until it asks again.
 """
 
 from __future__ import annotations
@@ -26,14 +26,16 @@ log = logging.getLogger("engine")
 
 Outcome = TypeVar("Outcome")
 Clock = Callable[[], float]
-"""Seconds that only ever grow."""
+"""Returns a time in seconds that only ever grows."""
 
-#: Seconds without a question after which searches that have not asked are left out.
+#: The seconds without a question after which searches that have not asked are left out.
 PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True)
 class _Question:
+    """The task and the items that a search asks for."""
+
     task: Task[Any, Any]
     items: Sequence[Any]
 
@@ -42,33 +44,38 @@ _Answer = list[Any] | BaseException
 
 
 class SharedPool:
-    """Looks like a `Pool` to each of the searches that run in `run_all`.
+    """A pool that joins the tasks of all searches that run in `run_all`.
 
-    Between two questions one search runs at a time, by turns: threads that all run at once would
-    hand the interpreter to each other at every operation, which costs more than their work.
+    Between two questions the searches run by turns, one at a time. Threads that all run at once
+    would hand the interpreter to each other at every operation, which costs more than their work.
     """
 
     def __init__(
         self, pool: Workers, patience_s: float = PATIENCE_S, clock: Clock = time.monotonic
     ) -> None:
+        """Shares `pool`. A search that does not ask for `patience_s` seconds is left out."""
         self.devices, self.backend = pool.devices, pool.backend
         self._pool = pool
         self._patience_s, self._clock = patience_s, clock
         self._gate = threading.Lock()
         self._searches: dict[Thread, threading.Event] = {}
-        """Each with what wakes it."""
+        """The threads of the searches, each with the event that gives it its turn."""
         self._left_out: set[Thread] = set()
         self._asked: dict[Thread, _Question] = {}
         self._answers: dict[Thread, _Answer] = {}
         self._waiting: deque[Thread] = deque()
-        """For their turn."""
+        """The searches that wait for their turn."""
         self._running: Thread | None = None
-        """Whose turn it is."""
+        """The search whose turn it is."""
         self._computing = False
         self._quiet_since = 0.0
-        """When a search asked, ended or began its turn last."""
+        """The time at which a search last asked, ended or began its turn."""
 
     def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]:
+        """Returns a task's results in the order of the items, or raises what went wrong.
+
+        A thread that is none of the searches gets them at once from the shared pool.
+        """
         if not items:
             return []
         me = threading.current_thread()
@@ -86,6 +93,7 @@ class SharedPool:
         return answer
 
     def _wait_for_turn(self, me: Thread) -> None:
+        """Waits until it is a search's turn, and leaves out others that keep it waiting."""
         turn = self._searches[me]
         while not turn.wait(self._patience_s):
             with self._gate:
@@ -94,13 +102,14 @@ class SharedPool:
         turn.clear()
 
     def _end_turn(self, me: Thread) -> None:
+        """Ends a search's turn. The gate must be held."""
         if self._running is me:
             self._running = None
         self._quiet_since = self._clock()
         self._go_on()
 
     def _go_on(self) -> None:
-        """Does what is asked for where all wait for it; then it is somebody's turn."""
+        """Computes once all searches have asked, then gives the turn to the next that waits."""
         if self._all_have_asked():
             self._serve()
         if self._running is None and self._waiting:
@@ -109,11 +118,12 @@ class SharedPool:
             self._searches[self._running].set()
 
     def _all_have_asked(self) -> bool:
+        """Returns whether every search that is not left out waits for an answer."""
         waits_for = self._searches.keys() - self._left_out
         return bool(self._asked) and not self._computing and waits_for <= self._asked.keys()
 
     def _leave_out(self) -> None:
-        """Those that nobody waits for any longer, where nothing has happened for a while."""
+        """Leaves out the searches that have not asked, where nothing has happened for a while."""
         quiet_s = self._clock() - self._quiet_since
         if self._computing or quiet_s < self._patience_s:
             return
@@ -122,7 +132,7 @@ class SharedPool:
             self._running = None
 
     def _serve(self) -> None:
-        """Does what has been asked for, the gate open to others meanwhile."""
+        """Computes everything that was asked for. The gate is open to others meanwhile."""
         asked, self._asked = self._asked, {}
         self._computing = True
         self._gate.release()
@@ -136,6 +146,7 @@ class SharedPool:
         self._quiet_since = self._clock()
 
     def _answered(self, asked: Mapping[Thread, _Question]) -> dict[Thread, _Answer]:
+        """Returns the answer to each question, with equal tasks joined."""
         answers: dict[Thread, _Answer] = {}
         for task in dict.fromkeys(question.task for question in asked.values()):
             answers |= self._done(
@@ -146,7 +157,11 @@ class SharedPool:
     def _done(
         self, task: Task[Any, Any], asked: Mapping[Thread, Sequence[Any]]
     ) -> dict[Thread, _Answer]:
-        """Each one's results. Where the whole fails, each is tried alone: one spoils it for all."""
+        """Returns each search's results of one task, or its exception.
+
+        Where the joined call fails, each search's items are tried alone, because the items of one
+        search may have spoiled the call for all.
+        """
         try:
             results = self._pool.run(task, [item for items in asked.values() for item in items])
         except BaseException as error:
@@ -163,10 +178,14 @@ class SharedPool:
         return answers
 
     def run_all(self, searches: Sequence[Callable[[], Outcome]]) -> list[Outcome]:
-        """Runs them all, each in its thread; their results, or the first exception."""
+        """Runs every search in a thread of its own and returns their results in order.
+
+        Waits until all have ended, and then raises the first exception if there was any.
+        """
         results: list[Any] = [None] * len(searches)
 
         def one(number: int) -> None:
+            """Runs one search by turns with the others, and keeps its result or its exception."""
             me = threading.current_thread()
             self._wait_for_turn(me)
             try:
