@@ -1,1 +1,1 @@
-"""A session of a run: the search loop, the run's folder, verification and sweeps."""
+"""The sessions of runs: the search loop, checkpoints, verification and sweeps."""

@@ -1,4 +1,4 @@
-"""The one place that chooses a backend; run.yaml names it in `search.batching`."""
+"""Chooses the backend of a run, which run.yaml names in `search.batching`."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ from engine.workers.pool import prepare_thread
 
 log = logging.getLogger("engine")
 
-#: What is measured: so many beads, on at most so many samples, so many times.
+#: The numbers of beads, of samples at most, and of repetitions of a measurement.
 BEADS, SAMPLES, REPEATS = 16, 2048, 3
-#: Seconds of a first step after which one more is measured, not several.
+#: The seconds of a first step after which only one more is measured.
 LONG_S = 0.5
-#: Of a GPU's memory, for layers' outputs, where limits.memory is null.
+#: The share of a GPU's memory for layers' outputs, where limits.memory is null.
 GPU_SHARE = 0.25
 
-#: On the CPU loops use several cores better than they are measured to on one, so that another way
-#: must be faster by a fifth.
+#: The factor on the time of a loop on the CPU. A loop uses several cores better than it is measured
+#: to on one, so another way must be faster by a fifth.
 LOOP_BIAS = 0.8
-#: Parameters up to which compiled code is always the fastest; above, it is measured too.
+#: The number of parameters up to which compiled code is always the fastest. Above, it is measured.
 SURELY_FUSED = 30_000
 
 Stopwatch = Callable[[], float]
@@ -54,7 +54,7 @@ def choose_backend(
 ) -> tuple[Spec, Backend]:
     """Returns the spec with its `search.batching` decided, and the backend that it names.
 
-    Raises InputError where search.batching asks for a way that cannot be.
+    Raises InputError where search.batching asks for a backend that cannot compute the problem.
     """
     chosen = spec.search.batching
     if chosen == "fused":
@@ -95,18 +95,20 @@ def backend_of(
 
 
 def backend_to_verify(spec: ProblemSpec, problem: Problem) -> Backend:
-    """Returns torch's own way to measure a problem, whatever the run that is verified took."""
+    """Returns a backend of torch to measure a problem, whatever the verified run computed with."""
     dense = spec.network.layout is not None
     return backend_of("vmap" if dense else "loop", spec, problem)
 
 
 def _check_fused(spec: Spec) -> None:
+    """Raises InputError where compiled code cannot compute the problem."""
     reason = _why_not_fused(spec)
     if reason is not None:
         raise InputError(f"is fused, but {reason}; choose auto", key="search.batching")
 
 
 def _why_not_fused(spec: Spec) -> str | None:
+    """Returns why compiled code cannot compute the problem, or None where it can."""
     if spec.device != "cpu":
         return f"the device is {spec.device}"
     if fused_layout(spec.problem.network, spec.problem.loss) is None:
@@ -118,6 +120,7 @@ def _why_not_fused(spec: Spec) -> str | None:
 
 
 def _check_vmap(spec: Spec, problem: Problem) -> None:
+    """Raises InputError where the network or the loss cannot be batched."""
     reason = _why_not_vmap(spec, problem)
     if reason is not None:
         raise InputError(
@@ -128,7 +131,10 @@ def _check_vmap(spec: Spec, problem: Problem) -> None:
 
 
 def _why_not_vmap(spec: Spec, problem: Problem) -> str | None:
-    """What torch says of it. Only a user's own code may be such that it cannot be."""
+    """Returns why the network or the loss cannot be batched, or None where they can.
+
+    Only a user's own code is tried.
+    """
     if not isinstance(spec.problem.network, CustomNetwork) and not isinstance(
         spec.problem.loss, CustomLoss
     ):
@@ -144,7 +150,7 @@ def _why_not_vmap(spec: Spec, problem: Problem) -> str | None:
 
 
 def _piece_bytes(spec: Spec) -> int:
-    """For one call of one worker."""
+    """Returns the bytes of layers' outputs that one call of one worker may hold."""
     workers = (spec.workers or 1) if spec.device == "cpu" else 1
     if spec.limits.memory is not None:
         return max(1, int(spec.limits.memory * 2**30 / workers))
@@ -159,9 +165,10 @@ def _piece_bytes(spec: Spec) -> int:
 
 
 def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = False) -> Way:
-    """Of the ways there are, for this network, batch and device; remembered between runs.
+    """Returns the backend that is the fastest for this network, batch and device.
 
-    Loop, without looking, for what cannot be batched.
+    It is measured, and remembered between runs. It is loop, without a measurement, where the
+    network or the loss cannot be batched. With `fusible`, compiled code is measured too.
     """
     reason = _why_not_vmap(spec, problem)
     if reason is not None:
@@ -185,22 +192,23 @@ def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = F
 
 
 def _measured(tried: dict[Way, Backend], samples: int, clock: Stopwatch) -> Way:
-    """The one that takes least time for a step of some beads."""
+    """Returns the backend that takes the least time for a step of some beads."""
     problem = next(iter(tried.values())).problem
     theta = torch.stack([problem.initial(seed) for seed in range(BEADS)])
     numbers = generator(0, "batching").integers(0, len(problem.train), (BEADS, samples))
     batches = torch.from_numpy(numbers).to(problem.device)
 
     def seconds(way: Way) -> float:
+        """Returns the seconds of one step."""
         began = clock()
         tried[way].loss_and_grad_on(theta, batches)[0].tolist()  # waits for the device
         return clock() - began
 
-    def looked(way: Way) -> float:
-        """After a first time, which may compile or fill a cache."""
+    def typical(way: Way) -> float:
+        """Returns the median after a first step, which may compile or fill a cache."""
         return median(seconds(way) for _ in range(1 if seconds(way) > LONG_S else REPEATS))
 
-    taken = {way: looked(way) for way in tried}
+    taken = {way: typical(way) for way in tried}
     bias = LOOP_BIAS if problem.device.type == "cpu" else 1.0
     best = min(taken, key=lambda way: taken[way] * (bias if way == "loop" else 1.0))
     slowest = max(taken.values()) / taken[best]
@@ -209,6 +217,7 @@ def _measured(tried: dict[Way, Backend], samples: int, clock: Stopwatch) -> Way:
 
 
 def _fingerprint(spec: Spec, problem: Problem, samples: int, device: torch.device) -> str:
+    """Returns a hash of all that a measurement depends on."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     shape = [list(problem.train.x.shape[1:]), samples]
     what = [spec.problem.network.model_dump(mode="json"), shape, name, torch.__version__]
@@ -216,6 +225,7 @@ def _fingerprint(spec: Spec, problem: Problem, samples: int, device: torch.devic
 
 
 def _remembered() -> dict[str, str]:
+    """Returns the fastest backends found so far, by fingerprint."""
     with suppress(OSError, ValueError):
         tree = json.loads((cache_folder() / "batching.json").read_bytes())
         if isinstance(tree, dict):
@@ -224,7 +234,7 @@ def _remembered() -> dict[str, str]:
 
 
 def _remember(known: dict[str, str]) -> None:
-    """What cannot be kept is measured again the next time."""
+    """Keeps the fastest backends found so far. Does nothing where they cannot be written."""
     with suppress(OSError):
         cache_folder().mkdir(parents=True, exist_ok=True)
         writing.replace(cache_folder() / "batching.json", json.dumps(known).encode())

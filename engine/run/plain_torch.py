@@ -1,7 +1,7 @@
-"""Models taken off a path as their user takes them, and measured by plain torch.
+"""Measures models of a path in plain torch, as a user of the path does.
 
-That is: a fresh module from the factory, `load_state_dict`, `eval()`, and a forward pass over whole
-batches of the data that the factory returns, in the widest type that module and data come in.
+A user takes a fresh module from the factory, `load_state_dict`, `eval()`, and a forward pass over
+whole batches of the data that the factory returns, in the widest type that module and data have.
 
 Statistics of batch normalization are those that torch's own layers find with `momentum=None`, all
 else in eval mode, in one pass over the samples that the spec names. String files hold none, so this
@@ -44,17 +44,21 @@ Parts = tuple[Tensor, Tensor]
 
 
 class PlainTorchError(Exception):
-    """Says what plain torch could not do with a user's own code."""
+    """Raised where plain torch cannot run a user's own code; says why in one line."""
 
 
 class PlainTorch:
-    """Measures models of a problem without the engine's way of computing them.
+    """Measures models of a problem in plain torch, without the engine's code.
 
-    Where `own_data` is false, samples are the engine's, such as those that a string file carries.
     All methods raise PlainTorchError where the user's own code fails.
     """
 
     def __init__(self, spec: ProblemSpec, problem: Problem, *, own_data: bool = True) -> None:
+        """Calls the user's functions for a problem.
+
+        With `own_data`, samples come from the user's function if there is one. Otherwise they are
+        the engine's, such as those that a string file carries.
+        """
         self._spec, self._problem = spec, problem
         with users_code():
             module = fresh_module(spec, BUFFERS_SEED)
@@ -91,7 +95,7 @@ class PlainTorch:
         return abs(self.value(theta, measure) - self.precise().value(theta, measure))
 
     def precise(self) -> PlainTorch:
-        """Returns the same in double precision; itself where the module does not run in that."""
+        """Returns a twin in double precision, or itself where the module does not run in that."""
         twin = copy.copy(self)
         twin._dtype = torch.float64
         return twin if self._runs_in(torch.float64) else self
@@ -135,7 +139,7 @@ class PlainTorch:
         return self._problem.normalizes and self._problem.batch_norm.statistics == "batch"
 
     def _batches(self, samples: int) -> list[slice]:
-        """Returns the cuts of so many samples; a last one alone joins those before it."""
+        """Returns the batches of `samples` samples. A single last one joins the batch before it."""
         sample_bytes = self._problem.cost.values * self._dtype.itemsize
         fits = max(2, BATCH_BYTES // sample_bytes)
         size = self._problem.batch_norm.samples if self._by_batch else fits
@@ -179,13 +183,17 @@ class PlainTorch:
         return _cast(x, dtype).to(device), _cast(y, dtype).to(device)
 
     def _targets(self, y: Tensor) -> Tensor:
+        """Returns y as the engine's losses take it."""
         if y.is_floating_point():
             return y.reshape(len(y), prod(y.shape[1:]))
         return targets(self._spec.loss, y.long(), self._problem.classes)
 
 
 def fresh_module(spec: ProblemSpec, seed: int) -> nn.Module:
-    """Returns what the factory of the network returns, drawn by a seed. Raises InputError."""
+    """Returns a module from the network's factory, drawn by a seed.
+
+    Raises InputError where the factory fails.
+    """
     with DRAWING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if isinstance(spec.network, CustomNetwork):
@@ -208,7 +216,7 @@ def users_code() -> Iterator[None]:
 
 
 def plainly(error: Exception) -> str:
-    """Returns what an error is and says, in one short line."""
+    """Returns an error's type and message in one short line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
@@ -246,13 +254,13 @@ def _whole(y: Tensor) -> Tensor:
 
 
 def _widest(tensors: Iterable[Tensor]) -> torch.dtype:
-    """Returns the floating-point type that holds the values of all that have one."""
+    """Returns the floating-point type that holds the values of all floating-point tensors."""
     types = [tensor.dtype for tensor in tensors if tensor.is_floating_point()]
     return reduce(torch.promote_types, types)
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """Returns a tensor in a floating-point type where it has one; whole numbers stay."""
+    """Returns a floating-point tensor in that type, and any other tensor as it is."""
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 

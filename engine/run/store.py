@@ -1,4 +1,4 @@
-"""What a running search leaves in its run directory: checkpoints, strings, progress."""
+"""Writes checkpoints, strings and progress of a running search into its run directory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from engine.record.writing import replace
 from engine.run import checkpoint
 from engine.run.job import Job
 
-#: Multiplications that a string may cost at a checkpoint, which is not to stall training, and
-#: where a run is stopped, which is not to take minutes. The file then stays as it was before.
+#: The multiplications that measuring a string may cost at a checkpoint, so that it does not stall
+#: training, and at a stop, so that it does not take minutes. A string that costs more is not
+#: written, and the file of an earlier one stays.
 AT_A_CHECKPOINT, AT_A_STOP = 10**9, 10**11
 
 
@@ -61,16 +62,18 @@ class DirectoryStore:
         self._writer.progress(self._progress(now, elapsed_s, state))
 
     def _string(self, outcome: str, elapsed_s: float) -> None:
+        """Measures and writes the newest string. Raises SaveError."""
         held = self._job.string(outcome, elapsed_s)
         replace(self._writer.run.string, string_file.encode(held, ".safetensors"))
 
     def _secondary_samples(self) -> int | None:
-        """Null where it is all of them."""
+        """Returns the number of samples of the secondary metric, or None for the whole split."""
         problem = self._job.problem
         whole = problem.secondary_samples == len(problem.samples(problem.secondary.split))
         return None if whole else problem.secondary_samples
 
     def _progress(self, now: MethodProgress, elapsed_s: float, state: ProgressState) -> Progress:
+        """Returns the content of `progress.json`."""
         return Progress(
             seq=self.seq,
             time=elapsed_s,
@@ -95,6 +98,7 @@ class DirectoryStore:
 
 
 def _counters(now: MethodProgress) -> Counters:
+    """Returns the counters of a method's progress."""
     return Counters(
         depth=now.depth,
         beads=now.beads,

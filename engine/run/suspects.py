@@ -1,4 +1,4 @@
-"""What in a user's own module may make it compute otherwise than its parameters say, in words."""
+"""Names the parts of a user's own code that may make it compute otherwise than the engine does."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from engine.networks.custom import CustomNetwork
 from engine.run.plain_torch import FRESH_SEED, fresh_module
 from engine.spec.problem import CustomLoss, ProblemSpec
 
-#: What is named where nothing in the module stands out.
+#: The usual causes, which are always named.
 USUAL = (
     "functions that hold the module they were made with, weights that are not parameters, state "
     "that forward changes, and samples that see each other"
 )
-#: Where torch keeps the hooks that a module has.
+#: The attributes in which torch keeps a module's hooks.
 HOOKS = (
     "_forward_hooks",
     "_forward_pre_hooks",
@@ -30,12 +30,13 @@ HOOKS = (
 
 
 def suspects(spec: ProblemSpec) -> str:
-    """Returns what to look at where plain torch finds other losses than the engine, in words."""
+    """Returns what to check where plain torch finds other losses than the engine, in words."""
     found = list(_of_spec(spec))
     return "; ".join([*found, USUAL]) if found else USUAL
 
 
 def _of_spec(spec: ProblemSpec) -> Iterator[str]:
+    """Yields the suspects among the user's network, data and loss."""
     if isinstance(spec.network, CustomNetwork):
         try:
             yield from _of_module(fresh_module(spec, FRESH_SEED))
@@ -48,6 +49,7 @@ def _of_spec(spec: ProblemSpec) -> Iterator[str]:
 
 
 def _of_module(module: nn.Module) -> Iterator[str]:
+    """Yields the suspects in a module: hooks, own train() or eval(), and unusual weights."""
     for name, layer in module.named_modules():
         place = f"{type(layer).__name__} {name}".strip()
         if any(vars(layer).get(hooks) for hooks in HOOKS):

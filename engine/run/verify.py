@@ -1,7 +1,7 @@
-"""The check of a string file by somebody who trusts nothing in it but its weights.
+"""Verifies a string file, of which nothing is trusted but the weights.
 
-Data and network are made anew from the file's description, every segment is measured from
-scratch in float64, and the numbers in the file are held against what was measured.
+Data and network are made anew from the file's description. Every segment is measured from scratch
+in float64, and the numbers in the file are compared with the measured ones.
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ from engine.workers.pool import Pool, cores
 
 SPLITS = get_args(Split)
 
-#: How far losses in the file may be from those measured, relative to the larger of both and 1.
+#: The difference that is allowed between losses in the file and measured ones, relative to the
+#: larger of both or to 1.
 TOLERANCE = {"float64": 1e-5, "float32": 1e-4}
 
 
-#: Points on each segment where nothing else is asked for, and the fewest that may be.
+#: The default and the smallest number of points on each segment.
 POINTS, FEWEST = 1001, 5
-#: Points on each segment at which the metrics besides the judged one are taken.
+#: The number of points on each segment at which metrics other than the objective are measured.
 COARSE = 5
-#: Multiplications of a measurement up to which it is made in float64, above in float32.
+#: The multiplications up to which a measurement is made in float64. Above, it is made in float32.
 PRECISE = 10**12
 
 
@@ -52,37 +53,39 @@ class Check:
     level_tolerance: float
     """A segment holds up to (1 + level_tolerance) × level."""
     level_on: LevelOn
-    """What the level is held against."""
+    """The objective, which is held against the level."""
     beads: int
+    """Number of beads."""
     points: int
-    """On each segment, refinement of the peaks not counted."""
+    """Number of points on each segment, without the refinement of peaks."""
     peaks: tuple[float, ...]
-    """The highest value on each segment."""
+    """The highest value of the objective on each segment."""
     t_stars: tuple[float, ...]
-    """Where that is: from 0 at the segment's left bead to 1 at its right one."""
+    """The place of each peak, from 0 at the segment's left bead to 1 at its right one."""
     normalized_length: float
     """The string's length divided by the distance of its ends."""
     turning_angle: tuple[float, float] | None
     """Mean and largest angle between consecutive segments, in degrees; None for two beads."""
     disagreement: float
-    """The largest difference between the file's values and those measured, as for TOLERANCE."""
+    """The largest difference between the file's values and measured ones, relative as TOLERANCE."""
     tolerance: float
+    """The disagreement that is allowed."""
     precision: str
-    """float64, or float32 where that would take very long."""
+    """The precision of the measurement: float64, or float32 where that would take very long."""
     by_frequencies: float | None
-    """What a model has that knows only how often each class occurs, where there are classes."""
+    """The objective of a model that knows only how often each class occurs, where there are any."""
     batch_norm: str
-    """By which statistics models were normalized, in words; empty where the network does not."""
+    """The statistics by which models were normalized, in words; empty without such layers."""
     along: tuple[tuple[LevelOn, float, float], ...]
-    """Lowest and highest value of each metric, on each split."""
+    """The lowest and the highest value of each metric on each split."""
     mirror: Report | None = None
-    """What plain torch makes of the path where its network, data or loss is a user's own."""
+    """The results of plain torch, where the network, the data or the loss is a user's own."""
     along_points: int = COARSE
-    """On each segment, for those."""
+    """Number of points on each segment for the values of `along`."""
 
     @property
     def worst(self) -> int:
-        """The segment with the highest peak."""
+        """The number of the segment with the highest peak, from 0."""
         return int(np.argmax(self.peaks))
 
     @property
@@ -107,7 +110,7 @@ class Check:
 
     @property
     def mirrored(self) -> bool:
-        """Whether plain torch finds what the engine does, where it was asked."""
+        """Whether plain torch finds what the engine does; True where it was not asked."""
         return self.mirror is None or self.mirror.agrees
 
 
@@ -137,7 +140,7 @@ def verify(file: StringFile, points: int = POINTS, *, run_factories: bool = Fals
         grid = np.linspace(0.0, 1.0, points)
         measured = measure(pool, pairs, grid, samples, dtype=dtype)
         profiles = np.stack(along(pool, pairs, file.string.t, samples, dtype=dtype))
-        besides = _besides(pool, problem, pairs)
+        ranges = _ranges(pool, problem, pairs)
     losses = np.array([*profiles[:, 0], profiles[-1, -1]])
     precision = str(file.header.audit.get("precision", "float32"))
     return Check(
@@ -158,7 +161,7 @@ def verify(file: StringFile, points: int = POINTS, *, run_factories: bool = Fals
         precision=str(dtype).removeprefix("torch."),
         by_frequencies=by_frequencies(problem, problem.objective),
         batch_norm=problem.normalized_by,
-        along=besides,
+        along=ranges,
         mirror=_mirrored(file, problem, losses, profiles),
     )
 
@@ -166,7 +169,7 @@ def verify(file: StringFile, points: int = POINTS, *, run_factories: bool = Fals
 def _mirrored(
     file: StringFile, problem: Problem, losses: NDArray[np.float64], profiles: NDArray[np.float64]
 ) -> Report | None:
-    """Returns what plain torch makes of the path that was measured; None for our own parts."""
+    """Returns the results of plain torch, or None where nothing of the problem is a user's own."""
     if not mirror.is_own(file.header.problem):
         return None
     measured = replace(file.string, losses=losses, profiles=profiles)
@@ -174,7 +177,10 @@ def _mirrored(
 
 
 def _tolerance(problem: Problem, precision: str) -> float:
-    """An error rate moves by whole samples, of which rounding may turn one or two."""
+    """Returns the disagreement that is allowed in a precision.
+
+    An error rate moves by whole samples, and rounding may turn one or two of them.
+    """
     tolerance = TOLERANCE.get(precision, TOLERANCE["float32"])
     if problem.objective.metric == "error_rate":
         return max(tolerance, 2.5 / problem.objective_samples)
@@ -199,6 +205,7 @@ def measuring(spec: ProblemSpec, problem: Problem) -> Pool:
 
 
 def _refuse_factories(spec: ProblemSpec) -> None:
+    """Raises InputError where the problem names functions of a user's own."""
     named = list(functions_in(spec))
     if named:
         raise InputError(
@@ -208,10 +215,10 @@ def _refuse_factories(spec: ProblemSpec) -> None:
         )
 
 
-def _besides(
+def _ranges(
     pool: Pool, problem: Problem, pairs: Sequence[Pair]
 ) -> tuple[tuple[LevelOn, float, float], ...]:
-    """The range of all that can be said of the string besides what is judged."""
+    """Returns the lowest and the highest value along the string of each metric on each split."""
     metrics: list[Literal["loss", "error_rate"]] = ["loss"]
     if problem.classes is not None:
         metrics.append("error_rate")
@@ -262,7 +269,7 @@ def problem_of(file: StringFile, *, run_factories: bool = False) -> Problem:
 
 
 def _carried(file: StringFile, x: NDArray[Any], y: NDArray[Any]) -> Dataset:
-    """The training data that a file brings along; nothing is held out."""
+    """Returns the training data that a file carries. Nothing is held out."""
     x = x.astype(np.int32 if x.dtype.kind in "iu" else np.float32)
     counted = y.dtype.kind in "iu"
     if not counted and file.header.level_on.metric == "error_rate":
@@ -276,6 +283,7 @@ def _carried(file: StringFile, x: NDArray[Any], y: NDArray[Any]) -> Dataset:
 
 
 def _turning(beads: NDArray[np.float32]) -> tuple[float, float] | None:
+    """Returns mean and largest angle between segments in degrees, or None for two beads."""
     if len(beads) < 3:
         return None
     degrees = np.degrees(turning_angles(beads))
@@ -283,5 +291,6 @@ def _turning(beads: NDArray[np.float32]) -> tuple[float, float] | None:
 
 
 def _difference(file: NDArray[np.float64], measured: NDArray[np.float64]) -> float:
+    """Returns the largest difference of two arrays, relative to the larger value or to 1."""
     scale = np.maximum(1.0, np.maximum(abs(file), abs(measured)))
     return float((abs(file - measured) / scale).max())
