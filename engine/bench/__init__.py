@@ -1,5 +1,5 @@
-"""What this machine does with a preset: rates against plain loops and the machine's own limits.
+"""Benchmarks of presets on this machine, against plain loops and the machine's own limits.
 
-Every preset is measured in a process of its own (`__main__`), started by `suite`. `measures`
-holds what is found; neither of the two imports torch.
+`suite` measures every preset in a process of its own (`__main__`). `measures` holds the results.
+Neither `suite` nor `measures` imports torch.
 """

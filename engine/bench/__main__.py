@@ -1,6 +1,6 @@
-"""`python -m engine.bench`: one measurement in this process, which `suite` starts.
+"""The command `python -m engine.bench`, which `suite` starts, makes one measurement.
 
-The request comes as JSON on stdin; the answer is the last line on stdout.
+The request comes as JSON on stdin, and the answer is the last line on stdout.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from engine.record.events import dump_json
 
 
 def main() -> int:
-    """0; 2 where the request is refused, with the reason as the answer."""
+    """Answers the request and returns the exit status.
+
+    The status is 0, or 2 where the request is refused, with the reason as the answer.
+    """
     request = TypeAdapter(Request).validate_json(sys.stdin.read())
     from engine.bench.answer import answer
 

@@ -1,4 +1,4 @@
-"""A request answered in this process: the machine's limits, or all that is measured of a preset."""
+"""Answers a request in this process: with the machine's limits or the measures of a preset."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ from engine.workers.pool import open_pool, resolve_devices
 
 
 def answer(request: Request, clock: Clock = time.perf_counter) -> Limits | PresetReport:
-    """Raises InputError for a spec that cannot run."""
+    """Returns the machine's limits, or the report of the preset that the request names.
+
+    Raises InputError for a spec that cannot run.
+    """
     torch.set_num_threads(1)
     if request.preset is None:
         spec = resolve_devices(request.spec)
@@ -38,7 +41,7 @@ def answer(request: Request, clock: Clock = time.perf_counter) -> Limits | Prese
 
 
 def measure_preset(request: Request, name: str, clock: Clock) -> PresetReport:
-    """Raises InputError for a spec that cannot run."""
+    """Returns the report of a preset. Raises InputError for a spec that cannot run."""
     imports = peak_bytes()
     prepared = prepare(request.spec)
     spec, backend = prepared.spec, prepared.backend
@@ -73,8 +76,8 @@ def measure_preset(request: Request, name: str, clock: Clock) -> PresetReport:
 
 
 def peak_bytes() -> int:
-    """The most that this process has held at a time."""
-    # What the system counts for getrusage goes on from the process that started this one.
+    """Returns the largest memory in bytes that this process has held at a time."""
+    # The number of getrusage may go on from the process that started this one.
     with suppress(OSError):
         found = re.search(r"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_text(), re.M)
         if found:
@@ -84,6 +87,7 @@ def peak_bytes() -> int:
 
 
 def _gpu_bytes(device: str) -> int | None:
+    """Returns the largest memory that tensors took on all GPUs together, or None on the CPU."""
     if device == "cpu":
         return None
     return sum(torch.cuda.max_memory_allocated(name) for name in device.split(","))

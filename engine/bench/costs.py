@@ -1,4 +1,4 @@
-"""What it costs to write down where a search stands: checkpoints, events, progress."""
+"""Measures the cost of writing checkpoints, events and progress."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
 from engine.workers.pool import Pool
 
-#: Beads of the string, or as many as have that many weights together.
+#: The number of beads of the string, fewer where they have more weights than these together.
 BEADS, WEIGHTS = 100, 2**24
-#: Events, and snapshots of progress, of a timing.
+#: The numbers of events and of snapshots of progress of one timing.
 EVENTS, SNAPSHOTS = 200, 5
 
 
 def measure_costs(
     spec: Spec, pool: Pool, effort: Effort, clock: Clock = time.perf_counter
 ) -> Costs:
-    """In a run directory in a temporary folder."""
+    """Returns the costs of writing, measured in a run directory in a temporary folder."""
     problem = pool.backend.problem
     beads = max(2, min(BEADS, WEIGHTS // problem.parameter_count))
     method = string_of(spec, pool, beads)
@@ -45,15 +45,18 @@ def measure_costs(
             store = DirectoryStore(writer, Job(spec, problem, method))
 
             def checkpoint() -> int:
+                """Writes one checkpoint."""
                 store.checkpoint(0.0)
                 return 1
 
             def progress() -> int:
+                """Writes some snapshots of progress."""
                 for _ in range(SNAPSHOTS):
                     store.progress(method.progress(), 0.0, "running")
                 return SNAPSHOTS
 
             def events() -> int:
+                """Writes some events."""
                 for number in range(EVENTS):
                     event = SegmentMeasured(number, number + 1, 7, 0.123, 0.0123, 0.4567)
                     writer.record(event, 0.0)
@@ -70,7 +73,7 @@ def measure_costs(
 
 
 def string_of(spec: Spec, pool: Pool, beads: int) -> StagedMethod:
-    """A greedy search whose string has so many random beads, its last segment still open."""
+    """Returns a greedy search with a string of random beads, whose last segment is open."""
     problem = pool.backend.problem
     chain = Chain(pool, spec.search.level, stages_of(spec).grid)
     ids = [FIRST, *range(LAST + 1, LAST + beads - 1), LAST]
@@ -93,11 +96,12 @@ def string_of(spec: Spec, pool: Pool, beads: int) -> StagedMethod:
 
 
 def _each(action: Action, effort: Effort, clock: Clock) -> Spread:
-    """Seconds of each unit."""
+    """Returns the seconds of one unit of an action, over repeated timings."""
     action()
     timings = repeated(partial(_same, action), effort.repeats, clock)
     return spread([timing.seconds / timing.units for timing in timings])
 
 
 def _same(action: Action) -> Action:
+    """Returns the action: there is nothing to prepare."""
     return action

@@ -1,4 +1,4 @@
-"""What a benchmark finds, as plain values. Rates are units a second. No torch here."""
+"""The results of a benchmark as plain values, and timings. Rates are per second. No torch here."""
 
 from __future__ import annotations
 
@@ -9,33 +9,34 @@ from statistics import median
 
 Clock = Callable[[], float]
 Action = Callable[[], int]
-"""Does some work and returns how many units of it."""
+"""A function that does some work and returns the number of its units."""
 Prepare = Callable[[], Action]
-"""What must be there before the work begins is made here, untimed."""
+"""A function that makes an action, which is not timed."""
 
-#: Units at most that a timing is stretched to.
+#: The largest number of rounds to which a timing is stretched.
 MOST = 2**24
-#: Seconds that no clock of ours tells from none.
+#: The shortest time in seconds by which anything is divided.
 INSTANT = 1e-9
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How closely is looked."""
+    """The number and the length of timings."""
 
     repeats: int = 5
+    """The number of timings of which the median is taken."""
     seconds: float = 0.3
-    """Of a timing."""
+    """The length of a timing."""
 
     @property
     def longest_s(self) -> float:
-        """Of a timing whose smallest piece of work takes longer than `seconds`."""
+        """The longest time of a smallest piece of work, which is left out where it takes longer."""
         return 10 * self.seconds
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Of repeats."""
+    """The median and the range of repeated measurements."""
 
     median: float
     low: float
@@ -43,44 +44,55 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread:
+    """Returns the median and the range of some values."""
     return Spread(median(values), min(values), max(values))
 
 
 @dataclass(frozen=True)
 class Versus:
-    """Rates of ours and of a plain loop, timed by turns; the ratio is taken turn by turn."""
+    """The rates of the engine and of a plain loop, timed by turns."""
 
     ours: Spread
+    """The engine's rate, in units per second."""
     plain: Spread
+    """The plain loop's rate, in units per second."""
     ratio: Spread
+    """The engine's rate divided by the plain loop's, turn by turn."""
     units: int
-    """That ours did in all repeats."""
+    """The number of units that the engine did in all repeats."""
     plain_units: int
+    """The number of units that the plain loop did in all repeats."""
 
 
 @dataclass(frozen=True)
 class Timing:
+    """The work of one action, and the time that it took."""
+
     units: int
     seconds: float
 
     @property
     def rate(self) -> float:
+        """The units per second."""
         return self.units / max(self.seconds, INSTANT)
 
 
 def timed(action: Action, clock: Clock = time.perf_counter) -> Timing:
+    """Returns the timing of one action."""
     began = clock()
     units = action()
     return Timing(units, clock() - began)
 
 
 def repeated(prepare: Prepare, repeats: int, clock: Clock = time.perf_counter) -> list[Timing]:
+    """Returns the timings of several actions, each prepared anew."""
     return [timed(prepare(), clock) for _ in range(repeats)]
 
 
 def by_turns(
     ours: Prepare, plain: Prepare, repeats: int, clock: Clock = time.perf_counter
 ) -> Versus:
+    """Returns the rates of two actions, which are timed by turns."""
     turns = [(timed(ours(), clock), timed(plain(), clock)) for _ in range(repeats)]
     return Versus(
         ours=spread([mine.rate for mine, _ in turns]),
@@ -94,7 +106,10 @@ def by_turns(
 def count_for(
     seconds: float, prepare: Callable[[int], Action], clock: Clock = time.perf_counter
 ) -> int:
-    """How many rounds of an action take about that long, at least one."""
+    """Returns how many rounds of an action take about so many seconds, at least one.
+
+    `prepare` makes the action of a number of rounds.
+    """
     timed(prepare(1), clock)  # it may compile, or fill a cache
     count = 1
     while count < MOST:
@@ -105,78 +120,87 @@ def count_for(
     return count
 
 
-# ---------------------------------------------------------------- of the machine
+# ---------------------------------------------------------------- the machine
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the machine does at most with that many workers at a time, each in a thread."""
+    """The machine's own limits, with all workers at work at the same time, each in a thread."""
 
     device: str
     workers: int
     names: tuple[str, ...]
-    """Of the processors."""
+    """The names of the processors."""
     cores: int
+    """The number of cores that the process may use."""
     load: float | None
-    """Processes that were running, a mean over the last minute, where the system tells."""
+    """The mean number of running processes in the minute before, where the system tells."""
     versions: dict[str, str]
+    """The versions of Python, of the system and of the packages that compute."""
     flop_per_s: Spread
-    """Of float32 matrix products that fit the cache."""
+    """Operations per second of float32 matrix products that fit the cache."""
     bytes_per_s: Spread
-    """Of copies of arrays that do not; read and written bytes count."""
+    """Bytes per second, read and written, of copies of arrays that do not fit the cache."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """What people wait for; seconds."""
+    """Start-up times that a user notices, in seconds."""
 
     help_s: Spread
+    """The time until `--help` has answered."""
     first_frame_s: Spread | None
+    """The time until the menu's first frame, or None where there was none."""
     no_frame: str | None
-    """Why there is none."""
+    """The reason why there was no frame, or None."""
 
 
-# ---------------------------------------------------------------- of a preset
+# ---------------------------------------------------------------- a preset
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a bead-step cannot do without."""
+    """The least work of one step of one bead."""
 
     samples: int
+    """The number of samples that the step sees."""
     flop: int
-    """Of products: forward, and twice as many on the way back."""
+    """The operations of matrix products: forward, and twice as many backward."""
     evaluation_flop: int
-    """Of the looks at what is judged, which the plain loop does without, for each step."""
+    """The operations of evaluating the objective, per step. The plain loop does without."""
     bytes: int
-    """Samples read; weights and the optimizer's state read and written: what a step moves where
-    nothing of it is in a cache."""
+    """The bytes that a step moves where nothing of it is in a cache: samples are read, and weights
+    and the optimizer's state are read and written."""
 
 
 @dataclass(frozen=True)
 class TrainingRow:
-    """So many beads at a time, against one model after another."""
+    """The training of some beads at a time, against one model after another."""
 
     beads: int
+    """The number of beads that train at a time."""
     steps: int
-    """Of each bead in a round."""
+    """The number of steps of each bead in a round."""
     rounds: int
-    """Of a timing."""
+    """The number of rounds of a timing."""
     bead_steps: Versus
+    """The rates of both in bead-steps per second."""
     samples_per_s: float
+    """The engine's rate in samples per second."""
     arithmetic: float | None = None
-    """Share of the machine's limit that `Step.flop` comes to."""
+    """The share of the machine's operations per second that `Step.flop` takes."""
     memory: float | None = None
-    """Share of the machine's limit that `Step.bytes` come to."""
+    """The share of the machine's bytes per second that `Step.bytes` take."""
 
 
 @dataclass(frozen=True)
 class TooLong:
-    """What was left out."""
+    """A measurement that was left out because it would take too long."""
 
     beads: int | None
-    """That train at a time; None: the profiles."""
+    """The number of beads that would train at a time, or None for the profiles."""
     why: str
+    """The reason, in words."""
 
 
 @dataclass(frozen=True)
@@ -184,32 +208,36 @@ class Profiles:
     """Segments measured at once, against one interpolated model after another."""
 
     segments: int
+    """The number of segments."""
     grid: int
-    """Points of each, ends included."""
+    """The number of points of each segment, ends included."""
     samples: int
-    """That each point is measured on."""
+    """The number of samples on which each point is measured."""
     of_samples: int
-    """That there are."""
+    """The number of samples that the objective has."""
     points: Versus
+    """The rates of both in points per second."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Of what a search writes; seconds, and bytes of the files."""
+    """The costs of what a search writes, in seconds and in bytes of files."""
 
     beads: int
-    """On the string."""
+    """The number of beads on the string."""
     checkpoint_s: Spread
-    """With the string file beside it, both safe on the disk."""
+    """The time of a checkpoint and a string file, until both are safe on the disk."""
     checkpoint_bytes: int
     event_s: Spread
+    """The time of one event."""
     progress_s: Spread
+    """The time of one snapshot of progress."""
     progress_bytes: int
 
 
 @dataclass(frozen=True)
 class Memory:
-    """The most that the process had held after each part, in bytes."""
+    """The largest memory that the process had held after each part, in bytes."""
 
     imports: int
     problem: int
@@ -217,29 +245,35 @@ class Memory:
     profiles: int
     costs: int
     gpu: int | None = None
-    """The most that tensors took, on all GPUs together."""
+    """The largest memory of tensors on all GPUs together, or None on the CPU."""
 
 
 @dataclass(frozen=True)
 class PresetReport:
+    """The measurements of one preset."""
+
     preset: str
     network: str
+    """The network's sizes in words."""
     parameters: int
+    """The length of a weight vector."""
     optimizer: str
     batching: str
+    """The name of the backend."""
     device: str
     workers: int
     check_every: int
-    """Steps of a round in a search; rounds on all data may be longer where they are compiled."""
+    """The steps of a round in a search. Compiled rounds on all data may be longer."""
     step: Step
     training: tuple[TrainingRow, ...]
     too_long: tuple[TooLong, ...]
+    """The measurements that were left out."""
     profiles: Profiles | None
     costs: Costs
     memory: Memory
 
     def against(self, limits: Limits) -> PresetReport:
-        """With each row as a share of the machine's limits."""
+        """Returns the report with each row also as a share of the machine's limits."""
         flop, moved = limits.flop_per_s.high, limits.bytes_per_s.high
         rows = [
             replace(
@@ -258,5 +292,6 @@ class LeftOut:
 
     preset: str
     why: str
+    """The reason, in words."""
     failed: bool = False
-    """Whether that is our failure."""
+    """Whether the measurement failed, other than for a spec that cannot run."""

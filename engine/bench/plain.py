@@ -1,4 +1,4 @@
-"""The plain loops that ours are held against: one nn.Module after another, as anybody writes them.
+"""The plain loops with which the engine is compared: one nn.Module after another.
 
 Samples are decoded beforehand, and torch computes in one thread.
 """
@@ -28,18 +28,19 @@ from engine.steps.recipe import Recipe
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
-#: Numbers of decoded samples that mini-batches are drawn from.
+#: The number of values of decoded samples from which mini-batches are drawn.
 DECODED = 2**22
-#: Numbers that a forward pass over many samples keeps at a time.
+#: The number of values that a forward pass over many samples keeps at a time.
 AT_ONCE = 2**23
 
 
 class PlainTraining:
-    """Steps of a model: forward, loss.backward(), optimizer.step()."""
+    """A plain loop of steps: forward, loss.backward(), optimizer.step()."""
 
     def __init__(
         self, problem: Problem, training: Training, loss: LossName | CustomLoss, seed: int = 0
     ) -> None:
+        """Makes the model from the random weights of a seed, and decodes the samples."""
         self.training = training
         self.module = module_with(problem, problem.initial(seed)).train()
         """The model of the last call."""
@@ -50,7 +51,10 @@ class PlainTraining:
         self._order = torch.randperm(len(self._x)).to(problem.device)
 
     def __call__(self, count: int) -> Action:
-        """So many steps of a model that has taken one, which makes the optimizer's state."""
+        """Returns an action of `count` steps of a fresh model.
+
+        The model has taken one step already, which makes the optimizer's state.
+        """
         torch.set_num_threads(1)
         self.module = copy.deepcopy(self._fresh)
         optimizer = torch_optimizer(self.training.optimizer, self.module)
@@ -73,7 +77,7 @@ class PlainTraining:
         return steps
 
     def _batch(self, number: int) -> tuple[Tensor, Tensor]:
-        """All samples, or a slice of a shuffled pass."""
+        """Returns x and y of a step: all samples, or the next ones in a shuffled order."""
         spare = len(self._x) - self._size
         if not spare:
             return self._x, self._y
@@ -83,10 +87,10 @@ class PlainTraining:
 
 
 class PlainProfiles:
-    """What is judged, point by point along segments, each a model of its own.
+    """A plain loop over points of segments, which measures the objective of one model each.
 
-    Batch normalization goes by each piece of the samples: that costs less than statistics of the
-    model's own.
+    Batch normalization takes the statistics of each piece of the samples, which costs less than
+    statistics of the model's own.
     """
 
     def __init__(
@@ -96,8 +100,9 @@ class PlainProfiles:
         pairs: Sequence[Pair],
         t: NDArray[np.float64],
     ) -> None:
+        """Decodes the samples. The points are at the places `t` (point,) of the segments."""
         self.values: list[float] = []
-        """Of the last call."""
+        """The values of the last call."""
         self._pairs, self._t, self._metric = pairs, t, problem.objective.metric
         self._module = module_with(problem, pairs[0][0]).train()
         by_loss = mean_loss(problem, loss)
@@ -107,7 +112,7 @@ class PlainProfiles:
         self._pieces = list(zip(torch.split(x, size), torch.split(y, size), strict=True))
 
     def __call__(self, count: int) -> Action:
-        """So many points, along the segments again and again."""
+        """Returns an action of `count` points, which passes along the segments again and again."""
         torch.set_num_threads(1)
 
         def points() -> int:
@@ -118,11 +123,13 @@ class PlainProfiles:
         return points
 
     def _models(self) -> Iterator[Weights]:
+        """Yields the weights of each point, without end."""
         for left, right in cycle(self._pairs):
             for at in self._t.tolist():
                 yield torch.lerp(left, right, at)
 
     def _at(self, theta: Weights) -> float:
+        """Returns the objective of one model."""
         vector_to_parameters(theta, self._module.parameters())
         parts = [self._value(self._module(x), y) * len(x) for x, y in self._pieces]
         mean = torch.stack(parts).sum().item() / sum(len(x) for x, _ in self._pieces)
@@ -130,14 +137,14 @@ class PlainProfiles:
 
 
 def module_with(problem: Problem, theta: Weights) -> nn.Module:
-    """A plain module of the problem's network with those weights."""
+    """Returns a plain module of the problem's network with these weights (param,)."""
     module = problem.make_network().to(problem.device, problem.dtype)
     vector_to_parameters(theta.clone(), module.parameters())
     return module
 
 
 def mean_loss(problem: Problem, loss: LossName | CustomLoss) -> Loss:
-    """F_e of a model's outputs, in torch's own losses where there is one."""
+    """Returns F_e as a function of (output, target), by torch's own losses where there is one."""
 
     def squared(output: Tensor, target: Tensor) -> Tensor:
         return functional.mse_loss(output, target, reduction="sum") / len(output)
@@ -160,6 +167,7 @@ def mean_loss(problem: Problem, loss: LossName | CustomLoss) -> Loss:
 
 
 def torch_optimizer(spec: Optimizer, module: nn.Module) -> torch.optim.Optimizer:
+    """Returns torch's own optimizer with these keys for a module."""
     match spec:
         case Sgd():
             return torch.optim.SGD(module.parameters(), lr=spec.lr, momentum=spec.momentum)
@@ -176,7 +184,7 @@ def torch_optimizer(spec: Optimizer, module: nn.Module) -> torch.optim.Optimizer
 
 
 def _to_train_on(problem: Problem, training: Training) -> tuple[Tensor, Tensor]:
-    """All samples where a step sees all, else so many that decoding them costs little memory."""
+    """Returns x and y of all samples, or for mini-batches of as many as take little memory."""
     train = problem.train
     if training.batch_size == "full":
         return train.part(slice(None), problem.dtype)
@@ -185,5 +193,6 @@ def _to_train_on(problem: Problem, training: Training) -> tuple[Tensor, Tensor]:
 
 
 def _error_rate(output: Tensor, target: Tensor) -> Tensor:
+    """Returns the share of samples, or tokens, whose largest output is not their class."""
     labels = target.argmax(1) if target.is_floating_point() else target
     return 1 - (output.argmax(1) == labels).float().mean()

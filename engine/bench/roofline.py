@@ -1,7 +1,7 @@
-"""The machine's own limits: float32 products from the cache, and copies from memory.
+"""Measures the machine's own limits: float32 products from the cache, and copies of memory.
 
-All workers are at it at the same time, each in its thread, as in a search (Williams, Waterman
-and Patterson, Roofline, CACM 2009).
+All workers work at the same time, each in its thread, as in a search (Williams, Waterman and
+Patterson, Roofline, CACM 2009).
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ import torch
 from engine.bench.measures import Action, Clock, Effort, Limits, Spread, count_for, repeated, spread
 from engine.workers.pool import cores, prepare_thread
 
-#: Rows and columns of the matrices: three of them fit a core's cache, and fill a GPU.
+#: The rows and columns of the matrices. On the CPU three of them fit a core's cache.
 CPU_SIDE, GPU_SIDE = 384, 4096
-#: Bytes of an array that is copied: of all CPU threads together, though no fewer than LEAST each.
+#: The bytes of an array that is copied: for all CPU threads together, at least for each, on a GPU.
 CPU_COPY, LEAST, GPU_COPY = 256 * 2**20, 32 * 2**20, 2**30
 
 Work = Callable[[int], None]
-"""That many times, until the device is done."""
+"""A function that does its work a number of times and waits until the device is done."""
 
 
 def measure_limits(
     device: str, workers: int, effort: Effort, clock: Clock = time.perf_counter
 ) -> Limits:
-    """Of the devices of a resolved spec."""
+    """Returns the limits of the devices of a resolved spec."""
     devices = [torch.device("cpu")] * workers
     if device != "cpu":
         devices = [torch.device(name) for name in device.split(",")]
@@ -60,7 +60,10 @@ def _together(
     effort: Effort,
     clock: Clock,
 ) -> Spread:
-    """Units a second of all devices, where each does that many at a time."""
+    """Returns the units per second of all devices together.
+
+    `work_on` makes the work of a device, which is `units` units each time.
+    """
     with ExitStack() as stack:
         threads = [
             stack.enter_context(
@@ -90,6 +93,7 @@ def _together(
 
 
 def _products(side: int, device: torch.device) -> Work:
+    """Returns the work of matrix products on a device."""
     a, b = (torch.rand(side, side, device=device) for _ in range(2))
     out = torch.empty_like(a)
 
@@ -102,6 +106,7 @@ def _products(side: int, device: torch.device) -> Work:
 
 
 def _copies(size: int, device: torch.device) -> Work:
+    """Returns the work of copies on a device, of `size` bytes each."""
     source = torch.ones(size // 4, device=device)
     target = torch.empty_like(source)
 
@@ -114,7 +119,7 @@ def _copies(size: int, device: torch.device) -> Work:
 
 
 def names_of(device: str) -> tuple[str, ...]:
-    """Of its processors, as they call themselves."""
+    """Returns the names of a device's processors."""
     if device != "cpu":
         return tuple(torch.cuda.get_device_name(name) for name in device.split(","))
     with suppress(OSError):
@@ -125,12 +130,14 @@ def names_of(device: str) -> tuple[str, ...]:
 
 
 def _load() -> float | None:
+    """Returns the mean number of running processes in the last minute, where it is known."""
     with suppress(OSError):
         return os.getloadavg()[0]
     return None
 
 
 def _versions() -> dict[str, str]:
+    """Returns the versions of Python, of the system and of the packages that compute."""
     versions = {"python": platform.python_version(), "system": platform.platform(terse=True)}
     for package in ("torch", "numpy", "numba"):
         with suppress(importlib.metadata.PackageNotFoundError):

@@ -1,4 +1,4 @@
-"""What people wait for: an answer of the command line, and the first frame of a screen."""
+"""Measures start-up times: an answer of the command line, and the first frame of a screen."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 
 from engine.bench.measures import Action, Clock, Effort, Spread, Start, repeated, spread
 
-#: The terminal's size, and seconds after which no frame is waited for.
+#: The terminal's size, and the seconds after which a frame counts as missing.
 ROWS, COLUMNS, PATIENCE_S = 40, 140, 30.0
 TERMINAL = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
 
 
 class NoFrame(Exception):
-    """Why there was none."""
+    """Raised where no frame was drawn; says why."""
 
 
 def measure_start(
@@ -28,9 +28,9 @@ def measure_start(
     effort: Effort,
     clock: Clock = time.perf_counter,
 ) -> Start:
-    """`command --help`, and `command` until it has drawn those words, without runs of the user's.
+    """Returns the times of `command --help`, and of `command` until it has drawn `words`.
 
-    Raises subprocess.CalledProcessError where the command fails.
+    The runs folder is an empty one. Raises subprocess.CalledProcessError where `--help` fails.
     """
     with tempfile.TemporaryDirectory() as folder:
         own = {**environment, "DSS_TUI_RUNS": folder}
@@ -43,11 +43,13 @@ def measure_start(
 
 
 def _seconds(action: Action, effort: Effort, clock: Clock) -> Spread:
+    """Returns the seconds of an action, over repeated timings."""
     timings = repeated(lambda: action, effort.repeats, clock)
     return spread([timing.seconds for timing in timings])
 
 
 def _answer(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Runs a command to its end. Raises subprocess.CalledProcessError where it fails."""
     subprocess.run(
         command, env=environment, check=True, capture_output=True, stdin=subprocess.DEVNULL
     )
@@ -55,7 +57,10 @@ def _answer(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def _frame(command: Sequence[str], words: bytes, environment: Mapping[str, str]) -> int:
-    """Raises NoFrame where there is no pseudo-terminal, or the words do not come."""
+    """Runs a command on a pseudo-terminal until it has drawn `words`, and then kills it.
+
+    Raises NoFrame where there is no pseudo-terminal, or the words do not come.
+    """
     try:
         import fcntl
         import pty
@@ -84,6 +89,7 @@ def _frame(command: Sequence[str], words: bytes, environment: Mapping[str, str])
 
 
 def _wait_for(words: bytes, master: int) -> None:
+    """Waits until `words` come from a pseudo-terminal. Raises NoFrame where they do not."""
     written, until = b"", time.monotonic() + PATIENCE_S
     while words not in written:
         left = until - time.monotonic()

@@ -1,4 +1,4 @@
-"""Presets measured one after another, each in a process of its own. No torch here."""
+"""Measures presets one after another, each in a process of its own. No torch here."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from engine.spec.keys import Spec
 
 Answer = TypeVar("Answer", Limits, PresetReport)
 
-#: The key of an answer that is a reason.
+#: The key of an answer that holds the reason of a refusal.
 REFUSED = "refused"
-#: Seconds between looks whether to stop.
+#: The seconds between two checks whether to stop.
 LOOK_S = 0.2
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a process is asked for."""
+    """A request for one measurement, for a process of its own."""
 
     spec: Spec
     preset: str | None
-    """Its name; None: for the machine's limits with the spec's device and workers."""
+    """The preset's name, or None for the machine's limits with the spec's device and workers."""
     sizes: tuple[int, ...]
-    """Numbers of beads that train at a time."""
+    """The numbers of beads that train at a time, one after another."""
     effort: Effort
 
 
 class Stopped(Exception):
-    """It was asked to stop before the answer was there."""
+    """Raised where a measurement was asked to stop before its answer was there."""
 
 
 class Failed(Exception):
-    """A process ended without an answer."""
+    """Raised where a process ended without an answer; says why."""
 
 
 def suite(
@@ -51,9 +51,9 @@ def suite(
     stopped: Callable[[], bool] = lambda: False,
     begin: Callable[[str], None] = lambda what: None,
 ) -> Iterator[Limits | PresetReport | LeftOut]:
-    """The limits of each device that a preset runs on, before the first such preset; the presets.
+    """Yields the report of each preset, and before the first on a device that device's limits.
 
-    Ends early when asked to stop. `begin` is told what is measured next.
+    Ends early where `stopped` says so. `begin` is told in words what is measured next.
     """
     known: dict[tuple[str, int | None], Limits] = {}
 
@@ -81,18 +81,22 @@ def suite(
 def answered(
     request: Request, environment: Mapping[str, str], stopped: Callable[[], bool]
 ) -> dict[str, Any]:
-    """Raises InputError for what is refused, Stopped, or Failed."""
+    """Returns the answer of a new process to a request, as plain values.
+
+    Raises InputError where the request is refused, Stopped where `stopped` says so, and Failed
+    where the process ends without an answer.
+    """
     tree = {**asdict(request), "spec": request.spec.model_dump(mode="json")}
     given: str | None = json.dumps(tree)
     with subprocess.Popen(
-        # -P: a folder named engine where the user happens to be is none of ours.
+        # -P: a folder named engine in the current folder must not be imported in place of this one.
         [sys.executable, "-P", "-m", "engine.bench"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        start_new_session=True,  # Ctrl-C is for us to act on
+        start_new_session=True,  # so that Ctrl-C reaches only this process
     ) as process:
         try:
             while True:

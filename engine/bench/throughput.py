@@ -1,4 +1,4 @@
-"""Training and profiles as a search does them, by turns with plain loops."""
+"""Measures training and profiles as a search computes them, by turns with plain loops."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ from engine.steps.recipe import Recipe
 from engine.training.trainer import Job, Trainer
 from engine.workers.pool import Pool, Workers, open_pool
 
-#: Steps that no job is done with.
+#: A number of steps that no bead ever takes.
 ENDLESS = 10**9
-#: Segments measured at once, and points of each.
+#: The number of segments that are measured at once, and of the points of each.
 SEGMENTS, GRID = 64, 33
-#: Samples that profiles are measured on at least.
+#: The smallest number of samples on which profiles are measured.
 FEW = 256
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """A resolved spec and what computes its problem, on the device of its first worker."""
+    """The measurements of a resolved spec, whose problem `backend` computes."""
 
     spec: Spec
     backend: Backend
@@ -58,10 +58,11 @@ class Throughput:
     # ------------------------------------------------------------ training
 
     def training_rows(self, sizes: Sequence[int]) -> Iterator[TrainingRow | TooLong]:
-        """The preset's endpoints in training, so many at a time; one that is done begins anew.
+        """Yields the training of the preset's endpoints for each number of beads at a time.
 
-        Rounds are as in a search, looks at what is judged included. Where a network is so large
-        that a round takes too long, it is of fewer steps and looks at as many fewer samples.
+        An endpoint that is done begins anew. Rounds are as in a search, evaluations of the
+        objective included. Where a network is so large that a round takes too long, it has fewer
+        steps and evaluates fewer samples in proportion.
         """
         training = endless(self.spec.endpoints)
         samples = Recipe(training).samples(len(self.problem.train))
@@ -78,8 +79,8 @@ class Throughput:
                 taken = "a step" if least == 1 else f"a round of {least} steps"
                 yield TooLong(beads, f"{taken} would take about {step_s * least:.2g} s")
                 continue
-            how, judged = self._in_time(training, beads, int(self.effort.longest_s / step_s))
-            with open_pool(judged, self.spec) as pool:
+            how, backend = self._in_time(training, beads, int(self.effort.longest_s / step_s))
+            with open_pool(backend, self.spec) as pool:
                 ours = our_training(how, pool, beads, self._target)
                 rounds = count_for(self.effort.seconds, ours, self.clock)
                 found = by_turns(
@@ -99,16 +100,18 @@ class Throughput:
 
     @property
     def _target(self) -> float:
+        """The objective at which an endpoint is done."""
         return self.spec.search.alpha * self.spec.search.level
 
     def _workers(self) -> int:
+        """Returns the number of workers."""
         with open_pool(self.backend, self.spec) as pool:
             return len(pool.devices)
 
     def _first_round(self, rate: Rate, training: Training) -> int:
-        """Of one bead, as short as can be: the rate learns from it. Its steps."""
-        how, judged = shortened(training, self.backend, 1)
-        with open_pool(judged, self.spec) as pool:
+        """Takes the shortest round of one bead, sets the rate by it, and returns its steps."""
+        how, backend = shortened(training, self.backend, 1)
+        with open_pool(backend, self.spec) as pool:
             ours = our_training(how, pool, 1, self._target)
             timed(ours(1), self.clock)  # compiles
             found = timed(ours(1), self.clock)
@@ -116,11 +119,14 @@ class Throughput:
         return found.units
 
     def _in_time(self, training: Training, beads: int, steps: int) -> tuple[Training, Backend]:
-        """Rounds of at most so many steps; of fewer where that many turn out to take too long."""
-        how, judged = shortened(training, self.backend, max(1, steps))
+        """Returns the training and the backend of rounds of at most `steps` steps.
+
+        Rounds have fewer steps where so many turn out to take too long.
+        """
+        how, backend = shortened(training, self.backend, max(1, steps))
         if how is training:
-            return how, judged
-        with open_pool(judged, self.spec) as pool:
+            return how, backend
+        with open_pool(backend, self.spec) as pool:
             ours = our_training(how, pool, beads, self._target)
             took = timed(ours(1), self.clock).seconds
         fits = int(how.check_every * self.effort.longest_s / max(took, INSTANT))
@@ -129,10 +135,10 @@ class Throughput:
     # ------------------------------------------------------------ profiles
 
     def profiles(self) -> Profiles | TooLong:
-        """What is judged along segments between random models.
+        """Returns the rates of measuring the objective along segments between random models.
 
-        Where that takes too long, of fewer segments; where one alone does, on fewer samples, but
-        not on so few that other things than samples count.
+        Where that takes too long, there are fewer segments. Where one segment alone does, there are
+        fewer samples, but at least FEW, since with fewer ones other costs would dominate.
         """
         backend, problem = self.backend, self.problem
         if not backend.steps_at_once:
@@ -168,7 +174,7 @@ class Throughput:
         )
 
     def _sample_s(self, few: int) -> float:
-        """What a sample takes to measure a segment on, told by the plain loop on so many."""
+        """Returns the seconds per sample of measuring a segment, by the plain loop on `few`."""
         problem = self.problem.cut(self.problem.objective.split, few)
         pairs = pairs_of(problem, 1)
         plain = PlainProfiles(problem, self.spec.problem.loss, pairs, search_grid(GRID))
@@ -179,44 +185,48 @@ class Throughput:
 
 @dataclass
 class Rate:
-    """What a bead-step takes a worker; learned anew from each number of beads that is measured."""
+    """The time of a bead-step, set anew by each measurement."""
 
     workers: int
     seconds: float = 0.0
+    """The seconds of a bead-step in one worker."""
 
     def learn(self, bead_steps_per_s: float, beads: int) -> None:
+        """Sets the time by a measured rate of all workers together."""
         self.seconds = min(beads, self.workers) / bead_steps_per_s
 
     def step_s(self, beads: int) -> float:
-        """Of a step of all of so many beads."""
+        """Returns the seconds of one step of all of `beads` beads."""
         return self.seconds * beads / min(beads, self.workers)
 
 
 def step_of(training: Training, problem: Problem) -> Step:
-    """What a bead-step of the preset cannot do without."""
+    """Returns the least work of a bead-step."""
     samples = Recipe(training).samples(len(problem.train))
     train = problem.train
     sample_bytes = (train.x.nbytes + train.y.nbytes) // len(train)
     slots = len(build_optimizer(training.optimizer).slots)
     weights = problem.parameter_count * problem.dtype.itemsize
     seen = training.batch_size == "full" and problem.steps_see_objective
-    looked_at = 0 if seen else problem.objective_samples
+    evaluated = 0 if seen else problem.objective_samples
     return Step(
         samples=samples,
         flop=3 * samples * problem.cost.products * 2,
-        evaluation_flop=looked_at * problem.cost.products * 2 // training.check_every,
+        evaluation_flop=evaluated * problem.cost.products * 2 // training.check_every,
         bytes=samples * sample_bytes + 2 * (1 + slots) * weights,
     )
 
 
 def endless(training: Training) -> Training:
+    """Returns the training with no end but its target."""
     return training.model_copy(update={"max_steps": ENDLESS, "patience": ENDLESS})
 
 
 def shortened(training: Training, backend: Backend, steps: int) -> tuple[Training, Backend]:
-    """Rounds of at most so many steps, with looks at fewer samples in proportion.
+    """Returns training and backend with rounds of at most `steps` steps.
 
-    So a bead-step costs what it does in whole rounds. Compiled rounds are left as they are.
+    Evaluations take fewer samples in proportion, so that a bead-step costs what it does in whole
+    rounds. Compiled rounds are left as they are.
     """
     if backend.steps_at_once or steps >= training.check_every:
         return training, backend
@@ -234,7 +244,10 @@ def shortened(training: Training, backend: Backend, steps: int) -> tuple[Trainin
 def our_training(
     training: Training, pool: Pool, beads: int, target: float
 ) -> Callable[[int], Action]:
-    """Rounds of beads that begin anew each time; units are bead-steps."""
+    """Returns a function that makes an action of a number of rounds; units are bead-steps.
+
+    The beads of an action begin anew, and so does a bead that is done.
+    """
     starts = [pool.backend.problem.initial(bead) for bead in range(beads)]
 
     def prepare(count: int) -> Action:
@@ -245,7 +258,7 @@ def our_training(
         def rounds() -> int:
             for _ in range(count):
                 trainer.advance()
-                for row in trainer.retire():  # done, diverged, or out of steps
+                for row in trainer.retire():  # at its target, diverged, or out of steps
                     trainer.admit(Job(row.bead, target, row.bead), starts[row.bead])
             return trainer.bead_steps
 
@@ -255,7 +268,10 @@ def our_training(
 
 
 def our_profiles(problem: Problem, pool: Workers, pairs: Sequence[Pair]) -> Callable[[int], Action]:
-    """Profiles of all the segments of a string; units are the models on it that are measured."""
+    """Returns a function that makes an action of a number of measurements of a whole string.
+
+    Units are the models that are measured, of which neighbouring segments share one.
+    """
     t = search_grid(GRID)
 
     def prepare(count: int) -> Action:
@@ -270,5 +286,5 @@ def our_profiles(problem: Problem, pool: Workers, pairs: Sequence[Pair]) -> Call
 
 
 def pairs_of(problem: Problem, segments: int) -> list[Pair]:
-    """The segments of a string of random models."""
+    """Returns the segments of a string of random models."""
     return list(pairwise([problem.initial(seed) for seed in range(segments + 1)]))
