@@ -1,7 +1,7 @@
 """The `dss-tui` command, in a module of its own because `engine` and the like are common names.
 
-Another project's package of that name may be found first. This module imports none of them before
-it has looked where they would come from.
+Another project's package of that name may be found first. This module checks where the packages
+would come from before it imports any of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def hidden_package() -> str | None:
-    """Returns a sentence about a package of ours that another one hides; None where none does."""
+    """Returns a sentence about a package of dss-tui that another one hides, or None."""
     home = Path(__file__).resolve().parent
     for name in PACKAGES:
         spec = find_spec(name)
@@ -41,4 +41,5 @@ def hidden_package() -> str | None:
 
 
 def _resolved(place: str) -> Path:
+    """Returns a path with its links resolved."""
     return Path(place).resolve()

@@ -1,1 +1,1 @@
-"""The command line and the screens of dss-tui. No mathematics here: that is the engine's."""
+"""The command line and the screens of dss-tui. All mathematics is in the engine."""

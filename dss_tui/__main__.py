@@ -1,4 +1,4 @@
-"""`python -m dss_tui`, which is the same as `dss-tui`."""
+"""The command `python -m dss_tui`, which is the same as `dss-tui`."""
 
 from __future__ import annotations
 

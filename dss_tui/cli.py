@@ -1,7 +1,7 @@
-"""The command line: what is asked for, handed to the command that does it.
+"""The command line: parses arguments and calls the command that they name.
 
-Nothing here imports torch, so that `--help` and mistakes answer at once; commands import what
-they need when they run.
+Nothing here imports torch, so that `--help` and mistakes answer at once. Commands import what they
+need when they run.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_run(commands: Commands) -> None:
+    """Adds the command `run`."""
     run = commands.add_parser("run", help="search for a path, from a preset")
     run.add_argument("preset", metavar="PRESET", help="a shipped preset's name, or a .yaml file")
     run.add_argument(
@@ -94,6 +95,7 @@ def _add_run(commands: Commands) -> None:
 
 
 def _add_attach(commands: Commands) -> None:
+    """Adds the command `attach`."""
     attach = commands.add_parser("attach", help="watch a run, live or ended")
     attach.add_argument("run", metavar="RUN")
     _add_fps(attach)
@@ -101,6 +103,7 @@ def _add_attach(commands: Commands) -> None:
 
 
 def _add_fps(parser: argparse.ArgumentParser) -> None:
+    """Adds the option `--fps`."""
     parser.add_argument(
         "--fps",
         type=_positive,
@@ -110,6 +113,7 @@ def _add_fps(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> float:
+    """Returns a number above 0 and at most 60. Raises ArgumentTypeError for others."""
     value = float(text)
     if not 0 < value <= 60:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 60")
@@ -117,6 +121,7 @@ def _positive(text: str) -> float:
 
 
 def _add_display(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of a command that shows a search: `--headless`, `--fps` and `--json`."""
     parser.add_argument(
         "--headless", action="store_true", help="no screen: progress in lines, then a summary"
     )
@@ -127,6 +132,7 @@ def _add_display(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_runs(commands: Commands) -> None:
+    """Adds the commands about runs: `ls`, `resume`, `diagnose` and `stop`."""
     ls = commands.add_parser("ls", help="list the runs")
     ls.set_defaults(command=_ls)
 
@@ -154,6 +160,7 @@ def _add_runs(commands: Commands) -> None:
 
 
 def _add_strings(commands: Commands) -> None:
+    """Adds the commands about strings: `shorten`, `export` and `verify`."""
     shorten = commands.add_parser(
         "shorten", help="pull the string of a connected run tight, as a new run"
     )
@@ -194,6 +201,7 @@ def _add_strings(commands: Commands) -> None:
 
 
 def _add_sweep(commands: Commands) -> None:
+    """Adds the command `sweep`."""
     sweep = commands.add_parser(
         "sweep", help="many pairs at many levels, in one batch; the same command goes on"
     )
@@ -221,12 +229,14 @@ def _add_sweep(commands: Commands) -> None:
 
 
 def _add_presets(commands: Commands) -> None:
+    """Adds the command `presets`."""
     presets = commands.add_parser("presets", help="list the presets, or print one")
     presets.add_argument("name", nargs="?", metavar="NAME")
     presets.set_defaults(command=_presets)
 
 
 def _add_data(commands: Commands) -> None:
+    """Adds the command `data`."""
     data = commands.add_parser(
         "data", help="list the data sets: what they need, what is there, where to get them"
     )
@@ -236,6 +246,7 @@ def _add_data(commands: Commands) -> None:
 
 
 def _add_bench(commands: Commands) -> None:
+    """Adds the command `bench`."""
     bench = commands.add_parser(
         "bench", help="measure this machine: presets against plain loops and its own limits"
     )
@@ -253,66 +264,77 @@ def _add_bench(commands: Commands) -> None:
 
 
 def _menu(asked: argparse.Namespace) -> int:
+    """Shows the menu and returns the exit status."""
     from dss_tui.commands.run import menu
 
     return menu(asked)
 
 
 def _attach(asked: argparse.Namespace) -> int:
+    """Runs `attach` and returns the exit status."""
     from dss_tui.commands.run import attach
 
     return attach(asked)
 
 
 def _run(asked: argparse.Namespace) -> int:
+    """Runs `run` and returns the exit status."""
     from dss_tui.commands.run import run
 
     return run(asked)
 
 
 def _resume(asked: argparse.Namespace) -> int:
+    """Runs `resume` and returns the exit status."""
     from dss_tui.commands.run import resume
 
     return resume(asked)
 
 
 def _shorten(asked: argparse.Namespace) -> int:
+    """Runs `shorten` and returns the exit status."""
     from dss_tui.commands.run import shorten
 
     return shorten(asked)
 
 
 def _diagnose(asked: argparse.Namespace) -> int:
+    """Runs `diagnose` and returns the exit status."""
     from dss_tui.commands.diagnose import diagnose
 
     return diagnose(asked.run, as_json=asked.json)
 
 
 def _sweep(asked: argparse.Namespace) -> int:
+    """Runs `sweep` and returns the exit status."""
     from dss_tui.commands.sweep import sweep
 
     return sweep(asked)
 
 
 def _ls(asked: argparse.Namespace) -> int:
+    """Runs `ls` and returns the exit status."""
     from dss_tui.commands.runs import ls
 
     return ls()
 
 
 def _stop(asked: argparse.Namespace) -> int:
+    """Runs `stop` and returns the exit status."""
     from dss_tui.commands.runs import stop
 
     return stop(asked.run)
 
 
 def _export(asked: argparse.Namespace) -> int:
+    """Runs `export` and returns the exit status."""
     from dss_tui.commands.strings import export
 
     return export(asked.run, asked.out, with_data=asked.with_data, force=asked.force)
 
 
 def _verify(asked: argparse.Namespace) -> int:
+    """Runs `verify` and returns the exit status."""
     from dss_tui.commands.strings import verify
 
     return verify(
@@ -321,18 +343,21 @@ def _verify(asked: argparse.Namespace) -> int:
 
 
 def _presets(asked: argparse.Namespace) -> int:
+    """Runs `presets` and returns the exit status."""
     from dss_tui.commands.presets import show
 
     return show(asked.name)
 
 
 def _data(asked: argparse.Namespace) -> int:
+    """Runs `data` and returns the exit status."""
     from dss_tui.commands.data import data
 
     return data(asked.name, as_json=asked.json)
 
 
 def _bench(asked: argparse.Namespace) -> int:
+    """Runs `bench` and returns the exit status."""
     from dss_tui.commands.bench import bench
 
     return bench(asked)

@@ -1,1 +1,1 @@
-"""What each command of the command line does; every function returns the exit status."""
+"""The commands of the command line. Each command's function returns the exit status."""

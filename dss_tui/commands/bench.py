@@ -1,4 +1,4 @@
-"""`dss-tui bench`: what this machine does with the presets, against plain loops and its limits."""
+"""The command `dss-tui bench`: measures presets on this machine, against plain loops."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from engine.spec.keys import Spec
 
 SIZES, QUICK_SIZES = (1, 8, 32, 128), (1, 32)
 QUICK = Effort(repeats=3, seconds=0.05)
-#: The command whose start is timed, and what is on its first screen.
+#: The command whose start is timed, and a word on its first screen.
 COMMAND, ON_SCREEN = (sys.executable, "-P", "-m", "dss_tui"), "quadratic"
-#: Columns, where the output is no terminal.
+#: The width in columns where the output is no terminal.
 WIDTH = 100
 
 Found = Limits | PresetReport | LeftOut | Start
@@ -50,9 +50,10 @@ the highest."""
 
 
 def bench(asked: argparse.Namespace) -> int:
-    """Prints what was measured and returns 0, or 1 where a measurement failed.
+    """Measures, prints the results, and returns the exit status.
 
-    Raises InputError for what cannot be measured.
+    The status is 0, 1 where a measurement failed, or 128 + N where signal N ended it. Raises
+    InputError for options that make no sense, and for a named preset that cannot run.
     """
     sizes, effort = _sizes(asked), _effort(asked)
     specs, absent = chosen(asked)
@@ -80,6 +81,8 @@ def bench(asked: argparse.Namespace) -> int:
 def _measured(
     specs: Sequence[tuple[str, Spec]], sizes: Sequence[int], effort: Effort, signals: Signals
 ) -> Iterator[Found]:
+    """Yields all measurements one after another, and says on stderr which comes next."""
+
     def begin(what: str) -> None:
         print(f"measuring {what} …", file=sys.stderr, flush=True)
 
@@ -92,11 +95,11 @@ def _measured(
         yield measure_start(COMMAND, ON_SCREEN, environment(), effort)
 
 
-# ---------------------------------------------------------------- what is asked for
+# ---------------------------------------------------------------- options
 
 
 def _sizes(asked: argparse.Namespace) -> tuple[int, ...]:
-    """Raises InputError for what is no list of numbers of beads."""
+    """Returns the numbers of beads that train at a time. Raises InputError for no such list."""
     if asked.beads is None:
         return QUICK_SIZES if asked.quick else SIZES
     try:
@@ -109,7 +112,7 @@ def _sizes(asked: argparse.Namespace) -> tuple[int, ...]:
 
 
 def _effort(asked: argparse.Namespace) -> Effort:
-    """Raises InputError for no repeats or no time."""
+    """Returns the number and the length of timings. Raises InputError for none."""
     usual = QUICK if asked.quick else Effort()
     repeats = usual.repeats if asked.repeats is None else asked.repeats
     seconds = usual.seconds if asked.seconds is None else asked.seconds
@@ -121,9 +124,10 @@ def _effort(asked: argparse.Namespace) -> Effort:
 
 
 def chosen(asked: argparse.Namespace) -> tuple[list[tuple[str, Spec]], list[LeftOut]]:
-    """Returns the presets to measure. Shipped ones whose data are not here are left out.
+    """Returns the presets to measure, and the shipped ones that are left out.
 
-    Raises InputError for a preset that was named and cannot run.
+    Shipped presets are left out where they cannot run, such as without their data. Raises
+    InputError for a preset that was named and cannot run.
     """
     overrides = [] if asked.workers is None else [f"workers={asked.workers}"]
     if asked.device is not None:
@@ -146,6 +150,8 @@ def chosen(asked: argparse.Namespace) -> tuple[list[tuple[str, Spec]], list[Left
 
 
 def _tree(found: Sequence[Found], sizes: Sequence[int], effort: Effort) -> dict[str, Any]:
+    """Returns all results as plain values for JSON."""
+
     def all_of(kind: type[Found]) -> list[dict[str, Any]]:
         return [asdict(each) for each in found if isinstance(each, kind)]
 
@@ -161,11 +167,11 @@ def _tree(found: Sequence[Found], sizes: Sequence[int], effort: Effort) -> dict[
     }
 
 
-# ---------------------------------------------------------------- for people
+# ---------------------------------------------------------------- tables and lines
 
 
 def show(found: Found) -> None:
-    """Prints one finding in tables and lines."""
+    """Prints one result in tables and lines."""
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False, markup=False)
     match found:
         case Limits():
@@ -180,11 +186,13 @@ def show(found: Found) -> None:
 
 
 def _lines(console: Console, lines: Iterator[str]) -> None:
+    """Prints lines, which the terminal may wrap."""
     for line in lines:
         console.print(line, soft_wrap=True)
 
 
 def _machine(found: Limits) -> Iterator[str]:
+    """Yields the lines about the machine and its limits."""
     versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
     load = "" if found.load is None else f", load {found.load:.2g} before"
     yield f"{', '.join(found.names)}: {found.cores} cores{load}"
@@ -196,6 +204,7 @@ def _machine(found: Limits) -> Iterator[str]:
 
 
 def _show_preset(console: Console, found: PresetReport) -> None:
+    """Prints the report of a preset."""
     step = found.step
     console.print(
         f"{found.preset}: {found.network}, {thousands(found.parameters)} parameters\n"
@@ -208,6 +217,7 @@ def _show_preset(console: Console, found: PresetReport) -> None:
 
 
 def _table(rows: Sequence[TrainingRow]) -> Table:
+    """Returns the table of training rates."""
     table = Table(box=None, pad_edge=False)
     titles = ("beads", "bead-steps/s", "samples/s", "plain loop", "ratio (min … max)")
     for title in (*titles, "arithmetic", "memory"):
@@ -226,6 +236,7 @@ def _table(rows: Sequence[TrainingRow]) -> Table:
 
 
 def _notes(found: PresetReport) -> Iterator[str]:
+    """Yields the lines below a preset's table."""
     step = found.step
     if step.evaluation_flop > step.flop / 20:
         yield (
@@ -261,6 +272,7 @@ def _notes(found: PresetReport) -> Iterator[str]:
 
 
 def _profiles(found: Profiles) -> Iterator[str]:
+    """Yields the lines about measuring segments."""
     some = found.samples < found.of_samples
     of = f" of {thousands(found.of_samples)}" if some else ""
     yield f"  profiles    {_versus(found.points, 'points/s')}"
@@ -271,6 +283,7 @@ def _profiles(found: Profiles) -> Iterator[str]:
 
 
 def _start(found: Start) -> Iterator[str]:
+    """Yields the lines about start-up times."""
     yield f"dss-tui --help  {_time(found.help_s)}"
     frame = f"not measured: {found.no_frame}"
     if found.first_frame_s is not None:
@@ -279,14 +292,17 @@ def _start(found: Start) -> Iterator[str]:
 
 
 def _workers(device: str, workers: int) -> str:
+    """Returns the threads on the CPU, or the GPUs, in words."""
     return _count(workers, "thread") if device == "cpu" else device
 
 
 def _count(count: int, what: str) -> str:
+    """Returns a number of things, such as "1 bead" or "32 beads"."""
     return f"1 {what}" if count == 1 else f"{thousands(count)} {what}s"
 
 
 def _versus(found: Versus, unit: str) -> str:
+    """Returns both rates and their ratio in words."""
     return (
         f"{_number(found.ours.median)} {unit}, plain loop {_number(found.plain.median)}, ratio "
         f"{_spread(found.ratio)}"
@@ -294,12 +310,13 @@ def _versus(found: Versus, unit: str) -> str:
 
 
 def _spread(found: Spread, scale: float = 1.0) -> str:
+    """Returns the median, and in brackets the lowest and the highest value."""
     middle, low, high = (_number(value * scale) for value in (found.median, found.low, found.high))
     return f"{middle} ({low} … {high})"
 
 
 def _time(found: Spread) -> str:
-    """Returns a timing in the unit that its median asks for."""
+    """Returns a timing in seconds, milliseconds or microseconds, as its median asks for."""
     units = (("s", 1.0), ("ms", 1e3), ("µs", 1e6))
     unit, scale = next((each for each in units if found.median * each[1] >= 1), units[-1])
     middle, low, high = (_number(value * scale) for value in (found.median, found.low, found.high))
@@ -307,9 +324,10 @@ def _time(found: Spread) -> str:
 
 
 def _number(value: float) -> str:
-    """Returns a number with three digits, or with all before the point."""
+    """Returns a number with three digits, or with all digits before the point if these are more."""
     return thousands(round(value)) if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _percent(share: float | None) -> str:
+    """Returns a share in per cent, or a dash for None."""
     return "–" if share is None else f"{100 * share:.2g} %"

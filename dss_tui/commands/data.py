@@ -1,4 +1,4 @@
-"""`dss-tui data`: each data set, what it needs, where it is published, and what is there."""
+"""The command `dss-tui data`: lists each data set, its files, its source, and what is here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.data.survey import File, State, Survey
 from engine.record.events import dump_json
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
-#: Columns, and where what a label names begins.
+#: The width in columns, and the column at which the text after a label begins.
 WIDTH, INDENT = 80, 10
 STATES = {
     State.SHIPPED: "shipped with dss-tui",
@@ -26,7 +26,7 @@ STATES = {
 
 
 def data(name: str | None, *, as_json: bool) -> int:
-    """Prints the data sets and returns 0, or 2 where something that is there is damaged.
+    """Prints the data sets and returns 0, or 2 where one that is here is damaged.
 
     Raises InputError for an unknown name.
     """
@@ -41,6 +41,7 @@ def data(name: str | None, *, as_json: bool) -> int:
 
 
 def _lines(found: Survey) -> Iterator[str]:
+    """Yields the lines about one data set."""
     yield f"{found.name}: {found.title}, {STATES[found.state]}"
     if found.train is not None and found.held_out is not None:
         counts = f"{thousands(found.train)} to train + {thousands(found.held_out)} held out"
@@ -60,11 +61,13 @@ def _lines(found: Survey) -> Iterator[str]:
 
 
 def _needs(found: Survey) -> str:
+    """Returns the files that a data set consists of, in words."""
     files = ", ".join(found.needs)
     return f"{files}, or any UTF-8 text" if found.kind == "text" else f"{files}, plain or .gz"
 
 
 def _file(file: File) -> str:
+    """Returns a file's name and contents in words."""
     name = Path(file.path).name
     if not file.holds:
         return f"{name}: damaged"
@@ -78,11 +81,15 @@ def _file(file: File) -> str:
 
 
 def _unbroken(words: str) -> str:
+    """Returns words between which no line is broken."""
     return words.replace(" ", NO_BREAK)
 
 
 def _labelled(label: str, *entries: str) -> Iterator[str]:
-    """Returns entries below each other, wrapped at spaces, so that paths stay whole."""
+    """Yields the lines of entries below each other, with a label before the first.
+
+    Lines are wrapped at spaces only, so that paths stay whole.
+    """
     for entry in entries:
         for line in textwrap.wrap(
             entry,

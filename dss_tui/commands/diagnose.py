@@ -1,4 +1,4 @@
-"""`dss-tui diagnose`: what a run without a connection found out."""
+"""The command `dss-tui diagnose`: prints the findings of a run without a connection."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from engine.record.finding import find, resume_command
 from engine.record.records import finished, read_records
 from engine.spec.level import in_brackets
 
-#: Lines of the worst peak's history that are printed.
+#: The number of lines of the worst peak's history that are printed.
 LISTED = 12
 
 
 def diagnose(name: str, *, as_json: bool) -> int:
     """Prints why a run did not connect and returns the exit status of its outcome.
 
-    Raises InputError where there is nothing to tell.
+    Raises InputError where the run is not found or has not ended.
     """
     run = find(name)
     ended = finished(read_records(run))
@@ -37,6 +37,7 @@ def diagnose(name: str, *, as_json: bool) -> int:
 
 
 def _report(ended: RunFinished) -> None:
+    """Prints the outcome and the diagnosis for a person."""
     console = Console(highlight=False)
     console.print(ended.sentence, markup=False)
     found = ended.diagnosis
@@ -50,6 +51,7 @@ def _report(ended: RunFinished) -> None:
 
 
 def _facts(found: Diagnosis) -> list[str]:
+    """Returns the lines with the numbers of a diagnosis."""
     lines = [
         f"lowest barrier  {found.barrier:.6g} = {found.barrier / found.level:.4g} × level"
         f"{in_brackets(found.level, found.tolerance)}, between "

@@ -1,4 +1,4 @@
-"""`dss-tui presets`: the list, or one in full."""
+"""The command `dss-tui presets`: lists the presets, or prints one in full."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dss-tui`, `run`, `resume` and `attach`: a search on the screen or in the foreground."""
+"""The menu and the commands that show a search: `run`, `shorten`, `resume` and `attach`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def menu(asked: argparse.Namespace) -> int:
-    """Shows the menu. Raises InputError where there is no terminal to show it on."""
+    """Shows the menu and returns the exit status. Raises InputError without a terminal."""
     from dss_tui.tui.app import Opening
 
     if not has_terminal():
@@ -36,7 +36,10 @@ def menu(asked: argparse.Namespace) -> int:
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Runs a preset as a new run. Raises InputError before anything is written."""
+    """Runs a preset as a new run and returns the exit status.
+
+    Raises InputError, before anything is written, where the preset cannot run.
+    """
     from presets import load_preset
 
     with _naming(asked.preset):
@@ -45,7 +48,10 @@ def run(asked: argparse.Namespace) -> int:
 
 
 def shorten(asked: argparse.Namespace) -> int:
-    """Pulls the string of a connected run tight, in a new run. Raises InputError for others."""
+    """Pulls the string of a connected run tight, in a new run, and returns the exit status.
+
+    Raises InputError where the run has not ended connected.
+    """
     source = find(asked.run)
     ended = finished(read_records(source))
     if ended is None or ended.outcome is not Outcome.CONNECTED:
@@ -53,7 +59,7 @@ def shorten(asked: argparse.Namespace) -> int:
             "has not ended" if ended is None else f"ended {str(ended.outcome).replace('_', ' ')}"
         )
         raise InputError(f"{state}; only a connected string can be shortened", file=source.path)
-    drawn = source.load_spec().problem.batch_norm.seed  # with the statistics of that run
+    drawn = source.load_spec().problem.batch_norm.seed  # the new run keeps these statistics
     overrides = [
         "search.shorten=true",
         f"search.string={source.string}",
@@ -64,7 +70,7 @@ def shorten(asked: argparse.Namespace) -> int:
 
 
 def _start(spec: Spec, name: str, asked: argparse.Namespace) -> int:
-    """Starts a new run, on the screen or in the foreground."""
+    """Starts a new run, shows it, and returns the exit status."""
     if _wants_screen(asked):
         from dss_tui.tui.app import Opening
         from dss_tui.viewing import session
@@ -79,7 +85,11 @@ def _start(spec: Spec, name: str, asked: argparse.Namespace) -> int:
 
 
 def resume(asked: argparse.Namespace) -> int:
-    """Goes on with a run from its checkpoint, or says that it has ended."""
+    """Goes on with a run from its checkpoint and returns the exit status.
+
+    Where the run has ended for good, it only says so. Raises InputError for an override that is no
+    limit, or that comes while the run is live.
+    """
     directory = find(asked.run)
     if asked.overrides:
         _change_limits(directory, asked.overrides)
@@ -99,7 +109,10 @@ def resume(asked: argparse.Namespace) -> int:
 
 
 def attach(asked: argparse.Namespace) -> int:
-    """Watches a run, live or ended. Raises InputError where there is no terminal."""
+    """Shows a run, live or ended, and returns the exit status.
+
+    Raises InputError without a terminal.
+    """
     from dss_tui.tui.app import Opening
 
     directory = find(asked.run)
@@ -110,7 +123,7 @@ def attach(asked: argparse.Namespace) -> int:
 
 @contextmanager
 def _naming(preset: str) -> Iterator[None]:
-    """Within it, an InputError names the preset."""
+    """Makes an InputError that is raised within the block name the preset."""
     try:
         yield
     except InputError as error:
@@ -120,6 +133,7 @@ def _naming(preset: str) -> Iterator[None]:
 
 
 def _change_limits(directory: RunDir, overrides: list[str]) -> None:
+    """Writes new limits into a run's preset. Raises InputError for other keys or a live run."""
     for line in overrides:
         if not line.startswith("limits."):
             raise InputError(
@@ -133,10 +147,12 @@ def _change_limits(directory: RunDir, overrides: list[str]) -> None:
 
 
 def _wants_screen(asked: argparse.Namespace) -> bool:
+    """Returns whether the run is shown on the screen, not in the foreground."""
     return not asked.headless and not asked.json and has_terminal()
 
 
 def _on_screen(opening: Opening) -> int:
+    """Runs the terminal application and returns its exit status."""
     from dss_tui.tui.app import DssApp
 
     app = DssApp(opening)

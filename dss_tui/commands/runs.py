@@ -1,4 +1,4 @@
-"""`dss-tui ls` and `dss-tui stop`."""
+"""The commands `dss-tui ls` and `dss-tui stop`: list the runs, and stop one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engine.record.lock import is_live
 from engine.record.rundir import RunDir
 from engine.record.runs import Summary, summarize
 
-#: Seconds to wait for an engine to grant a stop: a round of training and a checkpoint.
+#: The seconds to wait for an engine to stop, which takes a round of training and a checkpoint.
 STOP_WAIT_S = 60.0
 
 
@@ -41,13 +41,17 @@ def ls() -> int:
 
 
 def _row(run: Summary) -> tuple[str, ...]:
+    """Returns the cells of a run's line."""
     peak = multiple(run.peak_over_level, run.tolerance)
     beads = "–" if run.beads is None else str(run.beads)
     return run.name, run.state, beads, peak, age(run.age_s), bytes_of(run.size_bytes)
 
 
 def stop(name: str) -> int:
-    """Asks a run to stop and waits until it has. Raises InputError where it is not running."""
+    """Asks a run to stop, waits until it has, and returns 0.
+
+    Raises InputError where it is not running.
+    """
     run = find(name)
     if not is_live(run):
         raise InputError("is not running; nothing to stop", file=run.path)
@@ -56,6 +60,7 @@ def stop(name: str) -> int:
 
 
 def _wait_until_stopped(run: RunDir) -> int:
+    """Waits until a run has ended, at most STOP_WAIT_S, says how, and returns 0."""
     until = time.monotonic() + STOP_WAIT_S
     while is_live(run):
         if time.monotonic() > until:

@@ -1,4 +1,4 @@
-"""`dss-tui export` and `dss-tui verify`."""
+"""The commands `dss-tui export` and `dss-tui verify`: write a string file, and check one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def export(run: str, out: Path, *, with_data: bool, force: bool) -> int:
-    """Writes a run's newest string. Raises InputError, with nothing written."""
+    """Writes a run's newest string to a file and returns 0.
+
+    Raises InputError where the run has no string yet, or the file cannot be written.
+    """
     directory = find(run)
     if not check_regular(directory.string):
         raise InputError(
@@ -46,7 +49,10 @@ def export(run: str, out: Path, *, with_data: bool, force: bool) -> int:
 
 
 def verify(path: Path, *, points: int, as_json: bool, run_factories: bool) -> int:
-    """Measures a string file's path and returns 0 where it holds, 3 where not."""
+    """Measures a string file's path and returns 0 where it holds, 3 where it does not.
+
+    Raises InputError where the file or the number of points cannot be used.
+    """
     if points < 5:
         raise InputError(f"is {points}, but must be at least 5", key="--grid")
     held = string_file.read(path)
@@ -65,6 +71,7 @@ def verify(path: Path, *, points: int, as_json: bool, run_factories: bool) -> in
 
 
 def _report(path: Path, check: Check) -> list[str]:
+    """Returns the lines of a check's results for a person."""
     worst, level = check.worst, too_high(check.level, check.level_tolerance)
     tolerance = f" with tolerance {check.level_tolerance:g}" if check.level_tolerance else ""
     lines = [
@@ -108,6 +115,7 @@ def _report(path: Path, check: Check) -> list[str]:
 
 
 def _tree(check: Check) -> dict[str, Any]:
+    """Returns a check's results as plain values for JSON."""
     along = [
         on.model_dump(mode="json") | {"lowest": low, "highest": high}
         for on, low, high in check.along

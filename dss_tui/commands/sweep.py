@@ -1,4 +1,4 @@
-"""`dss-tui sweep`: many pairs at many levels, without a screen."""
+"""The command `dss-tui sweep`: searches many pairs at many levels, without a screen."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
     from engine.backends.backend import Backend
     from engine.run.sweep import LevelRow, Statistic, Sweep
 
-#: Files that a pair under way holds open, one more while it writes; and those of all else.
+#: The number of files that a pair under way holds open, and of those that everything else does.
 FILES_OF_A_PAIR, OTHER_FILES = 3, 100
 
 
 def sweep(asked: argparse.Namespace) -> int:
-    """Runs a sweep and returns 0 where every cell has ended, connected or not.
+    """Runs or goes on with a sweep and returns the exit status.
 
-    Raises InputError for what cannot run.
+    The status is 0 where every cell has ended, connected or not, 3 where some have not, 1 after a
+    failure, and 128 + N where signal N ended it. Raises InputError for what cannot run.
     """
     levels = _levels(asked.levels)
     _check_numbers(asked)
@@ -61,6 +62,7 @@ def sweep(asked: argparse.Namespace) -> int:
 
 
 def _begin(asked: argparse.Namespace, levels: tuple[float, ...]) -> tuple[Sweep, Backend]:
+    """Returns the sweep and its backend. Raises InputError for what cannot run."""
     from engine.run.sweep import start
     from presets import load_preset
 
@@ -75,7 +77,7 @@ def _begin(asked: argparse.Namespace, levels: tuple[float, ...]) -> tuple[Sweep,
 
 
 def _levels(text: str) -> tuple[float, ...]:
-    """Raises InputError for what is no list of levels."""
+    """Returns the levels in a text. Raises InputError for what is no list of different levels."""
     try:
         levels = tuple(float(part) for part in text.split(","))
     except ValueError:
@@ -88,6 +90,7 @@ def _levels(text: str) -> tuple[float, ...]:
 
 
 def _check_numbers(asked: argparse.Namespace) -> None:
+    """Raises InputError for numbers of pairs that cannot be, and for a level among overrides."""
     if asked.pairs < 1:
         raise InputError(f"is {asked.pairs}; give a number from 1", key="--pairs")
     if asked.at_once < 1:
@@ -106,31 +109,36 @@ def _check_numbers(asked: argparse.Namespace) -> None:
 
 
 class _Progress:
-    """Prints a line every few seconds on stderr."""
+    """Prints a line about a sweep every few seconds on stderr, from a thread of its own."""
 
     every_s = 5.0
 
     def __init__(self, sweep: Sweep) -> None:
+        """Makes the display of a sweep, which starts with its `with` block."""
         self._sweep = sweep
         self._since = time.monotonic()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
 
     def __enter__(self) -> _Progress:
+        """Starts the thread."""
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Prints a last line and ends the thread."""
         self._over.set()
         self._thread.join()
 
     def _watch(self) -> None:
-        with suppress(OSError):  # nobody reads it any more
+        """Prints lines until the block is left."""
+        with suppress(OSError):  # where stderr has no reader
             while not self._over.wait(self.every_s):
                 self._tell()
             self._tell()
 
     def _tell(self) -> None:
+        """Prints one line."""
         ended, connected = self._sweep.count(), self._sweep.count(Outcome.CONNECTED)
         print(
             f"{clock(time.monotonic() - self._since)}  {ended} of {self._sweep.cells} cells ended, "
@@ -141,6 +149,7 @@ class _Progress:
 
 
 def _show(rows: list[LevelRow], tolerance: float) -> None:
+    """Prints the table of levels."""
     table = Table(box=None, pad_edge=False)
     level = f"level (tolerance {tolerance:g})" if tolerance else "level"
     for title in (level, "connected", "length ± s.e.", "beads ± s.e.", "median steps"):
@@ -161,6 +170,7 @@ def _show(rows: list[LevelRow], tolerance: float) -> None:
 
 
 def _plus_minus(statistic: Statistic, digits: int) -> str:
+    """Returns a mean with its standard error, where they are known."""
     if math.isnan(statistic.mean):
         return "–"
     told = f"{statistic.mean:.{digits}f}"

@@ -20,23 +20,24 @@ from dss_tui.tui.terminal import driver_class
 from engine.errors import InputError
 from engine.record.rundir import RunDir
 
-#: Seconds without another change of size after which the screen is drawn anew.
+#: The seconds without another change of size after which the screen is drawn anew.
 RESIZE_S = 0.15
 
 
 @dataclass(frozen=True)
 class Opening:
-    """What the application starts with: the menu, or a run."""
+    """The first screen of the application: the menu, or a run."""
 
     run: RunDir | None = None
+    """The run to show, or None for the menu."""
     launched: bool = False
     """Whether the run's engine has just been launched."""
     fps: float | None = None
-    """Times a second that a run is read and shown; None means 2, and 1 over SSH."""
+    """The number of times per second that a run is read and shown; None means 2, or 1 over SSH."""
 
 
 class DssApp(App[None]):
-    """The application. Its `return_code` is what the process should end with."""
+    """The application. Its `return_code` is the exit status for the process."""
 
     TITLE = "dss-tui"
     CSS_PATH = "app.tcss"
@@ -52,6 +53,7 @@ class DssApp(App[None]):
     THEMES = ("textual-dark", "textual-light", "ansi-dark", "nord", "gruvbox", "solarized-light")
 
     def __init__(self, opening: Opening) -> None:
+        """Makes the application, which begins with `opening`."""
         super().__init__(driver_class=driver_class())
         self.opening = opening
         self._mounted = False
@@ -74,7 +76,7 @@ class DssApp(App[None]):
             self._open(self.opening.run, self.opening.launched)
 
     def on_resize(self, event: Resize) -> None:
-        """Passes on the last of the changes of size that follow each other within `RESIZE_S`."""
+        """Passes on only the last of changes of size that follow each other within `RESIZE_S`."""
         if not self._mounted or event is self._settled:
             return  # the handler of Textual's application comes next
         event.prevent_default()
@@ -84,10 +86,12 @@ class DssApp(App[None]):
         self._settling = self.set_timer(RESIZE_S, partial(self._settle, again))
 
     def _settle(self, event: Resize) -> None:
+        """Passes a change of size on to Textual's own handler."""
         self._settled = event
         self.post_message(event)
 
     def _remap_keys(self) -> None:
+        """Sets the user's own keys, or warns where their file is bad."""
         try:
             self.set_keymap(keymap())
         except InputError as error:
@@ -100,16 +104,19 @@ class DssApp(App[None]):
 
     @on(WatchRun)
     def _watch_run(self, asked: WatchRun) -> None:
+        """Shows the screen of a run."""
         self._open(asked.run, asked.launched)
 
     def _open(self, run: RunDir, launched: bool) -> None:
-        from dss_tui.tui.screens.run import RunScreen  # with numpy: not before the menu is there
+        """Pushes the screen of a run."""
+        # It imports numpy, which would delay the menu.
+        from dss_tui.tui.screens.run import RunScreen
 
         self.push_screen(RunScreen(run, launched=launched, every_s=self.every_s))
 
     @on(LeaveRun)
     def _leave_run(self, asked: LeaveRun) -> None:
-        """Goes back to the menu, or out where the application was started for that run."""
+        """Goes back to the menu, or exits where the application was started for that run."""
         if asked.run == self.opening.run:
             self.exit(return_code=asked.exit_status)
         elif asked.screen is self.screen:
@@ -134,5 +141,6 @@ class DssApp(App[None]):
 
 
 def _few_colours() -> bool:
+    """Returns whether the terminal has only 16 colours."""
     term = os.environ.get("TERM", "")
     return "256" not in term and "NO_COLOR" not in os.environ

@@ -1,4 +1,4 @@
-"""The plots of a run screen, made from what its directory holds."""
+"""Makes the plots of a run screen from the run's progress, events and string file."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from engine.spec.level import LevelOn
 
 EMPTY = Plot(title="", curves=(), x_label="", y_label="")
 
-#: A string file larger than this, in bytes, is not projected while it is watched.
+#: The size in bytes up to which a string file is projected while it is watched.
 PROJECTED = 64 * 2**20
 
 
 def about(segment: SegmentProgress, level: float) -> str:
-    """Returns a line about a segment."""
+    """Returns a line about a segment: state, peak, ends and length."""
     peak = segment.peak
     ratio = f"{peak:.5g} = {peak / level:.3f} × level" if math.isfinite(peak) else "not finite"
     bead = f", bead {segment.bead} in training" if segment.bead is not None else ""
@@ -59,11 +59,13 @@ def profile(segment: SegmentProgress, progress: Progress, level: float | None, l
 
 
 def _secondary(progress: Progress) -> str:
+    """Returns the secondary metric in words, with its number of samples if not all."""
     samples, words = progress.secondary_samples, progress.secondary.words
     return words if samples is None else f"{words} ({samples} samples)"
 
 
 def _axis(on: LevelOn) -> str:
+    """Returns the label of an axis for a metric."""
     return on.metric.replace("_", " ")
 
 
@@ -139,6 +141,7 @@ def projection(run: RunDir, level: float | None) -> Plot:
 
 @lru_cache(maxsize=2)
 def _projection(run: RunDir, written_ns: int, level: float | None) -> Plot:
+    """Returns the plot of the string that was written at a time, which is kept until the next."""
     try:
         held = string_file.read(run.string)
     except InputError:

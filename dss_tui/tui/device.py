@@ -1,4 +1,4 @@
-"""Memory and utilisation of the GPUs of this machine, for runs that use them."""
+"""Reads memory and utilisation of this machine's GPUs, for runs that use them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.record.rundir import RunDir
 
 @lru_cache(maxsize=1)
 def _library() -> Any | None:
-    """Returns NVIDIA's management library, None where there is no NVIDIA driver."""
+    """Returns NVIDIA's management library, or None where there is no NVIDIA driver."""
     try:
         import pynvml
 
@@ -32,7 +32,7 @@ def _on_gpu(run: RunDir) -> bool:
 
 
 def device_line(run: RunDir) -> str:
-    """Returns how busy each GPU is; nothing for a run on the CPU or on another machine."""
+    """Returns a line on how busy each GPU is, empty where the run or the machine uses none."""
     library = _library() if _on_gpu(run) else None
     if library is None:
         return ""

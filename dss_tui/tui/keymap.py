@@ -1,6 +1,6 @@
-"""The user's own keys: `keys.yaml` in the platform's configuration folder of dss-tui.
+"""The user's own keys, in `keys.yaml` in dss-tui's configuration folder of the platform.
 
-It maps the ids of bindings to keys, comma-separated: `run.stop: ctrl+x`.
+The file maps the ids of bindings to keys, separated by commas, such as `run.stop: ctrl+x`.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ from engine.spec.yaml_file import read_yaml
 
 
 def moving(first: str, last: str) -> list[Binding]:
-    """Returns the keys j, k, g and G for a list, whose actions for the ends have these names."""
+    """Returns bindings of j, k, g and G for a list.
+
+    `first` and `last` are the list's actions for its first and last item.
+    """
     actions = {"j": "cursor_down", "k": "cursor_up", "g": first, "G": last}
     return [Binding(key, action, show=False) for key, action in actions.items()]
 
 
 def path() -> Path:
-    """Returns where the user's keys are looked for."""
+    """Returns the path of the file of the user's keys."""
     return Path(platformdirs.user_config_dir("dss-tui")) / "keys.yaml"
 
 
 def keymap() -> dict[str, str]:
-    """Returns the user's keys by the ids of their bindings; none where there is no file.
+    """Returns the user's keys by the ids of bindings, none where there is no file.
 
     Raises InputError for a file that cannot be read or does not map names to keys.
     """

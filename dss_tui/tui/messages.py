@@ -1,4 +1,4 @@
-"""What screens ask of the application. Screens post these; they know nothing of the application."""
+"""The messages that screens post to the application, of which they know nothing else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class WatchRun(Message):
     """Asks for the screen of a run."""
 
     def __init__(self, run: RunDir, *, launched: bool = False) -> None:
-        """`launched` says whether an engine has just been launched on the run."""
+        """Makes the message. `launched` says that an engine has just been launched on the run."""
         super().__init__()
         self.run = run
         self.launched = launched
@@ -22,7 +22,7 @@ class LeaveRun(Message):
     """Tells that the user is done with the screen of a run."""
 
     def __init__(self, screen: Screen[None], run: RunDir, exit_status: int) -> None:
-        """`exit_status` is that of a command that watched the run and nothing else."""
+        """Makes the message. `exit_status` is for a process that only watched the run."""
         super().__init__()
         self.screen = screen
         self.run = run

@@ -1,4 +1,4 @@
-"""Colours by role, and the one way to put styled glyphs into a line."""
+"""The colours by role, and the functions that put styled glyphs into a line."""
 
 from __future__ import annotations
 
@@ -12,43 +12,48 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-if TYPE_CHECKING:  # what draws as text needs no application
+if TYPE_CHECKING:  # drawing as text needs no application
     from textual.app import App
 
 NEAR = 0.9
-"""Share of the level from which a loss is called near it."""
+"""The share of the level from which on a loss counts as near it."""
 
 
 @dataclass(frozen=True)
 class Palette:
-    """Rich style strings, one a role. Every state has its own glyph too: colour only repeats it."""
+    """The style of each role, as Rich writes styles.
+
+    Every state has a glyph of its own too, so that colour only repeats it.
+    """
 
     below: str
-    """Loss at most 0.9 × level."""
+    """The style of a loss below 0.9 × level."""
     near: str
-    """Loss from 0.9 × level up to the level."""
+    """The style of a loss from 0.9 × level up to the level."""
     above: str
-    """Loss over the level."""
+    """The style of a loss above the level."""
     training: str
+    """The style of a segment with a bead in training."""
     failed: str
+    """The style of a segment that was given up."""
     closed: str
-    """A segment that stays below the level all along."""
+    """The style of a closed segment."""
     level: str
-    """The mark of the level."""
+    """The style of the mark of the level."""
     dim: str
-    """Words and marks of second rank."""
+    """The style of less important words and marks."""
     selected: str
-    """Laid over the style of whatever is selected."""
+    """The style that is laid over that of a selected item."""
     axis: str
-    """Frames, ticks and their numbers."""
+    """The style of frames, ticks and their numbers."""
     train: str
-    """Curve of losses on training data."""
+    """The style of the main curve, such as the objective."""
     held_out: str
-    """Curve of losses on held-out data."""
+    """The style of the second curve, such as the secondary metric."""
     highlight: str
-    """Curve of the selected segment."""
+    """The style of the curve of the selected segment."""
     points: str
-    """Single beads in a plot."""
+    """The style of single beads in a plot."""
 
     def of_loss(self, over_level: float) -> str:
         """Returns the style of a loss given as a multiple of the level; dim for NaN."""
@@ -143,9 +148,9 @@ class Palette:
 
 
 def palette_of(app: App[Any]) -> Palette:
-    """Returns the colours for what is drawn by hand, to go with the theme of an application.
+    """Returns the palette that goes with the theme of an application.
 
-    NO_COLOR in the environment asks for none, whatever the theme.
+    With NO_COLOR in the environment it has no colours, whatever the theme.
     """
     if "NO_COLOR" in os.environ:
         return Palette.plain()
@@ -157,7 +162,7 @@ def palette_of(app: App[Any]) -> Palette:
 def styled(pieces: Iterable[tuple[str, str]]) -> Text:
     """Returns glyphs with their styles as one text that never wraps.
 
-    Neighbours of one style share a span: over a slow line every span costs bytes.
+    Neighbours of one style share a span, since every span costs bytes on a slow line.
     """
     text = Text(no_wrap=True, overflow="crop", end="")
     for style, run in groupby(pieces, key=lambda piece: piece[1]):

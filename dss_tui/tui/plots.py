@@ -1,8 +1,8 @@
-"""Line plots as text: the one place that knows plotext.
+"""Draws line plots as text. Only this module knows plotext.
 
-plotext's core ends the process on a NaN and takes time in proportion to how far a point lies
-outside the axes, so it is handed nothing but shares of the axes in 0 … 1. Scales, ticks, labels
-and colours are settled here; plotext turns the shares into glyphs.
+plotext's core ends the process on a NaN, and takes time in proportion to how far a point lies
+outside the axes. So it is handed nothing but shares of the axes in 0 … 1. Scales, ticks, labels
+and colours are settled here, and plotext turns the shares into glyphs.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ Role = Literal["train", "held_out", "highlight", "points"]
 
 Point = tuple[float, float]
 Track = list[Point | None]
-"""Points in order; None breaks the line."""
+"""The points of a curve in order, where None breaks the line."""
 
 Piece = tuple[str, str]
-"""Glyphs and their style."""
+"""Some glyphs and their style."""
 
 MIN_WIDTH, MIN_HEIGHT = 20, 5
 
 LARGEST = 1e300
-"""Limits stay within it, so that their difference is a number."""
+"""The largest limit of an axis, so that the difference of two limits is finite."""
 
 MARKERS: dict[Role, str] = {
     "train": "braille",
@@ -38,50 +38,51 @@ MARKERS: dict[Role, str] = {
     "highlight": "hd",
     "points": "braille",
 }
-"""plotext's marker of a line: roles differ by glyph as well as by colour."""
+"""The marker of a line in plotext. Roles differ by glyph as well as by colour."""
 
 SAMPLES: dict[Role, str] = {"train": "⠒⠒", "held_out": "··", "highlight": "▄▀", "points": "⠒⠒"}
-"""What a line looks like, for the legend."""
+"""A sample of a line, for the legend."""
 
 DOT = "●"
 
 INKS = ("train", "held_out", "highlight", "points", "level", "dim")
-"""Styles of the palette that plotext paints with; to it, each is a colour of its own."""
+"""The styles of the palette that plotext paints with. To plotext each is a colour of its own."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Points to plot; one with a coordinate that is not finite breaks the line."""
+    """A curve of points. A point with a coordinate that is not finite breaks the line."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]
     label: str
-    """Its name in the legend; empty for none."""
+    """The name in the legend, or "" for none."""
     role: Role
+    """The role, which decides the style and the marker."""
     lines: bool = True
-    """Joined by a line, or a ● each."""
+    """Whether a line joins the points; else each is a ●."""
 
 
 @dataclass(frozen=True)
 class Plot:
-    """What to draw, in the units of the data."""
+    """A plot, in the units of the data."""
 
     title: str
     curves: tuple[Curve, ...]
     x_label: str
     y_label: str
     level: float | None = None
-    """Drawn across as a line named 'level'."""
+    """The height of a line across that is named "level", or None for no line."""
     verticals: tuple[float, ...] = ()
-    """Marks on the x axis, such as where beads lie; those beyond the curves are left out."""
+    """The places of vertical marks on the x axis. Those beyond the curves are left out."""
     log_y: bool = False
-    """Powers of ten up the y axis; values that are not positive lie on its floor."""
+    """Whether the y axis is logarithmic. Values that are not positive then lie on its floor."""
 
 
 def draw(plot: Plot, width: int, height: int, palette: Palette) -> Text:
-    """Returns the plot in `height` lines of at most `width` columns, or why there is none.
+    """Returns the plot in `height` lines of at most `width` columns, or a line that says why not.
 
-    Call it from one thread only: plotext draws on a single figure of its own.
+    Only one thread may call it, because plotext draws on a single figure of its own.
     """
     if width < MIN_WIDTH or height < MIN_HEIGHT:
         return _words("too small to plot", width, palette)
@@ -102,6 +103,7 @@ def draw(plot: Plot, width: int, height: int, palette: Palette) -> Text:
 
 
 def _words(words: str, width: int, palette: Palette) -> Text:
+    """Returns a line of words."""
     return styled([(fitting(width, words), palette.dim)])
 
 
@@ -110,7 +112,7 @@ def _words(words: str, width: int, palette: Palette) -> Text:
 
 @dataclass(frozen=True)
 class _Axis:
-    """Lower and upper limit, as powers of ten where `log`."""
+    """The limits of an axis, or their common logarithms where `log`."""
 
     low: float
     high: float
@@ -118,7 +120,7 @@ class _Axis:
 
     @classmethod
     def around(cls, values: Sequence[float], margin: float, log: bool = False) -> _Axis:
-        """Limits that hold all values, with a share of their span on both sides.
+        """Returns an axis that holds all values, with a share of their span on both sides.
 
         A margin does not reach below zero where no value does. Values that hardly differ
         get limits well around them.
@@ -134,13 +136,13 @@ class _Axis:
         return cls(low - pad if low < 0 or log else max(low - pad, 0.0), high + pad, log)
 
     def share(self, value: float) -> float:
-        """Where the value lies between the limits: 0 … 1, clipped."""
+        """Returns the place of a value between the limits, from 0 to 1, clipped."""
         if self.log:
             value = math.log10(value) if value > 0 else self.low
         return min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
 
     def ticks(self, count: int) -> list[tuple[float, str]]:
-        """About `count` round values within the limits: their shares and labels."""
+        """Returns the shares and labels of about `count` round values within the limits."""
         if self.log and self.high - self.low >= 2:
             return self._decades(count)
         low, high = (10**self.low, 10**self.high) if self.log else (self.low, self.high)
@@ -149,7 +151,7 @@ class _Axis:
         return [(self.share(k * step), _number(k * step, step)) for k in multiples]
 
     def _decades(self, count: int) -> list[tuple[float, str]]:
-        """Powers of ten, as many apart as it takes."""
+        """Returns the shares and labels of about `count` powers of ten within the limits."""
         span = self.high - self.low
         step = max(1, round(_round_step(span / count)))
         powers = range(math.ceil(self.low / step) * step, math.floor(self.high) + 1, step)
@@ -158,17 +160,18 @@ class _Axis:
 
 @dataclass(frozen=True)
 class _Frame:
-    """Both axes, and the level."""
+    """The axes of a plot, and its level."""
 
     x: _Axis
     y: _Axis
     level: float | None
-    """As a share of the y axis; None where the axis cannot show it."""
+    """The level as a share of the y axis, or None where the axis cannot show it."""
     level_label: str
+    """The level in digits."""
 
     @classmethod
     def around(cls, plot: Plot, points: Sequence[Point]) -> _Frame:
-        """The axes of a plot: curves fill the width, with some air above and below."""
+        """Returns the axes of a plot. Curves fill its width, with some room above and below."""
         level = plot.level
         if level is not None and (not math.isfinite(level) or (plot.log_y and level <= 0)):
             level = None
@@ -180,18 +183,18 @@ class _Frame:
         return cls(x, y, y.share(level), _short(f"{level:.3g}"))
 
     def place(self, track: Track) -> Track:
-        """The track in shares of both axes."""
+        """Returns a track in shares of both axes."""
         return [point and (self.x.share(point[0]), self.y.share(point[1])) for point in track]
 
 
 def _round_step(least: float) -> float:
-    """The first of 1, 2, 5 times a power of ten that is not less."""
+    """Returns the smallest of 1, 2 and 5 times a power of ten that is at least `least`."""
     power: float = 10.0 ** math.floor(math.log10(least))
     return next((m * power for m in (1, 2, 5) if m * power >= least), 10 * power)
 
 
 def _number(value: float, step: float) -> str:
-    """The value with the digits that tell it from the next one a step away."""
+    """Returns a value with as many digits as tell it from the next one, a step away."""
     exponent = math.floor(math.log10(step) + 1e-9)
     if value == 0:
         return "0"
@@ -202,14 +205,14 @@ def _number(value: float, step: float) -> str:
 
 
 def _power(exponent: int) -> str:
-    """Ten to the exponent."""
+    """Returns ten to the exponent in digits."""
     if -4 <= exponent <= 4:
         return f"{10.0**exponent:.{max(0, -exponent)}f}"
     return f"1e{exponent}"
 
 
 def _short(scientific: str) -> str:
-    """1.0e-05 as 1e-5."""
+    """Returns a number in scientific notation without its idle zeros, such as 1e-5."""
     mantissa, _, exponent = scientific.partition("e")
     if "." in mantissa:
         mantissa = mantissa.rstrip("0").rstrip(".")
@@ -220,7 +223,10 @@ def _short(scientific: str) -> str:
 
 
 def _track(curve: Curve, width: int) -> Track:
-    """The curve's points, those that are not finite as breaks; a line thinned for the width."""
+    """Returns the track of a curve, with breaks for points that are not finite.
+
+    A line is thinned for the width.
+    """
     track: Track = [
         (x, y) if math.isfinite(x) and math.isfinite(y) else None
         for x, y in zip(curve.x, curve.y, strict=False)
@@ -229,7 +235,10 @@ def _track(curve: Curve, width: int) -> Track:
 
 
 def _thin(track: Sequence[Point | None], width: int) -> Track:
-    """Both ends, and the lowest and highest point of each of 2 × width stretches between."""
+    """Returns a track with at most some four points for each column of the width.
+
+    It keeps both ends, and the lowest and highest point of each of 2 × width stretches between.
+    """
     stretches = 2 * width
     count = len(track)
     if count <= 2 * stretches:
@@ -240,7 +249,7 @@ def _thin(track: Sequence[Point | None], width: int) -> Track:
 
 
 def _extremes(part: Sequence[Point | None]) -> Track:
-    """The lowest and the highest point in the order they come, or a break if there are none."""
+    """Returns the lowest and the highest point in their order, or a break where there is none."""
     points = [(at, point) for at, point in enumerate(part) if point is not None]
     if not points:
         return [None]
@@ -250,13 +259,13 @@ def _extremes(part: Sequence[Point | None]) -> Track:
 
 
 def _sparse(track: Track, width: int, height: int) -> Track:
-    """Of points that share a cell of the screen one, and of too many still the extremes."""
+    """Returns one of the points that share a cell of the screen, thinned where they are many."""
     cells = {(round(p[0] * width), round(p[1] * height)): p for p in track if p is not None}
     return _thin(sorted(cells.values()), width)
 
 
 def _runs(track: Track) -> Iterator[list[Point]]:
-    """The stretches between breaks."""
+    """Yields the stretches between breaks."""
     run: list[Point] = []
     for point in [*track, None]:
         if point is not None:
@@ -270,7 +279,7 @@ def _runs(track: Track) -> Iterator[list[Point]]:
 
 
 def _canvas(plot: Plot, frame: _Frame, tracks: Sequence[Track], width: int, height: int) -> Text:
-    """Axes, marks and curves, painted with inks."""
+    """Returns axes, marks and curves, painted with inks."""
     import plotext
 
     plotext.terminal.limit(False, False)
@@ -288,7 +297,7 @@ def _canvas(plot: Plot, frame: _Frame, tracks: Sequence[Track], width: int, heig
 
 
 def _rule(plotext: Any, frame: _Frame, width: int, height: int) -> None:
-    """Limits and ticks; the level has a tick of its own and its name at the other end."""
+    """Sets limits and ticks. The level has a tick of its own, and its name at the other end."""
     figure, level = plotext.figure, frame.level
     x_ticks: list[tuple[float, Any]] = [*frame.x.ticks(max(2, width // 12))]
     y_ticks: list[tuple[float, Any]] = [*frame.y.ticks(max(3, height // 2))]
@@ -303,7 +312,7 @@ def _rule(plotext: Any, frame: _Frame, width: int, height: int) -> None:
 
 
 def _mark(plotext: Any, plot: Plot, frame: _Frame, width: int) -> None:
-    """The level across, and at most one vertical a column."""
+    """Draws the level across, and at most one vertical mark per column."""
     inside = [x for x in plot.verticals if frame.x.low <= x <= frame.x.high]
     for column in {round(frame.x.share(x) * width) for x in inside}:
         ink = _ink(plotext, "dim")
@@ -314,7 +323,7 @@ def _mark(plotext: Any, plot: Plot, frame: _Frame, width: int) -> None:
 
 
 def _paint(plotext: Any, curve: Curve, track: Track, width: int, height: int) -> None:
-    """One curve, given in shares of the axes."""
+    """Draws one curve, given in shares of the axes."""
     if not curve.lines:
         track = _sparse(track, width, height)
     runs = list(_runs(track))
@@ -338,12 +347,12 @@ def _paint(plotext: Any, curve: Curve, track: Track, width: int, height: int) ->
 
 
 def _ink(plotext: Any, name: str) -> Any:
-    """The colour that stands for a style until the canvas is text."""
+    """Returns the colour that stands for a style until the canvas is text."""
     return plotext.pixel((1 + INKS.index(name), 0, 0))
 
 
 def _inked(canvas: Text, palette: Palette) -> Iterator[Piece]:
-    """The canvas with each ink replaced by its style, and the frame in the axis style."""
+    """Yields the canvas with each ink replaced by its style, and the frame in the axis style."""
     glyphs, end = canvas.plain.rstrip("\n"), 0
     for span in canvas.spans:
         colour = getattr(span.style, "color", None)
@@ -357,7 +366,7 @@ def _inked(canvas: Text, palette: Palette) -> Iterator[Piece]:
 
 
 def _header(plot: Plot, tracks: Sequence[Track], width: int, palette: Palette) -> list[Piece]:
-    """The title, and as much of the legend as fits beside it."""
+    """Returns the title, and as much of the legend as fits beside it."""
     title = fitting(width, plot.title)
     room = width - cell_len(title)
     entries: list[Piece] = []
@@ -375,7 +384,7 @@ def _header(plot: Plot, tracks: Sequence[Track], width: int, palette: Palette) -
 def _legend(
     plot: Plot, tracks: Sequence[Track], palette: Palette
 ) -> Iterable[tuple[str, str, str]]:
-    """Sample, style and label of every named curve that has points."""
+    """Returns sample, style and label of every named curve that has points."""
     named = [
         (SAMPLES[curve.role] if curve.lines else DOT, getattr(palette, curve.role), curve.label)
         for curve, track in zip(plot.curves, tracks, strict=True)
@@ -385,7 +394,7 @@ def _legend(
 
 
 def _footer(plot: Plot, width: int, palette: Palette) -> list[Piece]:
-    """What goes up and what goes across."""
+    """Returns the line of the labels of both axes."""
     up = f"↑ {plot.y_label}{' (log)' if plot.log_y else ''}" if plot.y_label else ""
     across = f"{plot.x_label} →" if plot.x_label else ""
     gap = width - cell_len(up) - cell_len(across)

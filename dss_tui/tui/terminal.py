@@ -1,7 +1,7 @@
-"""How the application holds its terminal, and how it lets go of it whatever happens.
+"""The drivers by which the application holds its terminal, and lets go of it whatever happens.
 
 Textual's driver for Linux is sound as long as the terminal stays and signals are rare. The drivers
-here add what it lacks. A viewer ends within `GRACE_S` of a signal that ends it, even where nobody
+here add three things. A viewer ends within `GRACE_S` of a signal that ends it, even where nobody
 reads its output. It ends where its terminal has gone away. It leaves the terminal as it found it
 after every signal that a process can catch.
 """
@@ -29,16 +29,16 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 
 GRACE_S = 1.0
-"""Seconds from a signal until a viewer that has not ended by itself is ended."""
+"""The seconds from a signal until a viewer that has not ended by itself is ended."""
 
 ENDING = [
     *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT, signal.SIGALRM),
     *(signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGVTALRM, signal.SIGPROF),
     *(signal.SIGXCPU, signal.SIGIO),
 ]
-"""Signals that would end the process at once and leave the terminal as it is.
+"""The signals that would end the process at once and leave the terminal as it is.
 
-The faults of the processor, such as SIGSEGV, are not among them: no Python runs after those.
+The faults of the processor, such as SIGSEGV, are not among them, since no Python runs after those.
 """
 
 LAST_WORDS = (
@@ -49,21 +49,21 @@ LAST_WORDS = (
     b"\x1b[?7h\x1b[<u"  # long lines wrap, keys are reported as they were before
     b"\x1b[?1049l\x1b[?25h"  # the main screen, with its cursor
 )
-"""Control sequences that undo every mode that Textual turns on, in the order in which it does."""
+"""The control sequences that undo every mode that Textual turns on, in the same order."""
 
 
 class Outlet(io.RawIOBase):
-    """A terminal to write to that never fails and never keeps the process waiting for ever.
+    """A stream to a terminal that never fails and never keeps the process waiting for ever.
 
     Once the terminal is gone, or `silence` was called, everything written is dropped.
     """
 
     def __init__(self, descriptor: int, gone: Callable[[], None]) -> None:
-        """Writes to the terminal open as `descriptor`; calls `gone` when it is there no more."""
+        """Opens a stream to the terminal of `descriptor`. Calls `gone` when that has gone away."""
         self._gone = gone
         self._silent = False
         try:
-            # A file description of our own: others that share the terminal keep waiting writes.
+            # A file description of its own, since O_NONBLOCK would hold for all that share one.
             name = os.ttyname(descriptor)
             self._descriptor = os.open(name, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
         except OSError:
@@ -120,6 +120,7 @@ class Watchdog:
         self._signals.put(number)
 
     def _wait(self) -> None:
+        """Waits for a signal and some time more, and then ends the process."""
         number = self._signals.get()
         time.sleep(GRACE_S)
         self._before_the_end()
@@ -129,11 +130,11 @@ class Watchdog:
 class WatchedDriver(LinuxDriver):
     """Textual's driver with an orderly end after signals, and a watchdog behind it.
 
-    It uses nothing of Textual but what is public.
+    It uses only public names of Textual.
     """
 
     def __init__(self, app: App[Any], **options: Any) -> None:
-        """Takes what Textual's driver takes: `debug`, `mouse` and `size`."""
+        """Makes the driver; `options` are those of Textual's: `debug`, `mouse` and `size`."""
         super().__init__(app, **options)
         self.viewer = app
         self.loop = asyncio.get_running_loop()
@@ -144,24 +145,25 @@ class WatchedDriver(LinuxDriver):
         self.ending = False
 
     def start_application_mode(self) -> None:
-        """Takes the terminal; from here on the signals of `ENDING` end the viewer in order."""
+        """Takes the terminal. From here on the signals of `ENDING` end the viewer in order."""
         if not self._before:
             self._before = {number: signal.signal(number, self._end) for number in ENDING}
         super().start_application_mode()  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
-        """Writes what is left; signals are then as they were, as the terminal is."""
+        """Writes what is left, and gives the signals their old handlers back."""
         super().close()
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
 
     def soon(self, callback: Callable[[], None]) -> None:
-        """Has the event loop call something. Signal handlers and threads may call this."""
+        """Makes the event loop call a function. Signal handlers and threads may use it."""
         with suppress(RuntimeError):  # the loop has ended
             self.loop.call_soon_threadsafe(callback)
 
     def _end(self, number: int, frame: FrameType | None) -> None:
+        """Handles a signal: ends the application with status 128 + number, in order."""
         if not self.ending:
             self.ending = True
             self._watchdog.note(number)
@@ -183,7 +185,7 @@ class SteadyDriver(WatchedDriver):
     """
 
     def __init__(self, app: App[Any], **options: Any) -> None:
-        """Takes what Textual's driver takes: `debug`, `mouse` and `size`."""
+        """Makes the driver; `options` are those of Textual's: `debug`, `mouse` and `size`."""
         super().__init__(app, **options)
         self._file = io.TextIOWrapper(
             io.BufferedWriter(self.outlet), encoding="utf-8", errors="replace", newline=""
@@ -191,12 +193,12 @@ class SteadyDriver(WatchedDriver):
         self._continuing = False
 
     def write(self, data: str) -> None:
-        """Writes to the terminal, or nowhere while the terminal is not ours."""
+        """Writes to the terminal, or nowhere while the application does not hold it."""
         if self._writer_thread is not None:
             super().write(data)
 
     def close(self) -> None:
-        """Writes what is left, and nothing after that."""
+        """Writes what is left, and drops everything after that."""
         super().close()
         self._writer_thread = None
 
@@ -222,18 +224,20 @@ class SteadyDriver(WatchedDriver):
                 self.process_message(message)
 
     def _sigtstp_application(self, *_: object) -> None:
+        """Handles SIGTSTP in the event loop."""
         # Textual would do this within the handler, which may have interrupted a writing queue.
         self.soon(super()._sigtstp_application)
 
     def _sigcont_application(self, *_: object) -> None:
+        """Handles SIGCONT in the event loop."""
         if not self._continuing:
             self._continuing = True
             self.soon(self._continue)
 
     def _continue(self) -> None:
-        """Takes the terminal anew, since whoever had it in between may have changed its modes.
+        """Takes the terminal anew, since another process may have changed its modes meanwhile.
 
-        A hang-up sends SIGCONT too; there is nothing to take then.
+        A hang-up sends SIGCONT too. There is no terminal to take then.
         """
         self._continuing = False
         if self.ending or not self._auto_restart or _attributes(self.fileno) is None:
@@ -245,12 +249,12 @@ class SteadyDriver(WatchedDriver):
 
 
 def hang_up() -> None:
-    """Does to this process what the system does when its terminal goes away."""
+    """Sends this process SIGHUP, as the system does when its terminal goes away."""
     os.kill(os.getpid(), signal.SIGHUP)
 
 
 def _attributes(descriptor: int) -> list[Any] | None:
-    """Returns the modes of a terminal, None where there is none any more."""
+    """Returns the modes of a terminal, or None where it has gone away."""
     try:
         return termios.tcgetattr(descriptor)
     except termios.error:
@@ -258,7 +262,7 @@ def _attributes(descriptor: int) -> list[Any] | None:
 
 
 def _read(descriptor: int) -> bytes:
-    """Returns what was typed, nothing where the terminal has gone away."""
+    """Returns the bytes that were typed, none where the terminal has gone away."""
     try:
         return os.read(descriptor, 4096)
     except OSError:
@@ -266,7 +270,7 @@ def _read(descriptor: int) -> bytes:
 
 
 def relied_on() -> dict[str, bool]:
-    """Returns the private parts of Textual that `SteadyDriver` needs, and whether each is there."""
+    """Returns whether each of Textual's private names that `SteadyDriver` needs is there."""
     names = set(LinuxDriver.__init__.__code__.co_names) | set(Driver.__init__.__code__.co_names)
     attributes = ("_file", "_writer_thread", "_debug", "_auto_restart", "exit_event")
     methods = ("_sigtstp_application", "_sigcont_application", "run_input_thread")
@@ -280,5 +284,5 @@ def relied_on() -> dict[str, bool]:
 
 
 def driver_class() -> type[Driver]:
-    """Returns the driver for this version of Textual: the steady one where it fits."""
+    """Returns the driver for the installed version of Textual: the steady one where it fits."""
     return SteadyDriver if all(relied_on().values()) else WatchedDriver

@@ -1,1 +1,1 @@
-"""What viewers share: a run followed by its folder and put into words. No screen library here."""
+"""The parts that all viewers share: follow a run and put it into words. No screen library here."""

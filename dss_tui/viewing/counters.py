@@ -1,4 +1,4 @@
-"""The counters of a run in words, for the run screen and for runs without one."""
+"""Puts the counters of a run into words, for the run screen and for the foreground display."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dss_tui.viewing.words import clock, thousands
 from engine.record.progress import Progress
 from engine.spec.level import in_brackets
 
-#: Beads in training that are listed one by one.
+#: The number of beads in training that are listed one by one.
 LISTED = 8
 
 STATE_STYLES = {
@@ -22,7 +22,7 @@ STATE_STYLES = {
 
 
 def words(progress: Progress, steps_per_s: float | None) -> list[str]:
-    """Returns the counters of a progress in words; the rate only where there is one."""
+    """Returns the counters of a progress in words. A rate of None is left out."""
     counters, level = progress.counters, progress.level
     said = [
         f"depth {counters.depth}",
@@ -46,7 +46,10 @@ def words(progress: Progress, steps_per_s: float | None) -> list[str]:
 
 
 def limits(progress: Progress, seconds: float) -> str:
-    """Returns how far a run is toward its limits, and how old its newest checkpoint is."""
+    """Returns a run's use of its limits, and the age of its newest checkpoint, in words.
+
+    `seconds` is the running time of the run.
+    """
     parts = []
     if (bounds := progress.limits) is not None:
         used = (

@@ -1,4 +1,4 @@
-"""What a preset will do, in words and numbers."""
+"""Describes presets in words and numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.spec.problem import CustomLoss, Data, LossName, Network
 
 
 def preset(name: str, spec: Spec) -> str:
-    """Returns what a preset will do in a few lines of Textual markup."""
+    """Returns a description of a preset in a few lines of Textual markup."""
     limits = spec.limits
     bounds = [
         f"{thousands(count) if isinstance(count, int) else f'{count:g}'} {what}"
@@ -38,7 +38,7 @@ def preset(name: str, spec: Spec) -> str:
 
 
 def level(spec: Spec) -> str:
-    """Returns the level, what is held against it, and its tolerance where there is one."""
+    """Returns the level, the objective, and the tolerance where there is one."""
     search = spec.search
     tolerance = f", tolerance {search.tolerance:g}" if search.tolerance else ""
     return f"{search.level:g} on the {search.level_on.words}{tolerance}"
@@ -69,7 +69,7 @@ def loss(spec: LossName | CustomLoss) -> str:
 
 
 def method(spec: Spec) -> str:
-    """Returns how a search goes about it: the method, its main setting, the kind of ends."""
+    """Returns the method of a search, its main setting, and the kind of its ends."""
     search = spec.search
     detail = {
         "greedy": f"depth up to {search.greedy.max_depth}",

@@ -1,4 +1,4 @@
-"""A run as the screens see it, read from nothing but its directory, live or not."""
+"""Follows a run, live or not, by reading its directory alone."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ from engine.spec.level import bound
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run at one moment."""
+    """The state of a run at one moment, as its directory shows it."""
 
     view: View
     progress: Progress | None
-    """The newest progress that could be read, None before the first."""
+    """The newest progress that could be read, or None before the first."""
     live: bool
+    """Whether an engine is at work on the run."""
     starting: bool = False
-    """Whether its engine was launched and has not taken the run yet."""
+    """Whether an engine was launched that has not taken the run yet."""
     new: tuple[Record, ...] = ()
-    """Records since the snapshot before."""
+    """The records since the last snapshot."""
     steps_per_s: float = 0.0
+    """The bead-steps per second since the last snapshot."""
     damaged: tuple[Damaged, ...] = ()
-    """What is wrong with the files of the run now."""
+    """The faults of the run's files now."""
     readable: bool = True
-    """Whether its events can be read at all."""
+    """Whether the run's events can be read at all."""
 
     @property
     def state(self) -> str:
@@ -81,17 +83,18 @@ class Snapshot:
 
 @dataclass
 class Follower:
-    """Reads what is new in a run directory each time it is asked."""
+    """Reads what is new in a run directory at each call of `look`."""
 
     run: RunDir
     launched: bool = False
-    """Whether its engine has just been launched."""
+    """Whether an engine has just been launched on the run."""
     _looked: bool = False
     """Whether the run was read before. Records that are new now were written since then."""
     _records: list[Record] = field(default_factory=list)
     _snapshot: Snapshot = field(default_factory=lambda: Snapshot(View(), None, False))
 
     def __post_init__(self) -> None:
+        """Starts at the run's first record."""
         self._tail = RecordTail(self.run)
         self.launched = self.launched or is_starting(self.run)
         self._since = time.monotonic()
@@ -101,10 +104,10 @@ class Follower:
         self.launched, self._since = True, time.monotonic()
 
     def look(self) -> Snapshot:
-        """Returns the run as its files show it now, whatever they hold."""
+        """Returns the state of the run as its files show it now, whatever they hold."""
         before = self._snapshot
         faults: list[Damaged] = []
-        live = is_live(self.run)  # first: what a run wrote before it ended is then seen below
+        live = is_live(self.run)  # first: whatever a run wrote before it ended is then seen below
         new = tried(self._tail.new_records, faults)
         progress = tried(lambda: read_progress(self.run), faults) or before.progress
         faults += [self._tail.damaged] if self._tail.damaged is not None else []
@@ -125,6 +128,7 @@ class Follower:
         return self._snapshot
 
     def _folded(self, new: list[Record]) -> View:
+        """Returns the view after some new records."""
         self._records += new
         undone = [r for r in new if isinstance(r.event, Continued)]
         if undone:

@@ -1,6 +1,6 @@
-"""A run without screens: JSON lines, plain lines, or a line of counters on a terminal.
+"""Shows a run without screens: JSON lines, plain lines, or a few redrawn lines on a terminal.
 
-The displays read the run directory like any other viewer; they never touch the engine.
+The displays of lines read the run directory like any other viewer, and never touch the engine.
 """
 
 from __future__ import annotations
@@ -31,24 +31,27 @@ if TYPE_CHECKING:
 
 
 def has_terminal() -> bool:
-    """Returns whether there is a terminal that understands more than lines."""
+    """Returns whether there is a terminal that can do more than print lines."""
     streams = (sys.stdin, sys.stderr)  # None where the process was started without one
     tty = all(stream is not None and stream.isatty() for stream in streams)
     return tty and os.environ.get("TERM") not in (None, "", "dumb")
 
 
 class JsonLines:
-    """Writes every event to stdout; where nobody reads them any more, asks the run to end."""
+    """Writes every event to stdout as a JSON line. Asks the run to end once nobody reads them."""
 
     def __init__(self, signals: Signals) -> None:
+        """Makes the writer. `signals` are those by which the run is asked to end."""
         self._signals = signals
 
     def __enter__(self) -> JsonLines:
+        """Returns the writer itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Drops what is left for a reader that is gone."""
         if self._signals.received is signal.SIGPIPE:
-            # What is left in the buffer has no reader; Python would complain on exit.
+            # Python would complain on exit about the rest in the buffer, which has no reader.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def __call__(self, record: Record) -> None:
@@ -62,11 +65,12 @@ class JsonLines:
 
 
 class _Watcher:
-    """Shows the newest progress every so often, from a thread of its own."""
+    """Shows the newest progress every `every_s` seconds, from a thread of its own."""
 
     every_s = 1.0
 
     def __init__(self, run: RunDir) -> None:
+        """Makes the display of a run, which starts with its `with` block."""
         self.run = run
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="display", daemon=True)
@@ -74,10 +78,12 @@ class _Watcher:
         self.steps_per_s = 0.0
 
     def __enter__(self) -> _Watcher:
+        """Starts the thread."""
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Ends the thread."""
         self._ended.set()
         self._thread.join()
 
@@ -86,7 +92,7 @@ class _Watcher:
         raise NotImplementedError
 
     def summarize(self, ended: Ended) -> None:
-        """Prints how the run ended, and what can be done with it, on stdout."""
+        """Prints on stdout how the run ended and which commands go on from there."""
         print(ended.sentence)
         if ended.diagnosis is not None:
             print(ended.diagnosis.words)
@@ -97,11 +103,13 @@ class _Watcher:
         print(f"export it with: dss-tui export {reference(self.run)} --out string.safetensors")
 
     def _watch(self) -> None:
+        """Reads and shows progress until the block is left."""
         while not self._ended.wait(self.every_s):
             with suppress(Damaged):  # the engine replaces the file before long
                 self._look(read_progress(self.run))
 
     def _look(self, progress: Progress | None) -> None:
+        """Shows a progress, unless it was shown before."""
         if progress is None or (self._seen is not None and progress.time == self._seen.time):
             return
         self.steps_per_s = steps_per_s(self._seen, progress, self.steps_per_s)
@@ -110,7 +118,7 @@ class _Watcher:
 
 
 class PlainLines(_Watcher):
-    """A line every five seconds on stderr, for logs and dumb terminals."""
+    """A display of one line every five seconds on stderr, for logs and dumb terminals."""
 
     every_s = 5.0
 
@@ -122,22 +130,25 @@ class PlainLines(_Watcher):
 
 
 class RichDisplay(_Watcher):
-    """A few lines on a terminal that are redrawn in place."""
+    """A display of a few lines on a terminal, redrawn in place."""
 
     every_s = 0.25
 
     def __init__(self, run: RunDir) -> None:
+        """Makes the display of a run, with a spinner until the first progress."""
         super().__init__(run)
         console = Console(stderr=True)
         waiting = Spinner("dots", text=f"starting {run.name}")
         self._live = Live(waiting, console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> RichDisplay:
+        """Starts to draw."""
         self._live.__enter__()
         super().__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Ends the thread and clears the lines."""
         super().__exit__()
         self._live.__exit__(None, None, None)
 
@@ -147,6 +158,7 @@ class RichDisplay(_Watcher):
 
 
 def _panel(name: str, progress: Progress, steps_per_s: float) -> RenderableType:
+    """Returns the lines of a display."""
     return Group(
         Text.assemble((name, "bold"), f"  {progress.phase}  {clock(progress.time)}"),
         Text("  ".join(counters.words(progress, steps_per_s))),

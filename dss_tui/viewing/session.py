@@ -1,7 +1,7 @@
-"""Runs as the screens handle them: started, gone on with, asked for things, deleted.
+"""Starts, resumes and deletes runs for the screens.
 
-An engine is a process in a session of its own, with its streams on the run's log: whatever
-becomes of the terminal, it goes on.
+An engine is a process in a session of its own, with its streams on the run's log. It goes on
+whatever becomes of the terminal.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ from engine.spec.keys import Spec
 
 
 def start(spec: Spec, name: str, out: Path | None = None) -> RunDir:
-    """Starts a new run in a folder and a process of its own. Raises InputError where it cannot."""
+    """Starts a new run in a process of its own and returns its folder.
+
+    Raises InputError where it cannot run.
+    """
     check(spec)
     directory = create(spec, name, out)
     launch(directory)
@@ -33,13 +36,13 @@ def start(spec: Spec, name: str, out: Path | None = None) -> RunDir:
 
 
 def check(spec: Spec) -> None:
-    """Raises InputError for what cannot run, as far as that shows without an engine."""
+    """Raises InputError for a spec that cannot run, as far as that shows without an engine."""
     check_quickly(spec.problem)
     check_method(spec)
 
 
 def resume(directory: RunDir) -> str | None:
-    """Goes on with a run, or says why there is nothing to go on with."""
+    """Goes on with a run and returns None, or returns why it cannot go on."""
     if is_live(directory):
         return "it is running"
     try:
@@ -54,10 +57,10 @@ def resume(directory: RunDir) -> str | None:
 
 
 def launch(directory: RunDir) -> None:
-    """Starts an engine on a run directory, which it runs or goes on with."""
+    """Starts an engine on a run directory, to run it or go on with it."""
     with open_to_append(directory.log) as log:
         subprocess.Popen(
-            # -P: a folder named engine where the user happens to be is none of ours.
+            # -P: a folder named engine in the current folder must not be imported instead.
             [sys.executable, "-P", "-m", "engine", str(directory.path)],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -68,7 +71,7 @@ def launch(directory: RunDir) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Returns the environment of a Python process that finds our packages before all others."""
+    """Returns the environment of a Python process that finds dss-tui's packages before others."""
     home = str(Path(engine.__file__).parent.parent)
     paths = os.environ.get("PYTHONPATH")
     return os.environ | {"PYTHONPATH": f"{home}{os.pathsep}{paths}" if paths else home}

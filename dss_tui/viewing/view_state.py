@@ -1,4 +1,4 @@
-"""What a run screen knows of a run, folded from its events. No Textual here."""
+"""The state of the run screen that is folded from a run's events. No Textual here."""
 
 from __future__ import annotations
 
@@ -33,21 +33,23 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class View:
-    """What the events so far tell and the newest progress does not."""
+    """The facts about a run that its events tell and its progress does not."""
 
     started: RunStarted | None = None
     finished: RunFinished | None = None
     paused: bool = False
     peaks: dict[Pair, float] = field(default_factory=dict)
-    """Peaks of the segments that are on the string now, as far as they are measured."""
+    """The peaks of the measured segments that are on the string now, by their beads' ids."""
     history: tuple[tuple[float, float], ...] = ()
-    """(seconds, highest peak on the string) at each change."""
+    """The running time in seconds and the highest peak on the string, at each change."""
     depths: dict[int, int] = field(default_factory=dict)
-    """Depths of the beads that were trained for the string."""
+    """The depths of the beads that were trained for the string, by id."""
     depth_times: tuple[float, ...] = ()
-    """Seconds at which each depth got its newest bead."""
+    """The running time in seconds at which each depth got its newest bead."""
     seq: int = 0
+    """The number of the newest event."""
     time_s: float = 0.0
+    """The running time at the newest event."""
 
     @property
     def beads_per_depth(self) -> tuple[int, ...]:
@@ -90,6 +92,7 @@ def fold_all(records: Iterable[Record]) -> View:
 
 
 def _bead_at(view: View, bead: int, depth: int) -> View:
+    """Returns the view with a bead at a depth."""
     room = max(depth + 1, len(view.depth_times))
     times = [*view.depth_times, *[view.time_s] * (room - len(view.depth_times))]
     times[depth] = view.time_s
@@ -97,11 +100,12 @@ def _bead_at(view: View, bead: int, depth: int) -> View:
 
 
 def _without(view: View, pair: Pair) -> View:
+    """Returns the view without a segment, which a bead has split."""
     return replace(view, peaks={other: peak for other, peak in view.peaks.items() if other != pair})
 
 
 def _measured(view: View, pair: Pair, peak: float) -> View:
-    """Adds a segment's peak, and the string's to the history once all segments are known.
+    """Returns the view with a segment's peak, and with the string's once all segments are known.
 
     A bead has one neighbour on each side, so a segment takes the place of those that shared its
     left bead or its right one.
@@ -122,7 +126,7 @@ def _measured(view: View, pair: Pair, peak: float) -> View:
 
 
 def sentence(record: Record) -> str:  # noqa: C901  # one flat case for each kind of event
-    """Returns an event as a person reads it in the log."""
+    """Returns the sentence about an event that the log shows."""
     match record.event:
         case RunStarted() as e:
             tolerance = f", tolerance {e.tolerance:g}" if e.tolerance else ""
@@ -187,4 +191,5 @@ def sentence(record: Record) -> str:  # noqa: C901  # one flat case for each kin
 
 
 def _loss(value: float) -> str:
+    """Returns a loss in four digits, or says that it is not finite."""
     return f"{value:.4g}" if math.isfinite(value) else "not finite"

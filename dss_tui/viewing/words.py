@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Puts numbers into words for people."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def thousands(count: int) -> str:
 
 
 def multiple(peak_over_level: float | None, tolerance: float) -> str:
-    """1.031, or 1.031 (tolerance 0.05) where segments may exceed the level."""
+    """Returns a multiple of the level, such as 1.031, or 1.031 (tolerance 0.05) with a tolerance.
+
+    Returns a dash for None.
+    """
     if peak_over_level is None:
         return "–"
     return f"{peak_over_level:.3f}" + (f" (tolerance {tolerance:g})" if tolerance else "")

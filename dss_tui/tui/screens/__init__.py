@@ -1,1 +1,1 @@
-"""The screens. They show what `viewing` reads, and ask the application for more by messages."""
+"""The screens, which show what `viewing` reads and ask the application for others by messages."""

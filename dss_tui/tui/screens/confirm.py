@@ -1,4 +1,4 @@
-"""A question with two or three answers."""
+"""The dialog that asks a question with two or three answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textual.widgets import Button, Label
 
 
 class Confirm(ModalScreen[str | None]):
-    """A dialog whose result is the key of the answer chosen, or None for escape."""
+    """A dialog whose result is the key of the chosen answer, or None for escape."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "back", show=False),
@@ -21,7 +21,7 @@ class Confirm(ModalScreen[str | None]):
     ]
 
     def __init__(self, question: str, answers: dict[str, str]) -> None:
-        """Asks `question`. `answers` maps keys to labels; the first has the focus."""
+        """Makes the dialog. `answers` maps keys to labels; the first one has the focus."""
         super().__init__()
         self._question, self._answers = question, answers
 

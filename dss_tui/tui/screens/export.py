@@ -27,7 +27,7 @@ class PathSuggester(Suggester):
     """Completes the last part of a path."""
 
     async def get_suggestion(self, value: str) -> str | None:
-        """Returns the path completed to the first name that fits, None where none does."""
+        """Returns the path completed to the first name that fits, or None where none does."""
         folder, _, start = value.rpartition("/")
         base = Path(folder or ("/" if value.startswith("/") else ".")).expanduser()
         try:
@@ -57,7 +57,7 @@ class Choice(RadioButton):
 
 
 class ExportDialog(ModalScreen[None]):
-    """Asks where to and how a run's string is exported, and exports it."""
+    """A dialog that asks where to and how to export a run's string, and exports it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "close"),
@@ -66,12 +66,13 @@ class ExportDialog(ModalScreen[None]):
     ]
 
     def __init__(self, run: RunDir) -> None:
+        """Makes the dialog for a run."""
         super().__init__()
         self._run = run
         self._verify = ""
 
     def compose(self) -> ComposeResult:
-        """Lays out the choices over the path and what came of it."""
+        """Lays out the choices over the path and the answer of the command line."""
         with Vertical(classes="dialog", id="export"):
             yield Label(f"Export the string of [b]{self._run.name}[/b]")
             with RadioSet(id="endings", compact=True):
@@ -96,6 +97,7 @@ class ExportDialog(ModalScreen[None]):
 
     @on(RadioSet.Changed)
     def _ending_changed(self, event: RadioSet.Changed) -> None:
+        """Gives the path the chosen ending."""
         field = self.query_one("#path", Input)
         path = Path(field.value)
         if path.suffix in ENDINGS:
@@ -103,6 +105,7 @@ class ExportDialog(ModalScreen[None]):
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:
+        """Does what the pressed button says."""
         match event.button.id:
             case "write":
                 self.action_write()
@@ -113,11 +116,12 @@ class ExportDialog(ModalScreen[None]):
 
     @on(Input.Submitted)
     def action_write(self) -> None:
-        """Has the command line write the file."""
+        """Makes the command line write the file."""
         self._write()
 
     @work(exclusive=True)
     async def _write(self) -> None:
+        """Runs the command line in a process of its own and shows its answer."""
         path = str(Path(self.query_one("#path", Input).value).expanduser())
         options = [
             option
@@ -147,7 +151,7 @@ class ExportDialog(ModalScreen[None]):
             self._verify = f"dss-tui verify {shlex.quote(path)}"
             copy = self.query_one("#copy", Button)
             copy.disabled = False
-            copy.focus()  # out of the path, which would take the y
+            copy.focus()  # not the path, which would take the key y
 
     def action_copy(self) -> None:
         """Puts the command that verifies the file onto the clipboard."""

@@ -34,7 +34,7 @@ from engine.record.rundir import RunDir
 from engine.record.runs import summarize
 from engine.spec.keys import Spec
 
-#: Fields that can be changed before the start: label, key of the preset.
+#: The fields that can be changed before the start: label, and key of the preset.
 FIELDS = (
     ("level", "search.level"),
     ("alpha", "search.alpha"),
@@ -44,12 +44,15 @@ FIELDS = (
     ("t*", "search.greedy.t_star"),
 )
 
-#: Seconds after which the list of runs is read again.
+#: The seconds after which the list of runs is read again.
 READ_S = 2.0
 
 
 class MenuScreen(Screen[None]):
-    """Two tabs: the presets with what can be changed before the start, and the runs."""
+    """The menu, with a tab of presets and a tab of runs.
+
+    The first shows the keys of a preset that can be changed before the start.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,escape", "leave", "quit", id="menu.quit"),
@@ -112,6 +115,7 @@ class MenuScreen(Screen[None]):
 
     @property
     def _tab(self) -> str:
+        """The name of the active tab."""
         found = self.query(TabbedContent)
         return found.first().active if found else "presets"
 
@@ -122,11 +126,13 @@ class MenuScreen(Screen[None]):
 
     @on(TabbedContent.TabActivated)
     def _tab_changed(self) -> None:
+        """Shows the keys of the new tab."""
         self.refresh_bindings()
 
     # ------------------------------------------------------------ presets
 
     def _fill_presets(self, wanted: str) -> None:
+        """Lists the presets whose name, description or task contains a text."""
         listed = self.query_one(PresetList)
         listed.clear_options()
         by_task: dict[str, list[tuple[str, Spec]]] = {}
@@ -145,6 +151,7 @@ class MenuScreen(Screen[None]):
 
     @on(OptionList.OptionHighlighted)
     def _show(self, event: OptionList.OptionHighlighted) -> None:
+        """Fills the fields from the highlighted preset."""
         if event.option_id is None:
             return
         self.others = []
@@ -156,16 +163,20 @@ class MenuScreen(Screen[None]):
                 for step in key.split("."):
                     value = value[step]
                 self.query_one(f"#{_id(key)}", Input).value = str(value)
-        self.set_timer(0.05, self._check)  # loads numpy: after the first frame
+        self.set_timer(0.05, self._check)  # after the first frame, because it loads numpy
 
     def _preset(self) -> str | None:
+        """Returns the name of the highlighted preset, or None."""
         listed = self.query_one(PresetList)
         if listed.highlighted is None:
             return None
         return listed.get_option_at_index(listed.highlighted).id
 
     def _spec(self) -> Spec:
-        """Returns the chosen preset with what was changed. Raises InputError where that is none."""
+        """Returns the spec of the chosen preset with the fields' values.
+
+        Raises InputError where no preset is chosen, or a value does not fit.
+        """
         name = self._preset()
         if name is None:
             raise InputError("choose a preset")
@@ -174,14 +185,15 @@ class MenuScreen(Screen[None]):
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
+        """Filters the presets, or checks the changed field."""
         if event.input.id == "filter":
             self._fill_presets(event.value)
         elif event.input.id != "other":
             self._check()
 
     def _check(self) -> bool:
-        """Shows what the run would be, or what is wrong with it."""
-        from dss_tui.viewing import describe, session  # with numpy: after the first frame
+        """Shows what the run would be, or what is wrong with it. Returns whether it can run."""
+        from dss_tui.viewing import describe, session  # only now, because they load numpy
 
         problem = self.query_one("#problem", Static)
         self.query_one("#overrides", Static).update("\n".join(self.others))
@@ -197,6 +209,7 @@ class MenuScreen(Screen[None]):
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
+        """Leaves the filter, adds an override, or starts the run."""
         if event.input.id == "filter":
             self.query_one(PresetList).focus()
         elif event.input.id == "other" and event.value.strip():
@@ -205,6 +218,7 @@ class MenuScreen(Screen[None]):
             self.action_start()
 
     def _add_other(self, field: Input) -> None:
+        """Adds the override in a field, if the preset can run with it."""
         self.others.append(field.value.strip())
         if self._check():
             field.value = ""
@@ -213,6 +227,7 @@ class MenuScreen(Screen[None]):
 
     @on(OptionList.OptionSelected)
     def _chosen(self) -> None:
+        """Starts a run of the chosen preset."""
         self.action_start()
 
     def action_start(self) -> None:
@@ -236,7 +251,7 @@ class MenuScreen(Screen[None]):
         field.focus()
 
     def action_leave(self) -> None:
-        """Goes from a field back to the list of presets, and from the list out."""
+        """Goes from a field back to the list of presets. From the list it ends the application."""
         field = self.query_one("#filter", Input)
         if isinstance(self.focused, Input):
             if self.focused is field:
@@ -248,6 +263,7 @@ class MenuScreen(Screen[None]):
     # ------------------------------------------------------------ runs
 
     def _fill_runs(self) -> None:
+        """Reads the list of runs and updates the rows that have changed."""
         if self.app.screen is not self and self._filled:
             return
         self._filled = True
@@ -270,6 +286,7 @@ class MenuScreen(Screen[None]):
         self.query_one("#no-runs").display = not found
 
     def _run(self) -> RunDir | None:
+        """Returns the run under the cursor, or None."""
         table = self.query_one(RunTable)
         if not table.row_count:
             return None
@@ -278,6 +295,7 @@ class MenuScreen(Screen[None]):
 
     @on(DataTable.RowSelected)
     def _watch(self) -> None:
+        """Asks for the screen of the run under the cursor."""
         run = self._run()
         if run is not None:
             self.post_message(WatchRun(run))
@@ -323,13 +341,13 @@ class MenuScreen(Screen[None]):
 
 
 class PresetList(OptionList):
-    """The presets by their tasks."""
+    """The list of presets, grouped by their tasks."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*moving("first", "last")]
 
 
 class RunTable(DataTable[str]):
-    """The runs in the runs folder, a row each."""
+    """The table of the runs in the runs folder, with a row for each."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "watch", id="runs.watch"),
@@ -343,11 +361,12 @@ def _needs_data(spec: Spec) -> bool:
 
 
 def _rank(members: list[tuple[str, Spec]]) -> tuple[bool, str]:
-    """Returns what tasks are sorted by: those of which no preset can run at once come last."""
+    """Returns the key by which tasks are sorted. Tasks that need data from elsewhere come last."""
     return all(_needs_data(spec) for _, spec in members), members[0][1].task
 
 
 def _id(key: str) -> str:
+    """Returns the id of the field for a key."""
     return "field-" + key.replace(".", "-").replace("_", "-")
 
 

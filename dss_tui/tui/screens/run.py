@@ -1,4 +1,4 @@
-"""The screen of a run. It shows what the run's directory holds, be an engine at work or not."""
+"""The screen of a run, which shows what the run's directory holds, live or not."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ from engine.record.rundir import RunDir
 from engine.record.runs import tried
 from engine.spec.level import LevelOn
 
-#: Columns and rows below which only the counters and the chain are shown (see app.tcss).
+#: The columns and rows below which only the counters and the chain are shown (see app.tcss).
 SMALLEST = (60, 16)
 
-#: Lines of the log that are kept.
+#: The number of lines of the log that are kept.
 LOGGED = 1000
-#: Seconds between redrawn plots while nobody presses a key.
+#: The seconds between redrawn plots while nobody presses a key.
 PLOTS_EVERY_S = 2.0
 
 VIEWS = ("segments", "path", "depth", "history", "projection", "log")
 
 
 class RunScreen(Screen[None]):
-    """A run's counters, its string as a chain of beads, and six views of its segments."""
+    """The screen of a run: its counters, its string as a chain of beads, and six views."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,escape", "leave", "leave", id="run.leave"),
@@ -81,7 +81,10 @@ class RunScreen(Screen[None]):
     ]
 
     def __init__(self, run: RunDir, *, launched: bool = False, every_s: float = 0.5) -> None:
-        """Reads `run` every `every_s` seconds; `launched` is that of `WatchRun`."""
+        """Makes the screen, which reads the run every `every_s` seconds.
+
+        `launched` says that an engine has just been launched on the run.
+        """
         super().__init__()
         self._every_s = every_s
         self.run = run
@@ -91,7 +94,7 @@ class RunScreen(Screen[None]):
         self.following = True
         self.log_scale = False
         self.selected: int | None = None
-        """Place along the string: 2k is bead k, 2k+1 the segment after it."""
+        """The selected place along the string: 2k is bead k, and 2k+1 the segment after it."""
         self._shown: object = None
         self._plots_due_s = 0.0
         self._engine_log = LineTail(run.log)
@@ -118,11 +121,11 @@ class RunScreen(Screen[None]):
 
     @property
     def palette(self) -> Palette:
-        """Colours that go with the theme."""
+        """The colours that go with the theme."""
         return palette_of(self.app)
 
     def on_mount(self) -> None:
-        """Shows what is known at once, and reads the run from time to time."""
+        """Shows what is known at once, and then reads the run from time to time."""
         self.query_one(SegmentTable).focus()
         self._log(self.snapshot)
         self._show(plots=False)
@@ -130,7 +133,7 @@ class RunScreen(Screen[None]):
         self.set_interval(self._every_s, self._look)
 
     def _draw_all(self) -> None:
-        """Draws all, after the first frame: the plots' library takes its time to load."""
+        """Draws everything, after the first frame, because the library of plots loads slowly."""
         self._shown = None
         self._show()
 
@@ -139,9 +142,10 @@ class RunScreen(Screen[None]):
         self._shown = None
         self.call_after_refresh(self._show)
 
-    # ------------------------------------------------------------ state comes down
+    # ------------------------------------------------------------ drawing
 
     def _look(self) -> None:
+        """Reads the run and shows what is new."""
         if self.frozen:
             return
         self.snapshot = self.follower.look()
@@ -149,9 +153,9 @@ class RunScreen(Screen[None]):
         self._show(plots=not self.snapshot.going or monotonic() >= self._plots_due_s)
 
     def _show(self, *, plots: bool = True) -> None:
-        """Draws everything where anything has changed.
+        """Draws everything if anything has changed.
 
-        Plots cost most of what goes over the wire, so a caller may leave them out.
+        Plots cost most of the bytes on a slow line, so a caller may leave them out.
         """
         now = self.snapshot
         key = (
@@ -180,6 +184,7 @@ class RunScreen(Screen[None]):
         self.refresh_bindings()
 
     def _show_head(self) -> None:
+        """Draws the lines of counters, limits and faults."""
         now, started = self.snapshot, self.snapshot.view.started
         seconds = max(now.view.time_s, now.progress.time if now.progress else 0.0)
         about = _about(started) if started else ""
@@ -207,6 +212,7 @@ class RunScreen(Screen[None]):
         self.query_one("#head", Static).update(Text("\n").join(lines))
 
     def _show_chain(self) -> None:
+        """Draws the chain of beads, and a line about the selected one."""
         now, level = self.snapshot, self.snapshot.level or 1.0
         order = now.progress.order if now.progress else ()
         losses = now.progress.losses if now.progress else ()
@@ -235,6 +241,7 @@ class RunScreen(Screen[None]):
         return Text("")
 
     def _show_plots(self) -> None:
+        """Draws the plot of the active view."""
         now, log = self.snapshot, self.log_scale
         views = self.query_one("#views", TabbedContent).active
         segment = self._selected_segment()
@@ -257,10 +264,12 @@ class RunScreen(Screen[None]):
             self._show_projection()
 
     def _show_projection(self) -> None:
+        """Draws the projection of the string."""
         plot = curves.projection(self.run, self.snapshot.level)
         self.query_one("#projection-plot", PlotView).show(plot, self.palette)
 
     def _log(self, snapshot: Snapshot) -> None:
+        """Adds new events and warnings of the engine to the log."""
         if not snapshot.new and not self.is_mounted:
             return
         log = self.query_one(RichLog)
@@ -275,6 +284,7 @@ class RunScreen(Screen[None]):
     # ------------------------------------------------------------ selection
 
     def _selected_segment(self) -> SegmentProgress | None:
+        """Returns the selected segment, or the one after the selected bead, or None."""
         segments = self.snapshot.segments
         if not segments:
             return None
@@ -282,6 +292,7 @@ class RunScreen(Screen[None]):
         return segments[min(at // 2, len(segments) - 1)]
 
     def _selected_pair(self) -> tuple[int, int] | None:
+        """Returns the ids of the beads of the selected segment, or None."""
         segment = self._selected_segment()
         return segment.pair if segment else None
 
@@ -305,6 +316,7 @@ class RunScreen(Screen[None]):
 
     @on(SegmentTable.Moved)
     def _moved(self) -> None:
+        """Selects the segment under the table's cursor."""
         key = self.query_one(SegmentTable).key_at_cursor()
         for number, segment in enumerate(self.snapshot.segments):
             if f"{segment.left}-{segment.right}" == key:
@@ -314,11 +326,12 @@ class RunScreen(Screen[None]):
 
     @on(DataTable.RowSelected)
     def _zoom(self) -> None:
+        """Shows the selected segment over the whole screen."""
         zoomed = Zoomed(self._zoomed, self.action_log_scale, self.action_select, self._every_s)
         self.app.push_screen(Zoom(zoomed))
 
     def _zoomed(self) -> Plot | None:
-        """Returns the plot of the selected segment, with all that is known of it above."""
+        """Returns the plot of the selected segment under a line about it, or None."""
         segment, now = self._selected_segment(), self.snapshot
         if segment is None or now.progress is None:
             return None
@@ -327,6 +340,7 @@ class RunScreen(Screen[None]):
 
     @on(TabbedContent.TabActivated)
     def _tab_changed(self) -> None:
+        """Draws the new view."""
         self._shown = None
         self.call_after_refresh(self._show)
 
@@ -339,7 +353,7 @@ class RunScreen(Screen[None]):
     # ------------------------------------------------------------ keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hides the keys of what cannot be asked of the run just now."""
+        """Hides the keys of commands that the run cannot take now."""
         if action in ("pause", "stop"):
             return self.snapshot.live
         if action == "resume":
@@ -347,7 +361,7 @@ class RunScreen(Screen[None]):
         return True
 
     def _ask(self, command: Command) -> None:
-        """Leaves a command for the engine of the run."""
+        """Gives a command to the engine of the run."""
         try:
             send(self.run, command)
         except SaveError as error:
@@ -368,7 +382,7 @@ class RunScreen(Screen[None]):
             self.notify("asked to stop")
 
     def action_resume(self) -> None:
-        """Launches an engine that goes on with the run, or says why there is nothing to do."""
+        """Launches an engine that goes on with the run, or says why it cannot go on."""
         problem = session.resume(self.run)
         if problem:
             self.notify(problem, severity="warning")
@@ -381,7 +395,7 @@ class RunScreen(Screen[None]):
         self.app.push_screen(ExportDialog(self.run))
 
     def action_freeze(self) -> None:
-        """Holds the view still, or lets it go on; the run does not notice."""
+        """Holds the view still, or lets it go on. The run goes on in any case."""
         self.frozen = not self.frozen
         self._show()
 
@@ -392,7 +406,7 @@ class RunScreen(Screen[None]):
         self._show()
 
     def action_sort(self) -> None:
-        """Sorts the segments by the next of `SORTINGS`."""
+        """Sorts the segments in the next of the table's orders."""
         sorting = self.query_one(SegmentTable).next_sorting()
         self._shown = None
         self._show()
@@ -418,7 +432,7 @@ class RunScreen(Screen[None]):
 
 
 def _height(segment: SegmentProgress) -> float:
-    """Returns the peak of a segment, 0 where it is not finite."""
+    """Returns the peak of a segment, or 0 where it is not finite."""
     return segment.peak if isfinite(segment.peak) else 0.0
 
 

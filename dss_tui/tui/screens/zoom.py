@@ -1,4 +1,4 @@
-"""One plot over the whole screen."""
+"""The screen with one plot in full size."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from dss_tui.tui.widgets.plot_view import PlotView
 
 @dataclass(frozen=True)
 class Zoomed:
-    """What is shown large, and what its keys do."""
+    """The plot that is shown large, and the actions of its keys."""
 
     plot: Callable[[], Plot | None]
-    """Returns the plot as it is now, None where there is nothing to plot."""
+    """Returns the plot as it is now, or None where there is nothing to plot."""
     scale: Callable[[], None]
     """Changes between a linear and a logarithmic scale."""
     step: Callable[[int], None]
-    """Goes that many beads and segments along the string."""
+    """Goes a number of beads and segments along the string."""
     every_s: float
-    """Seconds after which the plot is drawn again."""
+    """The seconds after which the plot is drawn again."""
 
 
 class Zoom(ModalScreen[None]):
-    """A plot over the whole screen, kept up to date."""
+    """A screen with one plot in full size, kept up to date."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter", "dismiss", "close"),
@@ -41,7 +41,7 @@ class Zoom(ModalScreen[None]):
     ]
 
     def __init__(self, zoomed: Zoomed) -> None:
-        """Shows `zoomed` until the user closes the screen."""
+        """Makes the screen of a plot."""
         super().__init__()
         self._zoomed = zoomed
 
@@ -56,6 +56,7 @@ class Zoom(ModalScreen[None]):
         self.set_interval(self._zoomed.every_s, self._show)
 
     def _show(self) -> None:
+        """Draws the plot as it is now."""
         plot = self._zoomed.plot()
         if plot is not None:
             self.query_one(PlotView).show(plot, palette_of(self.app))

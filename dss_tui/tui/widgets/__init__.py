@@ -1,1 +1,1 @@
-"""What the screens are made of: pure renderers, and the widgets that show them."""
+"""The parts of screens: functions that draw text, and widgets that show it."""

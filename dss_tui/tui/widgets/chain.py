@@ -1,4 +1,4 @@
-"""The whole string from end to end: beads, the links between them, and their states."""
+"""Draws the whole string from end to end: beads, the links between them, and their states."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from rich.text import Text
 from dss_tui.tui.palette import Palette, fitting, styled
 
 Piece = tuple[str, str]
-"""Glyphs and their style."""
+"""Some glyphs and their style."""
 
 LONGEST_LINK = 6
-"""Columns of a link where there is room."""
+"""The columns of a link where there is room."""
 
 HEAD, TAIL, AGAIN = "θ₁ ", " θ₂", " ↳ "
-"""Before the first row, after the last, before each row in between."""
+"""The marks before the first row, after the last row, and before every further row."""
 
 
 @dataclass(frozen=True)
 class Bead:
-    """A network on the string."""
+    """A bead on the string, as it is drawn."""
 
     id: int
     loss_over_bound: float
-    """Its loss as a multiple of the level with its tolerance; NaN while not known."""
+    """The loss divided by (1 + tolerance) × level; NaN while not known."""
 
 
 @dataclass(frozen=True)
 class Link:
-    """The segment between a bead and the next."""
+    """The segment between a bead and the next, as it is drawn."""
 
     state: Literal["closed", "open", "training", "failed"]
     peak_over_bound: float
-    """Largest loss met along it, as such a multiple; NaN while not known."""
+    """The highest loss along it, divided by (1 + tolerance) × level; NaN while not known."""
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """How many beads go where."""
+    """The numbers of rows and columns of a drawn string."""
 
     rows: int
     per_row: int
-    """Cells in a full row: beads with their links, or glyphs that stand for several."""
+    """The number of cells in a full row: beads with their links, or glyphs for several beads."""
     link: int
-    """Columns of a link, 0 where links are folded into the glyphs."""
+    """The columns of a link, or 0 where links are folded into the glyphs."""
     fold: int
-    """Beads that one glyph stands for."""
+    """The number of beads that one glyph stands for."""
 
 
 def chain(
@@ -60,13 +60,14 @@ def chain(
     palette: Palette,
     rows: int = 3,
 ) -> Text:
-    """Returns θ₁ ●━━●┅┅●┅◌┅●┅╳┅●━━● θ₂ in at most `rows` lines of `width` columns.
+    """Returns a string such as θ₁ ●━━●┅┅●┅◌┅●┅╳┅●━━● θ₂ in at most `rows` lines of `width` columns.
 
-    ● is a bead up to the level with its tolerance and ▲ one above; ━ a closed link, ┅ an open
-    one, ◌ one whose new bead is in training, ╳ one given up. `selected` counts beads and links in
-    turn from 0 (even: bead, odd: link). Where the rows do not hold the string, a glyph stands for
-    several neighbours and shows the worst state among them; a line below it, also where `rows` is
-    1, says so.
+    ● is a bead up to the level with its tolerance, and ▲ a bead above. ━ is a closed link, ┅ an
+    open one, ◌ one whose new bead is in training, and ╳ one given up. `selected` counts beads and
+    links in turn from 0, so that even numbers are beads and odd ones links. Where the rows do not
+    hold the string, a glyph stands for several neighbours and shows the worst state among them. A
+    line below then says so, also where `rows` is 1. Raises ValueError where beads and links do not
+    fit each other in number.
     """
     if len(links) != max(len(beads) - 1, 0):
         raise ValueError(
@@ -86,7 +87,10 @@ def chain(
 
 
 def _layout(beads: int, width: int, rows: int) -> _Layout:
-    """The fewest rows, then the longest links, that hold the beads; folded if none do."""
+    """Returns the layout with the fewest rows, and then the longest links, that holds the beads.
+
+    Where no layout does, glyphs stand for several beads.
+    """
     room = width - len(HEAD) - len(TAIL)
     for count in range(1, rows + 1):
         for link in range(LONGEST_LINK, 0, -1):
@@ -102,7 +106,7 @@ def _layout(beads: int, width: int, rows: int) -> _Layout:
 
 
 def _rows(cells: Sequence[list[Piece]], layout: _Layout) -> Iterator[Piece]:
-    """The cells over the rows, with the names of the ends."""
+    """Yields the cells in rows, with the names of the ends."""
     for row in range(layout.rows):
         yield (HEAD if row == 0 else f"\n{AGAIN}"), ""
         for cell in cells[row * layout.per_row : (row + 1) * layout.per_row]:
@@ -117,7 +121,7 @@ def _cells(
     selected: int | None,
     palette: Palette,
 ) -> Iterator[list[Piece]]:
-    """Each bead together with the link that follows it."""
+    """Yields each bead together with the link that follows it."""
     for at, bead in enumerate(beads):
         cell = [_marked(_bead(bead, palette), selected == 2 * at, palette)]
         if at < len(links):
@@ -133,7 +137,7 @@ def _folded(
     selected: int | None,
     palette: Palette,
 ) -> Iterator[list[Piece]]:
-    """One glyph for `fold` beads and the links that follow them: the worst of their states."""
+    """Yields a glyph for `fold` beads and the links after them, with the worst of their states."""
     for start in range(0, len(beads), fold):
         here = range(start, start + fold)
         states: list[Bead | Link] = [*beads[start : start + fold], *links[start : start + fold]]
@@ -143,9 +147,10 @@ def _folded(
 
 
 def _badness(item: Bead | Link) -> float:
-    """Order of states from fine to bad: below, open, training, above the level, failed.
+    """Returns a number that grows from good to bad states.
 
-    A closed link is never worse than a bead, so a stretch that is done shows a bead.
+    The order is: below the level, open, training, above the level, failed. A closed link is never
+    worse than a bead, so a stretch that is done shows a bead.
     """
     if isinstance(item, Bead):
         loss = 0.0 if math.isnan(item.loss_over_bound) else item.loss_over_bound
@@ -154,11 +159,13 @@ def _badness(item: Bead | Link) -> float:
 
 
 def _bead(bead: Bead, palette: Palette) -> Piece:
+    """Returns the glyph of a bead with its style."""
     glyph = "▲" if bead.loss_over_bound > 1 else "●"
     return glyph, palette.of_loss(bead.loss_over_bound)
 
 
 def _link(link: Link, length: int, palette: Palette) -> Piece:
+    """Returns the glyphs of a link with their style."""
     match link.state:
         case "closed":
             return "━" * length, palette.closed
@@ -171,11 +178,12 @@ def _link(link: Link, length: int, palette: Palette) -> Piece:
 
 
 def _marked(piece: Piece, selected: bool, palette: Palette) -> Piece:
-    """The piece, with the style of a selection laid over its own if it is selected."""
+    """Returns a piece, with the style of a selection laid over its own if it is selected."""
     glyphs, style = piece
     return (glyphs, f"{style} {palette.selected}".strip()) if selected else piece
 
 
 def _caption(fold: int, width: int, palette: Palette) -> Piece:
+    """Returns the line that says how many beads a glyph stands for."""
     beads = "1 bead" if fold == 1 else f"{fold} beads"
     return fitting(width, f"1 glyph = {beads}", f"1 = {beads}", beads), palette.dim

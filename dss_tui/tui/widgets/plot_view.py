@@ -1,4 +1,4 @@
-"""A plot that fills its widget."""
+"""The widget that shows a plot in its own size."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from dss_tui.tui.plots import Plot, draw
 
 
 class PlotView(Widget):
-    """A plot as large as the widget."""
+    """A widget that is filled by a plot."""
 
     def __init__(self, *, id: str) -> None:
+        """Makes an empty widget with an id."""
         super().__init__(id=id)
         self._plot: Plot | None = None
         self._palette: Palette | None = None
 
     def show(self, plot: Plot, palette: Palette) -> None:
-        """Draws another plot, where it is another one."""
+        """Draws a plot, unless it is drawn already."""
         if (plot, palette) != (self._plot, self._palette):
             self._plot, self._palette = plot, palette
             self.refresh()

@@ -1,4 +1,4 @@
-"""The segments of a string, a row each, on one shared loss scale."""
+"""The table of the segments of a string, whose sparklines share one loss scale."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Sorting = Literal["position", "peak", "depth"]
 SORTINGS: tuple[Sorting, ...] = ("position", "peak", "depth")
 
 COLUMNS = ("pair", "γ(t)", "peak/L0", "t*", "length", "depth", "state")
-#: Cells of a sparkline.
+#: The number of cells of a sparkline.
 SPARKLINE = 18
 STATES = {"closed": "closed", "open": "open", "training": "◌ training", "failed": "✕ failed"}
 
 
 class SegmentTable(DataTable[Text]):
-    """The segments in their order along the string, by height or by depth."""
+    """The table of segments, in their order along the string, by height or by depth."""
 
     class Moved(Message):
-        """Tells that the user moved the cursor. Nothing tells that `show` did."""
+        """Tells that the user moved the cursor. It is not sent where `show` moves it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "zoom", id="segments.zoom"),
@@ -37,6 +37,7 @@ class SegmentTable(DataTable[Text]):
     ]
 
     def __init__(self, *, id: str) -> None:
+        """Makes an empty table with an id."""
         super().__init__(id=id, cursor_type="row", zebra_stripes=False)
         self.sorting: Sorting = "position"
         self._rows: dict[str, tuple[Text, ...]] = {}
@@ -65,7 +66,7 @@ class SegmentTable(DataTable[Text]):
     ) -> None:
         """Shows segments, with the cursor on the selected one.
 
-        Peaks are told as multiples of the level and coloured by the side of the bound.
+        Peaks are shown as multiples of the level, in a colour that tells the side of the bound.
         """
         if not self.columns:
             return
@@ -85,7 +86,7 @@ class SegmentTable(DataTable[Text]):
                 self.move_cursor(row=self.get_row_index(key), animate=False)
 
     def key_at_cursor(self) -> str | None:
-        """Returns `left-right` of the row under the cursor, None in an empty table."""
+        """Returns `left-right` of the row under the cursor, or None in an empty table."""
         if not self.row_count:
             return None
         return self.coordinate_to_cell_key(self.cursor_coordinate).row_key.value
@@ -113,7 +114,7 @@ class SegmentTable(DataTable[Text]):
     def _rows_of(
         self, segments: Sequence[SegmentProgress], level: float, bound: float, palette: Palette
     ) -> dict[str, tuple[Text, ...]]:
-        """Returns a row for each segment, in order. Segments that are as before keep theirs."""
+        """Returns a row for each segment, in order. Unchanged segments keep their rows."""
         scale = _scale(segments, level)
         shown_in = (level, bound, palette, scale)
         before = self._drawn if shown_in == self._drawn_in else {}
@@ -130,18 +131,20 @@ class SegmentTable(DataTable[Text]):
         return rows
 
     def _update(self, rows: dict[str, tuple[Text, ...]]) -> None:
+        """Draws the cells that have changed."""
         for key, row in rows.items():
             for title, old, new in zip(COLUMNS, self._rows[key], row, strict=True):
                 if old != new:
                     self.update_cell(key, title, new, update_width=True)
 
     def _key(self, segment: SegmentProgress) -> float:
+        """Returns the number by which a segment is sorted."""
         value = segment.peak if self.sorting == "peak" else segment.depth
         return -value if math.isfinite(value) else -math.inf
 
 
 def _scale(segments: Sequence[SegmentProgress], level: float) -> tuple[float, float]:
-    """Returns the shared scale: from the lowest loss to the highest peak or five levels."""
+    """Returns the shared scale, from below the lowest loss to the highest peak or 5 × level."""
     lows = [value for s in segments for value in s.profile if math.isfinite(value)]
     peaks = [s.peak for s in segments if math.isfinite(s.peak)]
     return 0.9 * min([*lows, level]), min(max([*peaks, level]), 5 * level) if level else 1.0
@@ -154,6 +157,7 @@ def _row(
     scale: tuple[float, float],
     palette: Palette,
 ) -> tuple[Text, ...]:
+    """Returns the cells of a segment."""
     peak, state = segment.peak, segment.state
     style = getattr(palette, state) if state != "open" else palette.above
     ratio = f"{peak / level:.3f}" if math.isfinite(peak) and level else "–"
