@@ -1,6 +1,6 @@
-"""Draws the pictures of this folder: python docs/screenshots.py
+"""Draws the pictures of this folder. Run it as `python docs/screenshots.py`.
 
-A run is made in a temporary folder, and the screens are taken from it.
+It makes a run in a temporary folder and takes the screens from it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ HERE = Path(__file__).parent
 
 
 async def take(opening: Opening, keys: list[str], size: tuple[int, int], name: str) -> None:
+    """Opens the application, presses keys, and writes a picture of its screen.
+
+    `size` is (columns, rows), and `name` is the picture's file in this folder.
+    """
     app = DssApp(opening)
     async with app.run_test(size=size) as pilot:
         await pilot.pause(1.0)
@@ -28,6 +32,7 @@ async def take(opening: Opening, keys: list[str], size: tuple[int, int], name: s
 
 
 def main() -> None:
+    """Draws both pictures."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DSS_TUI_RUNS"] = folder
         run = RunDir(Path(folder) / "quadratic-demo")
