@@ -7,7 +7,10 @@ from collections.abc import Iterable
 
 
 class InputError(Exception):
-    """Bad input, said in one sentence that names the place and the remedy (exit status 2)."""
+    """Raised for bad input, with one sentence that names the place and the remedy.
+
+    The command line ends with status 2.
+    """
 
     def __init__(self, what: str, *, file: object = None, key: str | None = None) -> None:
         """Makes the sentence of the file and the dotted key, where they are given, and `what`."""
@@ -17,7 +20,10 @@ class InputError(Exception):
 
 
 class SaveError(Exception):
-    """A file of a run could not be written; what was saved before is still good (exit status 1)."""
+    """Raised where a file of a run cannot be written. Files that were saved before are still good.
+
+    The command line ends with status 1.
+    """
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

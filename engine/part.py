@@ -33,7 +33,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Names(Enum):
-    """What the text of a key names outside the preset. It stands in the key's annotation."""
+    """The thing outside the preset that the text of a key names, as a mark in its annotation."""
 
     PATH = "a file or folder"
     FUNCTION = "a Python function, as package.module:function or file.py:function"

@@ -25,7 +25,7 @@ Track = list[Point | None]
 """The points of a curve in order, where None breaks the line."""
 
 Piece = tuple[str, str]
-"""Some glyphs and their style."""
+"""A few glyphs and their style."""
 
 MIN_WIDTH, MIN_HEIGHT = 20, 5
 

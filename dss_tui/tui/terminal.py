@@ -128,7 +128,7 @@ class Watchdog:
 
 
 class WatchedDriver(LinuxDriver):
-    """Textual's driver with an orderly end after signals, and a watchdog behind it.
+    """A driver that ends in order after signals, with a watchdog behind it.
 
     It uses only public names of Textual.
     """

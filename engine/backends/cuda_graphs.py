@@ -144,7 +144,9 @@ class CudaGraphsBackend(VmappedBackend):
         self.graphs = Graphs()
 
     def _on_all(self, theta: Beads) -> tuple[PerBead, Beads]:
+        """Returns losses and gradients on all training samples, from a graph."""
         return self.graphs.run(super()._on_all, theta)
 
     def _on(self, theta: Beads, batches: Batches) -> tuple[PerBead, Beads]:
+        """Returns losses and gradients on mini-batches, from a graph."""
         return self.graphs.run(super()._on, theta, batches)

@@ -34,9 +34,11 @@ class InPlaceBackend(TorchBackend):
         return one_round(recipe, groups)
 
     def _one_by_one(self, theta: Beads) -> bool:
+        """Returns whether there are several weight vectors, which go one after another."""
         return len(theta) > 1
 
     def _most_bytes(self, sample_bytes: int, measuring: bool) -> int:
+        """Returns the bytes that a piece may take: on the CPU, those that fit its cache."""
         if not measuring or self.problem.device.type != "cpu":
             return self.piece_bytes
         return min(self.piece_bytes, max(CACHE_BYTES, CACHED_SAMPLES * sample_bytes))

@@ -72,7 +72,7 @@ class InPlace:
 
 
 class Together:
-    """Many models of one network, computed together under vmap.
+    """A batch of models of one network, computed together under vmap.
 
     The loss of a bead does not depend on the others, so the gradient of the sum of all losses holds
     the gradient of each. It takes half the time of `torch.func.grad` under `vmap` for few beads.

@@ -19,5 +19,6 @@ class VmappedBackend(TorchBackend):
     name: Way = "vmap"
 
     def _one_by_one(self, theta: Beads) -> bool:
+        """Returns whether these weight vectors are too few to be computed together."""
         few = FEW_TOGETHER if self.problem.device.type == "cpu" else 2
         return 1 < len(theta) < few

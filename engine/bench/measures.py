@@ -145,7 +145,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Start:
-    """Start-up times that a user notices, in seconds."""
+    """The start-up times that a user notices, in seconds."""
 
     help_s: Spread
     """The time until `--help` has answered."""

@@ -1,4 +1,4 @@
-"""What every data set is, whatever it came from, and what every kind of data set answers."""
+"""The base of all data sets: their arrays, and what the engine asks of each kind."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from engine.part import Part
 
 @dataclass(frozen=True)
 class Scaling:
-    """How pixels are scaled: a byte from 0 to 255 becomes (byte / 255 − mean) / std by channel."""
+    """The scaling of pixels: a byte from 0 to 255 becomes (byte / 255 − mean) / std by channel."""
 
     mean: tuple[float, ...]
-    """One number a channel, of pixels / 255."""
+    """The mean of pixels / 255 for each channel."""
     std: tuple[float, ...]
-    """One number a channel, of pixels / 255."""
+    """The standard deviation of pixels / 255 for each channel."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples to train on, and samples held out. x keeps the compact type of its files."""
+    """The samples to train on, and those held out. x keeps the compact type of its files."""
 
     x: NDArray[Any]
-    """Inputs to train on: (sample, …) float32 values, uint8 pixels (sample, channel, height,
+    """The inputs to train on: (sample, …) float32 values, uint8 pixels (sample, channel, height,
     width), or int32 token numbers (sample, time)."""
     y: NDArray[Any]
-    """Their targets: (sample, output) float32 values, (sample,) int64 class numbers, or (sample,
-    time) int64 numbers of the tokens after those of x."""
+    """The targets to train on: (sample, output) float32 values, (sample,) int64 class numbers, or
+    (sample, time) int64 numbers of the tokens after those of x."""
     x_held_out: NDArray[Any]
-    """Inputs held out, of the same shape and type as x but for the number of samples."""
+    """The inputs held out, of the same shape and type as x but for the number of samples."""
     y_held_out: NDArray[Any]
-    """Targets held out, of the same shape and type as y but for the number of samples."""
+    """The targets held out, of the same shape and type as y but for the number of samples."""
     classes: int | None
-    """How many classes y numbers, or None where y holds values."""
+    """The number of classes in y, or None where y holds values."""
     scaling: Scaling | None = None
-    """How uint8 pixels are scaled; None: they are divided by 255."""
+    """The scaling of uint8 pixels. With None they are divided by 255."""
 
     @property
     def features(self) -> int:

@@ -1,4 +1,4 @@
-"""CIFAR-10 from its binary batches: records of a label and the planes of red, green and blue."""
+"""Reads CIFAR-10 from its binary batches: records of a label and the planes of red, green, blue."""
 
 from __future__ import annotations
 

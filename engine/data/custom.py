@@ -1,4 +1,4 @@
-"""Data that a function of the user's own returns."""
+"""The data set that a function of the user's own returns."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ KEY = "problem.data"
 
 
 class CustomData(DataKeys):
-    """What a function of the user's own returns."""
+    """The data set that a function of the user's own returns."""
 
     kind: Literal["custom"]
     factory: FunctionName
     """The function, as package.module:function or file.py:function."""
     args: dict[str, Any] = Field(default={})
-    """Its keyword arguments."""
+    """The function's keyword arguments."""
 
     quick: ClassVar[bool] = False
 

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST from their IDX files: a header of big-endian numbers, then bytes."""
+"""Reads MNIST and Fashion-MNIST from their IDX files: a header of big-endian numbers, and bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the image data sets share: keys, files, which samples are used, how pixels are scaled."""
+"""The base of the image data sets: their keys and files, the used samples, the scaled pixels."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ImageSource(Source):
     folders: tuple[str, ...] = ()
     """The folders under $DSS_TUI_DATA that may hold it."""
     shape: tuple[int, int, int] = (1, 28, 28)
-    """Shape of an image: (channel, height, width)."""
+    """The shape of an image: (channel, height, width)."""
     train: int = 60000
     """Number of training images."""
     test: int = 10000
@@ -82,14 +82,14 @@ class Images(DataKeys):
     """The keys that image data sets have in common. Pixels are scaled to [0, 1]."""
 
     path: Annotated[str | None, Names.PATH] = None
-    """The folder that holds the files. null: it is looked for under $DSS_TUI_DATA."""
+    """The folder that holds the files; null looks for it under $DSS_TUI_DATA."""
     limit: PositiveInt | None = None
-    """How many training samples are used, the first ones. null: all of them."""
+    """The number of training samples that are used, the first ones; null uses all."""
     held_out: Fraction | None = None
-    """The share of the training samples, the last ones, that is held out instead of the test set.
-    null: the test set is held out."""
+    """The share of the training samples, the last ones, that is held out in place of the test set;
+    null holds out the test set."""
     held_out_limit: PositiveInt | None = None
-    """How many of the samples held out are used, the first ones. null: all of them."""
+    """The number of samples held out that are used, the first ones; null uses all."""
     standardize: bool = False
     """Whether each channel is scaled to mean 0 and standard deviation 1 over training samples."""
 

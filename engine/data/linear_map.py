@@ -25,9 +25,9 @@ class LinearMapData(DataKeys):
     outputs: PositiveInt
     """Number of values of y."""
     samples: Annotated[int, Field(ge=2)] = 200
-    """How many samples are trained on."""
+    """The number of samples to train on."""
     noise: NonNegativeFloat = 0.1
-    """Standard deviation of the noise."""
+    """The standard deviation of the noise."""
     seed: NonNegativeInt = 0
     """The seed of A, x and noise. The run's own seed does not change the data."""
 

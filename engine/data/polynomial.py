@@ -21,9 +21,9 @@ class PolynomialData(DataKeys):
 
     kind: Literal["polynomial"]
     coefficients: Annotated[tuple[float, ...], Field(min_length=1)]
-    """The c_k, those of the lowest powers first."""
+    """The coefficients c_k, those of the lowest powers first."""
     points: Annotated[int, Field(ge=2)] = 1000
-    """How many points are trained on."""
+    """The number of points to train on."""
     sampling: Literal["grid", "random"] = "grid"
     """Whether the points lie on an even grid or are drawn at random."""
     seed: NonNegativeInt = 0

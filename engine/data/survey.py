@@ -1,4 +1,4 @@
-"""What a published data set consists of, and what of it is on this machine.
+"""The contents of published data sets, and what of them is on this machine.
 
 Each kind of data set that has a name of its own checks its files with these (`DataKeys.surveys`).
 """
@@ -31,7 +31,7 @@ class Source:
     mirror: str | None = None
     """Another URL with the same files, or None."""
     checksums: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of the uncompressed bytes, for each file for which it is known."""
+    """The SHA-256 of the uncompressed bytes, for each file for which it is known."""
 
     def where(self) -> str:
         """Returns a clause that says what to download from where."""
@@ -44,18 +44,18 @@ class Source:
 
 
 class State(StrEnum):
-    """What has become of a data set on this machine."""
+    """The state of a data set on this machine."""
 
     SHIPPED = "shipped"
-    """It comes with the program."""
+    """The data set comes with the program."""
     FOUND = "found"
-    """All its files are here and hold what was published, as far as that is known."""
+    """The files are all here and hold what was published, as far as that is known."""
     SUBSET = "subset"
-    """Its files are whole, but do not hold the published number of samples."""
+    """The files are whole, but do not hold the published number of samples."""
     ABSENT = "absent"
-    """None of its files was found."""
+    """The files are not here."""
     DAMAGED = "damaged"
-    """Some of its files cannot be used, or are missing."""
+    """The files cannot all be used, or some are missing."""
 
 
 Checksum = Literal["as published", "differs", "not known"]
@@ -63,7 +63,7 @@ Checksum = Literal["as published", "differs", "not known"]
 
 @dataclass(frozen=True)
 class File:
-    """One file of a data set, and what was found in it."""
+    """A file of a data set, and what was found in it."""
 
     name: str
     """Its name as published."""
@@ -72,14 +72,14 @@ class File:
     holds: dict[str, int] = field(default_factory=dict)
     """Counts and sizes by what they count, in words; empty where the file is damaged."""
     sha256: str | None = None
-    """SHA-256 of the uncompressed bytes, or None where the file is damaged."""
+    """The SHA-256 of the uncompressed bytes, or None where the file is damaged."""
     checksum: Checksum = "not known"
-    """How the SHA-256 compares with the published one."""
+    """The result of comparing the SHA-256 with the published one."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What of a data set is on this machine."""
+    """A data set, and what of it is on this machine."""
 
     name: str
     """The name by which `dss-tui data` knows it."""
@@ -88,7 +88,7 @@ class Survey:
     title: str
     """The name that people know it by."""
     state: State
-    """What has become of it."""
+    """The state of the data set on this machine."""
     path: str | None = None
     """The value of `problem.data.path`, or None where the data set is found without it."""
     needs: tuple[str, ...] = ()
@@ -108,7 +108,7 @@ class Survey:
     problems: tuple[str, ...] = ()
     """Sentences that each name a file, what is wrong with it, and a remedy."""
     caveat: str | None = None
-    """What must be said of results on a subset, or None."""
+    """The sentence that must be said of results on a subset, or None."""
 
 
 def absent(

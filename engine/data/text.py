@@ -1,4 +1,4 @@
-"""Next-token prediction: a text cut into words or characters, numbered, and cut into samples."""
+"""The texts for next-token prediction: cut into tokens, numbered, and cut into samples."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ TEXTS = {
 
 
 class TextData(DataKeys):
-    """Next-token prediction on a text: a sample is a stretch of tokens, its y the tokens after."""
+    """A text for next-token prediction: a sample is a stretch of tokens, its y the tokens after."""
 
     kind: Literal["text"]
     path: PathName
     """A UTF-8 file, or a folder with ptb.train.txt and ptb.valid.txt."""
     unit: Literal["word", "character"] = "word"
-    """What a token is."""
+    """The kind of token: a word or a character."""
     vocabulary: Annotated[int, Field(ge=2)] | None = None
-    """How many of the most frequent tokens are told apart, <unk> for all others included. null: all
-    of them."""
+    """The number of the most frequent tokens that are told apart, with <unk> for all others; null
+    tells all apart."""
     length: PositiveInt = 32
-    """Tokens of a sample: gradients reach no further back."""
+    """The number of tokens of a sample. Gradients reach no further back."""
     limit: PositiveInt | None = None
-    """How many training samples are used, the first ones. null: all of them."""
+    """The number of training samples that are used, the first ones; null uses all."""
     held_out: Fraction = 0.1
     """The share of a single file, its end, that is held out."""
     held_out_limit: PositiveInt | None = None
-    """How many of the samples held out are used, the first ones. null: all of them."""
+    """The number of samples held out that are used, the first ones; null uses all."""
 
     fetched: ClassVar[bool] = True
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ActivationName = Literal["relu", "sigmoid", "tanh"]
 
 Reads = Literal["values", "tokens", "anything"]
-"""What a network takes as a sample: numbers, numbers of tokens, or whatever the data are."""
+"""The kind of samples that a network takes: values, token numbers, or whatever the data are."""
 
 Shape = tuple[int, ...]
 """The shape of one sample within a network: (channels, height, width), or (units,)."""
@@ -23,7 +23,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class End:
-    """One of the two ends of a network, as its keys give it."""
+    """An end of a network, where samples go in or outputs come out, as its keys give it."""
 
     size: int
     """The number of values that one sample has there, or one token."""
@@ -45,7 +45,7 @@ class NetworkKeys(Part):
         kind: str
 
     reads: ClassVar[Reads] = "values"
-    """What the network takes as a sample."""
+    """The kind of samples that the network takes."""
 
     @property
     @abstractmethod

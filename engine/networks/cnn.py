@@ -48,17 +48,17 @@ class Layer(Part):
 
 
 class ConvLayer(Layer):
-    """Square convolution, then the network's activation."""
+    """A square convolution, followed by the network's activation."""
 
     kind: Literal["conv"]
     channels: PositiveInt
     """Number of channels of the output."""
     kernel: PositiveInt = 3
-    """Height and width of the kernel, in pixels."""
+    """The height and width of the kernel, in pixels."""
     stride: PositiveInt = 1
-    """How far the kernel moves from one output to the next, in pixels."""
+    """The distance that the kernel moves from one output to the next, in pixels."""
     padding: Literal["same"] | NonNegativeInt = "same"
-    """Zeros around the image on each side; same: (kernel - 1) / 2."""
+    """The number of zeros on each side of the image; same means (kernel - 1) / 2."""
 
     @property
     def words(self) -> str:
@@ -67,7 +67,7 @@ class ConvLayer(Layer):
 
     @property
     def zeros(self) -> int:
-        """How many zeros stand on each side of the image."""
+        """The number of zeros on each side of the image."""
         return self.kernel // 2 if self.padding == "same" else self.padding
 
     def after(self, shape: Shape, number: int) -> Shape:
@@ -99,13 +99,13 @@ class ConvLayer(Layer):
 
 
 class PoolLayer(Layer):
-    """Pooling over squares that do not overlap."""
+    """A pooling over squares that do not overlap."""
 
     kind: Literal["pool"]
     size: PositiveInt = 2
-    """Height and width of a square, in pixels."""
+    """The height and width of a square, in pixels."""
     by: Literal["max", "average"] = "max"
-    """Which value stands for a square."""
+    """The value that stands for a square."""
 
     @property
     def words(self) -> str:
@@ -132,7 +132,7 @@ class PoolLayer(Layer):
 
 
 class DenseLayer(Layer):
-    """Fully connected, then the network's activation."""
+    """A fully connected layer, followed by the network's activation."""
 
     kind: Literal["dense"]
     units: PositiveInt
@@ -156,7 +156,7 @@ CnnLayer = Annotated[ConvLayer | PoolLayer | DenseLayer, Field(discriminator="ki
 
 
 class CnnNetwork(NetworkKeys):
-    """Convolutions, pooling and dense layers as listed, then a linear layer to the outputs."""
+    """A convolutional network: the listed layers, then a linear layer to the outputs."""
 
     kind: Literal["cnn"]
     input: ImageShape
@@ -166,7 +166,7 @@ class CnnNetwork(NetworkKeys):
     outputs: PositiveInt
     """Number of values that the network returns."""
     activation: ActivationName = "relu"
-    """What each convolution and each dense layer applies to its values."""
+    """The function that each convolution and each dense layer applies to its values."""
 
     @property
     def takes(self) -> End:

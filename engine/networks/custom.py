@@ -20,23 +20,23 @@ class CustomNetwork(NetworkKeys):
     factory: FunctionName
     """The function, as package.module:function or file.py:function."""
     args: dict[str, Any] = Field(default={})
-    """Its keyword arguments."""
+    """The function's keyword arguments."""
 
     reads: ClassVar[Reads] = "anything"
 
     @property
     def takes(self) -> None:
-        """None: only the module knows."""
+        """None, because only the module knows it."""
         return None
 
     @property
     def gives(self) -> None:
-        """None: only the module knows."""
+        """None, because only the module knows it."""
         return None
 
     @property
     def parameter_count(self) -> None:
-        """None: only the module knows."""
+        """None, because only the module knows it."""
         return None
 
     @property

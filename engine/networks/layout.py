@@ -22,9 +22,9 @@ class DenseLayout:
     """Whether each layer adds a bias."""
     # Written out, not as Activation: subclasses elsewhere must be able to read the annotation.
     activation: Literal["identity", "relu", "sigmoid", "tanh"]
-    """What each hidden layer applies to its values."""
+    """The function that each hidden layer applies to its values."""
     output_activation: Literal["identity", "relu", "sigmoid", "tanh"]
-    """What the last layer applies to its values."""
+    """The function that the last layer applies to its values."""
 
     @property
     def parameter_count(self) -> int:

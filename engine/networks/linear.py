@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class LinearNetwork(DenseKeys):
-    """Deep linear network W_K … W_1 x (Eq. 4)."""
+    """A deep linear network W_K … W_1 x (Eq. 4)."""
 
     kind: Literal["linear"]
     sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=2)]

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class LstmNetwork(NetworkKeys):
-    """Embedding, LSTM layers, and a linear layer to the next token's logits."""
+    """A recurrent network: an embedding, LSTM layers, and a linear layer to the logits."""
 
     kind: Literal["lstm"]
     vocabulary: Annotated[int, Field(ge=2)]
-    """How many tokens are told apart."""
+    """The number of tokens that are told apart."""
     embedding: PositiveInt = 64
     """Number of values that stand for a token."""
     hidden: PositiveInt = 64

@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 
 class MlpNetwork(DenseKeys):
-    """Fully connected network (Eq. 5)."""
+    """A fully connected network (Eq. 5)."""
 
     kind: Literal["mlp"]
     sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=2)]
     """The width of the input, of each hidden layer, and of the output."""
     activation: ActivationName = "relu"
-    """What each hidden layer applies to its values."""
+    """The function that each hidden layer applies to its values."""
     bias: bool = True
     """Whether each layer adds a bias."""
     output_activation: Activation = "identity"
-    """What the last layer applies to its values."""
+    """The function that the last layer applies to its values."""
     init: Literal["default", "paper"] = "default"
-    """How weights are drawn. default: as torch draws them; paper: weights uniform in [-1, 1],
-    biases standard normal."""
+    """The distribution of random weights. With default, it is torch's own; with paper, weights are
+    uniform in [-1, 1] and biases standard normal."""
 
     @property
     def layout(self) -> DenseLayout:

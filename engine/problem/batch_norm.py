@@ -43,8 +43,8 @@ class BatchNorm(nn.Module):
     and they are kept in `collected`; with given they are the buffers `mean` and `var`, in place of
     which `functional_call` may lend others."""
     collected: tuple[tuple[Tensor, Tensor], ...]
-    """In the pass of `collect`, the mean and the unbiased variance, (channel,) each, of every batch
-    so far: one pair for each call of the layer."""
+    """The mean and the unbiased variance, (channel,) each, of every batch in a pass of `collect`:
+    one pair for each call of the layer."""
 
     def __init__(self, replaced: _BatchNorm) -> None:
         """Takes over the parameters and the running statistics of torch's layer."""

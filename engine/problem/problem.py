@@ -57,7 +57,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Problem:
-    """Data, network and loss on one device in one precision."""
+    """A problem: data, network, loss and objective, on one device in one precision."""
 
     make_network: Callable[[], nn.Module]
     """Returns a network with fresh random weights from torch's global generator."""
@@ -66,8 +66,8 @@ class Problem:
     parameters: tuple[Parameter, ...]
     """The network's parameters in the order in which a weight vector holds them."""
     places: tuple[tuple[str, str], ...]
-    """For each place where the network holds a parameter, that place and the parameter's name. A
-    tied parameter has several places."""
+    """The places where the network holds parameters, each with the parameter's name. A tied
+    parameter has several places."""
     sample_loss: SampleLoss
     """The loss of each sample, (sample,), as a function of (output, target)."""
     train: Samples
@@ -83,7 +83,7 @@ class Problem:
     objective: LevelOn = TRAINING_LOSS
     """The metric and the split that are held against the level."""
     batch_norm: BatchNormSpec = field(default_factory=BatchNormSpec)
-    """How models with batch normalization are measured."""
+    """The keys that say how models with batch normalization are measured."""
     estimate: Samples | None = None
     """The training samples that give batch normalization its statistics, None without it."""
     dtype: torch.dtype = torch.float32

@@ -19,11 +19,11 @@ class Samples:
     """The samples of one split, on one device."""
 
     x: Tensor
-    """(sample, …) values, uint8 pixels (sample, channel, height, width), or token numbers."""
+    """The inputs: values (sample, …), uint8 pixels (sample, channel, height, width), or tokens."""
     y: Tensor
-    """(sample, output) values, (sample,) classes, or (sample, time) tokens."""
+    """The targets: values (sample, output), classes (sample,), or tokens (sample, time)."""
     scaling: Scaling | None
-    """How uint8 pixels are scaled; None: they are divided by 255."""
+    """The scaling of uint8 pixels. With None they are divided by 255."""
 
     def __len__(self) -> int:
         """Returns the number of samples."""

@@ -31,7 +31,7 @@ class Relabelling:
     """
 
     order: tuple[tuple[int, ...], ...]
-    """For each hidden layer, unit k of the second model is unit order[k] of the first."""
+    """The orders of the hidden layers: unit k of the second model is unit order[k] of the first."""
     rescaled: bool
     """Whether any unit is multiplied by a number other than 1."""
 

@@ -19,7 +19,7 @@ from engine.record.decoding import Count, Depth, Level, Seconds, Seed, decode, p
 
 
 class Outcome(StrEnum):
-    """How a search ended."""
+    """The way in which a session of a search ended."""
 
     CONNECTED = "connected"
     NOT_CONNECTED = "not_connected"
@@ -277,7 +277,7 @@ class Diagnosis:
     """The place of that peak as a share of the string's length from endpoint 1."""
     depth: Depth
     trace: tuple[tuple[float, float, float, float], ...]
-    """(beads, depth, place, loss) of the worst peak as the search went on."""
+    """The worst peak as the search went on, each time as (beads, depth, place, loss)."""
     stuck_level: float | None
     """The lowest level that a method which lowers whole strings reached; None for others."""
     retries: tuple[str, ...]

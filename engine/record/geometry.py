@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Place = tuple[float, float]
-"""Two coordinates in a plot."""
+"""A pair of coordinates in a plot."""
 
 
 @dataclass(frozen=True)

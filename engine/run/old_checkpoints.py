@@ -48,6 +48,7 @@ def translated(old: Packed, stages: Sequence[Stage[Any]]) -> Packed:
 
 
 def _chain(plain: Any, tensors: Tensors) -> dict[str, Any]:
+    """Returns the state of a chain."""
     lowest = plain.get("lowest")
     return {
         **plain,
@@ -57,6 +58,7 @@ def _chain(plain: Any, tensors: Tensors) -> dict[str, Any]:
 
 
 def _string(plain: Any, name: str, tensors: Tensors) -> dict[str, Any]:
+    """Returns a string whose tensors have names that begin with `name`."""
     return {
         "order": plain["order"],
         "beads": _named(f"{name}.beads", tensors),
@@ -69,6 +71,7 @@ def _string(plain: Any, name: str, tensors: Tensors) -> dict[str, Any]:
 
 
 def _segment(plain: Any, name: str, tensors: Tensors) -> dict[str, Any]:
+    """Returns a segment whose tensors have names that begin with `name`."""
     measured = {
         "t": _named(f"{name}.t", tensors),
         "losses": _named(f"{name}.losses", tensors),

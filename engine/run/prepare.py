@@ -1,6 +1,6 @@
-"""What comes before every search: all that its spec leaves open is decided, and it is looked at.
+"""Prepares a search: decides what its spec leaves open, and checks that it can run.
 
-Whoever runs a search, in a run directory, in a sweep or without any folder, prepares it here once.
+Every search is prepared here once, in a run directory, in a sweep or without any folder.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class Prepared:
     spec: Spec
     """The preset with its device, workers and backend decided; feeding it back repeats the run."""
     backend: Backend
-    """What computes the problem of the spec."""
+    """The backend that computes the problem of the spec."""
 
 
 def prepare(spec: Spec) -> Prepared:
-    """Returns the spec with all decided that it leaves open, and what computes its problem.
+    """Returns the spec with everything decided that it leaves open, and its backend.
 
-    A user's own code is held against plain torch here, before anything is trained (`mirror`).
-    Raises InputError for what cannot run.
+    A user's own code is compared with plain torch here, before anything is trained (`mirror`).
+    Raises InputError for a spec that cannot run.
     """
     spec = resolve_devices(spec)
     check_method(spec)
@@ -60,7 +60,7 @@ def prepare(spec: Spec) -> Prepared:
 
 
 def _check_mirrored(spec: Spec, backend: Backend) -> None:
-    """Raises InputError where random models of a user's own code are not what torch makes of them.
+    """Raises InputError where the engine measures random models otherwise than plain torch does.
 
     They are measured on the run's first device, as many at once as it computes in one call.
     """

@@ -73,7 +73,7 @@ class Search(Iterator[Event]):
 
     @property
     def outcome(self) -> Outcome | None:
-        """How the search ended; None before its last event."""
+        """The outcome of the search; None before its last event."""
         return None if self.finished is None else self.finished.outcome
 
     def string(self) -> StringFile:

@@ -19,7 +19,7 @@ from engine.spec.training import Endpoints
 
 
 class Limits(Part):
-    """What a run may use before it is stopped. A run can go on with other limits."""
+    """The limits of a run, at which it is stopped. It can go on with other limits."""
 
     beads: Annotated[int, Field(ge=2)] | None = 2000
     """The number of beads on the string at most, its ends included; null sets no limit."""
@@ -40,13 +40,13 @@ class Spec(Part):
     task: str = ""
     """The heading that the menu groups presets by."""
     problem: ProblemSpec
-    """What is trained, on what, and by which loss."""
+    """The data, the network and the loss."""
     endpoints: Endpoints = Endpoints()
     """The two models that are to be connected."""
     search: Search
-    """How a path is searched for, and what it must stay below."""
+    """The search for a path, and the level that it must stay below."""
     limits: Limits = Limits()
-    """What the run may use before it is stopped."""
+    """The limits at which the run is stopped."""
     seed: NonNegativeInt = 0
     """The seed of everything random in the run, the data excepted, which have their own."""
     device: str = "auto"

@@ -37,11 +37,11 @@ class CustomLoss(Part):
 
 
 class BatchNorm(Part):
-    """How models with batch normalization are measured. Each has statistics of its own."""
+    """The statistics by which models with batch normalization are measured, each by its own."""
 
     statistics: Literal["reestimated", "batch"] = "reestimated"
-    """With reestimated, the statistics are taken from some training samples and then held fixed;
-    with batch, every batch is normalized by its own."""
+    """The kind of statistics. With reestimated, they are taken from some training samples and then
+    held fixed; with batch, every batch is normalized by its own."""
     samples: Annotated[int, Field(ge=2)] = 1024
     """The number of training samples that the statistics are taken from, or of a batch."""
     seed: NonNegativeInt | None = None
@@ -65,7 +65,7 @@ class BatchNorm(Part):
 
 
 class ProblemSpec(Part):
-    """What is trained, on what, and by which loss."""
+    """The data, the network and the loss."""
 
     data: Data
     """The training data and those held out, by their `kind`."""
@@ -76,4 +76,4 @@ class ProblemSpec(Part):
     absolute errors, and cross_entropy, in nats, takes the outputs as logits of classes. The
     training loss is the mean over the samples."""
     batch_norm: BatchNorm = BatchNorm()
-    """How models with batch normalization are measured; other models ignore it."""
+    """The statistics by which models with batch normalization are measured. Others ignore it."""

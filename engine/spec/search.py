@@ -15,10 +15,10 @@ Margin = Annotated[float, Field(gt=0, lt=0.5)]
 
 
 class Greedy(Training):
-    """Greedy DSS, Algorithm 1 of the paper: open segments are split until all are closed."""
+    """The settings of greedy DSS (Algorithm 1): open segments are split until all are closed."""
 
     t_star: Literal["peak", "half"] = "peak"
-    """Where a segment is split: at its highest peak, or half-way."""
+    """The place where a segment is split: at its highest peak, or half-way."""
     grid: Grid = 33
     """The number of points t = 0 … 1 at which a segment's loss is evaluated."""
     margin: Margin = 0.05
@@ -30,7 +30,7 @@ class Greedy(Training):
 
 
 class Constrained(Training):
-    """Constrained breadth-first DSS (§6): the whole string trains at once, from a high level."""
+    """The settings of constrained DSS (§6): the whole string trains at once, from a high level."""
 
     check_every: PositiveInt = 10
     """The number of steps in a round. The string is evaluated after each round."""
@@ -59,9 +59,9 @@ class Constrained(Training):
     start_distance: PositiveFloat | None = None
     """The largest distance at which the two random models start from each other; null sets none."""
     on_stuck: Literal["report", "reinit", "greedy"] = "reinit"
-    """What follows where a bead stops above the level. With report, the run ends with a diagnosis;
-    with reinit, a stuck end begins anew, up to endpoints.restarts times, and a stuck inner bead is
-    taken out; with greedy, greedy DSS then goes on between the beads that are good."""
+    """The consequence of a bead that stops above the level. With report, the run ends with a
+    diagnosis; with reinit, a stuck end begins anew, up to endpoints.restarts times, and a stuck
+    inner bead is taken out; with greedy, greedy DSS goes on between the beads that are good."""
     take_out: NonNegativeInt = 30
     """The number of stuck inner beads that are taken out before the whole string counts as stuck.
     Where a peak still needs a bead, a new one starts there later."""
@@ -80,14 +80,14 @@ class Auto(Part):
 
 
 class Polish(PartialTraining):
-    """How the beads of a stuck string are trained further, each for itself.
+    """The training by which the beads of a stuck string are trained further, each for itself.
 
     A key that is left out is taken from search.greedy, but the patience from search.constrained.
     """
 
 
 class Detour(PartialTraining):
-    """How a new model is trained that serves as a way-point around a failed stretch.
+    """The training of a new model that serves as a way-point around a failed stretch.
 
     A key that is left out is taken from endpoints, but the patience from search.auto.
     """
@@ -101,7 +101,7 @@ class Detour(PartialTraining):
 
 
 class Shortening(Part):
-    """How a connected string is pulled tight below the level."""
+    """The settings by which a connected string is pulled tight below the level."""
 
     sweeps: PositiveInt = 60
     """The largest number of passes over all beads."""
@@ -116,8 +116,8 @@ class Audit(Part):
     """The audit of the whole string, which a run must pass before it is called connected."""
 
     grid: Literal["auto", "fine", "coarse"] = "auto"
-    """How closely segments are measured: with fine on 10× the search's points in float64, with
-    coarse on 2× in float32, with auto fine where that is cheap beside the run. The neighbourhoods
+    """The grid of the audit: with fine 10× the search's points in float64, with coarse 2× in
+    float32, with auto fine where that is cheap beside the run. The neighbourhoods
     of the highest peaks are refined in any case."""
     share: Fraction = 0.2
     """The share of the run's own cost up to which a fine audit counts as cheap, for grid auto."""
@@ -127,7 +127,7 @@ class Audit(Part):
 
 
 class Search(Part):
-    """How a path is searched for, and what it must stay below."""
+    """The search for a path, and the level that it must stay below."""
 
     method: Literal["greedy", "constrained", "auto", "linear"] = "greedy"
     """The method: greedy DSS (Algorithm 1), constrained DSS (§6), auto for both and detours, or
@@ -156,11 +156,11 @@ class Search(Part):
     constrained: Constrained = Constrained()
     """The settings of constrained DSS, in every method that uses it."""
     polish: Polish = Polish()
-    """How the beads of a stuck string are trained further, each for itself."""
+    """The training of the beads of a stuck string, each for itself."""
     auto: Auto = Auto()
     """The settings of method auto."""
     detour: Detour = Detour()
-    """How the models of detours are trained."""
+    """The training of the models of detours."""
     shorten: bool = False
     """Whether a string that connects is then pulled tight below the level."""
     shortening: Shortening = Shortening()
@@ -170,7 +170,7 @@ class Search(Part):
     audit: Audit = Audit()
     """The settings of the audit, which a run must pass before it is called connected."""
     batching: Literal["auto", "fused", "vmap", "graph", "loop"] = "auto"
-    """How beads are computed together: by compiled code for small fully connected networks on the
-    CPU (fused), in one call for all (vmap), in such a call recorded as a CUDA graph (graph), or one
-    after another (loop). With auto, it is fused where that applies, else the fastest of the others,
-    which is measured once and written to run.yaml."""
+    """The backend, which computes beads together: by compiled code for fully connected networks on
+    the CPU (fused), in one call for all (vmap), in such a call recorded as a CUDA graph (graph), or
+    one after another (loop). With auto, it is fused for small fully connected networks on the CPU,
+    and else the fastest one, which is measured once. run.yaml holds its name."""

@@ -25,17 +25,17 @@ class Stages:
     grid: int
     """The number of points t = 0 … 1 at which every stage evaluates a segment."""
     endpoints: Training
-    """How the ends are trained. With method auto, the patience is that of their first attempt."""
+    """The training of the ends. With method auto, the patience is that of their first attempt."""
     greedy: Training
-    """How greedy DSS trains a bead."""
+    """The training of a bead in greedy DSS."""
     constrained: Training
-    """How constrained DSS trains its string."""
+    """The training of the string in constrained DSS."""
     constrained_margin: float
     """The least distance of a new bead from the ends of its segment in constrained DSS, in t."""
     polish: Training
-    """How the beads of a stuck string are trained further, each for itself."""
+    """The training of the beads of a stuck string, each for itself."""
     detour: Training
-    """How the model of a detour is trained. The patience is that of its first attempt."""
+    """The training of the model of a detour. The patience is that of its first attempt."""
     detour_restarts: int
     """The model of a detour has (detour_restarts + 1) × max_steps steps in all."""
     target: float

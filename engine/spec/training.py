@@ -13,7 +13,7 @@ Momentum = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Sgd(Part):
-    """Stochastic gradient descent, with momentum where it is asked for (torch.optim.SGD)."""
+    """The optimizer of stochastic gradient descent, with or without momentum (torch.optim.SGD)."""
 
     kind: Literal["sgd"]
     """The optimizer's name."""
@@ -24,7 +24,7 @@ class Sgd(Part):
 
 
 class RmsProp(Part):
-    """Steps divided by a running root mean square of the gradient (torch.optim.RMSprop)."""
+    """The optimizer that divides by a running root mean square (torch.optim.RMSprop)."""
 
     kind: Literal["rmsprop"]
     """The optimizer's name."""
@@ -39,7 +39,7 @@ class RmsProp(Part):
 
 
 class Adam(Part):
-    """Steps by running means of the gradient and of its square (torch.optim.Adam)."""
+    """The optimizer by running means of the gradient and of its square (torch.optim.Adam)."""
 
     kind: Literal["adam"]
     """The optimizer's name."""
@@ -55,7 +55,7 @@ Optimizer = Annotated[Sgd | RmsProp | Adam, Field(discriminator="kind")]
 
 
 class Training(Part):
-    """How one weight vector is trained until its loss is at or below a target.
+    """The training of one weight vector until its objective is at or below a target.
 
     This training block is the same for the ends and for every method.
     """
@@ -103,7 +103,7 @@ class Endpoints(Training):
     """The two models that are to be connected, and how they are trained."""
 
     kind: Literal["random", "permuted", "files"] = "random"
-    """Where the ends come from. With random, two models are trained from random weights; with
+    """The origin of the ends. With random, two models are trained from random weights; with
     permuted, one, and its copy with two hidden units swapped is the other; with files, two models
     that were trained elsewhere are taken as they are."""
     a: Annotated[str | None, Names.PATH] = None

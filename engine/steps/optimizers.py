@@ -37,7 +37,7 @@ class Optimizer(Protocol):
 
 @dataclass(frozen=True)
 class RowSgd:
-    """Stochastic gradient descent as in torch.optim.SGD, with momentum."""
+    """The rule of torch.optim.SGD, with momentum."""
 
     spec: Sgd
 

@@ -43,7 +43,7 @@ class End(IntEnum):
 
 @dataclass(frozen=True)
 class Rows:
-    """Weight vectors in training, and how far each has come. Tensors are (row, …)."""
+    """The state of weight vectors in training. Tensors are (row, …)."""
 
     theta: Beads
     """The weights, (row, param)."""
@@ -217,7 +217,7 @@ def check_columns(rows: Rows) -> None:
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that stay together, and the ids of their beads."""
+    """The rows that stay together, and the ids of their beads."""
 
     beads: tuple[int, ...]
     """The id of each row's bead."""
@@ -250,7 +250,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Row:
-    """One bead in training, or at the end of its training, in plain numbers."""
+    """A bead in training, or at the end of its training, in plain numbers."""
 
     bead: int
     """The bead's id."""

@@ -115,7 +115,7 @@ class Springs(_Tied):
 
 @dataclass(frozen=True)
 class Several(_Tied):
-    """Several tethers at once: pulls add up, projections and respacings follow each other."""
+    """A list of tethers as one: pulls add up, projections and respacings follow each other."""
 
     parts: tuple[Tether, ...]
     """The tethers, in the order in which they are applied."""

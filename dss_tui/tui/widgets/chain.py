@@ -12,7 +12,7 @@ from rich.text import Text
 from dss_tui.tui.palette import Palette, fitting, styled
 
 Piece = tuple[str, str]
-"""Some glyphs and their style."""
+"""A few glyphs and their style."""
 
 LONGEST_LINK = 6
 """The columns of a link where there is room."""

@@ -66,7 +66,7 @@ def available() -> bool:
 
 
 class FusedProblem:
-    """Data, network and loss for compiled code, in the precision of x, float32 or float64.
+    """A problem for compiled code, in the precision of x, float32 or float64.
 
     Weights and everything else that a method takes are numpy arrays or CPU tensors of that
     precision. Compiled code does not check whether they fit, so the methods do, and raise

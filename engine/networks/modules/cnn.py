@@ -21,7 +21,7 @@ from engine.networks.modules.vmapped import under_vmap
 
 
 class Cnn(nn.Module):
-    """Convolutions, pooling and dense layers as listed, then a linear layer to the outputs."""
+    """The module of a convolutional network: the listed layers, then a linear layer."""
 
     def __init__(self, spec: CnnNetwork) -> None:
         """Draws weights as torch draws them. Raises InputError where a layer does not fit."""

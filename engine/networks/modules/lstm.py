@@ -15,7 +15,10 @@ WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 class LanguageModel(nn.Module):
-    """Embedding, LSTM, and a linear layer; each sample starts from a state of zeros."""
+    """The module of a language model: an embedding, an LSTM, and a linear layer.
+
+    Each sample starts from a state of zeros.
+    """
 
     def __init__(self, spec: LstmNetwork) -> None:
         """Draws all weights as torch draws them."""
@@ -31,9 +34,10 @@ class LanguageModel(nn.Module):
 
 
 class Lstm(nn.Module):
-    """nn.LSTM with its names, shapes and random weights, for one weight vector or many.
+    """An LSTM with the names, shapes and random weights of nn.LSTM, which also works under vmap.
 
-    torch's kernel is the faster way for one but does not batch: under vmap, steps are written out.
+    torch's kernel is faster for one weight vector, but does not batch. Under vmap, steps are
+    written out.
     """
 
     def __init__(self, inputs: int, hidden: int, layers: int) -> None:
