@@ -54,6 +54,13 @@ def modules(page: Path) -> set[str]:
     return found - {"engine.log"}  # a file of a run
 
 
+def definitions(page: Path) -> set[tuple[str, str]]:
+    """The names that a page says a file defines: `name` in `file`, or `name` and `other` in it."""
+    text = page.read_text(encoding="utf-8")
+    said = re.findall(r"((?:`\w+`(?:\s+and\s+)?)+)\s+in\s+`([\w/]+\.py)`", text)
+    return {(name, file) for names, file in said for name in re.findall(r"`(\w+)`", names)}
+
+
 def lines(page: Path) -> set[str]:
     """The command lines of dss-tui that a page names, in code or between backticks."""
     text = page.read_text(encoding="utf-8")
@@ -117,6 +124,17 @@ def test_named_modules_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_define_what_they_are_said_to(page: Path) -> None:
+    defining = r"(?m)^\s*(?:(?:async )?def |class )?{}\b"
+    wrong = [
+        (name, file)
+        for name, file in definitions(page)
+        if not re.search(defining.format(name), (ROOT / file).read_text())
+    ]
+    assert sorted(wrong) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_named_keys_exist(page: Path) -> None:
     roots = {"batch_norm": "problem.batch_norm"}
     wrong = []
@@ -146,6 +164,7 @@ def test_the_pages_name_something() -> None:
     every = [{name for page in PAGES for name in find(page)} for find in (paths, lines, keys)]
     assert all(len(found) > 20 for found in every)
     assert len({name for page in PAGES for name in modules(page)}) > 2
+    assert len({name for page in PAGES for name in definitions(page)}) > 5
 
 
 def test_a_name_that_is_gone_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
