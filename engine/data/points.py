@@ -17,9 +17,9 @@ class PointsData(DataKeys):
 
     kind: Literal["points"]
     x: Annotated[tuple[tuple[float, ...], ...], Field(min_length=1)]
-    """A row of inputs for each sample."""
+    """The inputs, a row for each sample."""
     y: Annotated[tuple[tuple[float, ...], ...], Field(min_length=1)]
-    """A row of targets for each sample."""
+    """The targets, a row for each sample."""
 
     def read(self) -> Dataset:
         """Returns x (sample, feature) and y (sample, output).

@@ -22,11 +22,11 @@ class Limits(Part):
     """The limits of a run, at which it is stopped. It can go on with other limits."""
 
     beads: Annotated[int, Field(ge=2)] | None = 2000
-    """The number of beads on the string at most, its ends included; null sets no limit."""
+    """The largest number of beads on the string, its ends included; null sets no limit."""
     steps: PositiveInt | None = None
-    """The number of bead-steps of the whole run at most; null sets no limit."""
+    """The largest number of bead-steps of the whole run; null sets no limit."""
     seconds: PositiveFloat | None = None
-    """The running time of the whole run at most, resumed parts included; null sets no limit."""
+    """The longest running time of the whole run, resumed parts included; null sets no limit."""
     memory: PositiveFloat | None = None
     """The GiB that the layers' outputs may take at a time; null takes 0.25 for each thread on the
     CPU, and a quarter of a GPU."""

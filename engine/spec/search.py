@@ -26,7 +26,7 @@ class Greedy(Training):
     max_depth: PositiveInt = 14
     """The depth of splits at which a segment that is still open has failed."""
     slots: PositiveInt = 128
-    """The number of beads that train at the same time at most."""
+    """The largest number of beads that train at the same time."""
 
 
 class Constrained(Training):
@@ -41,7 +41,7 @@ class Constrained(Training):
     """Whether an inner bead keeps to the plane that is equidistant from its neighbours: always, at
     a cost for leaving it (soft), or not at all."""
     kappa: PositiveFloat = 1e-3
-    """The loss per unit of distance from that plane, for hyperplane soft."""
+    """The loss per unit of distance from the equidistant plane, for hyperplane soft."""
     zeta: NonNegativeFloat = 0.0
     """The loss per unit of distance between neighbours, of springs that hold them together."""
     alpha1: PositiveFloat = 0.25

@@ -67,7 +67,8 @@ class Training(Part):
     max_steps: PositiveInt = 20000
     """The number of steps after which a weight vector is given up from one start."""
     patience: PositiveInt = 2000
-    """The number of steps without a loss at least 0.1 % lower after which it counts as stuck."""
+    """The number of steps without a loss at least 0.1 % lower after which a weight vector counts as
+    stuck."""
     check_every: PositiveInt = 20
     """The number of steps in a round. The objective is evaluated once a round, or at every step
     where each step sees it: with batch_size full, the training loss as objective, and no batch
@@ -87,7 +88,8 @@ class PartialTraining(Part):
     max_steps: PositiveInt | None = None
     """The number of steps after which a weight vector is given up from one start."""
     patience: PositiveInt | None = None
-    """The number of steps without a loss at least 0.1 % lower after which it counts as stuck."""
+    """The number of steps without a loss at least 0.1 % lower after which a weight vector counts as
+    stuck."""
     check_every: PositiveInt | None = None
     """The number of steps in a round."""
 

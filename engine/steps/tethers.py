@@ -89,7 +89,7 @@ class Soft(_Tied):
     """The tether by which leaving the hyperplane costs κ·|⟨θ_i − (θ_{i−1} + θ_{i+1})/2, c_i⟩|."""
 
     kappa: float
-    """Loss per unit of distance from the plane."""
+    """The loss per unit of distance from the equidistant hyperplane."""
 
     def pull(self, theta: Beads, loss: PerBead) -> Beads:
         """Returns the gradient of the cost, with the chords taken as fixed."""
@@ -103,7 +103,7 @@ class Springs(_Tied):
     """The tether by which each inner bead costs ζ(‖θ_{i−1} − θ_i‖ + ‖θ_{i+1} − θ_i‖)."""
 
     zeta: float
-    """Loss per unit of distance between neighbours."""
+    """The loss per unit of distance between neighbours."""
 
     def pull(self, theta: Beads, loss: PerBead) -> Beads:
         """Returns the gradient of each inner bead's cost by its own weights θ_i."""

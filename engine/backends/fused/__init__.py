@@ -42,9 +42,9 @@ class Tie:
     hard: bool = False
     """Whether inner beads keep to the hyperplane equidistant from their neighbours."""
     kappa: float = 0.0
-    """Loss per unit of distance from that hyperplane."""
+    """The loss per unit of distance from the equidistant hyperplane."""
     zeta: float = 0.0
-    """Loss per unit of distance between neighbours."""
+    """The loss per unit of distance between neighbours."""
 
 
 def fused_layout(network: NetworkKeys, loss: object) -> Layout | None:
