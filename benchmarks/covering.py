@@ -25,6 +25,7 @@ class Recorder:
     """Tells coverage which test runs now."""
 
     def __init__(self, folder: Path, name: str) -> None:
+        """Starts to note into files of a folder that bear this process's name."""
         self.times: dict[str, float] = {}
         self.not_passed: set[str] = set()
         self.times_file = folder / f"times.{name}.json"
@@ -33,6 +34,7 @@ class Recorder:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """Notes the lines and the seconds of one test."""
         self.coverage.switch_context(item.nodeid)
         began = time.perf_counter()
         try:
@@ -42,10 +44,12 @@ class Recorder:
             self.coverage.switch_context("")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remembers a test that did not pass."""
         if not report.passed:
             self.not_passed.add(report.nodeid)
 
     def pytest_sessionfinish(self) -> None:
+        """Writes the lines of all tests, and the seconds of those that passed."""
         self.coverage.stop()
         self.coverage.save()
         passed = {test: s for test, s in self.times.items() if test not in self.not_passed}
@@ -56,10 +60,12 @@ class Watch:
     """Ends the process where a test does not come back."""
 
     def __init__(self, limits: dict[str, float]) -> None:
+        """Takes the seconds that each test may run."""
         self.limits = limits
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """Ends the process where a test takes longer than its limit."""
         faulthandler.dump_traceback_later(self.limits[item.nodeid], exit=True)
         try:
             return (yield)
@@ -68,6 +74,7 @@ class Watch:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Registers what the environment asks for."""
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if folder := os.environ.get("COVERING_RECORD"):
         if worker or not config.getoption("numprocesses", None):

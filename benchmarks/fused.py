@@ -36,6 +36,8 @@ LOSSES = {"mse": nn.MSELoss, "l1": nn.L1Loss, "cross_entropy": nn.CrossEntropyLo
 
 @dataclass(frozen=True)
 class Case:
+    """A network and its training data, and how many samples a step takes."""
+
     layout: Layout
     x: NDArray[np.float32]  # (sample, feature)
     y: NDArray[np.float32] | NDArray[np.int64]
@@ -44,6 +46,7 @@ class Case:
 
     @property
     def samples(self) -> int:
+        """The number of samples of a step."""
         return self.batch or len(self.x)
 
     @property
@@ -55,16 +58,19 @@ class Case:
 
     @property
     def name(self) -> str:
+        """The case in words."""
         sizes = "-".join(str(size) for size in self.layout.sizes)
         return f"{sizes} {self.layout.activation} {self.layout.loss}, {self.samples} samples a step"
 
 
 def polynomial(layout: Layout, points: int) -> Case:
+    """Returns a parabola at so many points, all of which a step takes."""
     x = np.linspace(0, 1, points, dtype=np.float32)[:, None]
     return Case(layout, x, 0.1 + 0.25 * x + 0.5 * x**2, None)
 
 
 def digits(batch: int | None) -> Case:
+    """Returns the digits with one hidden layer, so many samples a step, or all."""
     data = load_data(DigitsData(kind="digits"))
     layout = Layout((64, 32, 10), True, "relu", "identity", "cross_entropy")
     return Case(layout, data.x.reshape(len(data.x), -1).astype(np.float32), data.y, batch)
@@ -117,12 +123,14 @@ def fused_loop(case: Case, beads: int) -> Callable[[int], None]:
 
 
 def seconds_of(action: Callable[[int], None], count: int) -> float:
+    """Returns how long so many steps or rounds take, in seconds."""
     began = time.perf_counter()
     action(count)
     return time.perf_counter() - began
 
 
 def measure(case: Case, repeats: int) -> None:
+    """Prints the times of a case for several numbers of beads."""
     print(f"\n{case.name}")
     print("beads  µs a bead-step  plain loop  ratio (min … max)  GFLOP/s")
     plain = plain_loop(case)
@@ -159,6 +167,7 @@ def measure_library(repeats: int) -> None:
 
 
 def main() -> None:
+    """Prints a table for each case, and what a matrix product reaches."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats

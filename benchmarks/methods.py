@@ -13,23 +13,13 @@ import argparse
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
 
-import numpy as np
 import torch
 
-from engine.methods import build_method
-from engine.path.segments import measure
-from engine.problem.problem import build_problem
-from engine.record.events import Outcome, StringShortened
-from engine.run.choose_backend import backend_of
-from engine.spec.keys import Spec
-from engine.spec.yaml_file import parse, with_overrides
-from engine.workers.pool import Pool
-from engine.workers.shared import SharedPool
-from presets import load_preset
+import engine
+from engine.spec.level import bound
 
 COLUMNS = (
     "preset",
@@ -48,89 +38,62 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Ended:
-    outcome: str
-    beads: list[torch.Tensor]
-    steps: int
-    length: float
-    shortened: StringShortened | None
-
-
-def search(spec: Spec, pool: SharedPool, most: int) -> Ended:
-    """One pair, to its verdict or to that many bead-steps."""
-    method = build_method(spec, pool)
-    while method.verdict is None and method.bead_steps < most:
-        most_beads = spec.limits.beads
-        room = None if most_beads is None else max(0, most_beads - len(method.chain.order))
-        method.step(room)
-    return Ended(
-        "limit" if method.verdict is None else str(method.verdict.outcome),
-        [method.chain.weights[bead] for bead in method.chain.order],
-        method.bead_steps,
-        method.chain.normalized_length(),
-        method.trials.shortened,
-    )
-
-
-def holds(pool: Pool, ended: Ended, level: float, points: int) -> bool:
-    """Whether the string stays below the level on that many points a segment, in float64."""
-    pairs, grid = list(pairwise(ended.beads)), np.linspace(0, 1, points)
-    measured = measure(pool, pairs, grid, len(pool.backend.problem.train), dtype=torch.float64)
-    return all(segment.peak <= level for segment in measured)
-
-
-@dataclass(frozen=True)
 class Cell:
-    """All seeds of a method at a level."""
+    """All seeds of one method at one level."""
 
-    ended: list[Ended]
-    hold: int
+    spec: engine.Spec
+    """The preset with that method and level."""
+    found: list[engine.Found]
     seconds: float
     """For all searches together, their strings' last check left out."""
 
+    @cached_property
+    def connected(self) -> list[engine.Found]:
+        """The searches that connected their pair."""
+        return [one for one in self.found if one.finished.outcome is engine.Outcome.CONNECTED]
 
-def cell(spec: Spec, seeds: int, most: int, at_once: int, points: int) -> Cell:
-    backend = backend_of("fused", spec.problem, build_problem(spec.problem))
+    def holding(self, points: int) -> int:
+        """Returns how many of these stay below the level, on that many points a segment."""
+        highest = bound(self.spec.search.level, self.spec.search.tolerance)
+        measured = (engine.measure(one.string, points=points) for one in self.connected)
+        return sum(all(each.peak <= highest for each in segments) for segments in measured)
+
+
+def searched(spec: engine.Spec, seeds: int, at_once: int) -> Cell:
+    """Searches from so many seeds, so many at a time."""
     began = time.perf_counter()
-    ended: list[Ended] = []
-    with Pool(backend, [torch.device("cpu")] * 2) as pool:
-        for first in range(0, seeds, at_once):
-            shared = SharedPool(pool)
-
-            def task(seed: int, shared: SharedPool = shared) -> Callable[[], Ended]:
-                return lambda: search(with_seed(spec, seed), shared, most)
-
-            some = range(first, min(first + at_once, seeds))
-            ended += shared.run_all([task(seed) for seed in some])
-        seconds = time.perf_counter() - began
-        good = [one for one in ended if one.outcome == Outcome.CONNECTED]
-        hold = sum(holds(pool, one, spec.search.level, points) for one in good)
-    return Cell(ended, hold, seconds)
+    found = engine.search_pairs(spec, [spec.search.level], seeds, at_once)
+    return Cell(spec, found, time.perf_counter() - began)
 
 
-def with_seed(spec: Spec, seed: int) -> Spec:
-    return spec.model_copy(update={"seed": seed})
-
-
-def line(preset: str, spec: Spec, found: Cell) -> str:
-    ended = found.ended
-    count = Counter(one.outcome for one in ended)
-    good = [one for one in ended if one.outcome == Outcome.CONNECTED]
-    lengths = [one.length for one in good]
+def line(preset: str, cell: Cell, points: int) -> str:
+    """Returns the table's line of a cell."""
+    search, found = cell.spec.search, cell.found
+    count = Counter(one.finished.outcome for one in found)
+    good = [one.finished.totals for one in cell.connected]
+    lengths = [totals.normalized_length for totals in good]
     error = statistics.stdev(lengths) / len(lengths) ** 0.5 if len(lengths) > 1 else float("nan")
     length = f"{statistics.mean(lengths):.3f} ± {error:.3f}" if lengths else "–"
-    beads = f"{statistics.median(len(one.beads) for one in good):g}" if good else "–"
+    beads = f"{statistics.median(totals.beads for totals in good):g}" if good else "–"
+    steps = statistics.median(one.finished.totals.bead_steps for one in found)
     return (
-        f"| {preset} | {spec.search.level:g} | {spec.search.method} | {len(good)}/{len(ended)} | "
-        f"{found.hold} | {count['endpoint_not_trained']} | "
-        f"{count['not_connected']} | {count['limit']} | "
-        f"{statistics.median(one.steps for one in ended):.0f} | {beads} | {length} | "
-        f"{found.seconds / len(ended):.2f} |"
+        f"| {preset} | {search.level:g} | {search.method} | {len(good)}/{len(found)} | "
+        f"{cell.holding(points)} | {count[engine.Outcome.ENDPOINT_NOT_TRAINED]} | "
+        f"{count[engine.Outcome.NOT_CONNECTED]} | {count[engine.Outcome.LIMIT_REACHED]} | "
+        f"{steps:.0f} | {beads} | {length} | {cell.seconds / len(found):.2f} |"
     )
 
 
-def shortening(found: Cell) -> str:
-    told = [one.shortened for one in found.ended if one.shortened is not None]
+def shortening(cell: Cell) -> str:
+    """Returns a line that says what shortening did to the strings of a cell."""
+    told = [
+        event
+        for one in cell.found
+        for event in one.events
+        if isinstance(event, engine.events.StringShortened)
+    ]
+    if not told:
+        return "no string shortened"
     means = [
         statistics.mean(float(getattr(one, name)) for one in told)
         for name in ("length_before", "length_after", "beads_before", "beads_after")
@@ -142,6 +105,7 @@ def shortening(found: Cell) -> str:
 
 
 def main() -> None:
+    """Prints the table, a line as soon as its cell has ended."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("preset")
     parser.add_argument("--seeds", type=int, default=100)
@@ -153,17 +117,17 @@ def main() -> None:
     parser.add_argument("--set", dest="sets", action="append", default=[])
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    tree = load_preset(asked.preset).model_dump(mode="json")
     print("| " + " | ".join(COLUMNS) + " |")
     print("|---" * len(COLUMNS) + "|", flush=True)
     for level in asked.levels:
         for method in asked.methods or ("greedy", "constrained", "auto"):
-            sets = [f"search.level={level}", f"search.method={method}", *asked.sets]
-            spec = parse(with_overrides(tree, sets))
-            found = cell(spec, asked.seeds, asked.steps, asked.at_once, asked.grid)
-            print(line(asked.preset, spec, found), flush=True)
+            sets = [f"search.level={level}", f"search.method={method}"]
+            limits = [f"limits.steps={asked.steps}"]
+            spec = engine.load_preset(asked.preset, [*sets, *limits, *asked.sets])
+            cell = searched(spec, asked.seeds, asked.at_once)
+            print(line(asked.preset, cell, asked.grid), flush=True)
             if spec.search.shorten:
-                print(shortening(found), flush=True)
+                print(shortening(cell), flush=True)
 
 
 if __name__ == "__main__":

@@ -19,18 +19,18 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import engine
 from engine.record.finding import create
 from engine.record.signals import Signals
 from engine.run import mirror
 from engine.run.session import run
-from presets import load_preset
 
 LOOKS = ("of_random_models", "of_string")
 
 
 def measure(preset: str, overrides: list[str]) -> dict[str, float]:
     """Returns the seconds of a whole run, and of each of the mirror's looks within it."""
-    spec = load_preset(preset, overrides)
+    spec = engine.load_preset(preset, overrides)
     seconds = dict.fromkeys(LOOKS, 0.0)
 
     def timed(name: str) -> Callable[..., Any]:

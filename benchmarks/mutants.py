@@ -59,6 +59,7 @@ class Mutant:
 
     @property
     def changed(self) -> str:
+        """The file with it."""
         return self.mutation.applied(self.source)
 
     def diff(self) -> str:
@@ -70,6 +71,8 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Result:
+    """What became of one mutant."""
+
     key: str
     file: str
     line: int
@@ -291,6 +294,7 @@ def report(found: Sequence[Result]) -> None:
 
 
 def main() -> None:
+    """Tries the mutants that are asked for, and prints how many a test noticed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="folder for copies, records and results")
     parser.add_argument("--count", type=int, default=300)

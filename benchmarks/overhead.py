@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import engine
 from engine.backends.fused import warm_up
 from engine.record.finding import create
 from engine.record.signals import Signals
@@ -26,18 +27,19 @@ from engine.record.writer import RunWriter
 from engine.run.session import run, run_session
 from engine.run.store import DirectoryStore
 from engine.workers.pool import Pool
-from presets import load_preset
 
 
 class Timed:
     """Seconds in each of some methods, and the longest call."""
 
     def __init__(self) -> None:
+        """Begins with nothing watched."""
         self.total: dict[str, float] = {}
         self.longest: dict[str, float] = {}
 
     @contextmanager
     def watching(self, owner: Any, name: str) -> Iterator[None]:
+        """Within it, calls of one method of a class are timed."""
         inner: Callable[..., Any] = getattr(owner, name)
 
         def timed(*arguments: Any, **named: Any) -> Any:
@@ -54,8 +56,9 @@ class Timed:
 
 
 def measure(preset: str, seed: int) -> Timed:
+    """Returns the times of one run of a preset, its directory included."""
     timed = Timed()
-    spec = load_preset(preset, [f"seed={seed}"])
+    spec = engine.load_preset(preset, seed=seed)
     with (
         tempfile.TemporaryDirectory() as folder,
         timed.watching(Pool, "run"),
@@ -70,6 +73,8 @@ def measure(preset: str, seed: int) -> Timed:
 
 
 def timed_session(timed: Timed) -> Callable[..., Any]:
+    """Returns a `run_session` that is timed."""
+
     def session(*arguments: Any, **named: Any) -> Any:
         began = time.perf_counter()
         try:
@@ -81,6 +86,7 @@ def timed_session(timed: Timed) -> Callable[..., Any]:
 
 
 def main() -> None:
+    """Prints a line for each preset."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("presets", nargs="+")
     parser.add_argument("--repeats", type=int, default=5)

@@ -76,10 +76,12 @@ class Group:
 
     @property
     def connected(self) -> int:
+        """The number of runs that connected."""
         return sum(run.outcome == "connected" for run in self.runs)
 
     @property
     def steps(self) -> float:
+        """The median of the runs' bead-steps."""
         return statistics.median(run.bead_steps for run in self.runs)
 
 
@@ -102,15 +104,18 @@ class Tool:
         return ran.stdout
 
     def machine(self) -> dict[str, Any]:
+        """Returns what bits depend on besides the code, by name."""
         command = [self.python, "-c", MACHINE]
         ran = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=True)
         return dict(json.loads(ran.stdout))
 
     def level(self, preset: str) -> float:
+        """Returns the level of a shipped preset."""
         return float(yaml.safe_load(self("presets", preset))["search"]["level"])
 
 
 def swept(tool: Tool, preset: str, method: str, seeds: int) -> Group:
+    """Returns the runs of one preset by one method, made as the pairs of one sweep."""
     out, level = tool.folder / f"{preset}-{method}", tool.level(preset)
     began = time.monotonic()
     options = _sets([*FIXED, *METHODS[method]])
@@ -123,6 +128,7 @@ def swept(tool: Tool, preset: str, method: str, seeds: int) -> Group:
 
 
 def alone(tool: Tool, preset: str, method: str, seeds: int) -> Group:
+    """Returns the runs of one preset by one method, each made in a process of its own."""
     began, runs = time.monotonic(), []
     options = _sets([*LONE, *METHODS[method]])
     for seed in range(seeds):
@@ -205,6 +211,7 @@ def _both(one: Group, other: Group) -> tuple[Group, Group]:
 
 
 def main() -> None:
+    """Records the runs that are asked for, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--python", default=sys.executable, help="whose dss-tui is run")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file that is written")

@@ -19,6 +19,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import engine
 from engine.record.events import (
     BeadInserted,
     BeadTrained,
@@ -34,7 +35,6 @@ from engine.record.finding import create
 from engine.record.progress import Counters, Progress, SegmentProgress
 from engine.record.rundir import RunDir
 from engine.record.writer import RunWriter
-from presets import load_preset
 from tests.support import pseudo_terminal
 from tests.support.pseudo_terminal import Viewer
 
@@ -42,6 +42,7 @@ viewer = partial(pseudo_terminal.viewer, rows=40, columns=140)
 
 
 def time_to(words: bytes, *arguments: str) -> float:
+    """Returns the seconds until a viewer has shown these words."""
     began = time.monotonic()
     with viewer(*arguments) as screen:
         if words not in screen.read(30, until=words):
@@ -53,7 +54,7 @@ def long_run(folder: Path, beads: int) -> RunDir:
     """A finished run of that many beads, as an engine would have left it."""
     draw = random.Random(4)
     level = 1e-3
-    run = create(load_preset("quadratic"), "long", folder / "long")
+    run = create(engine.load_preset("quadratic"), "long", folder / "long")
 
     def profile(peak: float) -> tuple[float, ...]:
         return tuple(8e-4 + (peak - 8e-4) * math.sin(math.pi * t / 32) for t in range(33))
@@ -140,6 +141,7 @@ def key_to_repaint(screen: Viewer, keys: list[str]) -> list[float]:
 
 
 def main() -> None:
+    """Prints a line for each thing that is measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from engine.record.string_file import Header, StringFile
     from engine.record.string_file import read as read_string
     from engine.record.string_file import write as write_string
+    from engine.run.grid import Found, search_pairs
     from engine.run.measure import measure
     from engine.run.search import Search, search
     from engine.run.verify import Check, verify
@@ -41,6 +42,7 @@ __all__ = [
     "BeadString",
     "Check",
     "Event",
+    "Found",
     "Header",
     "InputError",
     "Measured",
@@ -56,6 +58,7 @@ __all__ = [
     "measure",
     "read_string",
     "search",
+    "search_pairs",
     "verify",
     "write_string",
 ]
@@ -66,6 +69,7 @@ _HOMES = {
     "BeadString": "engine.record.geometry",
     "Check": "engine.run.verify",
     "Event": "engine.record.events",
+    "Found": "engine.run.grid",
     "Header": "engine.record.string_file",
     "InputError": "engine.errors",
     "Measured": "engine.path.segments",
@@ -80,6 +84,7 @@ _HOMES = {
     "measure": "engine.run.measure",
     "read_string": "engine.record.string_file:read",
     "search": "engine.run.search",
+    "search_pairs": "engine.run.grid",
     "verify": "engine.run.verify",
     "write_string": "engine.record.string_file:write",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 from math import inf
 from types import TracebackType
 
@@ -13,7 +14,7 @@ from engine.run.job import Job
 from engine.run.loop import Clock, Nowhere, Pace, Stopwatch, Undisturbed
 from engine.run.prepare import Prepared, prepare
 from engine.spec.keys import Spec
-from engine.workers.pool import open_pool
+from engine.workers.pool import Workers, open_pool
 
 #: Nothing is kept or shown, so it is never time to.
 NEVER = Pace(checkpoint_s=inf, progress_s=inf)
@@ -27,13 +28,16 @@ class Search(Iterator[Event]):
     a search that is left early is closed by hand or by a `with` block.
     """
 
-    def __init__(self, prepared: Prepared, clock: Clock = time.monotonic) -> None:
-        """Makes the search of a preset that is prepared."""
+    def __init__(
+        self, prepared: Prepared, *, pool: Workers | None = None, clock: Clock = time.monotonic
+    ) -> None:
+        """Makes the search of a preset that is prepared, on a pool of its own if none is given."""
         self.spec = prepared.spec
         """The preset with all decided that it left open. The same spec repeats the search."""
         self.finished: RunFinished | None = None
         """The last event, with the outcome, a sentence about it and the totals; None before it."""
         self._backend = prepared.backend
+        self._pool = pool
         self._clock = clock
         self._at_work: tuple[Job, Stopwatch] | None = None
         self._string: StringFile | None = None
@@ -94,8 +98,8 @@ class Search(Iterator[Event]):
         self._events.close()
 
     def _search(self) -> Generator[Event, None, None]:
-        """Yields the events, with a pool that is closed whatever becomes of the search."""
-        with open_pool(self._backend, self.spec) as pool:
+        """Yields the events; a pool of its own is closed whatever becomes of the search."""
+        with nullcontext(self._pool) if self._pool else open_pool(self._backend, self.spec) as pool:
             job, elapsed = Job.on(pool, self.spec), Stopwatch(self._clock)
             self._at_work = job, elapsed
             try:

@@ -37,17 +37,14 @@ from engine.record.rundir import RunDir
 from engine.record.signals import Signals
 from engine.record.writer import RunWriter
 from engine.record.writing import open_log, open_to_append, replace
+from engine.run.grid import AT_ONCE, Grid, prepare_grid
 from engine.run.loop import Pace
-from engine.run.prepare import prepare
 from engine.run.session import Ended, logging_to, run_session
-from engine.spec.checks import check_level_on
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import dump, parse, read_yaml
 from engine.workers.pool import open_pool
 from engine.workers.shared import SharedPool
 
-#: Cells under way at a time.
-AT_ONCE = 64
 #: Cells are short and many: their checkpoints and snapshots of progress are far between.
 PACE = Pace(checkpoint_s=60.0, progress_s=20.0)
 #: Outcomes of a cell that is not run again; one in which the engine failed is.
@@ -67,30 +64,23 @@ class Cell:
 
     level: float
     pair: int
+    """The pair's number from 0."""
     run: RunDir
+    """The run directory of its search."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Grid):
     """What a sweep is asked to do."""
 
-    spec: Spec
-    levels: tuple[float, ...]
-    pairs: int
-
     def cells(self, folder: Path) -> Iterator[Cell]:
-        """Level by level, pair k with the seed `spec.seed + k`."""
-        for level in self.levels:
+        """Yields the cells in a folder, level by level."""
+        for level, pair in self.places():
             name = repr(level).removesuffix(".0")
-            for pair in range(self.pairs):
-                yield Cell(level, pair, RunDir(folder / f"level-{name}" / f"pair-{pair:04}"))
-
-    def at(self, level: float, pair: int = 0) -> Spec:
-        search = self.spec.search.model_copy(update={"level": level})
-        return self.spec.model_copy(update={"search": search, "seed": self.spec.seed + pair})
+            yield Cell(level, pair, RunDir(folder / f"level-{name}" / f"pair-{pair:04}"))
 
     def text(self) -> str:
-        """What `sweep.yaml` holds."""
+        """Returns what `sweep.yaml` holds."""
         head = {"levels": list(self.levels), "pairs": self.pairs}
         return f"{yaml.safe_dump({'sweep': head})}{dump(self.spec)}"
 
@@ -101,20 +91,31 @@ class Result:
 
     level: float
     pair: int
+    """The pair's number from 0."""
     seed: int
     outcome: Outcome
     beads: int
+    """Number of beads on the string, the ends included."""
     normalized_length: float
+    """The string's length divided by the distance of its ends."""
     max_peak: float
+    """The highest loss found on the string."""
     depth: int
+    """How often a segment was split, one half within the other, at most."""
     bead_steps: int
+    """Number of steps of all beads together, endpoints and failed tries included."""
     elapsed_s: float
+    """Running time in seconds, waits for other cells included."""
 
 
 class Sweep:
-    """A sweep in its folder, new or begun before. Raises InputError where that holds another."""
+    """A sweep in its folder, new or begun before."""
 
     def __init__(self, plan: Plan, folder: Path) -> None:
+        """Opens the folder, and makes it where it is new.
+
+        Raises InputError where it holds something else, or a sweep with another plan.
+        """
         self.plan, self.folder = plan, folder
         self._open()
         self._ended: dict[Cell, Result] = {}
@@ -140,25 +141,28 @@ class Sweep:
 
     @property
     def cells(self) -> int:
+        """The number of cells."""
         return len(self.plan.levels) * self.plan.pairs
 
     def count(self, *outcomes: Outcome) -> int:
-        """Cells that have ended so far, or those that ended so."""
+        """Returns how many cells have ended so far, or how many of them with one of `outcomes`."""
         ended = list(self._ended.values())  # at one go: threads add to it
         return sum(result.outcome in (outcomes or ENDINGS) for result in ended)
 
     def results(self) -> list[Result]:
-        """Of the cells that have ended, in the order of the plan."""
+        """Returns how the cells ended that have, in the order of the plan."""
         cells = self.plan.cells(self.folder)
         return [self._ended[cell] for cell in cells if cell in self._ended]
 
     def run(self, backend: Backend, signals: Signals, at_once: int = AT_ONCE) -> str | None:
-        """Until every cell has ended, a signal asks to stop, or the engine fails in a cell.
+        """Runs until every cell has ended, a signal asks to stop, or the engine fails in a cell.
 
-        Then the others are stopped with their checkpoints written, and the sentence of that
-        failure is returned. What a cell raises is raised when the others have stopped: InputError
-        where another process runs it, or its checkpoint cannot be read; SaveError where its
-        folder cannot be written. The spec is resolved.
+        In the last case the others are stopped with their checkpoints written, and the sentence of
+        that failure is returned; None otherwise. `backend` computes the problem of the plan's spec,
+        which is resolved, and `at_once` cells are under way at a time.
+
+        What a cell raises is raised when the others have stopped: InputError where another process
+        runs it, or its checkpoint cannot be read; SaveError where its folder cannot be written.
         """
         with ExitStack() as stack:
             stack.enter_context(_held(self.folder))
@@ -169,14 +173,15 @@ class Sweep:
                 return None
             logs = stack.enter_context(_logging(self.folder / "engine.log"))
             pool = SharedPool(stack.enter_context(open_pool(backend, self.plan.spec)))
-            session = _Session(self, iter(todo), pool, signals, logs)
-            pool.run_all([session.work] * min(at_once, len(todo)))
+            session = _Session(self, pool, signals, logs)
+            pool.run_each(todo, session.work, at_once, session.stop)
             return session.failure
 
     def write_tables(self) -> list[LevelRow]:
-        """Its files, and the rows of the levels. Raises SaveError.
+        """Writes the sweep's tables into its folder, and returns the rows of the levels.
 
-        sweep.csv has a line for each cell, levels.csv for each level, sweep.json both.
+        sweep.csv has a line for each cell, levels.csv for each level, sweep.json both. Raises
+        SaveError.
         """
         results = self.results()
         rows = by_level(results, self.plan.levels)
@@ -190,7 +195,7 @@ class Sweep:
         return rows
 
     def note(self, cell: Cell) -> None:
-        """Keeps how a cell has ended, where it has."""
+        """Reads how a cell has ended, if it has, and keeps that."""
         self._ended.pop(cell, None)
         end = ending(cell.run)
         if end is not None:
@@ -217,18 +222,18 @@ class Sweep:
 
 
 def start(spec: Spec, levels: Iterable[float], pairs: int, folder: Path) -> tuple[Sweep, Backend]:
-    """The sweep in its folder, new or begun before, and what computes it. Raises InputError."""
+    """Returns the sweep in a folder, new or begun before, and what computes it.
+
+    Raises InputError where it cannot run, or the folder holds another.
+    """
     begun = read_plan(folder)
     spec = spec.of_a_new_run() if begun is None else _as_begun(spec, begun.spec)
-    prepared = prepare(spec)
-    problem, plan = prepared.backend.problem, Plan(prepared.spec, tuple(levels), pairs)
-    for level in plan.levels:
-        check_level_on(plan.at(level), problem.classes, len(problem.held_out))
-    return Sweep(plan, folder), prepared.backend
+    grid, backend = prepare_grid(spec, levels, pairs)
+    return Sweep(Plan(grid.spec, grid.levels, grid.pairs), folder), backend
 
 
 def ending(run: RunDir) -> RunFinished | None:
-    """How a run ended; None where it has not, or was stopped."""
+    """Returns how a run ended; None where it has not, or was stopped."""
     try:
         lines = LineTail(run.events).new_lines()
         record = from_line(lines[-1]) if lines else None
@@ -244,10 +249,9 @@ def ending(run: RunDir) -> RunFinished | None:
 
 @dataclass
 class _Session:
-    """The cells that are left, each in one of the threads that `work`."""
+    """The cells under way, each in a thread of its own that does one after the other."""
 
     sweep: Sweep
-    todo: Iterator[Cell]
     pool: SharedPool
     signals: Signals
     logs: _CellLogs
@@ -256,23 +260,14 @@ class _Session:
     """Set where something went wrong, so that all stop."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def work(self) -> None:
-        """Cell after cell, until none is left or all are to stop."""
-        try:
-            while (cell := self._next()) is not None:
-                ended = self._run(cell)
-                self.sweep.note(cell)
-                if ended.outcome is Outcome.FAILED:
-                    self._fail(f"{cell.run.path}: {ended.sentence}")
-        except BaseException:
-            self.stop.set()
-            raise
-
-    def _next(self) -> Cell | None:
-        if self.stop.is_set() or self.signals.received is not None:
-            return None
-        with self.lock:
-            return next(self.todo, None)
+    def work(self, cell: Cell) -> None:
+        """Runs a cell, unless a signal has asked this process to end."""
+        if self.signals.received is not None:
+            return
+        ended = self._run(cell)
+        self.sweep.note(cell)
+        if ended.outcome is Outcome.FAILED:
+            self._fail(f"{cell.run.path}: {ended.sentence}")
 
     def _fail(self, sentence: str) -> None:
         with self.lock:
@@ -366,7 +361,10 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def read_plan(folder: Path) -> Plan | None:
-    """That of the sweep in a folder, None where there is none. Raises InputError."""
+    """Returns what the sweep in a folder was asked to do, None where there is no sweep.
+
+    Raises InputError where its `sweep.yaml` is not what a sweep wrote.
+    """
     described = folder / "sweep.yaml"
     if not check_regular(described):
         return None
@@ -445,11 +443,14 @@ def _unusable(folder: Path, error: OSError | SaveError) -> InputError:
 
 @dataclass(frozen=True)
 class Statistic:
-    """Over the connected pairs of a level; not a number where there are too few."""
+    """Mean and standard error of one quantity over the connected pairs at one level.
+
+    The mean is NaN where no pair is connected, the error where fewer than two are.
+    """
 
     mean: float
     standard_error: float
-    """That of the mean: the samples' standard deviation divided by the root of their number."""
+    """That of the mean: the standard deviation of the samples over the root of their number."""
 
 
 @dataclass(frozen=True)
@@ -458,17 +459,21 @@ class LevelRow:
 
     level: float
     pairs: int
+    """Number of pairs that have ended."""
     connected: int
+    """Number of those that are connected."""
     failed: tuple[tuple[Outcome, int], ...]
-    """How many ended otherwise, by how."""
+    """How many ended otherwise, by their outcome."""
     normalized_length: Statistic
+    """Of the strings' lengths, each divided by the distance of its ends."""
     beads: Statistic
+    """Of the numbers of beads, the ends included."""
     median_bead_steps: float
     """Over all pairs, connected or not."""
 
 
 def by_level(results: list[Result], levels: Iterable[float]) -> list[LevelRow]:
-    """A row for each level, failed pairs counted beside the means of the connected ones."""
+    """Returns a row for each level: means over its connected pairs, and counts of the others."""
     return [_row(level, [each for each in results if each.level == level]) for level in levels]
 
 
@@ -499,13 +504,13 @@ def _median(values: list[int]) -> float:
 
 
 def csv_of(results: list[Result]) -> str:
-    """A line for each cell."""
+    """Returns the table of the cells as CSV, a line for each."""
     head = [column.name for column in fields(Result)]
     return _csv(head, [list(asdict(each).values()) for each in results])
 
 
 def csv_of_levels(rows: list[LevelRow]) -> str:
-    """A line for each level."""
+    """Returns the table of the levels as CSV, a line for each."""
     head = [
         "level",
         "pairs",
@@ -545,6 +550,6 @@ def _csv(head: list[str], lines: list[list[Any]]) -> str:
 
 
 def json_of(rows: list[LevelRow], results: list[Result]) -> str:
-    """Both tables as one JSON object."""
+    """Returns both tables as one JSON object, with a line's end."""
     levels = [asdict(row) | {"failed": dict(row.failed)} for row in rows]
     return dump_json({"levels": levels, "cells": [asdict(each) for each in results]}) + "\n"

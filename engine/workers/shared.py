@@ -213,3 +213,31 @@ class SharedPool:
             if isinstance(result, BaseException):
                 raise result
         return results
+
+    def run_each(
+        self,
+        items: Sequence[Item],
+        search: Callable[[Item], None],
+        at_once: int,
+        stop: threading.Event,
+    ) -> None:
+        """Searches for each item, so many at a time; where one search ends the next begins.
+
+        None begins once `stop` is set. Where a search raises, `stop` is set, and the exception is
+        raised again when those under way have ended.
+        """
+        left, lock = iter(items), threading.Lock()
+
+        def next_item() -> tuple[Item] | None:
+            with lock:
+                return None if stop.is_set() else next(zip(left), None)
+
+        def work() -> None:
+            try:
+                while (item := next_item()) is not None:
+                    search(*item)
+            except BaseException:
+                stop.set()
+                raise
+
+        self.run_all([work] * min(at_once, len(items)))

@@ -26,7 +26,7 @@ def searched(spec: Spec) -> tuple[StagedMethod, list[Event], float]:
     problem = build_problem(spec.problem)
     with Pool(vmapped(problem), [torch.device("cpu")]) as pool:
         method = build_method(spec, pool)
-        events = run(method, beads_left=500)
+        events = run(method, most_beads=500)
         return method, events, highest_loss(method, points=2001)
 
 

@@ -158,7 +158,7 @@ def searched(spec: Spec, seeds: int) -> list[tuple[StagedMethod, list[Event]]]:
         def one(seed: int) -> Callable[[], tuple[StagedMethod, list[Event]]]:
             def task() -> tuple[StagedMethod, list[Event]]:
                 method = build_method(spec.model_copy(update={"seed": seed}), shared)
-                return method, run(method, beads_left=100)
+                return method, run(method, most_beads=100)
 
             return task
 

@@ -24,6 +24,8 @@ from engine.spec.keys import Spec
 from engine.workers.pool import Item, Pool, Result, Task, Workers
 from engine.workers.shared import SharedPool
 from tests.support.landscapes import double_well, landscape, ring, spec_for
+from tests.support.searches import run
+from tests.support.small_problem import small_problem
 from tests.support.workers import vmapped
 
 
@@ -363,6 +365,61 @@ def test_those_in_a_long_call_are_still_waited_for() -> None:
         assert counted.calls == [(Long(), 2), (Add(1), 3)]
 
 
+# ---------------------------------------------------------------- one after the other
+
+
+def test_each_item_has_its_search_and_no_more_are_under_way_than_asked() -> None:
+    with CountingPool(small_problem()) as counted:
+        pool, lock = SharedPool(counted), threading.Lock()
+        under_way, most, found = 0, 0, []
+
+        def search(item: int) -> None:
+            nonlocal under_way, most
+            with lock:
+                under_way += 1
+                most = max(most, under_way)
+            (answer,) = pool.run(Add(100), [item])
+            with lock:
+                found.append(answer)
+                under_way -= 1
+
+        pool.run_each(range(7), search, 3, threading.Event())
+        assert sorted(found) == list(range(100, 107))
+        assert 2 <= most <= 3
+        pool.run_each([], search, 3, threading.Event())
+        assert len(found) == 7
+
+
+def test_none_begins_after_a_stop() -> None:
+    with CountingPool(small_problem()) as counted:
+        pool, stop, begun = SharedPool(counted), threading.Event(), []
+
+        def search(item: int) -> None:
+            begun.append(item)
+            if item == 2:
+                stop.set()
+
+        pool.run_each(range(9), search, 1, stop)
+        assert begun == [0, 1, 2]
+
+
+def test_an_exception_stops_the_rest_and_is_raised_when_all_have_ended() -> None:
+    with CountingPool(small_problem()) as counted:
+        pool, stop, ended = SharedPool(counted), threading.Event(), []
+
+        def search(item: int) -> None:
+            pool.run(Add(1), [item])
+            if item == 1:
+                raise ZeroDivisionError("item 1")
+            pool.run(Add(1), [item])
+            ended.append(item)
+
+        with pytest.raises(ZeroDivisionError, match="item 1"):
+            pool.run_each(range(20), search, 2, stop)
+        assert stop.is_set()
+        assert 0 in ended and len(ended) < 5
+
+
 # ---------------------------------------------------------------- whole searches
 
 
@@ -380,11 +437,9 @@ def spec(method: str, seed: int, level: float) -> Spec:
 
 def whole(pool: Workers, problem: Problem, of: Spec) -> tuple[Outcome, BeadString]:
     method = build_method(of, pool)
-    for _ in range(3000):
-        if method.verdict is not None:
-            return method.verdict.outcome, method.string()
-        method.step(None)
-    raise AssertionError("the search does not end")
+    run(method)
+    assert method.verdict is not None
+    return method.verdict.outcome, method.string()
 
 
 @pytest.mark.parametrize(

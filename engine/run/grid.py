@@ -1,0 +1,113 @@
+"""Pairs × levels: which searches many pairs at many levels are, and all of them without a folder.
+
+`sweep` runs them in run directories, and goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import inf
+
+from engine.backends.backend import Backend
+from engine.errors import InputError
+from engine.record.events import Event, RunFinished
+from engine.record.string_file import StringFile
+from engine.run.prepare import Prepared, prepare
+from engine.run.search import Search
+from engine.spec.checks import check_level_on
+from engine.spec.keys import Spec
+from engine.workers.pool import open_pool
+from engine.workers.shared import SharedPool
+
+#: Searches under way at a time.
+AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The searches of one preset for so many pairs of endpoints at each of some levels."""
+
+    spec: Spec
+    """The preset; pair k has the seed `spec.seed + k`."""
+    levels: tuple[float, ...]
+    pairs: int
+
+    def places(self) -> Iterator[tuple[float, int]]:
+        """Yields (level, pair), level by level, pairs counted from 0."""
+        return ((level, pair) for level in self.levels for pair in range(self.pairs))
+
+    def at(self, level: float, pair: int = 0) -> Spec:
+        """Returns the spec of one pair at one level."""
+        search = self.spec.search.model_copy(update={"level": level})
+        return self.spec.model_copy(update={"search": search, "seed": self.spec.seed + pair})
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the search of one pair at one level has found."""
+
+    level: float
+    pair: int
+    """The pair's number from 0; its seed is that of the preset plus this."""
+    events: tuple[Event, ...]
+    """All that the search told, the last of them RunFinished."""
+    string: StringFile
+    """The string as it was at the end."""
+
+    @property
+    def finished(self) -> RunFinished:
+        """How the search ended; its running time includes what it waited for the others."""
+        last = self.events[-1]
+        assert isinstance(last, RunFinished)
+        return last
+
+
+def prepare_grid(spec: Spec, levels: Iterable[float], pairs: int) -> tuple[Grid, Backend]:
+    """Returns pairs × levels of a spec, resolved, and what computes them. Raises InputError."""
+    prepared = prepare(spec)
+    grid, problem = Grid(prepared.spec, tuple(levels), pairs), prepared.backend.problem
+    for level in grid.levels:
+        check_level_on(grid.at(level), problem.classes, len(problem.held_out))
+    return grid, prepared.backend
+
+
+def search_pairs(
+    spec: Spec, levels: Iterable[float], pairs: int, at_once: int = AT_ONCE
+) -> list[Found]:
+    """Searches for a path between many pairs of endpoints at many levels, as a sweep does.
+
+    All searches run in this process and share their batches, so that a hundred take little longer
+    than one; nothing is written. Where the backend is compiled code (`search.batching: fused`) each
+    finds what it would find alone, to the last bit; elsewhere up to rounding.
+
+    Args:
+        spec: What `load_preset` returns. Its level is not used.
+        levels: The levels, losses above 0.
+        pairs: The number of pairs at each level; pair k has the seed `spec.seed + k`.
+        at_once: How many searches are under way at a time; when one ends the next begins.
+
+    Returns:
+        One for each search, level by level and pair by pair.
+
+    Raises:
+        InputError: The searches cannot run, as for `search`, or a number is not allowed.
+    """
+    wanted = tuple(levels)
+    if not wanted or not all(0 < level < inf for level in wanted):
+        raise InputError(f"are {list(wanted)}; give finite losses above 0", key="levels")
+    for key, number in (("pairs", pairs), ("at_once", at_once)):
+        if number < 1:
+            raise InputError(f"is {number}; give a number from 1", key=key)
+    grid, backend = prepare_grid(spec.of_a_new_run(), wanted, pairs)
+    found: dict[tuple[float, int], Found] = {}
+    with open_pool(backend, grid.spec) as pool:
+        shared = SharedPool(pool)
+
+        def one(place: tuple[float, int]) -> None:
+            search = Search(Prepared(grid.at(*place), backend), pool=shared)
+            found[place] = Found(*place, tuple(search), search.string())
+
+        shared.run_each(list(grid.places()), one, at_once, threading.Event())
+    return [found[place] for place in grid.places()]
