@@ -5,10 +5,10 @@ The library in a few lines; `docs/library.md` says more:
     import engine
 
     spec = engine.load_preset("digits", {"search.level": 0.1}, seed=3)
-    with engine.search(spec) as search:
-        for event in search:
+    with engine.search(spec) as found:
+        for event in found:
             print(event)
-    engine.write_string(search.string(), "path.npz")
+    engine.write_string(found.string(), "path.npz")
 
 What `__all__` names is what other programs may rely on. Each name is imported when it is first
 asked for, so that `import engine` alone loads neither torch nor numpy. The engine knows no screen;
