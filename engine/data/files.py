@@ -13,7 +13,7 @@ def data_folder() -> Path | None:
 
 
 def candidates(path: str, *before: Path) -> list[Path]:
-    """Returns the places that a path may mean, the first to be looked at first.
+    """Returns the places that a path may mean, the preferred one first.
 
     They are in the folders `before`, in the current folder, and under $DSS_TUI_DATA.
     """

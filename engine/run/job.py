@@ -95,7 +95,7 @@ class Job:
     def _confirmed(self, ending: Verdict) -> Verdict:
         """Returns the ending, failed where plain torch does not find what was measured.
 
-        Only audited strings of a user's own code are looked at.
+        Only audited strings of a user's own code are compared.
         """
         audited = ending.outcome in (Outcome.CONNECTED, Outcome.NOT_CONNECTED)
         if not audited or not mirror.is_own(self.spec.problem):

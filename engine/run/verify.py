@@ -95,7 +95,7 @@ class Check:
 
     @property
     def holds(self) -> bool:
-        """Whether the path is below its level, and everything that looked at it agrees."""
+        """Whether the path is below its level, and the file and plain torch agree with it."""
         return self.below_level and self.agrees and self.mirrored
 
     @property

@@ -20,7 +20,7 @@ MAX_STEPS = 40
 
 
 def judged(loss: float, target: float, best: float, best_step: int, steps: int) -> Any:
-    """What is judged of one row whose patience is 10."""
+    """Returns what `judge` says of one row whose patience is 10."""
 
     def one(value: float, dtype: torch.dtype) -> torch.Tensor:
         return torch.tensor([value], dtype=dtype)
@@ -82,7 +82,7 @@ def compiled(rows: Rows, loss: np.ndarray) -> list[bytes]:
 def all_rows(rows: Any, loss: Any, budget: Any) -> None:
     """The compiled judge, row by row."""
     for row in range(loss.size):
-        kernels.judged(rows, row, loss[row], budget)
+        kernels.judge(rows, row, loss[row], budget)
 
 
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, 0.25, 0.25 * (1 - IMPROVEMENT)]
