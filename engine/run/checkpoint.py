@@ -1,4 +1,4 @@
-"""Checkpoints: all that a search needs to go on as if it had never ended."""
+"""Checkpoints, from which a search goes on as if it had never ended."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VERSION, BEFORE = "3", "2"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A search at one moment, and where its run stood."""
+    """The state of a search at one moment, and where its run stood then."""
 
     method: MethodState
     seq: int
@@ -33,12 +33,12 @@ class Checkpoint:
     elapsed_s: float
     """Running time of the run in seconds."""
     fingerprint: str
-    """The sum over the preset that the state belongs to."""
+    """The checksum of the preset to which the state belongs."""
 
 
 @dataclass(frozen=True)
 class _Head:
-    """What a checkpoint says beside the state."""
+    """The facts that a checkpoint holds besides the state."""
 
     version: str
     fingerprint: str
@@ -87,7 +87,7 @@ def resume(run: RunDir, spec: Spec, method: StagedMethod) -> Checkpoint | None:
 
 
 def _opened(path: Path) -> tuple[_Head, Packed]:
-    """Returns what a checkpoint holds, its state not unpacked. Raises InputError or Damaged."""
+    """Returns the content of a checkpoint, with its state packed. Raises InputError or Damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
@@ -110,15 +110,15 @@ def _opened(path: Path) -> tuple[_Head, Packed]:
 
 
 def _unreadable(path: Path, why: Exception) -> Damaged:
+    """Returns the error for a checkpoint that cannot be read."""
     remedy = "delete it to start this run from the beginning"
     return Damaged(path, f"it cannot be read ({why}); {remedy}")
 
 
 def full_fingerprint(run: RunDir) -> str:
-    """Returns the sum over every key of a run.yaml, which a checkpoint of version 0.1.0 holds.
+    """Returns the checksum over every key of a run.yaml, which checkpoints of version 0.1.0 hold.
 
-    Such a run.yaml spells out all the keys that were known when it was written, and the sum was
-    taken over them. So it is taken over the file as it lies in the folder: the spec that is read
-    from it has the keys that came since.
+    Such a run.yaml spells out all the keys that were known when it was written. The checksum is
+    taken over the file itself, because the spec that is read from it has newer keys too.
     """
     return digest({key: value for key, value in run.read_tree().items() if key not in ASIDE})

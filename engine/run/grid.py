@@ -1,4 +1,4 @@
-"""Pairs × levels: which searches many pairs at many levels are, and all of them without a folder.
+"""The searches of many pairs at many levels, and the way to run all of them without a folder.
 
 `sweep` runs them in run directories, and goes on where it was stopped.
 """
@@ -21,7 +21,7 @@ from engine.spec.keys import Spec
 from engine.workers.pool import open_pool
 from engine.workers.shared import SharedPool
 
-#: Searches under way at a time.
+#: The number of searches that are under way at a time.
 AT_ONCE = 64
 
 
@@ -46,26 +46,26 @@ class Grid:
 
 @dataclass(frozen=True)
 class Found:
-    """What the search of one pair at one level has found."""
+    """The results of the search of one pair at one level."""
 
     level: float
     pair: int
     """The pair's number from 0; its seed is that of the preset plus this."""
     events: tuple[Event, ...]
-    """All that the search told, the last of them RunFinished."""
+    """The events of the search, the last of them RunFinished."""
     string: StringFile
     """The string as it was at the end."""
 
     @property
     def finished(self) -> RunFinished:
-        """How the search ended; its running time includes what it waited for the others."""
+        """The event that ended the search. Its running time includes waits for other searches."""
         last = self.events[-1]
         assert isinstance(last, RunFinished)
         return last
 
 
 def prepare_grid(spec: Spec, levels: Iterable[float], pairs: int) -> tuple[Grid, Backend]:
-    """Returns pairs × levels of a spec, resolved, and what computes them. Raises InputError."""
+    """Returns the searches of a spec, resolved, and their backend. Raises InputError."""
     prepared = prepare(spec)
     grid, problem = Grid(prepared.spec, tuple(levels), pairs), prepared.backend.problem
     for level in grid.levels:

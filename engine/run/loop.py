@@ -1,7 +1,7 @@
 """The one loop of every method: steps, limits, commands, checkpoints and timing.
 
-`search` yields events; each has been acted on by the consumer (written to the run directory)
-before the loop goes on, so every yield is a legal place to stop, and a checkpoint always knows
+`search` yields events. The consumer acts on each, such as by writing it to the run directory,
+before the loop goes on. So a search may be stopped at every event, and a checkpoint always knows
 all events before it.
 """
 
@@ -29,14 +29,17 @@ from engine.record.progress import ProgressState
 from engine.spec.keys import Limits
 
 Clock = Callable[[], float]
-"""Seconds that only ever grow."""
+"""Returns a time in seconds that only ever grows."""
 
-#: Seconds between readings of the commands while paused.
+#: The seconds between two readings of the commands while paused.
 PAUSED_S = 0.1
 
 
 class Store(Protocol):
-    """Where a search leaves what must outlive it. Every call raises SaveError where it fails."""
+    """The place where a search leaves what must outlive it.
+
+    Every call raises SaveError where it fails.
+    """
 
     @property
     def resumable(self) -> bool:
@@ -50,14 +53,14 @@ class Store(Protocol):
         """Keeps all that a resume needs, and the string as it is now."""
 
     def final_string(self, outcome: Outcome, elapsed_s: float) -> None:
-        """Keeps the string with which the session ends so."""
+        """Keeps the string with which the session ends with this outcome."""
 
     def progress(self, now: MethodProgress, elapsed_s: float, state: ProgressState) -> None:
         """Shows viewers where the method stands."""
 
 
 class Nowhere:
-    """The store of a search that leaves nothing behind: whoever has its events has it all."""
+    """The store of a search that leaves nothing behind but its events."""
 
     resumable = False
     seq = 0
@@ -73,34 +76,34 @@ class Nowhere:
 
 
 class Control(Protocol):
-    """What others want of a running search."""
+    """The commands and the signals for a running search."""
 
     def commands(self) -> list[Command]:
         """Returns the commands that came since the last call."""
 
     def signal(self) -> str | None:
-        """Returns the name of the signal that asked this process to end, None without one."""
+        """Returns the name of the signal that asked this process to end, or None."""
 
     def sleep(self, seconds: float) -> None:
-        """Waits so long while the search is paused."""
+        """Waits a number of seconds while the search is paused."""
 
 
 class Undisturbed:
-    """The control of a search that nobody asks for anything: closing its events stops it."""
+    """The control of a search without commands and signals, which only closing its events stops."""
 
     def commands(self) -> list[Command]:
-        """Returns none."""
+        """Returns no commands."""
         return []
 
     def signal(self) -> None:
         """Returns None."""
 
     def sleep(self, seconds: float) -> None:
-        """Does not wait: nothing pauses the search."""
+        """Does nothing, because nothing pauses the search."""
 
 
 class Stopwatch:
-    """The running time of a run: all its sessions, without the pauses."""
+    """The clock of a run's running time: all its sessions, without the pauses."""
 
     def __init__(self, clock: Clock, before_s: float = 0.0) -> None:
         """Starts at `before_s` seconds, the running time of earlier sessions."""

@@ -1,10 +1,10 @@
-"""The mirror: what the engine measured of a user's own code, held against plain torch.
+"""The mirror, which compares the engine's measurements of a user's own code with plain torch.
 
 The engine lends weights to one copy of a network, cuts samples into pieces, and replaces batch
-normalization. A user who takes a model off the path does nothing of this (`plain_torch`). Where the
-two find different losses, the engine has measured something else than the user's models: a hook
-holds the module that it was made with, forward changes what it computes with, samples see each
-other. The mirror need not know which.
+normalization. A user who takes a model off the path does none of this (`plain_torch`). Where the
+two find different losses, the engine has measured something else than the user's models. A hook may
+hold the module that it was made with, forward may change what it computes with, or samples may see
+each other. The mirror need not know which.
 """
 
 from __future__ import annotations
@@ -29,78 +29,78 @@ from engine.spec.level import LevelOn
 from engine.spec.problem import ProblemSpec
 from engine.workers.pool import cores
 
-#: How far a loss may be from the engine's: this share of it, or this much where it is tiny. Float32
-#: keeps seven digits; sums in another order cost one or two, and cross-entropy of confident
-#: outputs keeps about 1e-6.
+#: The difference of a loss from the engine's that is allowed: this share of it, or this much where
+#: it is tiny. Float32 keeps seven digits. Sums in another order cost one or two, and cross-entropy
+#: of confident outputs keeps about 1e-6.
 RELATIVE, ABSOLUTE = 2e-5, 1e-6
-#: Deep and normalized networks amplify rounding: a loss may also be this many times as far off as
-#: it moves when plain torch takes it in double precision, but by no more than this share of it.
+#: Deep and normalized networks amplify rounding. So a loss may also be this many times as far off
+#: as it moves when plain torch takes it in double precision, but by no more than this share of it.
 ROUNDINGS, AT_MOST = 8, 1e-3
-#: Samples whose class rounding may turn, where an error rate is judged.
+#: The number of samples whose class rounding may turn, where the objective is an error rate.
 TURNED = 2.5
-#: Beads of a string that are looked at, and as many segments, at one point each.
+#: The largest number of beads of a string that are compared, and of segments, at one point each.
 PLACES = 10
-#: Training samples that are looked at in one batch and in two.
+#: The number of training samples that are compared in one batch and in two.
 TOGETHER = 1024
-#: How far the second random model is moved, so that weights that start at zero count too.
+#: The distance that the second random model is moved, so that weights that are zero at first count.
 MOVED = 0.1
 
 Values = Callable[[Beads, LevelOn], PerBead]
-"""How the engine measures a metric on a split for some weight vectors."""
+"""The engine's measurement of a metric on a split for some weight vectors."""
 Task = Callable[[], "Comparison"]
-"""Makes one comparison."""
+"""A function that makes one comparison."""
 
 
-# ---------------------------------------------------------------- what is reported
+# ---------------------------------------------------------------- reports
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One number as the engine measured it and as plain torch does."""
+    """A number as the engine measured it, and as plain torch does."""
 
     what: str
     """The metric and the model, in words."""
     engine: float
     torch: float
     tolerance: float
-    """How far apart the two may be."""
+    """The difference of the two that is allowed."""
     sources: tuple[str, str] = ("by the engine", "by plain torch")
-    """Where the two are from, in words."""
+    """The sources of the two, in words."""
     fault: str = "a fresh module does not do what was measured"
-    """What is wrong where the two differ, in words."""
+    """The fault where the two differ, in words."""
 
     @property
     def off(self) -> float:
-        """How many times the tolerance the two are apart; infinite where only one is finite."""
+        """The difference as a multiple of the tolerance; infinite where only one is finite."""
         if isfinite(self.engine) and isfinite(self.torch):
             return abs(self.engine - self.torch) / self.tolerance
         return 0.0 if isfinite(self.engine) == isfinite(self.torch) else inf
 
     @property
     def words(self) -> str:
-        """Both numbers, in words."""
+        """Both numbers with their sources, in words."""
         first, second = self.sources
         return f"{self.what} is {self.engine:.6g} {first} and {self.torch:.6g} {second}"
 
 
 @dataclass(frozen=True)
 class Report:
-    """What the mirror saw."""
+    """The comparisons that the mirror made."""
 
     comparisons: tuple[Comparison, ...]
     failure: str = ""
     """The error that the user's own code raised; empty where it raised none."""
     advice: str = ""
-    """What to look at where something differs, in words."""
+    """The places to check where something differs, in words."""
 
     @property
     def agrees(self) -> bool:
-        """Whether the engine measured what plain torch does, to rounding."""
+        """Whether the engine measured what plain torch does, up to rounding."""
         return not self.failure and all(each.off <= 1 for each in self.comparisons)
 
     @property
     def words(self) -> str:
-        """Says what differs, with both numbers, and what to look at; empty where nothing does."""
+        """The worst difference, with both numbers, and the places to check; empty without one."""
         if self.agrees:
             return ""
         worst = max(self.comparisons, key=lambda each: each.off, default=None)
@@ -109,7 +109,7 @@ class Report:
         return f"{worst.fault}: {worst.words}; look at {self.advice}"
 
 
-# ---------------------------------------------------------------- what is looked at
+# ---------------------------------------------------------------- comparisons
 
 
 def is_own(spec: ProblemSpec) -> bool:
@@ -118,7 +118,7 @@ def is_own(spec: ProblemSpec) -> bool:
 
 
 def refusal(spec: ProblemSpec, report: Report) -> InputError:
-    """Returns the error that says so of the first part of a problem that is a user's own."""
+    """Returns the error of a report, at the first part of the problem that is a user's own."""
     named = [key for key in ("network", "data") if any(functions_in(getattr(spec, key)))]
     told = replace(report, advice=report.advice or suspects(spec))
     return InputError(told.words, key=f"problem.{(*named, 'loss')[0]}")
@@ -128,8 +128,8 @@ def of_random_models(spec: ProblemSpec, problem: Problem, values: Values, models
     """Compares two random models, before anything is trained.
 
     The engine measures `models` of them at once, two or more, as it will when it trains. A sample's
-    loss must be the same in whatever batch it comes, unless batches are normalized by their own
-    statistics: else it has no loss of its own.
+    loss must be the same in whatever batch it comes, or it has no loss of its own. That is not
+    checked where batches are normalized by their own statistics.
     """
     theta = torch.stack([problem.initial(seed) for seed in range(models)])
     moved = torch.randn(theta[1:].shape, generator=torch.Generator().manual_seed(FRESH_SEED))
@@ -153,8 +153,8 @@ def of_string(
 ) -> Report:
     """Compares up to ten beads of a string, its ends among them, and as many segments at a point.
 
-    `string` holds what the engine measured of what `problem` judges. Where `own_data` is false, the
-    data are not the factory's but those of the problem.
+    `string` holds the objective as the engine measured it. Where `own_data` is false, the data are
+    not the factory's but those of the problem.
     """
     beads, count = torch.from_numpy(string.beads).to(problem.device), len(string.beads)
     point = len(string.t) // 2
@@ -202,7 +202,7 @@ def _report(
 def _compared(
     user: PlainTorch, theta: Weights, measure: LevelOn, where: str, engine: float
 ) -> Comparison:
-    """Measures one model, (param,), of which the engine found `engine`."""
+    """Returns the comparison of one model (param,), for which the engine found `engine`."""
     found = user.value(theta, measure)
     size = max(abs(engine), abs(found))
     tolerance = max(ABSOLUTE, RELATIVE * size)
@@ -215,9 +215,10 @@ def _compared(
 
 
 def _in_two_batches(user: PlainTorch, theta: Weights) -> Comparison:
-    """Compares the loss of each of some samples in one batch with that in two; tells of the worst.
+    """Returns the worst comparison of a sample's loss in one batch with its loss in two.
 
-    It does so in double precision where the module runs in that, so that rounding hides nothing.
+    Losses are taken in double precision where the module runs in that, so that rounding hides
+    nothing.
     """
     samples, user = min(user.samples("train"), TOGETHER), user.precise()
     cut = samples // 3
@@ -231,6 +232,6 @@ def _in_two_batches(user: PlainTorch, theta: Weights) -> Comparison:
 
 
 def _spread(count: int) -> list[int]:
-    """Returns up to PLACES of so many numbers, evenly spread, the first and the last among them."""
+    """Returns up to PLACES evenly spread numbers from 0 to count − 1, both included."""
     places = np.linspace(0, count - 1, min(count, PLACES)).round()
     return [int(place) for place in places]

@@ -51,23 +51,23 @@ from engine.version import __version__
 from engine.workers.pool import Workers, open_pool
 
 Observer = Callable[[Record], None]
-"""Sees each event as soon as it is written."""
+"""A function that is called with each event's record as soon as it is written."""
 
 log = logging.getLogger("engine")
 
-#: Seconds between readings of the commands.
+#: The seconds between two readings of the commands.
 BETWEEN_LOOKS_S = 0.02
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a session of a run ended."""
+    """The end of a session of a run."""
 
     outcome: Outcome
     sentence: str
-    """What happened, for a person."""
+    """The outcome in a sentence for a person."""
     diagnosis: Diagnosis | None = None
-    """What is known where there is no connection."""
+    """The findings, where there is no connection."""
     signal: int | None = None
     """The number of the signal that asked the session to end, if one did."""
 
@@ -77,11 +77,11 @@ class SessionControl:
     """Commands from the run directory, signals from the system: the `loop.Control` of a run."""
 
     writer: RunWriter
-    """Which reads the commands."""
+    """The writer of the run directory, which reads the commands."""
     signals: Signals
     """The signals that this process has received."""
     looked_s: float = float("-inf")
-    """When commands were read last: a round may take less time than to read a file."""
+    """The time when commands were last read. A round may take less time than reading a file."""
 
     def commands(self) -> list[Command]:
         """Returns the commands that came since they were read last; none for a moment after."""
@@ -92,16 +92,16 @@ class SessionControl:
         return self.writer.new_commands()
 
     def signal(self) -> str | None:
-        """Returns the name of the signal that asked this process to end, None without one."""
+        """Returns the name of the signal that asked this process to end, or None."""
         return self.signals.received.name if self.signals.received else None
 
     def sleep(self, seconds: float) -> None:
-        """Waits so long."""
+        """Waits a number of seconds."""
         time.sleep(seconds)
 
 
 def exit_status(ended: Ended) -> int:
-    """Returns the process exit status of a session that ended so.
+    """Returns the process exit status for the end of a session.
 
     It is 0, 1 or 3 by the outcome, or 128 + N where signal N ended the session.
     """
@@ -162,11 +162,14 @@ def refuse(directory: RunDir, error: InputError | SaveError) -> None:
 
 @dataclass(frozen=True)
 class _Session:
+    """A session at work: its writer, its job, and its observer."""
+
     writer: RunWriter
     job: Job
     observe: Observer
 
     def run(self, kept: checkpoint.Checkpoint | None, signals: Signals, pace: Pace) -> Ended:
+        """Runs the search from a checkpoint, if there is one, and returns how it ended."""
         elapsed = Stopwatch(time.monotonic, kept.elapsed_s if kept else 0.0)
         store = DirectoryStore(self.writer, self.job)
         control = SessionControl(self.writer, signals)
@@ -187,18 +190,20 @@ class _Session:
         return Ended(event.outcome, event.sentence, event.diagnosis, stopped or None)
 
     def _first(self, kept: checkpoint.Checkpoint | None) -> RunStarted | Continued:
-        """Returns what this session tells first: that the run starts, or from where it goes on."""
+        """Returns the first event of this session: the run starts, or goes on from somewhere."""
         started_seq = self.writer.started_seq
         if started_seq is None:
             return self.job.started()
         return Continued(kept.seq if kept is not None else started_seq)
 
     def _tell(self, event: Event, elapsed_s: float) -> None:
+        """Writes an event and shows it to the observer. Raises SaveError."""
         self.observe(self.writer.record(event, elapsed_s))
 
     def _failure(
         self, error: Exception, kept: checkpoint.Checkpoint | None, store: DirectoryStore
     ) -> RunFinished:
+        """Returns the last event of a session that an error ended."""
         saved_s = store.saved_s if store.saved_s is not None else kept and kept.elapsed_s
         safe = (
             "No checkpoint was written yet"
@@ -216,6 +221,7 @@ class _Session:
 
 
 def _meta(directory: RunDir, spec: Spec) -> Meta:
+    """Returns the facts of a session that begins now."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     names = [torch.cuda.get_device_name(d) for d in spec.device.split(",") if d != "cpu"]
     return Meta(
@@ -232,7 +238,7 @@ def _meta(directory: RunDir, spec: Spec) -> Meta:
 
 
 def _started_before(directory: RunDir) -> str | None:
-    """Returns when the run's first session began, None where that is not known."""
+    """Returns the time when the run's first session began, or None where it is not known."""
     with suppress(Damaged):
         before = read_meta(directory)
         return before.started if before is not None else None
@@ -240,15 +246,17 @@ def _started_before(directory: RunDir) -> str | None:
 
 
 class _LogFile(logging.FileHandler):
-    """A log that cannot be written, as on a full disk, must not hide what is to be said."""
+    """A handler that drops what cannot be written, so that a full disk does not hide a failure."""
 
     def _open(self) -> TextIOWrapper:
+        """Opens the file, but no link and no pipe."""
         return open_log(Path(self.baseFilename))
 
     def handleError(self, record: logging.LogRecord) -> None:
-        pass
+        """Does nothing about a record that cannot be written."""
 
     def close(self) -> None:
+        """Closes the file, also where its rest cannot be written."""
         with suppress(OSError):
             super().close()
 

@@ -1,13 +1,15 @@
-"""Many pairs at many levels in one process: every cell is a run directory like any other.
+"""Runs many pairs at many levels in one process, where each cell is a run directory of its own.
 
-The open segments of all strings share their batches (`shared`). So many cells are under way at a
-time; when one ends the next begins, and what is kept of it is its line of the table. A sweep that
-was killed goes on: cells that have ended are kept, the others resume from their checkpoints.
+The open segments of all strings share their batches (`shared`). A number of cells are under way at
+a time. When one ends the next begins, and only its line of the table is kept in memory. A sweep
+that was killed goes on: cells that have ended are kept, and the others resume from their
+checkpoints.
 
 With `search.batching: fused` a bead's bits do not depend on its batch, so a cell's string is that
-of its run alone. With vmap or loop it is so up to rounding, which depends on the batch, and so on
-which cells are under way; where a bead starts on a pass, rounding can choose the side it falls to.
-A cell's running time includes what it waits for others, and `limits.seconds` counts it.
+of its run alone. With vmap or loop the same holds up to rounding, which depends on the batch, and
+so on the cells that are under way. Where a bead starts on a pass, rounding can choose the side to
+which it falls. A cell's running time includes its waits for others, and `limits.seconds` counts
+them.
 """
 
 from __future__ import annotations
@@ -45,16 +47,16 @@ from engine.spec.yaml_file import dump, parse, read_yaml
 from engine.workers.pool import open_pool
 from engine.workers.shared import SharedPool
 
-#: Cells are short and many: their checkpoints and snapshots of progress are far between.
+#: The pace of cells, which are short and many: checkpoints and snapshots of progress are rare.
 PACE = Pace(checkpoint_s=60.0, progress_s=20.0)
-#: Outcomes of a cell that is not run again; one in which the engine failed is.
+#: The outcomes of a cell that is not run again. A cell in which the engine failed is run again.
 ENDINGS = (
     Outcome.CONNECTED,
     Outcome.NOT_CONNECTED,
     Outcome.ENDPOINT_NOT_TRAINED,
     Outcome.LIMIT_REACHED,
 )
-#: How a pair that is counted may end without a connection.
+#: The outcomes without a connection that the tables count.
 UNCONNECTED = (*ENDINGS[1:], Outcome.FAILED)
 
 
@@ -71,7 +73,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan(Grid):
-    """What a sweep is asked to do."""
+    """The searches that a sweep is asked for."""
 
     def cells(self, folder: Path) -> Iterator[Cell]:
         """Yields the cells in a folder, level by level."""
@@ -80,14 +82,14 @@ class Plan(Grid):
             yield Cell(level, pair, RunDir(folder / f"level-{name}" / f"pair-{pair:04}"))
 
     def text(self) -> str:
-        """Returns what `sweep.yaml` holds."""
+        """Returns the content of `sweep.yaml`."""
         head = {"levels": list(self.levels), "pairs": self.pairs}
         return f"{yaml.safe_dump({'sweep': head})}{dump(self.spec)}"
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a cell ended. Its seconds are those of a machine shared with the other cells."""
+    """The outcome and the numbers of a cell that has ended."""
 
     level: float
     pair: int
@@ -101,7 +103,7 @@ class Result:
     max_peak: float
     """The highest loss found on the string."""
     depth: int
-    """How often a segment was split, one half within the other, at most."""
+    """The largest depth of splits."""
     bead_steps: int
     """Number of steps of all beads together, endpoints and failed tries included."""
     elapsed_s: float
@@ -122,6 +124,7 @@ class Sweep:
         self._read()
 
     def _open(self) -> None:
+        """Checks that the folder holds this sweep, or makes it. Raises InputError."""
         begun = read_plan(self.folder)
         if begun is not None:
             _check_same(begun, self.plan, self.folder)
@@ -214,17 +217,19 @@ class Sweep:
             )
 
     def _read(self) -> None:
+        """Reads how all cells have ended."""
         for cell in self.plan.cells(self.folder):
             self.note(cell)
 
     def _has_ended(self, cell: Cell) -> bool:
+        """Returns whether a cell has ended for good."""
         return cell in self._ended and self._ended[cell].outcome in ENDINGS
 
 
 def start(spec: Spec, levels: Iterable[float], pairs: int, folder: Path) -> tuple[Sweep, Backend]:
-    """Returns the sweep in a folder, new or begun before, and what computes it.
+    """Returns the sweep in a folder, new or begun before, and the backend that computes it.
 
-    Raises InputError where it cannot run, or the folder holds another.
+    Raises InputError where it cannot run, or the folder holds another sweep.
     """
     begun = read_plan(folder)
     spec = spec.of_a_new_run() if begun is None else _as_begun(spec, begun.spec)
@@ -233,7 +238,7 @@ def start(spec: Spec, levels: Iterable[float], pairs: int, folder: Path) -> tupl
 
 
 def ending(run: RunDir) -> RunFinished | None:
-    """Returns how a run ended; None where it has not, or was stopped."""
+    """Returns the event that ended a run, or None where it has not ended or was stopped."""
     try:
         lines = LineTail(run.events).new_lines()
         record = from_line(lines[-1]) if lines else None
@@ -249,7 +254,7 @@ def ending(run: RunDir) -> RunFinished | None:
 
 @dataclass
 class _Session:
-    """The cells under way, each in a thread of its own that does one after the other."""
+    """A session of a sweep, whose threads run one cell after another."""
 
     sweep: Sweep
     pool: SharedPool
@@ -257,7 +262,7 @@ class _Session:
     logs: _CellLogs
     failure: str | None = None
     stop: threading.Event = field(default_factory=threading.Event)
-    """Set where something went wrong, so that all stop."""
+    """The event that is set where something went wrong, so that all cells stop."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def work(self, cell: Cell) -> None:
@@ -270,11 +275,13 @@ class _Session:
             self._fail(f"{cell.run.path}: {ended.sentence}")
 
     def _fail(self, sentence: str) -> None:
+        """Keeps the sentence of the first failure, and stops all cells."""
         with self.lock:
             self.failure = self.failure or sentence
         self.stop.set()
 
     def _run(self, cell: Cell) -> Ended:
+        """Runs a cell to the end of its session. Raises InputError and SaveError."""
         try:
             spec = self._spec(cell)
             writer = _Writer(cell.run, self.stop)
@@ -284,7 +291,10 @@ class _Session:
             return run_session(writer, spec, self.pool, self.signals, pace=PACE)
 
     def _spec(self, cell: Cell) -> Spec:
-        """As in its run.yaml, where limits may have been changed; written first where missing."""
+        """Returns the spec in a cell's run.yaml, whose limits may have been changed.
+
+        Writes the file first where it is missing.
+        """
         if cell.run.spec.exists():
             return cell.run.load_spec()
         cell.run.path.mkdir(parents=True, exist_ok=True)
@@ -294,28 +304,31 @@ class _Session:
 
 
 class _Writer(RunWriter):
-    """Of a cell that stops as if asked to when all are to stop."""
+    """The writer of a cell, which also gives the command to stop once all cells are to stop."""
 
     def __init__(self, run: RunDir, stop: threading.Event) -> None:
+        """Holds a cell's run. `stop` is set once all cells are to stop."""
         super().__init__(run)
         self._stop = stop
 
     def new_commands(self) -> list[Command]:
+        """Returns the commands since the last call, with a stop once all cells are to stop."""
         commands = super().new_commands()
         return [*commands, "stop"] if self._stop.is_set() else commands
 
 
 class _CellLogs(logging.Handler):
-    """What a thread logs, on the engine.log of the cell that it runs."""
+    """The handler that writes what a thread logs to the engine.log of the cell that it runs."""
 
     def __init__(self) -> None:
+        """Makes the handler; no thread runs a cell yet."""
         super().__init__()
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._here = threading.local()
 
     @contextmanager
     def of(self, run: RunDir) -> Iterator[None]:
-        """Within it the thread runs that cell."""
+        """Makes this thread's log go to a cell's file within the block."""
         self._here.log = run.log
         try:
             yield
@@ -323,16 +336,17 @@ class _CellLogs(logging.Handler):
             del self._here.log
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Writes a record to the file of the thread's cell, if it runs one."""
         path: Path | None = getattr(self._here, "log", None)
         if path is not None:
-            # A log that cannot be written, as on a full disk, must not hide what is to be said.
+            # A log that cannot be written, as on a full disk, must not hide the failure itself.
             with suppress(OSError, SaveError), open_log(path) as file:
                 file.write(self.format(record) + "\n")
 
 
 @contextmanager
 def _logging(path: Path) -> Iterator[_CellLogs]:
-    """Sends the engine's log to the sweep's file, and to the cells'."""
+    """Sends the engine's log to the sweep's file and to the cells' within the block."""
     cells, log = _CellLogs(), logging.getLogger("engine")
     with logging_to(path):
         log.addHandler(cells)
@@ -344,7 +358,10 @@ def _logging(path: Path) -> Iterator[_CellLogs]:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Within it no other process runs the sweep. Raises InputError where one does, SaveError."""
+    """Keeps other processes from running the sweep within the block.
+
+    Raises InputError where one runs it already, and SaveError where the lock cannot be opened.
+    """
     with open_to_append(folder / ".lock") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -357,13 +374,13 @@ def _held(folder: Path) -> Iterator[None]:
         yield
 
 
-# ---------------------------------------------------------------- its folder
+# ---------------------------------------------------------------- folder
 
 
 def read_plan(folder: Path) -> Plan | None:
-    """Returns what the sweep in a folder was asked to do, None where there is no sweep.
+    """Returns the plan of the sweep in a folder, or None where there is no sweep.
 
-    Raises InputError where its `sweep.yaml` is not what a sweep wrote.
+    Raises InputError where the folder's `sweep.yaml` was not written by a sweep.
     """
     described = folder / "sweep.yaml"
     if not check_regular(described):
@@ -382,12 +399,12 @@ def _are_levels(values: list[Any]) -> bool:
 
 
 def _as_begun(spec: Spec, begun: Spec) -> Spec:
-    """Returns the spec with what was decided when the sweep began, where it is left open.
+    """Returns the spec with its open keys as they were decided when the sweep began.
 
-    Rounding depends on device, workers and batching; what is judged on the samples drawn.
+    Rounding depends on device, workers and batching, and losses on the samples that are drawn.
     """
     if spec.device not in ("auto", begun.device, begun.device.partition(":")[0]):
-        return spec  # which is refused
+        return spec  # it is refused later
     update: dict[str, Any] = {"device": begun.device, "workers": spec.workers or begun.workers}
     if spec.search.batching == "auto":
         batching = {"batching": begun.search.batching}
@@ -400,7 +417,7 @@ def _as_begun(spec: Spec, begun: Spec) -> Spec:
 
 
 def _check_same(begun: Plan, asked: Plan, folder: Path) -> None:
-    """Raises InputError where the folder's sweep is another than what is asked for."""
+    """Raises InputError where the folder's sweep is another one than the one asked for."""
     held, other = (
         {"--levels": ",".join(map(repr, plan.levels)), "--pairs": plan.pairs}
         | {"device": plan.spec.device}
@@ -419,7 +436,7 @@ def _check_same(begun: Plan, asked: Plan, folder: Path) -> None:
 
 
 def _first_difference(held: Any, other: Any, key: str = "") -> tuple[str, str] | None:
-    """The key of the first value that is not the same, and what is held there."""
+    """Returns the key of the first value that differs and the value held there, or None."""
     if isinstance(held, dict) and isinstance(other, dict) and held.keys() == other.keys():
         found = (_first_difference(held[part], other[part], f"{key}.{part}") for part in held)
         return next((difference for difference in found if difference is not None), None)
@@ -429,33 +446,34 @@ def _first_difference(held: Any, other: Any, key: str = "") -> tuple[str, str] |
 
 
 def _is_ours(path: Path) -> bool:
-    """What is there before sweep.yaml is."""
+    """Returns whether a file may be in the folder of a sweep that has no sweep.yaml yet."""
     return path.name == ".lock" or (path.name.startswith(".sweep") and path.suffix == ".tmp")
 
 
 def _unusable(folder: Path, error: OSError | SaveError) -> InputError:
+    """Returns the error for a folder that cannot be used."""
     reason = error.strerror if isinstance(error, OSError) else str(error)
     return InputError(f"cannot be used: {reason}; choose another folder", file=folder, key="--out")
 
 
-# ---------------------------------------------------------------- what it comes to
+# ---------------------------------------------------------------- tables
 
 
 @dataclass(frozen=True)
 class Statistic:
-    """Mean and standard error of one quantity over the connected pairs at one level.
+    """The mean and standard error of one quantity over the connected pairs at one level.
 
     The mean is NaN where no pair is connected, the error where fewer than two are.
     """
 
     mean: float
     standard_error: float
-    """That of the mean: the standard deviation of the samples over the root of their number."""
+    """The standard deviation of the samples divided by the root of their number."""
 
 
 @dataclass(frozen=True)
 class LevelRow:
-    """What the pairs of one level come to, as far as they have ended."""
+    """The results of the pairs at one level, as far as they have ended."""
 
     level: float
     pairs: int
@@ -463,13 +481,13 @@ class LevelRow:
     connected: int
     """Number of those that are connected."""
     failed: tuple[tuple[Outcome, int], ...]
-    """How many ended otherwise, by their outcome."""
+    """The number of pairs that ended otherwise, by outcome."""
     normalized_length: Statistic
-    """Of the strings' lengths, each divided by the distance of its ends."""
+    """The statistic of the strings' lengths, each divided by the distance of its ends."""
     beads: Statistic
-    """Of the numbers of beads, the ends included."""
+    """The statistic of the numbers of beads, the ends included."""
     median_bead_steps: float
-    """Over all pairs, connected or not."""
+    """The median number of bead-steps over all pairs, connected or not."""
 
 
 def by_level(results: list[Result], levels: Iterable[float]) -> list[LevelRow]:
@@ -478,6 +496,7 @@ def by_level(results: list[Result], levels: Iterable[float]) -> list[LevelRow]:
 
 
 def _row(level: float, results: list[Result]) -> LevelRow:
+    """Returns the row of one level."""
     good = [each for each in results if each.outcome is Outcome.CONNECTED]
     count = Counter(each.outcome for each in results)
     return LevelRow(
@@ -492,7 +511,10 @@ def _row(level: float, results: list[Result]) -> LevelRow:
 
 
 def _statistic(values: list[float]) -> Statistic:
-    """A closed string has an infinite normalized length: then there is no error."""
+    """Returns the statistic of some values.
+
+    The error is NaN where a value is infinite, as the normalized length of a closed string is.
+    """
     nan = float("nan")
     sane = len(values) > 1 and all(map(isfinite, values))
     error = stdev(values) / len(values) ** 0.5 if sane else nan
@@ -500,6 +522,7 @@ def _statistic(values: list[float]) -> Statistic:
 
 
 def _median(values: list[int]) -> float:
+    """Returns the median, or NaN where there are no values."""
     return float(median(values)) if values else float("nan")
 
 
@@ -526,6 +549,7 @@ def csv_of_levels(rows: list[LevelRow]) -> str:
 
 
 def _line(row: LevelRow) -> list[Any]:
+    """Returns the values of a level's line."""
     failed = dict(row.failed)
     return [
         row.level,
@@ -541,7 +565,7 @@ def _line(row: LevelRow) -> list[Any]:
 
 
 def _csv(head: list[str], lines: list[list[Any]]) -> str:
-    """A number that is not finite is left out."""
+    """Returns a table as CSV, in which a number that is not finite is left out."""
 
     def told(value: Any) -> str:
         return "" if isinstance(value, float) and not isfinite(value) else str(value)
