@@ -20,9 +20,8 @@ from torch import Tensor, nn
 from engine.data import Dataset, load_data
 from engine.errors import InputError
 from engine.networks import build_network
-from engine.networks.custom import CustomNetwork
 from engine.networks.modules import lent
-from engine.networks.modules.custom import check_runs
+from engine.part import functions_in
 from engine.problem.batch_norm import batch_norms, chosen, replace_batch_norm
 from engine.problem.cost import Cost, measured_cost
 from engine.problem.losses import SampleLoss, build_loss, check_loss, check_output
@@ -224,8 +223,7 @@ def build_problem(
         network = replace_batch_norm(make_network()).requires_grad_(False).eval()
         train = samples_of(data, spec.loss, held_out=False)
         x, y = train.part(slice(0, 2), torch.float32)
-        if isinstance(spec.network, CustomNetwork):
-            check_runs(network, x, spec.network)
+        spec.network.check_runs(network, x)
     loss = build_loss(spec.loss)
     if batch_norms(network) and len(train) < 2:
         raise InputError(
@@ -264,8 +262,7 @@ def _checked_output(
         check_loss(loss, spec.loss, output, y)
         scores = output.ndim > 1 and output.shape[1] >= (data.classes or 0)
         return data.classes if scores and output.shape[2:] == y.shape[1:] else None
-    own_network = isinstance(spec.network, CustomNetwork)
-    key = "problem.network.factory" if own_network else "problem.data"
+    key = "problem.network.factory" if any(functions_in(spec.network)) else "problem.data"
     check_output(spec.loss, output, y, data.classes, key)
     return data.classes
 

@@ -22,12 +22,11 @@ from engine.backends.in_place import InPlaceBackend
 from engine.backends.torch_backend import PIECE_BYTES
 from engine.backends.vmapped import FEW_TOGETHER, VmappedBackend
 from engine.errors import InputError
-from engine.networks.custom import CustomNetwork
 from engine.problem.problem import Problem
 from engine.record import writing
 from engine.seeds import generator
 from engine.spec.keys import Spec
-from engine.spec.problem import CustomLoss, ProblemSpec
+from engine.spec.problem import ProblemSpec
 from engine.steps.recipe import Recipe
 from engine.workers.pool import prepare_thread
 
@@ -135,9 +134,7 @@ def _why_not_vmap(spec: Spec, problem: Problem) -> str | None:
 
     Only a user's own code is tried.
     """
-    if not isinstance(spec.problem.network, CustomNetwork) and not isinstance(
-        spec.problem.loss, CustomLoss
-    ):
+    if not spec.problem.own_model:
         return None
     theta = torch.stack([problem.initial(seed) for seed in range(FEW_TOGETHER)])
     few = min(2, len(problem.train))

@@ -10,7 +10,7 @@ import engine.data
 import engine.networks
 from engine.data import DataKeys
 from engine.networks import NetworkKeys
-from engine.part import FunctionName, Part
+from engine.part import FunctionName, Part, functions_in
 
 # A key that holds one of the kinds is validated as whichever of the registered kinds it names.
 if TYPE_CHECKING:
@@ -77,3 +77,8 @@ class ProblemSpec(Part):
     training loss is the mean over the samples."""
     batch_norm: BatchNorm = BatchNorm()
     """The statistics by which models with batch normalization are measured. Others ignore it."""
+
+    @property
+    def own_model(self) -> bool:
+        """Whether a function of the user's own makes the network or the loss."""
+        return any(functions_in(self.network)) or isinstance(self.loss, CustomLoss)

@@ -19,9 +19,11 @@ from dss_tui.cli import main
 from engine.errors import InputError
 from engine.problem.problem import Problem, build_problem
 from engine.record.string_file import read
+from engine.run import mirror
 from engine.run.prepare import prepare
 from engine.spec.keys import Spec
 from engine.spec.validation import validated
+from engine.spec.yaml_file import load
 from tests.support import mirror_cases
 from tests.support.mirror_cases import CASES, OWN, REFUSED, RIGHT, Case, problem_tree
 
@@ -107,6 +109,26 @@ def test_a_run_whose_network_changes_on_the_way_fails(
         r"by the engine and \S+ by plain torch; look at ",
         said["sentence"],
     )
+
+
+def test_a_headless_run_looks_once_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And writes down what was decided then."""
+    own = preset(tmp_path, Case("switched", RIGHT, network="Switched"), level=15.0, batching="auto")
+    looked: list[int] = []
+    inner = mirror.of_random_models
+
+    def counted(*arguments: Any) -> mirror.Report:
+        looked.append(1)
+        return inner(*arguments)
+
+    monkeypatch.setattr(mirror, "of_random_models", counted)
+    assert main(["run", str(own), "--headless", "--out", str(tmp_path / "run")]) == 0
+    assert looked == [1]
+    kept = load(tmp_path / "run" / "run.yaml")
+    assert kept.search.batching in ("vmap", "loop")
+    assert kept == prepare(load(own).of_a_new_run()).spec
 
 
 def test_verify_holds_the_path_against_plain_torch(
