@@ -53,6 +53,7 @@ ELSEWHERE = {
     "record/rundir": "record/test_finding",
     "record/signals": "run/test_session",
     "run/job": "run/test_session",
+    "run/old_checkpoints": "run/test_checkpoint",
     "run/plain_torch": "run/test_mirror",
     "run/prepare": "run/test_mirror",
     "run/store": "run/test_session",
