@@ -84,6 +84,7 @@ class ConstrainedState:
     kind: Literal["constrained"] = "constrained"
 
     def __post_init__(self) -> None:
+        """Raises ValueError where the level is not a number."""
         if isnan(self.level):
             raise ValueError("level is not a number")
 

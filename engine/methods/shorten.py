@@ -67,6 +67,7 @@ class ShorteningState:
     kind: Literal["shorten"] = "shorten"
 
     def __post_init__(self) -> None:
+        """Raises ValueError where the parts contradict each other."""
         if self.before is not None and not self.before.whole:
             raise ValueError("before has a segment that is not measured")
         if self.applied and (self.before is None or not self.finished):

@@ -1,4 +1,4 @@
-"""The audit at a whole string before anything is concluded about it.
+"""The audit of a whole string, before anything is concluded about it.
 
 Every segment is measured again at full data on a grid that shares no inner point with the
 search's: ten times finer in float64 where that is cheap beside the run, else twice as fine in
@@ -22,16 +22,17 @@ from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
 from engine.steps.recipe import Recipe
 
-#: Segments that one step looks at.
+#: The number of segments that one step measures.
 AT_ONCE = 16
-#: Products of a weight and a sample that may always be spent on an audit: some seconds.
+#: The products of a weight and a sample that an audit may always take, which are some seconds.
 ALWAYS_CHEAP = 2e10
 
 
 class Audit:
-    """One look at a chain, a few segments a step."""
+    """An audit of a chain, which measures a few segments in each step."""
 
     def __init__(self, spec: Spec, chain: Chain, bead_steps: int) -> None:
+        """Chooses the grid, by the keys of the audit and the cost of `bead_steps` in the run."""
         self._chain, self._samples = chain, chain.problem.objective_samples
         self.search_points = len(chain.grid)
         products = chain.problem.cost.products
@@ -46,14 +47,16 @@ class Audit:
 
     @property
     def grid(self) -> NDArray[np.float64]:
+        """The values of t at which each segment is measured, (point,)."""
         return audit_grid(self.search_points, 10 if self.fine else 2)
 
     @property
     def precision(self) -> str:
+        """The precision of the measurement: float64 or float32."""
         return "float64" if self.fine else "float32"
 
     def step(self) -> bool:
-        """Looks at the next few segments; whether all have been looked at."""
+        """Measures the next few segments, and returns whether all have been measured."""
         chain = self._chain
         todo = [key for key in chain.keys if key not in self.measured]
         if todo:
@@ -66,7 +69,7 @@ class Audit:
         return len(todo) <= AT_ONCE
 
     def reopen(self) -> list[Event]:
-        """Opens the segments thought closed that exceed the level after all."""
+        """Opens the closed segments that exceed the bound after all, and returns the events."""
         events: list[Event] = []
         for key, found in self.measured.items():
             segment = self._chain.segments[key]
@@ -78,7 +81,7 @@ class Audit:
         return events
 
     def description(self) -> dict[str, Any]:
-        """For the string file."""
+        """Returns the facts about the measurement, for the header of a string file."""
         return {
             "points": len(self.grid),
             "search_points": self.search_points,

@@ -26,11 +26,11 @@ from engine.seeds import generator
 
 Matrix = NDArray[np.float64]
 
-#: Draws of the V_k, of which that is taken whose products keep farthest from losing their rank.
+#: The number of draws of the V_k. The path is that whose products keep farthest from losing rank.
 DRAWS = 20
 #: The smallest singular value of an A_k(t), as a share of its largest, that counts as full rank.
 FULL_RANK = 1e-6
-#: Values of t at which the rank is looked at.
+#: The values of t at which the rank is computed.
 LOOKS = np.linspace(0.0, 1.0, 101)
 
 
@@ -39,15 +39,16 @@ class LinearPath:
     """A continuous curve of weights from one deep linear network to another."""
 
     first: tuple[Matrix, ...]
-    """W_1 … W_K, each (out, in)."""
+    """The layers W_1 … W_K of the first network, (out, in) each."""
     last: tuple[Matrix, ...]
+    """The layers of the other network."""
     detours: tuple[Matrix, ...]
-    """V_1 … V_K."""
+    """The matrices V_1 … V_K."""
     mirrored: bool
     """Whether these are the transposed network's matrices, the last layer first."""
 
     def at(self, t: float) -> list[Matrix]:
-        """W_1(t) … W_K(t)."""
+        """Returns the layers W_1(t) … W_K(t), (out, in) each."""
         upper = self._products_at(t)
         layers = [_lerp(a, b, t) for a, b in zip(self.first, self.last, strict=True)]
         for k in range(len(layers) - 1):
@@ -58,33 +59,35 @@ class LinearPath:
 
     @cached_property
     def _products(self) -> tuple[list[Matrix], list[Matrix]]:
+        """The products A_1 … A_K of both ends."""
         return products(self.first), products(self.last)
 
     def _products_at(self, t: float) -> list[Matrix]:
-        """A_1(t) … A_K(t)."""
+        """Returns the products A_1(t) … A_K(t)."""
         ends = zip(*self._products, self.detours, strict=True)
         return [_lerp(a, b, t) + t * (1 - t) * v for a, b, v in ends]
 
     @property
     def rank_margin(self) -> float:
-        """The smallest share of its largest singular value that the smallest of an A_k(t) is.
+        """The least ratio of the smallest to the largest singular value of any A_k(t).
 
-        Zero also where a square A_k changes the sign of its determinant between two looks.
+        It is zero also where a square A_k changes the sign of its determinant on the way.
         """
-        looks = [self._products_at(float(t))[1:] for t in LOOKS]
-        for same in zip(*looks, strict=True):
+        seen = [self._products_at(float(t))[1:] for t in LOOKS]
+        for same in zip(*seen, strict=True):
             square = same[0].shape[0] == same[0].shape[1]
             if square and len({np.sign(np.linalg.det(product)) for product in same}) > 1:
                 return 0.0
-        return min((_rank_margin(p) for look in looks for p in look), default=1.0)
+        return min((_rank_margin(p) for at_t in seen for p in at_t), default=1.0)
 
 
 def linear_path(first: Sequence[Matrix], last: Sequence[Matrix], seed: int) -> LinearPath:
-    """The path between two lists of layers W_1 … W_K of the same shapes, (out, in) each.
+    """Returns the path between two lists of layers W_1 … W_K of equal shapes, (out, in) each.
 
-    Raises InputError where a shape is too narrow, ArithmeticError where no V_k keeps full rank:
-    where an end has none itself, or where a hidden layer is only as wide as the narrower end and
-    the ends lie on the two sides of a lost rank (as the branches of w_2 w_1 = 1 do).
+    Raises InputError where a layer is too narrow, and ArithmeticError where no V_k keeps full rank.
+    That is so where an end has no full rank itself. It is so too where a hidden layer is only as
+    wide as the narrower end, and the ends lie on two sides of a lost rank, as the branches of
+    w_2 w_1 = 1 do.
     """
     check_linear_sizes([first[0].shape[1], *(layer.shape[0] for layer in first)])
     mirrored = first[-1].shape[0] > first[0].shape[1]
@@ -105,6 +108,7 @@ def linear_path(first: Sequence[Matrix], last: Sequence[Matrix], seed: int) -> L
 
 
 def _draw(ends: Sequence[Sequence[Matrix]], mirrored: bool, seed: int, draw: int) -> LinearPath:
+    """Returns the path with the V_k of one random draw."""
     random = generator(seed, "linear path", draw)
     detours = [
         0.0 * upper if k == 0 else np.std(upper) * random.standard_normal(upper.shape)
@@ -114,11 +118,12 @@ def _draw(ends: Sequence[Sequence[Matrix]], mirrored: bool, seed: int, draw: int
 
 
 def _margin(path: LinearPath) -> float:
+    """Returns the rank margin of a path."""
     return path.rank_margin
 
 
 def products(layers: Sequence[Matrix]) -> list[Matrix]:
-    """A_1 … A_K with A_k = W_K … W_k."""
+    """Returns the products A_1 … A_K with A_k = W_K … W_k."""
     upper = [layers[-1]]
     for layer in reversed(layers[:-1]):
         upper.insert(0, upper[0] @ layer)
@@ -126,13 +131,16 @@ def products(layers: Sequence[Matrix]) -> list[Matrix]:
 
 
 def _lerp(a: Matrix, b: Matrix, t: float) -> Matrix:
+    """Returns (1 − t)·a + t·b."""
     return (1 - t) * a + t * b
 
 
 def _mirror(layers: Sequence[Matrix]) -> list[Matrix]:
+    """Returns the layers of the transposed network."""
     return [layer.T for layer in reversed(layers)]
 
 
 def _rank_margin(product: Matrix) -> float:
+    """Returns the ratio of the smallest to the largest singular value, 0 for a zero matrix."""
     values = np.linalg.svd(product, compute_uv=False)
     return float(values[-1] / values[0]) if values[0] > 0 else 0.0

@@ -1,8 +1,8 @@
-"""What is judged along segments, the loss at first: γ(t) = F_e((1−t)·left + t·right).
+"""Measures the objective along segments, such as γ(t) = F_e((1−t)·left + t·right).
 
 All segments and all points go through the same batched call, of which every worker has a part. A
 peak found on the grid is refined by golden-section search in its neighbourhood (§3.1; Kiefer
-1953), where it can matter.
+1953), where that can matter.
 """
 
 from __future__ import annotations
@@ -37,24 +37,28 @@ WHOLE = 4
 
 @dataclass(frozen=True)
 class Measured:
-    """One segment's profile, in what the problem judges: F_e, or another metric or split."""
+    """The profile of one segment: the objective along it, and its peak."""
 
     t: Floats
-    """(point,)"""
+    """The places along the segment, from 0 to 1, (point,)."""
     losses: Floats
-    """(point,)"""
+    """The objective at these places, (point,)."""
     peak: float
-    """The highest loss found, between grid points included; not a number where one is."""
+    """The highest loss found, also between grid points; NaN where a loss is not finite."""
     t_star: float
-    """Where."""
+    """The place of the peak, from 0 at the left bead to 1 at the right one."""
 
 
 def search_grid(points: int) -> Floats:
+    """Returns the grid of the search, `points` values of t from 0 to 1 at equal distances."""
     return np.linspace(0.0, 1.0, points)
 
 
 def audit_grid(points: int, factor: int) -> Floats:
-    """A grid at least `factor` times finer that shares only its ends with the search's grid."""
+    """Returns a grid that is at least `factor` times finer than the search's of `points` points.
+
+    The two grids share only their ends.
+    """
     intervals = factor * (points - 1) + 1
     while np.gcd(intervals, points - 1) != 1:
         intervals += 1
@@ -62,9 +66,9 @@ def audit_grid(points: int, factor: int) -> Floats:
 
 
 def split_point(measured: Measured, rule: Literal["peak", "half"], margin: float) -> float:
-    """Where a segment gets its new bead: at its peak, but not within `margin` of an end.
+    """Returns the t at which a segment gets a new bead: at its peak, but `margin` from both ends.
 
-    Half-way where that is the rule, or where the profile is flat or not finite.
+    It is half-way where that is the rule, or where the profile is flat or not finite.
     """
     losses = measured.losses
     flat = not np.isfinite(measured.peak) or np.ptp(losses) <= 1e-6 * abs(measured.peak)
@@ -86,11 +90,11 @@ def measure(
     known: Mapping[Weights, float] | None = None,
     level: float | None = None,
 ) -> list[Measured]:
-    """The profiles of many segments on t from 0 to 1, peaks refined.
+    """Returns the profiles of many segments on t from 0 to 1, with refined peaks.
 
-    `samples`: that what is judged is taken over; `known`: what is judged of some beads. Where only
-    peaks above a `level` matter, those that the bend of the profile keeps below it are not
-    refined, and of a segment that exceeds it only the highest is.
+    `samples` is the number of samples of the objective, and `known` its value at some beads. Where
+    only peaks above a `level` matter, those that the bend of the profile keeps below it are not
+    refined, and of a segment that exceeds it only the highest peak is.
     """
     profiles = along(pool, pairs, t, samples, dtype=dtype, known=known)
     summits = [
@@ -99,11 +103,11 @@ def measure(
         for place in _summits(losses, level)
     ]
     spans = [(*pairs[number], t[place - 1], t[place + 1]) for number, place in summits]
-    looks = [[(float(losses.max()), float(t[losses.argmax()]))] for losses in profiles]
+    peaks = [[(float(losses.max()), float(t[losses.argmax()]))] for losses in profiles]
     for (number, _), found in zip(summits, pool.run(Climb(samples, dtype), spans), strict=True):
-        looks[number].append(found)
+        peaks[number].append(found)
     return [
-        Measured(t, losses, *_highest(seen)) for losses, seen in zip(profiles, looks, strict=True)
+        Measured(t, losses, *_highest(seen)) for losses, seen in zip(profiles, peaks, strict=True)
     ]
 
 
@@ -137,24 +141,24 @@ def along(
 
 
 def _highest(seen: list[tuple[float, float]]) -> tuple[float, float]:
-    """Of (loss, t), the loss not a number where one is not finite."""
+    """Returns the highest of some (loss, t), with a loss of NaN where one is not finite."""
     for loss, t in seen:
         if not np.isfinite(loss):
             return float("nan"), t
-    return max(seen, key=lambda look: look[0])
+    return max(seen, key=lambda each: each[0])
 
 
 def _parts(segments: int, workers: int) -> int:
-    """Of each segment, so that each worker has as much to do."""
+    """Returns the number of parts into which each segment is cut, so that all workers have work."""
     return 1 if segments >= WHOLE * workers else workers // gcd(segments, workers)
 
 
 def _summits(losses: Floats, level: float | None) -> list[int]:
-    """The places of the local maxima on a grid that are to be refined, the highest first.
+    """Returns the places on a grid of the local maxima to refine, the highest first.
 
     Where the profile is a parabola near a maximum of the grid, it rises above that by at most an
-    eighth of its second difference; a peak counts as surely below the level where even the whole
-    of it does not reach it.
+    eighth of its second difference. A peak counts as surely below the level where not even the
+    whole second difference reaches it.
     """
     if not np.isfinite(losses).all():
         return []
@@ -174,18 +178,22 @@ def _summits(losses: Floats, level: float | None) -> list[int]:
 
 @dataclass(frozen=True)
 class Along:
-    """The objective, the problem's own or another, at places on lines between two beads."""
+    """The task of measuring an objective at places on lines between two beads."""
 
     samples: int
+    """The number of samples of the objective."""
     dtype: torch.dtype
     objective: LevelOn | None = None
+    """The objective, or None for the problem's own."""
 
     def size(self, line: tuple[Weights, Weights, Floats]) -> int:
+        """Returns the number of samples that are computed for a line."""
         return self.samples * len(line[2])
 
     def __call__(
         self, backend: Backend, lines: Sequence[tuple[Weights, Weights, Floats]]
     ) -> list[Floats]:
+        """Returns the objective at the places of each line (left, right, t), (point,) each."""
         backend = backend.to(self.dtype)
         if self.objective is not None:
             backend = backend.with_objective(self.objective, self.samples)
@@ -200,12 +208,13 @@ class Along:
 
 @dataclass(frozen=True)
 class Climb:
-    """Golden-section search for the highest loss between two places of a segment: (loss, t)."""
+    """The task of a golden-section search for the highest loss between two places of a segment."""
 
     samples: int
     dtype: torch.dtype
 
     def size(self, span: tuple[Weights, Weights, float, float]) -> int:
+        """Returns the number of samples that are computed for a span."""
         return self.samples * (2 + GOLDEN_STEPS)
 
     def __call__(
@@ -234,6 +243,6 @@ class Climb:
 
 
 def _stacked(problem: Problem, pairs: Sequence[Pair]) -> tuple[torch.Tensor, torch.Tensor]:
-    """(pair, param) each, on the problem's device in its precision."""
+    """Returns the left and the right models, (pair, param) each, in the problem's precision."""
     left, right = (torch.stack(side) for side in zip(*pairs, strict=True))
     return left.to(problem.device, problem.dtype), right.to(problem.device, problem.dtype)

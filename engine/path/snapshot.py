@@ -179,6 +179,7 @@ class StringState:
     """The segments that have a profile."""
 
     def __post_init__(self) -> None:
+        """Raises ValueError where the parts contradict each other."""
         if not len(self.order) == len(self.beads) == len(self.depths):
             raise ValueError(
                 f"order names {len(self.order)} beads, but there are weights of {len(self.beads)} "
@@ -247,6 +248,7 @@ class ChainState:
     """The measured string with the lowest barrier so far."""
 
     def __post_init__(self) -> None:
+        """Raises ValueError where the parts contradict each other."""
         if not set(self.stale) <= {segment.key for segment in self.now.segments}:
             raise ValueError("stale names a segment that does not exist")
         if not self.known.keys() <= set(self.now.order):

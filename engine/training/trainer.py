@@ -155,6 +155,7 @@ class TrainerState:
     """The rows of all groups one after another; None where there are none."""
 
     def __post_init__(self) -> None:
+        """Raises ValueError where the numbers of rows, beads and groups contradict each other."""
         count = 0 if self.rows is None else len(self.rows)
         if not len(self.beads) == sum(self.sizes) == count:
             raise ValueError(
