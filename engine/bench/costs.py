@@ -13,7 +13,7 @@ import numpy as np
 from engine.bench.measures import Action, Clock, Costs, Effort, Spread, repeated, spread
 from engine.methods.greedy import GreedySearch
 from engine.methods.method import StagedMethod
-from engine.path.chain import SECONDARY_POINTS, Chain
+from engine.path.chain import Chain
 from engine.path.segments import Measured
 from engine.path.snapshot import Segment, distance
 from engine.record.events import FIRST, LAST, SegmentMeasured
@@ -88,7 +88,6 @@ def string_of(spec: Spec, pool: Pool, beads: int) -> StagedMethod:
                 depth=1,
                 length=distance(chain.weights[left], chain.weights[right]),
                 measured=Measured(chain.grid, heights * spec.search.level, 0.9, 1.0),
-                secondary=np.linspace(0.1, 0.9, SECONDARY_POINTS),
                 state=state,
             )
         )

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.methods.base import Stage, Tally, Verdict
 from engine.methods.constrained import ConstrainedState
 from engine.methods.detour import DetourState
@@ -176,6 +179,10 @@ class StagedMethod:
                 stage.name, stage.training(), self.bead_steps, stage.aim, stage.losses()
             )
         return self.chain.progress("audit", (), self.bead_steps, self.chain.level)
+
+    def secondary(self) -> list[NDArray[np.float64]]:
+        """Returns the secondary metric (point,) along each segment of `progress`, for viewers."""
+        return self.chain.secondary()
 
     @property
     def string_products(self) -> int:

@@ -43,7 +43,9 @@ class Audit:
         audit = spec.search.audit
         cheap = cost <= max(ALWAYS_CHEAP, audit.share * run)
         self.fine = audit.grid == "fine" or (audit.grid == "auto" and cheap)
+        """Whether the grid is ten times finer than the search's, and the precision float64."""
         self.measured: dict[Key, Measured] = {}
+        """The profiles measured so far, by the keys of their segments."""
 
     @property
     def grid(self) -> NDArray[np.float64]:

@@ -78,6 +78,8 @@ class Chain:
         self.trace: list[Peak] = []
         """The highest point of the string each time it was whole; every other is left out in turn
         where there are many."""
+        self._shown: dict[Pair, NDArray[np.float64]] = {}
+        """The secondary metric along segments as viewers saw them last, by their beads' weights."""
         self.audited: Mapping[Key, Measured] = {}
         """The profiles that the audit measured, by the keys of their segments."""
 
@@ -114,7 +116,7 @@ class Chain:
         self.weights.update(moved)
         for bead in moved:
             self.known.pop(bead, None)
-        self.stale |= {key for key in self.segments if moved.keys() & set(key)}
+        self.stale |= {key for key in self.segments if key[0] in moved or key[1] in moved}
 
     def neighbours(self, bead: int) -> Key:
         """Returns the ids of the beads to the left and the right of an inner bead."""
@@ -144,11 +146,8 @@ class Chain:
         left, right = (self.weights[bead] for bead in key)
         highest = int(losses.argmax())
         measured = Measured(self.grid, losses, float(losses[highest]), float(self.grid[highest]))
-        secondary = np.full(SECONDARY_POINTS, np.nan)
         length = distance(left, right)
-        self.segments[key] = Segment(
-            *key, self.depth_of(key), length, measured, secondary, state="open"
-        )
+        self.segments[key] = Segment(*key, self.depth_of(key), length, measured, state="open")
         self.stale.add(key)
 
     def depth_of(self, key: Key) -> int:
@@ -181,18 +180,11 @@ class Chain:
             return []
         pairs = [(self.weights[left], self.weights[right]) for left, right in keys]
         profiles = self.profiles_of(pairs, self.bound)
-        others = along(
-            self.pool,
-            pairs,
-            search_grid(SECONDARY_POINTS),
-            self.problem.secondary_samples,
-            objective=self.problem.secondary,
-        )
         events: list[Event] = []
-        for key, pair, measured, other in zip(keys, pairs, profiles, others, strict=True):
+        for key, pair, measured in zip(keys, pairs, profiles, strict=True):
             depth, length = self.depth_of(key), distance(*pair)
             state: SegmentState = "closed" if measured.peak <= self.bound else "open"
-            self.update(Segment(*key, depth, length, measured, other, state))
+            self.update(Segment(*key, depth, length, measured, state))
             self._note_ends(key, measured)
             events.append(SegmentMeasured(*key, depth, length, measured.peak, measured.t_star))
             if state == "closed":
@@ -351,6 +343,26 @@ class Chain:
             return [self.audited[segment.key] for segment in segments]
         return [_on_grid(segment.measured, self.grid) for segment in segments]
 
+    def secondary(self) -> list[NDArray[np.float64]]:
+        """Returns the secondary metric (point,) along the segments that have a profile.
+
+        It is for viewers alone, and so is measured when they look, with the present weights. The
+        points are an even grid of t.
+        """
+        keys = [segment.key for segment in self.in_order()]
+        pairs = [(self.weights[left], self.weights[right]) for left, right in keys]
+        new = [pair for pair in pairs if pair not in self._shown]
+        found = along(
+            self.pool,
+            new,
+            search_grid(SECONDARY_POINTS),
+            self.problem.secondary_samples,
+            objective=self.problem.secondary,
+        )
+        known = self._shown | dict(zip(new, found, strict=True))
+        self._shown = {pair: known[pair] for pair in pairs}
+        return [known[pair] for pair in pairs]
+
     # ------------------------------------------------------------ checkpoint
 
     @property
@@ -413,7 +425,7 @@ def _view(segment: Segment, measured: Measured) -> SegmentProgress:
         measured.peak,
         measured.t_star,
         tuple(measured.losses.tolist()),
-        tuple(segment.secondary.tolist()),
+        (),
         segment.bead if segment.state == "training" else None,
     )
 

@@ -93,10 +93,11 @@ def diagnose(spec: Spec, chain: Chain, trials: Trials) -> Diagnosis | None:
 
 
 def _relabelling(spec: Spec, chain: Chain) -> Relabelling | None:
+    """Returns how the ends are copies of each other, None where that cannot be told."""
     layout = spec.problem.network.layout
-    if layout is None or layout.linear:
-        return None
     ends = chain.weights[FIRST], chain.weights[LAST]
+    if layout is None or layout.linear or not all(end.isfinite().all() for end in ends):
+        return None
     scalable = layout.activation == "relu"
     return relabelling(*ends, chain.problem.parameters, scalable=scalable)
 

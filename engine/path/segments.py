@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import gcd
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,16 +19,18 @@ from numpy.typing import NDArray
 
 from engine.backends.backend import Backend
 from engine.problem.problem import Problem
-from engine.shapes import Points, Weights
+from engine.shapes import Weights
 from engine.spec.level import LevelOn
 from engine.workers.pool import Workers
 
 Pair = tuple[Weights, Weights]
 Floats = NDArray[np.float64]
+Places = NDArray[Any]
+"""float32 or float64."""
 
-#: How many of a segment's highest local maxima on the grid are refined.
+#: Number of a segment's highest local maxima on the grid that are refined.
 REFINED = 2
-#: Each step shrinks a neighbourhood to 0.618 of its width.
+#: Number of steps of golden-section search, each of which leaves 0.618 of a neighbourhood.
 GOLDEN_STEPS = 6
 GOLDEN = (5**0.5 - 1) / 2
 #: Segments for each worker from which on none is cut: they are even enough among the workers.
@@ -211,6 +213,7 @@ class Climb:
     """The task of a golden-section search for the highest loss between two places of a segment."""
 
     samples: int
+    """Number of samples that the objective is averaged over."""
     dtype: torch.dtype
 
     def size(self, span: tuple[Weights, Weights, float, float]) -> int:
@@ -220,25 +223,33 @@ class Climb:
     def __call__(
         self, backend: Backend, spans: Sequence[tuple[Weights, Weights, float, float]]
     ) -> list[tuple[float, float]]:
+        """Returns the highest loss found on each span, and its t."""
         backend = backend.to(self.dtype)
         left, right = _stacked(backend.problem, [(a, b) for a, b, _, _ in spans])
         rows = torch.arange(len(spans), device=left.device)
-        low, high = (torch.tensor([span[side] for span in spans]).to(left) for side in (2, 3))
+        real: Any = np.float64 if self.dtype is torch.float64 else np.float32
+        low: Places = np.array([span[2] for span in spans], real)
+        high: Places = np.array([span[3] for span in spans], real)
 
-        def loss(t: Points) -> Points:
-            return backend.interpolated_losses(left, right, rows, t)
+        def loss(t: Places) -> Places:
+            losses: Places = (
+                backend.interpolated_losses(left, right, rows, torch.from_numpy(t).to(left))
+                .cpu()
+                .numpy()
+            )
+            return losses
 
         a, b = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
         at_a, at_b = loss(a), loss(b)
         for _ in range(GOLDEN_STEPS):
             up = at_b > at_a  # the maximum lies in [a, high], else in [low, b]
-            low, high = torch.where(up, a, low), torch.where(up, high, b)
-            new = torch.where(up, low + GOLDEN * (high - low), high - GOLDEN * (high - low))
+            low, high = np.where(up, a, low), np.where(up, high, b)
+            new: Places = np.where(up, low + GOLDEN * (high - low), high - GOLDEN * (high - low))
             at_new = loss(new)
-            a, b = torch.where(up, b, new), torch.where(up, new, a)
-            at_a, at_b = torch.where(up, at_b, at_new), torch.where(up, at_new, at_a)
+            a, b = np.where(up, b, new), np.where(up, new, a)
+            at_a, at_b = np.where(up, at_b, at_new), np.where(up, at_new, at_a)
         first = at_a > at_b
-        highest, place = torch.where(first, at_a, at_b), torch.where(first, a, b)
+        highest, place = np.where(first, at_a, at_b), np.where(first, a, b)
         return list(zip(highest.tolist(), place.tolist(), strict=True))
 
 

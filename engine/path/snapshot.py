@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from engine.path.segments import Measured
 from engine.record.decoding import Count, Depth
@@ -36,6 +35,7 @@ class MethodProgress:
     """(bead,) The objective at each of those beads."""
     training: tuple[TrainingProgress, ...]
     segments: tuple[SegmentProgress, ...]
+    """The segments from end to end, without the secondary metric, which is measured apart."""
     beads_per_depth: tuple[int, ...]
     """Number of beads at each depth; the ends are at depth 0."""
     bead_steps: int
@@ -69,8 +69,6 @@ class Segment:
     length: float
     """Euclidean distance of the two beads' weights."""
     measured: Measured
-    secondary: NDArray[np.float64]
-    """(point,) The secondary metric on an even grid of t."""
     state: SegmentState
     bead: Count | None = None
     """Id of the bead in training, or tried last, between the two."""
@@ -214,8 +212,7 @@ class StringState:
 def _check_profile(segment: Segment) -> None:
     """Raises ValueError where the arrays of a segment do not belong together."""
     t, losses = segment.measured.t, segment.measured.losses
-    shaped = t.ndim == losses.ndim == segment.secondary.ndim == 1
-    if not shaped or len(t) != len(losses) or len(t) < 2 or len(segment.secondary) < 2:
+    if not t.ndim == losses.ndim == 1 or not len(t) == len(losses) >= 2:
         raise ValueError(f"the profile of segment {segment.key} has the wrong shape")
     if (t[0], t[-1]) != (0, 1) or not (np.diff(t) > 0).all():
         raise ValueError(f"the grid of segment {segment.key} does not rise from 0 to 1")

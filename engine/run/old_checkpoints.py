@@ -78,7 +78,7 @@ def _segment(plain: Any, name: str, tensors: Tensors) -> dict[str, Any]:
         "peak": plain["peak"],
         "t_star": plain["t_star"],
     }
-    return {**plain, "measured": measured, "secondary": _named(f"{name}.beside", tensors)}
+    return {**plain, "measured": measured}
 
 
 # ---------------------------------------------------------------- stages

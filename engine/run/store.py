@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.path.snapshot import MethodProgress
 from engine.record import string_file
 from engine.record.events import Outcome
-from engine.record.progress import Counters, Progress, ProgressState
+from engine.record.progress import Counters, Progress, ProgressState, SegmentProgress
 from engine.record.writer import RunWriter
 from engine.record.writing import replace
 from engine.run import checkpoint
@@ -93,8 +98,16 @@ class DirectoryStore:
             order=now.order,
             losses=now.losses,
             training=now.training,
-            segments=now.segments,
+            segments=tuple(
+                _with_secondary(segment, values)
+                for segment, values in zip(now.segments, self._job.method.secondary(), strict=True)
+            ),
         )
+
+
+def _with_secondary(segment: SegmentProgress, values: NDArray[np.float64]) -> SegmentProgress:
+    """Returns a segment with the secondary metric (point,) along it."""
+    return dataclasses.replace(segment, secondary=tuple(values.tolist()))
 
 
 def _counters(now: MethodProgress) -> Counters:

@@ -134,6 +134,8 @@ class Pool:
             return []
         sizes = [task.size(item) for item in items]
         shards = self.shards(items, sizes)
+        if len(shards) == 1 and self.backend.steps_at_once:
+            return self._here(task, shards[0])
         spare = self._threads_of_a_shard(len(shards))
         running = [
             thread.submit(self._work, task, number, shard, spare)
@@ -141,6 +143,18 @@ class Pool:
             if shard
         ]
         return [result for future in running for result in future.result()]
+
+    def _here(self, task: Task[Item, Result], shard: Sequence[Item]) -> list[Result]:
+        """Returns the results of compiled code in the calling thread.
+
+        A call takes less time there than to hand it to a worker and to wait for it.
+        """
+        before = torch.get_num_threads()
+        try:
+            return list(self._work(task, 0, shard, threads=1))
+        finally:
+            if before != 1:
+                torch.set_num_threads(before)
 
     def _threads_of_a_shard(self, shards: int) -> int:
         """Returns the number of torch's threads for a shard: more than one for large networks."""

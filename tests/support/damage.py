@@ -40,6 +40,12 @@ FILES = (
 #: What a value in a file is replaced by, as JSON writes it.
 VALUES = ("null", '"x"', "-1", "1e999", "[]", "{}", "true")
 
+#: What all bytes of a tensor in a file are replaced by: zeros, NaN or −1, a tiny or huge number.
+BYTES = (0x00, 0xFF, 0x11)
+
+#: Steps that are taken from a damaged checkpoint, and seconds in which they are.
+STEPS, SECONDS = 300, 1.0
+
 #: Seconds after which a command counts as hanging.
 PATIENCE_S = 60.0
 
@@ -171,6 +177,26 @@ def _values_of(path: Path) -> Iterator[tuple[str, Callable[[str], bytes]]]:
                 yield from _values_of_metadata(header, body, key, text)
 
 
+def _tensors_of(path: Path) -> Iterator[tuple[str, Damage]]:
+    """The tensors of a safetensors file by name, each with what makes all its bytes another."""
+    if path.suffix != ".safetensors":
+        return
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    for name, entry in json.loads(content[8 : 8 + size]).items():
+        if name != "__metadata__":
+            start, end = (8 + size + offset for offset in entry["data_offsets"])
+            yield from ((f"{name} of {byte:#04x}", _filled(start, end, byte)) for byte in BYTES)
+
+
+def _filled(start: int, end: int, byte: int) -> Damage:
+    def do(path: Path) -> None:
+        content = path.read_bytes()
+        path.write_bytes(content[:start] + bytes([byte]) * (end - start) + content[end:])
+
+    return do
+
+
 def _values_of_lines(lines: list[bytes]) -> Iterator[tuple[str, Callable[[str], bytes]]]:
     """The values of the first line of each kind of event."""
     known = set()
@@ -242,6 +268,8 @@ def cases(folder: Path) -> Iterator[Case]:
         for place, content in _values_of(path):
             for value in VALUES:
                 yield Case(file, f"{place} = {value}", _writes(content, value))
+        for name, fill in _tensors_of(path):
+            yield Case(file, name, fill)
 
 
 @contextlib.contextmanager
@@ -304,9 +332,24 @@ def commands(folder: Path) -> dict[str, Callable[[], int]]:
         "diagnose --json": lambda: main(["diagnose", run, "--json"]),
         "stop": lambda: main(["stop", run]),
         "resume": lambda: main(["resume", run, "--headless"]),
+        "go on": lambda: go_on(folder),
         "export": lambda: main(["export", run, "--out", out, "--force"]),
         "shorten": lambda: main(["shorten", run, "--headless"]),
     }
+
+
+def go_on(folder: Path) -> int:
+    """Resumes a run for some steps or a second, whatever its limits are."""
+    progress = json.loads((folder / "progress.json").read_text())
+    steps, seconds = progress["counters"]["bead_steps"] + STEPS, progress["time"] + SECONDS
+    limits = ["limits.beads=null", f"limits.steps={steps}", f"limits.seconds={seconds}"]
+    options = [part for limit in limits for part in ("--set", limit)]
+    return main(["resume", str(folder), "--headless", *options])
+
+
+def goes_on(kind: str, name: str, case: Case) -> bool:
+    """Whether a command that trains is worth its time: on a checkpoint that is not the last."""
+    return name != "go on" or (kind != "connected" and case.file == "checkpoint.safetensors")
 
 
 def watch(run: RunDir) -> int:
@@ -337,7 +380,7 @@ def judged(asked: Answer) -> str | None:
     """What is wrong with an answer, None where it is one of the promised ones."""
     if asked.hangs:
         return "hangs"
-    if asked.status is None or "Traceback" in asked.said:
+    if asked.status is None or "Traceback" in asked.said or "engine failed" in asked.said:
         return f"traceback: {asked.said}"
     if asked.status not in (0, 1, 2, 3):
         return f"exit status {asked.status}"

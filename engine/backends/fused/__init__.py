@@ -6,6 +6,7 @@ alone and in a fixed order, so its bits depend neither on the other beads of a c
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -97,6 +98,8 @@ class FusedProblem:
         self.dtype = self._given[0].dtype
         self._elsewhere: dict[str, FusedProblem] = {}
         """The problem in other precisions, made when first asked for."""
+        self._rooms = threading.local()
+        """The arrays that each thread computes in."""
         self._table = self._samples(x, y)
         self._train = kernels.cut(self._table)
         self._held_out: kernels.Blocks | None = None
@@ -197,7 +200,7 @@ class FusedProblem:
         self, training: Training, rows: Rows, improvement: float, batches: ArrayLike | None
     ) -> tuple[Any, ...]:
         """Returns the arguments of a compiled round."""
-        beads = len(np.asarray(rows.theta))
+        beads = len(rows.theta)
         theta = _in_place(rows.theta, self.dtype, (beads, self.layout.parameter_count))
         if batches is None:
             numbers = np.empty((beads, training.check_every, 0), np.int64)
@@ -212,7 +215,7 @@ class FusedProblem:
             self._net,
             self._train,
             self._table,
-            self._kernels.room(self._net, self._table, theta),
+            self._room(theta),
             rule,
             self._kernels.Budget(training.check_every, training.max_steps, float(improvement)),
             self._kernels.Rows(
@@ -259,7 +262,7 @@ class FusedProblem:
         if batches is None:
             batches = np.empty((len(rows), 0), np.int64)
         if blocks is not None:
-            scratch = self._kernels.room(self._net, self._table, left)
+            scratch = self._room(left)
             self._kernels.measure(
                 self._net,
                 blocks,
@@ -275,9 +278,16 @@ class FusedProblem:
             )
         return losses
 
+    def _room(self, theta: Floats) -> kernels.Scratch:
+        """Returns the arrays that a call computes in, those of this thread's calls before."""
+        if not hasattr(self._rooms, "own"):
+            self._rooms.own = self._kernels.room(self._net, self._table, theta)
+        own: kernels.Scratch = self._rooms.own
+        return own
+
     def _weights(self, theta: ArrayLike) -> Floats:
         """Returns weight vectors as compiled code takes them. Raises ValueError."""
-        weights = np.require(theta, requirements=["C", "W"])
+        weights: Floats = np.require(_plain(theta), requirements=["C", "W"])
         _check(weights, self.dtype, (len(weights), self.layout.parameter_count))
         return weights
 
@@ -357,7 +367,7 @@ def warm_up() -> None:
 
 def _array(values: ArrayLike, dtype: DTypeLike) -> NDArray[Any]:
     """Returns a contiguous, writeable array of that type, as compiled code needs it."""
-    return np.require(values, dtype, ["C", "W"])
+    return np.require(_plain(values), dtype, ["C", "W"])
 
 
 def _in_place(values: ArrayLike, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -365,11 +375,16 @@ def _in_place(values: ArrayLike, dtype: DTypeLike, shape: tuple[int, ...]) -> ND
 
     Raises ValueError where type, shape or layout do not fit.
     """
-    array = np.asarray(values)
+    array = np.asarray(_plain(values))
     _check(array, dtype, shape)
     if not (array.flags.c_contiguous and array.flags.writeable):
         raise ValueError("an array to update is not contiguous and writeable")
     return array
+
+
+def _plain(values: Any) -> Any:
+    """Returns a tensor as an array of the same memory, which numpy finds slowly by itself."""
+    return values.numpy() if hasattr(values, "numpy") else values
 
 
 def _check(array: NDArray[Any], dtype: DTypeLike, shape: tuple[int, ...]) -> None:

@@ -112,7 +112,6 @@ def test_what_is_shown_of_a_new_segment_is_what_was_measured_there() -> None:
     left, right = chain.in_order()
     assert chain.unmeasured == [(FIRST, 3), (3, LAST)]
     assert {left.state, right.state} == {"open"}
-    assert np.isnan(left.secondary).all()
     cut = 0.95  # its peak is at the end, where no bead is put
     for half, (a, b) in ((left, (0.0, cut)), (right, (cut, 1.0))):
         expected = np.interp(np.linspace(a, b, POINTS), whole.measured.t, whole.measured.losses)
@@ -315,7 +314,7 @@ def test_a_restored_chain_is_the_same() -> None:
     assert again.trace == chain.trace
     assert again.new_bead() == chain.new_bead()
     for one, other in zip(chain.in_order(), again.in_order(), strict=True):
-        assert replace(one, measured=other.measured, secondary=other.secondary) == other
+        assert replace(one, measured=other.measured) == other
         np.testing.assert_array_equal(one.measured.losses, other.measured.losses)
         assert (one.measured.peak, one.measured.t_star) == (
             other.measured.peak,

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from dss_tui.cli import main
-from tests.support.damage import FILES, WHOLE, Case, answer, cases, commands, damaged, judged
+from tests.support.damage import (
+    FILES,
+    WHOLE,
+    Case,
+    answer,
+    cases,
+    commands,
+    damaged,
+    goes_on,
+    judged,
+)
 
 #: Damages to single values that are tried here; `benchmarks/damaged.py` tries them all.
 DRAWN = 80
@@ -47,6 +57,8 @@ def tried(folder: Path, drawn: list[Case], monkeypatch: pytest.MonkeyPatch) -> l
 
 def _searches(folder: Path, command: str, case: Case) -> bool:
     """Whether a command might begin a search: where nobody can see that the run has connected."""
+    if not goes_on(folder.parent.name.rstrip("0123456789"), command, case):
+        return True
     beginning = command == "shorten" or (command, case.file) == ("resume", "events.jsonl")
     return beginning and folder.parent.name.startswith("connected")
 
