@@ -146,9 +146,8 @@ def test_an_impatient_endpoint_has_the_patience_of_the_sequence() -> None:
     search = spec.search.model_copy(update={"method": "auto", "auto": auto})
     spec = spec.model_copy(update={"endpoints": endpoints, "search": search})
     with method_for(landscape(plateau), spec) as method:
-        events = []
-        while method.verdict is None:
-            events += method.step(None)
+        events = run(method)
+        assert method.verdict is not None
         assert method.verdict.outcome is Outcome.ENDPOINT_NOT_TRAINED
     steps = [e.steps for e in events if isinstance(e, BeadFailed) and e.bead == FIRST]
     assert steps == [5, 5, 10, 5, 5, 10, 20]  # which makes 60
