@@ -26,7 +26,7 @@ from engine.workers.pool import Workers
 Pair = tuple[Weights, Weights]
 Floats = NDArray[np.float64]
 Places = NDArray[Any]
-"""float32 or float64."""
+"""The places along segments, float32 or float64."""
 
 #: Number of a segment's highest local maxima on the grid that are refined.
 REFINED = 2
