@@ -145,7 +145,8 @@ def count(counts: Counter[str], asked: Answer, what: str) -> None:
     fault = judged(asked)
     counts["tried"] += 1
     if fault is None:
-        counts["refused in words" if asked.status in (1, 2) else "answered"] += 1
+        refused = asked.status in (1, 2) and "dss-tui: " in asked.said
+        counts["refused in words" if refused else "answered"] += 1
         return
     counts["hangs" if asked.hangs else "tracebacks"] += 1
     print(f"{what}: {fault}"[:300], flush=True)

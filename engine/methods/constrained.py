@@ -282,7 +282,9 @@ class ConstrainedSearch:
             remedy = "none left" if spent else "new random weights"
             events.append(BeadFailed(bead, None, None, end.words, loss, steps, attempt, remedy))
             if spent:
-                self.verdict = not_trained(self.spec, bead, end.words, loss, steps, attempt)
+                self.verdict = not_trained(
+                    self.spec, "search.constrained", bead, end.words, loss, steps, attempt
+                )
                 return events
         self._start_over(ends)
         return events

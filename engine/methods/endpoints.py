@@ -181,7 +181,9 @@ class EndpointTraining(SteadyStage):
             return EndpointTrained(bead, row.loss, row.steps, attempt)
         self.steps[bead] += row.steps
         if self.restarts.spent(attempt, self.steps[bead]):
-            self.verdict = not_trained(self.spec, bead, row.end.words, row.loss, row.steps, attempt)
+            self.verdict = not_trained(
+                self.spec, "endpoints", bead, row.end.words, row.loss, row.steps, attempt
+            )
             remedy = "none left"
         else:
             self._begin(bead)
@@ -199,19 +201,41 @@ def random_endpoint(spec: Spec, chain: Chain, bead: int, attempt: int) -> Weight
     return chain.problem.initial(endpoint_seed(spec, bead, attempt))
 
 
-def not_trained(spec: Spec, bead: int, end: str, loss: float, steps: int, attempts: int) -> Verdict:
+Block = Literal["endpoints", "search.constrained", "search.polish"]
+"""The key of a block whose training an endpoint missed its target with."""
+
+
+def not_trained(
+    spec: Spec, block: Block, bead: int, end: str, loss: float, steps: int, attempts: int
+) -> Verdict:
     """Returns the verdict that an endpoint missed its target, with a remedy for how it `end`ed."""
-    lr, target = spec.endpoints.optimizer.lr, stages_of(spec).end_target
+    settings = stages_of(spec)
+    trainings = {
+        "endpoints": settings.endpoints,
+        "search.constrained": settings.constrained,
+        "search.polish": settings.polish,
+    }
+    target = settings.end_target
     goal = f"{target / spec.search.level:g} × level = {target:.4g}"
     how = {
         "diverged": f"its loss became non-finite after {steps} steps; lower "
-        f"endpoints.optimizer.lr (now {lr:g})",
+        f"{block}.optimizer.lr (now {trainings[block].optimizer.lr:g})",
         "out of steps": f"its loss was still {loss:.4g} after {steps} steps; raise "
-        "endpoints.max_steps or the level",
+        f"{block}.max_steps or the level",
         "stuck": f"its loss stopped falling at {loss:.4g} after {steps} steps; raise "
-        "the level, endpoints.patience or endpoints.restarts",
+        f"the level{_keys_of_the_stuck(spec, block)}",
     }[end]
     return Verdict(
         Outcome.ENDPOINT_NOT_TRAINED,
-        f"Endpoint {bead} was not trained to {goal} in {attempts} attempts: in the last, {how}.",
+        f"Endpoint {bead} was not trained to {goal} in {attempts} "
+        f"{'attempt' if attempts == 1 else 'attempts'}: in the last, {how}.",
     )
+
+
+def _keys_of_the_stuck(spec: Spec, block: Block) -> str:
+    """Names the keys beside the level that give a stuck endpoint more time or more attempts."""
+    impatient = block == "endpoints" and spec.search.method == "auto"
+    patience = "search.auto.patience" if impatient else f"{block}.patience"
+    if block == "search.polish":  # in which each bead has a single attempt
+        return f" or {patience}"
+    return f", {patience} or endpoints.restarts"

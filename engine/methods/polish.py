@@ -66,7 +66,9 @@ class Polish(SteadyStage):
                 chain.move({bead: row.theta.to(chain.problem.device)})
             return [trained(chain, bead, row.loss, row.steps)]
         if bead in (FIRST, LAST):
-            self.verdict = not_trained(self.spec, bead, row.end.words, row.loss, row.steps, 1)
+            self.verdict = not_trained(
+                self.spec, "search.polish", bead, row.end.words, row.loss, row.steps, 1
+            )
             return [self._missed(row, None, None, "none left")]
         left, right = chain.neighbours(bead)
         chain.drop(bead)

@@ -27,6 +27,8 @@ from engine.record import writing
 from engine.seeds import generator
 from engine.spec.keys import Spec
 from engine.spec.problem import ProblemSpec
+from engine.spec.stages import stages_of
+from engine.spec.training import Training
 from engine.steps.recipe import Recipe
 from engine.workers.pool import prepare_thread
 
@@ -171,7 +173,7 @@ def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = F
     if reason is not None:
         log.info("search.batching: loop, because vmap cannot be (%s)", reason)
         return "loop"
-    samples = min(SAMPLES, Recipe(spec.search.greedy).samples(len(problem.train)))
+    samples = min(SAMPLES, Recipe(_most_of(spec)).samples(len(problem.train)))
     device = torch.device(spec.device.split(",")[0])
     key = _fingerprint(spec, problem, samples, device)
     known = _remembered()
@@ -186,6 +188,18 @@ def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = F
             known[key] = thread.submit(_measured, tried, samples, clock).result()
         _remember(known)
     return next(way for way in ways if way == known[key])
+
+
+def _most_of(spec: Spec) -> Training:
+    """Returns the training in which the method of a spec spends most of its time."""
+    settings = stages_of(spec)
+    match spec.search.method:
+        case "constrained":
+            return settings.constrained
+        case "linear":
+            return settings.endpoints
+        case "greedy" | "auto":
+            return settings.greedy
 
 
 def _measured(tried: dict[Way, Backend], samples: int, clock: Stopwatch) -> Way:

@@ -334,6 +334,7 @@ def test_a_stuck_endpoint_begins_anew_until_none_are_left() -> None:
         assert outcome(method) is Outcome.ENDPOINT_NOT_TRAINED
         assert "stopped falling at 0.1" in method.verdict.sentence
         assert "in 3 attempts" in method.verdict.sentence
+        assert "search.constrained.patience or endpoints.restarts" in method.verdict.sentence
         problem = method.chain.problem
     missed = [event for event in events if isinstance(event, BeadFailed)]
     assert {event.reason for event in missed} == {"stuck"}

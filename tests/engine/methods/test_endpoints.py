@@ -208,7 +208,7 @@ def test_what_was_missed_is_the_ends_own_share() -> None:
     with method_for(landscape(lambda w: 1 + w.square().sum()), parse(tree)) as method:
         run(method)
         assert method.verdict is not None
-        assert "was not trained to 0.25 × level = 0.125 in 1 attempts" in method.verdict.sentence
+        assert "was not trained to 0.25 × level = 0.125 in 1 attempt:" in method.verdict.sentence
 
 
 @pytest.mark.parametrize(("metric", "target"), [("error_rate", 0.02), ("loss", 0.01999998)])

@@ -115,6 +115,8 @@ def test_an_endpoint_that_is_lost_ends_the_search(end: int) -> None:
         assert stage.verdict is not None
         assert stage.verdict.outcome is Outcome.ENDPOINT_NOT_TRAINED
         assert f"Endpoint {end} was not trained" in stage.verdict.sentence
+        assert "search.polish." in stage.verdict.sentence
+        assert "endpoints." not in stage.verdict.sentence
         (missed,) = [e for e in events if isinstance(e, BeadFailed)]
         assert (missed.bead, missed.left, missed.right) == (end, None, None)
         assert missed.remedy == "none left"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,15 @@ from tests.support.damage import (
     cases,
     commands,
     damaged,
+    go_on,
     goes_on,
     judged,
 )
 
 #: Damages to single values that are tried here; `benchmarks/damaged.py` tries them all.
 DRAWN = 80
+#: Damages to a checkpoint that is gone on with.
+CHECKPOINTS = 60
 
 QUICK = ("--set", "problem.data.points=64", "--headless", "--seed", "2")
 #: How the run that has connected is made, and the one that came to its limit.
@@ -81,3 +85,20 @@ def test_single_values_damaged(
     assert {case.file for case in found} >= set(FILES[:4])
     drawn = random.Random(3).sample(found, DRAWN)
     assert tried(folders[name], drawn, monkeypatch) == []
+
+
+def test_changed_checkpoints_are_gone_on_with_or_refused(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the values that a checkpoint holds, and of its tensors, some are tried here."""
+    monkeypatch.setenv("DSS_TUI_RUNS", str(folders["limited"].parent))
+    found = [case for case in cases(folders["limited"]) if case.file == "checkpoint.safetensors"]
+    wrong, refused = [], 0
+    for case in random.Random(4).sample(found, CHECKPOINTS):
+        with damaged(folders["limited"], case):
+            asked = answer(partial(go_on, folders["limited"]))
+        refused += "damaged: " in asked.said
+        if fault := judged(asked):
+            wrong.append(f"{case.name}: {fault}")
+    assert wrong == []
+    assert 0 < refused < CHECKPOINTS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +12,14 @@ from typing import Any
 
 import pytest
 import yaml
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from engine.errors import InputError
 from engine.methods.method import StagedMethod
 from engine.problem.problem import build_problem
 from engine.record.packing import pack
+from engine.record.reading import Damaged
 from engine.record.rundir import RunDir
 from engine.run import checkpoint
 from engine.run.checkpoint import Checkpoint
@@ -105,3 +109,67 @@ def test_it_is_refused_when_another_key_has_been_changed(override: str, tmp_path
     run.spec.write_text(run.revised([override]))
     with pytest.raises(InputError, match="belongs to another preset than"):
         resumed(run, load(run.spec))
+
+
+# ---------------------------------------------------------------- values that contradict each other
+
+
+def changed(path: Path, place: str, value: object) -> None:
+    """Puts another value to a place of the state in a checkpoint."""
+    with safe_open(path, framework="pt") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    state = json.loads(metadata["method"])
+    *steps, last = (int(step) if step.isdigit() else step for step in place.split("."))
+    at = state
+    for step in steps:
+        at = at[step]
+    at[last] = value
+    save_file(tensors, path, metadata | {"method": json.dumps(state)})
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunDir, Spec]:
+    """A run with the checkpoint of a search at its beginning."""
+    spec = load_preset("quadratic")
+    folder = tmp_path_factory.mktemp("begun")
+    return run_in(folder, spec.model_dump(mode="json"), spec.fingerprint()), spec
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "why"),
+    [
+        ("current", 3, "current is 3, but there are 2 stages"),
+        ("current", 2, "current is the audit, but a segment is not measured or still open"),
+        ("current", -1, "current is -1, but must be from 0"),
+        ("stages.1.kind", "polish", "stages are not those of this search, endpoints, greedy"),
+        ("stages.1.kind", "sleep", "stages.1.kind is 'sleep', but must be one of"),
+        ("chain.next_bead", 2, "chain next_bead is 2, but there is a bead 2"),
+        ("chain.now.order", [2, 1], "chain.now order does not lead from bead 1 to bead 2"),
+        ("chain.now.order", [1, 1, 2], "chain.now order names 3 beads, but there are weights of 2"),
+        ("chain.now.depths", [0], "chain.now order names 2 beads, but there are weights of 2 and"),
+        ("chain.now.beads", {"$tensor": "gone"}, "it holds no tensor 'gone'"),
+        ("chain.stale", [[1, 7]], "chain stale names a segment that does not exist"),
+        ("chain.known", [[7, 0.5]], "chain known names a bead that does not exist"),
+        ("stages.0.attempts", [[1, 1]], "stages.0 attempts, steps and trained are not of the ends"),
+        ("stages.0.trainer.beads", [1, 1], "stages.0.trainer beads names a bead twice"),
+        ("stages.0.trainer.beads", [1, 7], "stages.0 trainer does not hold the ends that are not"),
+        (
+            "stages.0.trainer.sizes",
+            [1],
+            "there are 2 rows, but 2 beads and groups of 1",
+        ),
+        ("stages.0.trainer.rows.state", [], "stages.0 rows have [] of an optimizer"),
+        ("stages.0.trainer.rows.loss", {"$tensor": "chain.now.beads"}, "trainer.rows.loss is "),
+    ],
+)
+def test_a_contradiction_is_one_sentence(
+    place: str, value: object, why: str, begun: tuple[RunDir, Spec], tmp_path: Path
+) -> None:
+    kept, spec = begun
+    run = RunDir(Path(shutil.copytree(kept.path, tmp_path / "run")))
+    changed(run.checkpoint, place, value)
+    with pytest.raises(Damaged) as caught:
+        resumed(run, spec)
+    said = str(caught.value)
+    assert said.startswith(f"damaged: {run.checkpoint}: its state does not fit: ")
+    assert why in said and "\n" not in said
