@@ -134,20 +134,20 @@ class Pool:
             return []
         sizes = [task.size(item) for item in items]
         shards = self.shards(items, sizes)
-        if len(shards) == 1 and self.backend.steps_at_once:
-            return self._here(task, shards[0])
         spare = self._threads_of_a_shard(len(shards))
+        here = int(self.backend.steps_at_once)
         running = [
             thread.submit(self._work, task, number, shard, spare)
             for number, (thread, shard) in enumerate(zip(self._threads, shards, strict=False))
-            if shard
+            if shard and number >= here
         ]
-        return [result for future in running for result in future.result()]
+        first = self._here(task, shards[0]) if here and shards[0] else []
+        return [*first, *(result for future in running for result in future.result())]
 
     def _here(self, task: Task[Item, Result], shard: Sequence[Item]) -> list[Result]:
-        """Returns the results of compiled code in the calling thread.
+        """Returns the results of the first worker's shard, which the calling thread computes.
 
-        A call takes less time there than to hand it to a worker and to wait for it.
+        Compiled code often takes less time than to hand it to a thread and to wait for it.
         """
         before = torch.get_num_threads()
         try:
