@@ -1,7 +1,7 @@
 """Greedy Dynamic String Sampling (Algorithm 1, §3.1).
 
 A segment whose peak exceeds the level gets a bead, started at the peak and trained to alpha
-times the level; its two halves are judged in turn. All open segments train as one batch.
+times the level; its two halves are measured in turn. All open segments train as one batch.
 """
 
 from __future__ import annotations

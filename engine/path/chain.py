@@ -197,7 +197,7 @@ class Chain:
 
         Peaks that cannot exceed `level` are not refined.
         """
-        known = {self.weights[bead]: judged for bead, judged in self.known.items()}
+        known = {self.weights[bead]: value for bead, value in self.known.items()}
         samples = self.problem.objective_samples
         return measure(self.pool, pairs, self.grid, samples, known=known, level=level)
 

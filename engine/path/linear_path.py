@@ -31,7 +31,7 @@ DRAWS = 20
 #: The smallest singular value of an A_k(t), as a share of its largest, that counts as full rank.
 FULL_RANK = 1e-6
 #: The values of t at which the rank is computed.
-LOOKS = np.linspace(0.0, 1.0, 101)
+PLACES = np.linspace(0.0, 1.0, 101)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class LinearPath:
 
         It is zero also where a square A_k changes the sign of its determinant on the way.
         """
-        seen = [self._products_at(float(t))[1:] for t in LOOKS]
+        seen = [self._products_at(float(t))[1:] for t in PLACES]
         for same in zip(*seen, strict=True):
             square = same[0].shape[0] == same[0].shape[1]
             if square and len({np.sign(np.linalg.det(product)) for product in same}) > 1:
