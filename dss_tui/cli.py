@@ -191,6 +191,22 @@ def _add_strings(commands: Commands) -> None:
     verify.add_argument(
         "--grid", type=int, default=1001, metavar="N", help="points a segment (default 1001)"
     )
+    verify.add_argument(
+        "--certify",
+        action="store_true",
+        help="prove the path for every t, from its weights and the data alone",
+    )
+    verify.add_argument(
+        "--level",
+        metavar="X",
+        help="with --certify: another level than the file's, or lowest for the lowest provable one",
+    )
+    verify.add_argument(
+        "--straight",
+        action="store_true",
+        help="with --certify: the straight line between the two ends instead of the path",
+    )
+    verify.add_argument("--cells", action="store_true", help="with --certify: list the cells of t")
     verify.add_argument("--json", action="store_true", help="the result as one JSON object")
     verify.add_argument(
         "--run-factories",
@@ -334,9 +350,21 @@ def _export(asked: argparse.Namespace) -> int:
 
 
 def _verify(asked: argparse.Namespace) -> int:
-    """Runs `verify` and returns the exit status."""
-    from dss_tui.commands.strings import verify
+    """Runs `verify`, or its proof, and returns the exit status."""
+    from dss_tui.commands.strings import certify, verify
 
+    if asked.certify:
+        return certify(
+            asked.string,
+            level=asked.level,
+            straight=asked.straight,
+            as_json=asked.json,
+            with_cells=asked.cells,
+            run_factories=asked.run_factories,
+        )
+    for key in ("level", "straight", "cells"):
+        if getattr(asked, key):
+            raise InputError("belongs to --certify; give that too", key=f"--{key}")
     return verify(
         asked.string, points=asked.grid, as_json=asked.json, run_factories=asked.run_factories
     )

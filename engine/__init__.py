@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from engine.record.string_file import Header, StringFile
     from engine.record.string_file import read as read_string
     from engine.record.string_file import write as write_string
+    from engine.run.certify import Certificate, certify
     from engine.run.grid import Found, search_pairs
     from engine.run.measure import measure
     from engine.run.search import Search, search
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BeadString",
+    "Certificate",
     "Check",
     "Event",
     "Found",
@@ -53,6 +55,7 @@ __all__ = [
     "Spec",
     "StringFile",
     "__version__",
+    "certify",
     "events",
     "load_preset",
     "measure",
@@ -67,6 +70,7 @@ __all__ = [
 #: name, or nothing where it is the module itself.
 _HOMES = {
     "BeadString": "engine.record.geometry",
+    "Certificate": "engine.run.certify",
     "Check": "engine.run.verify",
     "Event": "engine.record.events",
     "Found": "engine.run.grid",
@@ -79,6 +83,7 @@ _HOMES = {
     "Search": "engine.run.search",
     "Spec": "engine.spec.keys",
     "StringFile": "engine.record.string_file",
+    "certify": "engine.run.certify",
     "events": "engine.record.events:",
     "load_preset": "engine.spec.shipped",
     "measure": "engine.run.measure",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from math import inf, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ from engine.record import string_file, writing
 from engine.record.events import dump_json
 from engine.record.finding import find
 from engine.record.reading import check_regular
-from engine.spec.level import too_high
+from engine.spec.level import multiple, too_high
 
 if TYPE_CHECKING:
+    from engine.path.certificate.proof import Proof
+    from engine.run.certify import Certificate
     from engine.run.verify import Check
 
 
@@ -68,6 +71,134 @@ def verify(path: Path, *, points: int, as_json: bool, run_factories: bool) -> in
         for line in _report(path, check):
             print(line)
     return 0 if check.holds else 3
+
+
+def certify(
+    path: Path,
+    *,
+    level: str | None,
+    straight: bool,
+    as_json: bool,
+    with_cells: bool,
+    run_factories: bool,
+) -> int:
+    """Proves a string file's path from scratch and returns 0 where it is proven, 3 where not.
+
+    Raises InputError where there is no proof for its network.
+    """
+    wanted = _level(level)
+    held = string_file.read(path)
+    from engine.run.certify import certify as prove
+
+    try:
+        found = prove(held, level=wanted, straight=straight, run_factories=run_factories)
+    except InputError as error:
+        raise InputError(str(error), file=path) from None
+    if as_json:
+        print(dump_json(_certificate_tree(found, with_cells=with_cells)))
+    else:
+        for line in _certificate(path, found, with_cells=with_cells):
+            print(line)
+    return 0 if found.certified else 3
+
+
+def _level(text: str | None) -> float | None:
+    """Returns the level that `--level` names, infinity for the lowest. Raises InputError."""
+    if text is None:
+        return None
+    if text == "lowest":
+        return inf
+    try:
+        level = float(text)
+    except ValueError:
+        level = nan
+    if not 0 < level < inf:
+        raise InputError(f"is {text}, but must be a number above 0, or lowest", key="--level")
+    return level
+
+
+def _certificate(path: Path, found: Certificate, *, with_cells: bool) -> list[str]:
+    proofs = found.proofs
+    cells, bounds = (sum(of(proof) for proof in proofs) for of in (_cell_count, _bound_count))
+    seconds = sum(each.seconds for each in found.found)
+    lines = [
+        f"{path}: {len(proofs)} {'segment' if len(proofs) == 1 else 'segments'} between "
+        f"{len(found.beads)} beads, {cells} cells proven of {bounds} that were bounded, in "
+        f"{seconds:.2f} s of all workers together"
+    ]
+    for left, right, proof in zip(found.beads, found.beads[1:], proofs, strict=False):
+        for cell in proof.cells if with_cells else ():
+            lines.append(f"  {left}–{right}  t in [{cell.u:.8g}, {cell.v:.8g}]  ≤ {cell.bound:.8g}")
+        if proof.refuted_at is not None:
+            lines.append(
+                f"  {left}–{right}  refuted at t = {proof.refuted_at:.8g}: "
+                f"{proof.refuted_by:.8g} there"
+            )
+        elif proof.undecided is not None:
+            u, v = proof.undecided
+            lines.append(
+                f"  {left}–{right}  undecided on [{u:.8g}, {v:.8g}] after {proof.bounds} bounds"
+            )
+    return [*lines, _verdict(found)]
+
+
+def _verdict(found: Certificate) -> str:
+    """Returns the sentence that a check of a proof ends with."""
+    if not found.agrees:
+        if found.mirror is not None and not found.mirror.agrees:
+            return f"NOT PROVEN: {found.mirror.words}."
+        return (
+            f"NOT PROVEN: the losses at the beads differ from the file's by a share of "
+            f"{found.disagreement:.2g} (allowed: {found.allowed:.2g}); it was changed or damaged."
+        )
+    if found.certified:
+        return (
+            f"PROVEN: at every point of the path the {found.objective} is at most "
+            f"{found.bound:.8g}, {multiple(found.bound / found.level)} × {found.level:.8g}."
+        )
+    refuted = sum(proof.refuted_at is not None for proof in found.proofs)
+    if refuted:
+        return (
+            f"REFUTED: the {found.objective} exceeds {found.level:.8g} on {refuted} of "
+            f"{len(found.proofs)} segments."
+        )
+    return (
+        f"UNDECIDED: whether the {found.objective} stays at or below {found.level:.8g} could not "
+        "be decided; the peak is too close to it."
+    )
+
+
+def _cell_count(proof: Proof) -> int:
+    return len(proof.cells)
+
+
+def _bound_count(proof: Proof) -> int:
+    return proof.bounds
+
+
+def _certificate_tree(found: Certificate, *, with_cells: bool) -> dict[str, Any]:
+    segments = []
+    for left, right, timed in zip(found.beads, found.beads[1:], found.found, strict=False):
+        proof = timed.proof
+        segments.append(
+            {
+                "left": left,
+                "right": right,
+                "bound": proof.bound,
+                "cells": [[cell.u, cell.v, cell.bound] for cell in proof.cells]
+                if with_cells
+                else len(proof.cells),
+                "seconds": timed.seconds,
+                "refuted_at": proof.refuted_at,
+            }
+        )
+    return {
+        "certified": found.certified,
+        "level": found.level,
+        "bound": found.bound,
+        "agrees": found.agrees,
+        "segments": segments,
+    }
 
 
 def _report(path: Path, check: Check) -> list[str]:

@@ -25,6 +25,7 @@ from engine.record.events import (
     SegmentClosed,
     SegmentFailed,
     SegmentMeasured,
+    SegmentUndecided,
     StringShortened,
 )
 
@@ -164,6 +165,11 @@ def sentence(record: Record) -> str:  # noqa: C901  # one flat case for each kin
             return (
                 f"segment {e.left}–{e.right} reopened: the audit found {_loss(e.peak)} at "
                 f"t = {e.t:.3f}"
+            )
+        case SegmentUndecided() as e:
+            return (
+                f"segment {e.left}–{e.right} could not be proven on [{e.u:.6g}, {e.v:.6g}] in "
+                f"{e.bounds} cells"
             )
         case LevelLowered() as e:
             beads = ", ".join(map(str, e.held_up_by))

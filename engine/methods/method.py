@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from engine.methods.greedy import GreedySearch, GreedyState
 from engine.methods.linear import LinearState
 from engine.methods.polish import PolishState
 from engine.methods.shorten import ShorteningState
-from engine.path.audit import Audit
+from engine.path.audit import Audit, multiplications
+from engine.path.certification import MOST_BEADS, Certification, Plan, net_of, plan_for
 from engine.path.chain import Chain
 from engine.path.diagnosis import Trials, diagnose
 from engine.path.snapshot import ChainState, MethodProgress, Segment
@@ -27,7 +28,7 @@ from engine.record.decoding import Count, Unfit, below
 from engine.record.events import Diagnosis, Event, Outcome
 from engine.record.geometry import BeadString
 from engine.spec.keys import Spec
-from engine.spec.level import both, too_high
+from engine.spec.level import both, multiple, too_high
 
 StageState = (
     EndpointState
@@ -52,6 +53,8 @@ class MethodState:
     chain: ChainState
     trials: Trials
     stages: tuple[StageState, ...]
+    plan: Plan | None = None
+    """Whether and how segments are proven; None before the first string was closed."""
 
 
 class StagedMethod:
@@ -64,6 +67,8 @@ class StagedMethod:
         """How the search ended; None as long as there is something left to do."""
         self.auditing: Audit | None = None
         """The audit under way, or the last one."""
+        self.plan: Plan | None = None
+        """Whether and how segments are proven; None before the first string was closed."""
         self.trials = Trials()
         """What was tried so far."""
         self._enter(0)
@@ -71,7 +76,7 @@ class StagedMethod:
     def step(self, beads_left: int | None) -> list[Event]:
         """Takes a step of the stage at work, or of the audit, and returns its events."""
         if self.current == len(self.stages):
-            events = self._audit_some()
+            events = self._check_some()
             self.trials = self.trials.after(events)
             return events
         stage = self.stages[self.current]
@@ -112,6 +117,41 @@ class StagedMethod:
     def _failed(self) -> list[Segment]:
         return [segment for segment in self.chain.in_order() if segment.state == "failed"]
 
+    def _check_some(self) -> list[Event]:
+        """Proves or audits a few segments; once all are checked, concludes or goes back."""
+        if self._failed():
+            return self._audit_some()
+        net = net_of(self.chain)
+        if self.plan is None:
+            self.plan = plan_for(self.spec.search.certify, net)
+        if self.plan.way == "sample" or isinstance(net, str) or self.auditing is not None:
+            return self._audit_some()
+        run = multiplications(self.spec, self.chain, self.bead_steps)
+        proof = Certification(self.chain, net, self.plan, run)
+        events = proof.step()
+        self.plan = proof.plan
+        if not proof.done or self.plan.way == "sample":
+            return events
+        return events + self._proved(proof)
+
+    def _proved(self, proof: Certification) -> list[Event]:
+        """Concludes where all is proven; else goes back, or samples what could not be decided."""
+        events = proof.refuted()
+        if events:
+            return events + self._go_back()
+        undecided = len(proof.undecided())
+        if not undecided:
+            self.verdict = self._proven()
+            return []
+        if self.spec.search.certify != "require":
+            return self._audit_some()
+        if proof.plan.beads == MOST_BEADS:
+            self.verdict = self._not_proven(undecided)
+            return []
+        proof.open_widest()
+        self.plan = proof.plan
+        return self._go_back()
+
     def _audit_some(self) -> list[Event]:
         """Audits a few segments; once all are audited, concludes or goes back."""
         if self.auditing is None:
@@ -145,8 +185,46 @@ class StagedMethod:
             Outcome.CONNECTED,
             f"Connected: {now.beads} beads, normalized length {now.normalized_length:.4f}, "
             f"{self._shortened()}"
-            f"every segment at most {now.max_peak / search.level:.4f} × level ({told}measured "
-            f"on {len(audit.grid)} points each in {audit.precision}{self._normalized()}).",
+            f"every segment at most {multiple(now.max_peak / search.level)} × level ({told}"
+            f"measured on {len(audit.grid)} points each in {audit.precision}{self._normalized()}"
+            f"{self._why_sampled()}).",
+        )
+
+    def _why_sampled(self) -> str:
+        """Says why the string is not proven, where somebody might ask."""
+        segments = self.chain.in_order()
+        tried = [segment.proof for segment in segments if segment.proof is not None]
+        if self.plan is None or (self.plan.way != "prove" and not self.plan.reason):
+            return ""
+        if self.plan.way == "prove":
+            proven = sum(proof.proven for proof in tried)
+            return f"; {proven} of {len(segments)} segments are proven, the others too close to it"
+        return f"; not proven: {self.plan.reason}"
+
+    def _proven(self) -> Verdict:
+        """Returns the verdict on a string of which every segment is proven."""
+        now, search = self.progress(), self.spec.search
+        proofs = [segment.proof for segment in self.chain.in_order()]
+        highest = max(proof.bound for proof in proofs if proof is not None)
+        cells = sum(len(proof.cells) for proof in proofs if proof is not None)
+        told = f"{numbers}; " if (numbers := both(search.level, search.tolerance)) else ""
+        return Verdict(
+            Outcome.CONNECTED,
+            f"Connected, proven: {now.beads} beads, normalized length {now.normalized_length:.4f}, "
+            f"{self._shortened()}at every point of the path the {search.level_on.words} is at most "
+            f"{multiple(highest / search.level)} × level ({told}proven in {cells} "
+            f"{'cell' if cells == 1 else 'cells'}).",
+        )
+
+    def _not_proven(self, undecided: int) -> Verdict:
+        """Returns the verdict where a proof is required and could not be had."""
+        count = len(self.chain.keys)
+        return Verdict(
+            Outcome.NOT_CONNECTED,
+            f"Not connected: search.certify is require, but {undecided} of {count} segments could "
+            f"not be proven to stay below the level, with {MOST_BEADS} more beads neither; no "
+            "sampled point is above it. Choose certify: auto, or a lower alpha, so that beads lie "
+            "farther below the level.",
         )
 
     def _shortened(self) -> str:
@@ -178,7 +256,9 @@ class StagedMethod:
             return self.chain.progress(
                 stage.name, stage.training(), self.bead_steps, stage.aim, stage.losses()
             )
-        return self.chain.progress("audit", (), self.bead_steps, self.chain.level)
+        phase = "audit" if self.plan is None or self.plan.way == "sample" else "proof"
+        now = self.chain.progress(phase, (), self.bead_steps, self.chain.level)
+        return now if self.verdict is None else replace(now, certified=self.chain.certified)
 
     def secondary(self) -> list[NDArray[np.float64]]:
         """Returns the secondary metric (point,) along each segment of `progress`, for viewers."""
@@ -194,10 +274,26 @@ class StagedMethod:
         return self.chain.string()
 
     def describe_audit(self) -> dict[str, Any]:
-        """See `Method`; empty before the audit has ended."""
-        if self.verdict is None or self.auditing is None:
+        """See `Method`; empty where the string is neither audited nor proven."""
+        if self.verdict is None:
             return {}
-        return self.auditing.description()
+        known: dict[str, Any] = {"certified": self.chain.certified}
+        if self.plan is not None and self.plan.reason:
+            known["not_proven"] = self.plan.reason
+        if self.auditing is not None:
+            return self.auditing.description() | known
+        return self._profiles_described() | known if self.chain.certified else {}
+
+    def _profiles_described(self) -> dict[str, Any]:
+        """Returns how the search measured the profiles, and what is proven of the path."""
+        segments = self.chain.in_order()
+        bounds = [segment.proof.bound for segment in segments if segment.proof is not None]
+        return {
+            "points": len(self.chain.grid),
+            "precision": str(self.chain.problem.dtype).removeprefix("torch."),
+            "max_peak": max(segment.measured.peak for segment in segments),
+            "proven_bound": max(bounds, default=None),
+        }
 
     def diagnosis(self) -> Diagnosis | None:
         """See `Method`; None where no whole string was ever measured."""
@@ -207,7 +303,7 @@ class StagedMethod:
     def state(self) -> MethodState:
         """All that a checkpoint holds of the search. An audit under way is not: it begins anew."""
         stages = tuple(stage.state for stage in self.stages)
-        return MethodState(self.current, self.chain.state, self.trials, stages)
+        return MethodState(self.current, self.chain.state, self.trials, stages, self.plan)
 
     def resume(self, state: MethodState) -> None:
         """Goes on from a state. Raises Unfit where it is not one of this search's."""
@@ -218,7 +314,7 @@ class StagedMethod:
             raise Unfit(f"current is {state.current}, but there are {len(self.stages)} stages")
         with below("chain"):
             self.chain.resume(state.chain)
-        self.current, self.trials = state.current, state.trials
+        self.current, self.trials, self.plan = state.current, state.trials, state.plan
         for number, (stage, part) in enumerate(zip(self.stages, state.stages, strict=True)):
             with below("stages", number):
                 stage.resume(part)

@@ -38,8 +38,7 @@ class Audit:
         products = chain.problem.cost.products
         # float64 costs twice; a step of training costs a pass forward and two back.
         cost = 2 * 10 * self.search_points * self._samples * products * len(chain.keys)
-        of_a_step = Recipe(stages_of(spec).audit).samples(len(chain.problem.train))
-        run = 3 * of_a_step * products * bead_steps
+        run = multiplications(spec, chain, bead_steps)
         audit = spec.search.audit
         cheap = cost <= max(ALWAYS_CHEAP, audit.share * run)
         self.fine = audit.grid == "fine" or (audit.grid == "auto" and cheap)
@@ -76,7 +75,7 @@ class Audit:
         for key, found in self.measured.items():
             segment = self._chain.segments[key]
             if segment.state == "closed" and not found.peak <= self._chain.bound:
-                self._chain.update(replace(segment, state="open", measured=found))
+                self._chain.correct(replace(segment, state="open", measured=found))
                 events.append(AuditFailed(*key, found.peak, found.t_star))
         if events:
             self._chain.audited = {}
@@ -90,3 +89,12 @@ class Audit:
             "precision": self.precision,
             "max_peak": max(found.peak for found in self.measured.values()),
         }
+
+
+def multiplications(spec: Spec, chain: Chain, bead_steps: int) -> float:
+    """Returns about how many multiplications that many steps of beads have cost.
+
+    A step costs a pass forward and two back over its batch.
+    """
+    samples = Recipe(stages_of(spec).audit).samples(len(chain.problem.train))
+    return 3.0 * samples * chain.problem.cost.products * bead_steps

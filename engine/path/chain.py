@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from engine.path.segments import Measured, Pair, along, measure, search_grid
@@ -168,6 +169,19 @@ class Chain:
         """Replaces what is known of a segment; it counts as measured."""
         self.segments[segment.key] = segment
         self.stale.discard(segment.key)
+
+    def correct(self, segment: Segment) -> None:
+        """Takes over what a check has found of a segment that was thought closed.
+
+        It is known of the string with the lowest barrier too, so that nobody falls back to a string
+        whose peak was merely not seen.
+        """
+        self.update(segment)
+        lowest = self.lowest
+        if lowest is None or segment.key not in lowest.segments:
+            return
+        if all(torch.equal(lowest.weights[bead], self.weights[bead]) for bead in segment.key):
+            self.lowest = replace(lowest, segments={**lowest.segments, segment.key: segment})
 
     # ------------------------------------------------------------ measuring
 
@@ -330,7 +344,23 @@ class Chain:
             losses=np.array(losses),
             t=profiles[0].t,
             profiles=np.stack([profile.losses for profile in profiles]),
+            cells=self._cells(),
         )
+
+    def _cells(self) -> NDArray[np.float64] | None:
+        """Returns the proven cells (cell, 4) of the segments that are proven as a whole."""
+        proofs = [
+            (number, self.segments[key].proof)
+            for number, key in enumerate(self.keys)
+            if key in self.segments and key not in self.stale
+        ]
+        rows = [
+            (number, cell.u, cell.v, cell.bound)
+            for number, proof in proofs
+            if proof is not None and proof.proven
+            for cell in proof.cells
+        ]
+        return np.array(rows, dtype=np.float64) if rows else None
 
     def normalized_length(self) -> float:
         """Returns the string's length divided by the distance of its ends; NaN for no string."""
@@ -362,6 +392,15 @@ class Chain:
         known = self._shown | dict(zip(new, found, strict=True))
         self._shown = {pair: known[pair] for pair in pairs}
         return [known[pair] for pair in pairs]
+
+    @property
+    def certified(self) -> bool | None:
+        """True where every segment is proven, False where a point above the bound is known."""
+        segments = self.in_order()
+        if any(segment.measured.peak > self.bound for segment in segments):
+            return False
+        proven = [segment.proof is not None and segment.proof.proven for segment in segments]
+        return True if segments and all(proven) and not self.unmeasured else None
 
     # ------------------------------------------------------------ checkpoint
 
@@ -427,6 +466,7 @@ def _view(segment: Segment, measured: Measured) -> SegmentProgress:
         tuple(measured.losses.tolist()),
         (),
         segment.bead if segment.state == "training" else None,
+        segment.proof.bound if segment.proof is not None and segment.proof.proven else None,
     )
 
 

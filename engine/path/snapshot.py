@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from engine.path.certificate.proof import Proof
 from engine.path.segments import Measured
 from engine.record.decoding import Count, Depth
 from engine.record.events import FIRST, LAST
@@ -44,6 +45,8 @@ class MethodProgress:
     """The string's length divided by the distance of its ends."""
     max_peak: float
     """The highest loss on the string; NaN while none is measured."""
+    certified: bool | None = None
+    """True where every segment is proven, False where a point above the level is known."""
 
     @property
     def depth(self) -> int:
@@ -76,6 +79,8 @@ class Segment:
     """Number of the start from which that bead was trained last, from 1."""
     stalled: Count = 0
     """Number of splits in a row, up to this one, that made it neither shorter nor lower."""
+    proof: Proof | None = None
+    """What is known of the segment for every t; None where nobody tried."""
 
     @property
     def key(self) -> Key:

@@ -235,6 +235,21 @@ class AuditFailed(Event):
 
 
 @dataclass(frozen=True)
+class SegmentUndecided(Event):
+    """Whether the loss on [u, v] of a segment stays below the level could not be proven.
+
+    `bounds` cells were bounded. The segment is sampled instead, or gets a bead there where a proof
+    is required.
+    """
+
+    left: Count
+    right: Count
+    u: float
+    v: float
+    bounds: Count
+
+
+@dataclass(frozen=True)
 class CheckpointSaved(Event):
     """A checkpoint was written that was asked for or ends a session.
 
@@ -304,6 +319,8 @@ class RunFinished(Event):
     """The outcome in a sentence for a person."""
     totals: Totals
     diagnosis: Diagnosis | None = None
+    certified: bool | None = None
+    """True where every segment is proven, false where a point above the level is known."""
     """The findings, where the search ended without a connection."""
 
 

@@ -24,6 +24,9 @@ class BeadString:
     """The places along a segment, from 0 to 1, both included, (point,)."""
     profiles: NDArray[np.float64]
     """The objective along each segment, (bead−1, point)."""
+    cells: NDArray[np.float64] | None = None
+    """The segment's number from 0, u, v, and what the objective is proven not to exceed on [u, v]
+    of that segment, (cell, 4); None where nothing is proven."""
 
     @property
     def max_peak(self) -> float:

@@ -83,6 +83,9 @@ class SegmentProgress:
     bead: Count | None
     """The bead in training between the two, or None."""
 
+    bound: float | None = None
+    """The value that the objective is proven not to exceed for any t; None where none is proven."""
+
     @property
     def pair(self) -> tuple[int, int]:
         """The ids of the left and the right bead."""
@@ -129,6 +132,8 @@ class Progress:
     """The beads in training."""
     segments: tuple[SegmentProgress, ...]
     """The segments in their order along the string."""
+    certified: bool | None = None
+    """True where every segment is proven, false where a point above the level is known."""
 
     @property
     def bound(self) -> float:

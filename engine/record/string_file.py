@@ -128,6 +128,8 @@ def encode(file: StringFile, ending: str) -> bytes:
         "t": np.asarray(file.string.t, np.float64),
         "profiles": np.asarray(file.string.profiles, np.float64),
     }
+    if file.string.cells is not None:
+        arrays["cells"] = np.asarray(file.string.cells, np.float64)
     if file.data is not None:
         arrays["data.x"], arrays["data.y"] = file.data
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
@@ -273,6 +275,20 @@ def _header(text: str | None, path: Path) -> Header:
         ) from None
 
 
+def _cells(arrays: Arrays, segments: int, path: Path) -> NDArray[np.float64] | None:
+    """Returns the proven cells of a string file. Raises InputError where they cannot be cells."""
+    cells = arrays.get("cells")
+    if cells is None:
+        return None
+    if cells.ndim != 2 or cells.shape[1] != 4 or cells.dtype.kind != "f":
+        raise InputError("cells is no table of four columns; export it again", file=path)
+    segment, u, v, bound = cells.T
+    known = np.isin(segment, np.arange(segments)).all()
+    if not known or not ((u >= 0) & (u < v) & (v <= 1)).all() or not np.isfinite(bound).all():
+        raise InputError("cells holds what is no part of a segment; export it again", file=path)
+    return cells.astype(np.float64)
+
+
 def _tolerance(value: Any) -> float:
     """Returns the tolerance of the metadata. Raises ValueError where it is negative or infinite."""
     tolerance = float(value)
@@ -309,7 +325,13 @@ def _checked(arrays: Arrays, header: Header, path: Path) -> StringFile:
             raise InputError(
                 f"{name} holds values that are not finite numbers; export it again", file=path
             )
-    string = BeadString(*(arrays[name] for name in ("beads", "losses", "t", "profiles")))
+    string = BeadString(
+        beads=arrays["beads"],
+        losses=arrays["losses"],
+        t=arrays["t"],
+        profiles=arrays["profiles"],
+        cells=_cells(arrays, beads[0] - 1, path),
+    )
     if not {"data.x", "data.y"} <= arrays.keys():
         return StringFile(header, string)
     data = (arrays["data.x"], arrays["data.y"])

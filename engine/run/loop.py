@@ -229,7 +229,9 @@ def _finish(method: Method, ending: Verdict, store: Store, elapsed: Stopwatch) -
     store.progress(now, elapsed(), "ended")
     connected = ending.outcome is Outcome.CONNECTED
     diagnosis = None if connected else method.diagnosis()
-    yield RunFinished(ending.outcome, ending.sentence, totals(now, elapsed()), diagnosis)
+    yield RunFinished(
+        ending.outcome, ending.sentence, totals(now, elapsed()), diagnosis, now.certified
+    )
 
 
 def _stopped(how: str) -> Verdict:

@@ -13,7 +13,8 @@ from engine.backends.backend import Backend
 from engine.backends.vmapped import FEW_TOGETHER
 from engine.errors import InputError
 from engine.methods.given import check_given
-from engine.problem.problem import build_problem
+from engine.path.certificate.proving import provable_or_why
+from engine.problem.problem import Problem, build_problem
 from engine.run import mirror
 from engine.run.choose_backend import choose_backend
 from engine.run.plain_torch import plainly
@@ -46,6 +47,7 @@ def prepare(spec: Spec) -> Prepared:
     problem = build_problem(spec.problem, objective=spec.search.level_on)
     check_level_on(spec, problem.classes, len(problem.held_out))
     check_given(spec, problem)
+    _check_provable(spec, problem)
     try:
         spec, backend = choose_backend(spec, problem)
     except InputError:
@@ -57,6 +59,18 @@ def prepare(spec: Spec) -> Prepared:
     _check_batches(spec, backend)
     _check_mirrored(spec, backend)
     return Prepared(spec, backend)
+
+
+def _check_provable(spec: Spec, problem: Problem) -> None:
+    """Raises InputError where a proof is required and there is none for the problem."""
+    if spec.search.certify != "require":
+        return
+    net = provable_or_why(problem)
+    if isinstance(net, str):
+        raise InputError(
+            f"is require, but there is no proof for this network: {net}; choose auto or off",
+            key="search.certify",
+        )
 
 
 def _check_mirrored(spec: Spec, backend: Backend) -> None:

@@ -102,6 +102,7 @@ class DirectoryStore:
                 _with_secondary(segment, values)
                 for segment, values in zip(now.segments, self._job.method.secondary(), strict=True)
             ),
+            certified=now.certified,
         )
 
 

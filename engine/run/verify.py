@@ -162,11 +162,11 @@ def verify(file: StringFile, points: int = POINTS, *, run_factories: bool = Fals
         by_frequencies=by_frequencies(problem, problem.objective),
         batch_norm=problem.normalized_by,
         along=ranges,
-        mirror=_mirrored(file, problem, losses, profiles),
+        mirror=mirrored(file, problem, losses, profiles),
     )
 
 
-def _mirrored(
+def mirrored(
     file: StringFile, problem: Problem, losses: NDArray[np.float64], profiles: NDArray[np.float64]
 ) -> Report | None:
     """Returns the results of plain torch, or None where nothing of the problem is a user's own."""

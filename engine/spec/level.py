@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil, isfinite
 from typing import Literal
 
 from engine.part import Part
@@ -47,3 +48,16 @@ def too_high(level: float, tolerance: float) -> str:
     if not tolerance:
         return "the level"
     return f"the level {level:g} by more than its tolerance {tolerance:g}"
+
+
+def multiple(share: float) -> str:
+    """Returns a multiple of the level in four decimals or more, rounded up.
+
+    What is below the level is never rounded onto it: there are as many decimals as that takes.
+    """
+    if not isfinite(share):
+        return f"{share}"
+    digits = 4
+    while digits < 12 and share < 1 <= ceil(share * 10**digits) / 10**digits:
+        digits += 2
+    return f"{ceil(share * 10**digits) / 10**digits:.{digits}f}"

@@ -126,6 +126,9 @@ class Audit(Part):
     search.greedy.batch_size."""
 
 
+Certify = Literal["auto", "off", "require"]
+
+
 class Search(Part):
     """The search for a path, and the level that it must stay below."""
 
@@ -167,6 +170,10 @@ class Search(Part):
     """The settings of shortening."""
     string: Annotated[str | None, Names.PATH] = None
     """A string file to start from in place of random ends and a first search."""
+    certify: Certify = "auto"
+    """Whether a path is proven to stay below the level for every t before it is called connected.
+    auto: where the network allows a proof and its cost is in proportion to the search's own, else
+    the path is audited; require: always, or the search ends without a connection; off: never."""
     audit: Audit = Audit()
     """The settings of the audit, which a run must pass before it is called connected."""
     batching: Literal["auto", "fused", "vmap", "graph", "loop"] = "auto"

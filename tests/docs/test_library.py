@@ -21,7 +21,7 @@ def test_the_example_does_what_it_says(
     exec(example, shown)
     said = capsys.readouterr().out
     assert re.search(r"^bead \d+ is at a loss of 0\.00\d+ after \d+ steps$", said, re.M)
-    assert re.search(r"^Connected: \d+ beads, ", said, re.M)
+    assert re.search(r"^Connected, proven: \d+ beads, ", said, re.M)
     (held,) = re.findall(r"^holds: (\w+), highest loss 0\.00\d+$", said, re.M)
     (rise,) = re.findall(r"^the straight line between the ends rises to (\S+) at t = 0", said, re.M)
     assert held == "True" and float(rise) > 5e-3

@@ -218,7 +218,10 @@ class RunScreen(Screen[None]):
         losses = now.progress.losses if now.progress else ()
         bound = now.bound or 1.0
         beads = [Bead(bead, loss / bound) for bead, loss in zip(order, losses, strict=True)]
-        links = [Link(segment.state, segment.peak / bound) for segment in now.segments]
+        links = [
+            Link(segment.state, segment.peak / bound, segment.bound is not None)
+            for segment in now.segments
+        ]
         width = max(10, self.query_one("#chain").content_size.width or self.size.width - 2)
         drawn = chain(beads, links, width, self.selected, self.palette)
         if not beads and now.progress is not None and now.progress.training:

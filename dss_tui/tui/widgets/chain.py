@@ -37,6 +37,8 @@ class Link:
     state: Literal["closed", "open", "training", "failed"]
     peak_over_bound: float
     """The highest loss along it, divided by (1 + tolerance) × level; NaN while not known."""
+    proven: bool = False
+    """Whether the loss along it is proven to stay below the level for every t."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,12 @@ def chain(
 ) -> Text:
     """Returns a string such as θ₁ ●━━●┅┅●┅◌┅●┅╳┅●━━● θ₂ in at most `rows` lines of `width` columns.
 
-    ● is a bead up to the level with its tolerance, and ▲ a bead above. ━ is a closed link, ┅ an
-    open one, ◌ one whose new bead is in training, and ╳ one given up. `selected` counts beads and
-    links in turn from 0, so that even numbers are beads and odd ones links. Where the rows do not
-    hold the string, a glyph stands for several neighbours and shows the worst state among them. A
-    line below then says so, also where `rows` is 1. Raises ValueError where beads and links do not
-    fit each other in number.
+    ● is a bead up to the level with its tolerance, and ▲ a bead above. ═ is a proven link, ━ one
+    that sampling closed, ┅ an open one, ◌ one whose new bead is in training, and ╳ one given up.
+    `selected` counts beads and links in turn from 0, so that even numbers are beads and odd ones
+    links. Where the rows do not hold the string, a glyph stands for several neighbours and shows
+    the worst state among them. A line below then says so, also where `rows` is 1. Raises ValueError
+    where beads and links do not fit each other in number.
     """
     if len(links) != max(len(beads) - 1, 0):
         raise ValueError(
@@ -168,7 +170,7 @@ def _link(link: Link, length: int, palette: Palette) -> Piece:
     """Returns the glyphs of a link with their style."""
     match link.state:
         case "closed":
-            return "━" * length, palette.closed
+            return ("═" if link.proven else "━") * length, palette.closed
         case "open":
             return "┅" * length, palette.of_loss(link.peak_over_bound)
         case "training":

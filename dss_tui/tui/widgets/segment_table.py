@@ -23,6 +23,8 @@ COLUMNS = ("pair", "γ(t)", "peak/L0", "t*", "length", "depth", "state")
 #: The number of cells of a sparkline.
 SPARKLINE = 18
 STATES = {"closed": "closed", "open": "open", "training": "◌ training", "failed": "✕ failed"}
+#: The state of a closed segment whose loss is proven to stay below the level for every t.
+PROVEN = "✓ proven"
 
 
 class SegmentTable(DataTable[Text]):
@@ -168,5 +170,5 @@ def _row(
         Text(f"{segment.t_star:.2f}" if math.isfinite(segment.t_star) else "–"),
         Text(f"{segment.length:.3g}"),
         Text(str(segment.depth)),
-        Text(STATES[state], style=style),
+        Text(PROVEN if segment.bound is not None else STATES[state], style=style),
     )

@@ -1,0 +1,68 @@
+"""Proofs of segments as work for the pool."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+
+from engine.backends.backend import Backend
+from engine.path.certificate.cells import prove
+from engine.path.certificate.network import NotAvailable, Provable, provable
+from engine.path.certificate.proof import EFFORT, Proof
+from engine.path.segments import Pair
+from engine.problem.problem import Problem
+
+#: Passes forward through the network that bounding one cell costs, in multiplications.
+PASSES = 40
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A segment's proof, and how long it took."""
+
+    proof: Proof
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Prove:
+    """Proves, or refutes, that the objective is at most a level on whole segments.
+
+    Each segment is decided by itself, so that a rerun finds the same cells whatever else is done.
+    """
+
+    net: Provable
+    level: float
+    effort: int = EFFORT
+    """Cells of a segment that are bounded at most."""
+    clock: Callable[[], float] = time.perf_counter
+
+    def size(self, pair: Pair) -> int:
+        """Returns how many samples are computed for a segment: some tens of passes."""
+        return PASSES * len(self.net.samples)
+
+    def __call__(self, backend: Backend, pairs: Sequence[Pair]) -> list[Timed]:
+        """Returns what was found out about each segment (left, right)."""
+        found = []
+        with torch.no_grad():
+            for left, right in pairs:
+                began = self.clock()
+                proof = prove(self.net, left, right, self.level, self.effort)
+                found.append(Timed(proof, self.clock() - began))
+        return found
+
+
+@lru_cache(maxsize=4)
+def provable_or_why(problem: Problem) -> Provable | str:
+    """Returns a problem ready to be proven, or a clause that says why there is no proof for it.
+
+    Many searches of a sweep ask for the same problem.
+    """
+    try:
+        return provable(problem)
+    except NotAvailable as why:
+        return str(why)

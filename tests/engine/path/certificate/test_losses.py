@@ -1,0 +1,202 @@
+"""Bounds of sums of losses, held against exact fractions and longer floats."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from engine.path.certificate.bernstein import highest
+from engine.path.certificate.chord import Chord
+from engine.path.certificate.losses import (
+    Bound,
+    _log_sum,
+    _softmax,
+    absolute_error,
+    cross_entropy,
+    errors,
+    squared_error,
+    total,
+)
+from engine.path.certificate.network import differences
+from tests.support.long_double import LONG, long, losses
+
+needs_long = pytest.mark.skipif(not LONG, reason="long doubles are no longer than doubles here")
+
+seeds = st.integers(0, 2**31)
+
+
+def constant(values: Tensor) -> Chord:
+    """Returns the model of outputs (sample, out) that are the same all over a cell, exactly."""
+    zero = torch.zeros_like(values)[None]
+    return Chord(values[None], values[None], zero, zero, zero)
+
+
+def drawn(seed: int, *size: int) -> Tensor:
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(*size, generator=rng, dtype=torch.float64)
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=seeds, count=st.integers(1, 60), outputs=st.integers(1, 3))
+def test_sums_of_squares_and_of_distances_are_not_rounded_down(
+    seed: int, count: int, outputs: int
+) -> None:
+    values, y = drawn(seed, count, outputs), drawn(seed + 1, count, outputs)
+    apart = [
+        Fraction(a) - Fraction(b)
+        for a, b in zip(values.flatten().tolist(), y.flatten().tolist(), strict=True)
+    ]
+    squares = sum(a * a for a in apart)
+    distances = sum(abs(a) for a in apart)
+    for bound, truth in ((squared_error, squares), (absolute_error, distances)):
+        found = bound(constant(values), y).coefficients[0].tolist()
+        assert all(truth <= Fraction(each) <= truth * (1 + Fraction(1, 10**9)) for each in found)
+
+
+@needs_long
+@settings(max_examples=200, deadline=None)
+@given(seed=seeds, count=st.integers(1, 60), classes=st.integers(2, 12))
+def test_sums_of_cross_entropies_are_not_rounded_down(seed: int, count: int, classes: int) -> None:
+    scores, labels = 3 * drawn(seed, count, classes), torch.arange(count) % classes
+    own = scores.gather(1, labels[:, None])
+    margins = scores - own
+    truth = losses("cross_entropy", long(margins), labels.numpy()).sum()
+    found = cross_entropy(constant(margins), labels).coefficients[0]
+    assert (long(found) >= truth * (1 - 1e-18)).all()
+    assert (long(found) <= truth * (1 + 1e-9)).all()
+
+
+@needs_long
+@settings(max_examples=200, deadline=None)
+@given(seed=seeds, classes=st.integers(2, 12), size=st.floats(-2, 2))
+def test_a_softmax_of_scores_without_a_range_is_enclosed(
+    seed: int, classes: int, size: float
+) -> None:
+    scores = 10**size * drawn(seed, 40, classes)
+    low, high = _softmax(scores, scores)
+    exact = np.exp(long(scores) - long(scores).max(1, keepdims=True))
+    exact /= exact.sum(1, keepdims=True)
+    assert (long(low) <= exact).all() and (exact <= long(high)).all()
+    assert float((high - low).max()) < 1e-12
+
+
+def test_a_share_is_not_made_large_by_sums_that_cancel() -> None:
+    """The least share of a score from very small to 0 is small where another may be larger."""
+    least = torch.tensor([[-46.0, -41.5]], dtype=torch.float64)
+    most = torch.tensor([[0.0, -41.4]], dtype=torch.float64)
+    low, high = _softmax(least, most)
+    assert float(low[0, 0]) <= 1 / (1 + np.exp(46.0 - 41.4))
+    assert float(high[0, 0]) >= 1 / (1 + np.exp(-41.5))
+    assert float(high[0, 1]) >= 1 / (1 + np.exp(41.4 - 46.0))
+
+
+def test_shares_of_faint_scores_are_not_known() -> None:
+    least = torch.tensor([[-3000.0, -3000.0, -3000.0]], dtype=torch.float64)
+    most = torch.tensor([[0.0, -900.0, -2000.0]], dtype=torch.float64)
+    low, high = _softmax(least, most)
+    assert high[0, 0] >= 1 and (high[0] >= 1 - 1e-12).sum() == 3 and not low[0].any()
+
+
+@needs_long
+@settings(max_examples=200, deadline=None)
+@given(seed=seeds, classes=st.integers(1, 12), size=st.floats(-2, 2.5))
+def test_log_sums_are_not_rounded_down(seed: int, classes: int, size: float) -> None:
+    scores = 10**size * drawn(seed, 40, classes)
+    top = long(scores).max(1)
+    exact = np.log(np.exp(long(scores) - top[:, None]).sum(1)) + top
+    assert (long(_log_sum(scores)) >= exact).all()
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=seeds, parts=st.integers(1, 30))
+def test_parts_of_the_data_are_added_upwards(seed: int, parts: int) -> None:
+    each = [Bound(drawn(seed + n, 1, 5), torch.zeros(1, 2)) for n in range(parts)]
+    found = total(each).coefficients[0].tolist()
+    for place, sum_of in enumerate(found):
+        assert Fraction(sum_of) >= sum(
+            Fraction(float(part.coefficients[0, place])) for part in each
+        )
+
+
+@settings(max_examples=300, deadline=None)
+@given(seed=seeds)
+def test_a_constant_is_not_rounded_down(seed: int) -> None:
+    values = drawn(seed, 50)
+    assert (highest(values[:, None].expand(-1, 5)) >= values).all()
+
+
+@settings(max_examples=300, deadline=None)
+@given(seed=seeds)
+def test_a_polynomial_is_enclosed_closely(seed: int) -> None:
+    coefficients = drawn(seed, 1, 5)
+    s = [Fraction(n, 64) for n in range(65)]
+    found = Fraction(float(highest(coefficients)[0]))
+    row = [Fraction(value) for value in coefficients[0].tolist()]
+    values = []
+    for at in s:
+        cut = row
+        while len(cut) > 1:
+            cut = [(1 - at) * a + at * b for a, b in pairwise(cut)]
+        values.append(cut[0])
+    assert max(values) <= found <= max(values) + Fraction(1, 50)
+
+
+def test_polynomials_that_are_not_finite_have_no_bound() -> None:
+    coefficients = torch.zeros(3, 5, dtype=torch.float64)
+    coefficients[0, 2], coefficients[1, 4] = torch.nan, torch.inf
+    found = highest(coefficients)
+    assert found[:2].isnan().all() and found[2] == 0
+
+
+# ---------------------------------------------------------------- error rates
+
+
+def test_samples_count_as_wrong_where_a_margin_may_reach_zero() -> None:
+    start = torch.tensor([[0.0, -1.0], [0.0, -1.0], [0.0, -1e-3], [0.0, 0.0]]).double()[None]
+    end = torch.tensor([[0.0, -2.0], [0.0, 1.0], [0.0, -1e-3], [0.0, 0.0]]).double()[None]
+    zero = torch.zeros_like(start)
+    high = zero.clone()
+    high[0, 2, 1] = 2e-3
+    found = errors(Chord(start, end, zero, zero, high), torch.zeros(4, dtype=torch.long))
+    assert found.counted and found.coefficients[0].tolist() == [3.0] * 5
+    assert found.ends[0].tolist() == [0.0, 1.0]  # ties and what may be rounding are not certain
+
+
+def test_a_margin_that_touches_zero_by_rounding_counts() -> None:
+    """−1 + (1 − 2⁻⁵³), the true margin's highest value, is below 0 by less than a rounding."""
+    start = torch.tensor([[[0.0, -1.0]]]).double()
+    zero = torch.zeros_like(start)
+    high = torch.tensor([[[0.0, 1 - 2.0**-53]]]).double()
+    found = errors(Chord(start, start, zero, zero, high), torch.zeros(1, dtype=torch.long))
+    assert found.coefficients[0, 0] == 1
+
+
+def test_margins_that_are_not_numbers_count_as_errors() -> None:
+    start = torch.tensor([[[0.0, torch.nan]]]).double()
+    zero = torch.zeros_like(start)
+    found = errors(Chord(start, start, zero, zero, zero), torch.zeros(1, dtype=torch.long))
+    assert found.coefficients[0, 0] == 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=seeds)
+def test_differences_of_outputs_are_enclosed(seed: int) -> None:
+    """Outputs that are no linear step: the difference of two floats is rounded, and it is told."""
+    outputs, labels = drawn(seed, 30, 4), torch.arange(30) % 4
+    found = differences(constant(outputs), labels)
+    start, _, _, low, high = found.parts
+    for sample in range(30):
+        for k in range(4):
+            truth = Fraction(float(outputs[sample, k])) - Fraction(
+                float(outputs[sample, labels[sample]])
+            )
+            rest = truth - Fraction(float(start[0, sample, k]))
+            assert Fraction(float(low[0, sample, k])) <= rest
+            assert rest <= Fraction(float(high[0, sample, k]))

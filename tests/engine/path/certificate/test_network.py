@@ -1,0 +1,91 @@
+"""Enclosures of whole networks, held against the same networks in longer floats."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+
+from engine.path.certificate.bernstein import highest
+from engine.path.certificate.chord import Chord, fixed
+from engine.path.certificate.network import bounded, enclosed, moving
+from tests.support.long_double import LONG, Long, computed, long, losses
+from tests.support.provable import Case, cases
+
+pytestmark = pytest.mark.skipif(not LONG, reason="long doubles are no longer than doubles here")
+
+#: Points of a cell on which everything is compared.
+POINTS = np.linspace(0, 1, 41).astype(np.longdouble)
+#: Relative error of what is compared with, which is computed in long doubles.
+BLUR = 1e-17
+
+
+def values_at(case: Case, s: Long) -> list[Long]:
+    """Returns what each step gives at a place s of the cell, by other code in longer floats."""
+    t = np.longdouble(case.u) + s * (np.longdouble(case.v) - np.longdouble(case.u))
+    left, right = long(case.segment.left), long(case.segment.right)
+    shapes = case.net.named(case.segment.left[None])
+    theta = (1 - t) * left + t * right
+    sizes = [part[0].numel() for part in shapes.values()]
+    parts = np.split(theta, np.cumsum(sizes)[:-1])
+    weights = {
+        name: part.reshape(shape.shape[1:])
+        for (name, shape), part in zip(shapes.items(), parts, strict=True)
+    }
+    return computed(case.net.taken, weights, long(case.x))
+
+
+def models(case: Case) -> list[Chord]:
+    u, v = torch.tensor([case.u]).double(), torch.tensor([case.v]).double()
+    weights = moving(case.net, case.segment, u, v)
+    found = [fixed(case.x[None])]
+    for node in case.net.taken.nodes:
+        found.append(enclosed(node.step, [found[place] for place in node.inputs], weights))
+    return found
+
+
+def outside(model: Chord, value: Long, s: Long) -> Long:
+    """Returns how far values (sample, …) are outside of their models, at most 0 where inside."""
+    start, end, bow, low, high = (long(part[0]) for part in model.parts)
+    rest = value - ((1 - s) * start + s * end + s * (1 - s) * bow)
+    blur = BLUR * (1 + abs(value) + abs(start) + abs(end) + abs(bow))
+    return np.maximum(low - rest, rest - high) - blur
+
+
+@settings(max_examples=250, deadline=None)
+@given(cases())
+def test_every_number_of_a_network_is_inside_its_model(case: Case) -> None:
+    found = models(case)
+    for s in POINTS:
+        for model, value in zip(found, values_at(case, s), strict=True):
+            assert outside(model, value, s).max() <= 0
+
+
+@settings(max_examples=250, deadline=None)
+@given(cases())
+def test_the_objective_is_nowhere_above_its_bound(case: Case) -> None:
+    u, v = torch.tensor([case.u]).double(), torch.tensor([case.v]).double()
+    found = bounded(case.net, case.segment, u, v)
+    top = float(highest(found.coefficients)[0])
+    y = case.y.numpy()
+    sums = [
+        losses(case.net.measure, values_at(case, s)[-1], y).sum()
+        for s in POINTS  # (point,)
+    ]
+    assert max(sums) <= top * (1 + 1e-17)
+    coefficients = long(found.coefficients[0])
+    for s, value in zip(POINTS, sums, strict=True):
+        assert value <= bernstein(coefficients, s) + 1e-17 * (1 + abs(coefficients).max())
+    for value, end in zip((sums[0], sums[-1]), found.ends[0].tolist(), strict=True):
+        assert case.net.measure == "error_rate" or abs(value - end) <= 1e-9 * (1 + abs(value))
+
+
+def bernstein(coefficients: Long, s: Long) -> Long:
+    """The polynomial's value, by de Casteljau's construction."""
+    row = list(coefficients)
+    while len(row) > 1:
+        row = [(1 - s) * one + s * other for one, other in pairwise(row)]
+    return row[0]
