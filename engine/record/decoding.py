@@ -161,7 +161,7 @@ def _float(value: Any) -> float:
     if value is None:
         return math.nan
     if type(value) is int and -_LARGEST_FLOAT < value < _LARGEST_FLOAT:
-        return value
+        return float(value)
     raise _refused(value, "a number")
 
 

@@ -244,7 +244,7 @@ def test_numbers_that_were_changed_are_found(
 ) -> None:
     file = tmp_path / "path.safetensors"
     tensors = safetensors.numpy.load_file(finished / "string.safetensors")
-    tensors["profiles"][0, 7] *= 0.99
+    tensors["profiles"][0, 7] *= 0.5
     with safetensors.safe_open(finished / "string.safetensors", framework="numpy") as held:
         safetensors.numpy.save_file(tensors, file, metadata=held.metadata())
     assert main(["verify", str(file), "--json"]) == 3
@@ -271,7 +271,7 @@ def test_strings_that_are_not_whole_are_refused(
 
 def test_a_run_that_has_ended_says_so(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resume", str(finished), "--headless"]) == 0
-    assert "this run has ended. Connected:" in capsys.readouterr().err
+    assert "this run has ended. Connected, proven:" in capsys.readouterr().err
     refused(capsys, ["stop", str(finished)], "is not running")
 
 

@@ -112,7 +112,8 @@ class Segment:
 
     def at(self, t: Tensor) -> Tensor:
         """Returns the weights (cell, param) at places t (cell,)."""
-        return (1 - t)[:, None] * self.left + t[:, None] * self.right
+        t = t[:, None]
+        return (1 - t) * self.left + t * self.right
 
 
 def bounded(net: Provable, segment: Segment, u: Tensor, v: Tensor) -> Bound:

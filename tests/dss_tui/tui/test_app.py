@@ -356,7 +356,7 @@ def test_each_segment_has_a_row(connected: RunDir) -> None:
         rows = [[str(cell) for cell in table.get_row_at(n)] for n in range(table.row_count)]
         assert [row[0] for row in rows] == [f"{s.left}–{s.right}" for s in segments]
         assert [row[2] for row in rows] == [f"{s.peak / 1e-2:.3f}" for s in segments]
-        assert {row[-1] for row in rows} == {"closed"}
+        assert {row[-1] for row in rows} == {"✓ proven"}
 
     assert len(segments) > 3
     drive(steps, watching(connected))

@@ -38,6 +38,7 @@ PROMISED = {
     "segment_closed",
     "segment_failed",
     "audit_failed",
+    "segment_undecided",
     "checkpoint_saved",
     "paused",
     "continued",

@@ -98,7 +98,7 @@ def test_a_run_whose_network_changes_on_the_way_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Long after the look before training; the zeros that it gives then are below the level."""
-    monkeypatch.setattr(mirror_cases.Ageing, "calls_left", 100)
+    monkeypatch.setattr(mirror_cases.Ageing, "calls_left", 60)
     case = Case("ageing", REFUSED, network="Ageing")
     own = preset(tmp_path, case, level=20.0)
     assert main(["run", str(own), "--headless", "--out", str(tmp_path / "run")]) == 1

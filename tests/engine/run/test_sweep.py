@@ -181,7 +181,7 @@ def test_commands_work_on_a_cell(
     assert main(["verify", str(cell / "string.safetensors"), "--grid", "501"]) == 0
     assert "HOLDS" in capsys.readouterr().out
     assert main(["resume", str(cell), "--headless"]) == 0
-    assert "this run has ended. Connected: 8 beads" in capsys.readouterr().err
+    assert "this run has ended. Connected, proven: 8 beads" in capsys.readouterr().err
     assert (cell / "events.jsonl").read_bytes() == before
 
 
