@@ -138,5 +138,5 @@ def test_no_terminal_no_screen(tmp_path: Path) -> None:
         stdin=subprocess.DEVNULL,
     )
     assert ran.returncode == 0
-    assert "Connected:" in ran.stdout
+    assert "Connected, proven:" in ran.stdout
     assert "\x1b" not in ran.stdout + ran.stderr

@@ -33,6 +33,7 @@ from engine.record.events import (
     SegmentClosed,
     SegmentFailed,
     SegmentMeasured,
+    SegmentUndecided,
     StringShortened,
     Totals,
 )
@@ -207,6 +208,7 @@ ROWS: tuple[tuple[Any, ...], ...] = (
     (SegmentClosed(2, 9, 0.019), "2–9", "closed", "0.019"),
     (SegmentFailed(2, 9, 3, 0.3, "max_depth is reached"), "2–9", "failed", "max_depth"),
     (AuditFailed(2, 9, 0.03, 0.63), "2–9", "0.03", "t = 0.630"),
+    (SegmentUndecided(2, 9, 0.25, 0.375, 64), "2–9", "not be proven", "[0.25, 0.375]", "64 cells"),
     (CheckpointSaved("asked_for"), "checkpoint", "asked for"),
     (Paused(), "paused"),
     (Continued(23), "23"),
