@@ -59,7 +59,8 @@ def _apply(step: Step, inputs: Sequence[Long], weights: Mapping[str, Long]) -> L
 
 
 def sigmoid(x: Long) -> Long:
-    return 1 / (1 + np.exp(-x))
+    with np.errstate(over="ignore"):  # far to the left it is 0
+        return 1 / (1 + np.exp(-x))
 
 
 def _convolved(x: Long, step: Convolution, weights: Mapping[str, Long]) -> Long:

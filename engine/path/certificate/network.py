@@ -41,9 +41,9 @@ class NotAvailable(Exception):
     """There is no proof for a problem; `str` is a clause that says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Provable:
-    """A problem whose objective can be bounded over a whole cell of t."""
+    """A problem whose objective can be bounded over a whole cell of t; equal to itself alone."""
 
     taken: Taken
     """The network's steps."""
