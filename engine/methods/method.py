@@ -130,13 +130,15 @@ class StagedMethod:
         proof = Certification(self.chain, net, self.plan, run)
         events = proof.step()
         self.plan = proof.plan
+        if self.plan.way == "sample" and self.spec.search.certify == "require":
+            self.verdict = self._not_proven(len(self.chain.keys), self.plan.reason)
         if not proof.done or self.plan.way == "sample":
             return events
         return events + self._proved(proof)
 
     def _proved(self, proof: Certification) -> list[Event]:
         """Concludes where all is proven; else goes back, or samples what could not be decided."""
-        events = proof.refuted()
+        events = proof.reopen()
         if events:
             return events + self._go_back()
         undecided = len(proof.undecided())
@@ -216,13 +218,14 @@ class StagedMethod:
             f"{'cell' if cells == 1 else 'cells'}).",
         )
 
-    def _not_proven(self, undecided: int) -> Verdict:
+    def _not_proven(self, undecided: int, why: str = "") -> Verdict:
         """Returns the verdict where a proof is required and could not be had."""
         count = len(self.chain.keys)
+        how = why or f"with {MOST_BEADS} more beads neither"
         return Verdict(
             Outcome.NOT_CONNECTED,
             f"Not connected: search.certify is require, but {undecided} of {count} segments could "
-            f"not be proven to stay below the level, with {MOST_BEADS} more beads neither; no "
+            f"not be proven to stay below the level, {how}; no "
             "sampled point is above it. Choose certify: auto, or a lower alpha, so that beads lie "
             "farther below the level.",
         )

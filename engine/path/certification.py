@@ -14,7 +14,13 @@ import numpy as np
 
 from engine.path.certificate.network import Provable
 from engine.path.certificate.proof import EFFORT, Proof
-from engine.path.certificate.proving import PASSES, Prove, provable_or_why
+from engine.path.certificate.proving import (
+    PASSES,
+    Prove,
+    allowed,
+    disagreement,
+    provable_or_why,
+)
 from engine.path.chain import Chain
 from engine.path.segments import Measured
 from engine.path.snapshot import Key, Segment
@@ -80,10 +86,13 @@ class Certification:
         """Proves the next few segments; an event tells of each that could not be decided."""
         if self.plan.way == "open":
             self.plan = self._decide()
+            self._compare()
             return []
         todo = self._todo()
         count = max(len(self._chain.pool.devices), min(AT_ONCE, int(A_STEP / (8 * self._cost))))
         proofs = self._prove(todo[:count], self.plan.effort)
+        if not self._compare():
+            return []
         return [
             SegmentUndecided(*key, *proof.undecided, proof.bounds)
             for key, proof in zip(todo, proofs, strict=False)
@@ -108,6 +117,26 @@ class Certification:
             self._forget(keys[0])
         return Plan("prove", effort=min(EFFORT, max(LEAST_EFFORT, share)))
 
+    def _compare(self) -> bool:
+        """Returns whether the proofs speak of the losses that the search has measured.
+
+        Where they do not, the network or the data were read wrongly, and nothing of it is kept.
+        """
+        most = allowed(self._net, self._chain.bound)
+        for segment in self._chain.in_order():
+            losses = segment.measured.losses
+            stated = float(losses[0]), float(losses[-1])
+            if segment.proof is not None and not (
+                disagreement(segment.proof, stated, self._chain.bound) <= most
+            ):
+                for key in self._chain.keys:
+                    self._forget(key)
+                self.plan = replace(
+                    self.plan, way="sample", reason="the formula gives other losses at the beads"
+                )
+                return False
+        return True
+
     def _forget(self, key: Key) -> None:
         self._chain.update(replace(self._chain.segments[key], proof=None))
 
@@ -126,7 +155,7 @@ class Certification:
     def _todo(self) -> list[Key]:
         return [key for key in self._chain.keys if self._chain.segments[key].proof is None]
 
-    def refuted(self) -> list[Event]:
+    def reopen(self) -> list[Event]:
         """Opens the segments that a value above the level refutes, and returns the events."""
         events: list[Event] = []
         for segment in self._chain.in_order():

@@ -12,14 +12,18 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from engine.errors import InputError
 from engine.path.certificate.network import Provable
 from engine.path.certificate.proof import Proof
-from engine.path.certificate.proving import Prove, Timed, provable_or_why
+from engine.path.certificate.proving import (
+    Prove,
+    Timed,
+    allowed,
+    disagreement,
+    provable_or_why,
+)
 from engine.path.segments import measure, search_grid
-from engine.problem.problem import Problem
 from engine.record.string_file import StringFile
 from engine.run.mirror import Report
 from engine.run.verify import measuring, mirrored, problem_of
@@ -27,8 +31,6 @@ from engine.shapes import Weights
 from engine.spec.level import bound
 from engine.workers.pool import Pool
 
-#: How far the values at beads may be from the file's, relative to them and to the level.
-TOLERANCE = 1e-3
 #: Points of a segment on which its peak is sampled first.
 POINTS = 33
 #: How far above a value that is reached the smallest provable peak is looked for first.
@@ -117,8 +119,11 @@ def certify(
         objective=header.level_on.words,
         beads=tuple(ids[place] for place in places),
         found=tuple(found),
-        disagreement=_disagreement(found, string.losses[places], header.level),
-        allowed=_allowed(problem, header.level),
+        disagreement=max(
+            disagreement(each.proof, stated, header.level)
+            for each, stated in zip(found, pairwise(string.losses[places].tolist()), strict=True)
+        ),
+        allowed=allowed(net, header.level),
         mirror=mirrored(file, problem, string.losses, string.profiles),
     )
 
@@ -147,25 +152,3 @@ def _lowest(pool: Pool, net: Provable, beads: list[Weights]) -> tuple[float, lis
         if tries == TRIES or all(each.proof.proven for each in found):
             return level, found
         close *= 10
-
-
-def _disagreement(found: list[Timed], losses: NDArray[np.float64], level: float) -> float:
-    """Returns the largest difference of the values at beads from the file's, as a share."""
-    first = [each.proof.ends[0] for each in found]
-    last = [each.proof.ends[1] for each in found]
-    worst = 0.0
-    for ours, stated in ((first, losses[:-1]), (last, losses[1:])):
-        values = np.array(ours)
-        scale = np.maximum(level, np.maximum(abs(values), abs(stated)))
-        worst = max(worst, float((abs(values - stated) / scale).max()))
-    return worst
-
-
-def _allowed(problem: Problem, level: float) -> float:
-    """Returns which disagreement counts as rounding, as a share of the level.
-
-    An error rate moves by whole samples, of which rounding may turn one or two.
-    """
-    if problem.objective.metric != "error_rate":
-        return TOLERANCE
-    return 2.5 / (problem.objective_samples * level)

@@ -56,6 +56,29 @@ class Prove:
         return found
 
 
+#: How far the values at beads may be from those stated, relative to them and to the level.
+TOLERANCE = 1e-3
+
+
+def disagreement(proof: Proof, stated: tuple[float, float], level: float) -> float:
+    """Returns how far the values at the ends of a segment are from those stated elsewhere.
+
+    It is a share of the largest of the two and the level. A network or data read wrongly show here.
+    """
+    pairs = zip(proof.ends, stated, strict=True)
+    return max(abs(ours - other) / max(abs(ours), abs(other), level) for ours, other in pairs)
+
+
+def allowed(net: Provable, level: float) -> float:
+    """Returns which disagreement counts as rounding.
+
+    An error rate moves by whole samples, of which rounding may turn one or two.
+    """
+    if net.measure != "error_rate":
+        return TOLERANCE
+    return 2.5 / (len(net.samples) * level)
+
+
 @lru_cache(maxsize=4)
 def provable_or_why(problem: Problem) -> Provable | str:
     """Returns a problem ready to be proven, or a clause that says why there is no proof for it.

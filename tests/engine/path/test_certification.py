@@ -97,7 +97,7 @@ def test_what_is_below_the_level_is_proven(problem: Problem) -> None:
     assert chain.certified is None
     proof = Certification(chain, net(chain), Plan(), run=0.0)
     assert all_of(proof) == [] and proof.plan == Plan("prove", EFFORT)
-    assert proof.refuted() == [] and proof.undecided() == []
+    assert proof.reopen() == [] and proof.undecided() == []
     assert chain.certified is True
     bounds = [segment.bound for segment in chain.progress("proof", (), 0, 1.0).segments]
     assert all(bound is not None and bound <= chain.bound for bound in bounds)
@@ -114,7 +114,7 @@ def test_a_segment_is_opened_where_it_is_refuted(problem: Problem) -> None:
         chain.update(replace(segment, state="closed", measured=flat))
     proof = Certification(chain, net(chain), Plan("prove"), run=0.0)
     all_of(proof)
-    events = proof.refuted()
+    events = proof.reopen()
     assert events and all(isinstance(event, AuditFailed) for event in events)
     opened = [segment for segment in chain.in_order() if segment.state == "open"]
     assert [(e.left, e.right) for e in events if isinstance(e, AuditFailed)] == [
@@ -153,6 +153,20 @@ def test_the_widest_undecided_cell_gets_a_bead_in_its_middle(problem: Problem) -
     assert opened.key == widest.key and opened.proof is None
     assert opened.measured.t_star == (u + v) / 2
     assert proof.plan.beads == 1
+
+
+def test_a_formula_that_gives_other_losses_proves_nothing(problem: Problem) -> None:
+    """As where a network or data are read wrongly: the measured losses are not those proven."""
+    chain = chain_of(problem, 1.01 * peak_of(problem))
+    for segment in chain.in_order():
+        wrong = replace(segment.measured, losses=1.01 * segment.measured.losses)
+        chain.update(replace(segment, measured=wrong))
+    for way in (Plan(), Plan("prove")):
+        proof = Certification(chain, net(chain), way, run=0.0)
+        assert all_of(proof) == []
+        assert proof.plan.way == "sample" and "other losses" in proof.plan.reason
+        assert all(segment.proof is None for segment in chain.in_order())
+    assert chain.certified is None
 
 
 # ---------------------------------------------------------------- what it may cost
