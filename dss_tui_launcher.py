@@ -19,9 +19,13 @@ def main() -> None:
     if mistake is not None:
         print(f"dss-tui: {mistake}", file=sys.stderr)
         sys.exit(2)
-    from dss_tui.cli import main as run
+    try:
+        from dss_tui.cli import main as run
 
-    sys.exit(run(sys.argv[1:]))
+        status = run(sys.argv[1:])
+    except KeyboardInterrupt:  # SIGINT during the imports
+        status = 130
+    sys.exit(status)
 
 
 def hidden_package() -> str | None:

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from coverage import Coverage
 
 #: Stands in what the process writes to its standard error where a test took longer than its limit.
 TOO_LONG = "Timeout ("
@@ -26,6 +25,8 @@ class Recorder:
 
     def __init__(self, folder: Path, name: str) -> None:
         """Starts to note into files of a folder that bear this process's name."""
+        from coverage import Coverage  # of the extra dev; who only limits tests needs it not
+
         self.times: dict[str, float] = {}
         self.not_passed: set[str] = set()
         self.times_file = folder / f"times.{name}.json"

@@ -18,10 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from engine.backends.fused import FusedProblem, Layout, warm_up
+from engine.backends.fused.compilation import warm_up
+from engine.backends.fused.layout import Layout
+from engine.backends.fused.problem import FusedProblem
 from engine.data import load_data
 from engine.data.digits import DigitsData
-from engine.spec.training import Adam, Training
+from engine.spec.optimizers import Adam
+from engine.spec.training import Training
 from engine.steps.rows import fresh
 
 BEADS = (1, 8, 32, 128)

@@ -1,4 +1,6 @@
-"""What becomes of viewers whose terminal goes away, and of terminals whose viewer gets a signal.
+"""What becomes of viewers and their terminals, on every screen and whatever happens to them.
+
+Terminals go away; signals, odd bytes, keys and changes of size come; the run's folder is removed.
 
 `python -m benchmarks.hangups [--gone 100] [--each 10] [--checkout FOLDER --python INTERPRETER]`
 """
@@ -10,6 +12,7 @@ import contextlib
 import os
 import pty
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -108,7 +111,7 @@ def ends(program: Program, place: Place, number: signal.Signals) -> Trial:
     with program.on(place) as shown:
         reach(shown, place)
         shown.process.send_signal(number)
-        return ended(shown, *until_end(shown, reading=True))
+        return ended(shown, *until_end(shown, reading=True), due=128 + number)
 
 
 def unread(program: Program, place: Place, number: signal.Signals) -> Trial:
@@ -123,34 +126,81 @@ def unread(program: Program, place: Place, number: signal.Signals) -> Trial:
 
 
 def goes_on(program: Program, place: Place, signals: tuple[signal.Signals, ...]) -> Trial:
-    """Signals after which a viewer is to go on, until q ends it."""
+    """Signals after which a viewer is to go on, until a key ends it."""
     with program.on(place) as shown:
         reach(shown, place)
         shown.send(*signals)
-        shown.read(1)
-        shown.press("q")
-        status, seconds = until_end(shown, reading=True)
-        return ended(shown, status, seconds, due=0)
+        return left_by_key(shown)
 
 
 def odd_byte(program: Program, place: Place) -> Trial:
-    """A byte that is not UTF-8, after which a viewer is to go on until q ends it."""
+    """A byte that is not UTF-8, after which a viewer is to go on until a key ends it."""
     with program.on(place) as shown:
         reach(shown, place)
         shown.press(b"\xe9")
-        shown.read(1)
-        if shown.process.poll() is None:
-            shown.press("q")
-        trial = ended(shown, *until_end(shown, reading=True), due=0)
-        return Trial(False, trial.seconds, "traceback") if "Error" in shown.text() else trial
+        return left_by_key(shown)
+
+
+def resizes(program: Program, place: Place, seed: int) -> Trial:
+    """Two hundred changes of size in a few seconds, after which a viewer is to go on."""
+    draw = random.Random(seed)
+    with program.on(place) as shown:
+        reach(shown, place)
+        for _ in range(200):
+            shown.resize(draw.randint(2, 70), draw.randint(5, 250))
+            shown.read(draw.random() / 50)
+        shown.resize(24, 80)
+        return left_by_key(shown)
+
+
+def keys(program: Program, place: Place, seed: int) -> Trial:
+    """Two hundred random keys as fast as they can be written, after which a viewer is to go on.
+
+    Keys that leave the program or change what is on the disk are not among them.
+    """
+    draw = random.Random(seed)
+    known = [*"123456pfsaLhjkgGtocv?/", "\t", "\x1b[A", "\x1b[B", "\x1b[5~", "\x1b[6~", "\x1b[I"]
+    with program.on(place) as shown:
+        reach(shown, place)
+        for _ in range(200):
+            shown.press(draw.choice(known))
+        return left_by_key(shown)
+
+
+def folder_gone(program: Program, place: Place, _seed: int) -> Trial:
+    """The folder of the run is removed while it is shown, and a viewer is to go on."""
+    with tempfile.TemporaryDirectory() as name:
+        copies = [Path(name) / Path(part).name for part in place.arguments if "/" in part]
+        for copied in copies:
+            shutil.copytree(next(part for part in place.arguments if "/" in part), copied)
+        arguments = [str(copies[0]) if "/" in part else part for part in place.arguments]
+        with program.on(replace(place, arguments=tuple(arguments))) as shown:
+            reach(shown, place)
+            for copied in copies:
+                shutil.rmtree(copied)
+            return left_by_key(shown)
+
+
+def left_by_key(shown: Viewer) -> Trial:
+    """Leaves a viewer by ctrl+q, which every screen takes, and judges its end."""
+    shown.read(1)
+    if shown.process.poll() is None:
+        shown.press("\x11")
+    trial = ended(shown, *until_end(shown, reading=True), due=0)
+    return Trial(False, trial.seconds, "traceback") if "Traceback" in shown.text() else trial
 
 
 def keys_gone(program: Program, place: Place) -> Trial:
     """The keys come from another terminal, which goes away; the viewer is to end."""
     master, slave = pty.openpty()
-    with viewer(python=program.python, checkout=program.checkout, stdin=slave) as shown:
+    with viewer(
+        *place.arguments, python=program.python, checkout=program.checkout, stdin=slave
+    ) as shown:
         os.close(slave)
-        reach(shown, place)
+        for words, pressed in place.steps:
+            shown.wait_for(words)
+            os.write(master, pressed.encode())
+        shown.wait_for(place.words)
         os.close(master)
         return ended(shown, *until_end(shown, reading=True), modes=False)
 
@@ -199,25 +249,36 @@ def places(run: Path) -> list[Place]:
     return [
         Place("menu", (), (), "digits"),
         Place("run", ("attach", str(run)), (), "connected"),
+        Place("zoom", ("attach", str(run)), (("connected", "\r"),), "previous segment"),
         Place("dialog", ("attach", str(run)), (("connected", "e"),), "Export the string"),
-        Place("help", (), (*menu, ("help", "?")), "help"),
+        Place("help", (), (*menu, ("help", "?")), "Keys of this screen"),
     ]
 
 
-def signal_rows(program: Program, menu: Place) -> dict[str, Callable[[], Trial]]:
-    """The kinds of trials that have nothing to do with load."""
+def kinds(program: Program) -> dict[str, Callable[[Place, int], Trial]]:
+    """What can happen besides a terminal that goes away, each a trial of a place and a seed."""
+
+    def signals(*numbers: signal.Signals) -> Callable[[Place, int], Trial]:
+        return lambda place, _: goes_on(program, place, numbers)
+
+    def ending(number: signal.Signals) -> Callable[[Place, int], Trial]:
+        return lambda place, _: ends(program, place, number)
+
     stop, cont = signal.SIGSTOP, signal.SIGCONT
     return {
-        "SIGSTOP and SIGCONT: goes on": partial(goes_on, program, menu, (stop, cont)),
-        "SIGCONT alone: goes on": partial(goes_on, program, menu, (cont,)),
-        "SIGTSTP and SIGCONT: goes on": partial(goes_on, program, menu, (signal.SIGTSTP, cont)),
-        "SIGTERM, nobody reading: ends": partial(unread, program, menu, signal.SIGTERM),
+        "SIGSTOP and SIGCONT: goes on": signals(stop, cont),
+        "SIGCONT alone: goes on": signals(cont),
+        "SIGTSTP and SIGCONT: goes on": signals(signal.SIGTSTP, cont),
+        "SIGTERM, nobody reading: ends": lambda place, _: unread(program, place, signal.SIGTERM),
         **{
-            f"{number.name}: ends": partial(ends, program, menu, number)
+            f"{number.name}: ends": ending(number)
             for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
         },
-        "a byte that is not UTF-8: goes on": partial(odd_byte, program, menu),
-        "keys from a terminal that goes away: ends": partial(keys_gone, program, menu),
+        "a byte that is not UTF-8: goes on": lambda place, _: odd_byte(program, place),
+        "keys from a terminal that goes away: ends": lambda place, _: keys_gone(program, place),
+        "200 changes of size: goes on": partial(resizes, program),
+        "200 random keys: goes on": partial(keys, program),
+        "the run's folder is removed: goes on": partial(folder_gone, program),
     }
 
 
@@ -225,7 +286,7 @@ def main() -> None:
     """Runs all trials and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gone", type=int, default=100, help="terminals that go away")
-    parser.add_argument("--each", type=int, default=10, help="trials of every other kind")
+    parser.add_argument("--each", type=int, default=2, help="trials of each other kind a screen")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--python", default=sys.executable, help="interpreter of the viewers")
@@ -254,9 +315,14 @@ def main() -> None:
         for place in shown:
             own = [trial for trial, pair in zip(trials, drawn, strict=True) if pair[0] is place]
             print(row(f"… on the {place.name}", own), flush=True)
-        for what, trial in signal_rows(program, shown[0]).items():
-            kind = list(threads.map(lambda _, trial=trial: trial(), range(asked.each)))
-            print(row(what, kind), flush=True)
+        cases = [(place, seed) for place in shown for seed in range(asked.each)]
+        lost = 0
+        for what, kind in kinds(program).items():
+            found = list(threads.map(lambda case, kind=kind: kind(*case), cases))
+            lost += sum(not trial.right for trial in found)
+            print(row(what, found), flush=True)
+        lost += sum(not trial.right for trial in trials)
+        print(f"{len(trials) + len(cases) * len(kinds(program))} tried, {lost} lost")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ stopped. The mutants come in a drawn order: those done are a random sample whene
 from __future__ import annotations
 
 import argparse
+import ast
 import difflib
 import hashlib
 import json
@@ -30,14 +31,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 
-from coverage import Coverage
-
 from benchmarks.covering import TOO_LONG
 from benchmarks.mutations import Mutation, mutations
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("engine/steps", "engine/training", "engine/path", "engine/methods")
 TESTS = ("tests/engine",)
+#: The decorators that compile a function.
+COMPILING = ("compiled", "inlined", "entry", "part", "inner")
 #: A test hangs that takes so many times as long as without a mutation, and so many seconds more.
 TIMES_AS_LONG, SECONDS_MORE = 10.0, 60.0
 
@@ -69,6 +70,20 @@ class Mutant:
         return "\n".join(line for line in list(lines)[2:] if line[:1] in "+-" and line[1:].strip())
 
 
+def in_compiled_code(source: str, line: int) -> bool:
+    """Whether a line stands in a function that a decorator of COMPILING compiles."""
+    for function in ast.walk(ast.parse(source)):
+        if not isinstance(function, ast.FunctionDef) or function.end_lineno is None:
+            continue
+        if not function.lineno <= line <= function.end_lineno:
+            continue
+        for decorator in function.decorator_list:
+            named = decorator.func if isinstance(decorator, ast.Call) else decorator
+            if isinstance(named, ast.Name) and named.id in COMPILING:
+                return True
+    return False
+
+
 @dataclass(frozen=True)
 class Result:
     """What became of one mutant."""
@@ -97,13 +112,17 @@ class Covered:
     def tests(self, mutant: Mutant) -> list[str]:
         """The tests that run a mutant's lines, the quickest first.
 
-        Where it stands in what is run on import, all that run anything in its file.
+        Where it stands in what is run on import, all that run anything in its file. The lines of
+        compiled code are not seen to run, so for these all tests of its folder count too.
         """
         of_file = self.lines.get(mutant.file, {})
         place = range(mutant.mutation.line, mutant.mutation.end_line + 1)
         found = frozenset[str]().union(*(of_file.get(line, frozenset()) for line in place))
         if not found and any(line in of_file for line in place):
             found = found.union(*of_file.values())
+        if in_compiled_code(mutant.source, mutant.mutation.line):
+            folder = f"tests/{Path(mutant.file).parent}/"
+            found |= {test for test in self.seconds if test.startswith(folder)}
         return sorted(found, key=lambda test: (self.seconds[test], test))
 
 
@@ -128,6 +147,8 @@ def pytest(tree: Path, *arguments: str, **more: str) -> subprocess.CompletedProc
 
 def recorded(tree: Path, folder: Path, tests: Sequence[str], workers: int) -> Covered:
     """Returns what the tests run, from files of an earlier session where they are there."""
+    from coverage import Coverage  # of the extra dev, which the tests of this module do without
+
     if not (folder / "done").exists():
         folder.mkdir(parents=True, exist_ok=True)
         ran = pytest(tree, "-n", str(workers), *tests, COVERING_RECORD=str(folder))

@@ -20,7 +20,7 @@ from typing import Any
 from unittest import mock
 
 import engine
-from engine.backends.fused import warm_up
+from engine.backends.fused.compilation import warm_up
 from engine.record.finding import create
 from engine.record.signals import Signals
 from engine.record.writer import RunWriter

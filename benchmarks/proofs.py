@@ -4,6 +4,10 @@
 string from its file's content alone, and measures it on the audit's fine grid in the same process.
 It prints how many strings are proven at their own level, cells and seconds of one string (median
 and worst), the sampling's seconds, and how often a level just below the peak is refuted.
+
+`--close` proves each string at 1.0001 times its true peak as well. `--searches` makes whole
+searches that sample and that prove, by turns, and `--pairs 100` so many pairs at once, as a sweep
+does.
 """
 
 from __future__ import annotations
@@ -23,6 +27,11 @@ Result = TypeVar("Result")
 
 #: Shares by which a level below the sampled peak lies below it.
 BELOW = (1e-3, 1e-4, 1e-5, 1e-6)
+#: What the true peak is multiplied by for a level that is close to it.
+CLOSE = 1.0001
+#: Times that each string is proven, of which the quickest counts.
+TRIES = 3
+WAYS = ("off", "auto")
 
 
 def timed(call: Callable[[], Result]) -> tuple[Result, float]:
@@ -43,6 +52,62 @@ def connected(preset: str, seeds: int, overrides: Sequence[str]) -> list[StringF
     return found
 
 
+def quickest(call: Callable[[], Result]) -> tuple[Result, float]:
+    """Returns what a call returns, and the least seconds of processor time of a few calls."""
+    found = [timed(call) for _ in range(TRIES)]
+    return found[0][0], min(spent for _, spent in found)
+
+
+def close(files: Sequence[StringFile]) -> str:
+    """Returns how levels close to the true peak are proven, in a sentence."""
+    good, times, cells = 0, [], []
+    for file in files:
+        peak = max(profile.peak for profile in engine.measure(file, points=4001))
+        _, own = quickest(lambda file=file: certify(file))  # type: ignore[misc]
+        found, spent = quickest(lambda file=file, peak=peak: certify(file, level=CLOSE * peak))  # type: ignore[misc]
+        good += found.certified is True
+        times.append(spent / own)
+        cells.append(sum(proof.bounds for proof in found.proofs))
+    return (
+        f"  at {CLOSE:g} times the peak {good} of {len(files)} are proven, in {median(times):.2f} "
+        f"(worst {max(times):.2f}) times the time of their level, {median(cells):g} cells bounded"
+    )
+
+
+def searches(preset: str, seeds: int, overrides: Sequence[str]) -> str:
+    """Returns the processor seconds of whole searches that sample and that prove, by turns."""
+    spent: dict[str, list[float]] = {way: [] for way in WAYS}
+    for seed in range(-1, seeds):
+        for way in WAYS:
+            spec = engine.load_preset(
+                preset, [f"search.certify={way}", *overrides], seed=max(0, seed)
+            )
+            with engine.search(spec) as search:
+                seconds = timed(search.run)[1]
+            if seed >= 0:  # the first of all imports and compiles
+                spent[way].append(seconds)
+    return _searched("whole searches", spent)
+
+
+def pairs(preset: str, count: int, overrides: Sequence[str]) -> str:
+    """Returns the processor seconds of many pairs at once that sample and that prove, by turns."""
+    spent: dict[str, list[float]] = {way: [] for way in WAYS}
+    for _ in range(TRIES):
+        for way in WAYS:
+            spec = engine.load_preset(preset, [f"search.certify={way}", *overrides])
+            level = spec.search.level
+            spent[way].append(timed(lambda: engine.search_pairs(spec, [level], count))[1])  # noqa: B023
+    return _searched(f"{count} pairs at once", spent)
+
+
+def _searched(what: str, spent: dict[str, list[float]]) -> str:
+    sampled, proven = (spent[way] for way in WAYS)
+    return (
+        f"  {what}: {median(sampled):.3f} s ({max(sampled):.3f}) sampled, "
+        f"{median(proven):.3f} s ({max(proven):.3f}) proven"
+    )
+
+
 def refuted(file: StringFile) -> int:
     """Returns how many levels just below the sampled peak are refuted."""
     peak = max(engine.verify(file, 1001).peaks)
@@ -56,6 +121,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--refute", action="store_true", help="levels just below the peak as well")
+    parser.add_argument("--close", action="store_true", help="a level just above the peak as well")
+    parser.add_argument("--searches", action="store_true", help="whole searches as well")
+    parser.add_argument("--pairs", type=int, help="so many pairs at once as well")
     asked = parser.parse_args()
     strings = connected(asked.preset, asked.seeds, asked.set)
     if not strings:
@@ -73,6 +141,12 @@ def main() -> None:
     print(_row(asked.preset, proofs, seconds, sampling))
     if asked.refute:
         print(f"  {below} of {len(BELOW) * len(strings)} levels just below the peak are refuted")
+    if asked.close:
+        print(close(strings))
+    if asked.searches:
+        print(searches(asked.preset, asked.seeds, asked.set))
+    if asked.pairs:
+        print(pairs(asked.preset, asked.pairs, asked.set))
 
 
 def _row(

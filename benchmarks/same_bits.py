@@ -120,7 +120,7 @@ def swept(tool: Tool, preset: str, method: str, seeds: int) -> Group:
     began = time.monotonic()
     options = _sets([*FIXED, *METHODS[method]])
     pairs = ["--levels", repr(level), "--pairs", str(seeds), "--seed", "0"]
-    tool("sweep", preset, *pairs, "--out", str(out), *options)
+    tool("sweep", preset, *pairs, "--out", str(out), "--headless", *options)
     seconds = time.monotonic() - began
     folders = sorted(out.glob("level-*/pair-*"))
     runs = tuple(found(folder, seed) for seed, folder in enumerate(folders))

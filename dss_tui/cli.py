@@ -17,14 +17,17 @@ from engine.errors import InputError, SaveError
 
 STATUSES = """\
 exit status:
-  0  connected (verify: the path holds; sweep: every cell has ended)
+  0  connected (verify: the path holds; sweep: every cell has ended; measure: done)
   3  the search or the check ended without a connection
   2  bad input, said in one line
   1  an internal failure; the run's engine.log has the details
   128+N  ended by signal N, with the checkpoint written
 
 RUN is a run directory, or a run's name under the runs folder ($DSS_TUI_RUNS, else the
-platform's state directory).
+platform's state directory). The start of one name is enough, and `last` is the newest run.
+
+PRESET is a shipped preset's name, or that of a file of your own in dss-tui/presets of your
+configuration folder or in the current folder, or the path of a .yaml file.
 """
 
 
@@ -72,13 +75,14 @@ def build_parser() -> argparse.ArgumentParser:
     _add_presets(commands)
     _add_data(commands)
     _add_bench(commands)
+    _add_serve(commands)
     return parser
 
 
 def _add_run(commands: Commands) -> None:
     """Adds the command `run`."""
     run = commands.add_parser("run", help="search for a path, from a preset")
-    run.add_argument("preset", metavar="PRESET", help="a shipped preset's name, or a .yaml file")
+    run.add_argument("preset", metavar="PRESET", help="the name of a preset, or a .yaml file")
     run.add_argument(
         "--set",
         dest="overrides",
@@ -96,8 +100,8 @@ def _add_run(commands: Commands) -> None:
 
 def _add_attach(commands: Commands) -> None:
     """Adds the command `attach`."""
-    attach = commands.add_parser("attach", help="watch a run, live or ended")
-    attach.add_argument("run", metavar="RUN")
+    attach = commands.add_parser("attach", help="watch a run or a sweep, live or ended")
+    attach.add_argument("run", metavar="RUN", help="or the folder of a sweep")
     _add_fps(attach)
     attach.set_defaults(command=_attach)
 
@@ -133,7 +137,7 @@ def _add_display(parser: argparse.ArgumentParser) -> None:
 
 def _add_runs(commands: Commands) -> None:
     """Adds the commands about runs: `ls`, `resume`, `diagnose` and `stop`."""
-    ls = commands.add_parser("ls", help="list the runs")
+    ls = commands.add_parser("ls", help="list the runs and sweeps")
     ls.set_defaults(command=_ls)
 
     resume = commands.add_parser("resume", help="go on with a run from its checkpoint")
@@ -154,8 +158,8 @@ def _add_runs(commands: Commands) -> None:
     diagnose.add_argument("--json", action="store_true", help="the diagnosis as one JSON object")
     diagnose.set_defaults(command=_diagnose)
 
-    stop = commands.add_parser("stop", help="ask a run to write its checkpoint and stop")
-    stop.add_argument("run", metavar="RUN")
+    stop = commands.add_parser("stop", help="ask a run or a sweep to save itself and stop")
+    stop.add_argument("run", metavar="RUN", help="or a sweep")
     stop.set_defaults(command=_stop)
 
 
@@ -214,6 +218,38 @@ def _add_strings(commands: Commands) -> None:
         help="let the file name functions of yours that make its network, data or loss",
     )
     verify.set_defaults(command=_verify)
+    _add_measure(commands)
+
+
+def _add_measure(commands: Commands) -> None:
+    """Adds the command `measure`."""
+    measure = commands.add_parser(
+        "measure",
+        help="measure what lies around a path: a loss plane through three beads",
+        description="Measures the objective on 21 x 21 points in the plane through three beads of "
+        "a string (Garipov et al. 2018), and draws it with the level's contour.",
+        epilog="Of a run, the plane is also written to planes/A-B-C.json in its folder, unless "
+        "--json or --out is given or the run is live. exit status: 0 measured, 2 bad input",
+    )
+    measure.add_argument(
+        "string", metavar="STRING", help="a string file, or a run, whose newest string is measured"
+    )
+    measure.add_argument(
+        "--plane",
+        required=True,
+        metavar="A,B,C",
+        help="three beads by their ids, as the screens show them and the file's bead_ids list "
+        "them from end to end (1 and 2 are the ends); in a file without ids, beads are numbered "
+        "from 1 along the string",
+    )
+    measure.add_argument("--out", type=Path, metavar="F", help="write the plane to a .json file")
+    measure.add_argument("--json", action="store_true", help="the plane as one JSON object")
+    measure.add_argument(
+        "--run-factories",
+        action="store_true",
+        help="let the file name functions of yours that make its network, data or loss",
+    )
+    measure.set_defaults(command=_measure)
 
 
 def _add_sweep(commands: Commands) -> None:
@@ -221,7 +257,7 @@ def _add_sweep(commands: Commands) -> None:
     sweep = commands.add_parser(
         "sweep", help="many pairs at many levels, in one batch; the same command goes on"
     )
-    sweep.add_argument("preset", metavar="PRESET", help="a shipped preset's name, or a .yaml file")
+    sweep.add_argument("preset", metavar="PRESET", help="the name of a preset, or a .yaml file")
     sweep.add_argument("--levels", required=True, metavar="A,B,C", help="such as 0.1,0.05,0.01")
     sweep.add_argument("--pairs", type=int, required=True, metavar="N", help="at each level")
     sweep.add_argument(
@@ -240,6 +276,10 @@ def _add_sweep(commands: Commands) -> None:
     sweep.add_argument(
         "--at-once", type=int, default=64, metavar="N", help="pairs under way at a time"
     )
+    sweep.add_argument(
+        "--headless", action="store_true", help="no screen: progress in lines, then the tables"
+    )
+    _add_fps(sweep)
     sweep.add_argument("--json", action="store_true", help="the tables as one JSON object")
     sweep.set_defaults(command=_sweep)
 
@@ -277,6 +317,33 @@ def _add_bench(commands: Commands) -> None:
     bench.add_argument("--quick", action="store_true", help="short timings, 3 repeats, 1,32 beads")
     bench.add_argument("--json", action="store_true", help="all of it as one JSON object")
     bench.set_defaults(command=_bench)
+
+
+def _add_serve(commands: Commands) -> None:
+    """Adds the command `serve`."""
+    serve = commands.add_parser(
+        "serve",
+        help="the screens in a browser (needs the extra web)",
+        description="Serves the screens to a browser on this machine and prints their address, "
+        "which holds a token. From another machine, forward the port: "
+        "ssh -L 8000:localhost:8000 THIS_MACHINE.",
+    )
+    serve.add_argument("--port", type=int, default=8000, metavar="N", help="default 8000; 0: any")
+    serve.add_argument(
+        "--host",
+        default="localhost",
+        metavar="H",
+        help="a loopback name or address (default localhost); others are refused, because "
+        "nothing is encrypted",
+    )
+    serve.add_argument(
+        "--sessions",
+        type=int,
+        default=4,
+        metavar="N",
+        help="visitors at a time, a process each (default 4)",
+    )
+    serve.set_defaults(command=_serve)
 
 
 def _menu(asked: argparse.Namespace) -> int:
@@ -370,6 +437,19 @@ def _verify(asked: argparse.Namespace) -> int:
     )
 
 
+def _measure(asked: argparse.Namespace) -> int:
+    """Runs `measure` and returns the exit status."""
+    from dss_tui.commands.measure import measure
+
+    return measure(
+        asked.string,
+        asked.plane,
+        out=asked.out,
+        as_json=asked.json,
+        run_factories=asked.run_factories,
+    )
+
+
 def _presets(asked: argparse.Namespace) -> int:
     """Runs `presets` and returns the exit status."""
     from dss_tui.commands.presets import show
@@ -389,3 +469,10 @@ def _bench(asked: argparse.Namespace) -> int:
     from dss_tui.commands.bench import bench
 
     return bench(asked)
+
+
+def _serve(asked: argparse.Namespace) -> int:
+    """Runs `serve` and returns the exit status."""
+    from dss_tui.commands.serve import serve
+
+    return serve(host=asked.host, port=asked.port, sessions=asked.sessions)

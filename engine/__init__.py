@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from engine.record import events
     from engine.record.events import Event, Outcome, RunFinished
     from engine.record.geometry import BeadString
+    from engine.record.loss_plane import LossPlane
     from engine.record.string_file import Header, StringFile
     from engine.record.string_file import read as read_string
     from engine.record.string_file import write as write_string
     from engine.run.certify import Certificate, certify
     from engine.run.grid import Found, search_pairs
+    from engine.run.loss_plane import measure_plane
     from engine.run.measure import measure
     from engine.run.search import Search, search
     from engine.run.verify import Check, verify
@@ -47,6 +49,7 @@ __all__ = [
     "Found",
     "Header",
     "InputError",
+    "LossPlane",
     "Measured",
     "Outcome",
     "RunFinished",
@@ -59,6 +62,7 @@ __all__ = [
     "events",
     "load_preset",
     "measure",
+    "measure_plane",
     "read_string",
     "search",
     "search_pairs",
@@ -76,6 +80,7 @@ _HOMES = {
     "Found": "engine.run.grid",
     "Header": "engine.record.string_file",
     "InputError": "engine.errors",
+    "LossPlane": "engine.record.loss_plane",
     "Measured": "engine.path.segments",
     "Outcome": "engine.record.events",
     "RunFinished": "engine.record.events",
@@ -87,6 +92,7 @@ _HOMES = {
     "events": "engine.record.events:",
     "load_preset": "engine.spec.shipped",
     "measure": "engine.run.measure",
+    "measure_plane": "engine.run.loss_plane",
     "read_string": "engine.record.string_file:read",
     "search": "engine.run.search",
     "search_pairs": "engine.run.grid",

@@ -1,4 +1,8 @@
-"""The command `python -m engine RUN_DIR` runs or resumes the run of a folder in this process."""
+"""The command `python -m engine DIR` runs or resumes the run or the sweep of a folder.
+
+It does so in this process. `python -m engine DIR AT_ONCE` says how many cells of a sweep are under
+way at a time.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +10,56 @@ import sys
 from pathlib import Path
 
 from engine.errors import InputError, SaveError
+from engine.record.finding import is_sweep
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
+from engine.record.sweep_desk import Desk, exit_status_of, held
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the run directory in `arguments` and returns the exit status.
+    """Runs the folder in `arguments` and returns the exit status.
 
     The status is 0 where the string connects, 3 where the search ended without a connection, 2 for
     bad input, 1 for an internal failure, and 128 + N where signal N ended it.
     """
-    if len(arguments) != 1:
-        print("usage: python -m engine RUN_DIR", file=sys.stderr)
-        return 2
+    match arguments:
+        case [folder, at_once] if at_once.isdecimal() and int(at_once):
+            return _sweep(Path(folder), int(at_once))
+        case [folder] if is_sweep(Path(folder)):
+            return _sweep(Path(folder), None)
+        case [folder]:
+            return _run(Path(folder))
+    print("usage: python -m engine DIR [AT_ONCE]", file=sys.stderr)
+    return 2
+
+
+def _run(folder: Path) -> int:
+    """Runs a run directory and returns the exit status."""
     with Signals() as signals:
         from engine.run.session import exit_status, refuse, run
 
-        directory = RunDir(Path(arguments[0]))
+        directory = RunDir(folder)
         try:
             return exit_status(run(directory, signals))
         except (InputError, SaveError) as error:
             print(error, file=sys.stderr)
             refuse(directory, error)
-            return 2 if isinstance(error, InputError) else 1
+            return exit_status_of(error)
+
+
+def _sweep(folder: Path, at_once: int | None) -> int:
+    """Runs a sweep, `at_once` cells at a time or as many as is usual, and returns its status."""
+    with Signals() as signals:
+        try:
+            with held(folder):  # before the imports, which take seconds on a busy machine
+                desk = Desk(folder)
+                from engine.run.grid import AT_ONCE
+                from engine.run.sweep import run_folder
+
+                return run_folder(desk, signals, at_once or AT_ONCE).exit_status
+        except (InputError, SaveError) as error:
+            print(error, file=sys.stderr)
+            return exit_status_of(error)
 
 
 if __name__ == "__main__":

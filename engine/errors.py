@@ -13,8 +13,11 @@ class InputError(Exception):
     """
 
     def __init__(self, what: str, *, file: object = None, key: str | None = None) -> None:
-        """Makes the sentence of the file and the dotted key, where they are given, and `what`."""
-        self.file = file
+        """Makes the sentence of the file and the dotted key, where they are given, and `what`.
+
+        The three parts stay at hand as attributes, so that a form can show `what` at its field.
+        """
+        self.file, self.key, self.what = file, key, what
         place = [str(part) for part in (file, key) if part is not None]
         super().__init__(": ".join([*place, what]))
 
@@ -36,3 +39,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return f"choose from {', '.join(words)}"
+
+
+def listed(words: Iterable[str], most: int = 4) -> str:
+    """Returns words as a list in a sentence; of more than `most` only the number is told."""
+    every = list(words)
+    shown = every[:most]
+    if len(every) > most:
+        return f"{', '.join(shown)} and {len(every) - most} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0]

@@ -19,10 +19,11 @@ def call_factory(factory: str, args: dict[str, Any], key: str) -> Any:
     """
     function = find_factory(factory, key)
     try:
-        return function(**args)
+        with user_code.to_itself(factory):
+            return function(**args)
     except InputError:
         raise
-    except Exception as error:  # it is not our code
+    except (Exception, SystemExit) as error:  # it is not our code
         raise InputError(
             f"{factory} failed with {type(error).__name__}: {user_code.plain(str(error))}; "
             f"correct it or {key}.args",
@@ -42,8 +43,9 @@ def find_factory(factory: str, key: str) -> Callable[..., Any]:
             key=f"{key}.factory",
         )
     try:
-        module = _from_file(Path(place)) if is_file(place) else _from_path(place)
-    except Exception as error:  # it is not our code
+        with user_code.to_itself(place):
+            module = _from_file(Path(place)) if is_file(place) else _from_path(place)
+    except (Exception, SystemExit) as error:  # it is not our code
         missing = isinstance(error, FileNotFoundError)
         reason = "no such file" if missing else user_code.plain(str(error))
         raise InputError(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def derive(seed: int, *path: int | str) -> int:
@@ -16,6 +18,8 @@ def derive(seed: int, *path: int | str) -> int:
 
 def generator(seed: int, *path: int | str) -> np.random.Generator:
     """Returns a fresh random generator for this seed and path."""
+    import numpy as np
+
     return np.random.Generator(np.random.Philox(derive(seed, *path)))
 
 

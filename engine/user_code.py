@@ -23,7 +23,8 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
@@ -63,6 +64,22 @@ def load_file(path: Path) -> ModuleType:
     spec = _finder(str(path.parent)).find_spec(path.stem)
     is_found = spec is not None and spec.origin == str(path)
     return load(path.parent, path.stem if is_found else f"file_{os.fsencode(path.name).hex()}")
+
+
+@contextmanager
+def to_itself(name: str) -> Iterator[None]:
+    """Makes a context in which a user's code sees none of our arguments and none of our output.
+
+    The command line that it finds is `name` without arguments. What it prints goes to standard
+    error, so that programs that read our standard output do not meet it there.
+    """
+    before = sys.argv
+    sys.argv = [name]
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.argv = before
 
 
 def package_of(folder: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -25,6 +25,13 @@ CHECKED = [
     "methods.endpoints",
 ]
 install_import_hook([f"engine.{module}" for module in CHECKED], "beartype.beartype")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """Returns two workers for a core: many tests wait for a screen or for another process."""
+    cores = yield
+    return cores if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") else 2 * cores
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +62,7 @@ def settle(
     (cache / "compiled").symlink_to(compiled)
     patch.setenv("DSS_TUI_RUNS", str(runs))
     patch.setenv("DSS_TUI_CACHE", str(cache))
+    patch.setenv("XDG_CONFIG_HOME", str(cache / "config"))
     patch.delenv("DSS_TUI_DATA", raising=False)
     return runs
 

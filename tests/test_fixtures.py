@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -178,10 +179,12 @@ def test_the_runs_are_listed(
     monkeypatch.setenv("DSS_TUI_RUNS", str(tmp_path / "kept"))
     status, printed = dss(capsys, monkeypatch, "ls")
     assert status == 0
-    listed = dict(line.split()[:2] for line in printed.splitlines()[1:])
-    states = {"stop": "stopped", "pause": "stopped", "kill": "interrupted", "end": "limit_reached"}
+    listed = dict(re.split(r"\s{2,}", line)[:2] for line in printed.splitlines()[1:])
+    states = {"stop": "stopped", "pause": "stopped", "kill": "interrupted", "end": "limit reached"}
     assert listed == {
-        name: run["as_kept"]["outcome"] if name in FINISHED else states[run["how"]]
+        name: run["as_kept"]["outcome"].replace("_", " ")
+        if name in FINISHED
+        else states[run["how"]]
         for name, run in RUNS.items()
     }
 

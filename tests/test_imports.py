@@ -122,3 +122,29 @@ def test_quick_answers_need_no_torch(arguments: list[str]) -> None:
 def test_help_loads_nothing_that_is_not_needed() -> None:
     code = "from dss_tui.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
     assert not imported_by(code) & {"torch", "numpy", "pydantic", "yaml", *SCREENS}
+
+
+FIRST_FRAME = """
+from pathlib import Path
+from textual.message_pump import MessagePump
+from dss_tui.tui.app import DssApp, Opening
+from engine.record.rundir import RunDir
+
+def ready(app):
+    assert app.screen.query("{shown}")
+    app.call_after_refresh(app.exit)
+
+DssApp.on_ready = ready
+MessagePump.set_timer = lambda *_, **__: None  # what timers draw comes after the first frame
+DssApp(Opening({run})).run(headless=True, size=(140, 40))
+"""
+
+
+@pytest.mark.parametrize(("screen", "shown"), [("menu", "PresetTable"), ("run", "ArcView")])
+def test_a_first_frame_waits_for_nothing_heavy(screen: str, shown: str) -> None:
+    """The library of plots and numpy come after it, where they are needed."""
+    held = ROOT / "tests/fixtures/6706f4a/runs/finished-auto-quadratic"
+    run = f"RunDir(Path({str(held)!r}))" if screen == "run" else None
+    loaded = imported_by(FIRST_FRAME.format(run=run, shown=shown))
+    assert "textual" in loaded
+    assert not loaded & {"torch", "numpy", "numba", "scipy", "safetensors", "plotext"}

@@ -1,4 +1,4 @@
-"""The command `dss-tui presets`: lists the presets, or prints one in full."""
+"""The command `dss-tui presets`: lists all presets, or prints one in full."""
 
 from __future__ import annotations
 
@@ -6,19 +6,25 @@ import sys
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import presets
+from engine.spec.catalogue import catalogue
 
 
 def show(name: str | None) -> int:
-    """Prints one preset's text, or a line for each. Raises InputError for an unknown name."""
+    """Prints one preset's text, or a line for each, the user's own ones after the shipped.
+
+    Raises InputError for an unknown name.
+    """
     if name is not None:
         sys.stdout.write(presets.source(name))
         return 0
     table = Table(box=None, pad_edge=False)
     table.add_column("preset", no_wrap=True)
     table.add_column("description")
-    for preset in presets.names():
-        table.add_row(preset, presets.load_preset(preset).description)
+    for entry in catalogue():
+        about = f"broken: {entry.fault}" if entry.spec is None else entry.spec.description
+        table.add_row(Text(entry.name), Text(f"own: {about}" if entry.own else about))
     Console().print(table)
     return 0

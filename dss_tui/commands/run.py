@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dss_tui.viewing.headless import has_terminal
 from engine.errors import InputError
 from engine.record.events import Outcome
-from engine.record.finding import create, find
+from engine.record.finding import create, find, find_any, name_after
 from engine.record.lock import is_live
 from engine.record.records import finished, read_records
 from engine.record.rundir import RunDir
@@ -32,7 +32,7 @@ def menu(asked: argparse.Namespace) -> int:
 
     if not has_terminal():
         raise InputError("there is no terminal for the menu; `dss-tui --help` lists the commands")
-    return _on_screen(Opening(fps=asked.fps))
+    return show(Opening(fps=asked.fps))
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -42,7 +42,7 @@ def run(asked: argparse.Namespace) -> int:
     """
     from presets import load_preset
 
-    with _naming(asked.preset):
+    with naming(asked.preset):
         spec = load_preset(asked.preset, asked.overrides, seed=asked.seed, device=asked.device)
         return _start(spec, Path(asked.preset).stem, asked)
 
@@ -66,17 +66,17 @@ def shorten(asked: argparse.Namespace) -> int:
         f"problem.batch_norm.seed={'null' if drawn is None else drawn}",
         *asked.overrides,
     ]
-    return _start(source.load_spec(overrides), f"{source.name}-short", asked)
+    return _start(source.load_spec(overrides), name_after(source.name, "short"), asked)
 
 
 def _start(spec: Spec, name: str, asked: argparse.Namespace) -> int:
     """Starts a new run, shows it, and returns the exit status."""
-    if _wants_screen(asked):
+    if wants_screen(asked):
         from dss_tui.tui.app import Opening
         from dss_tui.viewing import session
 
         directory = session.start(spec, name, asked.out)
-        return _on_screen(Opening(directory, launched=True, fps=asked.fps))
+        return show(Opening(directory, launched=True, fps=asked.fps))
     with Signals() as signals:
         from engine.run.prepare import prepare
 
@@ -97,32 +97,32 @@ def resume(asked: argparse.Namespace) -> int:
     if ended is not None and not goes_on(ended, limits_changed=bool(asked.overrides)):
         print(f"{directory.path}: this run has ended. {ended.sentence}", file=sys.stderr)
         return ended.outcome.exit_status
-    if _wants_screen(asked):
+    if wants_screen(asked):
         from dss_tui.tui.app import Opening
         from dss_tui.viewing import session
 
         if not is_live(directory):
             session.launch(directory)
-        return _on_screen(Opening(directory, launched=True, fps=asked.fps))
+        return show(Opening(directory, launched=True, fps=asked.fps))
     with Signals() as signals:
         return _in_foreground(directory, signals, asked)
 
 
 def attach(asked: argparse.Namespace) -> int:
-    """Shows a run, live or ended, and returns the exit status.
+    """Shows a run or a sweep, live or ended, and returns the exit status.
 
     Raises InputError without a terminal.
     """
     from dss_tui.tui.app import Opening
 
-    directory = find(asked.run)
+    directory = find_any(asked.run)
     if not has_terminal():
         raise InputError("there is no terminal to watch on; its events.jsonl has all there is")
-    return _on_screen(Opening(directory, fps=asked.fps))
+    return show(Opening(directory, fps=asked.fps))
 
 
 @contextmanager
-def _naming(preset: str) -> Iterator[None]:
+def naming(preset: str) -> Iterator[None]:
     """Makes an InputError that is raised within the block name the preset."""
     try:
         yield
@@ -146,15 +146,17 @@ def _change_limits(directory: RunDir, overrides: list[str]) -> None:
     replace(directory.spec, directory.revised(overrides).encode())
 
 
-def _wants_screen(asked: argparse.Namespace) -> bool:
-    """Returns whether the run is shown on the screen, not in the foreground."""
+def wants_screen(asked: argparse.Namespace) -> bool:
+    """Returns whether a run or a sweep is shown on the screen, not in the foreground."""
     return not asked.headless and not asked.json and has_terminal()
 
 
-def _on_screen(opening: Opening) -> int:
+def show(opening: Opening) -> int:
     """Runs the terminal application and returns its exit status."""
+    from dss_tui.tui import pictures, settings
     from dss_tui.tui.app import DssApp
 
+    pictures.ask(settings.images())
     app = DssApp(opening)
     app.run()
     return app.return_code or 0

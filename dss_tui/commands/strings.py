@@ -205,11 +205,12 @@ def _report(path: Path, check: Check) -> list[str]:
     """Returns the lines of a check's results for a person."""
     worst, level = check.worst, too_high(check.level, check.level_tolerance)
     tolerance = f" with tolerance {check.level_tolerance:g}" if check.level_tolerance else ""
+    highest = max(check.peaks)
     lines = [
         f"{path}: {check.beads} beads, {check.beads - 1} segments measured on {check.points} "
         f"points each, in {check.precision}",
-        f"  highest {check.level_on.words:<18} {max(check.peaks):.6g}  = "
-        f"{max(check.peaks) / check.level:.4f} × level {check.level:g}{tolerance}, on segment "
+        f"  highest {check.level_on.words:<18} {highest:.6g}  = "
+        f"{multiple(highest / check.level)} × level {check.level:g}{tolerance}, on segment "
         f"{worst + 1} at t = {check.t_stars[worst]:.4f}",
         f"  {'normalized length':<26} {check.normalized_length:.4f}"
         + (

@@ -1,4 +1,4 @@
-"""The command `dss-tui sweep`: searches many pairs at many levels, without a screen."""
+"""The command `dss-tui sweep`: searches many pairs at many levels."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from dss_tui.viewing.words import clock, thousands
+from dss_tui.commands.run import naming, wants_screen
+from dss_tui.viewing.words import clock, plus_minus, thousands
 from engine.errors import InputError
 from engine.record.events import Outcome
-from engine.record.signals import Signals
+from engine.record.rundir import RunDir
+from engine.record.signals import Signals, ending_at_once
+from engine.record.sweep_folder import MOST_CELLS
+from engine.record.sweep_tables import LevelRow, json_of
+from engine.spec.keys import Spec
 
 if TYPE_CHECKING:
-    from engine.backends.backend import Backend
-    from engine.run.sweep import LevelRow, Statistic, Sweep
+    from engine.run.sweep import Sweep
 
 #: The number of files that a pair under way holds open, and of those that everything else does.
 FILES_OF_A_PAIR, OTHER_FILES = 3, 100
@@ -30,50 +34,60 @@ FILES_OF_A_PAIR, OTHER_FILES = 3, 100
 def sweep(asked: argparse.Namespace) -> int:
     """Runs or goes on with a sweep and returns the exit status.
 
-    The status is 0 where every cell has ended, connected or not, 3 where some have not, 1 after a
-    failure, and 128 + N where signal N ended it. Raises InputError for what cannot run.
+    On a terminal an engine of its own runs the sweep, and the dashboard shows it. Elsewhere this
+    process runs it and prints lines. The status is 0 where every cell has ended, connected or not,
+    3 where some have not, 1 after a failure, and 128 + N where signal N ended it. Raises InputError
+    for what cannot run.
     """
     levels = _levels(asked.levels)
-    _check_numbers(asked)
-    with Signals() as signals:
-        from engine.run.sweep import json_of
-
-        begun, backend = _begin(asked, levels)
-        with _Progress(begun):
-            failure = begun.run(backend, signals, asked.at_once)
-        if failure is not None:
-            print(f"dss-tui: {failure}", file=sys.stderr)
-        rows = begun.write_tables()
-        if asked.json:
-            print(json_of(rows, begun.results()), end="")
-        else:
-            _show(rows, begun.plan.spec.search.tolerance)
-            told = "sweep.csv, levels.csv, sweep.json, and a run directory for each pair"
-            print(f"{begun.folder}: {told}")
-        left = begun.cells - begun.count()
-        if left:
-            cells = f"{left} of {begun.cells} cells have not ended"
-            print(f"{cells}; the same command goes on", file=sys.stderr)
-        if failure is not None:
-            return 1
-        if left:
-            return 128 + signals.received if signals.received is not None else 3
-    return 0
+    _check_numbers(asked, levels)
+    if wants_screen(asked):
+        return _on_screen(asked, levels)
+    return _in_foreground(asked, levels)
 
 
-def _begin(asked: argparse.Namespace, levels: tuple[float, ...]) -> tuple[Sweep, Backend]:
-    """Returns the sweep and its backend. Raises InputError for what cannot run."""
-    from engine.run.sweep import start
+def _on_screen(asked: argparse.Namespace, levels: tuple[float, ...]) -> int:
+    """Starts the sweep or goes on with it where it is not running, and shows its dashboard."""
+    from dss_tui.commands.run import show
+    from dss_tui.tui.app import Opening
+    from dss_tui.viewing import sweeps
+
+    with naming(asked.preset):
+        folder = RunDir(asked.out.expanduser().absolute())
+        launched = sweeps.start(_spec(asked, levels), levels, asked.pairs, folder, asked.at_once)
+    return show(Opening(folder, launched=launched, fps=asked.fps))
+
+
+def _in_foreground(asked: argparse.Namespace, levels: tuple[float, ...]) -> int:
+    """Runs the sweep in this process, prints lines, and returns the exit status."""
+    with ending_at_once():
+        from engine.run.sweep import start
+
+        with naming(asked.preset):
+            folder = asked.out.expanduser().absolute()
+            begun, backend = start(_spec(asked, levels), levels, asked.pairs, folder)
+    with Signals() as signals, _Progress(begun):
+        end = begun.run(backend, signals, asked.at_once)
+    if end.failed:
+        print(f"dss-tui: {end.sentence}", file=sys.stderr)
+    rows = begun.write_tables()
+    if asked.json:
+        print(json_of(rows, begun.results()), end="")
+    else:
+        _show(rows, begun.plan.spec.search.tolerance)
+        told = "sweep.csv, levels.csv, sweep.json, and a run directory for each pair"
+        print(f"{begun.folder}: {told}")
+    if begun.count() < begun.cells:
+        print(begun.unfinished, file=sys.stderr)
+    return end.exit_status
+
+
+def _spec(asked: argparse.Namespace, levels: tuple[float, ...]) -> Spec:
+    """Returns the preset that is asked for, at the first level. Raises InputError."""
     from presets import load_preset
 
     overrides = [*asked.overrides, f"search.level={levels[0]!r}"]
-    try:
-        spec = load_preset(asked.preset, overrides, seed=asked.seed, device=asked.device)
-        return start(spec, levels, asked.pairs, asked.out.expanduser().absolute())
-    except InputError as error:
-        if error.file is not None:
-            raise
-        raise InputError(str(error), file=asked.preset) from None
+    return load_preset(asked.preset, overrides, seed=asked.seed, device=asked.device)
 
 
 def _levels(text: str) -> tuple[float, ...]:
@@ -89,10 +103,11 @@ def _levels(text: str) -> tuple[float, ...]:
     return levels
 
 
-def _check_numbers(asked: argparse.Namespace) -> None:
+def _check_numbers(asked: argparse.Namespace, levels: tuple[float, ...]) -> None:
     """Raises InputError for numbers of pairs that cannot be, and for a level among overrides."""
-    if asked.pairs < 1:
-        raise InputError(f"is {asked.pairs}; give a number from 1", key="--pairs")
+    most = MOST_CELLS // len(levels)
+    if not 1 <= asked.pairs <= most:
+        raise InputError(f"is {asked.pairs}; give a number from 1 to {most}", key="--pairs")
     if asked.at_once < 1:
         raise InputError(f"is {asked.at_once}; give a number from 1", key="--at-once")
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -152,7 +167,7 @@ def _show(rows: list[LevelRow], tolerance: float) -> None:
     """Prints the table of levels."""
     table = Table(box=None, pad_edge=False)
     level = f"level (tolerance {tolerance:g})" if tolerance else "level"
-    for title in (level, "connected", "length ± s.e.", "beads ± s.e.", "median steps"):
+    for title in (level, "connected", "proven", "length ± s.e.", "beads ± s.e.", "median steps"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("not connected", no_wrap=True)
     for row in rows:
@@ -161,18 +176,10 @@ def _show(rows: list[LevelRow], tolerance: float) -> None:
         table.add_row(
             f"{row.level:g}",
             f"{row.connected} of {row.pairs}",
-            _plus_minus(row.normalized_length, 4),
-            _plus_minus(row.beads, 2),
+            f"{row.proven} of {row.connected}" if row.connected else "–",
+            plus_minus(row.normalized_length, 4),
+            plus_minus(row.beads, 2),
             "–" if math.isnan(steps) else thousands(round(steps)),
             failed or "none",
         )
     Console(width=None if sys.stdout.isatty() else 120).print(table)
-
-
-def _plus_minus(statistic: Statistic, digits: int) -> str:
-    """Returns a mean with its standard error, where they are known."""
-    if math.isnan(statistic.mean):
-        return "–"
-    told = f"{statistic.mean:.{digits}f}"
-    error = statistic.standard_error
-    return told if math.isnan(error) else f"{told} ± {error:.{digits}f}"

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import compress
 from operator import not_
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from dss_tui.tui.plots import Curve, Plot, Role
+from dss_tui.viewing.counters import target_of
+from dss_tui.viewing.trails import Trails
+from dss_tui.viewing.view_state import Pair, View
 from engine.errors import InputError
-from engine.record import string_file
-from engine.record.geometry import Place, even_grid, in_plane, loss_along
-from engine.record.progress import Progress, SegmentProgress
+from engine.record.arc import Place, even_grid, loss_along
+from engine.record.progress import TRAINING_LOSS, Progress, SegmentProgress
 from engine.record.reading import Damaged, check_regular
 from engine.record.rundir import RunDir
-from engine.spec.level import LevelOn
+from engine.spec.level import Measure, bound
+
+if TYPE_CHECKING:
+    from engine.record.geometry import Space
+    from engine.record.string_file import Header
 
 EMPTY = Plot(title="", curves=(), x_label="", y_label="")
 
@@ -25,18 +33,27 @@ EMPTY = Plot(title="", curves=(), x_label="", y_label="")
 PROJECTED = 64 * 2**20
 
 
-def about(segment: SegmentProgress, level: float) -> str:
-    """Returns a line about a segment: state, peak, ends and length."""
-    peak = segment.peak
-    ratio = f"{peak:.5g} = {peak / level:.3f} × level" if math.isfinite(peak) else "not finite"
-    bead = f", bead {segment.bead} in training" if segment.bead is not None else ""
-    ends = " and ".join(
-        f"{loss:.4g}" if math.isfinite(loss) else "–"
-        for loss in (segment.profile[0], segment.profile[-1])
-    )
-    return (
-        f"segment {segment.left}–{segment.right}  {segment.state}{bead}  peak {ratio} "
-        f"at t = {segment.t_star:.3f}  ends {ends}  length {segment.length:.3g}"
+def ends(trails: Trails, progress: Progress, log_y: bool) -> Plot:
+    """Returns the plot of the losses of ends in training against time, down to their target.
+
+    The engine records only the newest losses, so the curves begin where the viewer began to look.
+    """
+    shown = {bead: trail for bead, trail in trails.losses.items() if trail}
+    times = [seconds for trail in shown.values() for seconds, _ in trail]
+    target = target_of(progress)
+    line = ((min(times), target), (max(times), target)) if times else ()
+    roles: tuple[Role, Role] = ("train", "points")
+    curves = [
+        _curve(trail, f"endpoint {bead} {trail[-1][1]:.3g}", roles[number % 2])
+        for number, (bead, trail) in enumerate(sorted(shown.items()))
+    ]
+    return Plot(
+        title="ends in training, as seen since you watch",
+        curves=(*curves, _curve(line, f"target {target:.3g}", "held_out")),
+        x_label="seconds",
+        y_label=progress.level_on.metric_words,
+        level=progress.level,
+        log_y=not log_y,
     )
 
 
@@ -51,7 +68,7 @@ def profile(segment: SegmentProgress, progress: Progress, level: float | None, l
             Curve(even_grid(len(secondary)), secondary, other, "held_out"),
         ),
         x_label="t",
-        y_label=_axis(on),
+        y_label=on.metric_words,
         level=level,
         verticals=(segment.t_star,),
         log_y=log_y,
@@ -64,14 +81,9 @@ def _secondary(progress: Progress) -> str:
     return words if samples is None else f"{words} ({samples} samples)"
 
 
-def _axis(on: LevelOn) -> str:
-    """Returns the label of an axis for a metric."""
-    return on.metric.replace("_", " ")
-
-
 def path(
     segments: tuple[SegmentProgress, ...],
-    on: LevelOn,
+    on: Measure,
     selected: tuple[int, int] | None,
     level: float | None,
     log_y: bool,
@@ -87,24 +99,31 @@ def path(
         if segment.pair == selected
     ]
     return Plot(
-        title=f"{_axis(on)} along the string",
+        title=f"{on.metric_words} along the string",
         curves=tuple(curves),
         x_label="distance from the first bead",
-        y_label=_axis(on),
+        y_label=on.metric_words,
         level=level,
         log_y=log_y,
     )
 
 
-def history(
-    peaks: tuple[tuple[float, float], ...], on: LevelOn, level: float | None, log_y: bool
-) -> Plot:
-    """Returns the plot of the highest peak on the string against time."""
+def history(view: View, progress: Progress | None, level: float | None, log_y: bool) -> Plot:
+    """Returns the plot of the highest peak on the string against time, in steps.
+
+    It ends with what the engine said last. Marks stand where the search of a string began anew.
+    """
+    peaks = view.history
+    on = progress.level_on if progress else TRAINING_LOSS
+    if progress is not None and math.isfinite(progress.counters.max_peak):
+        peaks = (*peaks, (progress.time, progress.counters.max_peak))
+    restarts = ", ┊ begun anew" if view.restarts else ""
     return Plot(
-        title="highest peak on the string",
-        curves=(_curve(peaks, "peak", "train"),),
+        title=f"highest peak on the string{restarts}",
+        curves=(replace(_curve(peaks, "peak", "train"), steps=True),),
+        verticals=view.restarts,
         x_label="seconds",
-        y_label=_axis(on),
+        y_label=on.metric_words,
         level=level,
         log_y=log_y,
     )
@@ -124,8 +143,35 @@ def depths(counts: tuple[int, ...], times: tuple[float, ...], width: int) -> Tex
     return Text("\n".join(["beads per depth (and the time of the newest)", "", *lines]))
 
 
-def projection(run: RunDir, level: float | None) -> Plot:
-    """Returns the plot of the newest string in the plane of its first two principal components."""
+@dataclass(frozen=True)
+class Side:
+    """The side from which a projection is seen."""
+
+    turn: int = 0
+    """Degrees about the second axis."""
+    tilt: int = 0
+    """Degrees about the line to the right, from -90 to 90."""
+
+    def by(self, turn: int, tilt: int) -> Side:
+        """Returns the side after so many degrees more."""
+        return Side((self.turn + turn + 180) % 360 - 180, min(max(self.tilt + tilt, -90), 90))
+
+    @property
+    def words(self) -> str:
+        """The angles in words, or nothing for the side of the first two components."""
+        angles = (("turned", self.turn), ("tilted", self.tilt))
+        return ", ".join(f"{how} {degrees}°" for how, degrees in angles if degrees)
+
+
+#: The side from which the first two components are seen.
+FRONT = Side()
+
+
+def projection(run: RunDir, progress: Progress | None, selected: Pair | None, side: Side) -> Plot:
+    """Returns the plot of the newest string in the space of its first three principal components.
+
+    It says so where that string is an older one than the chain of the progress.
+    """
     try:
         if not check_regular(run.string):
             return EMPTY
@@ -136,32 +182,62 @@ def projection(run: RunDir, level: float | None) -> Plot:
         return EMPTY
     if stat.st_size > PROJECTED:
         return Plot("the string is too large to project while it is watched", (), "", "")
-    return _projection(run, stat.st_mtime_ns, level)
+    found = _projected(run, stat.st_mtime_ns)
+    if found is None:
+        return EMPTY  # replaced while it was read; it is whole the next time
+    space, header, losses = found
+    if space is None:
+        return Plot("a projection needs three beads with finite weights", (), "", "")
+    older = progress is not None and progress.order not in ((), header.bead_ids)
+    return _seen(space, header, losses, side, selected, older=older)
 
 
 @lru_cache(maxsize=2)
-def _projection(run: RunDir, written_ns: int, level: float | None) -> Plot:
-    """Returns the plot of the string that was written at a time, which is kept until the next."""
+def _projected(
+    run: RunDir, written_ns: int
+) -> tuple[Space | None, Header, tuple[float, ...]] | None:
+    """Returns space, header and losses of the string written at a time, kept until the next."""
+    # Only now: they import numpy, which takes longer than the first frame.
+    from engine.record import string_file
+    from engine.record.geometry import in_space
+
     try:
         held = string_file.read(run.string)
     except InputError:
-        return EMPTY  # replaced while it was read; it is whole the next time
-    places = in_plane(held.string.beads)
-    if not places:
-        return Plot("a plane needs three beads with finite weights", (), "", "")
-    below = [loss <= (level or math.inf) for loss in held.string.losses]
+        return None
+    return in_space(held.string.beads), held.header, tuple(held.string.losses.tolist())
+
+
+def _seen(
+    space: Space,
+    header: Header,
+    losses: Sequence[float],
+    side: Side,
+    selected: Pair | None,
+    *,
+    older: bool,
+) -> Plot:
+    """Returns the plot of a string as it is seen from a side."""
+    places, ids = space.seen(side.turn, side.tilt), header.bead_ids
+    below = [loss <= bound(header.level, header.tolerance) for loss in losses]
     parts: tuple[tuple[str, Role, list[Place]], ...] = (
         ("at or below level", "points", list(compress(places, below))),
         ("above", "highlight", list(compress(places, map(not_, below)))),
     )
+    chosen = [place for bead, place in zip(ids, places, strict=False) if bead in (selected or ())]
+    shares = " + ".join(f"{share:.0%}" for share in space.shares)
+    title = f"{len(places)} beads of {'an older' if older else 'the'} string, PCA {shares}"
     return Plot(
-        title=f"{len(places)} beads in the plane of their first two principal components",
+        title=", ".join(filter(None, [title, side.words, "equal scale"])),
         curves=(
             _curve(places, "string", "train"),
+            *([_curve(chosen, "selected", "highlight")] if len(chosen) == 2 else []),
             *(_curve(some, label, role, lines=False) for label, role, some in parts if some),
         ),
-        x_label="first",
-        y_label="second",
+        x_label="first and third component" if side.turn else "first component",
+        y_label="second and others" if side.tilt else "second",
+        equal=True,
+        names=((places[0], "θ₁"), (places[-1], "θ₂")),
     )
 
 

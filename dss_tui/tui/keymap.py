@@ -15,11 +15,11 @@ from engine.spec.yaml_file import read_yaml
 
 
 def moving(first: str, last: str) -> list[Binding]:
-    """Returns bindings of j, k, g and G for a list.
+    """Returns bindings of j, k, g, G, home and end for a list.
 
     `first` and `last` are the list's actions for its first and last item.
     """
-    actions = {"j": "cursor_down", "k": "cursor_up", "g": first, "G": last}
+    actions = {"j": "cursor_down", "k": "cursor_up", "g,home": first, "G,end": last}
     return [Binding(key, action, show=False) for key, action in actions.items()]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
@@ -17,6 +18,11 @@ if TYPE_CHECKING:  # drawing as text needs no application
 
 NEAR = 0.9
 """The share of the level from which on a loss counts as near it."""
+
+
+#: The multiples of the level up to which each colour of a ramp but the last reaches. They lie
+#: closer the closer they are to the level.
+STEPS = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0, 1.05, 1.15, 1.3, 1.5, 2.0, 3.0, 5.0)
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,22 @@ class Palette:
     """The style of the curve of the selected segment."""
     points: str
     """The style of single beads in a plot."""
+    ramp: tuple[str, ...]
+    """The styles of losses from far below the level to far above it, one more than `STEPS`. The
+    first half are those up to the level."""
+    ink: str = "#000000"
+    """The colour of glyphs on the colours of the ramp."""
+
+    @property
+    def in_colour(self) -> bool:
+        """Whether there are colours enough for areas that are filled by the ramp."""
+        return self.ramp[0].startswith("#")
+
+    def of_ratio(self, over_level: float) -> str:
+        """Returns the ramp's style of a loss given as a multiple of the level; dim for NaN."""
+        if math.isnan(over_level):
+            return self.dim
+        return self.ramp[bisect_left(STEPS, over_level)]
 
     def of_loss(self, over_level: float) -> str:
         """Returns the style of a loss given as a multiple of the level; dim for NaN."""
@@ -81,6 +103,13 @@ class Palette:
             held_out="#e5c07b",
             highlight="bold #ffffff",
             points="#4ec9b0",
+            # The map cividis, lightened at its dark end to be seen on dark ground.
+            ramp=(
+                *("#8798be", "#8b9bbb", "#909db8", "#94a0b4"),
+                *("#9aa2af", "#9fa5aa", "#a4a7a3", "#aaa99d"),
+                *("#baad79", "#c5b56e", "#cfbd63", "#dbc759"),
+                *("#e6d151", "#f0da48", "#f7e140", "#fee838"),
+            ),
         )
 
     @classmethod
@@ -101,6 +130,14 @@ class Palette:
             held_out="#6b4a00",
             highlight="bold #000000",
             points="#005f56",
+            # The map cividis, darkened at its light end to be seen on light ground.
+            ramp=(
+                *("#00224e", "#0c2c5a", "#173767", "#244171"),
+                *("#324b7a", "#3e547f", "#46587d", "#4f5d7a"),
+                *("#685d25", "#6b5c15", "#6f5b05", "#725a00"),
+                *("#745900", "#775800", "#795600", "#7b5500"),
+            ),
+            ink="#ffffff",
         )
 
     @classmethod
@@ -124,6 +161,7 @@ class Palette:
             held_out=yellow,
             highlight="bold default",
             points=f"{bright}green",
+            ramp=(blue,) * 8 + (yellow if dark else "red",) * 8,
         )
 
     @classmethod
@@ -144,6 +182,7 @@ class Palette:
             held_out="",
             highlight="bold",
             points="bold",
+            ramp=("",) * 8 + ("bold",) * 8,
         )
 
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
 from rich.cells import cell_len
 from rich.text import Text
 
+from dss_tui.tui.axes import Axis, short
 from dss_tui.tui.palette import Palette, fitting, styled
+from engine.spec.level import multiple
 
 Role = Literal["train", "held_out", "highlight", "points"]
 
@@ -28,9 +30,8 @@ Piece = tuple[str, str]
 """A few glyphs and their style."""
 
 MIN_WIDTH, MIN_HEIGHT = 20, 5
-
-LARGEST = 1e300
-"""The largest limit of an axis, so that the difference of two limits is finite."""
+#: The columns that the labels of the y axis take, more or less.
+LABELS = 8
 
 MARKERS: dict[Role, str] = {
     "train": "braille",
@@ -44,6 +45,9 @@ SAMPLES: dict[Role, str] = {"train": "⠒⠒", "held_out": "··", "highlight": 
 """A sample of a line, for the legend."""
 
 DOT = "●"
+
+BAR = "│"
+"""The glyph of error bars."""
 
 INKS = ("train", "held_out", "highlight", "points", "level", "dim")
 """The styles of the palette that plotext paints with. To plotext each is a colour of its own."""
@@ -60,7 +64,13 @@ class Curve:
     role: Role
     """The role, which decides the style and the marker."""
     lines: bool = True
-    """Whether a line joins the points; else each is a ●."""
+    """Whether a line joins the points; else each is a `dot`."""
+    steps: bool = False
+    """Whether the line keeps each height until the next point."""
+    dot: str = DOT
+    """The glyph of a point that no line joins."""
+    errors: tuple[float, ...] = ()
+    """How far a bar reaches up and down from each point; empty for no bars."""
 
 
 @dataclass(frozen=True)
@@ -77,29 +87,118 @@ class Plot:
     """The places of vertical marks on the x axis. Those beyond the curves are left out."""
     log_y: bool = False
     """Whether the y axis is logarithmic. Values that are not positive then lie on its floor."""
+    log_x: bool = False
+    """Whether the x axis is logarithmic, for values that are all positive."""
+    equal: bool = False
+    """Whether a unit is as long across as it is up, as far as cells are twice as high as wide."""
+    names: tuple[tuple[Point, str], ...] = ()
+    """Words, each beside a place in the units of the data."""
 
 
-def draw(plot: Plot, width: int, height: int, palette: Palette) -> Text:
-    """Returns the plot in `height` lines of at most `width` columns, or a line that says why not.
+@dataclass(frozen=True)
+class Area:
+    """The cells of a drawn plot between its axes, the outermost ones included."""
+
+    left: int
+    right: int
+    top: int
+    bottom: int
+
+    @classmethod
+    def of(cls, lines: Sequence[str]) -> Area | None:
+        """Returns the area above the x axis in the lines of a plot, which begin with its canvas."""
+        for row, line in enumerate(lines):
+            if row > 0 and line.lstrip().startswith("└"):
+                area = cls(line.index("└") + 1, len(line.rstrip()) - 1, 0, row - 1)
+                return area if area.left < area.right and area.top < area.bottom else None
+        return None
+
+    def shares(self, x: int, y: int) -> Point | None:
+        """Returns the shares of both axes in a cell, or None beside the area."""
+        if not (self.left <= x <= self.right and self.top <= y <= self.bottom):
+            return None
+        across = (x - self.left) / (self.right - self.left)
+        return across, (self.bottom - y) / (self.bottom - self.top)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A plot as text, which knows the values at its cells."""
+
+    plot: Plot
+    text: Text
+    footed: bool = False
+    """Whether the last line is that of the labels of the axes."""
+    frame: _Frame | None = None
+    """The axes; None where words take the place of a plot."""
+    area: Area | None = None
+    """The cells between them."""
+
+    def values(self, x: int, y: int) -> str:
+        """Returns the values in a cell, and the nearest point of a curve; nothing beside the axes.
+
+        `x` and `y` count columns and lines from 0.
+        """
+        at = self.area.shares(x, y) if self.area is not None else None
+        if at is None or self.frame is None or self.area is None:
+            return ""
+        plot, frame, area = self.plot, self.frame, self.area
+        here = f"{plot.x_label} {frame.x.value(at[0]):.4g}, {plot.y_label} "
+        said = [here + _measured(frame.y.value(at[1]), plot.level)]
+        size = area.right - area.left, 2 * (area.bottom - area.top)  # cells are twice as high
+        nearest = min(_distances(plot, frame, at, size), default=None)
+        if nearest is not None:
+            _, label, (px, py) = nearest
+            said.append(f"nearest {label or 'point'}: {px:.4g}, {_measured(py, plot.level)}")
+        return "   ".join(said)
+
+
+def _measured(value: float, level: float | None) -> str:
+    """Returns a value, and which multiple of the level it is where there is one."""
+    return f"{value:.4g}" + (f" = {multiple(value / level, 3)} × level" if level else "")
+
+
+def _distances(
+    plot: Plot, frame: _Frame, at: Point, size: tuple[int, int]
+) -> Iterator[tuple[float, str, Point]]:
+    """Yields each finite point of the curves, with its distance from a place and its curve's name.
+
+    `size` is that of the area, in which distances are measured.
+    """
+    for curve in plot.curves:
+        for x, y in zip(curve.x, curve.y, strict=False):
+            if math.isfinite(x) and math.isfinite(y):
+                across, up = frame.x.share(x) - at[0], frame.y.share(y) - at[1]
+                yield math.hypot(size[0] * across, size[1] * up), curve.label, (x, y)
+
+
+def draw(plot: Plot, width: int, height: int, palette: Palette) -> Drawn:
+    """Draws a plot in `height` lines of at most `width` columns, or a line that says why not.
 
     Only one thread may call it, because plotext draws on a single figure of its own.
     """
     if width < MIN_WIDTH or height < MIN_HEIGHT:
-        return _words("too small to plot", width, palette)
+        return Drawn(plot, _words("too small to plot", width, palette))
     tracks = [_track(curve, width) for curve in plot.curves]
     points = [point for track in tracks for point in track if point is not None]
     if not points:
-        return _words("nothing to plot yet", width, palette)
+        return Drawn(plot, _words("nothing to plot yet", width, palette))
     if plot.log_y and all(y <= 0 for _, y in points):
-        return _words("nothing above 0 for a log scale", width, palette)
+        return Drawn(plot, _words("nothing above 0 for a log scale", width, palette))
     frame = _Frame.around(plot, points)
     footer = _footer(plot, width, palette) if height >= 8 else []
     header = _header(plot, tracks, width, palette)
     canvas_height = height - bool(header) - bool(footer)
+    if plot.equal:
+        frame = frame.with_equal_units(width - LABELS, 2 * (canvas_height - 2))
     canvas = _canvas(plot, frame, tracks, width, canvas_height)
+    area = Area.of(canvas.plain.split("\n"))
+    if area is not None and header:
+        area = replace(area, top=area.top + 1, bottom=area.bottom + 1)
     blocks = [header, list(_inked(canvas, palette)), footer]
     lines = [[("\n", ""), *block] for block in blocks if block]
-    return styled([piece for line in lines for piece in line][1:])
+    text = styled([piece for line in lines for piece in line][1:])
+    return Drawn(plot, text, bool(footer), frame, area)
 
 
 def _words(words: str, width: int, palette: Palette) -> Text:
@@ -111,59 +210,11 @@ def _words(words: str, width: int, palette: Palette) -> Text:
 
 
 @dataclass(frozen=True)
-class _Axis:
-    """The limits of an axis, or their common logarithms where `log`."""
-
-    low: float
-    high: float
-    log: bool = False
-
-    @classmethod
-    def around(cls, values: Sequence[float], margin: float, log: bool = False) -> _Axis:
-        """Returns an axis that holds all values, with a share of their span on both sides.
-
-        A margin does not reach below zero where no value does. Values that hardly differ
-        get limits well around them.
-        """
-        if log:
-            values = [math.log10(value) for value in values if value > 0]
-        low = max(min(values), -LARGEST)
-        high = min(max(values), LARGEST)
-        size = max(abs(low), abs(high))
-        if high - low <= 1e-5 * size or size < 1e-250:
-            return cls(low - (size / 10 or 1.0), high + (size / 10 or 1.0), log)
-        pad = margin * (high - low)
-        return cls(low - pad if low < 0 or log else max(low - pad, 0.0), high + pad, log)
-
-    def share(self, value: float) -> float:
-        """Returns the place of a value between the limits, from 0 to 1, clipped."""
-        if self.log:
-            value = math.log10(value) if value > 0 else self.low
-        return min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
-
-    def ticks(self, count: int) -> list[tuple[float, str]]:
-        """Returns the shares and labels of about `count` round values within the limits."""
-        if self.log and self.high - self.low >= 2:
-            return self._decades(count)
-        low, high = (10**self.low, 10**self.high) if self.log else (self.low, self.high)
-        step = _round_step((high - low) / count)
-        multiples = range(math.ceil(low / step), math.floor(high / step) + 1)
-        return [(self.share(k * step), _number(k * step, step)) for k in multiples]
-
-    def _decades(self, count: int) -> list[tuple[float, str]]:
-        """Returns the shares and labels of about `count` powers of ten within the limits."""
-        span = self.high - self.low
-        step = max(1, round(_round_step(span / count)))
-        powers = range(math.ceil(self.low / step) * step, math.floor(self.high) + 1, step)
-        return [((power - self.low) / span, _power(power)) for power in powers]
-
-
-@dataclass(frozen=True)
 class _Frame:
     """The axes of a plot, and its level."""
 
-    x: _Axis
-    y: _Axis
+    x: Axis
+    y: Axis
     level: float | None
     """The level as a share of the y axis, or None where the axis cannot show it."""
     level_label: str
@@ -176,47 +227,26 @@ class _Frame:
         if level is not None and (not math.isfinite(level) or (plot.log_y and level <= 0)):
             level = None
         heights = [y for _, y in points] + ([] if level is None else [level])
-        y = _Axis.around(heights, 0.05, plot.log_y)
-        x = _Axis.around([x for x, _ in points], 0.0)
+        heights += [end for curve in plot.curves for _, *ends in _bars(curve) for end in ends]
+        y = Axis.around(heights, 0.05, plot.log_y)
+        x = Axis.around([x for x, _ in points], 0.05 if plot.log_x else 0.0, plot.log_x)
         if level is None:
             return cls(x, y, None, "")
-        return cls(x, y, y.share(level), _short(f"{level:.3g}"))
+        return cls(x, y, y.share(level), short(f"{level:.3g}"))
+
+    def with_equal_units(self, width: int, height: int) -> _Frame:
+        """Returns the frame with one axis widened, so that a unit is as long on both.
+
+        `width` and `height` are the lengths of the axes in the same unit.
+        """
+        x, y = self.x.high - self.x.low, self.y.high - self.y.low
+        wider = self.x.widened(y * width / max(1, height))
+        higher = self.y.widened(x * height / max(1, width))
+        return replace(self, x=wider, y=higher)
 
     def place(self, track: Track) -> Track:
         """Returns a track in shares of both axes."""
         return [point and (self.x.share(point[0]), self.y.share(point[1])) for point in track]
-
-
-def _round_step(least: float) -> float:
-    """Returns the smallest of 1, 2 and 5 times a power of ten that is at least `least`."""
-    power: float = 10.0 ** math.floor(math.log10(least))
-    return next((m * power for m in (1, 2, 5) if m * power >= least), 10 * power)
-
-
-def _number(value: float, step: float) -> str:
-    """Returns a value with as many digits as tell it from the next one, a step away."""
-    exponent = math.floor(math.log10(step) + 1e-9)
-    if value == 0:
-        return "0"
-    if exponent >= -4 and abs(value) < 1e6:
-        return f"{value:.{max(0, -exponent)}f}"
-    digits = max(0, math.floor(math.log10(abs(value))) - exponent)
-    return _short(f"{value:.{digits}e}")
-
-
-def _power(exponent: int) -> str:
-    """Returns ten to the exponent in digits."""
-    if -4 <= exponent <= 4:
-        return f"{10.0**exponent:.{max(0, -exponent)}f}"
-    return f"1e{exponent}"
-
-
-def _short(scientific: str) -> str:
-    """Returns a number in scientific notation without its idle zeros, such as 1e-5."""
-    mantissa, _, exponent = scientific.partition("e")
-    if "." in mantissa:
-        mantissa = mantissa.rstrip("0").rstrip(".")
-    return f"{mantissa}e{int(exponent)}" if exponent else scientific
 
 
 # Points
@@ -231,7 +261,27 @@ def _track(curve: Curve, width: int) -> Track:
         (x, y) if math.isfinite(x) and math.isfinite(y) else None
         for x, y in zip(curve.x, curve.y, strict=False)
     ]
-    return _thin(track, width) if curve.lines else track
+    if not curve.lines:
+        return track
+    return _stepped(_thin(track, width)) if curve.steps else _thin(track, width)
+
+
+def _bars(curve: Curve) -> list[tuple[float, float, float]]:
+    """Returns (x, lower end, upper end) of each error bar of a curve that is finite."""
+    bars = [
+        (x, y - error, y + error)
+        for x, y, error in zip(curve.x, curve.y, curve.errors, strict=False)
+        if error > 0
+    ]
+    return [bar for bar in bars if all(map(math.isfinite, bar))]
+
+
+def _stepped(track: Track) -> Track:
+    """Returns a track that keeps each height until the next point."""
+    corners = [
+        before and after and (after[0], before[1]) for before, after in pairwise([*track, None])
+    ]
+    return [point for pair in zip(track, corners, strict=True) for point in pair][:-1]
 
 
 def _thin(track: Sequence[Point | None], width: int) -> Track:
@@ -291,9 +341,23 @@ def _canvas(plot: Plot, frame: _Frame, tracks: Sequence[Track], width: int, heig
         figure.axes(False, axis=axis, side=side)
     _rule(plotext, frame, width, height)
     _mark(plotext, plot, frame, width)
+    for curve in plot.curves:
+        _paint_bars(plotext, curve, frame)
     for curve, track in zip(plot.curves, tracks, strict=True):
         _paint(plotext, curve, frame.place(track), width, height)
+    for place, words in plot.names:
+        _name(plotext, frame, place, words, height)
     return Text.from_ansi(figure.build().string())
+
+
+def _name(plotext: Any, frame: _Frame, place: Point, words: str, height: int) -> None:
+    """Writes words above a place, or below it at the upper edge, and within the sides."""
+    across, up = frame.x.share(place[0]), frame.y.share(place[1])
+    line = 1.5 / height
+    up = up + line if up + 2 * line <= 1 else up - line
+    side = "left" if across < 0.5 else "right"
+    named = plotext.colorize(words, _ink(plotext, "dim"))
+    plotext.figure.draw(plotext.figure.text(across, up, named, alignment=side))
 
 
 def _rule(plotext: Any, frame: _Frame, width: int, height: int) -> None:
@@ -330,12 +394,27 @@ def _paint(plotext: Any, curve: Curve, track: Track, width: int, height: int) ->
     if not runs:
         return
     ink = _ink(plotext, curve.role)
-    line, dot = plotext.marker(MARKERS[curve.role], ink), plotext.marker(DOT, ink)
-    points = [point for run in runs for point in run]
+    line, dot = plotext.marker(MARKERS[curve.role], ink), plotext.marker(curve.dot, ink)
     alone = [not curve.lines or len(run) == 1 for run in runs for _ in run]
-    markers = [dot if single else line for single in alone]
+    _draw_runs(plotext, runs, [dot if single else line for single in alone], curve.lines)
+
+
+def _paint_bars(plotext: Any, curve: Curve, frame: _Frame) -> None:
+    """Draws the error bars of one curve."""
+    runs = [
+        [(frame.x.share(x), frame.y.share(low)), (frame.x.share(x), frame.y.share(high))]
+        for x, low, high in _bars(curve)
+    ]
+    if runs:
+        bar = plotext.marker(BAR, _ink(plotext, curve.role))
+        _draw_runs(plotext, runs, [bar] * (2 * len(runs)), lines=True)
+
+
+def _draw_runs(plotext: Any, runs: list[list[Point]], markers: list[Any], lines: bool) -> None:
+    """Draws points with their markers. Where `lines`, those of one run are joined."""
+    points = [point for run in runs for point in run]
     signal = plotext.figure.signal([x for x, _ in points], [y for _, y in points], marker=markers)
-    signal.lines(curve.lines)
+    signal.lines(lines)
     start = 0
     for run in runs:
         signal.line(start, False)
@@ -386,7 +465,11 @@ def _legend(
 ) -> Iterable[tuple[str, str, str]]:
     """Returns sample, style and label of every named curve that has points."""
     named = [
-        (SAMPLES[curve.role] if curve.lines else DOT, getattr(palette, curve.role), curve.label)
+        (
+            SAMPLES[curve.role] if curve.lines else curve.dot,
+            getattr(palette, curve.role),
+            curve.label,
+        )
         for curve, track in zip(plot.curves, tracks, strict=True)
         if curve.label and any(track)
     ]
@@ -396,7 +479,7 @@ def _legend(
 def _footer(plot: Plot, width: int, palette: Palette) -> list[Piece]:
     """Returns the line of the labels of both axes."""
     up = f"↑ {plot.y_label}{' (log)' if plot.log_y else ''}" if plot.y_label else ""
-    across = f"{plot.x_label} →" if plot.x_label else ""
+    across = f"{plot.x_label}{' (log)' if plot.log_x else ''} →" if plot.x_label else ""
     gap = width - cell_len(up) - cell_len(across)
     both = f"{up}{' ' * gap}{across}" if gap >= 2 else fitting(width, up or across)
     return [(both, palette.dim)] if both.strip() else []

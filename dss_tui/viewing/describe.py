@@ -8,6 +8,7 @@ from dss_tui.viewing.words import thousands
 from engine.data import counts
 from engine.errors import InputError
 from engine.part import functions_in
+from engine.spec.catalogue import Listed
 from engine.spec.keys import Spec
 from engine.spec.problem import CustomLoss, Data, LossName, Network
 
@@ -33,8 +34,13 @@ def preset(name: str, spec: Spec) -> str:
         ("search", method(spec)),
         ("limits", ", ".join(bounds) or "none"),
     ]
-    lines = [f"[b]{name}[/b]", escape(spec.description), ""]
+    lines = [f"[b]{escape(name)}[/b]", escape(spec.description), ""]
     return "\n".join([*lines, *(f"[dim]{label:<9}[/dim]{escape(text)}" for label, text in rows)])
+
+
+def broken(entry: Listed) -> str:
+    """Returns where a preset lies that cannot be read as one, in Textual markup."""
+    return f"[b]{escape(entry.name)}[/b]\n{escape(str(entry.path))}\n\nE opens it in your editor"
 
 
 def level(spec: Spec) -> str:
@@ -51,13 +57,16 @@ def network(spec: Network) -> str:
 
 
 def data(spec: Data) -> str:
-    """Returns the kind of a data set and its numbers of samples, or why they are not known."""
+    """Returns the kind of a data set and its numbers of samples, as far as they are known.
+
+    Why they are not is told by the check of the preset.
+    """
     for function in functions_in(spec):
         return f"what {function} returns"
     try:
         train, held_out = counts(spec)
-    except InputError as error:
-        return str(error)
+    except InputError:
+        return f"{spec.kind}, not readable here"
     said = f"{spec.kind}, {thousands(train)} to train + {thousands(held_out)}"
     note = spec.caveat()
     return said if note is None else f"{said}; {note}"
@@ -82,7 +91,12 @@ def method(spec: Spec) -> str:
 
 
 def training(spec: Spec) -> str:
-    """Returns the optimizer, its learning rate and the batches of training."""
+    """Returns the optimizer, its learning rate, what changes it, and the batches of training."""
     how = spec.search.greedy
-    batch = "all data" if how.batch_size == "full" else f"batches of {how.batch_size}"
-    return f"{how.optimizer.kind}, lr {how.optimizer.lr:g}, {batch}"
+    parts = [how.optimizer.kind, f"lr {how.optimizer.lr:g}"]
+    if how.schedule.kind != "constant":
+        parts.append(how.schedule.kind)
+    if how.optimizer.weight_decay:
+        parts.append(f"weight decay {how.optimizer.weight_decay:g}")
+    parts.append("all data" if how.batch_size == "full" else f"batches of {how.batch_size}")
+    return ", ".join(parts)

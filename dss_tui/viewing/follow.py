@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from dss_tui.viewing.view_state import View, fold, fold_all
+from dss_tui.viewing.folding import Folding
+from dss_tui.viewing.trails import Trails
+from dss_tui.viewing.view_state import View
 from engine.record.events import Continued, Record
 from engine.record.lock import is_live
-from engine.record.progress import Progress, SegmentProgress, read_progress, steps_per_s
+from engine.record.progress import Progress, ProgressReader, SegmentProgress, steps_per_s
 from engine.record.reading import Damaged
 from engine.record.records import RecordTail, effective
 from engine.record.rundir import RunDir
@@ -35,10 +37,20 @@ class Snapshot:
     """The faults of the run's files now."""
     readable: bool = True
     """Whether the run's events can be read at all."""
+    trails: Trails = field(default_factory=Trails)
+    """The losses of the beads in training, as they were seen so far."""
+    silent_s: float = 0.0
+    """The seconds since the run's events or its progress told anything new."""
+    replayed: bool = False
+    """Whether this is a moment of a replay."""
+    whole: bool = True
+    """Whether profiles and counters are the engine's own; else only what events tell is known."""
 
     @property
     def state(self) -> str:
-        """The run's state in one of the words of `runs.state_of`."""
+        """The run's state in one of the words of `runs.state_of`, or *replay*."""
+        if self.replayed:
+            return "replay"
         return state_of(
             self.view.finished,
             live=self.live,
@@ -91,13 +103,20 @@ class Follower:
     _looked: bool = False
     """Whether the run was read before. Records that are new now were written since then."""
     _records: list[Record] = field(default_factory=list)
+    _folding: Folding = field(default_factory=Folding)
     _snapshot: Snapshot = field(default_factory=lambda: Snapshot(View(), None, False))
 
     def __post_init__(self) -> None:
         """Starts at the run's first record."""
         self._tail = RecordTail(self.run)
+        self._progress = ProgressReader(self.run)
         self.launched = self.launched or is_starting(self.run)
-        self._since = time.monotonic()
+        self._since = self._heard = time.monotonic()
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The records so far that count."""
+        return tuple(self._records)
 
     def launched_now(self) -> None:
         """Notes that an engine has just been launched on the run."""
@@ -109,12 +128,14 @@ class Follower:
         faults: list[Damaged] = []
         live = is_live(self.run)  # first: whatever a run wrote before it ended is then seen below
         new = tried(self._tail.new_records, faults)
-        progress = tried(lambda: read_progress(self.run), faults) or before.progress
+        progress = tried(self._progress.look, faults) or before.progress
         faults += [self._tail.damaged] if self._tail.damaged is not None else []
         view = self._folded(new or [])
         taken = live or (self._looked and bool(new))
         self.launched = self.launched and not taken and time.monotonic() - self._since < STARTING_S
         self._looked = True
+        if new or progress != before.progress:
+            self._heard = time.monotonic()
         self._snapshot = Snapshot(
             view,
             progress,
@@ -124,17 +145,20 @@ class Follower:
             steps_per_s(before.progress, progress, before.steps_per_s),
             tuple(faults),
             readable=new is not None,
+            trails=before.trails if progress is None else before.trails.after(progress),
+            silent_s=time.monotonic() - self._heard,
         )
         return self._snapshot
 
     def _folded(self, new: list[Record]) -> View:
         """Returns the view after some new records."""
+        if not new:
+            return self._snapshot.view
         self._records += new
-        undone = [r for r in new if isinstance(r.event, Continued)]
-        if undone:
+        if any(isinstance(record.event, Continued) for record in new):
             self._records = effective(self._records)
-            return fold_all(self._records)
-        view = self._snapshot.view
-        for record in new:
-            view = fold(view, record)
-        return view
+            self._folding = Folding(self._records)
+        else:
+            for record in new:
+                self._folding.add(record)
+        return self._folding.view()

@@ -18,6 +18,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from dss_tui.viewing import counters
+from dss_tui.viewing.engine_log import EngineLog, warned
 from dss_tui.viewing.words import clock
 from engine.record.events import Outcome, Record
 from engine.record.finding import reference, resume_command
@@ -74,6 +75,7 @@ class _Watcher:
         self.run = run
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="display", daemon=True)
+        self._log = EngineLog(run, from_now=True)
         self._seen: Progress | None = None
         self.steps_per_s = 0.0
 
@@ -91,6 +93,10 @@ class _Watcher:
         """Shows the progress that was just read."""
         raise NotImplementedError
 
+    def warn(self, words: str) -> None:
+        """Tells what the engine warns of."""
+        print(words, file=sys.stderr, flush=True)
+
     def summarize(self, ended: Ended) -> None:
         """Prints on stdout how the run ended and which commands go on from there."""
         print(ended.sentence)
@@ -103,10 +109,16 @@ class _Watcher:
         print(f"export it with: dss-tui export {reference(self.run)} --out string.safetensors")
 
     def _watch(self) -> None:
-        """Reads and shows progress until the block is left."""
+        """Reads and shows what is new until the block is left."""
         while not self._ended.wait(self.every_s):
-            with suppress(Damaged):  # the engine replaces the file before long
-                self._look(read_progress(self.run))
+            self.look()
+
+    def look(self) -> None:
+        """Reads and shows warnings and progress that are new."""
+        for words in warned(self._log.new_lines()):
+            self.warn(words)
+        with suppress(Damaged):  # the engine replaces the file before long
+            self._look(read_progress(self.run))
 
     def _look(self, progress: Progress | None) -> None:
         """Shows a progress, unless it was shown before."""
@@ -151,6 +163,10 @@ class RichDisplay(_Watcher):
         """Ends the thread and clears the lines."""
         super().__exit__()
         self._live.__exit__(None, None, None)
+
+    def warn(self, words: str) -> None:
+        """Prints it above the lines that are redrawn."""
+        self._live.console.print(words, style="yellow")
 
     def show(self, progress: Progress) -> None:
         """Draws the counters and the beads in training."""

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import engine
@@ -35,6 +36,19 @@ def start(spec: Spec, name: str, out: Path | None = None) -> RunDir:
     return directory
 
 
+def again(source: RunDir, overrides: Iterable[str]) -> Spec:
+    """Returns the preset of a run with `a.b=value` overrides, for a new run that can be started.
+
+    The samples that batch normalization takes its statistics from stay those of the run. Raises
+    InputError for a preset that cannot be read or cannot run.
+    """
+    drawn = source.load_spec().problem.batch_norm.seed
+    kept = f"problem.batch_norm.seed={'null' if drawn is None else drawn}"
+    spec = source.load_spec([kept, *overrides])
+    check(spec)
+    return spec
+
+
 def check(spec: Spec) -> None:
     """Raises InputError for a spec that cannot run, as far as that shows without an engine."""
     check_quickly(spec.problem)
@@ -56,12 +70,15 @@ def resume(directory: RunDir) -> str | None:
     return None
 
 
-def launch(directory: RunDir) -> None:
-    """Starts an engine on a run directory, to run it or go on with it."""
+def launch(directory: RunDir, *arguments: str) -> None:
+    """Starts an engine on the folder of a run or a sweep, to run it or go on with it.
+
+    `arguments` are further ones of `python -m engine`.
+    """
     with open_to_append(directory.log) as log:
         subprocess.Popen(
             # -P: a folder named engine in the current folder must not be imported instead.
-            [sys.executable, "-P", "-m", "engine", str(directory.path)],
+            [sys.executable, "-P", "-m", "engine", str(directory.path), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -78,9 +95,19 @@ def environment() -> dict[str, str]:
 
 
 def delete(directory: RunDir) -> None:
-    """Removes a run's folder. Raises InputError where the run is live or about to be."""
+    """Removes a run's folder, if it is still there.
+
+    Raises InputError where the run is live or about to be, or where a file cannot be removed.
+    """
     if is_live(directory):
         raise InputError("is running; stop it first", file=directory.path)
     if is_starting(directory):
         raise InputError("is starting; wait until it runs, then stop it", file=directory.path)
-    shutil.rmtree(directory.path)
+    while os.path.lexists(directory.path):
+        try:
+            shutil.rmtree(directory.path)
+        except FileNotFoundError:
+            continue  # somebody else removes it at the same moment
+        except OSError as error:
+            what = f"cannot be removed: {error.strerror or error}"
+            raise InputError(what, file=directory.path) from None

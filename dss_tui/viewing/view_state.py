@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from engine.record.events import (
-    FIRST,
-    LAST,
     AuditFailed,
     BeadFailed,
     BeadInserted,
@@ -27,6 +24,7 @@ from engine.record.events import (
     SegmentMeasured,
     SegmentUndecided,
     StringShortened,
+    Unknown,
 )
 
 Pair = tuple[int, int]
@@ -43,10 +41,22 @@ class View:
     """The peaks of the measured segments that are on the string now, by their beads' ids."""
     history: tuple[tuple[float, float], ...] = ()
     """The running time in seconds and the highest peak on the string, at each change."""
+    lengths: dict[Pair, float] = field(default_factory=dict)
+    """The lengths of these segments, in the units of the weights."""
+    length_history: tuple[tuple[float, float], ...] = ()
+    """The running time in seconds and the length of the string, at each change."""
+    restarts: tuple[float, ...] = ()
+    """The running times in seconds at which the search of a string began anew."""
     depths: dict[int, int] = field(default_factory=dict)
     """The depths of the beads that were trained for the string, by id."""
     depth_times: tuple[float, ...] = ()
     """The running time in seconds at which each depth got its newest bead."""
+    parents: dict[int, Pair] = field(default_factory=dict)
+    """The neighbours between which each bead was put in last, by the bead's id."""
+    put_in: dict[int, int] = field(default_factory=dict)
+    """The depth at which each bead was put in, by its id."""
+    newest: Record | None = None
+    """The newest record, or None before the first."""
     seq: int = 0
     """The number of the newest event."""
     time_s: float = 0.0
@@ -57,73 +67,6 @@ class View:
         """The number of beads at each depth, from the ends at depth 0."""
         depths = list(self.depths.values())
         return tuple(depths.count(depth) for depth in range(len(self.depth_times)))
-
-
-def fold(view: View, record: Record) -> View:
-    """Returns the view after one more record."""
-    view = replace(view, seq=record.seq, time_s=record.time)
-    match record.event:
-        case RunStarted() as started:
-            return replace(view, started=started, finished=None)
-        case RunFinished() as finished:
-            return replace(view, finished=finished, paused=False)
-        case Paused():
-            return replace(view, paused=True)
-        case Continued():
-            return replace(view, paused=False, finished=None)
-        case EndpointTrained(bead=bead):
-            return _bead_at(view, bead, 0)
-        case BeadTrained(bead=bead, left=left, right=right, depth=depth):
-            return _bead_at(_without(view, (left, right)), bead, depth)
-        case SegmentMeasured() | AuditFailed() as measured:
-            return _measured(view, (measured.left, measured.right), measured.peak)
-        case StringShortened():
-            return replace(view, peaks={})
-        case BeadFailed(bead=bead, left=left) if left is not None and bead in view.depths:
-            return replace(view, depths={b: d for b, d in view.depths.items() if b != bead})
-    return view
-
-
-def fold_all(records: Iterable[Record]) -> View:
-    """Returns the view after all of the records."""
-    view = View()
-    for record in records:
-        view = fold(view, record)
-    return view
-
-
-def _bead_at(view: View, bead: int, depth: int) -> View:
-    """Returns the view with a bead at a depth."""
-    room = max(depth + 1, len(view.depth_times))
-    times = [*view.depth_times, *[view.time_s] * (room - len(view.depth_times))]
-    times[depth] = view.time_s
-    return replace(view, depths=view.depths | {bead: depth}, depth_times=tuple(times))
-
-
-def _without(view: View, pair: Pair) -> View:
-    """Returns the view without a segment, which a bead has split."""
-    return replace(view, peaks={other: peak for other, peak in view.peaks.items() if other != pair})
-
-
-def _measured(view: View, pair: Pair, peak: float) -> View:
-    """Returns the view with a segment's peak, and with the string's once all segments are known.
-
-    A bead has one neighbour on each side, so a segment takes the place of those that shared its
-    left bead or its right one.
-    """
-    left, right = pair
-    kept = {
-        other: known
-        for other, known in view.peaks.items()
-        if (other[0] == left) == (other[1] == right)
-    }
-    view = replace(view, peaks=kept | {pair: peak})
-    beads = {bead for pair in view.peaks for bead in pair}
-    finite = [known for known in view.peaks.values() if math.isfinite(known)]
-    whole = {FIRST, LAST} <= beads and len(beads) == len(view.peaks) + 1
-    if not finite or not whole:
-        return view
-    return replace(view, history=(*view.history, (view.time_s, max(finite))))
 
 
 def sentence(record: Record) -> str:  # noqa: C901  # one flat case for each kind of event
@@ -193,6 +136,9 @@ def sentence(record: Record) -> str:  # noqa: C901  # one flat case for each kin
             return f"goes on from event {e.from_seq}"
         case RunFinished() as e:
             return e.sentence + (f" {e.diagnosis.words}" if e.diagnosis else "")
+        case Unknown() as e:
+            name = e.kind.replace("_", " ")
+            return f"{name}: {e.sentence}" if e.sentence else name
     return record.event.name
 
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
+from engine.record.sweep_tables import Statistic
+from engine.spec.level import multiple
+
 
 def age(seconds: float) -> str:
     """Returns an age in its largest unit, such as 12 s, 5 min, 3 h or 2 d."""
@@ -15,6 +21,11 @@ def clock(seconds: float) -> str:
     """Returns a time in the form h:mm:ss."""
     whole = int(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def short_clock(seconds: float) -> str:
+    """Returns a time in the form m:ss, or h:mm:ss from an hour on."""
+    return clock(seconds) if seconds >= 3600 else clock(seconds)[2:].removeprefix("0")
 
 
 def bytes_of(count: int) -> str:
@@ -32,11 +43,31 @@ def thousands(count: int) -> str:
     return f"{count:,}".replace(",", " ")
 
 
-def multiple(peak_over_level: float | None, tolerance: float) -> str:
+def peak_of(peak_over_level: float | None, tolerance: float) -> str:
     """Returns a multiple of the level, such as 1.031, or 1.031 (tolerance 0.05) with a tolerance.
 
     Returns a dash for None.
     """
     if peak_over_level is None:
         return "–"
-    return f"{peak_over_level:.3f}" + (f" (tolerance {tolerance:g})" if tolerance else "")
+    return multiple(peak_over_level, 3) + (f" (tolerance {tolerance:g})" if tolerance else "")
+
+
+def plus_minus(statistic: Statistic, digits: int) -> str:
+    """Returns a mean with its standard error in so many decimals, as far as they are known."""
+    if math.isnan(statistic.mean):
+        return "–"
+    told = f"{statistic.mean:.{digits}f}"
+    error = statistic.standard_error
+    return told if math.isnan(error) else f"{told} ± {error:.{digits}f}"
+
+
+def flowed(parts: Iterable[str], width: int, between: str = "   ") -> list[str]:
+    """Returns parts joined into lines of at most `width` columns. No part goes over two lines."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + len(between) + len(part) <= width:
+            lines[-1] += between + part
+        else:
+            lines.append(part)
+    return lines

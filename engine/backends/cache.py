@@ -1,11 +1,17 @@
-"""The folder for compiled code and measurements that can be made again. No torch here."""
+"""The folder for compiled code and measurements that can be made again. No torch here.
+
+What is said before a run waits for the compiler is here as well.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
 import platformdirs
+
+log = logging.getLogger("engine")
 
 
 def cache_folder() -> Path:
@@ -15,3 +21,8 @@ def cache_folder() -> Path:
     """
     chosen = os.environ.get("DSS_TUI_CACHE")
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("dss-tui"))
+
+
+def warn_of_compiling() -> None:
+    """Says that a run is about to wait for the compiler."""
+    log.warning("compiling for this machine, once: this takes some ten seconds")

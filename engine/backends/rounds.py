@@ -16,9 +16,9 @@ import torch
 
 from engine.shapes import Batches, BeadMask, Beads, PerBead, Rounds
 from engine.spec.training import Training
+from engine.steps.descent import build_descent
 from engine.steps.judge import judge
 from engine.steps.mini_batches import mini_batches
-from engine.steps.optimizers import build_optimizer
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group, Rows, joined
 
@@ -44,7 +44,7 @@ def batches_of(backend: Backend, training: Training, rows: Rows, size: int) -> R
     if training.batch_size == "full":
         return None
     count, samples = training.check_every, len(backend.problem.train)
-    drawn = mini_batches(rows.seeds, rows.steps.tolist(), count, size, samples)
+    drawn = mini_batches(rows.seeds, rows.steps.tolist(), count, size, samples, training.drop_last)
     return drawn.to(rows.theta.device)
 
 
@@ -54,7 +54,6 @@ class _Batch:
     def __init__(self, backend: Backend, recipe: Recipe, groups: Sequence[Group]) -> None:
         """Joins the groups' rows on the backend's device."""
         self.backend, self.recipe, self.training = backend, recipe, recipe.training
-        self.optimizer = build_optimizer(recipe.training.optimizer)
         self.rows = joined([group.rows.to(backend.problem.device) for group in groups])
         ends = [0, *accumulate(len(group) for group in groups)]
         self.strings = [slice(start, end) for start, end in pairwise(ends)]
@@ -63,6 +62,13 @@ class _Batch:
         whole = len(self.numbers) == len(self.rows)
         self.some = self.rows if whole else self.rows.part(self.numbers)
         self.samples = recipe.samples(len(backend.problem.train))
+        exempt = self.training.optimizer.decay_exempt
+        self.descent = build_descent(
+            self.training,
+            self.samples,
+            len(backend.problem.train),
+            backend.problem.decaying(exempt),
+        )
 
     # ------------------------------------------------------------ steps
 
@@ -133,7 +139,7 @@ class _Batch:
         some, tied = self.some, self.recipe.tether.ties
         if tied:
             grad = grad + self._tethered(grad, pull=True)
-        theta, state = self.optimizer.step(some.theta, grad, dict(some.state), some.steps)
+        theta, state = self.descent.step(some.theta, grad, dict(some.state), some.steps)
         if tied:
             theta = some.theta + self._tethered(theta - some.theta, pull=False)
         if moving is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from math import prod
 from types import MappingProxyType
 from typing import Self
@@ -23,6 +24,7 @@ from engine.backends.models import (
     joined,
     normalize,
 )
+from engine.networks.modules.widened import Widened
 from engine.problem.batch_norm import Mode, batch_norms, collect
 from engine.problem.losses import LOSSES
 from engine.problem.problem import Problem, Split
@@ -151,7 +153,7 @@ class TorchBackend(ABC):
             len(samples), copies=1, together=self._by_batch, measuring=True
         )
         mode: Mode = "batch" if self._by_batch else "given"
-        with torch.no_grad():
+        with torch.no_grad(), self._widening:
             statistics = self._statistics(theta)
             models = self._models(theta, mode, statistics)
             for x, y in samples.pieces(size, self.problem.dtype, least):
@@ -229,6 +231,12 @@ class TorchBackend(ABC):
         return self.problem.cost.products >= WORTH_MORE_THREADS
 
     # ------------------------------------------------------------ models
+
+    @property
+    def _widening(self) -> AbstractContextManager[object]:
+        """The context in which models are measured in the problem's precision."""
+        wide = self.problem.widens and self.problem.dtype == torch.float64
+        return Widened() if wide else nullcontext()
 
     @abstractmethod
     def _one_by_one(self, theta: Beads) -> bool:

@@ -10,20 +10,23 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle, islice
 from math import prod
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils import vector_to_parameters
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_, vector_to_parameters
 
 from engine.bench.measures import Action
 from engine.path.segments import Pair
+from engine.problem.exempt import which_decay
 from engine.problem.problem import Problem
 from engine.shapes import Weights
+from engine.spec.optimizers import Adam, AdamW, Optimizer, RmsProp, Sgd
 from engine.spec.problem import CustomLoss, LossName
-from engine.spec.training import Adam, Optimizer, RmsProp, Sgd, Training
+from engine.spec.training import Clip, Training
 from engine.steps.recipe import Recipe
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -35,7 +38,10 @@ AT_ONCE = 2**23
 
 
 class PlainTraining:
-    """A plain loop of steps: forward, loss.backward(), optimizer.step()."""
+    """A plain loop of steps: forward, loss.backward(), clipping, optimizer.step().
+
+    The learning rate stays as it is, since a schedule changes no step's cost.
+    """
 
     def __init__(
         self, problem: Problem, training: Training, loss: LossName | CustomLoss, seed: int = 0
@@ -57,13 +63,14 @@ class PlainTraining:
         """
         torch.set_num_threads(1)
         self.module = copy.deepcopy(self._fresh)
-        optimizer = torch_optimizer(self.training.optimizer, self.module)
+        optimizer = optimizer_for(self.training.optimizer, self.module)
 
         def step(number: int) -> Tensor:
             inputs, targets = self._batch(number)
             optimizer.zero_grad()
             loss = self._loss(self.module(inputs), targets)
             loss.backward()  # type: ignore[no-untyped-call]
+            clip_gradient(self.training.clip, self.module)
             optimizer.step()
             return loss
 
@@ -166,21 +173,46 @@ def mean_loss(problem: Problem, loss: LossName | CustomLoss) -> Loss:
             return own
 
 
-def torch_optimizer(spec: Optimizer, module: nn.Module) -> torch.optim.Optimizer:
+def optimizer_for(spec: Optimizer, module: nn.Module) -> torch.optim.Optimizer:
     """Returns torch's own optimizer with these keys for a module."""
+    by_decay: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    which = which_decay(module, spec.decay_exempt)
+    for parameter, decays in zip(module.parameters(), which, strict=True):
+        by_decay[decays].append(parameter)
+    groups = [
+        {"params": parameters, "weight_decay": spec.weight_decay * decays}
+        for decays, parameters in by_decay.items()
+        if parameters
+    ]
+    return torch_optimizer(spec, groups)
+
+
+def torch_optimizer(spec: Optimizer, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """Returns torch's own optimizer with these keys for groups of tensors.
+
+    Each group holds its tensors, `params`, and its own `weight_decay`.
+    """
     match spec:
         case Sgd():
-            return torch.optim.SGD(module.parameters(), lr=spec.lr, momentum=spec.momentum)
+            return torch.optim.SGD(
+                groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.nesterov
+            )
         case RmsProp():
             return torch.optim.RMSprop(
-                module.parameters(),
-                lr=spec.lr,
-                alpha=spec.smoothing,
-                eps=spec.eps,
-                momentum=spec.momentum,
+                groups, lr=spec.lr, alpha=spec.smoothing, eps=spec.eps, momentum=spec.momentum
             )
         case Adam():
-            return torch.optim.Adam(module.parameters(), lr=spec.lr, betas=spec.betas, eps=spec.eps)
+            return torch.optim.Adam(groups, lr=spec.lr, betas=spec.betas, eps=spec.eps)
+        case AdamW():
+            return torch.optim.AdamW(groups, lr=spec.lr, betas=spec.betas, eps=spec.eps)
+
+
+def clip_gradient(clip: Clip, module: nn.Module) -> None:
+    """Brings the gradients of a module within the bounds, by torch's own functions."""
+    if clip.value is not None:
+        clip_grad_value_(module.parameters(), clip.value)
+    if clip.norm is not None:
+        clip_grad_norm_(module.parameters(), clip.norm)
 
 
 def _to_train_on(problem: Problem, training: Training) -> tuple[Tensor, Tensor]:

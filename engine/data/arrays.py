@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import NonNegativeInt
 
 from engine.data.base import DataKeys, Dataset
 from engine.data.files import candidates, locate
 from engine.errors import InputError
 from engine.part import Fraction, PathName
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 KEY = "problem.data.path"
 
@@ -68,6 +70,8 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
 
     Raises InputError for a file that is no whole archive, or that holds anything but plain arrays.
     """
+    import numpy as np
+
     unreadable = InputError("is not a readable .npz archive; save it with numpy.savez", file=path)
     if not zipfile.is_zipfile(path):
         raise unreadable
@@ -92,6 +96,8 @@ def _samples(
 
     Raises InputError where an array is missing, holds no numbers, or does not fit the other.
     """
+    import numpy as np
+
     for name in (x_name, y_name):
         if name not in arrays:
             raise InputError(f"has no array {name!r}; it holds {sorted(arrays)}", file=path)
@@ -142,6 +148,8 @@ def _split(
 
     Raises InputError where either part would be empty.
     """
+    import numpy as np
+
     order = np.random.Generator(np.random.Philox(spec.seed)).permutation(len(x))
     count = round(len(x) * spec.held_out)
     if not 0 < count < len(x):

@@ -10,11 +10,11 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from engine.data.survey import Survey
 from engine.part import Part
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class Dataset:
 
     def checksum(self) -> str:
         """Returns the SHA-256, in hexadecimal digits, of the training samples and their scaling."""
+        import numpy as np
+
         digest = hashlib.sha256()
         for array in (self.x, self.y):
             digest.update(f"{array.dtype} {array.shape}".encode())

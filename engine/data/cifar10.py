@@ -6,10 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from math import prod
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Literal
 
 from engine.data.images import (
     Images,
@@ -24,6 +21,10 @@ from engine.data.images import (
 )
 from engine.data.survey import Files, Survey
 from engine.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SOURCE = ImageSource(
     "CIFAR-10",
@@ -134,6 +135,8 @@ def files_in(folder: Path) -> Files:
 
 def records(content: bytearray, path: Path) -> NDArray[np.uint8]:
     """Returns bytes (sample, 3073), a label first. Raises InputError for those of another file."""
+    import numpy as np
+
     count = _records(len(content), path)
     held = np.frombuffer(content, np.uint8).reshape(count, RECORD)
     check_labels(held[:, 0], path, SOURCE)
@@ -156,6 +159,8 @@ def _records(size: int, path: Path) -> int:
 
 def _read(paths: list[Path]) -> Labelled:
     """Returns the samples of these batches. Raises InputError for a damaged file."""
+    import numpy as np
+
     held = [records(contents(path, SOURCE), path) for path in paths]
     x = np.concatenate([batch[:, 1:] for batch in held]).reshape(-1, *SOURCE.shape)
     return Labelled(x, np.concatenate([batch[:, 0] for batch in held]).astype(np.int64))

@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from math import prod
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from engine.data.base import DataKeys, Dataset
 from engine.errors import InputError
 from engine.factories import call_factory
 from engine.part import FunctionName
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 KEY = "problem.data"
 
@@ -91,6 +93,8 @@ def _is_dataset(part: Any) -> bool:
 
 def _stacked(samples: Any, spec: CustomData) -> tuple[NDArray[Any], NDArray[Any]]:
     """Returns all items of a Dataset, each (x, y), as one x and one y. Raises InputError."""
+    import numpy as np
+
     items = [samples[number] for number in range(len(samples))]
     if not items or not all(isinstance(item, tuple | list) and len(item) == 2 for item in items):
         raise _wrong(spec, "a Dataset whose items are not (x, y)")
@@ -103,6 +107,8 @@ def _stacked(samples: Any, spec: CustomData) -> tuple[NDArray[Any], NDArray[Any]
 
 def _array(part: Any) -> NDArray[Any]:
     """Returns an array or tensor as an array in main memory."""
+    import numpy as np
+
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(part, torch.Tensor):
         part = part.detach().cpu().numpy()
@@ -111,6 +117,8 @@ def _array(part: Any) -> NDArray[Any]:
 
 def _inputs(part: Any, spec: CustomData) -> NDArray[Any]:
     """Returns x as uint8, int32 or float32, (sample, …). Raises InputError for other types."""
+    import numpy as np
+
     x = _array(part)
     if x.ndim < 1 or x.dtype.kind not in "fiub":
         raise _wrong(spec, f"x of type {x.dtype} and shape {x.shape}")
@@ -123,6 +131,8 @@ def _inputs(part: Any, spec: CustomData) -> NDArray[Any]:
 
 def _targets(part: Any, spec: CustomData) -> NDArray[Any]:
     """Returns y as int64 (sample, …) or float32 (sample, output). Raises InputError for others."""
+    import numpy as np
+
     y = _array(part)
     if y.ndim < 1 or y.dtype.kind not in "fiub":
         raise _wrong(spec, f"y of type {y.dtype} and shape {y.shape}")
@@ -141,6 +151,8 @@ def _counts(y: NDArray[Any]) -> bool:
 
 def _finite(array: NDArray[Any], name: str, spec: CustomData) -> NDArray[np.float32]:
     """Returns the values in float32. Raises InputError where some are not finite."""
+    import numpy as np
+
     with np.errstate(over="ignore"):
         values = array.astype(np.float32)
     if not np.isfinite(values).all():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import resources
-from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Literal
 
 from engine.data.base import DataKeys, Dataset
 from engine.data.survey import State, Survey
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class DigitsData(DataKeys):
@@ -20,6 +21,8 @@ class DigitsData(DataKeys):
 
     def read(self) -> Dataset:
         """Returns 64 pixels a sample, scaled to [0, 1], in ten classes."""
+        import numpy as np
+
         place = resources.files("engine.data") / "digits.npz"
         with place.open("rb") as file, np.load(file) as held:
 

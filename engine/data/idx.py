@@ -6,10 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Literal
 
 from engine.data.images import (
     Images,
@@ -24,6 +21,10 @@ from engine.data.images import (
 )
 from engine.data.survey import Files, Survey
 from engine.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -165,6 +166,8 @@ def read_images(content: bytearray, path: Path, source: ImageSource) -> NDArray[
 
 def read_labels(content: bytearray, path: Path, source: ImageSource) -> NDArray[np.int64]:
     """Returns class numbers (sample,). Raises InputError for a damaged or other file."""
+    import numpy as np
+
     labels = _array(content, LABEL_AXES, path, source)
     check_labels(labels, path, source)
     return labels.astype(np.int64)
@@ -172,6 +175,8 @@ def read_labels(content: bytearray, path: Path, source: ImageSource) -> NDArray[
 
 def _array(content: bytearray, axes: int, path: Path, source: ImageSource) -> NDArray[np.uint8]:
     """Returns the array that a file holds. Raises InputError where its length is not right."""
+    import numpy as np
+
     shape = _shape(content, axes, path, source)
     size = _header_size(axes) + prod(shape)
     if len(content) != size:

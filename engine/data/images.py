@@ -9,10 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, BinaryIO, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, BinaryIO, ClassVar, cast
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import PositiveInt
 
 from engine.data.base import DataKeys, Dataset, Scaling
@@ -29,6 +27,10 @@ from engine.data.survey import (
 )
 from engine.errors import InputError
 from engine.part import Fraction, Names
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 KEY = "problem.data.path"
 #: Classes of each image data set.
@@ -249,6 +251,8 @@ def _faults_said(path: Path, source: ImageSource) -> Iterator[None]:
 
 def check_labels(labels: NDArray[np.uint8], path: Path, source: ImageSource) -> None:
     """Raises InputError for a label that is not the number of one of the ten classes."""
+    import numpy as np
+
     if labels.max() >= CLASSES:
         at = int(np.argmax(labels >= CLASSES))
         raise InputError(
@@ -334,6 +338,8 @@ def _moments(pixels: NDArray[np.uint8]) -> tuple[float, float]:
 
     The standard deviation of pixels that are all the same is given as 1, because it divides.
     """
+    import numpy as np
+
     counts = np.zeros(256, np.int64)
     for start in range(0, len(pixels), COUNTED):
         counts += np.bincount(pixels[start : start + COUNTED].ravel(), minlength=256)

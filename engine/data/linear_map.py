@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from engine.data.base import DataKeys, Dataset
 from engine.seeds import generator
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class LinearMapData(DataKeys):
@@ -33,6 +35,8 @@ class LinearMapData(DataKeys):
 
     def read(self) -> Dataset:
         """Returns x (sample, features) and y (sample, outputs)."""
+        import numpy as np
+
         random = generator(self.seed, "linear map")
         matrix = random.standard_normal((self.outputs, self.features)) / self.features**0.5
 

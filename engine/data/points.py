@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from engine.data.base import DataKeys, Dataset
 from engine.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class PointsData(DataKeys):
@@ -37,6 +39,8 @@ class PointsData(DataKeys):
 
 def _rows(spec: PointsData, name: Literal["x", "y"]) -> NDArray[np.float32]:
     """Returns the rows as an array. Raises InputError where they differ in length or overflow."""
+    import numpy as np
+
     rows = spec.x if name == "x" else spec.y
     widths = {len(row) for row in rows}
     if len(widths) > 1 or 0 in widths:

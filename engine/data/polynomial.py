@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt
 
 from engine.data.base import DataKeys, Dataset
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class PolynomialData(DataKeys):
@@ -31,6 +33,8 @@ class PolynomialData(DataKeys):
 
     def read(self) -> Dataset:
         """Returns x (sample, 1) and y (sample, 1)."""
+        import numpy as np
+
         if self.sampling == "grid":
             x = np.linspace(0.0, 1.0, self.points)
             held_out = (x[1:] + x[:-1]) / 2

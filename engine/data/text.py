@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
 from engine.data.base import DataKeys, Dataset
@@ -18,6 +16,10 @@ from engine.data.files import candidates, data_folder, locate
 from engine.data.survey import Source, Survey, absent, compared, damaged, looked_at
 from engine.errors import InputError
 from engine.part import Fraction, PathName
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 KEY = "problem.data.path"
 UNKNOWN, END = "<unk>", "<eos>"
@@ -103,6 +105,8 @@ def number(spec: TextData) -> Numbered:
 
     Raises InputError for a text that is missing or is no UTF-8.
     """
+    import numpy as np
+
     train, held_out = _tokens(spec)
     seen: dict[str, int] = {}
     numbers = np.fromiter(
@@ -208,6 +212,8 @@ def _samples(
 
     What is left at the end is left out. Raises InputError where there are too few tokens.
     """
+    import numpy as np
+
     count = (len(tokens) - 1) // spec.length
     if count < 1:
         raise InputError(

@@ -9,6 +9,7 @@ from engine.path.snapshot import MethodProgress
 from engine.record.events import Diagnosis, Event, Outcome
 from engine.record.geometry import BeadString
 from engine.record.progress import TrainingProgress
+from engine.shapes import Weights
 
 State = TypeVar("State")
 
@@ -100,6 +101,9 @@ class Stage(Protocol[State]):
 
     def training(self) -> tuple[TrainingProgress, ...]:
         """Returns the beads in training."""
+
+    def weights_in_training(self) -> dict[int, Weights]:
+        """Returns the present weights of beads, by id, that the chain does not hold."""
 
     @property
     def bead_steps(self) -> int:

@@ -349,6 +349,10 @@ class ConstrainedSearch:
             for row in shown
         )
 
+    def weights_in_training(self) -> dict[int, Weights]:
+        """See `Stage`; its beads are on the string, and the chain holds them after each round."""
+        return {}
+
     @property
     def bead_steps(self) -> int:
         """See `Stage`."""

@@ -14,8 +14,8 @@ from engine.errors import InputError
 from engine.methods.base import Verdict
 from engine.methods.stage import ChainStage
 from engine.path.chain import Chain
+from engine.problem.checkpoints.endpoints import read_endpoints
 from engine.problem.problem import Problem
-from engine.problem.weight_files import read_endpoint
 from engine.record import string_file
 from engine.record.events import FIRST, LAST, EndpointTrained, Event, Outcome
 from engine.record.string_file import StringFile
@@ -41,21 +41,12 @@ def read_string(spec: Spec, problem: Problem) -> StringFile:
     return held
 
 
-def read_endpoints(spec: Spec, problem: Problem) -> list[Weights]:
-    """Returns the models (param,) of `endpoints.a` and `endpoints.b`.
-
-    Raises InputError as `read_endpoint` does.
-    """
-    named = {"endpoints.a": spec.endpoints.a, "endpoints.b": spec.endpoints.b}
-    return [read_endpoint(str(file), key, problem) for key, file in named.items()]
-
-
 def check_given(spec: Spec, problem: Problem) -> None:
     """Raises InputError where a file that a search starts from does not fit the problem."""
     if spec.search.string is not None:
         read_string(spec, problem)
     elif spec.endpoints.kind == "files":
-        read_endpoints(spec, problem)
+        read_endpoints(spec.endpoints, problem)
 
 
 @dataclass(frozen=True)
@@ -144,7 +135,7 @@ class GivenEndpoints(ChainStage):
 
     def begin(self) -> None:
         """Makes the two models the chain. Raises InputError as `read_endpoints` does."""
-        ends = read_endpoints(self.spec, self.chain.problem)
+        ends = read_endpoints(self.spec.endpoints, self.chain.problem)
         self.chain.begin([(bead, end, 0) for bead, end in zip((FIRST, LAST), ends, strict=True)])
 
     def step(self, beads_left: int | None) -> list[Event]:

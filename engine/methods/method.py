@@ -19,16 +19,17 @@ from engine.methods.greedy import GreedySearch, GreedyState
 from engine.methods.linear import LinearState
 from engine.methods.polish import PolishState
 from engine.methods.shorten import ShorteningState
+from engine.methods.verdicts import Found, not_closed, not_proven, proven, sampled
 from engine.path.audit import Audit, multiplications
 from engine.path.certification import MOST_BEADS, Certification, Plan, net_of, plan_for
 from engine.path.chain import Chain
 from engine.path.diagnosis import Trials, diagnose
 from engine.path.snapshot import ChainState, MethodProgress, Segment
 from engine.record.decoding import Count, Unfit, below
-from engine.record.events import Diagnosis, Event, Outcome
+from engine.record.events import Diagnosis, Event
 from engine.record.geometry import BeadString
+from engine.shapes import Weights
 from engine.spec.keys import Spec
-from engine.spec.level import both, multiple, too_high
 
 StageState = (
     EndpointState
@@ -131,7 +132,7 @@ class StagedMethod:
         events = proof.step()
         self.plan = proof.plan
         if self.plan.way == "sample" and self.spec.search.certify == "require":
-            self.verdict = self._not_proven(len(self.chain.keys), self.plan.reason)
+            self.verdict = not_proven(self._found(), len(self.chain.keys), self.plan.reason)
         if not proof.done or self.plan.way == "sample":
             return events
         return events + self._proved(proof)
@@ -143,12 +144,12 @@ class StagedMethod:
             return events + self._go_back()
         undecided = len(proof.undecided())
         if not undecided:
-            self.verdict = self._proven()
+            self.verdict = proven(self._found())
             return []
         if self.spec.search.certify != "require":
             return self._audit_some()
         if proof.plan.beads == MOST_BEADS:
-            self.verdict = self._not_proven(undecided)
+            self.verdict = not_proven(self._found(), undecided)
             return []
         proof.open_widest()
         self.plan = proof.plan
@@ -164,83 +165,16 @@ class StagedMethod:
         if events:
             events += self._go_back()
         else:
-            self.verdict = self._conclude(self.auditing)
+            self.verdict = (
+                not_closed(self._found())
+                if self._failed()
+                else sampled(self._found(), self.auditing)
+            )
         return events
 
-    def _conclude(self, audit: Audit) -> Verdict:
-        """Returns the verdict on a string of which every segment was audited."""
-        now = self.progress()
-        search, failed = self.spec.search, self._failed()
-        if failed:
-            worst = max(failed, key=lambda segment: segment.height)
-            return Verdict(
-                Outcome.NOT_CONNECTED,
-                f"Not connected: {len(failed)} of {len(now.segments)} segments stayed above "
-                f"{too_high(search.level, search.tolerance)}; the worst peak is "
-                f"{worst.measured.peak / search.level:.3g} × level, between beads "
-                f"{worst.left} and {worst.right} at depth {worst.depth}. This does "
-                "not prove that no path exists; another seed, a higher level or more steps may "
-                "find one.",
-            )
-        told = f"{numbers}; " if (numbers := both(search.level, search.tolerance)) else ""
-        return Verdict(
-            Outcome.CONNECTED,
-            f"Connected: {now.beads} beads, normalized length {now.normalized_length:.4f}, "
-            f"{self._shortened()}"
-            f"every segment at most {multiple(now.max_peak / search.level)} × level ({told}"
-            f"measured on {len(audit.grid)} points each in {audit.precision}{self._normalized()}"
-            f"{self._why_sampled()}).",
-        )
-
-    def _why_sampled(self) -> str:
-        """Says why the string is not proven, where somebody might ask."""
-        segments = self.chain.in_order()
-        tried = [segment.proof for segment in segments if segment.proof is not None]
-        if self.plan is None or (self.plan.way != "prove" and not self.plan.reason):
-            return ""
-        if self.plan.way == "prove":
-            proven = sum(proof.proven for proof in tried)
-            return f"; {proven} of {len(segments)} segments are proven, the others too close to it"
-        return f"; not proven: {self.plan.reason}"
-
-    def _proven(self) -> Verdict:
-        """Returns the verdict on a string of which every segment is proven."""
-        now, search = self.progress(), self.spec.search
-        proofs = [segment.proof for segment in self.chain.in_order()]
-        highest = max(proof.bound for proof in proofs if proof is not None)
-        cells = sum(len(proof.cells) for proof in proofs if proof is not None)
-        told = f"{numbers}; " if (numbers := both(search.level, search.tolerance)) else ""
-        return Verdict(
-            Outcome.CONNECTED,
-            f"Connected, proven: {now.beads} beads, normalized length {now.normalized_length:.4f}, "
-            f"{self._shortened()}at every point of the path the {search.level_on.words} is at most "
-            f"{multiple(highest / search.level)} × level ({told}proven in {cells} "
-            f"{'cell' if cells == 1 else 'cells'}).",
-        )
-
-    def _not_proven(self, undecided: int, why: str = "") -> Verdict:
-        """Returns the verdict where a proof is required and could not be had."""
-        count = len(self.chain.keys)
-        how = why or f"with {MOST_BEADS} more beads neither"
-        return Verdict(
-            Outcome.NOT_CONNECTED,
-            f"Not connected: search.certify is require, but {undecided} of {count} segments could "
-            f"not be proven to stay below the level, {how}; no "
-            "sampled point is above it. Choose certify: auto, or a lower alpha, so that beads lie "
-            "farther below the level.",
-        )
-
-    def _shortened(self) -> str:
-        """Says by how much the string was shortened, where it was."""
-        told = self.trials.shortened
-        if told is None or told.length_after == told.length_before:
-            return ""
-        return f"shortened from {told.length_before:.4f} with {told.beads_before} beads, "
-
-    def _normalized(self) -> str:
-        """Says by which statistics models were normalized, where the network normalizes."""
-        words = self.chain.problem.normalized_by
-        return f", normalized by {words}" if words else ""
+    def _found(self) -> Found:
+        """Returns what a verdict speaks of."""
+        return Found(self.spec, self.chain, self.progress(), self.trials, self.plan)
 
     @property
     def bead_steps(self) -> int:
@@ -266,6 +200,12 @@ class StagedMethod:
     def secondary(self) -> list[NDArray[np.float64]]:
         """Returns the secondary metric (point,) along each segment of `progress`, for viewers."""
         return self.chain.secondary()
+
+    def weights(self) -> dict[int, Weights]:
+        """Returns the present weights (param,) of all beads by id, those in training included."""
+        at_work = self.stages[self.current : self.current + 1]
+        moving = [stage.weights_in_training() for stage in at_work]
+        return dict(self.chain.weights) | {k: v for each in moving for k, v in each.items()}
 
     @property
     def string_products(self) -> int:

@@ -5,6 +5,10 @@ of its neighbours as far as both of its segments stay below the level, straight,
 the level where the straight way would climb. Beads are added half-way between, which changes
 nothing, so that the string can bend where the level makes it. What is left is an upper bound of
 the length of the shortest path below the level: the geodesic.
+
+A segment that a proof or the audit finds above the level gets a bead of its own, a little downhill
+from there, and the rest of the string stays. Only where that does not help is the string as it was
+taken again.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from engine.methods.base import Verdict
 from engine.methods.stage import ChainStage
 from engine.path.chain import Chain
 from engine.path.segments import Measured
-from engine.path.snapshot import Snapshot, StringState, state_of
+from engine.path.snapshot import Segment, Snapshot, StringState, state_of
 from engine.record.decoding import Count, Unfit
 from engine.record.events import Event, StringShortened
 from engine.shapes import Weights
@@ -28,14 +32,16 @@ from engine.spec.keys import Spec
 
 #: Shares of the way to the chord that are tried.
 SHARES = (1.0, 0.5, 0.25, 0.1)
-#: Shares of the level by which segments must stay below it, because the audit's grid is finer: the
-#: next one after each audit that a shortened string fails.
+#: Shares of the level by which segments must stay below it, because a proof or the audit sees more:
+#: the next one each time that a shortened string is refused.
 MARGINS = (1e-3, 1e-2, 5e-2)
+#: Multiples of the step down to the level that are tried where a segment was refused.
+DOWNHILL = (1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True)
 class Gradient:
-    """A task for the pool: the gradient of F_e at beads."""
+    """A task for the pool: F_e and its gradient at beads."""
 
     samples: int
     """Number of samples that a gradient costs, passes forward and back counted alike."""
@@ -44,10 +50,11 @@ class Gradient:
         """Returns the number of samples that a bead (param,) is computed on."""
         return self.samples
 
-    def __call__(self, backend: Backend, beads: Sequence[Weights]) -> list[Weights]:
-        """Returns the gradient (param,) at each bead."""
+    def __call__(self, backend: Backend, beads: Sequence[Weights]) -> list[tuple[float, Weights]]:
+        """Returns the loss and its gradient (param,) at each bead."""
         theta = torch.stack([bead.to(backend.problem.device) for bead in beads])
-        return list(backend.loss_and_grad(theta)[1])
+        losses, gradients = backend.loss_and_grad(theta)
+        return list(zip(losses.tolist(), gradients, strict=True))
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ class Shortening(ChainStage):
         self.before: Snapshot | None = None
         """The connected string that it began with; None where there is none."""
         self.margins = 0
-        """Number of `MARGINS` with which the shortened string failed the audit."""
+        """Number of times that the shortened string was refused, at most that of `MARGINS`."""
         self.sweep = 0
         """Number of sweeps made with the present margin."""
         self.doublings = 0
@@ -118,15 +125,16 @@ class Shortening(ChainStage):
         self.sweep, self.doublings, self.length = 0, 0, float("inf")
 
     def step(self, beads_left: int | None) -> list[Event]:
-        """Makes one sweep over all inner beads, or goes back to the string as it was."""
+        """Makes one sweep over all inner beads, or mends a shortened string that was refused."""
         if self.applied:
-            return self._undo()
+            self.margins += 1
+            return self._mend(beads_left) or self._undo()
         if not self.sweep:
             self._prune()
         self._pull(0)
         self._pull(1)
         self.sweep += 1
-        before, self.length = self.length, self.chain.normalized_length()
+        before, self.length = self.length, self.chain.shape().normalized_length
         slow = self.length > before * (1 - self.settings.gain)
         if self.sweep >= self.settings.sweeps or (slow and not self._refine(beads_left)):
             self.finished = self.applied = True
@@ -135,21 +143,64 @@ class Shortening(ChainStage):
         return []
 
     def _undo(self) -> list[Event]:
-        """Begins again with a wider margin, where the shortened string failed the audit."""
+        """Begins again with a wider margin, where the shortened string cannot be mended."""
         assert self.before is not None
         self.chain.take(self.before)
         self.applied = False
-        self.margins += 1
         self._start()
         return self._tell() if self.finished else []
 
     def _tell(self) -> list[Event]:
+        return [self._report(), *self.chain.measure(self.chain.keys)]
+
+    def _report(self) -> Event:
         assert self.before is not None
         before, now = self.before, self.chain.snapshot()
-        shortened = StringShortened(
+        return StringShortened(
             before.normalized_length, now.normalized_length, len(before.order), len(now.order)
         )
-        return [shortened, *self.chain.measure(self.chain.keys)]
+
+    # ------------------------------------------------------------ a segment that was refused
+
+    def _mend(self, beads_left: int | None) -> list[Event]:
+        """Puts a bead into each open segment, downhill from its peak, and returns the events.
+
+        There are none, and the chain stays as it is, where one of them cannot be mended so.
+        """
+        opened = [segment for segment in self.chain.in_order() if segment.state == "open"]
+        room = beads_left is None or len(opened) <= beads_left
+        if self.margins >= len(MARGINS) or not room:
+            return []
+        found = [self._downhill(segment) for segment in opened]
+        beads = [theta for theta in found if theta is not None]
+        if len(beads) < len(opened):
+            return []
+        for segment, theta in zip(opened, beads, strict=True):
+            self.chain.place(self.chain.new_bead(), theta, segment.key)
+        events = self.chain.measure(self.chain.unmeasured)
+        return [self._report(), *events]
+
+    def _downhill(self, segment: Segment) -> Weights | None:
+        """Returns weights (param,) near a segment's peak by way of which both halves stay below.
+
+        The loss there is to be lower by the present margin, to first order. Returns None where no
+        multiple of that step leads there.
+        """
+        left, right = (self.weights[bead] for bead in segment.key)
+        peak = torch.lerp(left, right, segment.measured.t_star)
+        (found,) = self.chain.pool.run(Gradient(3 * len(self.chain.problem.train)), [peak])
+        loss, gradient = found[0], found[1].to(peak)
+        margin = MARGINS[self.margins] * self.chain.bound
+        drop = max(loss - self.chain.bound + margin, margin)
+        down = gradient * (drop / (gradient @ gradient).clamp(min=1e-30))
+        tried = [peak - multiple * down for multiple in DOWNHILL]
+        pairs = [pair for theta in tried for pair in ((left, theta), (theta, right))]
+        limit = (1 - MARGINS[0]) * self.chain.bound
+        halves = self.chain.profiles_of(pairs, limit)
+        for number, theta in enumerate(tried):
+            if max(half.peak for half in halves[2 * number : 2 * number + 2]) <= limit:
+                return theta
+        return None
 
     # ------------------------------------------------------------ fewer beads
 
@@ -213,7 +264,7 @@ class Shortening(ChainStage):
         here = [self.weights[bead] for bead in beads]
         gradients = self.chain.pool.run(Gradient(samples), here)
         ways = {}
-        for bead, theta, gradient in zip(beads, here, gradients, strict=True):
+        for bead, theta, (_, gradient) in zip(beads, here, gradients, strict=True):
             left, right = (self.weights[end] for end in self.chain.neighbours(bead))
             chord = right - left
             share = ((theta - left) @ chord / (chord @ chord).clamp(min=1e-30)).clamp(0, 1)
@@ -262,7 +313,7 @@ class Shortening(ChainStage):
 
     @property
     def done(self) -> bool:
-        """Whether the string is as short as it becomes, and has not failed the audit."""
+        """Whether the string is as short as it becomes, and nothing of it was refused."""
         opened = any(segment.state == "open" for segment in self.chain.in_order())
         return self.finished and not (self.applied and opened)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.path.chain import Chain
 from engine.record.decoding import Unfit
 from engine.record.progress import TrainingProgress
+from engine.shapes import Weights
 from engine.training.trainer import Trainer
 
 
@@ -25,6 +26,10 @@ class ChainStage:
     def training(self) -> tuple[TrainingProgress, ...]:
         """See `Stage`; there are none."""
         return ()
+
+    def weights_in_training(self) -> dict[int, Weights]:
+        """See `Stage`; the chain holds all."""
+        return {}
 
     def check_ready(self) -> None:
         """See `Stage`; it can always be at work."""
@@ -55,6 +60,10 @@ class TrainingStage(ChainStage):
             TrainingProgress(row.bead, row.loss, row.steps, self.attempt(row.bead))
             for row in self.trainer.rows
         )
+
+    def weights_in_training(self) -> dict[int, Weights]:
+        """See `Stage`."""
+        return {row.bead: row.theta for row in self.trainer.rows}
 
     def check_beads(self, known: set[int]) -> None:
         """Raises Unfit where the trainer holds a bead that is not one of those."""

@@ -20,6 +20,7 @@ from engine.path.certificate.proving import (
     allowed,
     disagreement,
     provable_or_why,
+    proven,
 )
 from engine.path.chain import Chain
 from engine.path.segments import Measured
@@ -146,7 +147,7 @@ class Certification:
     def _prove(self, keys: list[Key], effort: int) -> list[Proof]:
         chain = self._chain
         pairs = [(chain.weights[left], chain.weights[right]) for left, right in keys]
-        found = chain.pool.run(Prove(self._net, chain.bound, effort), pairs)
+        found = proven(chain.pool, Prove(self._net, chain.bound, effort), pairs)
         proofs = [timed.proof for timed in found]
         for key, proof in zip(keys, proofs, strict=True):
             chain.update(replace(chain.segments[key], proof=proof))

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.path.segments import Measured, Pair, along, measure, search_grid
+from engine.path.shape import Shape, Shapes
 from engine.path.snapshot import (
     ChainState,
     Key,
@@ -24,7 +25,6 @@ from engine.path.snapshot import (
     Snapshot,
     StringState,
     distance,
-    normalized_length,
     state_of,
 )
 from engine.record.decoding import Unfit
@@ -81,6 +81,7 @@ class Chain:
         where there are many."""
         self._shown: dict[Pair, NDArray[np.float64]] = {}
         """The secondary metric along segments as viewers saw them last, by their beads' weights."""
+        self._shapes = Shapes()
         self.audited: Mapping[Key, Measured] = {}
         """The profiles that the audit measured, by the keys of their segments."""
 
@@ -297,7 +298,7 @@ class Chain:
         `aim` is as in `MethodProgress`; `losses` are those of beads that are fresher than the
         profiles, by bead.
         """
-        segments, profiles = self.in_order(), self._profiles()
+        segments, profiles, shape = self.in_order(), self._profiles(), self.shape()
         known: dict[int, float] = {}
         for segment, profile in zip(segments, profiles, strict=True):
             known[segment.left] = float(profile.losses[0])
@@ -315,7 +316,9 @@ class Chain:
             segments=tuple(map(_view, segments, profiles)),
             beads_per_depth=tuple(depths.count(d) for d in range(max(depths, default=-1) + 1)),
             bead_steps=bead_steps,
-            normalized_length=self.normalized_length(),
+            normalized_length=shape.normalized_length,
+            turn_mean=shape.turn_mean,
+            turn_max=shape.turn_max,
             max_peak=float(max((p.peak for p in profiles), default=float("nan"))),
         )
 
@@ -362,9 +365,9 @@ class Chain:
         ]
         return np.array(rows, dtype=np.float64) if rows else None
 
-    def normalized_length(self) -> float:
-        """Returns the string's length divided by the distance of its ends; NaN for no string."""
-        return normalized_length(self.order, self.weights)
+    def shape(self) -> Shape:
+        """Returns the string's length and the angles by which it turns."""
+        return self._shapes.of([self.weights[bead] for bead in self.order])
 
     def _profiles(self) -> list[Measured]:
         """Returns the audited profiles where all segments have one, else those of the search."""

@@ -123,28 +123,35 @@ def _words(
     ]
     if stuck is not None:
         said.append(f"The string as a whole could not be lowered below {stuck:.4g}.")
-    said.append(_moved(trace))
+    said.append(_moved(trace, lowest))
     if relabelled is not None and relabelled.units:
         said.append(_same_function(relabelled))
     said.append(
-        "This does not prove that there is no path: a search only says that the strings it tried, "
-        "from this seed, do not stay below the level. A peak that keeps its place and height over "
-        "many splits, seeds and methods speaks for a disconnection; one that wanders or falls "
-        "speaks for more beads, more steps, or another method."
+        "A peak that keeps its place and height over many splits, seeds and methods speaks for a "
+        "disconnection; one that wanders or falls speaks for more beads, more steps, or another "
+        "method."
     )
     return said
 
 
-def _moved(trace: list[Peak]) -> str:
+def _moved(trace: list[Peak], lowest: Peak) -> str:
+    """Says how the worst peak went from the first string to the best, and where it was of late.
+
+    A search may begin anew, so that its last string says nothing of how far it came.
+    """
     first, last = trace[0], trace[-1]
     if len(trace) < 2:
         return "Only one string was measured."
     places = [peak.place for peak in trace[len(trace) // 2 :]]
     stays = max(places) - min(places) < STAYS
     where = f"stayed near {last.place:.0%} of the string" if stays else "moved about on the string"
+    since = ""
+    if last.loss > lowest.loss * (1 + KEPT):
+        since = f" The last string, of {last.beads} beads, rises to {last.loss:.4g}."
     return (
-        f"While the string went from {first.beads} to {last.beads} beads, its worst peak "
-        f"{_height(first.loss, last.loss)}, and in the second half of the search it {where}."
+        f"From the first string, of {first.beads} beads, to the best, of {lowest.beads}, the worst "
+        f"peak {_height(first.loss, lowest.loss)}; in the second half of the search it {where}."
+        f"{since}"
     )
 
 

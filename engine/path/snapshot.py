@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -45,6 +45,10 @@ class MethodProgress:
     """The string's length divided by the distance of its ends."""
     max_peak: float
     """The highest loss on the string; NaN while none is measured."""
+    turn_mean: float | None = None
+    """The mean angle in degrees by which the string turns at an inner bead; None without one."""
+    turn_max: float | None = None
+    """The largest of these angles."""
     certified: bool | None = None
     """True where every segment is proven, False where a point above the level is known."""
 
@@ -145,16 +149,21 @@ class Snapshot:
         return normalized_length(self.order, self.weights)
 
 
-def normalized_length(order: tuple[int, ...] | list[int], weights: Mapping[int, Weights]) -> float:
-    """Returns the length of a string divided by the distance of its ends.
+def normalized_length(order: Sequence[int], weights: Mapping[int, Weights]) -> float:
+    """Returns the length of a string divided by the distance of its ends, as `over_chord` does."""
+    beads = [weights[bead] for bead in order]
+    return over_chord(sum(distance(a, b) for a, b in pairwise(beads)), beads)
+
+
+def over_chord(length: float, beads: Sequence[Weights]) -> float:
+    """Returns the length of a string of beads (param,) divided by the distance of its ends.
 
     It is NaN for no string, and infinite for a closed loop.
     """
-    if not order:
+    if not beads:
         return float("nan")
-    chord = distance(weights[order[0]], weights[order[-1]])
-    total = sum(distance(weights[a], weights[b]) for a, b in pairwise(order))
-    return total / chord if chord > 0 else float("inf")
+    chord = distance(beads[0], beads[-1])
+    return length / chord if chord > 0 else float("inf")
 
 
 def distance(left: Weights, right: Weights) -> float:

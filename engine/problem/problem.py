@@ -21,15 +21,18 @@ from engine.data import Dataset, load_data
 from engine.errors import InputError
 from engine.networks import build_network
 from engine.networks.modules import lent
+from engine.networks.modules.widened import needs_widening
 from engine.part import functions_in
 from engine.problem.batch_norm import batch_norms, chosen, replace_batch_norm
 from engine.problem.cost import Cost, measured_cost
+from engine.problem.exempt import decaying
 from engine.problem.losses import SampleLoss, build_loss, check_loss, check_output
 from engine.problem.samples import Samples, samples_of
 from engine.seeds import derive
 from engine.shapes import Beads, Weights
 from engine.spec.checks import check_fit
 from engine.spec.level import LevelOn
+from engine.spec.optimizers import Exempt
 from engine.spec.problem import BatchNorm as BatchNormSpec
 from engine.spec.problem import CustomLoss, ProblemSpec
 
@@ -87,6 +90,8 @@ class Problem:
     """The training samples that give batch normalization its statistics, None without it."""
     dtype: torch.dtype = torch.float32
     """The precision in which models are computed."""
+    widens: bool = False
+    """Whether network or loss were written for float32, and need help to compute in float64."""
 
     @property
     def parameter_count(self) -> int:
@@ -190,6 +195,19 @@ class Problem:
         }
         return {place: named[name] for place, name in self.places}
 
+    def decaying(self, exempt: tuple[Exempt, ...]) -> Weights | None:
+        """Returns (param,) 1 for each weight that decays and 0 for the others; None: all decay."""
+        if not exempt:
+            return None
+        if exempt not in self._decaying:
+            self._decaying[exempt] = decaying(self.network, exempt).to(self.device, self.dtype)
+        return self._decaying[exempt]
+
+    @cached_property
+    def _decaying(self) -> dict[tuple[Exempt, ...], Weights]:
+        """The answers of `decaying` so far."""
+        return {}
+
     @cached_property
     def normalizes(self) -> bool:
         """Whether the network has batch normalization."""
@@ -231,6 +249,7 @@ def build_problem(
             key="problem.data",
         )
     classes = _checked_output(spec, data, network, loss, x, y)
+    own = isinstance(spec.loss, CustomLoss) or any(functions_in(spec.network))
     return Problem(
         make_network=make_network,
         network=network,
@@ -245,6 +264,7 @@ def build_problem(
         objective=objective,
         batch_norm=spec.batch_norm,
         estimate=train[chosen(len(train), spec.batch_norm)] if batch_norms(network) else None,
+        widens=own and needs_widening(network, loss, *train.part(slice(0, 2), torch.float64)),
     )
 
 

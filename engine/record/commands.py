@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from engine.errors import SaveError
 from engine.record.decoding import Unfit, decode, parse_json
 from engine.record.events import dump_json
 from engine.record.lines import LineTail
+from engine.record.loss_plane import Triple
 from engine.record.reading import Damaged
 from engine.record.rundir import RunDir
 from engine.record.writing import open_to_append
 
-Command = Literal["pause", "continue", "stop", "checkpoint"]
-COMMANDS: tuple[Command, ...] = get_args(Command)
+Word = Literal["pause", "continue", "stop", "checkpoint"]
+"""A command that is one word."""
+COMMANDS: tuple[Word, ...] = get_args(Word)
 
 
 @dataclass(frozen=True)
-class _Line:
-    """The content of one line of the file."""
+class PlaneThrough:
+    """The command to measure the loss plane through three beads (`loss_plane`)."""
 
-    command: Command
+    beads: Triple
+    """The ids of the beads a, b and c."""
+
+
+Command = Word | PlaneThrough
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """The content of a line that holds a word."""
+
+    command: Word
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """The content of a line that asks for a plane."""
+
+    command: Literal["plane"]
+    beads: Triple
 
 
 class CommandTail:
@@ -34,7 +55,7 @@ class CommandTail:
             self.new_commands()
 
     def new_commands(self) -> list[Command]:
-        """Returns the commands since the last call.
+        """Returns the commands since the last call, of equal planes only the first.
 
         Lines that are no commands are passed over. A file that cannot be read counts as empty, so
         that a run goes on although somebody has put a pipe in its folder.
@@ -43,20 +64,36 @@ class CommandTail:
             lines = self._lines.new_lines()
         except Damaged:
             return []
-        return [command for line in lines if (command := _command(line)) is not None]
+        commands: list[Command] = []
+        for line in lines:
+            command = _command(line)
+            again = isinstance(command, PlaneThrough) and command in commands
+            if command is not None and not again:
+                commands.append(command)
+        return commands
 
 
 def _command(line: bytes) -> Command | None:
     """Returns the command in a line, or None where it holds none."""
     try:
-        return decode(_Line, parse_json(line)).command
+        content = parse_json(line)
+        if isinstance(content, dict) and content.get("command") == "plane":
+            return PlaneThrough(decode(_Plane, content).beads)
+        return decode(_Plain, content).command
     except Unfit:
         return None
 
 
+def _line(command: Command) -> _Plain | _Plane:
+    """Returns the content of the line that gives a command."""
+    if isinstance(command, PlaneThrough):
+        return _Plane("plane", command.beads)
+    return _Plain(command)
+
+
 def send(run: RunDir, command: Command) -> None:
     """Appends a command for the engine of a run. Raises SaveError where it cannot be written."""
-    line = dump_json(asdict(_Line(command))) + "\n"
+    line = dump_json(_line(command)) + "\n"
     with open_to_append(run.commands) as file:
         try:
             file.write(line.encode())

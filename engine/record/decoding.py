@@ -231,10 +231,23 @@ def decoder(hint: Any) -> Decoder:
 def _class(kind: type) -> Decoder:
     """Returns the decoder of a class: an enumeration, a model, a dataclass, or any other."""
     if issubclass(kind, Enum):
-        return _one_of({member.value: member for member in kind})
+        return _member(kind)
     if issubclass(kind, BaseModel):
         return _model(kind)
     return _object(kind) if is_dataclass(kind) else _instance(kind)
+
+
+def _member(kind: type[Enum]) -> Decoder:
+    """Returns a decoder of a member of an enumeration, which may have others than it lists."""
+    listed = [member.value for member in kind]
+
+    def decode(value: Any) -> Any:
+        try:
+            return kind(value)
+        except ValueError:
+            raise _refused(value, f"one of {', '.join(map(str, listed))}") from None
+
+    return decode
 
 
 def _marked(decode: Decoder, marks: tuple[Any, ...]) -> Decoder:
@@ -417,7 +430,8 @@ def _model(kind: type[BaseModel]) -> Decoder:
             return kind.model_validate(value, strict=True)
         except ValidationError as error:
             first = error.errors()[0]
-            unfit = _refused(first["input"], first["msg"].removeprefix("Input should be "))
+            wanted = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+            unfit = _refused(first["input"], wanted)
             for step in reversed(first["loc"]):
                 unfit.below(step)
             raise unfit from None

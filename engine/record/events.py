@@ -28,6 +28,18 @@ class Outcome(StrEnum):
     STOPPED = "stopped"
     FAILED = "failed"
 
+    @classmethod
+    def _missing_(cls, value: object) -> Outcome | None:
+        """Returns the outcome of a later version, which has a name like the others.
+
+        Viewers show it by that name. Returns None for what is no name.
+        """
+        if not isinstance(value, str) or not re.fullmatch(r"[a-z][a-z_]{0,39}", value):
+            return None
+        other = str.__new__(cls, value)
+        other._name_, other._value_ = value.upper(), value
+        return other
+
     @property
     def exit_status(self) -> int:
         """The exit status of a command that ran or watched the search to this outcome."""
@@ -329,6 +341,16 @@ EVENTS: dict[str, type[Event]] = {kind.name: kind for kind in Event.__subclasses
 
 
 @dataclass(frozen=True)
+class Unknown(Event):
+    """An event of a later version, of which viewers show no more than this."""
+
+    kind: str
+    """The name that the file gives the event."""
+    sentence: str = ""
+    """The event's own sentence, if it has one."""
+
+
+@dataclass(frozen=True)
 class Record:
     """An event as it stands in `events.jsonl`."""
 
@@ -361,12 +383,17 @@ class _Head:
     event: str
 
 
-def from_line(line: str | bytes) -> Record | None:
-    """Returns the record in a line, or None for an event that only later versions know.
+def from_line(line: str | bytes) -> Record:
+    """Returns the record in a line. An event that only later versions know is an `Unknown`.
 
     Raises Unfit for a line that is no record, because it is cut, damaged or another program's.
     """
     tree = parse_json(line)
     head = decode(_Head, tree)
     kind = EVENTS.get(head.event)
-    return None if kind is None else Record(head.seq, head.time, decode(kind, tree))
+    if kind is None:
+        said = tree.get("sentence")
+        return Record(
+            head.seq, head.time, Unknown(head.event, said if isinstance(said, str) else "")
+        )
+    return Record(head.seq, head.time, decode(kind, tree))

@@ -1,14 +1,16 @@
-"""Finds runs by name or path, and makes folders for new ones. No torch here."""
+"""Finds runs and sweeps by name or path, and makes folders for new runs. No torch here."""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 import platformdirs
 
-from engine.errors import InputError, SaveError, nearest
+from engine.errors import InputError, SaveError, listed, nearest
 from engine.record.rundir import RunDir
 from engine.record.writing import is_leftover, replace
 from engine.spec.keys import Spec
@@ -16,6 +18,12 @@ from engine.spec.yaml_file import dump
 
 #: The files of which a run's folder holds at least one, whole or damaged.
 MARKS = ("run.yaml", "events.jsonl", "progress.json", "meta.json")
+
+#: The name of the file that makes a folder the folder of a sweep.
+PLAN = "sweep.yaml"
+
+#: The word that names the newest run, and the number of names that are told where several fit.
+LAST, CANDIDATES = "last", 8
 
 
 def runs_folder() -> Path:
@@ -27,19 +35,68 @@ def runs_folder() -> Path:
 
 
 def find(run: str) -> RunDir:
-    """Returns the run directory at a path, or of that name under the runs folder.
+    """Returns the run directory that a text names.
 
-    Raises InputError where there is none.
+    That is, in this order: the path of a run directory; the name of a run under the runs folder;
+    for the word `last` the run that was made last; for the start of exactly one run's name that
+    run. Raises InputError where there is none, or where several names start so.
     """
-    path = Path(os.path.expanduser(run))
-    for candidate in (path, runs_folder() / run):
-        if _holds_run(candidate):
-            return RunDir(candidate)
+    return _find(run, _holds_run)
+
+
+def find_any(name: str) -> RunDir:
+    """Returns the folder of the run or the sweep that a text names, as `find` does for runs.
+
+    A sweep's folder is a `RunDir` as far as its lock, its log and its commands go.
+    """
+    return _find(name, lambda path: _holds_run(path) or is_sweep(path))
+
+
+def _find(name: str, is_one: Callable[[Path], bool]) -> RunDir:
+    """Returns the folder of the kind that a text names. Raises InputError."""
+    path = Path(os.path.expanduser(name))
+    candidates = (path, runs_folder() / name)
+    for candidate in filter(is_one, candidates):
+        return RunDir(candidate)
+    if any(map(is_sweep, candidates)):
+        raise InputError(
+            f"is a sweep; `dss-tui attach {name}` shows it, and the run of each of its pairs is a "
+            "folder in it",
+            file=name,
+        )
+    known = _in_runs_folder(is_one)
+    if name == LAST and known:
+        return known[-1]
+    started = [each for each in known if name and each.name.startswith(name)]
+    if len(started) == 1:
+        return started[0]
+    if started:
+        raise InputError(f"{_listed([each.name for each in started])}; give more of it", file=name)
     if os.path.isdir(path):
-        raise InputError("is not a run directory: it has no run.yaml", file=run)
-    names = [found.name for found in runs()]
-    hint = nearest(run, names) if names else "there are no runs yet; `dss-tui run digits` makes one"
-    raise InputError(f"no such run in {runs_folder()} nor at that path; {hint}", file=run)
+        raise InputError("is not a run directory: it has no run.yaml", file=name)
+    hint = _hint(name, [each.name for each in known])
+    raise InputError(f"no such run in {runs_folder()} nor at that path; {hint}", file=name)
+
+
+def _hint(run: str, names: list[str]) -> str:
+    """Returns a clause that helps to find a run that no name fits."""
+    if not names:
+        return "there are no runs yet; `dss-tui run digits` makes one"
+    hint = nearest(run, names)
+    few = len(names) <= CANDIDATES or not hint.startswith("choose")
+    return hint if few else "`dss-tui ls` lists the runs"
+
+
+def _listed(names: list[str]) -> str:
+    """Returns a clause that lists the runs whose names start in the same way, the newest first."""
+    newest_first = listed(reversed(names), CANDIDATES)
+    return f"is the start of {len(names)} runs' names: {newest_first}"
+
+
+def preset_of(name: str) -> str | None:
+    """Returns the name of the preset in the name that `create` gave a run's folder, or None."""
+    match = re.fullmatch(r"(.+)-\d{8}-\d{6}(-\d+)?", name)
+    return match and match[1]
 
 
 def reference(run: RunDir) -> str:
@@ -54,21 +111,49 @@ def resume_command(run: RunDir) -> str:
 
 def runs() -> list[RunDir]:
     """Returns the runs under the runs folder, oldest first, damaged ones included."""
+    return _in_runs_folder(_holds_run)
+
+
+def runs_and_sweeps() -> list[RunDir]:
+    """Returns the runs and the sweeps under the runs folder, oldest first."""
+    return _in_runs_folder(lambda path: _holds_run(path) or is_sweep(path))
+
+
+def _in_runs_folder(is_one: Callable[[Path], bool]) -> list[RunDir]:
+    """Returns the folders of a kind under the runs folder, oldest first."""
     try:
-        found = [RunDir(path) for path in runs_folder().iterdir() if _holds_run(path)]
+        found = [RunDir(path) for path in runs_folder().iterdir() if is_one(path)]
     except OSError:
         return []
     return sorted(found, key=lambda run: (made_s(run), run.name))
 
 
+def name_after(name: str, word: str) -> str:
+    """Returns the first part of the name of a run that is made from another run.
+
+    It is the preset of the other run, whose whole name is `name`, and a word that says what was
+    done, such as *again*. The word stands there once, however often it was done. The date and the
+    time that follow in a run's name are no part of it.
+    """
+    return f"{(preset_of(name) or name).removesuffix(f'-{word}')}-{word}"
+
+
 def made_s(run: RunDir) -> float:
-    """Returns when a run was made, in seconds since 1970: the time of its preset or its folder."""
-    for path in (run.spec, run.path):
+    """Returns when a run or a sweep was made, in seconds since 1970.
+
+    It is the time of its preset or its plan, or of its folder where there is neither.
+    """
+    for path in (run.spec, run.path / PLAN, run.path):
         try:
             return os.lstat(path).st_mtime
         except OSError:
             continue
     return 0.0
+
+
+def is_sweep(folder: Path) -> bool:
+    """Returns whether a folder is that of a sweep, whatever its plan holds."""
+    return os.path.lexists(folder / PLAN)
 
 
 def _holds_run(path: Path) -> bool:

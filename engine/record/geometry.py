@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-Place = tuple[float, float]
-"""A pair of coordinates in a plot."""
+from engine.record.arc import Place
 
 
 @dataclass(frozen=True)
@@ -54,34 +52,72 @@ def turning_angles(beads: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(np.arccos(np.clip(cosines, -1.0, 1.0)))
 
 
-def even_grid(points: int) -> tuple[float, ...]:
-    """Returns `points` values of t from 0 to 1, both included, at equal distances."""
-    return tuple(np.linspace(0.0, 1.0, points).tolist())
+@dataclass(frozen=True)
+class Space:
+    """Beads in the space of the first three principal components of a string."""
+
+    places: tuple[tuple[float, float, float], ...]
+    """The place of each bead, in the units of the weights. Endpoint 1 is left of endpoint 2."""
+    shares: tuple[float, float, float]
+    """The shares of the beads' variance that the three components hold."""
+
+    def seen(self, turn: float, tilt: float) -> tuple[Place, ...]:
+        """Returns the place of each bead in the plane of somebody who looks from another side.
+
+        The beads are turned by `turn` degrees about the second axis, which brings the third one
+        from behind to the right, and then tilted by `tilt` degrees about the line to the right,
+        which brings what is behind downwards. With 0 and 0 the plane is that of the first two
+        components. Distances in it are never larger than those of the beads.
+        """
+        x, y, z = np.array(self.places).T
+        a, b = np.radians(turn), np.radians(tilt)
+        across, behind = x * np.cos(a) + z * np.sin(a), z * np.cos(a) - x * np.sin(a)
+        up = y * np.cos(b) - behind * np.sin(b)
+        return tuple(zip(across.tolist(), up.tolist(), strict=True))
 
 
-def loss_along(lengths: Sequence[float], profiles: Sequence[Sequence[float]]) -> list[list[Place]]:
-    """Returns (arc length from the first bead, objective) at each point of each segment.
+def in_space(beads: NDArray[np.float32]) -> Space | None:
+    """Returns the space of the beads (bead, param).
 
-    `lengths` and `profiles` have an item for each segment; a profile is the objective on an even
-    grid of t.
-    """
-    starts = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
-    with np.errstate(invalid="ignore"):  # an infinite length has no places along it
-        return [
-            list(zip((start + length * np.array(even_grid(len(y)))).tolist(), y, strict=True))
-            for start, length, y in zip(starts, lengths, profiles, strict=True)
-        ]
-
-
-def in_plane(beads: NDArray[np.float32]) -> list[Place]:
-    """Returns the place of each bead in the plane of the first two principal components.
-
-    Returns no places where there are fewer than three beads, or where a weight is not finite.
+    Returns None where there are fewer than three beads, or where a weight is not finite.
     """
     if len(beads) < 3 or not np.isfinite(beads).all():
-        return []
+        return None
     centred = beads.astype(np.float64) - beads.mean(axis=0, dtype=np.float64)
     # By way of the (bead, bead) products: there are far more parameters than beads.
     values, vectors = np.linalg.eigh(centred @ centred.T)
-    plane = vectors[:, [-1, -2]] * np.sqrt(np.clip(values[[-1, -2]], 0, None))
-    return [(x, y) for x, y in plane.tolist()]
+    total = float(np.clip(values, 0, None).sum())
+    places, shares = principal(values, vectors, total, last=len(beads) - 1, axes=3)
+    first, second, third = shares.tolist()
+    return Space(tuple((x, y, z) for x, y, z in places.tolist()), (first, second, third))
+
+
+def principal(
+    values: NDArray[np.float64],
+    vectors: NDArray[np.float64],
+    total: float,
+    last: int,
+    axes: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns the place of each bead in its first principal components, and their shares.
+
+    Args:
+        values: The eigenvalues of the (bead, bead) products of centred beads, ascending; the
+            largest are the last ones.
+        vectors: Their eigenvectors, (bead, value).
+        total: The sum of all eigenvalues.
+        last: The number of the bead that bead 0 is put to the left of.
+        axes: The number of components.
+
+    Returns:
+        The places in the units of the weights, (bead, axis), and the shares of the variance,
+        (axis,).
+    """
+    largest = np.arange(-1, -1 - axes, -1)
+    values = np.clip(values[largest], 0, None)
+    places = vectors[:, largest] * np.sqrt(values)
+    # The signs of eigenvectors are arbitrary, and may change from one string to the next.
+    turned = -places.min(axis=0) > places.max(axis=0)
+    turned[0] = places[0, 0] > places[last, 0]
+    places *= np.where(turned, -1, 1)
+    return places, values / max(total, np.finfo(float).tiny)

@@ -11,6 +11,36 @@ from engine.record.reading import MIB, Damaged, open_to_read
 LONGEST_LINE, LARGEST_FILE = 16 * MIB, 1024 * MIB
 
 
+def last_line(path: Path) -> bytes | None:
+    """Returns the last whole line of a file, without its end, or None where there is none.
+
+    Only the end of the file is read. Raises Damaged for what is no regular file, and for a line
+    that is too long.
+    """
+    descriptor = open_to_read(path)
+    if descriptor is None:
+        return None
+    try:
+        return _last_line(descriptor, path)
+    except OSError as error:
+        raise Damaged(path, f"it cannot be read: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
+
+
+def _last_line(descriptor: int, path: Path) -> bytes | None:
+    """Returns the last whole line of an open file, from more and more of its end."""
+    size = os.fstat(descriptor).st_size
+    for length in (2**14, 2**20, 2 * LONGEST_LINE):
+        start = max(0, size - length)
+        *lines, _ = os.pread(descriptor, length, start).split(b"\n")
+        if len(lines) > 1 or (lines and start == 0):
+            return lines[-1]
+        if start == 0:
+            return None
+    raise Damaged(path, f"it holds a line of more than {LONGEST_LINE // MIB} MiB")
+
+
 class LineTail:
     """Reads the whole lines that were appended to a file since the last call."""
 

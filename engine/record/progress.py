@@ -12,17 +12,17 @@ from typing import Annotated, Literal
 
 from engine.record.decoding import Count, Depth, Formerly, Length, Level, Seconds, Tolerance
 from engine.record.events import dump_json
-from engine.record.reading import Damaged, read_json
+from engine.record.reading import Damaged, Stamp, read_json, stamp
 from engine.record.rundir import RunDir
 from engine.spec.keys import Limits
-from engine.spec.level import LevelOn, bound
+from engine.spec.level import Measure, bound
 
 SegmentState = Literal["open", "training", "closed", "failed"]
 ProgressState = Literal["running", "paused", "ended"]
 
 
 #: The objective in files that do not name one.
-TRAINING_LOSS = LevelOn()
+TRAINING_LOSS = Measure()
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,11 @@ class Counters:
     """The highest loss on the string; NaN while none is measured."""
     normalized_length: float
     """The string's length divided by the distance of its ends; NaN while there is no string."""
+    turn_mean: float | None = None
+    """The mean angle in degrees by which the string turns at an inner bead; None where there is
+    none, and in files without it."""
+    turn_max: float | None = None
+    """The largest of these angles."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +112,9 @@ class Progress:
     """The level that the whole string is to stay below."""
     tolerance: Tolerance = 0.0
     """A segment is closed up to (1 + tolerance) × level."""
-    level_on: LevelOn = TRAINING_LOSS
+    level_on: Measure = TRAINING_LOSS
     """The objective: the metric and the split that are held against the level."""
-    secondary: Annotated[LevelOn, Formerly("beside")] = TRAINING_LOSS
+    secondary: Annotated[Measure, Formerly("beside")] = TRAINING_LOSS
     """The secondary metric and split, shown next to the objective."""
     secondary_samples: Annotated[Count | None, Formerly("beside_samples")] = None
     """Number of samples that the secondary metric is taken over; None means all of the split."""
@@ -159,6 +164,35 @@ def read_progress(run: RunDir) -> Progress | None:
         if why is not None:
             raise Damaged(run.progress, why)
     return progress
+
+
+class ProgressReader:
+    """Reads the progress of a run, again only where its file has changed."""
+
+    def __init__(self, run: RunDir) -> None:
+        """Has read nothing yet."""
+        self.run = run
+        self._stamp: Stamp | None = None
+        self._found: Progress | Damaged | None = None
+
+    def look(self) -> Progress | None:
+        """Returns the newest progress, the same object where it is the same, or None before it.
+
+        Raises Damaged.
+        """
+        now = stamp(self.run.progress)
+        if now is None or now != self._stamp:
+            self._stamp, self._found = now, self._read()
+        if isinstance(self._found, Damaged):
+            raise self._found
+        return self._found
+
+    def _read(self) -> Progress | Damaged | None:
+        """Returns what the file holds now."""
+        try:
+            return read_progress(self.run)
+        except Damaged as damaged:
+            return damaged
 
 
 def _contradiction(progress: Progress) -> str | None:

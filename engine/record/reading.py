@@ -21,6 +21,9 @@ T = TypeVar("T")
 
 MIB = 2**20
 
+Stamp = tuple[int, int, int]
+"""The number of a file, its size in bytes and the time of its last change in ns."""
+
 #: The sizes in bytes of the largest preset and of the largest JSON file that are read.
 LARGEST_PRESET, LARGEST_JSON = MIB, 64 * MIB
 
@@ -57,6 +60,15 @@ class Damaged(InputError):
     def __hash__(self) -> int:
         """Returns a hash of the sentence."""
         return hash(self.args)
+
+
+def stamp(path: Path | str) -> Stamp | None:
+    """Returns what tells a file or folder from what it was before a change, or None without one."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def open_regular(path: Path, flags: int) -> int:
@@ -140,9 +152,12 @@ def read_text(path: Path, largest: int) -> str:
         raise Damaged(path, "it is not UTF-8 text") from None
 
 
-def read_json(kind: type[T], path: Path) -> T | None:
-    """Returns the `kind` that a JSON file holds, or None where there is no file. Raises Damaged."""
-    content = read_bytes(path, LARGEST_JSON)
+def read_json(kind: type[T], path: Path, largest: int = LARGEST_JSON) -> T | None:
+    """Returns the `kind` that a JSON file of at most `largest` bytes holds.
+
+    Returns None where there is no file. Raises Damaged.
+    """
+    content = read_bytes(path, largest)
     if content is None:
         return None
     try:

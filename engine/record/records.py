@@ -22,8 +22,7 @@ class RecordTail:
     def new_records(self) -> list[Record]:
         """Returns the records since the last call, the undone ones included.
 
-        Raises Damaged where the file cannot be read at all. Empty lines and events of later
-        versions are passed over.
+        Raises Damaged where the file cannot be read at all. Empty lines are passed over.
         """
         return [
             record for line in self._lines.new_lines() if (record := self._read(line)) is not None

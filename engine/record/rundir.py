@@ -59,9 +59,19 @@ class RunDir:
         return self.path / "string.safetensors"
 
     @property
+    def planes(self) -> Path:
+        """The folder of the loss planes that were asked for (`loss_plane`)."""
+        return self.path / "planes"
+
+    @property
     def log(self) -> Path:
         """The warnings and tracebacks of the engine."""
         return self.path / "engine.log"
+
+    @property
+    def notes(self) -> Path:
+        """The user's note on the run (`notes.Notes`)."""
+        return self.path / "notes.json"
 
     @property
     def lock(self) -> Path:

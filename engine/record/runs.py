@@ -1,4 +1,7 @@
-"""Tells the state of a run from its directory alone. No torch here."""
+"""Tells the state of a run from its directory alone. No torch here.
+
+A sweep in a list of runs is told in the same way (`sweep_summary`).
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from typing import TypeVar
 
-from engine.record.events import Outcome, Record, RunFinished
-from engine.record.finding import made_s
+from engine.record.events import Outcome, Record, RunFinished, RunStarted
+from engine.record.finding import made_s, preset_of
 from engine.record.lock import is_live
+from engine.record.notes import Notes, read_notes
 from engine.record.progress import read_progress
 from engine.record.reading import Damaged, check_regular
 from engine.record.records import RecordTail, effective, finished, is_paused
@@ -24,24 +29,41 @@ STARTING_S = 15.0
 
 @dataclass(frozen=True)
 class Summary:
-    """The facts that a list of runs shows of one run."""
+    """The facts that a list shows of a run or a sweep. What no file tells yet is None."""
 
     name: str
     """The name of the run's folder."""
     state: str
-    """One of the words of `state_of`."""
+    """One of the words of `state_of`, or of `SweepView.state` for a sweep."""
+    preset: str | None
+    """The name of the preset, as the folder's first name tells it."""
+    started: RunStarted | None
+    """The event that began the run, with its method, its level and its seed."""
     beads: int | None
-    """Number of beads on the string, or None before the first progress."""
+    """Number of beads on the string."""
     peak_over_level: float | None
-    """The highest loss on the string divided by the level, or None before the first measurement."""
-    age_s: float
-    """Seconds since the run was made."""
-    size_bytes: int
-    """The size of all files in the folder together."""
+    """The highest loss on the string divided by the level."""
+    normalized_length: float | None
+    """The string's length divided by the distance of its ends."""
+    elapsed_s: float | None
+    """Running time in seconds, all sessions together."""
+    made_s: float
+    """When the run was made, in seconds since 1970."""
+    size_bytes: int | None
+    """The size of all files in the folder together; None of a sweep that goes on."""
+    note: str = ""
+    """The user's note on the run, or "" for none."""
     tolerance: float = 0.0
     """The run's segments close at (1 + tolerance) × level."""
     damaged: tuple[Damaged, ...] = ()
     """The faults of the files that were read."""
+    pairs: tuple[int, int] | None = None
+    """Of a sweep, how many of its searches have ended, and how many it has; None for a run."""
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the run was made."""
+        return time.time() - self.made_s
 
 
 def summarize(run: RunDir) -> Summary:
@@ -50,6 +72,7 @@ def summarize(run: RunDir) -> Summary:
     faults: list[Damaged] = []
     records = tried(lambda: _records(run, faults), faults)
     progress = tried(lambda: read_progress(run), faults)
+    notes = tried(lambda: read_notes(run), faults) or Notes()
     state = state_of(
         finished(records or []),
         live=live,
@@ -57,16 +80,32 @@ def summarize(run: RunDir) -> Summary:
         paused=is_paused(records or []),
         readable=records is not None,
     )
+    counters = progress.counters if progress is not None else None
     return Summary(
         name=run.name,
         state=state,
-        beads=progress.counters.beads if progress is not None else None,
+        preset=preset_of(notes.first_name or run.name),
+        started=_started(records or []),
+        beads=counters.beads if counters is not None else None,
         peak_over_level=progress.peak_over_level if progress is not None else None,
-        age_s=time.time() - made_s(run),
-        size_bytes=_size_bytes(run),
+        normalized_length=_finite(counters.normalized_length) if counters is not None else None,
+        elapsed_s=progress.time if progress is not None else None,
+        made_s=made_s(run),
+        size_bytes=size_bytes(run.path),
+        note=notes.note,
         tolerance=progress.tolerance if progress is not None else 0.0,
         damaged=tuple(faults),
     )
+
+
+def _started(records: list[Record]) -> RunStarted | None:
+    """Returns the event that began a run, or None where no record holds it."""
+    return next((each.event for each in records if isinstance(each.event, RunStarted)), None)
+
+
+def _finite(value: float) -> float | None:
+    """Returns a number, or None where it is not finite."""
+    return value if isfinite(value) else None
 
 
 def tried(read: Callable[[], T], faults: list[Damaged]) -> T | None:
@@ -132,14 +171,19 @@ def goes_on(ended: RunFinished | None, *, limits_changed: bool = False) -> bool:
     return ended.outcome in (Outcome.STOPPED, Outcome.FAILED)
 
 
-def _size_bytes(run: RunDir) -> int:
-    """Returns the size of the files in a run's folder, without those that vanish meanwhile."""
+def size_bytes(folder: str | os.PathLike[str], depth: int = 1) -> int:
+    """Returns the size of the files in a folder, without those that vanish meanwhile.
+
+    The files of the folders within it are counted too, down to a depth.
+    """
     total = 0
     try:
-        with os.scandir(run.path) as entries:
+        with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_file(follow_symlinks=False):
                     total += entry.stat(follow_symlinks=False).st_size
+                elif depth and entry.is_dir(follow_symlinks=False):
+                    total += size_bytes(entry.path, depth - 1)
     except OSError:
         pass
     return total

@@ -196,7 +196,7 @@ def read(path: str | PathLike[str]) -> StringFile:
         raise InputError(
             f"is not a whole {path.suffix} string file ({what}); export it again", file=path
         ) from None
-    return _checked(arrays, _header(header, path), path)
+    return _checked(arrays, header_of(header, path), path)
 
 
 def _read_safetensors(path: Path) -> tuple[Arrays, str | None]:
@@ -233,8 +233,11 @@ def _read_pt(path: Path) -> tuple[Arrays, str | None]:
     return {str(name): tensor.numpy() for name, tensor in held.items()}, header
 
 
-def _header(text: str | None, path: Path) -> Header:
-    """Returns the header that the metadata hold. Raises InputError where it is not whole."""
+def header_of(text: str | None, path: Path) -> Header:
+    """Returns the header in the metadata of a string file; `path` is named in errors.
+
+    Raises InputError where it is not whole.
+    """
     try:
         tree = json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 
 from engine.errors import SaveError
 from engine.record.commands import Command, CommandTail
 from engine.record.events import Event, Record, RunStarted
 from engine.record.lines import LONGEST_LINE
 from engine.record.lock import take_lock
+from engine.record.loss_plane import is_folder
 from engine.record.meta import Meta
 from engine.record.progress import Progress
 from engine.record.reading import open_regular
@@ -37,7 +39,7 @@ class RunWriter:
 
     def _take(self) -> None:
         """Cleans up after a lost process, and opens the files of events and commands."""
-        for leftover in filter(is_leftover, self.run.path.iterdir()):
+        for leftover in filter(is_leftover, [*self.run.path.iterdir(), *_planes(self.run)]):
             leftover.unlink(missing_ok=True)
         _drop_half_line(self.run)
         records = read_all_records(self.run)
@@ -94,6 +96,14 @@ class RunWriter:
     def new_commands(self) -> list[Command]:
         """Returns the commands that were given since the last call."""
         return self._commands.new_commands()
+
+
+def _planes(run: RunDir) -> list[Path]:
+    """Returns the files in the folder of a run's planes; none where that is no folder."""
+    try:
+        return list(run.planes.iterdir()) if is_folder(run.planes) else []
+    except OSError:
+        return []
 
 
 def _drop_half_line(run: RunDir) -> None:

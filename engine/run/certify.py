@@ -22,6 +22,7 @@ from engine.path.certificate.proving import (
     allowed,
     disagreement,
     provable_or_why,
+    proven,
 )
 from engine.path.segments import measure, search_grid
 from engine.record.string_file import StringFile
@@ -129,7 +130,7 @@ def certify(
 
 
 def _proven(pool: Pool, net: Provable, beads: list[Weights], level: float) -> list[Timed]:
-    return pool.run(Prove(net, level), list(pairwise(beads)))
+    return proven(pool, Prove(net, level), list(pairwise(beads)))
 
 
 def _lowest(pool: Pool, net: Provable, beads: list[Weights]) -> tuple[float, list[Timed]]:

@@ -14,10 +14,11 @@ from statistics import median
 import torch
 
 from engine.backends.backend import Backend, Way
-from engine.backends.cache import cache_folder
+from engine.backends.cache import cache_folder, warn_of_compiling
 from engine.backends.cuda_graphs import CudaGraphsBackend
-from engine.backends.fused import available, compiled, fused_layout, warm_up
 from engine.backends.fused.backend import FusedBackend
+from engine.backends.fused.compilation import available, compiled, warm_up
+from engine.backends.fused.layout import fused_layout
 from engine.backends.in_place import InPlaceBackend
 from engine.backends.torch_backend import PIECE_BYTES
 from engine.backends.vmapped import FEW_TOGETHER, VmappedBackend
@@ -71,7 +72,7 @@ def choose_backend(
         small = problem.parameter_count <= SURELY_FUSED
         chosen = "fused" if fusible and small else fastest(spec, problem, clock, fusible=fusible)
     if chosen == "fused" and not compiled():
-        log.warning("compiling for this machine, once: this takes some ten seconds")
+        warn_of_compiling()
         warm_up()
     search = spec.search.model_copy(update={"batching": chosen})
     backend = backend_of(chosen, spec.problem, problem, _piece_bytes(spec))

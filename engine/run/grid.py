@@ -1,4 +1,4 @@
-"""The searches of many pairs at many levels, and the way to run all of them without a folder.
+"""Prepares the searches of many pairs at many levels, and runs all of them without a folder.
 
 `sweep` runs them in run directories, and goes on where it was stopped.
 """
@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 
@@ -17,31 +17,13 @@ from engine.record.string_file import StringFile
 from engine.run.prepare import Prepared, prepare
 from engine.run.search import Search
 from engine.spec.checks import check_level_on
+from engine.spec.grid import Grid
 from engine.spec.keys import Spec
 from engine.workers.pool import open_pool
 from engine.workers.shared import SharedPool
 
 #: The number of searches that are under way at a time.
 AT_ONCE = 64
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The searches of one preset for so many pairs of endpoints at each of some levels."""
-
-    spec: Spec
-    """The preset; pair k has the seed `spec.seed + k`."""
-    levels: tuple[float, ...]
-    pairs: int
-
-    def places(self) -> Iterator[tuple[float, int]]:
-        """Yields (level, pair), level by level, pairs counted from 0."""
-        return ((level, pair) for level in self.levels for pair in range(self.pairs))
-
-    def at(self, level: float, pair: int = 0) -> Spec:
-        """Returns the spec of one pair at one level."""
-        search = self.spec.search.model_copy(update={"level": level})
-        return self.spec.model_copy(update={"search": search, "seed": self.spec.seed + pair})
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,17 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from engine.errors import InputError
 from engine.methods import build_method
 from engine.methods.base import Verdict
 from engine.methods.method import StagedMethod
 from engine.problem.problem import Problem
 from engine.record.events import Continued, Event, Outcome, RunStarted
+from engine.record.loss_plane import Answer, NoPlane, Triple
 from engine.record.string_file import Header, StringFile
 from engine.run import mirror
 from engine.run.loop import Control, Pace, Stopwatch, Store, search
+from engine.run.loss_plane import plane_through
 from engine.spec.keys import Spec
 from engine.workers.pool import Workers
 
@@ -91,6 +94,29 @@ class Job:
             tolerance=search.tolerance,
         )
         return StringFile(header, self.method.string())
+
+    def plane(self, beads: Triple, elapsed_s: float) -> Answer:
+        """Returns the loss plane through three beads as they are now, or why there is none.
+
+        `elapsed_s` is the running time so far in seconds. The search is not changed by it, and goes
+        on where it fails, as a user's own loss may far away from trained models.
+        """
+        method, search = self.method, self.spec.search
+        try:
+            return plane_through(
+                method.chain.pool,
+                beads,
+                method.weights(),
+                method.chain.order,
+                level=(search.level, search.tolerance),
+                elapsed_s=elapsed_s,
+            )
+        except InputError as error:
+            return NoPlane(beads=beads, time=elapsed_s, reason=str(error))
+        except Exception as error:
+            log.exception("a loss plane failed")
+            reason = f"measuring it failed with {type(error).__name__}: {error}"
+            return NoPlane(beads=beads, time=elapsed_s, reason=reason)
 
     def _confirmed(self, ending: Verdict) -> Verdict:
         """Returns the ending, failed where plain torch does not find what was measured.

@@ -8,13 +8,14 @@ all events before it.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from engine.methods import Method
 from engine.methods.base import Tally, Verdict
 from engine.path.snapshot import MethodProgress
-from engine.record.commands import Command
+from engine.record.commands import Command, PlaneThrough
 from engine.record.events import (
     CheckpointSaved,
     Continued,
@@ -25,6 +26,7 @@ from engine.record.events import (
     RunStarted,
     Totals,
 )
+from engine.record.loss_plane import Triple
 from engine.record.progress import ProgressState
 from engine.spec.keys import Limits
 
@@ -58,6 +60,9 @@ class Store(Protocol):
     def progress(self, now: MethodProgress, elapsed_s: float, state: ProgressState) -> None:
         """Shows viewers where the method stands."""
 
+    def plane(self, beads: Triple, elapsed_s: float) -> None:
+        """Shows viewers the loss plane through three beads, or why there is none."""
+
 
 class Nowhere:
     """The store of a search that leaves nothing behind but its events."""
@@ -72,6 +77,9 @@ class Nowhere:
         """Keeps nothing."""
 
     def progress(self, now: MethodProgress, elapsed_s: float, state: ProgressState) -> None:
+        """Shows nothing."""
+
+    def plane(self, beads: Triple, elapsed_s: float) -> None:
         """Shows nothing."""
 
 
@@ -125,6 +133,18 @@ class Stopwatch:
         if self._held_at is not None:
             self._since += self._clock() - self._held_at
             self._held_at = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Stands still within the block, and after it if it did so before."""
+        stood = self._held_at is not None
+        if not stood:
+            self.hold()
+        try:
+            yield
+        finally:
+            if not stood:
+                self.go_on()
 
 
 @dataclass(frozen=True)
@@ -197,6 +217,10 @@ def _grant(
                 return _stopped("as asked")
             if command == "checkpoint":
                 yield from _checkpoint(store, elapsed, "asked for")
+            if isinstance(command, PlaneThrough):
+                # For viewers alone, so that it takes nothing of the time that the search may run.
+                with elapsed.held():
+                    store.plane(command.beads, elapsed())
             if command == "pause" and not paused:
                 paused = True
                 elapsed.hold()

@@ -26,6 +26,7 @@ from engine.errors import InputError
 from engine.factories import call_factory
 from engine.networks import build_network
 from engine.networks.custom import CustomNetwork
+from engine.networks.modules.custom import unwrapped
 from engine.problem.batch_norm import chosen
 from engine.problem.losses import SampleLoss, build_loss, targets
 from engine.problem.problem import BUFFERS_SEED, DRAWING, Problem, Split
@@ -197,9 +198,8 @@ def fresh_module(spec: ProblemSpec, seed: int) -> nn.Module:
     with DRAWING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if isinstance(spec.network, CustomNetwork):
-            found: nn.Module = call_factory(
-                spec.network.factory, spec.network.args, "problem.network"
-            )
+            factory, args = spec.network.factory, spec.network.args
+            found: nn.Module = unwrapped(call_factory(factory, args, "problem.network"))
             return found
         return build_network(spec.network)
 

@@ -80,6 +80,8 @@ class SessionControl:
     """The writer of the run directory, which reads the commands."""
     signals: Signals
     """The signals that this process has received."""
+    wait: Callable[[float], None] = time.sleep
+    """Waits a number of seconds."""
     looked_s: float = float("-inf")
     """The time when commands were last read. A round may take less time than reading a file."""
 
@@ -97,7 +99,7 @@ class SessionControl:
 
     def sleep(self, seconds: float) -> None:
         """Waits a number of seconds."""
-        time.sleep(seconds)
+        self.wait(seconds)
 
 
 def exit_status(ended: Ended) -> int:
@@ -140,16 +142,23 @@ def run_session(
     signals: Signals,
     observe: Observer = lambda record: None,
     pace: Pace | None = None,
+    wait: Callable[[float], None] = time.sleep,
+    hurried: Callable[[], bool] = lambda: False,
 ) -> Ended:
     """Runs a session of a run whose spec is resolved, on devices that others may share.
+
+    `wait` waits a number of seconds while the run pauses. Once `hurried` returns True, a stop does
+    no more than to write the checkpoint.
 
     Raises InputError where the run's checkpoint belongs to another spec, or is damaged.
     """
     job = Job.on(pool, spec)
     kept = checkpoint.resume(writer.run, spec, job.method)
     writer.meta(_meta(writer.run, spec))
-    return _Session(writer, job, observe).run(
-        kept, signals, pace or Pace(checkpoint_s=spec.checkpoint_seconds)
+    store = DirectoryStore(writer, job, hurried)
+    control = SessionControl(writer, signals, wait)
+    return _Session(writer, job, observe, store, control).run(
+        kept, pace or Pace(checkpoint_s=spec.checkpoint_seconds)
     )
 
 
@@ -162,31 +171,31 @@ def refuse(directory: RunDir, error: InputError | SaveError) -> None:
 
 @dataclass(frozen=True)
 class _Session:
-    """A session at work: its writer, its job, and its observer."""
+    """A session at work: its writer, its job, its observer, its store and its control."""
 
     writer: RunWriter
     job: Job
     observe: Observer
+    store: DirectoryStore
+    control: SessionControl
 
-    def run(self, kept: checkpoint.Checkpoint | None, signals: Signals, pace: Pace) -> Ended:
+    def run(self, kept: checkpoint.Checkpoint | None, pace: Pace) -> Ended:
         """Runs the search from a checkpoint, if there is one, and returns how it ended."""
         elapsed = Stopwatch(time.monotonic, kept.elapsed_s if kept else 0.0)
-        store = DirectoryStore(self.writer, self.job)
-        control = SessionControl(self.writer, signals)
         first = self._first(kept)
         event: Event = first
         try:
-            for event in self.job.events(store, control, elapsed, pace, first):
+            for event in self.job.events(self.store, self.control, elapsed, pace, first):
                 self._tell(event, elapsed())
         except Exception as error:
             if not isinstance(error, SaveError):
                 log.exception("the engine failed")
-            event = self._failure(error, kept, store)
+            event = self._failure(error, kept)
             with suppress(SaveError):  # where the disk is full, the log and the caller know
                 self._tell(event, elapsed())
         assert isinstance(event, RunFinished)
         log.info(event.sentence)
-        stopped = event.outcome is Outcome.STOPPED and signals.received
+        stopped = event.outcome is Outcome.STOPPED and self.control.signals.received
         return Ended(event.outcome, event.sentence, event.diagnosis, stopped or None)
 
     def _first(self, kept: checkpoint.Checkpoint | None) -> RunStarted | Continued:
@@ -200,11 +209,10 @@ class _Session:
         """Writes an event and shows it to the observer. Raises SaveError."""
         self.observe(self.writer.record(event, elapsed_s))
 
-    def _failure(
-        self, error: Exception, kept: checkpoint.Checkpoint | None, store: DirectoryStore
-    ) -> RunFinished:
+    def _failure(self, error: Exception, kept: checkpoint.Checkpoint | None) -> RunFinished:
         """Returns the last event of a session that an error ended."""
-        saved_s = store.saved_s if store.saved_s is not None else kept and kept.elapsed_s
+        before_s = kept.elapsed_s if kept is not None else None
+        saved_s = before_s if self.store.saved_s is None else self.store.saved_s
         safe = (
             "No checkpoint was written yet"
             if saved_s is None

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.errors import SaveError
 from engine.path.snapshot import MethodProgress
-from engine.record import string_file
+from engine.record import loss_plane, string_file
 from engine.record.events import Outcome
+from engine.record.loss_plane import Triple
 from engine.record.progress import Counters, Progress, ProgressState, SegmentProgress
 from engine.record.writer import RunWriter
 from engine.record.writing import replace
 from engine.run import checkpoint
 from engine.run.job import Job
+
+log = logging.getLogger("engine")
 
 #: The multiplications that measuring a string may cost at a checkpoint, so that it does not stall
 #: training, and at a stop, so that it does not take minutes. A string that costs more is not
@@ -27,9 +33,15 @@ class DirectoryStore:
 
     resumable = True
 
-    def __init__(self, writer: RunWriter, job: Job) -> None:
-        """Keeps what comes of a job in the run directory of a writer."""
-        self._writer, self._job = writer, job
+    def __init__(
+        self, writer: RunWriter, job: Job, hurried: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Keeps what comes of a job in the run directory of a writer.
+
+        Where `hurried` returns True, strings are not measured for a checkpoint or a stop. The file
+        of an earlier one then stays.
+        """
+        self._writer, self._job, self._hurried = writer, job, hurried
         self.saved_s: float | None = None
         """Running time at the newest checkpoint of this session."""
 
@@ -50,21 +62,33 @@ class DirectoryStore:
         )
         checkpoint.write(self._writer.run, kept)
         self.saved_s = elapsed_s
-        if method.string_products <= AT_A_CHECKPOINT:
+        if method.string_products <= AT_A_CHECKPOINT and not self._hurried():
             self._string("running", elapsed_s)
 
     def final_string(self, outcome: Outcome, elapsed_s: float) -> None:
-        """Writes the string, except where the search is stopped and measuring it takes minutes.
+        """Writes the string, except where a search is stopped and there is no time to measure it.
 
         Raises SaveError.
         """
         method = self._job.method
-        if method.verdict is not None or method.string_products <= AT_A_STOP:
+        quick = method.string_products <= AT_A_STOP and not self._hurried()
+        if method.verdict is not None or quick:
             self._string(str(outcome), elapsed_s)
 
     def progress(self, now: MethodProgress, elapsed_s: float, state: ProgressState) -> None:
         """Replaces `progress.json`. Raises SaveError."""
         self._writer.progress(self._progress(now, elapsed_s, state))
+
+    def plane(self, beads: Triple, elapsed_s: float) -> None:
+        """Writes the loss plane through three beads, or why there is none.
+
+        A search goes on where neither can be written; its log says so.
+        """
+        answer = self._job.plane(beads, elapsed_s)
+        try:
+            loss_plane.write_answer(self._writer.run, answer)
+        except SaveError as error:
+            log.warning("no loss plane: %s", error)
 
     def _string(self, outcome: str, elapsed_s: float) -> None:
         """Measures and writes the newest string. Raises SaveError."""
@@ -124,4 +148,6 @@ def _counters(now: MethodProgress) -> Counters:
         bead_steps=now.bead_steps,
         max_peak=now.max_peak,
         normalized_length=now.normalized_length,
+        turn_mean=now.turn_mean,
+        turn_max=now.turn_max,
     )

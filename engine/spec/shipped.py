@@ -1,4 +1,4 @@
-"""The presets that ship: commented YAML files, by name. No torch here.
+"""The presets that ship: commented YAML files, by name, before the user's own. No torch here.
 
 They lie in the folder `presets` beside the package `engine`, in a clone as in an installation. The
 folder is found by its place and not by its name, because a user's own folder may be called
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError, nearest
+from engine.spec import own
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import load
 
@@ -29,21 +30,27 @@ def names() -> list[str]:
 
 
 def path_of(preset: str) -> Path:
-    """Returns the file of a preset: a shipped name, or the path of a `.yaml` or `.yml` file.
+    """Returns the file of a preset: a shipped name, an own one, or the path of a `.yaml` file.
 
-    Raises InputError where there is no such name or file.
+    A name means the shipped preset of that name; where there is none, the file of that name in the
+    user's presets folder, and then the one in the current folder (`own`). Raises InputError where
+    there is no such name or file.
     """
     if preset.endswith((".yaml", ".yml")):
         path = Path(preset).expanduser()
         if not path.is_file():
             raise InputError("no such file", file=preset)
         return path
-    if preset not in names():
-        raise InputError(
-            f"no such preset; {nearest(preset, names())} (or give the path of a .yaml file)",
-            file=preset,
-        )
-    return FOLDER / f"{preset}.yaml"
+    if preset in names():
+        return FOLDER / f"{preset}.yaml"
+    own_files = own.files()
+    for path in own_files:
+        if path.stem == preset:
+            return path
+    known = {*names(), *(path.stem for path in own_files)}
+    raise InputError(
+        f"no such preset; {nearest(preset, known)} (or give the path of a .yaml file)", file=preset
+    )
 
 
 def load_preset(
@@ -56,7 +63,8 @@ def load_preset(
     """Returns what a preset asks for, validated and with every default in place.
 
     Args:
-        preset: The name of a shipped preset, such as "digits", or the path of a `.yaml` file.
+        preset: The name of a shipped preset, such as "digits", or of one of the user's own, or the
+            path of a `.yaml` file.
         overrides: Keys to set, of any depth: `{"search.level": 0.1}`, or texts as `--set` takes
             them, `["search.level=0.1"]`. They are validated like the file.
         seed: The key `seed` where it is given; it counts more than the overrides.

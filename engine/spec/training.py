@@ -1,4 +1,4 @@
-"""Keys of training: the optimizers, the training block, and the ends that are trained by it."""
+"""Keys of training: the training block, and the ends that are trained by it."""
 
 from __future__ import annotations
 
@@ -6,52 +6,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from engine.part import Fraction, Names, Part
+from engine.part import Names, Part
+from engine.spec.optimizers import Optimizer, RmsProp
+from engine.spec.schedules import Constant, Schedule
 
 BatchSize = Literal["full"] | PositiveInt
-Momentum = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Sgd(Part):
-    """The optimizer of stochastic gradient descent, with or without momentum (torch.optim.SGD)."""
+class Clip(Part):
+    """The bounds of a step's gradient, which is taken before weight decay and the optimizer."""
 
-    kind: Literal["sgd"]
-    """The optimizer's name."""
-    lr: PositiveFloat = 1e-2
-    """The learning rate."""
-    momentum: Momentum = 0.0
-    """The share of the previous step that is added to a step."""
-
-
-class RmsProp(Part):
-    """The optimizer that divides by a running root mean square (torch.optim.RMSprop)."""
-
-    kind: Literal["rmsprop"]
-    """The optimizer's name."""
-    lr: PositiveFloat = 1e-3
-    """The learning rate."""
-    smoothing: Fraction = 0.99
-    """The share of its previous value that the running mean of squared gradients keeps."""
-    eps: PositiveFloat = 1e-8
-    """A small number that is added to the root, so that nothing is divided by zero."""
-    momentum: Momentum = 0.0
-    """The share of the previous step that is added to a step."""
-
-
-class Adam(Part):
-    """The optimizer by running means of the gradient and of its square (torch.optim.Adam)."""
-
-    kind: Literal["adam"]
-    """The optimizer's name."""
-    lr: PositiveFloat = 1e-3
-    """The learning rate."""
-    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
-    """The shares of their previous values that the two running means keep."""
-    eps: PositiveFloat = 1e-8
-    """A small number that is added to the root, so that nothing is divided by zero."""
-
-
-Optimizer = Annotated[Sgd | RmsProp | Adam, Field(discriminator="kind")]
+    norm: PositiveFloat | None = None
+    """The greatest Euclidean norm of the whole gradient; a longer one is shortened to it
+    (clip_grad_norm_). Null: no bound."""
+    value: PositiveFloat | None = None
+    """The greatest absolute value of an entry of the gradient; others are set to it
+    (clip_grad_value_), before the norm is taken. Null: no bound."""
 
 
 class Training(Part):
@@ -62,8 +32,15 @@ class Training(Part):
 
     optimizer: Optimizer = RmsProp(kind="rmsprop")
     """The optimizer with its learning rate."""
+    schedule: Schedule = Constant(kind="constant")
+    """The schedule of the learning rate."""
+    clip: Clip = Clip()
+    """The bounds of a step's gradient."""
     batch_size: BatchSize = "full"
     """The number of training samples of a step; full takes all of them."""
+    drop_last: bool = False
+    """Whether each pass over the samples leaves out those that make no whole mini-batch. If not, a
+    mini-batch may hold the last samples of one pass and the first ones of the next."""
     max_steps: PositiveInt = 20000
     """The number of steps after which a weight vector is given up from one start."""
     patience: PositiveInt = 2000
@@ -83,8 +60,14 @@ class PartialTraining(Part):
 
     optimizer: Optimizer | None = None
     """The optimizer with its learning rate."""
+    schedule: Schedule | None = None
+    """The schedule of the learning rate."""
+    clip: Clip | None = None
+    """The bounds of a step's gradient."""
     batch_size: BatchSize | None = None
     """The number of training samples of a step; full takes all of them."""
+    drop_last: bool | None = None
+    """Whether each pass over the samples leaves out those that make no whole mini-batch."""
     max_steps: PositiveInt | None = None
     """The number of steps after which a weight vector is given up from one start."""
     patience: PositiveInt | None = None
@@ -109,10 +92,16 @@ class Endpoints(Training):
     permuted, one, and its copy with two hidden units swapped is the other; with files, two models
     that were trained elsewhere are taken as they are."""
     a: Annotated[str | None, Names.PATH] = None
-    """The file of the first model's weights by parameter name, .pt or .safetensors, for kind
-    files."""
+    """The checkpoint of the first model, for kind files: a file of torch.save, Lightning or
+    safetensors with its weights by parameter name, or a folder from the Hub."""
     b: Annotated[str | None, Names.PATH] = None
-    """The file of the second model's weights, for kind files."""
+    """The checkpoint of the second model, for kind files."""
+    key: str | None = None
+    """The key under which both checkpoints hold the tensors, with dots between nested keys, such as
+    ema_state_dict; null: the usual ones, and plain weights before their running averages."""
+    prefix: str | None = None
+    """The text before the names of the model's tensors in both checkpoints, such as model. or
+    module.; null: the one with which they are the network's."""
     swap: tuple[NonNegativeInt, NonNegativeInt] = (0, 1)
     """The two units of the first hidden layer that are swapped for kind permuted, from 0."""
     alpha: Annotated[float, Field(gt=0, le=1)] | None = None

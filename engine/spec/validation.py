@@ -23,20 +23,43 @@ def validated(model: type[Model], tree: object, file: object = None) -> Model:
     Raises InputError, which says in one sentence what is wrong with which key of `file`.
     """
     if not isinstance(tree, dict):
-        raise InputError("holds no keys; see `dss-tui presets digits` for an example", file=file)
+        raise _no_keys(file)
     try:
         return model.model_validate_json(json.dumps(tree, default=str))
     except ValidationError as error:
-        raise _explained(model, error.errors(), file) from None
+        # An unknown key goes first, because it may be the misspelt name of one that is missing.
+        errors = error.errors()
+        first = min(errors, key=lambda each: each["type"] != "extra_forbidden")
+        raise _explained(model, first, errors, file) from None
 
 
-def _explained(model: type[BaseModel], errors: list[ErrorDetails], file: object) -> InputError:
-    """Returns an error that explains one of pydantic's errors in a sentence.
+def _no_keys(file: object) -> InputError:
+    """Returns the error for a value that is no mapping."""
+    return InputError("holds no keys; see `dss-tui presets digits` for an example", file=file)
 
-    Errors at the same key, one for each branch of a union, are joined. An unknown key goes first,
-    because it may be the misspelt name of one that is missing.
+
+def faults(model: type[Model], tree: object, file: object = None) -> list[InputError]:
+    """Returns all that is wrong with a plain value, an error for each key; none if it is valid."""
+    if not isinstance(tree, dict):
+        return [_no_keys(file)]
+    try:
+        model.model_validate_json(json.dumps(tree, default=str))
+    except ValidationError as error:
+        errors = error.errors()
+        by_key: dict[str, ErrorDetails] = {}
+        for each in errors:
+            by_key.setdefault(_locate(model, each["loc"])[0], each)
+        return [_explained(model, each, errors, file) for each in by_key.values()]
+    return []
+
+
+def _explained(
+    model: type[BaseModel], error: ErrorDetails, errors: list[ErrorDetails], file: object
+) -> InputError:
+    """Returns an error that explains one of pydantic's `errors` in a sentence.
+
+    Errors at the same key, one for each branch of a union, are joined.
     """
-    error = min(errors, key=lambda e: e["type"] != "extra_forbidden")
     key, known = _locate(model, error["loc"])
     same_key = [e for e in errors if _locate(model, e["loc"])[0] == key]
     value = error.get("input")
@@ -76,33 +99,43 @@ def _locate(model: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[str, li
     keys: list[str] = []
     known: list[str] = []
     for step in loc:
-        branches = _branches(at)
-        tagged = [b for b in branches if step in _kinds(b)]
-        if tagged:
-            at = tagged[0]
+        branch = _branch(at, step)
+        if branch is not None:
+            at = branch
             continue
-        holders = [b for b in branches if isinstance(b, type) and issubclass(b, BaseModel)]
-        if len(branches) > 1 and (named := _branch_named(step, holders)):
-            at = named
-            continue
+        holders = _models(at)
         known = sorted({name for holder in holders for name in holder.model_fields})
         holder = next((h for h in holders if step in h.model_fields), None)
-        if holder is None and not isinstance(step, int) and not (holders and step.isidentifier()):
+        if holder is not None:
+            at = holder.model_fields[str(step)].annotation
+        elif isinstance(step, int) or (holders and step.isidentifier()):
+            at = None
+        else:
             continue  # the name of a union's branch, such as constrained-int or literal[…]
         keys.append(str(step))
-        at = holder.model_fields[str(step)].annotation if holder else None
     kinds = [kind for branch in _branches(at) for kind in _kinds(branch)]
     return ".".join(keys), kinds or known
+
+
+def _branch(at: Any, step: int | str) -> Any:
+    """Returns the branch of a union that a step names by its kind or its class, or None."""
+    tagged = [branch for branch in _branches(at) if step in _kinds(branch)]
+    if tagged:
+        return tagged[0]
+    if len(_branches(at)) == 1:
+        return None
+    return next((model for model in _models(at) if model.__name__ == step), None)
+
+
+def _models(at: Any) -> list[type[BaseModel]]:
+    """Returns the models among the types that are allowed."""
+    branches = _branches(at)
+    return [each for each in branches if isinstance(each, type) and issubclass(each, BaseModel)]
 
 
 def _takes_words(errors: list[ErrorDetails], value: object) -> bool:
     """Returns whether a word was given where only certain words, or a mapping, are allowed."""
     return isinstance(value, str) and {e["type"] for e in errors} == {"literal_error", "model_type"}
-
-
-def _branch_named(step: int | str, holders: list[Any]) -> Any:
-    """Returns the model of a union that an error names by its class, or None."""
-    return next((holder for holder in holders if holder.__name__ == step), None)
 
 
 def _branches(annotation: Any) -> tuple[Any, ...]:

@@ -16,7 +16,7 @@ from engine.errors import InputError
 from engine.factories import is_file
 from engine.part import Names, renamed
 from engine.spec.keys import Spec
-from engine.spec.validation import validated
+from engine.spec.validation import faults, validated
 
 
 class _Loader(yaml.SafeLoader):
@@ -102,6 +102,25 @@ def read_yaml(text: str, file: object) -> Any:
 def load(path: Path, overrides: Iterable[str] = ()) -> Spec:
     """Returns the spec in a YAML file with `a.b=value` overrides. Raises InputError."""
     return spec_of(_read_tree(path), path, overrides)
+
+
+def faults_in(path: Path, overrides: Iterable[str] = ()) -> list[InputError]:
+    """Returns all that is wrong with a YAML file and with `a.b=value` overrides of it.
+
+    Each error knows its key. There are none where `load` returns a spec.
+    """
+    try:
+        tree = _read_tree(path)
+    except InputError as error:
+        return [error]
+    found = []
+    for line in overrides:
+        try:
+            tree = with_overrides(tree, [line])
+        except InputError as error:
+            key = error.key or line.partition("=")[0].strip()
+            found.append(InputError(error.what, key=key))
+    return found + faults(Spec, tree)
 
 
 def spec_of(tree: Any, path: Path, overrides: Iterable[str] = ()) -> Spec:

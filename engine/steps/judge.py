@@ -26,7 +26,7 @@ def judge(
     All tensors are (row,), and `steps` are the steps taken so far. A row goes on while its loss is
     finite and above its target, it has steps left, and its last lower loss is less than `patience`
     steps ago. A row at its target has all its patience again, for the case that something moves it
-    away. `fused.kernels.judge` is the same in compiled code and agrees to the bit.
+    away. `fused.kernels.judging.judge` is the same in compiled code and agrees to the bit.
     """
     finite = loss.isfinite()
     reached = finite & (loss <= target)

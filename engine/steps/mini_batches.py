@@ -16,27 +16,44 @@ from engine.shapes import Rounds
 
 
 def mini_batches(
-    seeds: Sequence[int], steps: Sequence[int], count: int, size: int, samples: int
+    seeds: Sequence[int],
+    steps: Sequence[int],
+    count: int,
+    size: int,
+    samples: int,
+    drop_last: bool = False,
 ) -> Rounds:
     """Returns the sample numbers of the next `count` steps, (row, step, sample).
 
     Row k draws from the stream of `seeds[k]` and has taken `steps[k]` steps. A step sees `size` of
-    the `samples` training samples.
+    the `samples` training samples. With `drop_last`, no step sees samples of two passes.
     """
+    of_a_pass = samples_of_a_pass(size, samples, drop_last)
     numbers = [
-        sample_numbers(seed, start * size, count * size, samples)
+        sample_numbers(seed, start * size, count * size, samples, of_a_pass)
         for seed, start in zip(seeds, steps, strict=True)
     ]
     return torch.from_numpy(np.stack(numbers)).view(len(numbers), count, size)
 
 
-def sample_numbers(seed: int, start: int, count: int, samples: int) -> NDArray[np.int64]:
+def samples_of_a_pass(size: int, samples: int, drop_last: bool) -> int:
+    """Returns the number of samples that a pass shows, where a step sees `size` of `samples`.
+
+    With `drop_last` they are those that make whole mini-batches, else all.
+    """
+    return samples // size * size if drop_last else samples
+
+
+def sample_numbers(
+    seed: int, start: int, count: int, samples: int, of_a_pass: int
+) -> NDArray[np.int64]:
     """Returns entries start … start + count − 1 of a seed's endless stream of sample numbers.
 
-    The stream passes through all samples again and again, each time in a new random order.
+    The stream passes through all samples again and again, each time in a new random order, of which
+    the first `of_a_pass` are shown.
     """
-    first, last = start // samples, (start + count - 1) // samples
-    passes = [permutation(seed, epoch, samples) for epoch in range(first, last + 1)]
-    offset = start - first * samples
+    first, last = start // of_a_pass, (start + count - 1) // of_a_pass
+    passes = [permutation(seed, epoch, samples)[:of_a_pass] for epoch in range(first, last + 1)]
+    offset = start - first * of_a_pass
     drawn: NDArray[np.int64] = np.concatenate(passes)[offset : offset + count]
     return drawn

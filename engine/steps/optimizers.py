@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from engine.shapes import Beads, Steps
-from engine.spec.training import Adam, RmsProp, Sgd
-from engine.spec.training import Optimizer as OptimizerSpec
+from engine.spec.optimizers import Adam, AdamW, RmsProp, Sgd
+from engine.spec.optimizers import Optimizer as OptimizerSpec
 
 State = dict[str, Tensor]
 """The optimizer's tensors (bead, param) by name, all zero before the first step."""
+Rate = float | Tensor
+"""The learning rate: one number for all rows, or one for each, float64 (bead,)."""
 
 
 @runtime_checkable
@@ -28,8 +30,10 @@ class Optimizer(Protocol):
     def slots(self) -> tuple[str, ...]:
         """The names of the state's tensors."""
 
-    def step(self, theta: Beads, grad: Beads, state: State, steps: Steps) -> tuple[Tensor, State]:
-        """Returns weights and state after one more step.
+    def step(
+        self, theta: Beads, grad: Beads, state: State, steps: Steps, rate: Rate
+    ) -> tuple[Tensor, State]:
+        """Returns weights and state after one more step at a learning rate.
 
         `steps` (bead,) counts the steps that each row took before it.
         """
@@ -37,7 +41,7 @@ class Optimizer(Protocol):
 
 @dataclass(frozen=True)
 class RowSgd:
-    """The rule of torch.optim.SGD, with momentum."""
+    """The rule of torch.optim.SGD, with momentum and Nesterov's."""
 
     spec: Sgd
 
@@ -46,12 +50,16 @@ class RowSgd:
         """The names of the state's tensors."""
         return ("momentum",) if self.spec.momentum else ()
 
-    def step(self, theta: Beads, grad: Beads, state: State, steps: Steps) -> tuple[Tensor, State]:
-        """Returns weights and state after one more step."""
+    def step(
+        self, theta: Beads, grad: Beads, state: State, steps: Steps, rate: Rate
+    ) -> tuple[Tensor, State]:
+        """Returns weights and state after one more step at a learning rate."""
+        rate = for_weights(rate, theta)
         if not self.spec.momentum:
-            return theta - self.spec.lr * grad, {}
+            return theta - rate * grad, {}
         momentum = self.spec.momentum * state["momentum"] + grad
-        return theta - self.spec.lr * momentum, {"momentum": momentum}
+        way = grad + self.spec.momentum * momentum if self.spec.nesterov else momentum
+        return theta - rate * way, {"momentum": momentum}
 
 
 @dataclass(frozen=True)
@@ -65,48 +73,59 @@ class RowRmsProp:
         """The names of the state's tensors."""
         return ("square", "momentum") if self.spec.momentum else ("square",)
 
-    def step(self, theta: Beads, grad: Beads, state: State, steps: Steps) -> tuple[Tensor, State]:
-        """Returns weights and state after one more step."""
-        spec = self.spec
+    def step(
+        self, theta: Beads, grad: Beads, state: State, steps: Steps, rate: Rate
+    ) -> tuple[Tensor, State]:
+        """Returns weights and state after one more step at a learning rate."""
+        spec, rate = self.spec, for_weights(rate, theta)
         square = torch.addcmul(
             spec.smoothing * state["square"], grad, grad, value=1 - spec.smoothing
         )
         scale = square.sqrt() + spec.eps
-        if not spec.momentum:
-            return torch.addcdiv(theta, grad, scale, value=-spec.lr), {"square": square}
-        momentum = torch.addcdiv(spec.momentum * state["momentum"], grad, scale)
-        return theta - spec.lr * momentum, {"square": square, "momentum": momentum}
+        if spec.momentum:
+            momentum = torch.addcdiv(spec.momentum * state["momentum"], grad, scale)
+            return theta - rate * momentum, {"square": square, "momentum": momentum}
+        if isinstance(rate, float):
+            return torch.addcdiv(theta, grad, scale, value=-rate), {"square": square}
+        return torch.addcdiv(theta, -rate * grad, scale), {"square": square}
 
 
 @dataclass(frozen=True)
 class RowAdam:
     """The rule of torch.optim.Adam. Each row's own steps give its bias corrections."""
 
-    spec: Adam
+    spec: Adam | AdamW
 
     @property
     def slots(self) -> tuple[str, ...]:
         """The names of the state's tensors."""
         return ("mean", "square")
 
-    def step(self, theta: Beads, grad: Beads, state: State, steps: Steps) -> tuple[Tensor, State]:
-        """Returns weights and state after one more step."""
+    def step(
+        self, theta: Beads, grad: Beads, state: State, steps: Steps, rate: Rate
+    ) -> tuple[Tensor, State]:
+        """Returns weights and state after one more step at a learning rate."""
         first, second = self.spec.betas
         mean = torch.lerp(state["mean"], grad, 1 - first)
         square = torch.addcmul(second * state["square"], grad, grad, value=1 - second)
         taken = (steps + 1).to(torch.float64)
-        rate = (self.spec.lr / (1 - first**taken)).to(theta.dtype)
+        corrected = (rate / (1 - first**taken)).to(theta.dtype)
         root = (1 - second**taken).sqrt().to(theta.dtype)
         scale = square.sqrt() / root[:, None] + self.spec.eps
-        return theta - rate[:, None] * mean / scale, {"mean": mean, "square": square}
+        return theta - corrected[:, None] * mean / scale, {"mean": mean, "square": square}
 
 
 def build_optimizer(spec: OptimizerSpec) -> Optimizer:
-    """Returns the optimizer of these keys."""
+    """Returns the rule of these keys. Weight decay is no part of it; see `descent`."""
     match spec:
         case Sgd():
             return RowSgd(spec)
         case RmsProp():
             return RowRmsProp(spec)
-        case Adam():
+        case Adam() | AdamW():
             return RowAdam(spec)
+
+
+def for_weights(rate: Rate, theta: Beads) -> Rate:
+    """Returns the rate in the shape in which it multiplies weights (bead, param)."""
+    return rate if isinstance(rate, float) else rate.to(theta.dtype)[:, None]

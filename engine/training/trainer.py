@@ -52,6 +52,10 @@ class Round:
         """Returns the groups after the round."""
         return backend.advance(self.recipe, groups)
 
+    def skip(self, groups: Sequence[Group]) -> Sequence[Group]:
+        """Returns the groups as they are: a round of no steps, which the next one makes up for."""
+        return groups
+
 
 class Trainer:
     """Groups of rows in training, all by one recipe."""

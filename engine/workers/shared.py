@@ -15,10 +15,10 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from engine.workers.pool import Item, Result, Task, Workers
 
@@ -30,6 +30,16 @@ Clock = Callable[[], float]
 
 #: The seconds without a question after which searches that have not asked are left out.
 PATIENCE_S = 1.0
+#: The seconds that a call takes at most, about, before it is asked again whether to hurry.
+CALL_S = 0.2
+
+
+@runtime_checkable
+class Skippable(Protocol):
+    """A task that may leave its items as they are, since it is asked for again until it is done."""
+
+    def skip(self, items: Sequence[Any], /) -> Sequence[Any]:
+        """Returns the results of items for which nothing is computed."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +61,21 @@ class SharedPool:
     """
 
     def __init__(
-        self, pool: Workers, patience_s: float = PATIENCE_S, clock: Clock = time.monotonic
+        self,
+        pool: Workers,
+        patience_s: float = PATIENCE_S,
+        clock: Clock = time.monotonic,
+        hurried: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Shares `pool`. A search that does not ask for `patience_s` seconds is left out."""
+        """Shares `pool`. A search that does not ask for `patience_s` seconds is left out.
+
+        Once `hurried` returns True, what can be skipped is skipped, so that every search soon
+        comes to the end of its step.
+        """
         self.devices, self.backend = pool.devices, pool.backend
-        self._pool = pool
+        self._pool, self._hurried = pool, hurried
+        self._sizes_per_s: dict[type[Any], float] = {}
+        """The sum of the sizes of a task's items that are computed in a second, by kind of task."""
         self._patience_s, self._clock = patience_s, clock
         self._gate = threading.Lock()
         self._searches: dict[Thread, threading.Event] = {}
@@ -149,10 +169,35 @@ class SharedPool:
         """Returns the answer to each question, with equal tasks joined."""
         answers: dict[Thread, _Answer] = {}
         for task in dict.fromkeys(question.task for question in asked.values()):
-            answers |= self._done(
-                task, {who: other.items for who, other in asked.items() if other.task == task}
-            )
+            same = {who: other.items for who, other in asked.items() if other.task == task}
+            for part in self._parts(task, same):
+                answers |= self._done(task, part)
         return answers
+
+    def _parts(
+        self, task: Task[Any, Any], asked: dict[Thread, Sequence[Any]]
+    ) -> Iterator[dict[Thread, Sequence[Any]]]:
+        """Yields the searches that ask for one task, as many together as share a call.
+
+        That is all of them, except where a task can be skipped and the results do not depend on who
+        shares a call. There a call takes about `CALL_S`, so that a search is never kept for longer
+        once it is to end. The items of one search always share a call.
+        """
+        if not isinstance(task, Skippable) or not self.backend.steps_at_once:
+            yield asked
+            return
+        part: dict[Thread, Sequence[Any]] = {}
+        size = 0
+        for who, items in asked.items():
+            part[who] = items
+            size += sum(task.size(item) for item in items)
+            speed = self._sizes_per_s.get(type(task))
+            # Each worker gets something to do while the speed is not known.
+            if len(part) >= len(self.devices) if speed is None else size >= CALL_S * speed:
+                yield part
+                part, size = {}, 0
+        if part:
+            yield part
 
     def _done(
         self, task: Task[Any, Any], asked: Mapping[Thread, Sequence[Any]]
@@ -163,7 +208,7 @@ class SharedPool:
         search may have spoiled the call for all.
         """
         try:
-            results = self._pool.run(task, [item for items in asked.values() for item in items])
+            results = self._computed(task, [item for items in asked.values() for item in items])
         except BaseException as error:
             if len(asked) == 1:
                 return dict.fromkeys(asked, error)
@@ -176,6 +221,29 @@ class SharedPool:
         for who, items in asked.items():
             answers[who], results = results[: len(items)], results[len(items) :]
         return answers
+
+    def _computed(self, task: Task[Any, Any], items: Sequence[Any]) -> list[Any]:
+        """Returns a task's results, or skips it where that is possible and there is no time."""
+        if isinstance(task, Skippable) and self._hurried():
+            return list(task.skip(items))
+        began = self._clock()
+        results = self._pool.run(task, items)
+        seconds = self._clock() - began
+        if seconds > 0:
+            self._sizes_per_s[type(task)] = sum(task.size(item) for item in items) / seconds
+        return results
+
+    def step_aside(self, seconds: float) -> None:
+        """Waits in the thread of a search, and gives the others their turns meanwhile."""
+        me = threading.current_thread()
+        with self._gate:
+            self._left_out.add(me)
+            self._end_turn(me)
+        time.sleep(seconds)
+        with self._gate:
+            self._waiting.append(me)
+            self._go_on()
+        self._wait_for_turn(me)
 
     def run_all(self, searches: Sequence[Callable[[], Outcome]]) -> list[Outcome]:
         """Runs every search in a thread of its own and returns their results in order.

@@ -87,7 +87,7 @@ def test_runs_without_out_go_to_the_runs_folder(
     assert re.fullmatch(r"quadratic-\d{8}-\d{6}", run.name)
     assert main(["ls"]) == 0
     (row,) = [line for line in capsys.readouterr().out.splitlines() if run.name in line]
-    assert "limit_reached" in row
+    assert "limit reached" in row
 
 
 def test_what_cannot_run_is_refused_before_anything_is_written(

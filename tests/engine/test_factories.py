@@ -52,6 +52,13 @@ def mean_loss():
     return lambda output, target: (output - target).square().mean()
 
 constant = 3
+
+def talks():
+    print("as usual")
+    import argparse
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--width", type=int, default=4)
+    return parser.parse_args().width
 """
 
 
@@ -95,6 +102,18 @@ def test_a_file_is_run_once_and_sees_what_lies_beside_it(mine: Path) -> None:
     assert first is second
     assert first == [{"a": 1, "b": [2, 3]}, {}]
     assert find_factory(f"{mine}:data", KEY)(3)[1].flatten().tolist() == [0, 0.25, 0.5]
+
+
+def test_what_a_function_prints_and_parses_is_its_own(
+    mine: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sees no arguments of ours, and standard output is left to us."""
+    given = ["dss-tui", "run", "--headless", "--json"]
+    monkeypatch.setattr(sys, "argv", given)
+    assert call_factory(f"{mine}:talks", {}, KEY) == 4
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err == "as usual\n"
+    assert sys.argv is given
 
 
 def test_two_files_of_one_name_are_two_modules(mine: Path, tmp_path: Path) -> None:

@@ -12,15 +12,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import flint
-from flint import arb
+import numpy as np
+from flint import arb, arb_mat
+from numpy.typing import NDArray
+
+from engine.record.string_file import StringFile
 
 #: Cuts of cuts after which a cell counts as not confirmed.
 DEEPEST = 30
+#: Parts of one width that hold in a row, after which wider ones are tried.
+AGAIN = 8
 
 
 @dataclass(frozen=True)
 class Dual:
-    """A number and its derivative by t, balls both."""
+    """A number or a matrix and its derivative by t, balls both."""
 
     value: Any
     slope: Any
@@ -47,61 +53,100 @@ class Task:
     y: Sequence[Any]
 
 
-def confirmed(task: Task, u: float, v: float, bound: float, deep: int = 0) -> bool:
-    """Returns whether the mean loss is at most `bound` on all of [u, v], as balls show."""
+def layers_between(file: StringFile, number: int) -> tuple[Dense, ...]:
+    """Returns the layers between two beads of a file, the bead of that number and the next."""
+
+    def parts(bead: NDArray[Any]) -> list[Any]:
+        sizes = [int(np.prod(shape)) for _, shape in file.header.parameters]
+        cut = np.split(bead.astype(float), np.cumsum(sizes)[:-1])
+        shapes = [shape for _, shape in file.header.parameters]
+        return [part.reshape(shape).tolist() for part, shape in zip(cut, shapes, strict=True)]
+
+    left, right = (parts(file.string.beads[place]) for place in (number, number + 1))
+    return tuple(
+        Dense(left[n], right[n], left[n + 1], right[n + 1]) for n in range(0, len(left), 2)
+    )
+
+
+def confirmed(task: Task, u: float, v: float, bound: float) -> bool:
+    """Returns whether the mean loss is at most `bound` on all of [u, v], as balls show.
+
+    Parts are taken from u on. One that fails is halved, and the next ones begin as wide as the last
+    one was that held; after a few of them, twice as wide.
+    """
+    at, width, held = u, v - u, 0
+    while at < v:
+        end = min(at + width, v)
+        if _holds(task, at, end, bound):
+            at, held = end, held + 1
+            width, held = (2 * width, 0) if held == AGAIN else (width, held)
+        elif width <= (v - u) * 2.0**-DEEPEST:
+            return False
+        else:
+            width, held = width / 2, 0
+    return True
+
+
+def _holds(task: Task, u: float, v: float, bound: float) -> bool:
+    """Returns whether the enclosure of the mean loss on [u, v] is at most `bound`."""
     low, high = arb(u), arb(v)
     middle, radius = (low + high) / 2, (high - low) / 2
-    ball = middle + radius * arb(0, 1)
-    at, over = mean_loss(task, middle), mean_loss(task, ball)
-    enclosure = at.value + over.slope * radius * arb(0, 1)
-    if enclosure <= arb(bound) or over.value <= arb(bound):
+    over = mean_loss(task, middle + radius * arb(0, 1))
+    if over.value <= arb(bound):
         return True
-    if deep == DEEPEST:
-        return False
-    half = (u + v) / 2
-    return confirmed(task, u, half, bound, deep + 1) and confirmed(task, half, v, bound, deep + 1)
+    return bool(mean_loss(task, middle).value + over.slope * radius * arb(0, 1) <= arb(bound))
 
 
 def mean_loss(task: Task, t: Any) -> Dual:
     """Returns the mean loss and its derivative at a ball of t."""
+    samples, features = len(task.x), len(task.x[0])
+    x = arb_mat(samples, features, [arb(entry) for row in task.x for entry in row])
+    numbers = Dual(x, arb_mat(samples, features))
+    for number, layer in enumerate(task.layers):
+        numbers = _dense(layer, t, numbers)
+        if number < len(task.layers) - 1:
+            numbers = _each(ACTIVATIONS[task.activation], numbers)
     value, slope = arb(0), arb(0)
-    layers = [_at(layer, t) for layer in task.layers]
-    for x, y in zip(task.x, task.y, strict=True):
-        numbers = [Dual(arb(entry), arb(0)) for entry in x]
-        for number, layer in enumerate(layers):
-            numbers = _dense(layer, numbers)
-            if number < len(layers) - 1:
-                numbers = [ACTIVATIONS[task.activation](each) for each in numbers]
-        loss = LOSSES[task.loss](numbers, y)
+    for outputs, y in zip(_rows(numbers), task.y, strict=True):
+        loss = LOSSES[task.loss](outputs, y)
         value, slope = value + loss.value, slope + loss.slope
-    return Dual(value / len(task.x), slope / len(task.x))
+    return Dual(value / samples, slope / samples)
 
 
-Layer = tuple[list[list[Dual]], list[Dual]]
+def _dense(layer: Dense, t: Any, x: Dual) -> Dual:
+    """Returns a layer's outputs (sample, out) and their derivatives, from those of its inputs."""
+    weights, change = _between(layer.left, layer.right, t)
+    biases, bias_change = (
+        part.transpose() for part in _between([layer.bias_left], [layer.bias_right], t)
+    )
+    ones = arb_mat(x.value.nrows(), 1, [arb(1)] * x.value.nrows())
+    return Dual(
+        x.value * weights + ones * biases,
+        x.value * change + x.slope * weights + ones * bias_change,
+    )
 
 
-def _at(layer: Dense, t: Any) -> Layer:
-    def between(left: float, right: float) -> Dual:
-        change = arb(right) - arb(left)
-        return Dual(arb(left) + t * change, change)
-
-    weights = [
-        [between(*pair) for pair in zip(*rows, strict=True)]
-        for rows in zip(layer.left, layer.right, strict=True)
-    ]
-    return weights, [between(*p) for p in zip(layer.bias_left, layer.bias_right, strict=True)]
+def _between(left: Sequence[Sequence[float]], right: Sequence[Sequence[float]], t: Any) -> Any:
+    """Returns a matrix at t between two, and its derivative, both transposed."""
+    rows, columns = len(left), len(left[0])
+    start = arb_mat(rows, columns, [arb(entry) for row in left for entry in row])
+    change = arb_mat(rows, columns, [arb(entry) for row in right for entry in row]) - start
+    return (start + change * t).transpose(), change.transpose()
 
 
-def _dense(layer: Layer, x: list[Dual]) -> list[Dual]:
-    weights, biases = layer
-    found = []
-    for row, bias in zip(weights, biases, strict=True):
-        value, slope = bias.value, bias.slope
-        for weight, number in zip(row, x, strict=True):
-            value = value + weight.value * number.value
-            slope = slope + weight.slope * number.value + weight.value * number.slope
-        found.append(Dual(value, slope))
-    return found
+def _rows(numbers: Dual) -> list[list[Dual]]:
+    """Returns the entries of two matrices (sample, value), sample by sample."""
+    width = numbers.value.ncols()
+    entries = list(map(Dual, numbers.value.entries(), numbers.slope.entries()))
+    return [entries[at : at + width] for at in range(0, len(entries), width)]
+
+
+def _each(function: Callable[[Dual], Dual], numbers: Dual) -> Dual:
+    """Returns two matrices after a function of each of their entries."""
+    found = [function(each) for row in _rows(numbers) for each in row]
+    shape = numbers.value.nrows(), numbers.value.ncols()
+    values, slopes = [each.value for each in found], [each.slope for each in found]
+    return Dual(arb_mat(*shape, values), arb_mat(*shape, slopes))
 
 
 def _relu(x: Dual) -> Dual:

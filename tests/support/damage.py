@@ -20,8 +20,15 @@ import yaml
 
 from dss_tui.cli import main
 from dss_tui.tui import curves
-from dss_tui.viewing import counters
-from dss_tui.viewing.follow import Follower
+from dss_tui.tui.palette import Palette
+from dss_tui.tui.widgets.arc import Shown, picture
+from dss_tui.tui.widgets.card import card
+from dss_tui.tui.widgets.head import Frame, head
+from dss_tui.tui.widgets.selection import about
+from dss_tui.viewing import counters, diagnosis
+from dss_tui.viewing.follow import Follower, Snapshot
+from dss_tui.viewing.replay import Replay
+from dss_tui.viewing.scene import scene_of
 from dss_tui.viewing.view_state import sentence
 from engine.record.rundir import RunDir
 
@@ -361,19 +368,34 @@ def watch(run: RunDir) -> int:
         sentence(record)
     level = now.level
     curves.depths(now.view.beads_per_depth, now.view.depth_times, 80)
-    curves.projection(run, level)
+    curves.projection(run, now.progress, None, curves.FRONT)
+    replay = Replay(follower.records, now)
+    for past in (now, *(replay.at(place) for place in (0.1, 0.9, 0.5, 1.0))):
+        draw_along(run, past)
     if now.progress is not None:
         progress = now.progress
         counters.words(progress, now.steps_per_s)
         counters.training(progress)
-        counters.limits(progress, now.view.time_s)
-        counters.title(run.name, "", now.state, now.view.time_s, 80)
-        curves.history(now.view.history, progress.level_on, level, True)
+        curves.history(now.view, progress, level, True)
         curves.path(progress.segments, progress.level_on, None, level, True)
         for segment in progress.segments:
-            curves.about(segment, level or 1.0)
             curves.profile(segment, progress, level, True)
     return now.exit_status
+
+
+def draw_along(run: RunDir, now: Snapshot) -> None:
+    """Draws the head, the string along its axis, and the line about a selection."""
+    palette = Palette.dark()
+    head(now, Frame(run.name, now.view.time_s, 80, 4), palette)
+    scene = scene_of(now.progress, now.view, whole=now.whole)
+    if scene is not None:
+        for turned in (False, True):
+            cursor = scene.cursor(1, 0.3)
+            picture(Shown(scene, "loss", 1, cursor, turned, True, palette), 80, 20)
+        about(scene, "loss", 1, 0.3, 80)
+    if now.view.finished is not None:
+        card(now.view.finished, [], 80, 24, palette)
+        diagnosis.words(now.view.finished)
 
 
 def judged(asked: Answer) -> str | None:

@@ -77,9 +77,11 @@ SPECS: dict[str, dict[str, Any]] = {
         "blocks": 2,
         "outputs": 3,
     },
+    # Odd sides: on some processors, oneDNN's float32 gradient of a strided convolution over even
+    # ones writes beyond its memory.
     "resnet-layer": {
         "kind": "resnet",
-        "input": [1, 8, 8],
+        "input": [1, 7, 7],
         "widths": [4, 3],
         "norm": "layer",
         "outputs": 5,

@@ -59,7 +59,7 @@ def provable_of(network: nn.Module, measure: str, x: Tensor, y: Tensor) -> Prova
         }
 
     taken = taken_apart(network, x)
-    return Provable(taken, measure, 64, Samples(x, y, None), named)
+    return Provable(taken, measure, 64, Samples(x, y, None), named, weight_count(network))
 
 
 def weight_count(network: nn.Module) -> int:

@@ -7,11 +7,12 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Label
 
+from dss_tui.tui.screens.dialog import Dialog
 
-class Confirm(ModalScreen[str | None]):
+
+class Confirm(Dialog[str | None]):
     """A dialog whose result is the key of the chosen answer, or None for escape."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -28,7 +29,7 @@ class Confirm(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """Lays out the question over its answers."""
         with Vertical(classes="dialog"):
-            yield Label(self._question)
+            yield Label(self._question, markup=False)
             with Horizontal(classes="buttons"):
                 for key, label in self._answers.items():
                     yield Button(f"{label} \\[{key}]", id=f"answer-{key}")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
-import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,14 +11,17 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Button, Checkbox, Input, Label, RadioButton, RadioSet, Static
 
-from dss_tui.viewing import session
+from dss_tui.tui.copying import copy
+from dss_tui.tui.screens.dialog import Dialog
+from dss_tui.viewing.process import answer
 from engine.record.rundir import RunDir
 
 ENDINGS = (".safetensors", ".npz", ".pt")
+#: The words beside the box that stands for --force.
+REPLACE = "replace a file that exists"
 
 
 class PathSuggester(Suggester):
@@ -56,7 +57,7 @@ class Choice(RadioButton):
         return super().render()
 
 
-class ExportDialog(ModalScreen[None]):
+class ExportDialog(Dialog[None]):
     """A dialog that asks where to and how to export a run's string, and exports it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -79,16 +80,17 @@ class ExportDialog(ModalScreen[None]):
                 for number, ending in enumerate(ENDINGS):
                     yield Choice(ending, value=number == 0, compact=True)
             yield Tick("with the training data", id="with-data", compact=True)
-            yield Tick("replace a file that exists", id="force", compact=True)
+            yield Tick(REPLACE, id="force", compact=True)
             yield Input(
                 value=str(Path.cwd() / f"{self._run.name}.safetensors"),
                 suggester=PathSuggester(use_cache=False, case_sensitive=True),
                 id="path",
+                compact=True,
             )
             yield Static(id="said")
             with Horizontal(classes="buttons"):
                 yield Button("write", id="write", variant="primary")
-                yield Button("copy the verify command \\[y]", id="copy", disabled=True)
+                yield Button("copy its check \\[y]", id="copy", disabled=True)
                 yield Button("close \\[esc]", id="close")
 
     def on_mount(self) -> None:
@@ -130,31 +132,16 @@ class ExportDialog(ModalScreen[None]):
         ]
         said = self.query_one("#said", Static)
         said.update("writing …")
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            "dss_tui",
-            "export",
-            str(self._run.path),
-            "--out",
-            path,
-            *(f"--{option}" for option in options),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=session.environment(),
-        )
-        output, _ = await process.communicate()
-        said.update(output.decode(errors="replace").strip().replace("[", "\\["))
-        if process.returncode == 0:
+        flags = [f"--{option}" for option in options]
+        status, words = await answer("export", str(self._run.path), "--out", path, *flags)
+        said.update(words.replace("give --force", f"tick “{REPLACE}”").replace("[", "\\["))
+        if status == 0:
             self._verify = f"dss-tui verify {shlex.quote(path)}"
-            copy = self.query_one("#copy", Button)
-            copy.disabled = False
-            copy.focus()  # not the path, which would take the key y
+            button = self.query_one("#copy", Button)
+            button.disabled = False
+            button.focus()  # not the path, which would take the key y
 
     def action_copy(self) -> None:
         """Puts the command that verifies the file onto the clipboard."""
         if self._verify:
-            self.app.copy_to_clipboard(self._verify)
-            self.notify(f"copied: {self._verify}")
+            copy(self.app, self._verify)

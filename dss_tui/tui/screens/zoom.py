@@ -8,11 +8,11 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import ModalScreen
-from textual.widgets import Footer
 
 from dss_tui.tui.palette import palette_of
 from dss_tui.tui.plots import Plot
+from dss_tui.tui.screens.dialog import Dialog
+from dss_tui.tui.widgets.key_row import KeyRow
 from dss_tui.tui.widgets.plot_view import PlotView
 
 
@@ -30,14 +30,14 @@ class Zoomed:
     """The seconds after which the plot is drawn again."""
 
 
-class Zoom(ModalScreen[None]):
+class Zoom(Dialog[None]):
     """A screen with one plot in full size, kept up to date."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter", "dismiss", "close"),
-        Binding("l", "log_scale", "log scale"),
+        Binding("L", "log_scale", "log scale"),
         Binding("left,h", "select(-2)", "previous segment"),
-        Binding("right", "select(2)", "next segment"),
+        Binding("right,l", "select(2)", "next segment"),
     ]
 
     def __init__(self, zoomed: Zoomed) -> None:
@@ -48,7 +48,7 @@ class Zoom(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Lays out the plot over a row of keys."""
         yield PlotView(id="zoom")
-        yield Footer()
+        yield KeyRow()
 
     def on_mount(self) -> None:
         """Draws the plot now and from time to time."""
@@ -58,8 +58,10 @@ class Zoom(ModalScreen[None]):
     def _show(self) -> None:
         """Draws the plot as it is now."""
         plot = self._zoomed.plot()
-        if plot is not None:
-            self.query_one(PlotView).show(plot, palette_of(self.app))
+        if plot is None:
+            return
+        for view in self.query(PlotView):  # none where the application ends at this moment
+            view.show(plot, palette_of(self.app))
 
     def action_log_scale(self) -> None:
         """Changes between a linear and a logarithmic scale."""

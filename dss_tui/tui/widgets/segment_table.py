@@ -8,13 +8,13 @@ from typing import ClassVar, Literal
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.message import Message
 from textual.widgets import DataTable
 
 from dss_tui.tui.keymap import moving
 from dss_tui.tui.palette import Palette
 from dss_tui.tui.widgets.sparkline import sparkline
 from engine.record.progress import SegmentProgress
+from engine.spec.level import multiple
 
 Sorting = Literal["position", "peak", "depth"]
 SORTINGS: tuple[Sorting, ...] = ("position", "peak", "depth")
@@ -29,9 +29,6 @@ PROVEN = "✓ proven"
 
 class SegmentTable(DataTable[Text]):
     """The table of segments, in their order along the string, by height or by depth."""
-
-    class Moved(Message):
-        """Tells that the user moved the cursor. It is not sent where `show` moves it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "zoom", id="segments.zoom"),
@@ -75,12 +72,13 @@ class SegmentTable(DataTable[Text]):
         shown_in = (level, bound, palette, self.sorting)
         if segments is not self._segments or shown_in != self._shown_in:
             rows = self._rows_of(segments, level, bound, palette)
-            if list(rows) != list(self._rows):
+            if rows.keys() != self._rows.keys():
                 self.clear()
                 for key, row in rows.items():
                     self.add_row(*row, key=key)
             else:
                 self._update(rows)
+                self._order(rows)
             self._segments, self._shown_in, self._rows = segments, shown_in, rows
         if selected is not None:
             key = f"{selected[0]}-{selected[1]}"
@@ -93,25 +91,9 @@ class SegmentTable(DataTable[Text]):
             return None
         return self.coordinate_to_cell_key(self.cursor_coordinate).row_key.value
 
-    def action_cursor_up(self) -> None:
-        """Moves the cursor and says so."""
-        super().action_cursor_up()
-        self.post_message(self.Moved())
-
-    def action_cursor_down(self) -> None:
-        """Moves the cursor and says so."""
-        super().action_cursor_down()
-        self.post_message(self.Moved())
-
-    def action_scroll_top(self) -> None:
-        """Moves the cursor to the first row and says so."""
-        super().action_scroll_top()
-        self.post_message(self.Moved())
-
-    def action_scroll_bottom(self) -> None:
-        """Moves the cursor to the last row and says so."""
-        super().action_scroll_bottom()
-        self.post_message(self.Moved())
+    def in_order(self, segments: Sequence[SegmentProgress]) -> Sequence[SegmentProgress]:
+        """Returns segments in the order in which the table shows them."""
+        return segments if self.sorting == "position" else sorted(segments, key=self._key)
 
     def _rows_of(
         self, segments: Sequence[SegmentProgress], level: float, bound: float, palette: Palette
@@ -121,9 +103,8 @@ class SegmentTable(DataTable[Text]):
         shown_in = (level, bound, palette, scale)
         before = self._drawn if shown_in == self._drawn_in else {}
         self._drawn, self._drawn_in = {}, shown_in
-        ordered = sorted(segments, key=self._key) if self.sorting != "position" else segments
         rows = {}
-        for segment in ordered:
+        for segment in self.in_order(segments):
             key = f"{segment.left}-{segment.right}"
             old, row = before.get(key, (None, ()))
             if old != segment:
@@ -136,13 +117,24 @@ class SegmentTable(DataTable[Text]):
         """Draws the cells that have changed."""
         for key, row in rows.items():
             for title, old, new in zip(COLUMNS, self._rows[key], row, strict=True):
-                if old != new:
+                if (old, old.style) != (new, new.style):  # texts are equal in whatever colour
                     self.update_cell(key, title, new, update_width=True)
+
+    def _order(self, rows: dict[str, tuple[Text, ...]]) -> None:
+        """Puts the rows into their new order, which costs less than to make them anew."""
+        if list(rows) != list(self._rows):
+            places = {row[0].plain: place for place, row in enumerate(rows.values())}
+            self.sort(COLUMNS[0], key=lambda pair: places[pair.plain])
 
     def _key(self, segment: SegmentProgress) -> float:
         """Returns the number by which a segment is sorted."""
         value = segment.peak if self.sorting == "peak" else segment.depth
         return -value if math.isfinite(value) else -math.inf
+
+
+def state_words(segment: SegmentProgress) -> str:
+    """Returns the state of a segment as the table tells it, such as ✓ proven."""
+    return PROVEN if segment.bound is not None else STATES[segment.state]
 
 
 def _scale(segments: Sequence[SegmentProgress], level: float) -> tuple[float, float]:
@@ -162,7 +154,7 @@ def _row(
     """Returns the cells of a segment."""
     peak, state = segment.peak, segment.state
     style = getattr(palette, state) if state != "open" else palette.above
-    ratio = f"{peak / level:.3f}" if math.isfinite(peak) and level else "–"
+    ratio = multiple(peak / level, 3) if math.isfinite(peak) and level else "–"
     return (
         Text(f"{segment.left}–{segment.right}"),
         sparkline(segment.profile, SPARKLINE, *scale, bound, palette),
@@ -170,5 +162,5 @@ def _row(
         Text(f"{segment.t_star:.2f}" if math.isfinite(segment.t_star) else "–"),
         Text(f"{segment.length:.3g}"),
         Text(str(segment.depth)),
-        Text(PROVEN if segment.bound is not None else STATES[state], style=style),
+        Text(state_words(segment), style=style),
     )

@@ -12,13 +12,15 @@ import torch
 
 from engine.backends import rounds
 from engine.backends.backend import Way
-from engine.backends.fused import FusedProblem, Layout, Tie
+from engine.backends.fused.layout import Layout, Tie
+from engine.backends.fused.problem import FusedProblem
 from engine.backends.models import InPlace
 from engine.backends.torch_backend import PIECE_BYTES
 from engine.backends.vmapped import VmappedBackend
 from engine.problem.problem import Problem, Split
-from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rows
+from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rows, Weights
 from engine.spec.level import LevelOn
+from engine.spec.training import Training
 from engine.steps.judge import IMPROVEMENT
 from engine.steps.linear_map import Identity
 from engine.steps.recipe import Recipe
@@ -134,7 +136,9 @@ class FusedBackend(VmappedBackend):
         rows = joined([group.rows for group in groups])
         size = recipe.samples(len(self.problem.train))
         batches = rounds.batches_of(self, recipe.training, rows, size)
-        self.compiled.advance(recipe.training, rows, IMPROVEMENT, batches)
+        self.compiled.advance(
+            recipe.training, rows, IMPROVEMENT, batches, self._decaying(recipe.training)
+        )
         parts = rows.split([len(group) for group in groups])
         return [replace(group, rows=part) for group, part in zip(groups, parts, strict=True)]
 
@@ -143,8 +147,13 @@ class FusedBackend(VmappedBackend):
         rows = joined([group.rows])
         size = recipe.samples(len(self.problem.train))
         batches = rounds.batches_of(self, recipe.training, rows, size)
-        self.compiled.advance_string(recipe.training, rows, IMPROVEMENT, tie, batches)
+        decays = self._decaying(recipe.training)
+        self.compiled.advance_string(recipe.training, rows, IMPROVEMENT, tie, batches, decays)
         return replace(group, rows=rows)
+
+    def _decaying(self, training: Training) -> Weights | None:
+        """Returns (param,) 1 for each weight that decays and 0 for the others; None: all decay."""
+        return self.problem.decaying(training.optimizer.decay_exempt)
 
 
 def _compiled(problem: Problem, layout: Layout) -> FusedProblem:

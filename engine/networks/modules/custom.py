@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from engine.errors import InputError
 from engine.factories import call_factory
@@ -23,14 +24,32 @@ def build_custom(spec: CustomNetwork) -> nn.Module:
     no module, or one whose parameters cannot all be moved: frozen ones, such as are not
     floating-point, or none.
     """
-    network = call_factory(spec.factory, spec.args, KEY)
+    network = unwrapped(call_factory(spec.factory, spec.args, KEY))
+    if isinstance(network, torch.jit.ScriptModule):
+        raise _refused(spec, "returned TorchScript", "return the nn.Module that it was made from")
     if not isinstance(network, nn.Module):
         raise _refused(spec, f"returned {type(network).__name__}", "return an nn.Module")
-    parameters = dict(network.named_parameters())
+    _check_parameters(dict(network.named_parameters()), spec)
+    for name, buffer in network.named_buffers():
+        if buffer.is_complex():
+            remedy = "hold its real and its imaginary part as two buffers"
+            raise _refused(spec, f"has the complex buffer {name}", remedy)
+    return network.to(torch.float32)
+
+
+def unwrapped(made: Any) -> Any:
+    """Returns the module within wrappers for parallel training and torch.compile."""
+    while isinstance(made, nn.DataParallel | DistributedDataParallel):
+        made = made.module
+    inner = getattr(made, "_orig_mod", None)  # of torch.compile
+    return unwrapped(inner) if isinstance(inner, nn.Module) else made
+
+
+def _check_parameters(parameters: dict[str, nn.Parameter], spec: CustomNetwork) -> None:
+    """Raises InputError where there are no parameters that can be moved, or some that cannot."""
     if any(isinstance(p, nn.parameter.UninitializedParameter) for p in parameters.values()):
         raise _refused(spec, "has lazy parameters", "run it once on a sample before returning it")
-    moved = [name for name, parameter in parameters.items() if parameter.is_floating_point()]
-    if not moved:
+    if not any(parameter.is_floating_point() for parameter in parameters.values()):
         raise _refused(
             spec, "has no floating-point parameters", "there is nothing to train or to connect"
         )
@@ -45,11 +64,6 @@ def build_custom(spec: CustomNetwork) -> nn.Module:
                 f"has the parameter {name} that does not require gradients",
                 "a path moves all parameters: make it a buffer to keep it fixed",
             )
-    for name, buffer in network.named_buffers():
-        if buffer.is_complex():
-            remedy = "hold its real and its imaginary part as two buffers"
-            raise _refused(spec, f"has the complex buffer {name}", remedy)
-    return network.to(torch.float32)
 
 
 def _refused(spec: CustomNetwork, what: str, remedy: str) -> InputError:
@@ -78,6 +92,24 @@ def check_runs(network: nn.Module, x: Any, spec: CustomNetwork) -> None:
             spec, f"returned {shape} for a batch of {len(x)}", "return a tensor (sample, …)"
         )
     _check_weights_count(network, x, spec)
+    _check_gradients(network, x, spec)
+
+
+def _check_gradients(network: nn.Module, x: Any, spec: CustomNetwork) -> None:
+    """Raises InputError where the outputs have no gradient by any parameter."""
+    other = copy.deepcopy(network).requires_grad_(True)
+    try:
+        with torch.enable_grad():
+            other(x).sum().backward()
+        why = "" if any(p.grad is not None for p in other.parameters()) else "it reaches none"
+    except Exception as error:  # it is not our code
+        why = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    if why:
+        raise _refused(
+            spec,
+            f"has no gradient by its parameters ({why})",
+            "let forward compute with torch alone, without detach(), numpy() or no_grad()",
+        )
 
 
 def _check_weights_count(network: nn.Module, x: Any, spec: CustomNetwork) -> None:

@@ -79,13 +79,13 @@ def bow_of(x: Chord, weights: Moving, apply: Apply) -> Tensor:
 def remainder(x: Chord, middle: Tensor, change: Tensor, apply: Apply) -> tuple[Tensor, Tensor]:
     """Returns bounds of what W·x is apart from its chord and bow, rounding aside.
 
-    With centre c and radius r of the input's remainder, W(s) times it lies within W_m·c ±
-    (|W_m| + |D|)·r, since |c| ≤ r; the bow's product with (s−½)·D adds SKEW·|D|·|bow|.
+    With centre c and radius r of the input's remainder, W_m times it lies within W_m·c ± |W_m|·r.
+    (s−½)·D adds half of |D| times the largest size of the remainder, and SKEW·|D|·|bow|.
     """
     _, _, bow, low, high = x.parts
     centre = apply((low + high) / 2, middle)
-    size = change.abs()
-    radius = apply((high - low) / 2, middle.abs() + size) + apply(SKEW * bow.abs(), size)
+    skewed = SKEW * bow.abs() + torch.maximum(high, -low) / 2
+    radius = apply((high - low) / 2, middle.abs()) + apply(skewed, change.abs())
     return centre - radius, centre + radius
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from itertools import pairwise
+from itertools import groupby
 from math import ceil, inf, isfinite, log2
 
 import torch
 from torch import Tensor
 
-from engine.path.certificate.bernstein import RAMP, highest
+from engine.path.certificate.bernstein import PIECES, RAMP, highest
 from engine.path.certificate.losses import Bound
 from engine.path.certificate.network import Provable, Segment, bounded
 from engine.path.certificate.proof import EFFORT, Cell, Proof
@@ -18,7 +18,7 @@ from engine.shapes import Weights
 #: A value refutes a bound that it exceeds by more than this share, which rounding cannot.
 EXCESS = 1e-9
 #: Cells into which one is cut at most.
-MOST_PARTS = 16
+MOST_PARTS = 4
 #: Cuts of cuts after which a cell is not cut again: its ends must be exact in float64.
 NARROWEST = 2.0**-26
 
@@ -67,23 +67,50 @@ class _Search:
         means = found.ends / len(self.net.samples)
         if cells[0] == (0.0, 1.0):
             self.ends = (float(means[0, 0]), float(means[0, 1]))
-        tops = self._tops(found)
+        tops = self._tops(found).tolist()
         parts = self._parts(found)
-        for number, (cell, top) in enumerate(zip(cells, tops.tolist(), strict=True)):
+        for number, cell in enumerate(cells):
             for t, value in zip(cell, means[number].tolist(), strict=True):
                 if value > self.level * (1 + EXCESS) and self.refuted is None:
                     self.refuted = (t, value)
-            if top <= self.level:
-                self.proven.append(Cell(*cell, top))
-            elif cell[1] - cell[0] <= NARROWEST:
-                self.given_up.append(cell)
+            self._settle(cell, tops[number], parts[number])
+
+    def _settle(self, cell: tuple[float, float], tops: list[float], parts: int) -> None:
+        """Keeps what is proven of a cell, and opens the parts of it that are not.
+
+        `tops` are what the mean is at most on each of `PIECES` pieces. `parts` are as many as are
+        needed; where more of them leave no more to be bounded, they are narrower.
+        """
+        if all(top <= self.level for top in tops):
+            self.proven.append(Cell(*cell, max(tops)))
+            return
+        if cell[1] - cell[0] <= NARROWEST:
+            self.given_up.append(cell)
+            return
+        ways = (self._above(tops, parts), self._above(tops, MOST_PARTS))
+        open_parts = next(way for way in reversed(ways) if sum(way) <= sum(ways[0]))
+        count = len(open_parts)
+        places = [cell[0] + (cell[1] - cell[0]) * n / count for n in range(count + 1)]
+        for is_open, numbers in groupby(range(count), open_parts.__getitem__):
+            run = list(numbers)
+            if is_open:
+                self.open += [(places[n], places[n + 1]) for n in run]
             else:
-                self.open += _cut(cell, parts[number])
+                within = tops[run[0] * PIECES // count : (run[-1] + 1) * PIECES // count]
+                self.proven.append(Cell(places[run[0]], places[run[-1] + 1], max(within)))
+
+    def _above(self, tops: list[float], parts: int) -> list[bool]:
+        """Returns of each of so many parts of a cell whether it is not proven yet."""
+        pieces = PIECES // parts
+        return [
+            not all(top <= self.level for top in tops[n * pieces : (n + 1) * pieces])
+            for n in range(parts)
+        ]
 
     def _tops(self, found: Bound) -> Tensor:
-        """Returns what the mean is at most on each cell, NaN where that is unknown."""
+        """Returns what the mean is at most on pieces of each cell (cell, piece), NaN if unknown."""
         if found.counted:
-            return found.coefficients[:, 0] / len(self.net.samples)
+            return found.coefficients[:, :1].expand(-1, PIECES) / len(self.net.samples)
         return highest(found.coefficients) / len(self.net.samples)
 
     def _parts(self, found: Bound) -> list[int]:
@@ -105,10 +132,3 @@ def _parts(lost: float, room: float) -> int:
     if room <= 0 or lost <= room:
         return 2
     return int(min(MOST_PARTS, 2 ** ceil(log2(min(lost / room, 2.0**60)) / 2)))
-
-
-def _cut(cell: tuple[float, float], parts: int) -> list[tuple[float, float]]:
-    """Returns a cell in equal parts; their ends are exact, since `parts` is a power of two."""
-    u, v = cell
-    places = [u + (v - u) * number / parts for number in range(parts + 1)]
-    return list(pairwise(places))

@@ -59,12 +59,21 @@ def squared_error(outputs: Chord, y: Tensor) -> Bound:
     most = torch.maximum(start, end) + bow.clamp(min=0) / 4
     corners = torch.stack([most * high, most * low, least * high, least * low]).amax(0)
     rest = 2 * corners + torch.maximum(high, -low).square()
-    sizes = start * start + end * end + bow * bow
-    # Each power is at most four times that size, and so is what makes up a coefficient.
-    rest = _summed(rest) + (_count(start) + 256) * 32 * EPSILON * (sizes.sum((1, 2)) + _sizes(rest))
-    curve = torch.stack([power.sum((1, 2)) for power in powers], 1) @ POWERS
+    sizes = (start * start + end * end + bow * bow).sum((1, 2)) + _sizes(rest)
+    sums = torch.stack([power.sum((1, 2)) for power in powers], 1)
     ends = torch.stack([(part * part).sum((1, 2)) for part in (start, end)], 1)
-    return Bound(curve + rest[:, None], ends)
+    return of_squares(sums, _summed(rest), sizes, ends, _count(start))
+
+
+def of_squares(powers: Tensor, rest: Tensor, sizes: Tensor, ends: Tensor, count: int) -> Bound:
+    """Returns the bound that sums over `count` numbers of each cell make.
+
+    `powers` (cell, 5) are those of s, `rest` (cell,) is added everywhere, and `sizes` (cell,) sums
+    start² + end² + bow² + |rest|. Each power is at most four times that size, and so is what makes
+    up a coefficient.
+    """
+    rest = rest + (count + 256) * 32 * EPSILON * sizes
+    return Bound(powers @ POWERS + rest[:, None], ends)
 
 
 def absolute_error(outputs: Chord, y: Tensor) -> Bound:
@@ -79,9 +88,9 @@ def absolute_error(outputs: Chord, y: Tensor) -> Bound:
     bump = torch.where(above, bow, torch.where(below, -bow, 0.0))
     rest = torch.where(above, high, torch.where(below, -low, torch.maximum(up, -down)))
     first, last = start.abs(), end.abs()
-    error = (_count(start) + 64) * 4 * EPSILON * _sizes(first, last, bump, rest)
     ends = torch.stack([first.sum((1, 2)), last.sum((1, 2))], 1)
-    return Bound(_curve(ends, bump.sum((1, 2)), _summed(rest) + error), ends)
+    sizes = _sizes(first, last, bump, rest)
+    return of_chords(ends, bump.sum((1, 2)), _summed(rest), sizes, ends, _count(start))
 
 
 def cross_entropy(margins: Chord, labels: Tensor) -> Bound:
@@ -97,9 +106,22 @@ def cross_entropy(margins: Chord, labels: Tensor) -> Bound:
     bump = torch.where(bow > 0, share_high * bow, share_low * bow).sum(-1)
     first, last = (_log_sum(part + high) for part in (start, end))
     tops = torch.stack([first.sum(1), last.sum(1)], 1)
-    error = (_count(bump) + 64) * 4 * EPSILON * _sizes(first, last, bump)
     ends = torch.stack([torch.logsumexp(part, -1).sum(1) for part in (start, end)], 1)
-    return Bound(_curve(tops, bump.sum(1), error), ends)
+    rest = torch.zeros_like(tops[:, 0])
+    return of_chords(tops, bump.sum(1), rest, _sizes(first, last, bump), ends, _count(bump))
+
+
+def of_chords(
+    tops: Tensor, bump: Tensor, rest: Tensor, sizes: Tensor, ends: Tensor, count: int
+) -> Bound:
+    """Returns the bound of chords between `tops` (cell, 2), plus bump·s(1−s), plus a rest.
+
+    Each is a sum over `count` numbers of a cell, `sizes` (cell,) that of their absolute values, and
+    `ends` (cell, 2) are the values at the two ends.
+    """
+    chord = tops[:, :1] + (tops[:, 1:] - tops[:, :1]) * RAMP
+    rest = rest + (count + 64) * 4 * EPSILON * sizes
+    return Bound(chord + bump[:, None] * BUMP + rest[:, None], ends)
 
 
 def errors(margins: Chord, labels: Tensor) -> Bound:
@@ -111,13 +133,18 @@ def errors(margins: Chord, labels: Tensor) -> Bound:
     start, end, bow, _, high = margins.parts
     own = torch.nn.functional.one_hot(labels, start.shape[-1]).bool()
     most = torch.maximum(start, end) + high + bow.clamp(min=0) / 4
-    # Written so that a margin that is not a number counts as an error.
-    sizes = start.abs() + end.abs() + bow.abs() + high
-    right = (most + 16 * EPSILON * sizes < 0) | own
+    # Where the computed sum is below 0, so is the exact one: the first addition errs by less than
+    # the second's result can be close to 0. A margin that is not a number counts as an error.
+    right = (most < 0) | own
     wrong = (~right.all(-1)).sum(1).double()
     sure = SURE * (1 + torch.maximum(start.abs(), end.abs()).amax((1, 2), keepdim=True))
     ends = [((part > sure) & ~own).any(-1).sum(1).double() for part in (start, end)]
-    return Bound(wrong[:, None].expand(-1, 5), torch.stack(ends, 1), counted=True)
+    return of_counts(wrong, torch.stack(ends, 1))
+
+
+def of_counts(wrong: Tensor, ends: Tensor) -> Bound:
+    """Returns the bound of a number of samples (cell,), and of those certain at the ends."""
+    return Bound(wrong[:, None].expand(-1, 5), ends, counted=True)
 
 
 def _apart(outputs: Chord, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -145,12 +172,6 @@ def _log_sum(scores: Tensor) -> Tensor:
     """Returns an upper bound of log Σ exp over the last axis."""
     size = scores.abs().amax(-1)
     return torch.logsumexp(scores, -1) + (scores.shape[-1] + 16) * EPSILON * (1 + size)
-
-
-def _curve(ends: Tensor, bump: Tensor, rest: Tensor) -> Tensor:
-    """Returns the coefficients (cell, 5) of a chord, plus bump·s(1−s), plus a constant."""
-    chord = ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * RAMP
-    return chord + bump[:, None] * BUMP + rest[:, None]
 
 
 def _count(part: Tensor) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from engine.path.certificate.affine import Moving
 from engine.path.certificate.chord import Chord, fixed
 from engine.path.certificate.convolution import convolution
 from engine.path.certificate.dense import dense, margins
+from engine.path.certificate.layers import Layers, in_compiled_code
 from engine.path.certificate.losses import (
     Bound,
     absolute_error,
@@ -55,6 +57,13 @@ class Provable:
     """The samples, on the CPU, that the objective is the mean over."""
     named: Callable[[Tensor], dict[str, Tensor]]
     """Takes weight vectors (cell, param) apart into parameters (cell, …) by their places."""
+    parameters: int
+    """The number of weights of a vector."""
+
+    @cached_property
+    def layers(self) -> Layers | None:
+        """The network as compiled code takes it; None where it is bounded with tensors."""
+        return in_compiled_code(self.taken, self.measure, self.samples, self.named, self.parameters)
 
     @property
     def cells_at_once(self) -> int:
@@ -78,7 +87,9 @@ def provable(problem: Problem) -> Provable:
     if measure in BY_MARGINS and y.ndim > (2 if y.is_floating_point() else 1):
         raise NotAvailable("each sample has several labels")
     samples = exact.samples(exact.objective.split)
-    return Provable(taken, measure, _widest(exact, taken, x), samples, exact.named)
+    return Provable(
+        taken, measure, _widest(exact, taken, x), samples, exact.named, exact.parameter_count
+    )
 
 
 def _measure(problem: Problem) -> str:
@@ -118,6 +129,16 @@ class Segment:
 
 def bounded(net: Provable, segment: Segment, u: Tensor, v: Tensor) -> Bound:
     """Returns the bound of the objective's sum over all samples on cells [u, v], (cell,) each.
+
+    A fully connected network is bounded in compiled code where there is a compiler.
+    """
+    if net.layers is not None:
+        return net.layers.bounded(segment.left, segment.right, u, v)
+    return bounded_by_tensors(net, segment, u, v)
+
+
+def bounded_by_tensors(net: Provable, segment: Segment, u: Tensor, v: Tensor) -> Bound:
+    """Returns what `bounded` returns, computed with tensors.
 
     The number of samples is small enough, or the cells are few enough, to be held at once.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from engine.path.certificate.chord import EPSILON, TINY, Chord, deviation, fixed, largest, outward
+from engine.path.certificate.twins import twins
 
 
 def relu(x: Chord) -> Chord:
@@ -16,6 +17,12 @@ def relu(x: Chord) -> Chord:
     """
     if x.exact:
         return fixed(x.start.clamp(min=0))
+    compiled = twins(x.start)
+    return relu_by_tensors(x) if compiled is None else compiled.relu(x)
+
+
+def relu_by_tensors(x: Chord) -> Chord:
+    """Returns the model of max(x, 0) for an x that is not exact, computed with tensors."""
     start, end, bow, low, high = x.parts
     below, above = deviation(x)
     on, off = torch.minimum(start, end) + below >= 0, torch.maximum(start, end) + above <= 0

@@ -15,6 +15,7 @@ from engine.path.certificate.chord import (
     largest,
     outward,
 )
+from engine.path.certificate.twins import twins
 
 
 def average_pool(x: Chord, size: Sides) -> Chord:
@@ -33,6 +34,12 @@ def max_pool(x: Chord, size: Sides) -> Chord:
     """
     if x.exact:
         return fixed(_rectangles(x.start, size).amax(-1))
+    compiled = twins(x.start)
+    return max_pool_by_tensors(x, size) if compiled is None else compiled.max_pool(x, size)
+
+
+def max_pool_by_tensors(x: Chord, size: Sides) -> Chord:
+    """Returns the model of the maxima for an x that is not exact, computed with tensors."""
     below, above = (_rectangles(part, size) for part in deviation(x))
     start, end, bow, low, high = (_rectangles(part, size) for part in x.parts)
     first, at_start = start.max(-1, keepdim=True)
@@ -55,12 +62,12 @@ def max_pool(x: Chord, size: Sides) -> Chord:
 def _stays(start: Tensor, end: Tensor, below: Tensor, above: Tensor, which: Tensor) -> Tensor:
     """Returns whether one entry of each rectangle is the largest over the whole cell.
 
-    `which` holds its place; `below` and `above` bound what entries deviate from their chords.
+    `which` holds its place; `below` and `above` bound what entries deviate from their chords, by
+    more roundings than the differences here cost.
     """
     ahead = torch.minimum(start.gather(-1, which) - start, end.gather(-1, which) - end)
     apart = above - below.gather(-1, which)
-    ahead = ahead - outward(apart)
-    return ahead.scatter(-1, which, 0.0).amin(-1, keepdim=True) >= 0
+    return (ahead - apart).scatter(-1, which, 0.0).amin(-1, keepdim=True) >= 0
 
 
 def _rectangles(part: Tensor, size: Sides) -> Tensor:

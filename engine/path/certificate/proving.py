@@ -10,11 +10,13 @@ from functools import lru_cache
 import torch
 
 from engine.backends.backend import Backend
+from engine.backends.cache import warn_of_compiling
 from engine.path.certificate.cells import prove
 from engine.path.certificate.network import NotAvailable, Provable, provable
 from engine.path.certificate.proof import EFFORT, Proof
 from engine.path.segments import Pair
 from engine.problem.problem import Problem
+from engine.workers.pool import Workers
 
 #: Passes forward through the network that bounding one cell costs, in multiplications.
 PASSES = 40
@@ -54,6 +56,14 @@ class Prove:
                 proof = prove(self.net, left, right, self.level, self.effort)
                 found.append(Timed(proof, self.clock() - began))
         return found
+
+
+def proven(pool: Workers, task: Prove, pairs: Sequence[Pair]) -> list[Timed]:
+    """Returns what was found out about each segment; warns first where code is to be compiled."""
+    layers = task.net.layers
+    if layers is not None and not layers.is_compiled:
+        warn_of_compiling()
+    return pool.run(task, pairs)
 
 
 #: How far the values at beads may be from those stated, relative to them and to the level.

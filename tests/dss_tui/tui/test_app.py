@@ -2,47 +2,42 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.app import App
 from textual.pilot import Pilot
-from textual.screen import Screen
-from textual.widgets import Button, Input, OptionList, RichLog, Static, TabbedContent
+from textual.widgets import Button, Input, RichLog, TabbedContent
 
 import presets
 from dss_tui.cli import main
-from dss_tui.tui.app import DssApp, Opening
+from dss_tui.tui import remembered
+from dss_tui.tui.app import DssApp
 from dss_tui.tui.screens.confirm import Confirm
 from dss_tui.tui.screens.export import ExportDialog
-from dss_tui.tui.screens.menu import MenuScreen, RunTable
-from dss_tui.tui.screens.run import VIEWS, RunScreen
+from dss_tui.tui.screens.run import RunScreen
+from dss_tui.tui.screens.views import VIEWS
 from dss_tui.tui.screens.zoom import Zoom
 from dss_tui.tui.widgets.plot_view import PlotView
 from dss_tui.tui.widgets.segment_table import SegmentTable
-from dss_tui.viewing import describe, session
-from engine.data.images import Images
-from engine.data.text import TextData
-from engine.errors import InputError
+from dss_tui.viewing import session
 from engine.record import finding
+from engine.record.events import Paused
+from engine.record.progress import SegmentProgress
 from engine.record.rundir import RunDir
 from engine.record.string_file import read
 from engine.record.writer import RunWriter
-from engine.spec.keys import Spec
+from engine.spec.level import multiple
+from tests.support.pilots import WIDE, drive, said, seen, to_runs, until, watching
 from tests.support.run_folders import progress_of
 
-Drive = Callable[[DssApp, Pilot[None]], Awaitable[None]]
-
-WIDE = (140, 40)
 SIZES = [(40, 12), (60, 16), (80, 24), WIDE]
 
 
@@ -77,273 +72,26 @@ def copy(run: RunDir, to: Path) -> RunDir:
     return RunDir(to)
 
 
-def drive(steps: Drive, opening: Opening | None = None, size: tuple[int, int] = WIDE) -> DssApp:
-    """The application after the steps, with the menu or the run it was opened on."""
-    app = DssApp(opening or Opening(fps=20))
-
-    async def body() -> None:
-        async with app.run_test(size=size, notifications=True) as pilot:
-            await pilot.pause()
-            await steps(app, pilot)
-
-    asyncio.run(body())
-    return app
-
-
-def watching(run: RunDir, *, launched: bool = False) -> Opening:
-    return Opening(run, launched=launched, fps=20)
-
-
-async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
-    """Until the condition holds; one that never does fails the test."""
-    for _ in range(400):
-        if condition():
-            return
-        await pilot.pause(0.02)
-    raise AssertionError(f"it did not come about:\n{seen(pilot.app)}")
-
-
-async def choose(app: DssApp, pilot: Pilot[None], preset: str) -> None:
-    """Moves down the list of presets to one."""
-    listed = app.screen.query_one(OptionList)
-    for _ in range(listed.option_count):
-        highlighted = listed.highlighted
-        if highlighted is not None and listed.get_option_at_index(highlighted).id == preset:
-            return
-        await pilot.press("down")
-    raise AssertionError(f"{preset} is not in the list")
-
-
-async def fill(app: DssApp, pilot: Pilot[None], field: str, value: str) -> None:
-    """Types a value over what a field holds."""
-    app.screen.query_one(field, Input).focus()
-    await pilot.press("home", "ctrl+k", *[KEYS.get(letter, letter) for letter in value])
-    await pilot.pause()
-
-
-KEYS = {".": "full_stop", "=": "equals_sign", "-": "minus", "[": "left_square_bracket"}
-KEYS |= {"/": "slash", "]": "right_square_bracket", "_": "underscore", ",": "comma"}
-
-
-def said(screen: Screen[Any], selector: str) -> str:
-    """What a Static holds."""
-    return str(screen.query_one(selector, Static).content)
-
-
-def seen(app: App[None]) -> str:
-    """The characters on the screen."""
-    strips = app.screen._compositor.render_strips(app.size)
-    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
-
-
 def run_screen(app: DssApp) -> RunScreen:
     assert isinstance(app.screen, RunScreen)
     return app.screen
 
 
-def problem(app: DssApp) -> str:
-    return said(app.screen, "#problem")
-
-
-# ---------------------------------------------------------------- the menu
-
-
-def test_every_preset_is_listed_under_its_task() -> None:
-    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
-        options = app.screen.query_one(OptionList).options
-        groups: dict[str, set[str]] = {}
-        for option in options:
-            if option.id is None:
-                group = groups.setdefault(str(option.prompt), set())
-            else:
-                group.add(option.id)
-        expected: dict[str, set[str]] = {}
-        for name in presets.names():
-            expected.setdefault(f"[b]{presets.load_preset(name).task}[/b]", set()).add(name)
-        assert groups == expected
-        first = next(option.id for option in options if option.id is not None)
-        assert first in seen(app)
-        assert problem(app) == ""  # the one chosen at first needs no data that are not shipped
-
-    drive(steps)
-
-
-def test_the_chosen_preset_is_described() -> None:
-    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
-        for name in presets.names():
-            await choose(app, pilot, name)
-            await pilot.pause()
-            shown, spec = said(app.screen, "#about"), presets.load_preset(name)
-            assert name in shown and spec.description in shown
-            assert describe.loss(spec.problem.loss) in shown
-            assert spec.problem.network.words in shown
-            level = app.screen.query_one("#field-search-level", Input).value
-            assert float(level) == spec.search.level
-            missing = isinstance(spec.problem.data, Images | TextData)
-            assert ("DSS_TUI_DATA" in problem(app)) if missing else problem(app) == ""
-
-    drive(steps)
-
-
-def test_slash_filters_and_escape_shows_all_again() -> None:
-    def listed(app: DssApp) -> set[str]:
-        return {option.id for option in app.screen.query_one(OptionList).options if option.id}
-
-    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
-        await pilot.press("slash", *"QUAD")
-        assert listed(app) == {name for name in presets.names() if "quad" in name}
-        await pilot.press("enter")
-        assert isinstance(app.focused, OptionList)
-        await pilot.press("slash", *"rat", "escape")
-        await pilot.pause()
-        assert listed(app) == set(presets.names())
-
-    drive(steps)
-
-
-@pytest.mark.parametrize("wanted", ["zzz", "[/b]", "[b"])
-def test_a_filter_that_nothing_fits_says_so(wanted: str) -> None:
-    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
-        await pilot.press("slash", *[KEYS.get(letter, letter) for letter in wanted])
-        await pilot.pause()
-        assert app.screen.query_one(OptionList).option_count == 0
-        assert f"no preset has '{wanted}' in it" in seen(app)
-        await pilot.press("enter", "enter")
-        assert isinstance(app.screen, MenuScreen)
-
-    drive(steps)
-
-
-def test_a_value_that_cannot_be_is_said_in_place_and_not_started(
-    started: list[tuple[Spec, str]],
-) -> None:
-    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
-        await choose(app, pilot, "quadratic")
-        await fill(app, pilot, "#field-search-level", "-1")
-        assert "search.level" in problem(app) and "search.level" in seen(app)
-        for key in ("enter", "ctrl+s"):
-            await pilot.press(key)
-            assert isinstance(app.screen, MenuScreen)
-        await fill(app, pilot, "#field-search-level", "0.25")
-        assert problem(app) == ""
-
-    drive(steps)
-    assert started == []
-
-
-@pytest.fixture
-def started(connected: RunDir, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Spec, str]]:
-    """What would have been started; the run that is watched instead has ended."""
-    asked: list[tuple[Spec, str]] = []
-
-    def start(spec: Spec, name: str, out: Path | None = None) -> RunDir:
-        asked.append((spec, name))
-        return connected
-
-    monkeypatch.setattr(session, "start", start)
-    return asked
-
-
-def test_another_key_is_added_and_a_misspelt_one_shows_the_nearest(
-    started: list[tuple[Spec, str]],
-) -> None:
-    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
-        await choose(app, pilot, "quadratic")
-        await fill(app, pilot, "#other", "limits.beads=77")
-        await pilot.press("enter")
-        assert "limits.beads=77" in said(app.screen, "#overrides")
-        assert "77 beads" in said(app.screen, "#about")
-        await fill(app, pilot, "#other", "limits.baeds=78")
-        await pilot.press("enter")
-        assert "beads" in problem(app) and "baeds" in problem(app)
-        assert app.screen.query_one("#other", Input).value == "limits.baeds=78"
-        app.screen.query_one(OptionList).focus()
-        await pilot.press("enter")
-
-    drive(steps)
-    ((spec, name),) = started
-    assert (spec.limits.beads, name) == (77, "quadratic")
-
-
-@pytest.mark.parametrize("line", ["problem.network.sizes=[1,6,1]", "description=[/b] x"])
-def test_another_key_may_hold_brackets(started: list[tuple[Spec, str]], line: str) -> None:
-    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
-        await choose(app, pilot, "quadratic")
-        app.screen.query_one("#other", Input).value = line
-        app.screen.query_one("#other", Input).focus()
-        await pilot.press("enter")
-        await pilot.pause()
-        assert line in seen(app)
-
-    drive(steps)
-
-
-@pytest.mark.parametrize("line", ["problem.network.sizes=[/b]", "[b]=[/i]", "limits.beads=[a", "x"])
-def test_a_broken_line_is_answered_in_words(line: str) -> None:
-    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
-        app.screen.query_one("#other", Input).value = line
-        app.screen.query_one("#other", Input).focus()
-        await pilot.press("enter")
-        await pilot.pause()
-        assert problem(app) != "" and isinstance(app.screen, MenuScreen)
-        assert " ".join(problem(app).split())[:30] in seen(app)
-
-    drive(steps)
-
-
-def test_what_is_changed_is_what_is_started(started: list[tuple[Spec, str]]) -> None:
-    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
-        await choose(app, pilot, "cubic")
-        await fill(app, pilot, "#field-seed", "23")
-        await fill(app, pilot, "#field-search-greedy-t-star", "half")
-        await pilot.press("enter")
-        await pilot.pause()
-        assert isinstance(app.screen, RunScreen)
-        await pilot.press("q")
-        await pilot.pause()
-        await pilot.press("l")  # leave it running
-        await pilot.pause()
-        assert isinstance(app.screen, MenuScreen)
-
-    drive(steps)
-    ((spec, name),) = started
-    assert spec == presets.load_preset("cubic", ["seed=23", "search.greedy.t_star=half"])
-    assert name == "cubic"
-
-
-def test_a_start_that_is_refused_is_said_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(spec: Spec, name: str) -> RunDir:
-        raise InputError("cannot be written: No space left on device", file="/[full]/runs")
-
-    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
-        monkeypatch.setattr(session, "start", refuse)
-        await pilot.press("enter")
-        await pilot.pause()
-        assert "/[full]/runs: cannot be written: No space left" in seen(app)
-
-    drive(steps)
-
-
-def test_q_ends_the_menu() -> None:
-    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
-        await pilot.press("q")
-        await until(pilot, lambda: not app.is_running)
-
-    assert drive(steps).return_code == 0
-
-
 # ---------------------------------------------------------------- a run that has ended
 
 
-def test_the_run_screen_shows_the_counters_the_chain_and_the_ending(connected: RunDir) -> None:
+def test_the_run_screen_shows_the_counters_the_rail_and_the_verdict(connected: RunDir) -> None:
     counters = progress_of(connected).counters
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         head = said(run_screen(app), "#head")
-        for words in ("quick", "connected", f"beads {counters.beads}", "open 0 of", "Connected"):
+        for words in ("quick", "connected", f"beads {counters.beads}", "open 0 of"):
             assert words in head and words in seen(app)
+        card = said(app.screen, "#card")
+        assert "proven for every t" in card and "Connected, proven:" in card
         assert f"depth {counters.depth}" in head
-        assert said(app.screen, "#chain").count("●") == counters.beads
+        await pilot.press("2")
+        await until(pilot, lambda: said(app.screen, "#rail").count("●") == counters.beads)
 
     drive(steps, watching(connected))
 
@@ -352,10 +100,12 @@ def test_each_segment_has_a_row(connected: RunDir) -> None:
     segments = progress_of(connected).segments
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await pilot.press("2")
         table = app.screen.query_one(SegmentTable)
+        await until(pilot, lambda: table.row_count == len(segments))
         rows = [[str(cell) for cell in table.get_row_at(n)] for n in range(table.row_count)]
         assert [row[0] for row in rows] == [f"{s.left}–{s.right}" for s in segments]
-        assert [row[2] for row in rows] == [f"{s.peak / 1e-2:.3f}" for s in segments]
+        assert [row[2] for row in rows] == [multiple(s.peak / 1e-2, 3) for s in segments]
         assert {row[-1] for row in rows} == {"✓ proven"}
 
     assert len(segments) > 3
@@ -364,11 +114,12 @@ def test_each_segment_has_a_row(connected: RunDir) -> None:
 
 def test_every_tab_opens_by_its_number_and_shows_something(connected: RunDir) -> None:
     words = (
+        "depth 1 ",
         "pair",
         "distance from",
         "depth   0",
         "seconds",
-        "principal components",
+        "first component",
         "closed, peak",
     )
 
@@ -394,28 +145,29 @@ def test_rows_and_beads_are_selected_by_keys(connected: RunDir) -> None:
         return f"segment {segments[number].left}–{segments[number].right}  "
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await pilot.press("2")
         screen = run_screen(app)
         await pilot.press("j", "j")
         await pilot.pause()
-        assert pair(2) in said(screen, "#chain")
+        assert pair(2) in said(screen, "#selection")
         await pilot.press("k")
         await pilot.pause()
-        assert pair(1) in said(screen, "#chain")
+        assert pair(1) in said(screen, "#selection")
         await pilot.press("right")
         bead = segments[2].left
-        assert f"bead {bead}  training loss" in said(screen, "#chain")
+        assert f"bead {bead}  training loss" in said(screen, "#selection")
         await pilot.press("right")
-        assert pair(2) in said(screen, "#chain")
+        assert pair(2) in said(screen, "#selection")
         assert screen.query_one(SegmentTable).cursor_row == 2
         await pilot.press("left", "h", "left", "left", "left", "left", "left")
         first = progress_of(connected).order[0]
-        assert f"bead {first}  training loss" in said(screen, "#chain")
+        assert f"bead {first}  training loss" in said(screen, "#selection")
         await pilot.press("G")
         await pilot.pause()
-        assert pair(len(segments) - 1) in said(screen, "#chain")
+        assert pair(len(segments) - 1) in said(screen, "#selection")
         await pilot.press(*["right"] * 5)
         last = progress_of(connected).order[-1]
-        assert f"bead {last}  training loss" in said(screen, "#chain")
+        assert f"bead {last}  training loss" in said(screen, "#selection")
 
     drive(steps, watching(connected))
 
@@ -428,15 +180,16 @@ def test_s_sorts_the_segments(connected: RunDir) -> None:
         return [str(table.get_row_at(row)[number]) for row in range(table.row_count)]
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await pilot.press("2")
         along = column(app, 0)
         await pilot.press("s")
         peaks = sorted((s.peak for s in segments), reverse=True)
-        assert column(app, 2) == [f"{peak / 1e-2:.3f}" for peak in peaks]
+        assert column(app, 2) == [multiple(peak / 1e-2, 3) for peak in peaks]
         assert column(app, 0) != along
         await pilot.press("g", "j")
         await pilot.pause()
         second = sorted(segments, key=lambda s: -s.peak)[1]
-        assert f"segment {second.left}–{second.right}  " in said(app.screen, "#chain")
+        assert f"segment {second.left}–{second.right}  " in said(app.screen, "#selection")
         await pilot.press("s")
         assert column(app, 5) == sorted(column(app, 5), key=int, reverse=True)
         await pilot.press("s")
@@ -445,12 +198,12 @@ def test_s_sorts_the_segments(connected: RunDir) -> None:
     drive(steps, watching(connected))
 
 
-def test_l_changes_the_scale_of_the_plot(connected: RunDir) -> None:
+def test_shift_l_changes_the_scale_of_the_plot(connected: RunDir) -> None:
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
-        await pilot.press("4")
+        await pilot.press("5")
         await until(pilot, lambda: "seconds" in seen(app))
         linear = seen(app)
-        await pilot.press("l")
+        await pilot.press("L")
         await until(pilot, lambda: seen(app) != linear)
 
     drive(steps, watching(connected))
@@ -487,15 +240,16 @@ def test_a_follows_the_highest_open_segment(orphan: RunDir) -> None:
         return f"segment {segments[number].left}–{segments[number].right}  "
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await pilot.press("2")
         screen = run_screen(app)
         with RunWriter(orphan) as writer:
             writer.progress(replace(known, segments=tuple(segments)))
-            await until(pilot, lambda: about(3) in said(screen, "#chain"))
+            await until(pilot, lambda: about(3) in said(screen, "#selection"))
             await pilot.press("k")
             await pilot.pause(0.2)
-            assert about(2) in said(screen, "#chain")
+            assert about(2) in said(screen, "#selection")
             await pilot.press("a")
-            await until(pilot, lambda: about(3) in said(screen, "#chain"))
+            await until(pilot, lambda: about(3) in said(screen, "#selection"))
 
     drive(steps, watching(orphan))
 
@@ -504,15 +258,59 @@ def test_enter_zooms_and_escape_closes(connected: RunDir) -> None:
     segments = progress_of(connected).segments
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await pilot.press("2")
         await pilot.press("j", "enter")
         await until(pilot, lambda: isinstance(app.screen, Zoom))
         await until(pilot, lambda: f"segment {segments[1].left}–" in seen(app))
         assert app.screen.query_one(PlotView).size.height > 30
         await pilot.press("right")
         await until(pilot, lambda: f"segment {segments[2].left}–" in seen(app))
-        await pilot.press("l")
+        await pilot.press("L")
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is not None and isinstance(app.screen, RunScreen))
+
+    drive(steps, watching(connected))
+
+
+def test_enter_zooms_the_segment_to_which_a_page_key_or_a_click_went(connected: RunDir) -> None:
+    segments = progress_of(connected).segments
+
+    async def zoomed(app: DssApp, pilot: Pilot[None], segment: SegmentProgress) -> None:
+        pair = f"segment {segment.left}–{segment.right}"
+        await until(pilot, lambda: pair in said(app.screen, "#selection"))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Zoom))
+        await until(pilot, lambda: pair in seen(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await pilot.press("2")
+        await pilot.press("pagedown")
+        await zoomed(app, pilot, segments[-1])
+        await pilot.click(SegmentTable, offset=(3, 3))  # a line of titles is above the rows
+        await zoomed(app, pilot, segments[2])
+
+    drive(steps, watching(connected))
+
+
+def test_rows_take_the_colours_of_another_theme(connected: RunDir) -> None:
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await pilot.press("2")
+        table = app.screen.query_one(SegmentTable)
+        await until(pilot, lambda: table.row_count > 0)
+
+        def colours() -> tuple[object, object]:
+            *_, ratio, _, _, _, state = table.get_row_at(0)
+            return ratio.style, state.style
+
+        screen = run_screen(app)
+        before = screen.palette
+        assert colours() == (before.below, before.closed)
+        app.theme = "textual-light"
+        await until(pilot, lambda: screen.palette != before)
+        now = screen.palette
+        await until(pilot, lambda: colours() == (now.below, now.closed))
 
     drive(steps, watching(connected))
 
@@ -537,16 +335,6 @@ def test_the_exit_status_is_that_of_the_outcome(connected: RunDir, tmp_path: Pat
         await until(pilot, lambda: not app.is_running)
 
     assert drive(steps, watching(failed)).return_code == 3
-
-
-def test_help_opens_and_closes(connected: RunDir) -> None:
-    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
-        await pilot.press("question_mark")
-        await until(pilot, lambda: "sort the segments" in seen(app))
-        await pilot.press("question_mark")
-        await until(pilot, lambda: "sort the segments" not in seen(app))
-
-    drive(steps, watching(connected))
 
 
 # ---------------------------------------------------------------- export
@@ -590,10 +378,57 @@ def test_an_export_that_fails_says_why(
         await until(pilot, lambda: isinstance(app.screen, ExportDialog))
         await pilot.press("enter")
         await until(pilot, lambda: "exists" in said(app.screen, "#said"))
+        assert "tick “replace a file that exists”" in " ".join(said(app.screen, "#said").split())
         assert app.screen.query_one("#copy", Button).disabled
 
     drive(steps, watching(connected))
     assert (tmp_path / "quick.safetensors").read_text() == "mine"
+
+
+@pytest.mark.parametrize("size", [(60, 16), (80, 24)])
+def test_the_export_dialog_fits_a_small_screen(
+    connected: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, ExportDialog))
+        await pilot.press("enter")
+        await until(pilot, lambda: "dss-tui verify" in said(app.screen, "#said"))
+        await pilot.pause()
+        for selector in ("#path", "#said", "#write", "#close"):
+            region = app.screen.query_one(selector).region
+            assert region.height > 0 and region.bottom <= size[1] and region.right <= size[0]
+
+    drive(steps, watching(connected), size=size)
+
+
+def test_an_export_ends_with_its_dialog(
+    connected: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    begun: list[subprocess.Popen[bytes]] = []
+    begin = subprocess.Popen
+
+    def recorded(_command: Any, **keys: Any) -> subprocess.Popen[bytes]:
+        """Begins a command that takes longer than the test, whatever was to be begun."""
+        begun.append(begin([sys.executable, "-c", "import time; time.sleep(600)"], **keys))
+        return begun[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", recorded)
+
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, ExportDialog))
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(begun))
+        await pilot.press("escape")
+        await until(pilot, lambda: begun[0].returncode is not None)
+
+    drive(steps, watching(connected))
+    assert begun[0].returncode == -signal.SIGKILL
+    assert not (tmp_path / "quick.safetensors").exists()
 
 
 def test_the_ending_of_the_file_is_chosen(connected: RunDir, tmp_path: Path) -> None:
@@ -606,83 +441,6 @@ def test_the_ending_of_the_file_is_chosen(connected: RunDir, tmp_path: Path) -> 
         assert app.screen.query_one("#path", Input).value.endswith("/quick.npz")
 
     drive(steps, watching(connected))
-
-
-# ---------------------------------------------------------------- the list of runs
-
-
-async def to_runs(app: DssApp, pilot: Pilot[None]) -> RunTable:
-    await pilot.press("2")
-    table = app.screen.query_one(RunTable)
-    table.focus()
-    await pilot.pause()
-    return table
-
-
-def test_the_runs_are_listed_newest_first(connected: RunDir, orphan: RunDir, runs: Path) -> None:
-    import os
-
-    copied = copy(connected, runs / "done")
-    os.utime(copied.spec, (10_000, 10_000))
-
-    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
-        table = await to_runs(app, pilot)
-        rows = [table.get_row_at(number)[:2] for number in range(table.row_count)]
-        assert rows == [["orphan", "interrupted"], ["done", "connected"]]
-        await pilot.press("j", "enter")
-        await until(pilot, lambda: isinstance(app.screen, RunScreen))
-        assert run_screen(app).run.name == "done"
-        await pilot.press("q")
-        await until(pilot, lambda: isinstance(app.screen, MenuScreen))
-        assert app.is_running
-
-    drive(steps)
-
-
-def test_without_runs_the_list_says_where_they_would_be(runs: Path) -> None:
-    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
-        await to_runs(app, pilot)
-        assert f"no runs yet in {runs}" in said(app.screen, "#no-runs")
-
-    drive(steps)
-
-
-def test_d_deletes_only_after_yes(connected: RunDir, runs: Path) -> None:
-    kept, gone = copy(connected, runs / "kept"), copy(connected, runs / "gone")
-
-    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
-        table = await to_runs(app, pilot)
-        names = [table.get_row_at(number)[0] for number in range(table.row_count)]
-        table.move_cursor(row=names.index("gone"))
-        for answer in ("n", "escape", "enter"):
-            await pilot.press("d")
-            await until(pilot, lambda: isinstance(app.screen, Confirm))
-            assert "gone" in seen(app)
-            await pilot.press(answer)
-            await until(pilot, lambda: isinstance(app.screen, MenuScreen))
-            assert gone.path.exists()
-        await pilot.press("d")
-        await until(pilot, lambda: isinstance(app.screen, Confirm))
-        await pilot.press("y")
-        await until(pilot, lambda: table.row_count == 1)
-
-    drive(steps)
-    assert kept.path.exists() and not gone.path.exists()
-
-
-def test_a_live_run_is_not_deleted(orphan: RunDir) -> None:
-    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
-        with RunWriter(orphan):
-            table = await to_runs(app, pilot)
-            await until(pilot, lambda: table.get_row_at(0)[1] == "running")
-            await pilot.press("d")
-            await until(pilot, lambda: isinstance(app.screen, Confirm))
-            await pilot.press("y")
-            await until(pilot, lambda: isinstance(app.screen, MenuScreen))
-            await until(pilot, lambda: "stop it first" in seen(app))
-
-    drive(steps)
-    assert orphan.events.exists()
 
 
 # ---------------------------------------------------------------- a run that goes on
@@ -731,6 +489,75 @@ def test_p_pauses_and_x_stops_after_yes(orphan: RunDir) -> None:
     drive(steps, watching(orphan))
 
 
+def test_p_lets_a_paused_run_go_on(orphan: RunDir) -> None:
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        with RunWriter(orphan) as writer:
+            await until(pilot, lambda: "running" in said(app.screen, "#head"))
+            writer.record(Paused(), 99.0)
+            writer.progress(replace(progress_of(orphan), state="paused"))
+            await until(pilot, lambda: "paused" in said(app.screen, "#head"))
+            await until(pilot, lambda: "p pause/go on" in seen(app))
+            assert "/s" not in said(app.screen, "#head")
+            await pilot.press("p")
+            assert commands(orphan) == ["continue"]
+
+    drive(steps, watching(orphan))
+
+
+def test_the_palette_has_the_commands_of_the_screen(connected: RunDir) -> None:
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        found = {each.title: each for each in app.get_system_commands(app.screen)}
+        assert {"Export", "Log", "Sort the segments", "Next theme"} <= set(found)
+        assert found["Export"].help == "key e"
+        assert "Pause/go on" not in found  # the run has ended
+        assert not {"Cursor down", "Focus next"} & set(found)
+        await pilot.press("ctrl+p")
+        await pilot.press(*"linear or", "enter")
+        await until(pilot, lambda: run_screen(app).log_scale)
+
+    drive(steps, watching(connected))
+
+
+def test_the_log_takes_the_arrow_keys(connected: RunDir) -> None:
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await pilot.press("7")
+        await pilot.pause()
+        log = app.screen.query_one(RichLog)
+        assert app.focused is log
+        lowest = log.scroll_offset.y
+        await pilot.press("up", "up")
+        await until(pilot, lambda: log.scroll_offset.y < lowest)
+
+    drive(steps, watching(connected), size=(60, 16))
+
+
+def test_the_theme_is_remembered(connected: RunDir) -> None:
+    async def choose_another(app: DssApp, pilot: Pilot[None]) -> None:
+        await pilot.press("T")
+        await pilot.pause()
+        assert app.theme == "textual-light"
+
+    async def look(app: DssApp, pilot: Pilot[None]) -> None:
+        assert app.theme == "textual-light"
+
+    kept = remembered.path(remembered.THEME)
+    kept.unlink(missing_ok=True)
+    try:
+        drive(look_dark, watching(connected))
+        assert not kept.exists()
+        drive(choose_another, watching(connected))
+        drive(look, watching(connected))
+        kept.write_bytes(b"no-such-theme\xff")
+        drive(look_dark, watching(connected))
+    finally:
+        kept.unlink(missing_ok=True)
+
+
+async def look_dark(app: DssApp, pilot: Pilot[None]) -> None:
+    await pilot.pause()
+    assert app.theme == "textual-dark"
+
+
 @pytest.mark.parametrize("answer, asked", [("l", []), ("enter", []), ("x", ["stop"])])
 def test_leaving_a_running_search_asks(orphan: RunDir, answer: str, asked: list[str]) -> None:
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
@@ -754,8 +581,8 @@ def test_a_run_that_has_only_been_made_can_be_watched(tmp_path: Path) -> None:
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         assert "waiting for the engine" in said(app.screen, "#head")
-        await pilot.press("right", "j", "s", "l", "f", "a", "f")
-        for number in range(1, 7):
+        await pilot.press("right", "j", "s", "L", "f", "a", "f")
+        for number in range(1, len(VIEWS) + 1):
             await pilot.press(str(number))
             await pilot.pause()
         assert "starting" in said(app.screen, "#head")
@@ -771,7 +598,7 @@ def test_every_size_shows_the_essentials(
     connected: RunDir, orphan: RunDir, size: tuple[int, int]
 ) -> None:
     async def on_run(app: DssApp, pilot: Pilot[None]) -> None:
-        for number in range(1, 7):
+        for number in range(1, len(VIEWS) + 1):
             await pilot.press(str(number), "right")
             await pilot.pause()
             assert "connected" in seen(app) and "beads 1" in seen(app) and "●" in seen(app)
@@ -779,10 +606,9 @@ def test_every_size_shows_the_essentials(
         await pilot.pause()
 
     async def on_menu(app: DssApp, pilot: Pilot[None]) -> None:
-        assert "digits" in seen(app)
-        await to_runs(app, pilot)
-        await pilot.pause()
-        assert "orphan" in seen(app)
+        await until(pilot, lambda: "digits" in seen(app))
+        await to_runs(app, pilot, 1)
+        await until(pilot, lambda: "orphan" in seen(app))
         await pilot.press("d")
         await until(pilot, lambda: isinstance(app.screen, Confirm))
         assert "keep" in seen(app) and "delete" in seen(app)
@@ -815,7 +641,7 @@ def test_every_theme_draws_every_tab(connected: RunDir, theme: str) -> None:
             if app.theme != theme:
                 await pilot.press("T")
         assert app.theme == theme
-        for number in range(1, 7):
+        for number in range(1, len(VIEWS) + 1):
             await pilot.press(str(number))
             await pilot.pause()
             assert "connected" in seen(app)
@@ -829,7 +655,7 @@ def test_without_colour_nothing_drawn_by_hand_has_one(
     monkeypatch.setenv("NO_COLOR", "1")
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
-        for number in range(1, 7):
+        for number in range(1, len(VIEWS) + 1):
             await pilot.press(str(number))
             await pilot.pause()
         strips = app.screen._compositor.render_strips(app.size)
@@ -869,6 +695,7 @@ import asyncio, sys
 from dss_tui.viewing import describe, session
 from dss_tui.tui.app import DssApp, Opening
 from dss_tui.tui.screens.run import RunScreen
+from dss_tui.tui.widgets.preset_table import PresetTable
 
 launched = []
 session.launch = launched.append
@@ -876,15 +703,18 @@ session.launch = launched.append
 async def body():
     app = DssApp(Opening(fps=20))
     async with app.run_test(size=(120, 40)) as pilot:
+        while not app.screen.query_one(PresetTable).row_count:
+            await pilot.pause(0.05)
         await pilot.press("down", "enter")
-        await pilot.pause()
-        assert isinstance(app.screen, RunScreen) and len(launched) == 1
+        while not isinstance(app.screen, RunScreen):
+            await pilot.pause(0.05)
+        assert len(launched) == 1
         await pilot.press("q", "l")
         await pilot.press("2", "tab", "j", "j", "enter")
         await pilot.pause()
     app = DssApp(Opening(session.RunDir(session.Path(sys.argv[1])), fps=20))
     async with app.run_test(size=(120, 40)) as pilot:
-        for number in "123456":
+        for number in "1234567":
             await pilot.press(number)
             await pilot.pause(0.1)
         assert app.screen.snapshot.state == "connected"

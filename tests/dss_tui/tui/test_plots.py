@@ -6,6 +6,7 @@ import io
 import math
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from rich.cells import cell_len
@@ -13,16 +14,46 @@ from rich.console import Console
 from rich.text import Text
 
 from dss_tui.tui.palette import Palette
-from dss_tui.tui.plots import Curve, Plot, Role, draw
+from dss_tui.tui.plots import Curve, Plot, Role, _track, draw
 
 NAN, INF = math.nan, math.inf
 PALETTE = Palette.dark()
+
+
+@pytest.mark.parametrize("count", [4, 3000])
+def test_steps_keep_each_height_until_the_next_point(count: int) -> None:
+    """Also where there are so many points that the line is thinned."""
+    x = tuple(float(at) for at in range(count))
+    curve = Curve((*x, 2.0 * count), (*(0.0 for _ in x), 1.0), "", "train", steps=True)
+    track = _track(curve, 60)
+    corners = [point for point in track if point is not None]
+    assert corners[-2:] == [(2.0 * count, 0.0), (2.0 * count, 1.0)]
+    for (left, low), (right, high) in pairwise(corners):
+        assert left == right or low == high
+
+
+def test_a_stepped_line_keeps_its_breaks() -> None:
+    curve = Curve((0.0, 1.0, 2.0, 3.0), (5.0, math.nan, 6.0, 7.0), "", "train", steps=True)
+    track = _track(curve, 60)
+    assert [point for point in track if point] == [(0, 5), (2, 6), (3, 6), (3, 7)]
+    assert None in track[1:2]
+
+
+def test_names_stand_beside_their_places() -> None:
+    dots = Curve((0.0, 1.0), (0.0, 1.0), "", "points", lines=False)
+    plot = Plot("", (dots,), "", "", names=(((0.0, 0.0), "θ₁"), ((1.0, 1.0), "θ₂")))
+    rows = draw(plot, 60, 20, PALETTE).text.plain.splitlines()
+    first, last = (next(y for y, row in enumerate(rows) if name in row) for name in ("θ₁", "θ₂"))
+    assert last < first
+    assert rows[first].index("θ₁") < rows[last].index("θ₂")
+
+
 BUMP = Curve((0.0, 0.5, 1.0), (0.02, 0.08, 0.02), "train", "train")
 PLOT = Plot("loss", (BUMP,), "t", "loss", level=0.05, verticals=(0.5,))
 
 
 def lines(plot: Plot, width: int, height: int) -> list[str]:
-    return draw(plot, width, height, PALETTE).plain.split("\n")
+    return draw(plot, width, height, PALETTE).text.plain.split("\n")
 
 
 def canvas(plot: Plot, width: int = 60, height: int = 15) -> str:
@@ -105,17 +136,17 @@ def test_the_smallest_plot_keeps_the_curve_and_the_ticks() -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(19, 30), (80, 4), (3, 3), (0, 0), (-1, -1)])
 def test_too_small(width: int, height: int) -> None:
-    assert draw(PLOT, width, height, PALETTE).plain == "too small to plot"[: max(width, 0)]
+    assert draw(PLOT, width, height, PALETTE).text.plain == "too small to plot"[: max(width, 0)]
 
 
 @pytest.mark.parametrize("y", [[], [NAN], [NAN, INF, -INF]])
 def test_nothing_to_plot(y: list[float]) -> None:
-    assert draw(plot_of(y), 60, 15, PALETTE).plain == "nothing to plot yet"
-    assert draw(Plot("", (), "", ""), 60, 15, PALETTE).plain == "nothing to plot yet"
+    assert draw(plot_of(y), 60, 15, PALETTE).text.plain == "nothing to plot yet"
+    assert draw(Plot("", (), "", ""), 60, 15, PALETTE).text.plain == "nothing to plot yet"
 
 
 def test_nothing_above_zero_for_a_log_scale() -> None:
-    text = draw(plot_of([0.0, -1.0], log=True), 60, 15, PALETTE)
+    text = draw(plot_of([0.0, -1.0], log=True), 60, 15, PALETTE).text
     assert text.plain == "nothing above 0 for a log scale"
 
 
@@ -230,7 +261,7 @@ def test_roles_differ_by_glyph() -> None:
 def test_colours_are_those_of_the_palette() -> None:
     held_out = Curve((0.0, 1.0), (0.07, 0.07), "held-out", "held_out")
     beads = Curve((0.0, 1.0), (0.02, 0.02), "beads", "points", lines=False)
-    text = draw(replace(PLOT, curves=(BUMP, held_out, beads)), 60, 15, PALETTE)
+    text = draw(replace(PLOT, curves=(BUMP, held_out, beads)), 60, 15, PALETTE).text
     assert set(spans_of(text, PALETTE.held_out)) == {"·"}
     assert set(spans_of(text, PALETTE.points)) == {"●"}
     assert all("⠀" <= glyph <= "⣿" for glyph in spans_of(text, PALETTE.train))
@@ -243,7 +274,7 @@ def test_colours_are_those_of_the_palette() -> None:
 def test_plain_paints_no_colour() -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, color_system="truecolor", width=100)
-    console.print(draw(PLOT, 60, 15, Palette.plain()))
+    console.print(draw(PLOT, 60, 15, Palette.plain()).text)
     assert "\x1b[1m" in out.getvalue()
     assert "38;" not in out.getvalue() and "48;" not in out.getvalue()
 
@@ -317,3 +348,107 @@ def test_no_line_is_wider_whatever_comes() -> None:
         shown = lines(plot, width, height)
         assert max(map(cell_len, shown)) <= width
         assert len(shown) in (1, height)
+
+
+# ---------------------------------------------------------------- error bars, and a log x axis
+
+
+def dots(y: tuple[float, ...], errors: tuple[float, ...], x: tuple[float, ...] = (1, 2, 3)) -> Plot:
+    return Plot("", (Curve(x, y, "", "points", lines=False, dot="◇", errors=errors),), "", "")
+
+
+def columns_of(glyph: str, plot: Plot, width: int = 60, height: int = 20) -> dict[int, int]:
+    """How often a glyph stands in each column to the right of the y axis."""
+    rows = [row for row in lines(plot, width, height) if "│" in row or "┤" in row]
+    starts = [min(row.index(axis) for axis in "│┤" if axis in row) + 1 for row in rows]
+    found = [
+        at for row, start in zip(rows, starts, strict=True) for at in glyphs(row, glyph, start)
+    ]
+    return {at: found.count(at) for at in sorted(set(found))}
+
+
+def glyphs(row: str, glyph: str, start: int) -> list[int]:
+    return [at for at, held in enumerate(row) if held == glyph and at >= start]
+
+
+def test_bars_reach_as_far_as_their_errors() -> None:
+    bars = columns_of("│", dots((5.0, 5.0, 5.0), (4.0, 2.0, 0.0)))
+    long, short = bars.values()
+    assert len(bars) == 2 and long == pytest.approx(2 * short, abs=2)
+    assert columns_of("◇", dots((5.0, 5.0, 5.0), (4.0, 2.0, 0.0))).keys() > bars.keys()
+
+
+def test_bars_are_within_the_axes() -> None:
+    drawn = lines(dots((5.0, 5.0, 5.0), (4.0, 2.0, 0.0)), 60, 20)
+    numbers = [float(row.split("┤")[0]) for row in drawn if "┤" in row]
+    assert min(numbers) <= 2 and max(numbers) >= 8
+
+
+@pytest.mark.parametrize(
+    "errors", [(NAN, INF, 1e9), (1e300, 1e-300, NAN), (-1.0, 0.0, 0.5), (1.0,)]
+)
+@pytest.mark.parametrize("log", [True, False])
+def test_bars_that_end_or_stall_plotext(errors: tuple[float, ...], log: bool) -> None:
+    plot = replace(dots((0.5, NAN, 3.0), errors), log_x=log, log_y=log)
+    assert "◇" in "".join(lines(plot, 60, 20))
+
+
+def test_a_log_x_axis_spaces_decades_evenly() -> None:
+    plot = replace(dots((1.0, 2.0, 3.0), (), x=(0.001, 0.01, 0.1)), log_x=True)
+    first, middle, last = columns_of("◇", plot)
+    assert middle - first == pytest.approx(last - middle, abs=1)
+    (ticks,) = [row for row in lines(plot, 60, 20) if "0.01" in row]
+    assert ticks.split() == ["0.001", "0.010", "0.100"] or ticks.split() == ["0.001", "0.01", "0.1"]
+
+
+def test_the_legend_shows_the_dot_of_its_curve() -> None:
+    curve = Curve((1.0, 2.0), (1.0, 2.0), "theirs", "held_out", lines=False, dot="◇")
+    assert "◇ theirs" in lines(Plot("", (curve,), "x", "", log_x=True), 60, 20)[0]
+    assert "x (log) →" in lines(Plot("", (curve,), "x", "", log_x=True), 60, 20)[-1]
+
+
+# ---------------------------------------------------------------- values under the mouse
+
+
+@pytest.mark.parametrize(("log_x", "log_y"), [(False, False), (True, True), (False, True)])
+@pytest.mark.parametrize(("width", "height"), [(60, 15), (100, 30), (33, 9)])
+@pytest.mark.parametrize("title", ["", "loss"])
+def test_the_values_at_a_dot_are_those_of_its_point(
+    width: int, height: int, log_x: bool, log_y: bool, title: str
+) -> None:
+    """Within the half of a cell by which a dot may be off."""
+    points = ((1.0, 2.0), (3.0, 40.0), (9.0, 7.0))
+    x, y = (tuple(point[axis] for point in points) for axis in (0, 1))
+    dots = Curve(x, y, "", "points", lines=False)
+    drawn = draw(
+        Plot(title, (dots,), "t", "loss", log_x=log_x, log_y=log_y), width, height, PALETTE
+    )
+    assert drawn.area is not None and drawn.frame is not None and drawn.footed
+    rows = drawn.text.plain.split("\n")
+    found = [
+        (at, line) for line, row in enumerate(rows) for at, glyph in enumerate(row) if glyph == "●"
+    ]
+    assert len(found) == 3
+    for cell, point in zip(sorted(found), points, strict=True):
+        at = drawn.area.shares(*cell)
+        assert at is not None
+        assert (
+            abs(at[0] - drawn.frame.x.share(point[0])) * (drawn.area.right - drawn.area.left) <= 1
+        )
+        assert (
+            abs(at[1] - drawn.frame.y.share(point[1])) * (drawn.area.bottom - drawn.area.top) <= 1
+        )
+        assert f"nearest point: {point[0]:g}, {point[1]:g}" in drawn.values(*cell)
+        assert drawn.frame.x.value(drawn.frame.x.share(point[0])) == pytest.approx(point[0])
+        assert drawn.frame.y.value(drawn.frame.y.share(point[1])) == pytest.approx(point[1])
+
+
+def test_values_tell_the_multiple_of_the_level_and_the_curve() -> None:
+    drawn = draw(PLOT, 60, 15, PALETTE)
+    assert drawn.area is not None
+    middle = (drawn.area.left + drawn.area.right) // 2
+    said = drawn.values(middle, drawn.area.top)
+    assert said.startswith("t 0.") and "nearest train: 0.5, 0.08 = 1.600 × level" in said
+    for x, y in ((drawn.area.left - 1, 5), (middle, 0), (drawn.area.right + 1, 5), (middle, 14)):
+        assert drawn.values(x, y) == ""
+    assert draw(Plot("", (), "", ""), 60, 15, PALETTE).values(5, 5) == ""

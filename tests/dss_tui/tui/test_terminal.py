@@ -22,7 +22,9 @@ def at_rest(shown: Viewer) -> bool:
     return True
 
 
-@pytest.mark.parametrize("keys, words", [("", "digits"), ("?", "help"), ("2", "no runs")])
+@pytest.mark.parametrize(
+    "keys, words", [("", "digits"), ("?", "Keys of this screen"), ("2", "no runs")]
+)
 def test_a_viewer_ends_when_its_terminal_goes_away(
     keys: str, words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

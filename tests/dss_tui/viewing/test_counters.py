@@ -15,20 +15,20 @@ from dss_tui.tui.widgets.segment_table import _row
 from dss_tui.viewing import counters, describe
 from dss_tui.viewing.follow import Snapshot
 from dss_tui.viewing.view_state import View, sentence
-from dss_tui.viewing.words import multiple
-from engine.record.events import Record, RunStarted
+from dss_tui.viewing.words import peak_of
+from engine.record.events import Record
 from engine.record.finding import create
 from engine.record.progress import SegmentProgress, TrainingProgress
 from engine.record.writer import RunWriter
+from tests.support.made_events import STARTED
 from tests.support.run_folders import progress
 
-STARTED = RunStarted("greedy", 0.02, 0.7, 5, 61, 40, ("cpu",))
 IN_TRAINING = (TrainingProgress(1, 0.05, 30, 2),)
 
 
 @pytest.mark.parametrize(
     ("tolerance", "told"),
-    [(0.0, "peak 1.5 × level"), (0.6, "peak 1.5 × level (level 0.02, tolerance 0.6)")],
+    [(0.0, "peak 1.500 × level"), (0.6, "peak 1.500 × level (level 0.02, tolerance 0.6)")],
 )
 def test_the_peak_is_told_with_both_numbers(tolerance: float, told: str) -> None:
     assert told in counters.words(progress(tolerance=tolerance), None)
@@ -55,8 +55,8 @@ def test_ends_in_training_are_told_with_their_own_target(
 def test_a_runs_list_tells_the_tolerance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert multiple(None, 0.3) == "–"
-    assert multiple(1.03125, 0.0) == "1.031"
+    assert peak_of(None, 0.3) == "–"
+    assert peak_of(1.03125, 0.0) == "1.032"
     monkeypatch.setenv("DSS_TUI_RUNS", str(tmp_path))
     run = create(presets.load_preset("quadratic"), "loose", tmp_path / "loose")
     with RunWriter(run) as writer:

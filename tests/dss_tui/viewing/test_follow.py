@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import pytest
 
 import presets
+from dss_tui.viewing.folding import fold_all
 from dss_tui.viewing.follow import Follower, Snapshot
-from dss_tui.viewing.view_state import View, fold_all
+from dss_tui.viewing.view_state import View
 from engine.record import finding
 from engine.record.events import (
     BeadTrained,
@@ -24,18 +25,15 @@ from engine.record.events import (
     Paused,
     Record,
     RunFinished,
-    RunStarted,
     SegmentMeasured,
-    Totals,
 )
 from engine.record.records import read_records
 from engine.record.rundir import RunDir
 from engine.record.runs import STARTING_S
 from engine.record.writer import RunWriter
+from tests.support.made_events import STARTED, TOTALS
 from tests.support.run_folders import progress
 
-STARTED = RunStarted("greedy", 0.02, 0.7, 5, 61, 40, ("cpu",))
-TOTALS = Totals(5, 4, 3, 1, 2, (2, 1, 2), 700, 0.02, 1.7, 8.5)
 LIMIT = RunFinished(Outcome.LIMIT_REACHED, "The limit of 5 beads is reached.", TOTALS)
 STRING: tuple[Event, ...] = (
     STARTED,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
@@ -15,8 +16,10 @@ from engine.methods.constrained import tether_of
 from engine.networks.mlp import MlpNetwork
 from engine.problem.problem import build_problem
 from engine.run.choose_backend import backend_of
+from engine.spec.optimizers import Adam, RmsProp, Sgd
+from engine.spec.schedules import Cosine
 from engine.spec.search import Constrained
-from engine.spec.training import Adam, RmsProp, Sgd
+from engine.spec.training import Clip
 from engine.steps.optimizers import build_optimizer
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group, Rows, fresh
@@ -244,13 +247,31 @@ def crooked(backend: Backend, beads: int = 6) -> Tensor:
     return line + 0.2 * noise
 
 
+PLAIN: dict[str, Any] = {"optimizer": Adam(kind="adam", lr=0.01)}
+#: All that a training block may have.
+RECIPE: dict[str, Any] = {
+    "optimizer": Sgd(
+        kind="sgd",
+        lr=0.02,
+        momentum=0.7,
+        nesterov=True,
+        weight_decay=0.02,
+        decay_exempt=("bias",),
+    ),
+    "schedule": Cosine(kind="cosine", length=20, warmup=4, floor=0.1),
+    "clip": Clip(norm=0.2, value=0.15),
+    "drop_last": True,
+}
+
+
+@pytest.mark.parametrize("keys", [PLAIN, RECIPE], ids=["plain", "recipe"])
 @pytest.mark.parametrize("batch_size", ["full", 16])
 @pytest.mark.parametrize("name", TETHERS)
-def test_a_compiled_round_of_a_string_is_that_of_torch(name: str, batch_size: str | int) -> None:
+def test_a_compiled_round_of_a_string_is_that_of_torch(
+    name: str, batch_size: str | int, keys: dict[str, Any]
+) -> None:
     compiled, with_torch = small_problem()
-    training = constrained(
-        optimizer=Adam(kind="adam", lr=0.01), batch_size=batch_size, check_every=7
-    )
+    training = constrained(batch_size=batch_size, check_every=7, **keys)
     theta = crooked(compiled)
     level = float(with_torch.losses(theta).median())
     strings = [

@@ -27,9 +27,10 @@ from engine.record.events import (
 )
 from engine.run.choose_backend import backend_of
 from engine.spec.keys import Spec
+from engine.spec.optimizers import Sgd
 from engine.spec.search import Constrained
-from engine.spec.training import Sgd
 from engine.spec.yaml_file import parse
+from engine.steps.rows import End
 from engine.workers.pool import Pool
 from presets import load_preset
 from tests.support.landscapes import double_well, landscape, ring, spec_for
@@ -219,7 +220,7 @@ def length_with_springs(problem: Problem, seed: int, zeta: float, hyperplane: st
             search.step(None)
         assert search.done
         assert search.stuck is None
-        return chain.normalized_length()
+        return chain.shape().normalized_length
 
 
 @pytest.mark.parametrize("hyperplane", ["hard", "off"])
@@ -437,6 +438,25 @@ def test_more_beads_than_allowed_end_the_search(hyperplane: str) -> None:
     reasons = [event.reason for event in events if isinstance(event, SegmentFailed)]
     assert reasons
     assert all("search.constrained.max_beads = 4" in reason for reason in reasons)
+
+
+def test_a_string_at_rest_is_shown_unless_it_has_no_room() -> None:
+    """Beads that move are shown; where none does, all are, since the level falls next."""
+    at_rest = 0
+    with method_for(landscape(ring), string_spec(0.005)) as method:
+        place_endpoints(method, [1.4, 0.1], [-1.3, 0.05])
+        stage = stage_of(method)
+        while method.verdict is None:
+            method.step(None)
+            rows, blocked = stage.trainer.rows, stage.blocked
+            going = [row.bead for row in rows if row.end is not End.REACHED]
+            everyone = [row.bead for row in rows]
+            assert [bead.bead for bead in stage.training()] == (going or everyone)
+            stage.blocked = True
+            assert [bead.bead for bead in stage.training()] == going
+            stage.blocked = blocked
+            at_rest += not going and len(rows) > 0
+    assert at_rest
 
 
 def test_beads_left_bound_the_string() -> None:

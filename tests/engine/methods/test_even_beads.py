@@ -10,6 +10,7 @@ from torch import Tensor
 
 from engine.errors import InputError
 from engine.methods.even_beads import EvenBeads
+from engine.record.decoding import Unfit
 from engine.record.events import (
     FIRST,
     LAST,
@@ -110,7 +111,8 @@ def plateau(w: Tensor) -> Tensor:
 
 
 def test_a_bead_that_misses_its_target_is_left_out() -> None:
-    with method_for(landscape(plateau), settings(2, level=1.0)) as method:
+    greedy = spec_for(1.0, max_steps=200).search.greedy.model_dump(mode="json")
+    with method_for(landscape(plateau), settings(2, level=1.0, greedy=greedy)) as method:
         place_endpoints(method, [-10.0, 0.0], [10.0, 0.0])
         events = run(method)
         for bead in (3, 4):
@@ -177,3 +179,19 @@ def test_they_must_fit_below_the_limit_of_beads(most: int | None, fits: bool) ->
     else:
         with pytest.raises(InputError, match=r"limits.beads allows 4 .* choose at most 2, or"):
             check_method(spec)
+
+
+def test_beads_in_training_must_have_been_tried() -> None:
+    """As a checkpoint may hold them that somebody has changed."""
+    greedy = spec_for(LEVEL, slots=2, check_every=3).search.greedy.model_dump(mode="json")
+    with method_for(landscape(double_well), settings(5, greedy=greedy, alpha=0.1)) as method:
+        place_endpoints(method, *ENDS)
+        while not method.progress().training:
+            method.step(None)
+        stage = method.stages[1]
+        assert isinstance(stage, EvenBeads)
+        stage.check_ready()
+        bead = min(stage.beads_in_training)
+        del stage.attempts[bead]
+        with pytest.raises(Unfit, match=f"bead {bead} is in training, but does not exist"):
+            stage.check_ready()

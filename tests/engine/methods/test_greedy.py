@@ -12,8 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.methods.greedy import GreedySearch
 from engine.methods.starts import LADDER
 from engine.path.segments import Measured
+from engine.record.decoding import Unfit
 from engine.record.events import (
     FIRST,
     LAST,
@@ -212,3 +214,23 @@ def test_a_restored_search_goes_on_to_the_same_bits(stop_after: int) -> None:
         found = again.string()
     assert found.beads.tobytes() == expected.beads.tobytes()
     assert found.profiles.tobytes() == expected.profiles.tobytes()
+
+
+def test_a_bead_in_training_must_be_a_new_one() -> None:
+    """A checkpoint in which it is on the string already, or was never made, is not gone on with."""
+    with method_for(landscape(double_well), spec_for(level=0.3)) as method:
+        place_endpoints(method, [-1.0, 0.1], [1.0, -0.2])
+        (stage,) = [stage for stage in method.stages if isinstance(stage, GreedySearch)]
+        while not stage.beads_in_training:
+            method.step(None)
+        stage.check_ready()
+        (bead,) = stage.beads_in_training
+        chain = method.chain
+        chain.next_bead = bead
+        with pytest.raises(Unfit, match=f"bead {bead} is in training, but cannot be new"):
+            stage.check_ready()
+        chain.next_bead = bead + 1
+        stage.check_ready()
+        chain.weights[bead] = chain.weights[FIRST]
+        with pytest.raises(Unfit, match=f"bead {bead} is in training, but cannot be new"):
+            stage.check_ready()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
@@ -11,9 +14,11 @@ from torch import Tensor
 
 from dss_tui.cli import main
 from engine.methods import build_method
+from engine.methods.linear import NEAREST, LinearSampling
 from engine.methods.method import StagedMethod
 from engine.problem.problem import build_problem
-from engine.record.events import Event, Outcome
+from engine.record.events import FIRST, LAST, Event, Outcome, SegmentFailed
+from engine.record.progress import SegmentState
 from engine.spec.keys import Spec
 from engine.workers.pool import Pool
 from presets import load_preset
@@ -76,6 +81,45 @@ def test_a_restored_sampling_goes_on_to_the_same_bits() -> None:
         again.resume(state)
         assert run(again, 500) == rest
         assert again.string().beads.tobytes() == method.string().beads.tobytes()
+
+
+def test_it_waits_for_beads_as_long_as_one_segment_is_open() -> None:
+    with sampling() as (method, stage):
+        while len(method.chain.order) == 2:
+            method.step(None)
+        stage.step(0)
+        keys = method.chain.keys
+        states: tuple[SegmentState, SegmentState] = ("closed", "open")
+        for key, state in zip(keys, states, strict=True):
+            method.chain.update(replace(method.chain.segments[key], state=state))
+        assert stage.step(0) == []
+        assert not stage.done
+        method.chain.update(replace(method.chain.segments[keys[1]], state="closed"))
+        assert stage.done
+
+
+def test_a_piece_of_the_curve_that_is_too_short_is_given_up() -> None:
+    """No bead is put between two that are as good as one on the curve."""
+    with sampling() as (method, stage):
+        while method.current == 0:
+            method.step(None)
+        stage.places = {FIRST: 0.5, LAST: 0.5 + NEAREST / 2}
+        events = stage.step(None)
+        (failed,) = [event for event in events if isinstance(event, SegmentFailed)]
+        assert failed.reason == "it is too short to be halved"
+        assert stage.done
+        assert method.chain.order == [FIRST, LAST]
+
+
+@contextmanager
+def sampling() -> Iterator[tuple[StagedMethod, LinearSampling]]:
+    """A search by the closed form, and its stage that samples it."""
+    spec = load_preset("linear")
+    problem = build_problem(spec.problem)
+    with Pool(vmapped(problem), [torch.device("cpu")]) as pool:
+        method = build_method(spec, pool)
+        (stage,) = [stage for stage in method.stages if isinstance(stage, LinearSampling)]
+        yield method, stage
 
 
 @pytest.mark.parametrize(

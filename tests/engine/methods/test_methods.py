@@ -69,7 +69,9 @@ def tree(level: float, seed: int, search: dict[str, Any], **others: Any) -> dict
         "endpoints": FAST | {"patience": 100, "restarts": 2},
         "search": {
             "level": level,
-            "greedy": FAST | {"patience": 60, "max_depth": 4, "grid": 17},
+            "greedy": FAST
+            | {"patience": 60, "max_depth": 4, "grid": 17}
+            | search.pop("greedy", {}),
             "constrained": FAST
             | {
                 "patience": 60,
@@ -136,11 +138,16 @@ def string_file(problem: Problem, spec: Spec, beads: tuple[tuple[float, ...], ..
     return StringFile(header, string)
 
 
-def constrained(on_stuck: str) -> tuple[tuple[str, Any], ...]:
-    return (("constrained", {"on_stuck": on_stuck}),)
+def constrained(on_stuck: str, **more: Any) -> tuple[tuple[str, Any], ...]:
+    return (("constrained", {"on_stuck": on_stuck} | more),)
 
 
 SHORTEN: tuple[tuple[str, Any], ...] = (("shorten", True),)
+#: Gives up soon where there is nothing to find.
+SHALLOW: tuple[tuple[str, Any], ...] = (
+    ("greedy", {"patience": 30, "max_depth": 2}),
+    *constrained("report", patience=20, max_beads=8),
+)
 PERMUTED = (("endpoints", FAST | {"kind": "permuted", "optimizer": {"kind": "adam", "lr": 0.02}}),)
 HASTY = (("endpoints", FAST | {"max_steps": 150, "patience": 40, "restarts": 1}),)
 ADAM = {"optimizer": {"kind": "adam", "lr": 0.02}, "max_steps": 800}
@@ -155,6 +162,22 @@ LINEAR = (
     ),
     ("endpoints", ADAM),
 )
+#: A block with everything that a recipe may have.
+RECIPE: dict[str, Any] = {
+    "optimizer": {
+        "kind": "sgd",
+        "lr": 0.05,
+        "momentum": 0.8,
+        "nesterov": True,
+        "weight_decay": 1e-5,
+        "decay_exempt": ["bias"],
+    },
+    "schedule": {"kind": "cosine", "unit": "epochs", "length": 300, "warmup": 3, "floor": 0.2},
+    "clip": {"norm": 0.5, "value": 0.3},
+    "batch_size": 3,
+    "drop_last": True,
+}
+BY_RECIPE = (("endpoints", FAST | {"patience": 100, "restarts": 2} | RECIPE),)
 ARC = tuple((math.cos(a), math.sin(a)) for a in np.linspace(0.1, 3.0, 5))
 YES, NO, UNTRAINED = Outcome.CONNECTED, Outcome.NOT_CONNECTED, Outcome.ENDPOINT_NOT_TRAINED
 
@@ -163,13 +186,24 @@ CASES = {
     "greedy, no path": Case(NO, 0.3, surface=double_well, seed=1),
     "greedy, untrained": Case(UNTRAINED, 0.1, surface=high, others=HASTY),
     "greedy, network": Case(YES, 0.008, seed=2),
+    "greedy, recipe": Case(
+        YES, 0.01, seed=2, search=(("greedy", RECIPE | {"patience": 200}),), others=BY_RECIPE
+    ),
+    "constrained, recipe": Case(
+        YES,
+        0.03,
+        "constrained",
+        seed=2,
+        search=(("constrained", RECIPE | {"patience": 200}),),
+        others=BY_RECIPE,
+    ),
     "greedy, permuted": Case(YES, 0.01, seed=1, others=PERMUTED),
     "greedy, shorten": Case(YES, 0.02, surface=ring, seed=8, search=SHORTEN),
     "greedy, shorten, no path": Case(NO, 0.3, surface=double_well, seed=1, search=SHORTEN),
     "linear": Case(YES, 0.1, "linear", seed=10, others=LINEAR),
     "linear, shorten": Case(YES, 0.1, "linear", seed=10, search=SHORTEN, others=LINEAR),
     "auto": Case(YES, 0.05, "auto", ring, seed=8),
-    "auto, no path": Case(NO, 0.3, "auto", double_well, seed=1),
+    "auto, no path": Case(NO, 0.3, "auto", double_well, seed=1, search=SHALLOW),
     "auto, untrained": Case(UNTRAINED, 0.1, "auto", high, others=HASTY),
     "auto, shorten": Case(YES, 0.05, "auto", ring, seed=7, search=SHORTEN),
     "file": Case(YES, 0.05, surface=ring, file=ARC),
@@ -183,7 +217,12 @@ for _on_stuck in ("report", "reinit", "greedy"):
     )
 for _on_stuck in ("report", "greedy"):
     CASES[f"constrained {_on_stuck}, no path"] = Case(
-        NO, 0.3, "constrained", double_well, seed=1, search=constrained(_on_stuck)
+        NO,
+        0.3,
+        "constrained",
+        double_well,
+        seed=1,
+        search=SHALLOW + constrained(_on_stuck, patience=20, max_beads=8),
     )
 for _on_stuck in ("report", "reinit"):
     CASES[f"constrained {_on_stuck}, never low"] = Case(
@@ -320,6 +359,9 @@ class Memory:
     def progress(self, now: MethodProgress, elapsed_s: float, state: str) -> None:
         pass
 
+    def plane(self, beads: tuple[int, int, int], elapsed_s: float) -> None:
+        raise AssertionError("nobody has asked for it")
+
 
 @dataclass
 class StopAfter:
@@ -375,8 +417,9 @@ def watched(benches: Callable[[str], Bench]) -> Callable[[str], Looks]:
     return cache(lambda name: benches(name).watched_run())
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=CASES, scope="module")
 def name(request: pytest.FixtureRequest) -> str:
+    """A case; all tests of one come together, so that one worker has its watched run for all."""
     return str(request.param)
 
 

@@ -50,7 +50,11 @@ def test_beads_are_released_by_their_own_block(block: dict[str, int], steps: int
 def test_a_model_to_go_around_by_is_trained_by_its_own_block() -> None:
     """With steps too small to get anywhere, all are spent: (restarts + 1) × max_steps a detour."""
     slow = {"optimizer": {"kind": "sgd", "lr": 1e-9}, "max_steps": 9, "restarts": 1}
-    spec = settings(seed=2, method="auto", detour=slow | {"patience": 10**6})
+    others: dict[str, Any] = {
+        "greedy": {"max_steps": 100},
+        "constrained": {"patience": 20, "max_beads": 4},
+    }
+    spec = settings(seed=2, method="auto", detour=slow | {"patience": 10**6}, **others)
     with method_for(landscape(double_well), spec) as method:
         place_endpoints(method, [-1.0, 0.1], [1.0, -0.2])
         tried = [(event.steps, event.attempt, event.remedy) for event in missed(run(method))]

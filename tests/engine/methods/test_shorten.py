@@ -262,9 +262,68 @@ def refusing(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_refused_string_is_shortened_again_with_a_wider_margin(
+def test_a_refused_segment_gets_a_bead_downhill_and_the_rest_stays(
     times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ends = [1.0, 0.02], [-1.0, 0.03]
+    with searched(ring, shortened(0.05), *ends) as (method, _):
+        accepted = method.string().beads
+    refusing(monkeypatch, times)
+    with searched(ring, shortened(0.05), *ends) as (method, events):
+        assert outcome(method) is Outcome.CONNECTED
+        assert sum(isinstance(event, AuditFailed) for event in events) == times
+        told = reports(events)[-1]
+        beads = method.string().beads
+        assert (told.beads_after, len(beads)) == (len(accepted) + times, len(accepted) + times)
+        assert told.length_after == pytest.approx(method.chain.shape().normalized_length, rel=1e-12)
+        assert length_of(beads) <= length_of(accepted) * 1.01
+        kept = {bead.tobytes() for bead in accepted}
+        new = [bead for bead in beads if bead.tobytes() not in kept]
+        assert len(new) == times
+        for bead in new:
+            assert ring(torch.from_numpy(bead)).item() <= (1 - MARGINS[1] / 2) * 0.05
+        assert highest_loss(method, 2001) <= 0.05
+
+
+def test_a_chord_through_the_wall_is_mended_below_the_level() -> None:
+    """The step is as long as the loss at the peak asks for, and longer where that is not enough."""
+    with method_for(landscape(ring), shortened(0.05)) as method:
+        place_endpoints(method, [1.0, 0.0], [0.0, 1.0])
+        stage, chain = stage_of(method), method.chain
+        run(method)
+        chain.take(stage.before)  # type: ignore[arg-type]
+        for bead in chain.order[1:-1]:
+            chain.drop(bead)
+        chain.measure(chain.unmeasured)
+        (chord,) = chain.in_order()
+        assert chord.state == "open"
+        stage.applied, stage.margins = True, 0
+        events = stage.step(None)
+        assert any(isinstance(event, StringShortened) for event in events)
+        assert all(segment.state == "closed" for segment in chain.in_order())
+        assert len(chain.order) == 3
+        assert highest_loss(method, 2001) <= 0.05
+
+
+def test_no_bead_mends_where_none_may_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing(monkeypatch, 1)
+    with method_for(landscape(ring), shortened(0.05)) as method:
+        place_endpoints(method, [1.0, 0.02], [-1.0, 0.03])
+        stage = stage_of(method)
+        while not stage.applied:
+            method.step(None)
+        most = len(method.chain.order)
+        while method.verdict is None:
+            method.step(0)
+            assert len(method.chain.order) <= max(most, len(stage.before.order))  # type: ignore[union-attr]
+        assert outcome(method) is Outcome.CONNECTED
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_refused_string_that_no_bead_mends_is_shortened_again_with_a_wider_margin(
+    times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Shortening, "_downhill", lambda self, segment: None)
     refusing(monkeypatch, times)
     ends = [1.0, 0.02], [-1.0, 0.03]
     with searched(ring, shortened(0.05), *ends) as (method, events):

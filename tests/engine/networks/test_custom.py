@@ -22,9 +22,10 @@ from engine.backends.vmapped import VmappedBackend
 from engine.data import load_data
 from engine.data.custom import CustomData
 from engine.errors import InputError
-from engine.problem.problem import Problem, build_problem
+from engine.problem.problem import TRAINING_LOSS, Problem, build_problem
 from engine.record.string_file import read
 from engine.run.choose_backend import choose_backend
+from engine.run.plain_torch import PlainTorch
 from engine.spec.checks import check_level_on
 from engine.spec.keys import Spec
 from engine.spec.problem import ProblemSpec
@@ -94,6 +95,55 @@ class Dropping(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.last(self.hidden(x))
         return functional.dropout(y, 0.5, training=self.training)
+
+
+class ByNumpy(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.from_numpy(np.tanh(self.last(x).numpy()))
+
+
+class Detached(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.last(x)
+        return y.detach() * 2
+
+
+class ForFloat32(nn.Module):
+    """Makes tensors in the default precision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(3, 3), nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.tanh(self.first(x.float()) @ torch.eye(3)))  # type: ignore[no-any-return]
+
+
+class NeverDouble(ForFloat32):
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dtype != torch.float32:
+            raise TypeError("float32 only")
+        return super().forward(x)
+
+
+def scripted() -> nn.Module:
+    return torch.jit.script(nn.Linear(3, 2))
+
+
+def parallel() -> nn.Module:
+    return nn.DataParallel(torch.nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)))
+
+
+def exits() -> nn.Module:
+    raise SystemExit(3)
 
 
 class Recurrent(nn.Module):
@@ -334,6 +384,42 @@ def test_tied_weights_are_one_parameter() -> None:
     assert ("again.weight", "first.weight") in problem.places
 
 
+def test_a_module_for_float32_is_measured_in_float64() -> None:
+    """By the same module in float64, whose tensors are made in that."""
+    problem = problem_of("ForFloat32")
+    assert problem.widens and not problem_of("Tied").widens
+    theta = beads(problem, 3).double()
+    x, y = values()
+    right = []
+    for bead in theta:
+        module = ForFloat32().double()
+        nn.utils.vector_to_parameters(bead, module.parameters())
+        output = module.last(torch.tanh(module.first(x.double())))
+        right.append((output - y.double()).square().sum(1).mean().item())
+    for backend in (VmappedBackend(problem), InPlaceBackend(problem)):
+        found = backend.to(torch.float64).losses(theta)
+        assert found.tolist() == pytest.approx(right, rel=1e-14)
+
+
+def test_a_module_that_refuses_float64_is_refused_before_it_is_trained() -> None:
+    with pytest.raises(InputError, match=r"cannot be computed in float64.*TypeError: float32 only"):
+        problem_of("NeverDouble")
+
+
+def test_a_module_is_taken_out_of_its_wrappers() -> None:
+    problem = problem_of("parallel")
+    assert [parameter.name for parameter in problem.parameters] == [
+        "0.weight",
+        "0.bias",
+        "2.weight",
+        "2.bias",
+    ]
+    theta = beads(problem, 1)
+    user = PlainTorch(spec_of(tree("parallel")).problem, problem)
+    right = vmapped(problem).losses(theta).item()
+    assert user.value(theta[0], TRAINING_LOSS) == pytest.approx(right)
+
+
 def test_buffers_that_are_drawn_are_the_same_in_every_session() -> None:
     torch.manual_seed(1)
     first = problem_of("RandomFeatures")
@@ -374,6 +460,10 @@ def test_what_torch_cannot_batch_goes_in_a_loop() -> None:
         ("narrow", "returns (1,) for each sample, but mse compares it with y, which needs (2,)"),
         ("Hiding", "does not go by its parameters alone; hold them as attributes"),
         ("AlwaysDropping", "does not go by its parameters alone"),
+        ("scripted", "returned TorchScript; return the nn.Module that it was made from"),
+        ("ByNumpy", "has no gradient by its parameters (RuntimeError: Can't call numpy()"),
+        ("Detached", "has no gradient by its parameters (RuntimeError: element 0 of tensors does"),
+        ("exits", "failed with SystemExit: 3"),
     ],
 )
 def test_networks_that_no_path_can_go_through_are_refused(

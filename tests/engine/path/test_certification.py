@@ -14,8 +14,9 @@ from engine.path import certification
 from engine.path.certificate.network import Provable
 from engine.path.certificate.proof import EFFORT
 from engine.path.certificate.proving import PASSES
-from engine.path.certification import Certification, Plan, net_of, plan_for
+from engine.path.certification import Certification, Plan, net_of, plan_for, with_point
 from engine.path.chain import Chain
+from engine.path.segments import Measured
 from engine.problem.problem import Problem, build_problem
 from engine.record.events import (
     FIRST,
@@ -363,3 +364,21 @@ def test_a_search_goes_on_from_a_checkpoint_amid_its_proofs(steps: int, problem:
         assert found.beads.tobytes() == whole.beads.tobytes()
         assert found.cells is not None and whole.cells is not None
         assert found.cells.tobytes() == whole.cells.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("t", "times", "losses"),
+    [
+        (0.5, [0.0, 0.5, 1.0], [0.25, 0.75, 0.125]),
+        (0.25, [0.0, 0.25, 0.5, 1.0], [0.25, 0.75, 0.5, 0.125]),
+    ],
+    ids=["a point that is there", "a new point"],
+)
+def test_a_point_of_a_profile_becomes_its_peak(
+    t: float, times: list[float], losses: list[float]
+) -> None:
+    before = Measured(np.array([0.0, 0.5, 1.0]), np.array([0.25, 0.5, 0.125]), 0.5, 0.5)
+    after = with_point(before, t, 0.75)
+    assert (after.t.tolist(), after.losses.tolist()) == (times, losses)
+    assert (after.peak, after.t_star) == (0.75, t)
+    assert before.losses.tolist() == [0.25, 0.5, 0.125]

@@ -156,7 +156,7 @@ def test_the_highest_point_of_a_string(middle: list[float], worst: Key) -> None:
 def test_a_string_without_length_has_its_peak_at_its_beginning() -> None:
     chain = measured([1.0, 0.5], [1.0, 0.5])
     assert chain.trace[-1].place == 0.0
-    assert chain.normalized_length() == math.inf
+    assert chain.shape().normalized_length == math.inf
 
 
 def test_what_is_not_a_number_is_higher_than_all() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import SaveError
-from engine.record.commands import COMMANDS, Command, send
+from engine.record.commands import COMMANDS, Command, PlaneThrough, send
 from engine.record.rundir import RunDir
 from engine.record.writer import RunWriter
 from tests.support.run_folders import (
@@ -28,6 +28,29 @@ def test_commands_are_granted_once_and_in_order(run: RunDir) -> None:
         assert writer.new_commands() == ["continue"]
 
 
+def test_a_plane_is_asked_for_by_the_ids_of_its_beads(run: RunDir) -> None:
+    with RunWriter(run) as writer:
+        send(run, PlaneThrough((7, 1, 12)))
+        append(run.commands, b'{"command": "plane", "beads": [2, 5, 6], "of": "a later version"}\n')
+        assert run.commands.read_bytes().splitlines()[0] == (
+            b'{"command":"plane","beads":[7,1,12]}'
+        )
+        assert writer.new_commands() == [PlaneThrough((7, 1, 12)), PlaneThrough((2, 5, 6))]
+
+
+def test_a_plane_that_is_asked_for_several_times_at_once_is_granted_once(run: RunDir) -> None:
+    with RunWriter(run) as writer:
+        for beads in ((1, 2, 3), (1, 3, 2), (1, 2, 3)):
+            send(run, PlaneThrough(beads))
+            send(run, "checkpoint")
+        planes = [PlaneThrough((1, 2, 3)), PlaneThrough((1, 3, 2))]
+        granted = writer.new_commands()
+        assert [each for each in granted if each != "checkpoint"] == planes
+        assert granted.count("checkpoint") == 3
+        send(run, planes[0])
+        assert writer.new_commands() == planes[:1]
+
+
 NONSENSE = [
     b"",
     b"stop",
@@ -43,6 +66,13 @@ NONSENSE = [
     b'{"command": null}',
     b"\x00\xff\xfe\x80 stop",
     b"\xff\xfe{\x00}\x00",
+    b'{"command": "plane"}',
+    b'{"command": "plane", "beads": null}',
+    b'{"command": "plane", "beads": [1, 2]}',
+    b'{"command": "plane", "beads": [1, 2, 3, 4]}',
+    b'{"command": "plane", "beads": [1, 2, -3]}',
+    b'{"command": "plane", "beads": [1, 2, "../3"]}',
+    b'{"command": "plane", "beads": [1, 2, 1e999]}',
     b"[" * 100_000,
     b'{"command": ' * 100_000,
     b"9" * 5000,

@@ -20,6 +20,7 @@ from engine.record.events import (
     Record,
     RunFinished,
     Totals,
+    Unknown,
     dump_json,
     from_line,
 )
@@ -220,13 +221,27 @@ def test_a_line_that_is_no_event_is_refused(old: str, new: str) -> None:
         from_line(GOOD.replace(old, new))
 
 
-def test_an_event_of_a_later_version_is_passed_over() -> None:
-    assert from_line(GOOD.replace("checkpoint_saved", "bead_sang")) is None
+def test_an_event_of_a_later_version_keeps_its_name_and_its_sentence() -> None:
+    line = GOOD.replace("checkpoint_saved", "bead_sang")
+    assert from_line(line) == Record(4, 2.5, Unknown("bead_sang"))
+    said = line.replace("{", '{"sentence": "Bead 7 sang.", ', 1)
+    assert from_line(said).event == Unknown("bead_sang", "Bead 7 sang.")
+    odd = line.replace("{", '{"sentence": [3], ', 1)
+    assert from_line(odd).event == Unknown("bead_sang")
+
+
+def test_an_outcome_of_a_later_version_keeps_its_name() -> None:
+    tree = tree_of(Record(23, 4.75, instance(RunFinished)).to_line()) | {"outcome": "torn_apart"}
+    event = from_line(json.dumps(tree)).event
+    assert isinstance(event, RunFinished)
+    assert (str(event.outcome), event.outcome.exit_status) == ("torn_apart", 3)
+    assert event.outcome == Outcome("torn_apart") and event.outcome not in list(Outcome)
+    assert json.loads(Record(23, 4.75, event).to_line())["outcome"] == "torn_apart"
 
 
 #: Wrong values, and the keys of a finished run that must not take them.
 WRONG = {
-    '"x"': ["seq", "time", "outcome", "totals", "totals.beads", "totals.max_peak", "diagnosis"],
+    '"x y"': ["seq", "time", "outcome", "totals", "totals.beads", "totals.max_peak", "diagnosis"],
     "-3": ["seq", "time", "totals.beads", "totals.depth", "diagnosis.left", "diagnosis.trace"],
     "1e999": ["seq", "time", "totals.bead_steps", "diagnosis.right"],
     "true": ["seq", "time", "sentence", "totals.depth", "diagnosis.barrier"],

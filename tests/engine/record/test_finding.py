@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import InputError
 from engine.record import finding
-from engine.record.finding import create, find
+from engine.record.finding import create, find, name_after
 from engine.record.rundir import RunDir
 from engine.record.writer import RunWriter
 from engine.spec.keys import Spec
@@ -117,6 +117,59 @@ def test_an_unknown_run_gets_the_nearest_name(spec: Spec, runs: Path) -> None:
     )
 
 
+def make(spec: Spec, runs: Path, *names: str) -> None:
+    """Runs of these names, the last one the newest."""
+    for age_s, name in enumerate(reversed(names)):
+        made = create(spec, "cubic", runs / name)
+        os.utime(made.spec, (1e9 - age_s, 1e9 - age_s))
+
+
+def test_the_start_of_one_name_is_enough(spec: Spec, runs: Path) -> None:
+    make(spec, runs, "monday", "tuesday", "thursday")
+    assert find("m").name == "monday"
+    assert find("tu").name == "tuesday"
+    assert find("thursda").name == "thursday"
+
+
+def test_the_start_of_several_names_is_refused_with_them(spec: Spec, runs: Path) -> None:
+    make(spec, runs, "monday", "tuesday", "thursday")
+    with pytest.raises(InputError) as caught:
+        find("t")
+    assert str(caught.value) == (
+        "t: is the start of 2 runs' names: thursday and tuesday; give more of it"
+    )
+    make(spec, runs, *(f"night-{number}" for number in range(11)))
+    with pytest.raises(InputError, match=r"11 runs' names: night-10, .*, night-3 and 3 more;"):
+        find("night")
+    with pytest.raises(InputError, match=r"; `dss-tui ls` lists the runs$"):
+        find("zzzz")
+
+
+def test_a_whole_name_or_a_path_wins_over_the_start_of_another(
+    spec: Spec, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(spec, runs, "mon", "monday")
+    assert find("mon").path == runs / "mon"
+    monkeypatch.chdir(tmp_path)
+    create(spec, "cubic", tmp_path / "mond")
+    assert find("mond").path == Path("mond")
+    (tmp_path / "monda").mkdir()  # no run, so the start of a name counts
+    assert find("monda").path == runs / "monday"
+
+
+def test_last_is_the_newest_unless_a_run_has_that_name(spec: Spec, runs: Path) -> None:
+    with pytest.raises(InputError, match="there are no runs yet"):
+        find("last")
+    make(spec, runs, "older", "newer")
+    assert find("last").name == "newer"
+    make(spec, runs, "lastly")
+    os.utime(runs / "lastly" / "run.yaml", (10, 10))
+    assert find("last").name == "newer"
+    make(spec, runs, "last")
+    os.utime(runs / "last" / "run.yaml", (5, 5))
+    assert find("last").name == "last"
+
+
 @pytest.mark.parametrize("name", ["tuesday", "t" * 300, "~nobody-of-that-name/run", "a/b/c"])
 def test_without_runs_the_hint_is_to_make_one(name: str) -> None:
     with pytest.raises(InputError, match="there are no runs yet; `dss-tui run digits` makes one"):
@@ -136,3 +189,16 @@ def test_runs_are_listed_oldest_first(spec: Spec, runs: Path) -> None:
     (runs / "no-run").mkdir()
     (runs / "file").touch()
     assert [run.name for run in finding.runs()] == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "new"),
+    [
+        ("quadratic-20261130-091431", "quadratic-again"),
+        ("quadratic-again-20261130-091522", "quadratic-again"),
+        ("quadratic-tight-20261130-091522", "quadratic-tight-again"),
+        ("mine", "mine-again"),
+    ],
+)
+def test_a_run_that_follows_has_the_presets_name_and_says_how(name: str, new: str) -> None:
+    assert name_after(name, "again") == new

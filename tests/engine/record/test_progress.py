@@ -11,6 +11,7 @@ import pytest
 from engine.record.meta import Meta, read_meta
 from engine.record.progress import (
     TRAINING_LOSS,
+    ProgressReader,
     SegmentProgress,
     TrainingProgress,
     read_progress,
@@ -51,6 +52,25 @@ def test_progress_and_meta_come_back(run: RunDir) -> None:
         writer.meta(Meta(host="ρ", pid=7, devices=("A", "B")))
     assert read_progress(run) == STRING
     assert read_meta(run) == Meta(host="ρ", pid=7, devices=("A", "B"))
+
+
+def test_progress_is_read_again_where_its_file_is_new(run: RunDir) -> None:
+    reader = ProgressReader(run)
+    assert reader.look() is None
+    with RunWriter(run) as writer:
+        writer.progress(progress(steps=700))
+        first = reader.look()
+        assert first is not None and first.counters.bead_steps == 700
+        assert reader.look() is first
+        writer.progress(progress(steps=900))
+        second = reader.look()
+        assert second is not None and second.counters.bead_steps == 900
+    run.progress.write_bytes(b"{")
+    for _ in range(2):
+        with pytest.raises(Damaged):
+            reader.look()
+    run.progress.unlink()
+    assert reader.look() is None
 
 
 def test_what_is_not_finite_is_null_and_comes_back_as_nan(run: RunDir) -> None:
@@ -103,7 +123,11 @@ def test_the_secondary_metric_is_read_under_its_former_keys_too(run: RunDir) -> 
         ("segments.0.profile", [0.5], "segments.0.profile holds 1 items, but must hold 2"),
         ("segments.0.profile", [0.5, 0.25], "the profiles of its segments have different lengths"),
         ("losses", [0.3], "losses holds 1 items, but order 3"),
-        ("level_on.metric", "weight", "level_on.metric is 'weight', but must be 'loss'"),
+        (
+            "level_on.metric",
+            "a weight",
+            "level_on.metric is 'a weight', but must be a name",
+        ),
         ("limits", {"beads": 1}, "limits.beads is 1, but must be greater than or equal to 2"),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import SaveError
-from engine.record.lines import LARGEST_FILE, LONGEST_LINE, LineTail
+from engine.record.lines import LARGEST_FILE, LONGEST_LINE, LineTail, last_line
 from engine.record.reading import MIB, Damaged, check_regular, read_bytes, read_text
 from engine.record.writing import open_log, open_to_append
 
@@ -129,3 +129,34 @@ def test_two_faults_are_equal_where_they_say_the_same() -> None:
     assert len({fault, Damaged(Path("a/meta.json"), "it is a pipe")}) == 1
     assert fault != Damaged(Path("b/meta.json"), "it is a pipe")
     assert fault != Damaged(Path("a/meta.json"), "it is a socket")
+
+
+@pytest.mark.parametrize(
+    ("content", "last"),
+    [
+        (b"", None),
+        (b"half", None),
+        (b"\n", b""),
+        (b"one\n", b"one"),
+        (b"one\ntwo\nhalf", b"two"),
+        (b"one\n" + b"x" * 2**15 + b"\n", b"x" * 2**15),
+        (b"y" * 2**21 + b"\n" + b"z" * 2**14, b"y" * 2**21),
+    ],
+    ids=["empty", "half", "blank", "one", "two", "long", "long and a half"],
+)
+def test_the_last_whole_line(content: bytes, last: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    assert last_line(path) is None
+    path.write_bytes(content)
+    assert last_line(path) == last
+    tail = LineTail(path).new_lines()
+    assert (tail[-1] if tail else None) == last
+
+
+def test_a_last_line_that_is_too_long_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    with open(path, "wb") as file:
+        file.write(b"one\n")
+        file.truncate(2 * LONGEST_LINE + 5)
+    with pytest.raises(Damaged, match="line of more than"):
+        last_line(path)

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from engine.record import finding
-from engine.record.events import Continued, Outcome, Paused, RunFinished, RunStarted
+from engine.record.events import Continued, Outcome, Paused, RunFinished
 from engine.record.rundir import RunDir
 from engine.record.runs import goes_on, state_of, summarize
 from engine.record.writer import RunWriter
+from tests.support.made_events import STARTED
 from tests.support.run_folders import STOPPED, TOTALS, progress, write
-
-STARTED = RunStarted("greedy", 0.02, 0.7, 5, 61, 40, ("cpu",))
 
 
 def aged(run: RunDir) -> RunDir:

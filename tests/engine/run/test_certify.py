@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import engine
 from dss_tui.cli import main
 from engine.errors import InputError
 from engine.record.string_file import StringFile
 from engine.run.certify import Certificate, certify
-from tests.support.balls import Dense, Task, confirmed
+from tests.support.balls import Task, confirmed, layers_between
 
 POINTS = 32
 
@@ -34,19 +33,6 @@ def string_of(seed: int, preset: str = "quadratic", **more: Any) -> StringFile:
 @pytest.fixture(scope="module")
 def connected() -> StringFile:
     return string_of(3)
-
-
-def layers_between(file: StringFile, number: int) -> tuple[Dense, ...]:
-    def parts(bead: NDArray[Any]) -> list[Any]:
-        sizes = [int(np.prod(shape)) for _, shape in file.header.parameters]
-        cut = np.split(bead.astype(float), np.cumsum(sizes)[:-1])
-        shapes = [shape for _, shape in file.header.parameters]
-        return [part.reshape(shape).tolist() for part, shape in zip(cut, shapes, strict=True)]
-
-    left, right = (parts(file.string.beads[place]) for place in (number, number + 1))
-    return tuple(
-        Dense(left[n], right[n], left[n + 1], right[n + 1]) for n in range(0, len(left), 2)
-    )
 
 
 def parabola() -> tuple[list[list[float]], list[list[float]]]:

@@ -9,7 +9,8 @@ import pytest
 
 import engine
 from engine.record.events import Outcome
-from engine.run.grid import Grid, search_pairs
+from engine.run.grid import search_pairs
+from engine.spec.grid import Grid
 from engine.spec.keys import Spec
 
 

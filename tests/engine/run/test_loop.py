@@ -11,7 +11,7 @@ import pytest
 from engine.errors import SaveError
 from engine.methods.base import Tally, Verdict
 from engine.path.snapshot import MethodProgress
-from engine.record.commands import Command
+from engine.record.commands import Command, PlaneThrough
 from engine.record.events import (
     CheckpointSaved,
     Continued,
@@ -103,6 +103,8 @@ class Memory:
     fails: bool = False
     seq: int = 0
     resumable: bool = True
+    clock: Clock | None = None
+    """The clock that a plane moves on."""
 
     def checkpoint(self, elapsed_s: float) -> None:
         if self.fails:
@@ -114,6 +116,11 @@ class Memory:
 
     def progress(self, now: MethodProgress, elapsed_s: float, state: str) -> None:
         self.done.append(f"progress {state}")
+
+    def plane(self, beads: tuple[int, int, int], elapsed_s: float) -> None:
+        self.done.append(f"plane {beads} at {elapsed_s:g}")
+        if self.clock:
+            self.clock.now += 1000
 
 
 @dataclass
@@ -258,6 +265,32 @@ def test_pause_and_continue(stub: Stub) -> None:
     assert sum(isinstance(e, Paused) for e in events) == 1
     assert control.slept_s == pytest.approx(0.4)
     # The pause is not running time.
+    assert ending(events).totals.elapsed_s == pytest.approx(5)
+
+
+def test_a_plane_is_measured_between_two_rounds_and_takes_no_running_time(stub: Stub) -> None:
+    store = Memory(clock=stub.clock)
+    asked: list[Command] = [PlaneThrough((5, 1, 2))]
+    events = run(stub, store=store, control=Script({3: asked}), limits=Limits(seconds=100))
+    assert [done for done in store.done if not done.startswith("progress")][:4] == [
+        "run_started",
+        "level_lowered",
+        "level_lowered",
+        "plane (5, 1, 2) at 2",
+    ]
+    assert [event.name for event in events] == [event.name for event in run(Stub(Clock()))]
+    assert ending(events).totals.elapsed_s == 5
+
+
+def test_a_plane_may_be_asked_for_in_a_pause(stub: Stub) -> None:
+    store = Memory(clock=stub.clock)
+    script: dict[int, list[Command]] = {
+        2: ["pause"],
+        3: [PlaneThrough((5, 1, 2))],
+        4: ["continue"],
+    }
+    events = run(stub, store=store, control=Script(script, clock=stub.clock))
+    assert "plane (5, 1, 2) at 1" in store.done
     assert ending(events).totals.elapsed_s == pytest.approx(5)
 
 

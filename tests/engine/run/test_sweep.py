@@ -35,9 +35,12 @@ from engine.record.rundir import RunDir
 from engine.record.runs import summarize
 from engine.record.signals import Signals
 from engine.record.string_file import read
+from engine.record.sweep_desk import held
+from engine.record.sweep_folder import Cell, Plan
+from engine.record.sweep_state import read_state
 from engine.record.writer import RunWriter
 from engine.run import job, sweep
-from engine.run.sweep import Cell, Plan, Result, Sweep, ending
+from engine.run.sweep import Sweep, ending
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import load
 from presets import load_preset
@@ -251,7 +254,12 @@ def test_the_table_agrees_with_numpy(whole: Path) -> None:
             assert row[name] == pytest.approx({"mean": values.mean(), "standard_error": error})
         steps = np.median([float(cell["bead_steps"]) for cell in mine])
         assert float(line["median_bead_steps"]) == row["median_bead_steps"] == steps
-    assert [{key: str(value) for key, value in cell.items()} for cell in tree["cells"]] == held
+    assert [{key: told(value) for key, value in cell.items()} for cell in tree["cells"]] == held
+
+
+def told(value: Any) -> str:
+    """Returns a value as the tables say it."""
+    return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
 def test_lines_are_what_the_cells_say(whole: Path) -> None:
@@ -263,54 +271,8 @@ def test_lines_are_what_the_cells_say(whole: Path) -> None:
         assert int(line["beads"]) == len(held.string.beads)
         assert float(line["normalized_length"]) == pytest.approx(length / chord)
         assert line["outcome"] == held.header.outcome == "connected"
+        assert line["certified"] == json.dumps(held.header.audit["certified"])
         assert load(run.spec).seed == int(line["seed"]) == held.header.seed
-
-
-def result(level: float, outcome: Outcome, beads: int = 5, length: float = 1.25) -> Result:
-    return Result(level, 3, 7, outcome, beads, length, 0.1, 2, 40 * beads, 0.5)
-
-
-def test_failed_pairs_are_counted_by_kind() -> None:
-    results = [
-        result(0.5, Outcome.NOT_CONNECTED, beads=90, length=7.0),
-        result(0.5, Outcome.CONNECTED, beads=4, length=1.5),
-        result(0.5, Outcome.LIMIT_REACHED),
-        result(0.5, Outcome.NOT_CONNECTED),
-        result(0.5, Outcome.CONNECTED, beads=9, length=1.75),
-        result(0.25, Outcome.ENDPOINT_NOT_TRAINED, beads=2, length=float("nan")),
-        result(0.125, Outcome.CONNECTED, beads=6),
-    ]
-    many, none, one, empty = sweep.by_level(results, [0.5, 0.25, 0.125, 0.0625])
-    assert (many.pairs, many.connected) == (5, 2)
-    assert many.failed == ((Outcome.NOT_CONNECTED, 2), (Outcome.LIMIT_REACHED, 1))
-    assert (many.beads.mean, many.beads.standard_error) == (6.5, 2.5)
-    assert many.normalized_length.mean == 1.625
-    assert none.failed == ((Outcome.ENDPOINT_NOT_TRAINED, 1),)
-    assert np.isnan(none.beads.mean)
-    assert one.beads.mean == 6 and np.isnan(one.beads.standard_error)
-    assert empty.pairs == 0 and np.isnan(empty.median_bead_steps)
-
-    head, *rows = sweep.csv_of_levels([many, none, one, empty]).splitlines()
-    told = [dict(zip(head.split(","), row.split(","), strict=True)) for row in rows]
-    assert [row["not_connected"] for row in told] == ["2", "0", "0", "0"]
-    assert told[1]["endpoint_not_trained"] == "1" and told[1]["beads_mean"] == ""
-    assert (told[2]["beads_mean"], told[2]["beads_standard_error"]) == ("6.0", "")
-    tree = json.loads(sweep.json_of([many, none], results))
-    assert tree["levels"][0]["failed"] == {"not_connected": 2, "limit_reached": 1}
-    assert tree["levels"][1]["beads"] == {"mean": None, "standard_error": None}
-    assert sweep.csv_of(results).splitlines()[6].split(",")[3:6] == [
-        "endpoint_not_trained",
-        "2",
-        "",
-    ]
-
-
-def test_a_closed_string_does_not_spoil_the_table() -> None:
-    results = [result(0.5, Outcome.CONNECTED, length=length) for length in (1.5, float("inf"))]
-    (row,) = sweep.by_level(results, [0.5])
-    assert row.normalized_length.mean == float("inf")
-    assert np.isnan(row.normalized_length.standard_error)
-    assert row.beads.standard_error == 0
 
 
 def test_pairs_that_fail_are_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -331,10 +293,11 @@ def test_pairs_that_fail_are_no_failure(tmp_path: Path, capsys: pytest.CaptureFi
         for kind in ("connected", "not_connected", "endpoint_not_trained", "limit_reached"):
             assert int(line[kind]) == outcomes[line["level"]][kind]
     table = printed.out.splitlines()
-    titles = ("level", "connected", "length ± s.e.", "beads ± s.e.", "median steps")
+    titles = ("level", "connected", "proven", "length ± s.e.", "beads ± s.e.", "median steps")
     assert re.fullmatch(" +".join([*titles, "not connected *"]), table[0].strip())
-    assert re.fullmatch(r" 0\.05 +2 of 3 +1\.\d{4} ± 0\.\d{4} .* 1 limit reached *", table[1])
-    assert re.fullmatch(r"1e-09 +0 of 3 +– +– +800 +3 endpoint not trained *", table[2])
+    counted = r" 0\.05 +2 of 3 +2 of 2 +1\.\d{4} ± 0\.\d{4} .* 1 limit reached *"
+    assert re.fullmatch(counted, table[1])
+    assert re.fullmatch(r"1e-09 +0 of 3 +– +– +– +800 +3 endpoint not trained *", table[2])
     assert "6 of 6 cells ended, 2 connected" in printed.err.splitlines()[-1]
 
 
@@ -616,6 +579,35 @@ def test_a_cell_that_was_stopped_is_left_to_the_next_time(
     assert untimed(tmp_path) == untimed(whole)
 
 
+def test_a_sweep_pauses_goes_on_and_stops_as_a_whole(whole: Path, tmp_path: Path) -> None:
+    """And goes on from there to the same strings, although rounds were skipped for the stop."""
+    begun, problem = begin(tmp_path, "checkpoint_seconds=1000")
+    folder = RunDir(tmp_path)
+
+    def states() -> Counter[str]:
+        return Counter(summarize(run).state for run in cells(tmp_path))
+
+    with in_background(begun, problem, Signals()) as thread:
+        wait_for(lambda: begun.count() >= 1, thread.is_alive)
+        send(folder, "pause")
+        wait_for(lambda: states()["paused"] + begun.count() == 6, thread.is_alive)
+        before = {run.path: run.events.read_bytes() for run in cells(tmp_path)}
+        held = read_state(tmp_path)
+        assert held is None or held.state == "paused" or not thread.is_alive()
+        time.sleep(1.0)
+        assert {run.path: run.events.read_bytes() for run in cells(tmp_path)} == before
+        send(folder, "continue")
+        send(folder, "stop")
+    assert begun.count() == 6 or states()["stopped"] == 6 - begun.count()
+    state = read_state(tmp_path)
+    assert state is not None and (state.state, state.exit_status) == (
+        "ended",
+        0 if begun.count() == 6 else 3,
+    )
+    assert main([*COMMAND, "--set", "checkpoint_seconds=1000", "--out", str(tmp_path)]) == 0
+    assert same_cells(tmp_path, whole)
+
+
 # ---------------------------------------------------------------- when something goes wrong
 
 
@@ -702,7 +694,7 @@ def test_a_cell_that_another_process_runs_stops_the_sweep(
 
 def test_one_process_at_a_time(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pair(copy, "0.02", 1).events.unlink()
-    with sweep._held(copy):
+    with held(copy):
         refused_line = main([*COMMAND, "--out", str(copy)])
     assert refused_line == 2
     assert "another process is running this sweep" in capsys.readouterr().err

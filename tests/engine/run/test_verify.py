@@ -131,6 +131,30 @@ def test_segments_hold_up_to_the_tolerance_and_both_numbers_are_told(
     assert (tree["level"], tree["level_tolerance"]) == (level, tolerance)
 
 
+@pytest.mark.parametrize("part", ["losses", "profiles"])
+@pytest.mark.parametrize(("share", "agrees"), [(0.0, True), (0.01, False), (-0.01, False)])
+def test_a_changed_loss_is_noticed_however_low_the_level(
+    part: str, share: float, agrees: bool, connected: StringFile
+) -> None:
+    """A difference is held against the level: 5e-5 is a hundredth of it here."""
+    values = getattr(connected.string, part).copy()
+    values.flat[1] += share * connected.header.level
+    changed = replace(connected, string=replace(connected.string, **{part: values}))
+    check = verify(changed, 11)
+    assert check.agrees is agrees
+    assert check.disagreement == pytest.approx(abs(share), abs=1e-4)
+
+
+@pytest.mark.parametrize("level", [1e-4, 1e-6])
+def test_rounding_is_no_disagreement_where_losses_are_tiny(level: float, tmp_path: Path) -> None:
+    """In float32, outputs near 1 make losses of 1e-6 that are off by a thousandth."""
+    sets = ["--set", f"search.level={level}", "--set", "problem.data.coefficients=[1.0, 1.0]"]
+    sets += ["--set", "endpoints.max_steps=60000", "--set", "search.certify=off", "--seed", "2"]
+    main(["run", "quadratic", "--headless", "--out", str(tmp_path), *sets])
+    check = verify(read(tmp_path / "string.safetensors"), 33)
+    assert check.agrees, (check.disagreement, check.tolerance)
+
+
 def test_a_run_leaves_its_tolerance_in_its_files(tmp_path: Path) -> None:
     sets = ["search.level=5e-3", "search.tolerance=0.25", "problem.data.points=64", "seed=3"]
     options = [part for line in sets for part in ("--set", line)]

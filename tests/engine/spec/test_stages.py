@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from engine.spec.optimizers import Sgd
 from engine.spec.stages import Stages, stages_of
-from engine.spec.training import PartialTraining, Sgd, Training
+from engine.spec.training import PartialTraining, Training
 from engine.spec.yaml_file import parse, read_yaml, with_overrides
 
 #: Every block differs from every other in each of its keys.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.spec.keys import Spec
+from engine.spec.validation import faults
+from engine.spec.yaml_file import read_yaml, with_overrides
 from tests.support.preset import PRESET, refusal
 
 UNKNOWN = [
@@ -101,7 +103,7 @@ VALUES = [
     ),
     (
         "endpoints.optimizer={kind: newton}",
-        "endpoints.optimizer.kind: unknown kind 'newton'; choose from adam, rmsprop, sgd",
+        "endpoints.optimizer.kind: unknown kind 'newton'; choose from adam, adamw, rmsprop, sgd",
     ),
     (
         "problem.network={sizes: [2, 3]}",
@@ -109,7 +111,7 @@ VALUES = [
     ),
     (
         "search.greedy.optimizer.lr=0.3",
-        "search.greedy.optimizer: needs a kind; choose from adam, rmsprop, sgd",
+        "search.greedy.optimizer: needs a kind; choose from adam, adamw, rmsprop, sgd",
     ),
     (
         "search.greedy.optimizer={kind: adam, betas: [0.8, 1.5]}",
@@ -143,3 +145,22 @@ def test_a_required_key_is_missed(missing: str, key: str) -> None:
 def test_keys_that_are_no_words_are_unknown(key: str) -> None:
     sentence = refusal(text=f"{PRESET}{key}: 4\n")
     assert sentence.endswith(f"unknown key; choose from {', '.join(sorted(Spec.model_fields))}")
+
+
+def test_all_faults_are_told_each_at_its_key() -> None:
+    lines = ["search.level=low", "seed=-1", "limits.beeds=3", "problem.network.activation=rulu"]
+    tree = with_overrides(read_yaml(PRESET, "p.yaml"), lines)
+    told = {error.key: error.what for error in faults(Spec, tree, "p.yaml")}
+    assert told == {
+        "search.level": 'is "low", but must be a valid number',
+        "seed": "is -1, but must be greater than or equal to 0",
+        "limits.beeds": "unknown key; did you mean 'beads'?",
+        "problem.network.activation": "is \"rulu\"; did you mean 'relu'?",
+    }
+    assert all(str(error).startswith("p.yaml: ") for error in faults(Spec, tree, "p.yaml"))
+
+
+def test_what_is_valid_has_no_faults() -> None:
+    assert faults(Spec, read_yaml(PRESET, "p.yaml")) == []
+    (error,) = faults(Spec, [1], "p.yaml")
+    assert str(error).startswith("p.yaml: holds no keys")

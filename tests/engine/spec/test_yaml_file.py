@@ -9,8 +9,8 @@ import pytest
 from engine.data.arrays import ArraysData
 from engine.errors import InputError
 from engine.networks.linear import LinearNetwork
-from engine.spec.training import Adam, Sgd
-from engine.spec.yaml_file import load, read_yaml, revised, with_overrides
+from engine.spec.optimizers import Adam, Sgd
+from engine.spec.yaml_file import faults_in, load, read_yaml, revised, with_overrides
 from tests.support.preset import PRESET, refusal, spec_of
 
 
@@ -237,3 +237,19 @@ def test_other_data_paths_stay_as_they_are(path: str, tmp_path: Path) -> None:
     preset = tmp_path / "p.yaml"
     preset.write_text(ARRAYS.replace("PATH", path))
     assert path_in(preset) == path
+
+
+def test_faults_of_a_file_and_of_its_overrides_come_together(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(PRESET)
+    assert faults_in(path, ["seed=3"]) == []
+    lines = ["search.level=[", "no equals sign", "seed.x=1", "search.alpha=7"]
+    told = [(error.key, error.what) for error in faults_in(path, lines)]
+    assert [key for key, _ in told] == ["search.level", "no equals sign", "seed", "search.alpha"]
+    assert told[0][1].startswith("YAML: ")
+    path.write_text("a: [")
+    (error,) = faults_in(path, lines)
+    assert "YAML" in str(error)
+    path.unlink()
+    (error,) = faults_in(path)
+    assert str(error) == f"{path}: cannot be read: No such file or directory"

@@ -10,11 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.backends.fused.kernels import arrays
 from engine.steps.judge import IMPROVEMENT, judge
 from engine.steps.rows import End, Rows, fresh
 
-kernels = pytest.importorskip("engine.backends.fused.kernels")
 numba = pytest.importorskip("numba")
+judging = pytest.importorskip("engine.backends.fused.kernels.judging")
 
 MAX_STEPS = 40
 
@@ -73,8 +74,8 @@ def compiled(rows: Rows, loss: np.ndarray) -> list[bytes]:
         for name in ("target", "patience", "steps", "loss", "best", "best_step", "end")
     }
     theta = rows.theta.numpy()
-    in_kernel = kernels.Rows(theta=theta, slow=theta, square=theta, **columns)
-    all_rows(in_kernel, loss.astype(np.float64), kernels.Budget(1, MAX_STEPS, IMPROVEMENT))
+    in_kernel = arrays.Rows(theta=theta, slow=theta, square=theta, **columns)
+    all_rows(in_kernel, loss.astype(np.float64), arrays.Budget(1, MAX_STEPS, IMPROVEMENT))
     return [columns[name].tobytes() for name in ("best", "best_step", "end")]
 
 
@@ -82,7 +83,7 @@ def compiled(rows: Rows, loss: np.ndarray) -> list[bytes]:
 def all_rows(rows: Any, loss: Any, budget: Any) -> None:
     """The compiled judge, row by row."""
     for row in range(loss.size):
-        kernels.judge(rows, row, loss[row], budget)
+        judging.judge(rows, row, loss[row], budget)
 
 
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, 0.25, 0.25 * (1 - IMPROVEMENT)]

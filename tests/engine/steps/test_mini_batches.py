@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.steps.mini_batches import sample_numbers
+from engine.steps.mini_batches import mini_batches, sample_numbers
 
 
 def test_the_stream_of_samples_passes_through_all_of_them() -> None:
-    stream = sample_numbers(9, 0, 30, samples=10)
+    stream = sample_numbers(9, 0, 30, samples=10, of_a_pass=10)
     for epoch in range(3):
         assert sorted(stream[10 * epoch : 10 * epoch + 10].tolist()) == list(range(10))
     assert stream[:10].tolist() != stream[10:20].tolist()
-    np.testing.assert_array_equal(sample_numbers(9, 7, 16, samples=10), stream[7:23])
-    assert sample_numbers(8, 0, 30, samples=10).tolist() != stream.tolist()
+    np.testing.assert_array_equal(sample_numbers(9, 7, 16, samples=10, of_a_pass=10), stream[7:23])
+    assert sample_numbers(8, 0, 30, samples=10, of_a_pass=10).tolist() != stream.tolist()
+
+
+def test_without_the_last_samples_no_step_sees_two_passes() -> None:
+    drawn = mini_batches([4, 5], [0, 2], 30, size=3, samples=11, drop_last=True)
+    assert drawn.shape == (2, 30, 3)
+    for row, first in ((0, 0), (1, 2)):
+        passes: dict[int, list[int]] = {}
+        for step in range(30):
+            passes.setdefault((first + step) // 3, []).extend(drawn[row, step].tolist())
+        for seen in passes.values():
+            assert len(set(seen)) == len(seen) <= 9
+    # Others are left out each time.
+    assert set(drawn[0].flatten().tolist()) == set(range(11))
+    whole = mini_batches([4], [0], 6, size=3, samples=11)
+    assert drawn[0, :3].equal(whole[0, :3]) and not drawn[0, 3:].equal(whole[0, 3:])

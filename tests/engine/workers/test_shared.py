@@ -508,3 +508,95 @@ def test_random_endpoints_do_not_depend_on_what_other_searches_draw() -> None:
         sys.setswitchinterval(interval)
     different = [n for n, (a, b) in enumerate(zip(found, expected, strict=True)) if (a != b).any()]
     assert different == []
+
+
+# ---------------------------------------------------------------- in a hurry
+
+
+@dataclass(frozen=True)
+class Round(Add):
+    """A task that may leave its items as they are."""
+
+    def skip(self, items: Sequence[int]) -> Sequence[int]:
+        return items
+
+
+class AtOnce(CountingPool):
+    """A pool whose backend takes whole rounds, so that its calls may be cut."""
+
+    def __init__(self, problem: Problem, each_s: float) -> None:
+        super().__init__(problem)
+        self.now_s, self._each_s = 0.0, each_s
+
+        class Backend:
+            steps_at_once = True
+
+        self._fake: Any = Backend()
+
+    @property
+    def backend(self) -> Any:
+        return self._fake
+
+    def clock(self) -> float:
+        return self.now_s
+
+    def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]:
+        """Computes at a speed that the clock shows."""
+        self.calls.append((task, len(items)))
+        self.now_s += self._each_s * len(items)
+        return list(task(self._fake, items))
+
+
+def asks(shared: SharedPool, task: Task[int, int], rounds: int, own: int) -> list[int]:
+    found = [own]
+    for _ in range(rounds):
+        found = shared.run(task, found)
+    return found
+
+
+def test_long_calls_are_cut_between_searches_and_give_the_same() -> None:
+    pool = AtOnce(small_problem(), each_s=0.0625)
+    shared = SharedPool(pool, clock=pool.clock)
+    found = shared.run_all([partial(asks, shared, Round(3), 2, own) for own in range(12)])
+    assert found == [[own + 6] for own in range(12)]
+    sizes = [size for _, size in pool.calls]
+    assert sum(sizes) == 24
+    assert sizes[0] == 1 and max(sizes[1:]) == 4  # of 0.2 seconds, once the speed is known
+
+
+def test_other_tasks_are_never_cut() -> None:
+    pool = AtOnce(small_problem(), each_s=0.05)
+    shared = SharedPool(pool, clock=pool.clock)
+    shared.run_all([partial(asks, shared, Add(3), 2, own) for own in range(12)])
+    assert [size for _, size in pool.calls] == [12, 12]
+
+
+def test_in_a_hurry_the_rest_of_a_round_is_skipped() -> None:
+    """Each search has all of the round or nothing of it; what cannot be skipped is computed."""
+    pool = AtOnce(small_problem(), each_s=0.05)
+    shared = SharedPool(pool, clock=pool.clock, hurried=lambda: len(pool.calls) >= 2)
+    found = shared.run_all([partial(asks, shared, Round(3), 1, 10 * own) for own in range(12)])
+    assert sorted(result - 10 * own for own, (result,) in enumerate(found)) == [0] * 7 + [3] * 5
+    assert [size for _, size in pool.calls] == [1, 4]
+    assert shared.run_all([partial(asks, shared, Add(3), 1, 4)]) == [[7]]
+
+
+def test_who_steps_aside_does_not_hold_up_the_others() -> None:
+    """The one waits until the others have ended, without being left out for its silence."""
+    pool = CountingPool(small_problem())
+    shared = SharedPool(pool, patience_s=60.0)
+    others: list[int] = []
+
+    def waits() -> list[int]:
+        while len(others) < 3:
+            shared.step_aside(0.001)
+        return shared.run(Add(3), [4])
+
+    def works(own: int) -> list[int]:
+        found = asks(shared, Add(3), 5, own)
+        others.append(own)
+        return found
+
+    searches: list[Callable[[], list[int]]] = [waits, *(partial(works, n) for n in range(3))]
+    found = shared.run_all(searches)
+    assert found == [[7], [15], [16], [17]]

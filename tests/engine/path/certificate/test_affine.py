@@ -11,10 +11,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from engine.networks.steps import Convolution
-from engine.path.certificate.affine import Moving
 from engine.path.certificate.chord import Chord
 from engine.path.certificate.convolution import convolution
 from engine.path.certificate.dense import dense, margins
@@ -22,61 +20,10 @@ from engine.path.certificate.piecewise_linear import added, relu
 from engine.path.certificate.pooling import average_pool, max_pool
 from engine.path.certificate.sigmoid import sigmoid, tanh
 from tests.support import long_double
-from tests.support.long_double import LONG, Long, long
+from tests.support.chords import SAMPLES, members, models, moving, outside, straight
+from tests.support.long_double import LONG, Long
 
 pytestmark = pytest.mark.skipif(not LONG, reason="long doubles are no longer than doubles here")
-
-#: Relative error of what is compared with.
-BLUR = 1e-18
-SAMPLES = 40
-
-
-def models(seed: int, *shape: int, size: float, rest: float) -> Chord:
-    """Returns models (1, sample, …) of numbers of about `size`, with remainders of about `rest`.
-
-    A third of the remainders are 0, so that a step's own rounding has nowhere to hide.
-    """
-    rng = torch.Generator().manual_seed(seed)
-
-    def normal() -> Tensor:
-        return torch.randn(1, SAMPLES, *shape, generator=rng, dtype=torch.float64)
-
-    def sometimes() -> Tensor:
-        return (torch.rand(1, SAMPLES, *shape, generator=rng) > 1 / 3).double()
-
-    start, end = size * normal(), size * normal()
-    bow = size * normal() * sometimes()
-    return Chord(
-        start, end, bow, -rest * normal().abs() * sometimes(), rest * normal().abs() * sometimes()
-    )
-
-
-def members(model: Chord, seed: int) -> list[tuple[Long, Long]]:
-    """Returns places s with numbers (sample, …) that lie in their models there, on the edges too.
-
-    The s of ends and of zeros of the chord are among them.
-    """
-    start, end, bow, low, high = (long(part[0]) for part in model.parts)
-    rng = np.random.default_rng(seed)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        zeros = np.nan_to_num(np.clip(start / (start - end), 0, 1), nan=0.5)
-    places = [np.full_like(start, s) for s in np.linspace(0, 1, 9)] + [zeros]
-    places += [rng.uniform(size=start.shape).astype(np.longdouble) for _ in range(4)]
-    found = []
-    for s in places:
-        curve = (1 - s) * start + s * end + s * (1 - s) * bow
-        inner = low + (high - low) * rng.uniform(size=low.shape)
-        found += [(s, curve + rest) for rest in (low, high, inner)]
-    return found
-
-
-def outside(model: Chord, s: Long, value: Long) -> float:
-    """Returns how far the farthest value (sample, …) is out of its model; at most 0 if none is."""
-    start, end, bow, low, high = (long(part[0]) for part in model.parts)
-    rest = value - ((1 - s) * start + s * end + s * (1 - s) * bow)
-    blur = BLUR * (abs(value) + abs(start) + abs(end) + abs(bow))
-    return float((np.maximum(low - rest, rest - high) - blur).max())
-
 
 sizes = st.floats(-3, 3).map(lambda exponent: 10.0**exponent)
 rests = st.sampled_from([0.0, 1e-15, 1e-9, 1e-3, 0.1])
@@ -133,52 +80,12 @@ def test_pooling(by: str, seed: int, size: float, rest: float, alike: bool) -> N
         assert outside(found, s.flat[0], truth) <= 0
 
 
-TrueWeights = Callable[[Long], tuple[Long, Long]]
-"""Takes a place s and returns weights and biases there, without rounding."""
-
-
-def moving(seed: int, *shape: int, size: float) -> tuple[Moving, TrueWeights]:
-    """Returns weights over a cell that is a part of a segment, and the true ones at a place s.
-
-    The beads' weights may cancel in the cell, where rounding is largest by comparison.
-    """
-    rng = torch.Generator().manual_seed(seed)
-
-    def drawn(*of: int) -> Tensor:
-        return (size * torch.randn(*of, generator=rng)).double()
-
-    left, bias_left = drawn(*shape), drawn(shape[0])
-    right, bias_right = -left * (1 + 1e-3 * drawn(*shape).float().double() / size), drawn(shape[0])
-    right = right.float().double()
-    u, v = 7 / 16, 9 / 16
-
-    def at(t: float) -> tuple[Tensor, Tensor]:
-        return (1 - t) * left + t * right, (1 - t) * bias_left + t * bias_right
-
-    (start, bias_start), (end, bias_end) = at(u), at(v)
-    mass = (left.abs() + right.abs()).flatten(1).sum(1)
-    weights = Moving(
-        start[None],
-        end[None],
-        bias_start[None],
-        bias_end[None],
-        mass,
-        bias_left.abs() + bias_right.abs(),
-    )
-
-    def true(s: Long) -> tuple[Long, Long]:
-        t = np.longdouble(u) + s * (np.longdouble(v) - np.longdouble(u))
-        return (1 - t) * long(left) + t * long(right), (1 - t) * long(bias_left) + t * long(
-            bias_right
-        )
-
-    return weights, true
-
-
 @settings(max_examples=60, deadline=None)
-@given(seed=seeds, size=sizes, rest=rests)
-def test_dense_layers(seed: int, size: float, rest: float) -> None:
-    x = models(seed, 6, size=1.0, rest=rest)
+@given(seed=seeds, size=sizes, rest=rests, input_size=st.sampled_from([1.0, 1e-9]))
+def test_dense_layers(seed: int, size: float, rest: float, input_size: float) -> None:
+    """Of faint inputs that have no remainders, only the bias has errors that count."""
+    x = models(seed, 6, size=input_size, rest=rest)
+    x = x if input_size == 1 else straight(x)
     weights, true = moving(seed, 4, 6, size=size)
     found = dense(x, weights)
     for s, value in members(x, seed):

@@ -182,6 +182,22 @@ def test_the_ends_are_the_losses_at_the_beads(parabola: tuple[Provable, list[Wei
     assert proof.cells == (Cell(0.0, 1.0, proof.bound),) and proof.bounds == 1
 
 
+def test_what_a_bound_leaves_below_the_level_is_not_bounded_again(
+    parabola: tuple[Provable, list[Weights]],
+) -> None:
+    """Just above the peak, only the parts of cells near it are cut."""
+    net, (left, right, _) = parabola
+    profile = sampled(net, left, right)
+    peak = float(profile.max())
+    proof = prove(net, left, right, 1.0001 * peak)
+    assert proof.proven and proof.bounds < 2 * len(proof.cells)
+    for cell in proof.cells:
+        inside = profile[round(4000 * cell.u) : round(4000 * cell.v) + 1]
+        if len(inside):
+            assert float(inside.max()) <= cell.bound <= 1.0001 * peak
+        assert all((2.0**26 * 32 * t).is_integer() for t in (cell.u, cell.v))
+
+
 def test_an_error_rate_is_proven_where_no_sample_changes_sides() -> None:
     """Two samples on the sides of a boundary that turns but does not reach them; a third does."""
     network = nn.Linear(2, 2, bias=False)

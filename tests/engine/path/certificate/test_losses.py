@@ -25,6 +25,7 @@ from engine.path.certificate.losses import (
     total,
 )
 from engine.path.certificate.network import differences
+from tests.support.chords import SAMPLES, models, outside
 from tests.support.long_double import LONG, long, losses
 
 needs_long = pytest.mark.skipif(not LONG, reason="long doubles are no longer than doubles here")
@@ -71,6 +72,26 @@ def test_sums_of_cross_entropies_are_not_rounded_down(seed: int, count: int, cla
     found = cross_entropy(constant(margins), labels).coefficients[0]
     assert (long(found) >= truth * (1 - 1e-18)).all()
     assert (long(found) <= truth + 1e-11 * (count + truth)).all()
+
+
+@needs_long
+def test_cross_entropies_are_added_upwards_in_whatever_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One after the other, where each addition to a large sum loses a little."""
+
+    def one_by_one(part: Tensor, axis: int, keepdim: bool = False) -> Tensor:
+        last = part.cumsum(axis).narrow(axis, part.shape[axis] - 1, 1)
+        return last if keepdim else last.squeeze(axis)
+
+    count, each = 2**15, 1 + 2.0**-41
+    margins = torch.zeros(count, 2, dtype=torch.float64)
+    margins[:, 1] = float(np.log(np.expm1(each)))
+    truth = losses("cross_entropy", long(margins), np.zeros(count, int)).sum()
+    monkeypatch.setattr(Tensor, "sum", one_by_one)
+    found = cross_entropy(constant(margins), torch.zeros(count, dtype=torch.long)).coefficients[0]
+    assert float(_log_sum(margins).cumsum(0)[-1]) < truth  # else nothing is lost here
+    assert (long(found) >= truth).all()
 
 
 @needs_long
@@ -129,7 +150,7 @@ def test_parts_of_the_data_are_added_upwards(seed: int, parts: int) -> None:
 @given(seed=seeds)
 def test_a_constant_is_not_rounded_down(seed: int) -> None:
     values = drawn(seed, 50)
-    assert (highest(values[:, None].expand(-1, 5)) >= values).all()
+    assert (highest(values[:, None].expand(-1, 5)) >= values[:, None]).all()
 
 
 @settings(max_examples=300, deadline=None)
@@ -137,7 +158,7 @@ def test_a_constant_is_not_rounded_down(seed: int) -> None:
 def test_a_polynomial_is_enclosed_closely(seed: int) -> None:
     coefficients = drawn(seed, 1, 5)
     s = [Fraction(n, 64) for n in range(65)]
-    found = Fraction(float(highest(coefficients)[0]))
+    pieces = [Fraction(top) for top in highest(coefficients)[0].tolist()]
     row = [Fraction(value) for value in coefficients[0].tolist()]
     values = []
     for at in s:
@@ -145,17 +166,54 @@ def test_a_polynomial_is_enclosed_closely(seed: int) -> None:
         while len(cut) > 1:
             cut = [(1 - at) * a + at * b for a, b in pairwise(cut)]
         values.append(cut[0])
-    assert max(values) <= found <= max(values) + Fraction(1, 50)
+    assert len(pieces) == 32
+    for number, top in enumerate(pieces):  # of which each has two steps of s
+        highest_value = max(values[2 * number : 2 * number + 3])
+        assert highest_value <= top <= highest_value + Fraction(1, 20)
+    assert max(pieces) <= max(values) + Fraction(1, 50)
+
+
+@settings(max_examples=300, deadline=None)
+@given(seed=seeds, exponent=st.integers(40, 52))
+def test_a_flat_hill_is_not_rounded_down(seed: int, exponent: int) -> None:
+    """So flat that its coefficients on 32 pieces lie above it by less than a rounding."""
+    top = drawn(seed, 1, 1).abs() + 1
+    hill = torch.tensor([[0.0, 0.25, 1 / 3, 0.25, 0.0]], dtype=torch.float64)
+    coefficients = top + hill * 2.0**-exponent
+    found = Fraction(float(highest(coefficients)[0].max()))
+    row = [Fraction(value) for value in coefficients[0].tolist()]
+    middle = (row[0] + 4 * row[1] + 6 * row[2] + 4 * row[3] + row[4]) / 16
+    assert middle <= found
 
 
 def test_polynomials_that_are_not_finite_have_no_bound() -> None:
     coefficients = torch.zeros(3, 5, dtype=torch.float64)
     coefficients[0, 2], coefficients[1, 4] = torch.nan, torch.inf
-    found = highest(coefficients)
+    found = highest(coefficients).amax(1)
     assert found[:2].isnan().all() and found[2] == 0
 
 
 # ---------------------------------------------------------------- error rates
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    chord=st.floats(-4, -1e-3),
+    high=st.floats(0, 5) | st.floats(0, 1e-15),
+    steps=st.integers(-3, 3),
+)
+def test_a_margin_computed_below_zero_is_below_zero(chord: float, high: float, steps: int) -> None:
+    """The bow nearly cancels the rest, a few of the smallest steps away."""
+    bow = -(chord + high)
+    for _ in range(abs(steps)):
+        bow = float(np.nextafter(bow, np.sign(steps) * np.inf))
+    if bow < 0:
+        return
+    margin = torch.tensor([[[0.0, chord]]], dtype=torch.float64)
+    parts = [torch.tensor([[[0.0, value]]], dtype=torch.float64) for value in (4 * bow, 0.0, high)]
+    found = errors(Chord(margin, margin, *parts), torch.zeros(1, dtype=torch.long))
+    if Fraction(chord) + Fraction(high) + Fraction(bow) >= 0:
+        assert found.coefficients[0, 0] == 1
 
 
 def test_samples_count_as_wrong_where_a_margin_may_reach_zero() -> None:
@@ -200,3 +258,20 @@ def test_differences_of_outputs_are_enclosed(seed: int) -> None:
             rest = truth - Fraction(float(start[0, sample, k]))
             assert Fraction(float(low[0, sample, k])) <= rest
             assert rest <= Fraction(float(high[0, sample, k]))
+
+
+@needs_long
+@settings(max_examples=100, deadline=None)
+@given(seed=seeds)
+def test_differences_of_outputs_that_deviate_are_enclosed(seed: int) -> None:
+    """Each output lies at either edge of its model, for itself."""
+    outputs, labels = models(seed, 4, size=2.0, rest=0.5), torch.arange(SAMPLES) % 4
+    found = differences(outputs, labels)
+    start, end, bow, low, high = (long(part[0]) for part in outputs.parts)
+    rng = np.random.default_rng(seed)
+    for s in np.linspace(0, 1, 5, dtype=np.longdouble):
+        curve = (1 - s) * start + s * end + s * (1 - s) * bow
+        for _ in range(4):
+            values = curve + np.where(rng.random(low.shape) < 0.5, low, high)
+            of_label = np.take_along_axis(values, labels.numpy()[:, None], axis=1)
+            assert outside(found, np.full_like(start, s), values - of_label) <= 0

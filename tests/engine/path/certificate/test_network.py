@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
+from torch import Tensor
 
 from engine.path.certificate.bernstein import highest
 from engine.path.certificate.chord import Chord, fixed
-from engine.path.certificate.network import bounded, enclosed, moving
+from engine.path.certificate.losses import Bound
+from engine.path.certificate.network import (
+    AT_ONCE,
+    Provable,
+    Segment,
+    bounded,
+    bounded_by_tensors,
+    enclosed,
+    moving,
+)
 from tests.support.long_double import LONG, Long, computed, long, losses
 from tests.support.provable import Case, cases
 
@@ -64,12 +75,16 @@ def test_every_number_of_a_network_is_inside_its_model(case: Case) -> None:
             assert outside(model, value, s).max() <= 0
 
 
+@pytest.mark.parametrize("by", [bounded, bounded_by_tensors])
 @settings(max_examples=250, deadline=None)
-@given(cases())
-def test_the_objective_is_nowhere_above_its_bound(case: Case) -> None:
+@given(case=cases())
+def test_the_objective_is_nowhere_above_its_bound(
+    by: Callable[[Provable, Segment, Tensor, Tensor], Bound], case: Case
+) -> None:
+    """In compiled code, where there is some for the network, and with tensors."""
     u, v = torch.tensor([case.u]).double(), torch.tensor([case.v]).double()
-    found = bounded(case.net, case.segment, u, v)
-    top = float(highest(found.coefficients)[0])
+    found = by(case.net, case.segment, u, v)
+    top = float(highest(found.coefficients)[0].max())
     y = case.y.numpy()
     sums = [
         losses(case.net.measure, values_at(case, s)[-1], y).sum()
@@ -89,3 +104,10 @@ def bernstein(coefficients: Long, s: Long) -> Long:
     while len(row) > 1:
         row = [(1 - s) * one + s * other for one, other in pairwise(row)]
     return row[0]
+
+
+@given(cases())
+def test_as_many_cells_at_once_as_fit(case: Case) -> None:
+    numbers = case.net.widest * len(case.net.samples)
+    assert case.net.cells_at_once == 1 or case.net.cells_at_once * numbers <= AT_ONCE
+    assert (case.net.cells_at_once + 1) * numbers > AT_ONCE

@@ -1,0 +1,101 @@
+"""The command `dss-tui measure`: a loss plane through three beads of a string."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from rich.console import Console
+
+from dss_tui.tui.palette import Palette
+from dss_tui.tui.widgets.plane import draw
+from engine.errors import InputError
+from engine.record import string_file, writing
+from engine.record.finding import find
+from engine.record.lock import is_live
+from engine.record.loss_plane import LossPlane, Triple, encode, write_answer
+from engine.record.reading import check_regular
+from engine.record.rundir import RunDir
+
+#: The columns and lines of a plane that is printed elsewhere than on a terminal.
+SIZE = (80, 30)
+
+
+def measure(name: str, beads: str, *, out: Path | None, as_json: bool, run_factories: bool) -> int:
+    """Measures the loss plane through three beads of a string or run, shows it, and returns 0.
+
+    Raises InputError where the string, the beads or the file to write cannot be used.
+    """
+    wanted = three(beads)
+    run, path = _string_of(name)
+    if out is not None:
+        _check_writable(out)
+    held = string_file.read(path)
+    from engine.run.loss_plane import measure_plane
+
+    try:
+        plane = measure_plane(held, wanted, run_factories=run_factories)
+    except InputError as error:
+        raise InputError(str(error), file=path) from None
+    if out is not None:
+        writing.replace(out, encode(plane))
+    elif run is not None and not as_json and not is_live(run):
+        out = write_answer(run, plane)
+    if as_json:
+        print(encode(plane).decode())
+    else:
+        _show(plane, out)
+    return 0
+
+
+def three(text: str) -> Triple:
+    """Returns the ids in a text such as 1,7,2. Raises InputError for anything else."""
+    parts = text.split(",")
+    try:
+        a, b, c = (int(part) for part in parts)
+    except ValueError:
+        a = b = c = -1
+    if min(a, b, c) < 0:
+        raise InputError(f"is {text}; name three beads by their ids, as in 1,7,2", key="--plane")
+    return a, b, c
+
+
+def _string_of(name: str) -> tuple[RunDir | None, Path]:
+    """Returns the run of that name, or None for a file, and the path of the string file.
+
+    Raises InputError where there is neither.
+    """
+    path = Path(name).expanduser()
+    if path.suffix in string_file.WRITERS:
+        return None, path
+    run = find(name)
+    if not check_regular(run.string):
+        raise InputError(
+            "has no string yet; wait until its first segment is measured", file=run.path
+        )
+    return run, run.string
+
+
+def _check_writable(out: Path) -> None:
+    """Raises InputError where a plane cannot be written to a path."""
+    if out.suffix != ".json":
+        raise InputError(f"ends in {out.suffix!r}; choose a name that ends in .json", key="--out")
+    if not out.absolute().parent.is_dir():
+        raise InputError("its folder does not exist; make it first", file=out, key="--out")
+
+
+def _show(plane: LossPlane, written: Path | None) -> None:
+    """Prints the plane, as large as the terminal allows, and where it was written."""
+    console = Console()
+    width, height = shutil.get_terminal_size() if console.is_terminal else SIZE
+    console = Console(width=width, height=height)
+    console.print(draw(plane, _palette(console), width, min(height - 2, SIZE[1])))
+    if written is not None:
+        print(f"written to {written}")
+
+
+def _palette(console: Console) -> Palette:
+    """Returns the palette that suits the terminal on stdout."""
+    if console.color_system in ("truecolor", "256") and not console.no_color:
+        return Palette.dark()
+    return Palette.plain()

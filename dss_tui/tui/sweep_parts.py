@@ -1,0 +1,195 @@
+"""Makes the matrix, the plots and the lines of a sweep's dashboard from the sweep's view."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from dss_tui.tui.palette import Palette
+from dss_tui.tui.plots import Curve, Plot
+from dss_tui.tui.widgets.matrix import Mark, MatrixData, MatrixRow
+from dss_tui.viewing.glossary import Glyph
+from dss_tui.viewing.sweeps import word_of
+from dss_tui.viewing.words import clock, plus_minus, thousands
+from engine.record.progress import Progress
+from engine.record.sweep_tables import LevelRow
+from engine.record.sweeps import CellState, LevelState, SweepView, measured
+from engine.spec.level import multiple
+from engine.spec.published import Published
+
+#: The glyph of each state of a cell, and the role of its style in the palette.
+GLYPHS = {
+    "connected": ("●", "closed"),
+    "proven": ("✓", "closed"),
+    "under way": ("◌", "training"),
+    "paused": ("‖", "near"),
+    "waiting": ("·", "dim"),
+    "stopped": ("◦", "dim"),
+    "interrupted": ("◦", "dim"),
+    "not connected": ("╳", "failed"),
+    "limit reached": ("□", "near"),
+    "endpoint not trained": ("△", "failed"),
+    "failed": ("!", "above"),
+    "damaged": ("#", "above"),
+}
+#: The glyph and the role of a state that this version does not know.
+UNKNOWN = ("?", "near")
+
+#: Those glyphs with their meanings, for the help.
+LEGEND = tuple(Glyph(glyph, word, f"a pair: {word}") for word, (glyph, _) in GLYPHS.items())
+
+#: The titles of what is said of a level.
+TITLES = ("connected", "length ± s.e.", "beads ± s.e.", "median steps", "ETA")
+
+#: The quantities that are plotted: the field of the tables, the title and the label of the axis.
+QUANTITIES = (
+    ("normalized_length", "length ÷ distance of the ends", "length"),
+    ("beads", "beads, the ends included", "beads"),
+)
+
+
+def mark(word: str, palette: Palette) -> Mark:
+    """Returns the mark of a cell's state."""
+    glyph, role = GLYPHS.get(word, UNKNOWN)
+    return Mark(glyph, getattr(palette, role))
+
+
+def matrix(view: SweepView, palette: Palette) -> MatrixData:
+    """Returns the matrix of a sweep: a row for each level, a column for each pair."""
+    pairs = view.plan.pairs if view.plan is not None else 0
+    return MatrixData(
+        "level",
+        tuple(map(str, range(pairs))),
+        TITLES,
+        tuple(
+            MatrixRow(
+                f"{level.row.level:g}",
+                tuple(mark(word_of(cell), palette) for cell in level.cells),
+                _facts(level, going=view.going),
+            )
+            for level in view.levels
+        ),
+    )
+
+
+def _facts(level: LevelState, *, going: bool) -> tuple[str, ...]:
+    """Returns what is said of a level, in the order of `TITLES`."""
+    row = level.row
+    steps = row.median_bead_steps
+    return (
+        f"{row.connected}/{row.pairs}" if row.pairs else "–",
+        plus_minus(row.normalized_length, 3),
+        plus_minus(row.beads, 1),
+        thousands(round(steps)) if row.pairs else "–",
+        _eta(level.eta_s) if going else "",
+    )
+
+
+def _eta(seconds: float | None) -> str:
+    """Returns the time left, nothing where there is none, or a dash where it is not known."""
+    if seconds is None:
+        return "–"
+    return f"~{clock(seconds)}" if seconds > 0 else ""
+
+
+def counted(view: SweepView) -> list[str]:
+    """Returns the counts of a sweep's cells in words."""
+    rows = [level.row for level in view.levels]
+    connected, proven = sum(row.connected for row in rows), sum(row.proven for row in rows)
+    under_way = view.count("running", "paused")
+    said = [f"{view.ended} of {len(view.cells)} ended", f"{connected} connected ({proven} proven)"]
+    said += [f"{under_way} under way"] if under_way else []
+    if view.going and view.eta_s is not None:
+        said.append(f"ETA ~{clock(view.eta_s)}")
+    return said
+
+
+def legend_of(view: SweepView, palette: Palette) -> list[tuple[Mark, str]]:
+    """Returns the marks that the matrix holds, each with its meaning."""
+    words = {word_of(cell) for cell in view.cells}
+    known = [word for word in GLYPHS if word in words]
+    others = sorted(words - GLYPHS.keys())
+    return [(mark(word, palette), word) for word in (*known, *others)]
+
+
+def about_level(level: LevelState, tolerance: float) -> list[str]:
+    """Returns what is known of a level, in clauses that are not to be broken."""
+    row = level.row
+    within = f", tolerance {tolerance:g}" if tolerance else ""
+    head = f"level {row.level:g}{within}:"
+    if not row.pairs:
+        return [f"{head} no pair has ended yet"]
+    proven = f" ({row.proven} proven)" if row.proven else ""
+    said = [f"{row.connected} of {row.pairs} connected{proven}"]
+    said += [f"{count} {str(outcome).replace('_', ' ')}" for outcome, count in row.failed]
+    if row.connected:
+        said.append(f"length {plus_minus(row.normalized_length, 4)}")
+        said.append(f"beads {plus_minus(row.beads, 2)}")
+    said.append(f"median {thousands(round(row.median_bead_steps))} steps")
+    return [head, *_listed(said)]
+
+
+def about_cell(cell: CellState, seed: int, progress: Progress | None) -> list[str]:
+    """Returns what is known of a cell: its pair, its state, and how far its search has come.
+
+    `seed` is that of pair 0.
+    """
+    end, pair = cell.brief.ended, cell.cell.pair
+    said = [word_of(cell)]
+    if end is not None and cell.ended:
+        said.append(f"{thousands(end.totals.bead_steps)} steps")
+    elif progress is not None:
+        counters, peak = progress.counters, progress.peak_over_level
+        said.append(progress.phase)
+        said += [f"{counters.beads} beads", f"{thousands(counters.bead_steps)} steps"]
+        said += [] if peak is None else [f"peak {multiple(peak, 3)} × level"]
+    return [f"pair {pair}, seed {seed + pair}:", *_listed(said)]
+
+
+def _listed(clauses: list[str]) -> list[str]:
+    """Returns clauses with a comma after each but the last."""
+    return [*(f"{clause}," for clause in clauses[:-1]), *clauses[-1:]]
+
+
+def plot(rows: tuple[LevelRow, ...], published: Published | None, number: int, log: bool) -> Plot:
+    """Returns the plot of one of `QUANTITIES` against the level, beside the paper's points."""
+    field, title, label = QUANTITIES[number]
+    ours = measured(rows, field)
+    curves = [
+        Curve(
+            tuple(each.level for each in ours),
+            tuple(each.mean for each in ours),
+            "this sweep",
+            "points",
+            lines=False,
+            errors=tuple(each.error for each in ours),
+        )
+    ]
+    if published is not None:
+        theirs = [(point.level, *getattr(point, field)) for point in published.points]
+        curves.insert(
+            0,
+            Curve(
+                tuple(level for level, _, _ in theirs),
+                tuple(mean for _, mean, _ in theirs),
+                f"paper (≤ {published.enforced:g} × level)",
+                "held_out",
+                lines=False,
+                dot="◇",
+                errors=tuple(error for _, _, error in theirs),
+            ),
+        )
+    return Plot(title, tuple(curves), "level", label, log_x=log, log_y=log)
+
+
+def words_below(view: SweepView) -> list[Text]:
+    """Returns lines on how the sweep stands, where that needs words."""
+    lines = []
+    if view.state == "preparing":
+        lines.append(Text("loading data, compiling, choosing a backend", style="dim"))
+    elif view.state == "unfinished":
+        said = view.said or "Its process is gone"
+        said = f"{said.removesuffix('.')}; r goes on from the checkpoints."
+        lines.append(Text(said, style="bold"))
+    elif view.said:
+        lines.append(Text(view.said, style="bold"))
+    return [*lines, *(Text(fault.short, style="bold red") for fault in view.damaged)]

@@ -1,0 +1,112 @@
+"""Starts, follows and resumes sweeps for the screens, by their folders alone.
+
+An engine is a process in a session of its own. It goes on whatever becomes of the terminal.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from dss_tui.viewing import session
+from engine.errors import InputError, SaveError
+from engine.record.events import Outcome
+from engine.record.lock import is_live
+from engine.record.progress import Progress, ProgressReader
+from engine.record.rundir import RunDir
+from engine.record.runs import STARTING_S, tried
+from engine.record.sweep_folder import create, plan_for, read_plan
+from engine.record.sweep_state import state_path
+from engine.record.sweeps import CellState, SweepReader, SweepView
+from engine.spec.keys import Spec
+
+#: What a run's state is called in a sweep, where that differs from the state itself.
+WORDS = {"running": "under way", "not_connected": "not connected"}
+
+
+def start(spec: Spec, levels: tuple[float, ...], pairs: int, folder: RunDir, at_once: int) -> bool:
+    """Launches an engine on a new sweep, or on one that has cells left and is not running.
+
+    Returns whether one was launched. Raises InputError for what cannot run, as far as that shows
+    without an engine, and SaveError.
+    """
+    session.check(spec)
+    plan = plan_for(spec, levels, pairs, folder.path)
+    if read_plan(folder.path) is None:
+        create(plan, folder.path)
+    elif is_live(folder) or SweepReader(folder).look().state == "ended":
+        return False
+    session.launch(folder, str(at_once))
+    return True
+
+
+def resume(folder: RunDir) -> str | None:
+    """Goes on with a sweep and returns None, or returns why it cannot go on."""
+    if is_live(folder):
+        return "it is running"
+    try:
+        if read_plan(folder.path) is None:
+            return "there is no sweep any more"
+        session.launch(folder)
+    except (InputError, SaveError) as error:
+        return str(error)
+    return None
+
+
+class SweepFollower:
+    """Reads how a sweep stands at each call of `look`."""
+
+    def __init__(self, folder: RunDir, launched: bool = False) -> None:
+        """Follows a sweep; `launched` says that an engine has just been launched on it."""
+        self.folder = folder
+        self._reader = SweepReader(folder)
+        self._progress: ProgressReader | None = None
+        self._launched_s: float | None = None
+        self._before: float | None = None
+        if launched:
+            self.launched_now()
+
+    def launched_now(self) -> None:
+        """Notes that an engine has just been launched on the sweep."""
+        self._launched_s, self._before = time.monotonic(), self._session_s()
+
+    def look(self) -> SweepView:
+        """Returns the state of the sweep, which is *starting* until a launched engine holds it."""
+        now = self._reader.look()
+        if self._launched_s is None:
+            return now
+        over = time.monotonic() - self._launched_s > STARTING_S
+        if over or now.going or self._session_s() != self._before:
+            self._launched_s = None
+            return now
+        return replace(now, state="starting", said="")
+
+    def progress(self, cell: CellState) -> Progress | None:
+        """Returns the newest progress of a cell, or None where there is none."""
+        if self._progress is None or self._progress.run != cell.cell.run:
+            self._progress = ProgressReader(cell.cell.run)
+        return tried(self._progress.look, [])
+
+    def _session_s(self) -> float | None:
+        """Returns when the sweep's newest session was last written down, or None."""
+        try:
+            return state_path(self.folder.path).lstat().st_mtime
+        except OSError:
+            return None
+
+
+def word_of(cell: CellState) -> str:
+    """Returns the state of a cell in a word or two, such as *proven* or *under way*."""
+    brief = cell.brief
+    end = brief.ended
+    if end is not None and end.outcome is Outcome.CONNECTED:
+        return "proven" if end.certified is True else "connected"
+    return WORDS.get(brief.state, brief.state.replace("_", " "))
+
+
+def sentence_of(cell: CellState) -> str:
+    """Returns the sentence that a cell's run ended with, or what is damaged, or nothing."""
+    brief = cell.brief
+    if brief.damaged is not None:
+        return brief.damaged.short
+    return brief.ended.sentence if brief.ended is not None else ""

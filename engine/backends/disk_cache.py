@@ -1,0 +1,150 @@
+"""Keeps compiled code on the disk, so that only the first run on a machine waits for the compiler.
+
+numba's own cache lies beside the source, where an uninstallation leaves it behind, and two
+processes that compile at once can exchange their entries. Here every compiled signature is a file
+of its own, in the platform's cache folder. A folder belongs to one version of the source, of
+dss-tui and of all that compiles it; a file's name depends on the signature and on the processor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import pickle
+import shutil
+import sys
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from numba.core import compiler, serialize
+from numba.core.caching import _Cache
+
+from engine.backends.cache import cache_folder
+from engine.errors import SaveError
+from engine.record.writing import replace
+from engine.version import __version__
+
+log = logging.getLogger("engine")
+
+#: numba's types tell little of its inner parts.
+_compiler: Any = compiler
+_serialize: Any = serialize
+
+#: The number of folders that are kept, those used last. Several installations share the cache, and
+#: each of them has a folder for training and one for proofs.
+KEPT = 16
+DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+class DiskCache(_Cache):
+    """The files of one compiled function, in the form in which numba's dispatcher uses a cache."""
+
+    def __init__(self, name: str, sources: Path) -> None:
+        """Makes the cache of a function by its name, and by the folder of the source it is in."""
+        self._name, self._sources = name, sources
+
+    @property
+    def cache_path(self) -> str:
+        """The folder that holds the files."""
+        return str(folder(self._sources))
+
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        """Returns the code compiled for a signature, or None where no intact file holds it."""
+        target_context.refresh()
+        payload = _read(self._file(signature, target_context.codegen()))
+        if payload is None:
+            return None
+        return _compiler.CompileResult._rebuild(target_context, *pickle.loads(payload))
+
+    def save_overload(self, signature: Any, compiled: Any) -> None:
+        """Keeps the code compiled for a signature. Warns once where it cannot be written."""
+        if compiled.library.has_dynamic_globals:  # addresses of this process
+            return
+        _write(self._file(signature, compiled.codegen), _serialize.dumps(compiled._reduce()))
+
+    def is_filled(self) -> bool:
+        """Returns whether code of this function is kept for any signature."""
+        return any(folder(self._sources).glob(f"{self._name}-*"))
+
+    def _file(self, signature: Any, codegen: Any) -> Path:
+        """Returns the path of the file for a signature on this processor."""
+        what = repr((signature, codegen.magic_tuple()))  # the latter describes the processor
+        return (
+            folder(self._sources) / f"{self._name}-{hashlib.sha256(what.encode()).hexdigest()[:32]}"
+        )
+
+    def enable(self) -> None:
+        """Does nothing, because the cache is always enabled."""
+
+    def disable(self) -> None:
+        """Does nothing, because the cache is always enabled."""
+
+    def flush(self) -> None:
+        """Does nothing, because files of other sources lie in other folders."""
+
+
+def folder(sources: Path) -> Path:
+    """Returns the folder for the code that these versions compile from the source in a folder.
+
+    It need not exist.
+    """
+    return cache_folder() / "compiled" / f"{__version__}-{_fingerprint(sources)}"
+
+
+@cache
+def _fingerprint(sources: Path) -> str:
+    """Returns a hash of the source in a folder and of the versions of what compiles it."""
+    digest = hashlib.sha256()
+    for source in sorted(sources.glob("*.py")):
+        digest.update(hashlib.sha256(source.read_bytes()).digest())
+    versions = [version(package) for package in ("numba", "llvmlite", "numpy")]
+    digest.update(repr((sys.implementation.cache_tag, versions)).encode())
+    return digest.hexdigest()[:16]
+
+
+def _read(file: Path) -> bytes | None:
+    """Returns what `_write` wrote, or None where the file is missing, cut or otherwise damaged."""
+    try:
+        content = file.read_bytes()
+    except OSError:
+        return None
+    digest, payload = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+    if digest != hashlib.sha256(payload).digest():
+        return None
+    with suppress(OSError):  # may be read only
+        os.utime(file.parent)
+    return payload
+
+
+#: The folders of which this process has said that they cannot be written to.
+_warned: set[Path] = set()
+
+
+def _write(file: Path, payload: bytes) -> None:
+    """Writes a file whole or not at all, and drops the folders of versions not used lately."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace(file, hashlib.sha256(payload).digest() + payload, durable=False)
+    except (OSError, SaveError) as error:
+        if file.parent not in _warned:
+            _warned.add(file.parent)
+            _warn(file.parent, str(error))
+        return
+    with suppress(OSError):  # another process may be dropping the same
+        folders = sorted(file.parents[1].iterdir(), key=lambda each: each.stat().st_mtime)
+        for unused in folders[:-KEPT]:
+            shutil.rmtree(unused, ignore_errors=True)
+
+
+def _warn(where: Path, reason: str) -> None:
+    """Warns that each run will compile anew."""
+    log.warning(
+        "compiled code cannot be kept in %s (%s), so each run compiles anew; "
+        "let DSS_TUI_CACHE name a folder that can be written to",
+        where,
+        reason,
+    )

@@ -1,0 +1,176 @@
+"""The folder of a sweep: its plan, its cells, and whether it is the sweep that is asked for.
+
+No torch here. The folder holds `sweep.yaml` (the plan), `session.json` (the newest session,
+`sweep_state`), `commands.jsonl`, `engine.log`, the tables, and a run directory for each cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from engine.errors import InputError, SaveError
+from engine.record.events import dump_json
+from engine.record.finding import PLAN
+from engine.record.reading import LARGEST_PRESET, check_regular, read_text
+from engine.record.rundir import RunDir
+from engine.record.writing import replace
+from engine.spec.grid import Grid
+from engine.spec.keys import Spec
+from engine.spec.yaml_file import dump, parse, read_yaml
+
+#: The largest number of cells of a sweep.
+MOST_CELLS = 100_000
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One pair at one level."""
+
+    level: float
+    pair: int
+    """The pair's number from 0."""
+    run: RunDir
+    """The run directory of its search."""
+
+
+@dataclass(frozen=True)
+class Plan(Grid):
+    """The searches that a sweep is asked for."""
+
+    def cells(self, folder: Path) -> Iterator[Cell]:
+        """Yields the cells in a folder, level by level."""
+        for level, pair in self.places():
+            name = repr(level).removesuffix(".0")
+            yield Cell(level, pair, RunDir(folder / f"level-{name}" / f"pair-{pair:04}"))
+
+    def text(self) -> str:
+        """Returns the content of `sweep.yaml`."""
+        head = {"levels": list(self.levels), "pairs": self.pairs}
+        return f"{yaml.safe_dump({'sweep': head})}{dump(self.spec)}"
+
+    def told(self) -> dict[str, Any]:
+        """Returns the plan as plain values by the names that the command line gives them."""
+        levels = ",".join(map(repr, self.levels))
+        spec = {"device": self.spec.device} | self.spec.model_dump(mode="json")
+        return {"--levels": levels, "--pairs": self.pairs} | spec
+
+
+def read_plan(folder: Path) -> Plan | None:
+    """Returns the plan of the sweep in a folder, or None where there is no sweep.
+
+    Raises InputError where the folder's `sweep.yaml` was not written by a sweep.
+    """
+    described = folder / PLAN
+    if not check_regular(described):
+        return None
+    tree = read_yaml(read_text(described, LARGEST_PRESET), described)
+    head = tree.pop("sweep", None) if isinstance(tree, dict) else None
+    match head:
+        case {"levels": [*levels], "pairs": int(pairs)} if levels and _are_levels(levels):
+            if 0 < pairs * len(levels) <= MOST_CELLS:
+                return Plan(parse(tree, described), tuple(levels), pairs)
+    raise InputError("is not what a sweep wrote; choose another folder with --out", file=described)
+
+
+def _are_levels(values: list[Any]) -> bool:
+    """Returns whether every value is a level that a sweep can be asked for."""
+    return all(type(value) in (int, float) and 0 < value < inf for value in values)
+
+
+def plan_for(spec: Spec, levels: Iterable[float], pairs: int, folder: Path) -> Plan:
+    """Returns the plan of a sweep that is asked for in a folder, new or begun before.
+
+    Where it was begun, what was decided then is kept. Raises InputError where the folder holds
+    another sweep, or something else.
+    """
+    begun = read_plan(folder)
+    if begun is None:
+        check_unused(folder)
+        return Plan(spec.of_a_new_run(), tuple(levels), pairs)
+    asked = Plan(as_begun(spec, begun.spec), tuple(levels), pairs)
+    check_same(begun, asked, folder)
+    return asked
+
+
+def create(plan: Plan, folder: Path) -> None:
+    """Makes the folder of a sweep, or writes the plan of one anew. Raises InputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        replace(folder / PLAN, plan.text().encode())
+    except (OSError, SaveError) as error:
+        raise unusable(folder, error) from None
+
+
+def check_unused(folder: Path) -> None:
+    """Raises InputError where a folder without a plan holds anything else than a sweep's files."""
+    try:
+        held = sorted(path.name for path in folder.iterdir() if not is_ours(path))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unusable(folder, error) from None
+    if held:
+        raise InputError(
+            f"is not empty (it holds {held[0]}), and holds no sweep; choose a new folder",
+            file=folder,
+            key="--out",
+        )
+
+
+def as_begun(spec: Spec, begun: Spec) -> Spec:
+    """Returns the spec with its open keys as they were decided when the sweep began.
+
+    Rounding depends on device, workers and batching, and losses on the samples that are drawn.
+    """
+    if spec.device not in ("auto", begun.device, begun.device.partition(":")[0]):
+        return spec  # it is refused later
+    update: dict[str, Any] = {"device": begun.device, "workers": spec.workers or begun.workers}
+    if spec.search.batching == "auto":
+        batching = {"batching": begun.search.batching}
+        update["search"] = spec.search.model_copy(update=batching)
+    if "seed" not in spec.problem.batch_norm.model_fields_set:
+        seed = {"seed": begun.problem.batch_norm.seed}
+        batch_norm = spec.problem.batch_norm.model_copy(update=seed)
+        update["problem"] = spec.problem.model_copy(update={"batch_norm": batch_norm})
+    return spec.model_copy(update=update)
+
+
+def check_same(begun: Plan, asked: Plan, folder: Path) -> None:
+    """Raises InputError where the folder's sweep is another one than the one asked for."""
+    difference = _first_difference(begun.told(), asked.told())
+    if difference is not None:
+        key, value = difference
+        raise InputError(
+            f"holds another sweep, begun with {key} {value}; give the same, or choose another "
+            "folder",
+            file=folder,
+            key="--out",
+        )
+
+
+def _first_difference(held: Any, other: Any, key: str = "") -> tuple[str, str] | None:
+    """Returns the key of the first value that differs and the value held there, or None."""
+    if isinstance(held, dict) and isinstance(other, dict) and held.keys() == other.keys():
+        found = (_first_difference(held[part], other[part], f"{key}.{part}") for part in held)
+        return next((difference for difference in found if difference is not None), None)
+    if held == other:
+        return None
+    return key.removeprefix("."), held if isinstance(held, str) else dump_json(held)
+
+
+def is_ours(path: Path) -> bool:
+    """Returns whether a file may be in the folder of a sweep that has no sweep.yaml yet."""
+    ours = (".lock", "engine.log", "session.json", "commands.jsonl")
+    return path.name in ours or (path.name.startswith(".sweep") and path.suffix == ".tmp")
+
+
+def unusable(folder: Path, error: OSError | SaveError) -> InputError:
+    """Returns the error for a folder that cannot be used."""
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return InputError(f"cannot be used: {reason}; choose another folder", file=folder, key="--out")

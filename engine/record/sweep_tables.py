@@ -1,0 +1,176 @@
+"""The tables of a sweep: a line for each cell, and means for each level."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from math import isfinite
+from statistics import fmean, median, stdev
+from typing import Any
+
+from engine.record.events import Outcome, dump_json
+
+#: The outcomes of a cell that is not run again. A cell in which the engine failed is run again.
+ENDINGS = (
+    Outcome.CONNECTED,
+    Outcome.NOT_CONNECTED,
+    Outcome.ENDPOINT_NOT_TRAINED,
+    Outcome.LIMIT_REACHED,
+)
+#: The outcomes without a connection that the tables count.
+UNCONNECTED = (*ENDINGS[1:], Outcome.FAILED)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome and the numbers of a cell that has ended."""
+
+    level: float
+    pair: int
+    """The pair's number from 0."""
+    seed: int
+    outcome: Outcome
+    beads: int
+    """Number of beads on the string, the ends included."""
+    normalized_length: float
+    """The string's length divided by the distance of its ends."""
+    max_peak: float
+    """The highest loss found on the string."""
+    depth: int
+    """The largest depth of splits."""
+    bead_steps: int
+    """Number of steps of all beads together, endpoints and failed tries included."""
+    elapsed_s: float
+    """Running time in seconds, waits for other cells included."""
+    certified: bool | None = None
+    """True where the whole path is proven, false where a point above the level is known."""
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """The mean and standard error of one quantity over the connected pairs at one level.
+
+    The mean is NaN where no pair is connected, the error where fewer than two are.
+    """
+
+    mean: float
+    standard_error: float
+    """The standard deviation of the samples divided by the root of their number."""
+
+
+@dataclass(frozen=True)
+class LevelRow:
+    """The results of the pairs at one level, as far as they have ended."""
+
+    level: float
+    pairs: int
+    """Number of pairs that have ended."""
+    connected: int
+    """Number of those that are connected."""
+    proven: int
+    """Number of the connected ones whose whole path is proven to stay below the level."""
+    failed: tuple[tuple[Outcome, int], ...]
+    """The number of pairs that ended otherwise, by outcome."""
+    normalized_length: Statistic
+    """The statistic of the strings' lengths, each divided by the distance of its ends."""
+    beads: Statistic
+    """The statistic of the numbers of beads, the ends included."""
+    median_bead_steps: float
+    """The median number of bead-steps over all pairs, connected or not."""
+
+
+def by_level(results: list[Result], levels: Iterable[float]) -> list[LevelRow]:
+    """Returns a row for each level: means over its connected pairs, and counts of the others."""
+    return [_row(level, [each for each in results if each.level == level]) for level in levels]
+
+
+def _row(level: float, results: list[Result]) -> LevelRow:
+    """Returns the row of one level."""
+    good = [each for each in results if each.outcome is Outcome.CONNECTED]
+    count = Counter(each.outcome for each in results)
+    later = sorted(count.keys() - set(Outcome))
+    others = (*UNCONNECTED, *later)
+    return LevelRow(
+        level=level,
+        pairs=len(results),
+        connected=len(good),
+        proven=sum(each.certified is True for each in good),
+        failed=tuple((outcome, count[outcome]) for outcome in others if count[outcome]),
+        normalized_length=_statistic([each.normalized_length for each in good]),
+        beads=_statistic([float(each.beads) for each in good]),
+        median_bead_steps=_median([each.bead_steps for each in results]),
+    )
+
+
+def _statistic(values: list[float]) -> Statistic:
+    """Returns the statistic of some values.
+
+    The error is NaN where a value is infinite, as the normalized length of a closed string is.
+    """
+    nan = float("nan")
+    sane = len(values) > 1 and all(map(isfinite, values))
+    error = stdev(values) / len(values) ** 0.5 if sane else nan
+    return Statistic(fmean(values) if values else nan, error)
+
+
+def _median(values: list[int]) -> float:
+    """Returns the median, or NaN where there are no values."""
+    return float(median(values)) if values else float("nan")
+
+
+def csv_of(results: list[Result]) -> str:
+    """Returns the table of the cells as CSV, a line for each."""
+    head = [column.name for column in fields(Result)]
+    return _csv(head, [list(asdict(each).values()) for each in results])
+
+
+def csv_of_levels(rows: list[LevelRow]) -> str:
+    """Returns the table of the levels as CSV, a line for each."""
+    head = [
+        "level",
+        "pairs",
+        "connected",
+        *map(str, UNCONNECTED),
+        "normalized_length_mean",
+        "normalized_length_standard_error",
+        "beads_mean",
+        "beads_standard_error",
+        "median_bead_steps",
+        "proven",
+    ]
+    return _csv(head, [_line(row) for row in rows])
+
+
+def _line(row: LevelRow) -> list[Any]:
+    """Returns the values of a level's line."""
+    failed = dict(row.failed)
+    return [
+        row.level,
+        row.pairs,
+        row.connected,
+        *(failed.get(outcome, 0) for outcome in UNCONNECTED),
+        row.normalized_length.mean,
+        row.normalized_length.standard_error,
+        row.beads.mean,
+        row.beads.standard_error,
+        row.median_bead_steps,
+        row.proven,
+    ]
+
+
+def _csv(head: list[str], lines: list[list[Any]]) -> str:
+    """Returns a table as CSV, in which what is not known or not finite is left out."""
+
+    def told(value: Any) -> str:
+        if value is None or (isinstance(value, float) and not isfinite(value)):
+            return ""
+        return dump_json(value) if isinstance(value, bool) else str(value)
+
+    return "".join(",".join(map(told, line)) + "\n" for line in [head, *lines])
+
+
+def json_of(rows: list[LevelRow], results: list[Result]) -> str:
+    """Returns both tables as one JSON object, with a line's end."""
+    levels = [asdict(row) | {"failed": dict(row.failed)} for row in rows]
+    return dump_json({"levels": levels, "cells": [asdict(each) for each in results]}) + "\n"

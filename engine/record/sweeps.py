@@ -1,0 +1,245 @@
+"""Tells how a sweep stands from its folder alone. No torch here."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from math import isfinite
+
+from engine.errors import InputError
+from engine.record.events import Outcome, RunFinished
+from engine.record.finding import PLAN
+from engine.record.lock import is_live
+from engine.record.many import Brief, ManyRuns
+from engine.record.reading import Damaged, Stamp, stamp
+from engine.record.rundir import RunDir
+from engine.record.runs import tried
+from engine.record.sweep_folder import Cell, Plan, read_plan
+from engine.record.sweep_state import SweepState, read_state
+from engine.record.sweep_tables import ENDINGS, LevelRow, Result, by_level
+
+
+@dataclass(frozen=True)
+class CellState:
+    """A cell of a sweep, and how its run stands."""
+
+    cell: Cell
+    brief: Brief
+
+    @property
+    def ended(self) -> bool:
+        """Whether the cell has ended for good."""
+        end = self.brief.ended
+        return end is not None and end.outcome in ENDINGS
+
+
+@dataclass(frozen=True)
+class LevelState:
+    """One level of a sweep: its cells, pair by pair, their statistics and the time left."""
+
+    row: LevelRow
+    cells: tuple[CellState, ...]
+    eta_s: float | None
+    """The seconds until all pairs of the level have ended, about; None where not known."""
+
+
+@dataclass(frozen=True)
+class SweepView:
+    """The state of a sweep at one moment, as its folder shows it."""
+
+    state: str
+    """*preparing*, *running*, *paused*, *ended*, *unfinished* where no process is at work on cells
+    that have not ended, or *damaged* where the plan cannot be read."""
+    plan: Plan | None = None
+    levels: tuple[LevelState, ...] = ()
+    elapsed_s: float = 0.0
+    """The running time of the newest session in seconds, without pauses."""
+    eta_s: float | None = None
+    """The seconds until the sweep has ended, about; None where not known."""
+    said: str = ""
+    """What the newest session said of its end; empty while it goes on."""
+    exit_status: int = 0
+    """The exit status of a command that watched the sweep: 0 while it goes on."""
+    damaged: tuple[Damaged, ...] = ()
+    """The faults of the sweep's own files."""
+
+    @property
+    def going(self) -> bool:
+        """Whether an engine is at work on the sweep."""
+        return self.state in ("preparing", "running", "paused")
+
+    @property
+    def cells(self) -> tuple[CellState, ...]:
+        """All cells, level by level."""
+        return tuple(cell for level in self.levels for cell in level.cells)
+
+    def count(self, *states: str) -> int:
+        """Returns the number of cells in one of these states."""
+        return sum(cell.brief.state in states for cell in self.cells)
+
+    @property
+    def ended(self) -> int:
+        """The number of cells that have ended for good."""
+        return sum(cell.ended for cell in self.cells)
+
+
+class SweepReader:
+    """Reads the folder of a sweep at each call of `look`."""
+
+    def __init__(self, folder: RunDir) -> None:
+        """Reads the plan of a sweep."""
+        self.folder = folder
+        self._plan: Plan | None = None
+        self._fault: Damaged | None = None
+        self._cells: tuple[Cell, ...] = ()
+        self._runs = ManyRuns(())
+        self._planned_at: Stamp | None = None
+        self._seen: tuple[Brief, ...] | None = None
+        self._rows: tuple[LevelRow, ...] = ()
+
+    def look(self) -> SweepView:
+        """Returns the state of the sweep now, whatever its files hold."""
+        faults: list[Damaged] = []
+        live = is_live(self.folder)  # first: what was written before the end is then seen below
+        tried(self._read_plan, faults)
+        session = tried(lambda: read_state(self.folder.path), faults)
+        briefs = self._runs.look()
+        if self._plan is None:
+            return SweepView("damaged", damaged=tuple(faults))
+        if self._seen is None or any(map(_differs, briefs, self._seen)):
+            self._rows = tuple(by_level(self._results(briefs), self._plan.levels))
+            self._seen = briefs
+        return self._view(self._plan, live, session, tuple(faults))
+
+    def _read_plan(self) -> None:
+        """Reads the plan where its file is new. Raises Damaged where it cannot be read."""
+        path = self.folder.path / PLAN
+        now = stamp(path)
+        if now is None:
+            raise Damaged(path, "it is missing")
+        if now != self._planned_at:
+            self._planned_at, self._fault = now, None
+            try:
+                plan = read_plan(self.folder.path)
+            except InputError as error:
+                why = str(InputError(error.what, key=error.key))  # the path is told anyway
+                self._fault = error if isinstance(error, Damaged) else Damaged(path, why)
+            else:
+                self._take(plan)
+        if self._fault is not None:
+            raise self._fault
+
+    def _take(self, plan: Plan | None) -> None:
+        """Takes a plan that was read."""
+        self._plan, self._seen = plan, None
+        self._cells = tuple(plan.cells(self.folder.path)) if plan is not None else ()
+        self._runs = ManyRuns(cell.run for cell in self._cells)
+
+    def _results(self, briefs: tuple[Brief, ...]) -> list[Result]:
+        """Returns the results of the cells that have ended."""
+        assert self._plan is not None
+        seed = self._plan.spec.seed
+        return [
+            result_of(cell, seed, brief.ended)
+            for cell, brief in zip(self._cells, briefs, strict=True)
+            if brief.ended is not None and brief.ended.outcome is not Outcome.STOPPED
+        ]
+
+    def _view(
+        self, plan: Plan, live: bool, session: SweepState | None, faults: tuple[Damaged, ...]
+    ) -> SweepView:
+        """Returns the view of a sweep whose cells were looked at."""
+        assert self._seen is not None
+        cells = tuple(map(CellState, self._cells, self._seen))
+        now = time.time()
+        elapsed_s = 0.0 if session is None else session.elapsed_now_s(now if live else session.at)
+        began = session.began if session is not None and live else None
+        levels = tuple(
+            LevelState(row, part, _eta_s(part, began, elapsed_s, now))
+            for row, part in zip(self._rows, _parts(cells, plan.pairs), strict=True)
+        )
+        done = all(cell.ended for cell in cells)
+        state = "ended" if done else "unfinished"
+        if live:
+            state = session.state if session is not None else "preparing"
+            state = "running" if state == "ended" else state
+        over = session is not None and not live and session.state == "ended"
+        status = session.exit_status if over and session is not None else None
+        return SweepView(
+            state,
+            plan,
+            levels,
+            elapsed_s,
+            _eta_s(cells, began, elapsed_s, now),
+            session.sentence if over and session is not None else "",
+            0 if done else (status or 0),
+            faults,
+        )
+
+
+def _differs(one: Brief, other: Brief) -> bool:
+    """Returns whether two briefs are not the same object, which is so for what has changed."""
+    return one is not other
+
+
+def _parts(cells: tuple[CellState, ...], pairs: int) -> list[tuple[CellState, ...]]:
+    """Returns the cells of each level."""
+    return [cells[start : start + pairs] for start in range(0, len(cells), pairs)]
+
+
+def _eta_s(
+    cells: tuple[CellState, ...], began: float | None, elapsed_s: float, now: float
+) -> float | None:
+    """Returns the seconds until all of the cells have ended, as fast as this session has been.
+
+    A cell that is under way counts as half done. Returns None where this session has not ended any,
+    and 0 where all have ended.
+    """
+    left = sum(not cell.ended for cell in cells)
+    if not left:
+        return 0.0
+    ours = [cell for cell in cells if began is not None and cell.brief.began_s >= began]
+    ended = sum(cell.ended for cell in ours)
+    if not ended:
+        return None
+    since = min(elapsed_s, now - min(cell.brief.began_s for cell in ours))
+    half_done = (len(ours) - ended) / 2
+    return (left - half_done) * max(0.0, since) / (ended + half_done)
+
+
+def result_of(cell: Cell, seed: int, end: RunFinished) -> Result:
+    """Returns the result of a cell that has ended; `seed` is that of pair 0."""
+    totals = end.totals
+    return Result(
+        cell.level,
+        cell.pair,
+        seed + cell.pair,
+        end.outcome,
+        totals.beads,
+        totals.normalized_length,
+        totals.max_peak,
+        totals.depth,
+        totals.bead_steps,
+        totals.elapsed_s,
+        end.certified,
+    )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The mean of one quantity at one level, with its standard error."""
+
+    level: float
+    mean: float
+    error: float
+    """The standard error, or 0 where it is not known."""
+
+
+def measured(rows: tuple[LevelRow, ...], quantity: str) -> tuple[Measured, ...]:
+    """Returns the means of `normalized_length` or `beads` that are finite, by level."""
+    found = ((row.level, getattr(row, quantity)) for row in rows)
+    return tuple(
+        Measured(level, each.mean, each.standard_error if isfinite(each.standard_error) else 0.0)
+        for level, each in found
+        if isfinite(each.mean)
+    )

@@ -1,0 +1,120 @@
+"""The matrix, the plots and the lines of a sweep's dashboard, as data and as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dss_tui.tui import sweep_parts as parts
+from dss_tui.tui.palette import Palette
+from dss_tui.tui.plots import draw
+from engine.record.events import Outcome
+from engine.record.lock import take_lock
+from engine.record.rundir import RunDir
+from engine.record.sweep_desk import Desk
+from engine.record.sweeps import SweepReader, SweepView
+from engine.record.writer import RunWriter
+from engine.spec.published import published_for
+from presets import load_preset
+from tests.support.run_folders import append, progress
+from tests.support.sweep_folders import begin, cell, ended, sweep_of
+
+PALETTE = Palette.dark()
+
+
+def look(folder: Path) -> SweepView:
+    return SweepReader(RunDir(folder)).look()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two levels of four pairs: connected, proven, two kinds of failure, damage, and one waits."""
+    sweep_of(tmp_path)
+    begin(cell(tmp_path, 0.05, 0), ended(Outcome.CONNECTED, beads=4, length=1.25))
+    begin(cell(tmp_path, 0.05, 1), ended(Outcome.CONNECTED, beads=5, length=1.75, steps=4800))
+    begin(cell(tmp_path, 0.05, 2), ended(Outcome.NOT_CONNECTED))
+    begin(cell(tmp_path, 0.05, 3), ended(Outcome("torn_apart")))
+    begin(cell(tmp_path, 0.02, 0), ended(Outcome.FAILED))
+    append(begin(cell(tmp_path, 0.02, 1)).events, b"noise\n")
+    begin(cell(tmp_path, 0.02, 2))
+    return tmp_path
+
+
+def test_every_state_has_a_glyph_of_its_own(folder: Path) -> None:
+    glyphs = [
+        [mark.glyph for mark in row.marks] for row in parts.matrix(look(folder), PALETTE).rows
+    ]
+    assert glyphs == [["●", "✓", "╳", "?"], ["!", "#", "◦", "·"]]
+    with RunWriter(cell(folder, 0.02, 2)):
+        assert parts.matrix(look(folder), PALETTE).rows[1].marks[2].glyph == "◌"
+    open_states = ("stopped", "interrupted")
+    glyphs_of = {
+        word: glyph for word, (glyph, _) in parts.GLYPHS.items() if word not in open_states
+    }
+    assert len(set(glyphs_of.values())) == len(glyphs_of)
+
+
+def test_what_is_said_of_a_level(folder: Path) -> None:
+    data = parts.matrix(look(folder), PALETTE)
+    assert (data.corner, data.columns, data.titles) == ("level", ("0", "1", "2", "3"), parts.TITLES)
+    first, second = data.rows
+    assert (first.label, first.facts) == (
+        "0.05",
+        ("2/4", "1.500 ± 0.250", "4.5 ± 0.5", "700", ""),
+    )
+    assert second.facts == ("0/1", "–", "–", "700", "")
+    with take_lock(RunDir(folder)):
+        Desk(folder).begin()
+        assert parts.matrix(look(folder), PALETTE).rows[0].facts[-1] == "–"
+
+
+def test_an_unknown_outcome_is_shown_by_its_name_and_its_sentence(folder: Path) -> None:
+    from dss_tui.viewing.sweeps import sentence_of, word_of
+
+    view = look(folder)
+    unknown = view.levels[0].cells[3]
+    assert (word_of(unknown), sentence_of(unknown)) == ("torn apart", "It ended torn_apart.")
+    assert " ".join(parts.about_cell(unknown, 3, None)) == "pair 3, seed 6: torn apart"
+    said = " ".join(parts.about_level(view.levels[0], 0.0))
+    assert "1 not connected, 1 torn apart" in said
+    assert ("?", "torn apart") in [(m.glyph, w) for m, w in parts.legend_of(view, PALETTE)]
+
+
+def test_lines_about_the_cursor(folder: Path) -> None:
+    view = look(folder)
+    assert " ".join(parts.about_level(view.levels[0], 0.0)) == (
+        "level 0.05: 2 of 4 connected (1 proven), 1 not connected, 1 torn apart, "
+        "length 1.5000 ± 0.2500, beads 4.50 ± 0.50, median 700 steps"
+    )
+    assert parts.about_level(view.levels[0], 0.1)[0] == "level 0.05, tolerance 0.1:"
+    cells = [" ".join(parts.about_cell(c, 3, None)) for c in (*view.levels[0].cells, view.cells[7])]
+    assert cells[1] == "pair 1, seed 4: proven, 4 800 steps"
+    assert cells[4] == "pair 3, seed 6: waiting"
+    begun = " ".join(parts.about_cell(view.levels[1].cells[2], 3, progress(steps=4800)))
+    assert begun == (
+        "pair 2, seed 5: interrupted, splitting, 5 beads, 4 800 steps, peak 1.500 × level"
+    )
+
+
+def test_counts_and_words(folder: Path) -> None:
+    assert parts.counted(look(folder)) == ["3 of 8 ended", "2 connected (1 proven)"]
+    assert parts.words_below(look(folder))[0].plain == (
+        "Its process is gone; r goes on from the checkpoints."
+    )
+    (folder / "sweep.yaml").write_text("[]")
+    assert "sweep.yaml" in parts.words_below(look(folder))[-1].plain
+
+
+def test_plots_hold_means_errors_and_the_paper_s_points(folder: Path) -> None:
+    rows = tuple(level.row for level in look(folder).levels)
+    published = published_for(load_preset("quadratic-paper"))
+    alone, beside = (parts.plot(rows, known, 0, True) for known in (None, published))
+    (ours,) = alone.curves
+    assert (ours.x, ours.y, ours.errors) == ((0.05,), (1.5,), (0.25,))
+    theirs, _ = beside.curves
+    assert theirs.x[0] == 0.001 and theirs.dot == "◇" and theirs.errors[0] > 0.1
+    assert theirs.label == "paper (≤ 1.1 × level)"
+    drawn = draw(beside, 80, 20, PALETTE).text.plain
+    assert drawn.count("◇") == 1 + len(theirs.x) and drawn.count("●") == 2  # one in the legend
+    assert "(log)" not in draw(parts.plot(rows, None, 1, False), 80, 20, PALETTE).text.plain

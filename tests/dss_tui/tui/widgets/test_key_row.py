@@ -1,0 +1,41 @@
+"""The row of keys on screens that are too narrow for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from dss_tui.tui.app import DssApp, Opening
+from tests.support.pilots import drive, seen, until, watching
+from tests.support.told_runs import greedy_run
+
+
+def last_line(app: DssApp) -> str:
+    return seen(app).rstrip("\n").split("\n")[-1].rstrip()
+
+
+@pytest.mark.parametrize("size", [(60, 16), (80, 24), (200, 60)])
+@pytest.mark.parametrize("screen", ["menu", "run"])
+def test_the_key_of_the_help_is_always_there(
+    screen: str, size: tuple[int, int], tmp_path: Path
+) -> None:
+    opening = watching(greedy_run(tmp_path)) if screen == "run" else Opening(fps=20)
+
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: last_line(app).endswith("? help"))
+        assert last_line(app).count("help") == 1
+
+    drive(steps, opening, size=size)
+
+
+def test_the_help_names_the_key_of_the_palette() -> None:
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await pilot.press("question_mark")
+        await until(pilot, lambda: "commands by name" in seen(app))
+        await pilot.press("escape", "ctrl+p")
+        await until(pilot, lambda: "Search for commands" in seen(app))
+        assert "Commands by name" not in seen(app)
+
+    drive(steps)

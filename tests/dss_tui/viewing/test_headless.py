@@ -1,0 +1,28 @@
+"""The displays of a run without screens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dss_tui.viewing.headless import PlainLines, RichDisplay, _Watcher
+from tests.support.told_runs import greedy_run
+
+
+@pytest.mark.parametrize("display", [PlainLines, RichDisplay])
+def test_what_the_engine_warns_of_meanwhile_is_told(
+    display: type[_Watcher], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once, and nothing of an earlier session."""
+    run = greedy_run(tmp_path)
+    run.log.write_text("2026-11-29 20:03:19,297 WARNING of an earlier session\n")
+    shown = display(run)
+    with run.log.open("a") as log:
+        log.write("2026-11-29 20:03:20,297 INFO of no interest\n")
+        log.write("2026-11-29 20:03:21,297 WARNING compiling, once: ten seconds\n")
+    shown.look()
+    shown.look()
+    told = capsys.readouterr().err
+    assert told.count("compiling, once: ten seconds") == 1
+    assert "earlier" not in told and "interest" not in told and "20:03" not in told

@@ -1,0 +1,29 @@
+"""Numbers and counters in words."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dss_tui.viewing.words import flowed, peak_of
+
+
+@given(st.lists(st.text("abc ×", min_size=1, max_size=12), max_size=8), st.integers(12, 40))
+def test_parts_flow_over_lines_without_being_broken(parts: list[str], width: int) -> None:
+    lines = flowed(parts, width)
+    assert "   ".join(lines) == "   ".join(parts)
+    assert all(len(line) <= width for line in lines)
+    for line, _ in pairwise(lines):
+        assert len(line) + 3 > width - max(map(len, parts))
+
+
+def test_a_part_that_is_too_long_has_a_line_of_its_own() -> None:
+    assert flowed(["a", "b" * 20, "c", "d"], 8) == ["a", "b" * 20, "c   d"]
+
+
+def test_a_peak_below_the_level_is_not_rounded_onto_it() -> None:
+    assert peak_of(0.99996, 0.0) == "0.99996"
+    assert peak_of(1.0301, 0.05) == "1.031 (tolerance 0.05)"
+    assert peak_of(None, 0.0) == "–"

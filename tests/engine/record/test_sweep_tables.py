@@ -1,0 +1,83 @@
+"""The tables of a sweep."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from engine.record.events import Outcome
+from engine.record.sweep_tables import Result, by_level, csv_of, csv_of_levels, json_of
+
+
+def result(
+    level: float,
+    outcome: Outcome,
+    beads: int = 5,
+    length: float = 1.25,
+    certified: bool | None = None,
+) -> Result:
+    return Result(level, 3, 7, outcome, beads, length, 0.1, 2, 40 * beads, 0.5, certified)
+
+
+def test_failed_pairs_are_counted_by_kind() -> None:
+    results = [
+        result(0.5, Outcome.NOT_CONNECTED, beads=90, length=7.0),
+        result(0.5, Outcome.CONNECTED, beads=4, length=1.5),
+        result(0.5, Outcome.LIMIT_REACHED),
+        result(0.5, Outcome.NOT_CONNECTED),
+        result(0.5, Outcome.CONNECTED, beads=9, length=1.75),
+        result(0.25, Outcome.ENDPOINT_NOT_TRAINED, beads=2, length=float("nan")),
+        result(0.125, Outcome.CONNECTED, beads=6),
+    ]
+    many, none, one, empty = by_level(results, [0.5, 0.25, 0.125, 0.0625])
+    assert (many.pairs, many.connected) == (5, 2)
+    assert many.failed == ((Outcome.NOT_CONNECTED, 2), (Outcome.LIMIT_REACHED, 1))
+    assert (many.beads.mean, many.beads.standard_error) == (6.5, 2.5)
+    assert many.normalized_length.mean == 1.625
+    assert none.failed == ((Outcome.ENDPOINT_NOT_TRAINED, 1),)
+    assert np.isnan(none.beads.mean)
+    assert one.beads.mean == 6 and np.isnan(one.beads.standard_error)
+    assert empty.pairs == 0 and np.isnan(empty.median_bead_steps)
+
+    head, *rows = csv_of_levels([many, none, one, empty]).splitlines()
+    told = [dict(zip(head.split(","), row.split(","), strict=True)) for row in rows]
+    assert [row["not_connected"] for row in told] == ["2", "0", "0", "0"]
+    assert told[1]["endpoint_not_trained"] == "1" and told[1]["beads_mean"] == ""
+    assert (told[2]["beads_mean"], told[2]["beads_standard_error"]) == ("6.0", "")
+    tree = json.loads(json_of([many, none], results))
+    assert tree["levels"][0]["failed"] == {"not_connected": 2, "limit_reached": 1}
+    assert tree["levels"][1]["beads"] == {"mean": None, "standard_error": None}
+    assert csv_of(results).splitlines()[6].split(",")[3:6] == [
+        "endpoint_not_trained",
+        "2",
+        "",
+    ]
+
+
+def test_a_closed_string_does_not_spoil_the_table() -> None:
+    results = [result(0.5, Outcome.CONNECTED, length=length) for length in (1.5, float("inf"))]
+    (row,) = by_level(results, [0.5])
+    assert row.normalized_length.mean == float("inf")
+    assert np.isnan(row.normalized_length.standard_error)
+    assert row.beads.standard_error == 0
+
+
+def test_what_is_proven_is_counted_among_what_is_connected() -> None:
+    results = [
+        result(0.5, Outcome.CONNECTED, certified=True),
+        result(0.5, Outcome.CONNECTED, certified=None),
+        result(0.5, Outcome.NOT_CONNECTED, certified=False),
+    ]
+    rows = by_level(results, [0.5])
+    assert (rows[0].connected, rows[0].proven) == (2, 1)
+    assert [line.rsplit(",", 1)[1] for line in csv_of(results).splitlines()] == [
+        "certified",
+        "true",
+        "",
+        "false",
+    ]
+    assert csv_of_levels(rows).splitlines()[1].endswith(",1")
+    tree = json.loads(json_of(rows, results))
+    assert tree["levels"][0]["proven"] == 1
+    assert [cell["certified"] for cell in tree["cells"]] == [True, None, False]

@@ -1,0 +1,50 @@
+"""The paper's points: which sweeps they stand beside, and that they are those of its figures."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from engine.spec.published import FILE, published_for
+from presets import load_preset
+
+
+def test_points_are_those_of_the_figures() -> None:
+    """Read off by eye: 10⁻³ at 62 beads and 1.86 × straight for quadratics; 5.5 beads for MNIST."""
+    found = published_for(load_preset("quadratic-paper"))
+    assert found is not None and (len(found.points), found.enforced) == (10, 1.1)
+    first = found.points[0]
+    assert first.level == 0.001
+    assert first.beads == pytest.approx((62.4, 5.9), abs=0.1)
+    assert first.normalized_length == pytest.approx((1.863, 0.154), abs=1e-3)
+    mnist = published_for(load_preset("mnist-cnn"))
+    assert mnist is not None and mnist.enforced == 1.02
+    (percent,) = [point for point in mnist.points if point.level == 0.01]
+    assert percent.beads[0] == pytest.approx(5.48, abs=0.01)
+
+
+def test_every_preset_with_points_ships() -> None:
+    tree = json.loads(FILE.read_text())
+    assert "Freeman" in tree["source"]
+    for name in tree["presets"]:
+        found = published_for(load_preset(name))
+        assert found is not None and found.preset == name
+        levels = [point.level for point in found.points]
+        assert levels == sorted(set(levels)) and all(0 < level < 1 for level in levels)
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["problem.data.points=64", "problem.loss=mse", "search.level_on.split=train"],
+)
+def test_another_problem_has_no_points(override: str) -> None:
+    preset = "mnist-cnn" if "level_on" in override else "quadratic-paper"
+    assert published_for(load_preset(preset, [override])) is None
+    assert published_for(load_preset("quadratic")) is None
+
+
+def test_another_search_of_the_same_problem_keeps_them() -> None:
+    spec = load_preset("quadratic-paper", ["search.method=auto", "search.level=0.01"], seed=7)
+    assert published_for(spec) == published_for(load_preset("quadratic-paper"))
+    assert published_for(spec.of_a_new_run()) == published_for(spec)

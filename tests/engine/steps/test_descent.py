@@ -1,0 +1,64 @@
+"""Each row of a batch behaves like a torch.optim instance of its own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from engine.spec.training import Training
+from engine.steps.descent import build_descent
+from tests.support.torch_recipes import BLOCKS, OPTIMIZERS, TorchRecipe
+
+
+def loss(theta: Tensor) -> Tensor:
+    """Of each row: a narrow curved valley (Rosenbrock's, scaled), (bead, 6) -> (bead,)."""
+    a, b = theta[..., :3], theta[..., 3:]
+    return ((1.3 - a).square() + 4 * (b - a.square()).square()).sum(-1)
+
+
+def gradient(theta: Tensor) -> Tensor:
+    leaf = theta.detach().clone().requires_grad_()
+    (grad,) = torch.autograd.grad(loss(leaf).sum(), leaf)
+    return grad
+
+
+@pytest.mark.parametrize("exempt", [False, True], ids=["all decay", "some decay"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_rows_admitted_at_different_times_follow_torch_optim(name: str, exempt: bool) -> None:
+    check_against_torch(Training(optimizer=OPTIMIZERS[name]), exempt, torch.float32, 1e-6)
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_schedules_and_clipping_are_those_of_torch(name: str) -> None:
+    """In float64, since a rounding in the first steps grows in the valley."""
+    optimizer, keys = BLOCKS[name]
+    training = Training(optimizer=optimizer, **keys)
+    check_against_torch(training, True, torch.float64, 1e-9)
+
+
+def check_against_torch(training: Training, exempt: bool, dtype: torch.dtype, most: float) -> None:
+    """200 steps of three rows, two of which begin later; half of the weights may not decay."""
+    admitted, taken = [0, 17, 60], 140
+    starts = torch.randn(3, 6, generator=torch.Generator().manual_seed(5)).to(dtype)
+    references = [[row[:3].clone(), row[3:].clone()] for row in starts]
+    theirs = [TorchRecipe(training, parts, [True, not exempt]) for parts in references]
+
+    decays = torch.tensor([1.0] * 3 + [0.0] * 3, dtype=dtype) if exempt else None
+    ours = build_descent(training, batch=8, samples=8, decays=decays)
+    theta = starts.clone()
+    state = {slot: torch.zeros_like(theta) for slot in ours.rule.slots}
+    steps = torch.zeros(3, dtype=torch.int64)
+    for now in range(200):
+        active = torch.tensor([begin <= now < begin + taken for begin in admitted])
+        moved, new_state = ours.step(theta, gradient(theta), state, steps)
+        theta = torch.where(active[:, None], moved, theta)
+        state = {slot: torch.where(active[:, None], new_state[slot], state[slot]) for slot in state}
+        steps = steps + active
+        for row, parts in enumerate(references):
+            if active[row]:
+                grad = gradient(torch.cat(parts))
+                theirs[row].step(grad[:3], grad[3:])
+            torch.testing.assert_close(theta[row], torch.cat(parts), rtol=0, atol=most)
+    assert steps.tolist() == [taken] * 3
+    assert (theta - starts).abs().max() > 0.01  # they did move
