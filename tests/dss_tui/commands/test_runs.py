@@ -59,7 +59,7 @@ def test_every_command_takes_the_start_of_a_name(
     more = ["--out", str(runs.parent / "x.npz")] if command == "export" else []
     assert main([command, "mon", *more]) == 2
     assert capsys.readouterr().err == (
-        "dss-tui: mon: is the start of 2 runs' names: montag, monday; give more of it\n"
+        "dss-tui: mon: is the start of 2 runs' names: montag and monday; give more of it\n"
     )
     for text in ("mond", "last"):
         main([command, text, *more])
