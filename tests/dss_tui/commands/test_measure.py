@@ -89,9 +89,9 @@ def test_bad_input_is_one_sentence(
     run: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plane = ["--plane", "1,2,777"]
-    known = ", ".join(map(str, read(run.string).header.bead_ids))
+    *others, last = map(str, read(run.string).header.bead_ids)
     told = refused(capsys, ["measure", str(run.path), *plane], "there is no bead 777")
-    assert told.endswith(f"choose from {known}")
+    assert told.endswith(f"choose from {', '.join(others)} and {last}")
     refused(capsys, ["measure", str(run.path), "--plane", "1,1,2"], "lie on one line")
     refused(capsys, ["measure", str(tmp_path / "no.npz"), *plane], "no such file")
     refused(capsys, ["measure", "nothing", *plane], "nothing: no such run")
