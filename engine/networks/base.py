@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 ActivationName = Literal["relu", "sigmoid", "tanh"]
 
+NormName = Literal["batch", "layer"]
+"""The samples over which a convolution is normalized: those of the batch, or each by itself."""
+
+InitName = Literal["torch", "he"]
+"""The way in which fresh weights are drawn: as torch's layers draw theirs, or as He et al. do."""
+
 Reads = Literal["values", "tokens", "anything"]
 """The kind of samples that a network takes: values, token numbers, or whatever the data are."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
+from itertools import groupby
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from engine.errors import InputError
-from engine.networks.base import ActivationName, End, NetworkKeys, Shape
+from engine.networks.base import ActivationName, End, InitName, NetworkKeys, NormName, Shape
 from engine.part import Part
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Layer(Part):
 
 
 class ConvLayer(Layer):
-    """A square convolution, followed by the network's activation."""
+    """A square convolution, a normalization if there is one, and the network's activation."""
 
     kind: Literal["conv"]
     channels: PositiveInt
@@ -59,6 +60,9 @@ class ConvLayer(Layer):
     """The distance that the kernel moves from one output to the next, in pixels."""
     padding: Literal["same"] | NonNegativeInt = "same"
     """The number of zeros on each side of the image; same means (kernel - 1) / 2."""
+    norm: NormName | None = None
+    """Whether the convolution, which then has no biases, is normalized over the batch or over the
+    sample; null: not at all."""
 
     @property
     def words(self) -> str:
@@ -94,16 +98,24 @@ class ConvLayer(Layer):
         return (self.channels, *((side - self.kernel) // self.stride + 1 for side in padded))
 
     def parameter_count(self, shape: Shape) -> int:
-        """Returns the number of weights and biases for an input (channels, height, width)."""
-        return self.channels * (shape[0] * self.kernel**2 + 1)
+        """Returns the number of trained numbers for an input (channels, height, width).
+
+        A normalization has two numbers a channel, in place of the biases.
+        """
+        return self.channels * (shape[0] * self.kernel**2 + (2 if self.norm else 1))
 
 
 class PoolLayer(Layer):
-    """A pooling over squares that do not overlap."""
+    """A pooling over squares, side by side or overlapping."""
 
     kind: Literal["pool"]
     size: PositiveInt = 2
     """The height and width of a square, in pixels."""
+    stride: PositiveInt | None = None
+    """The distance from one square to the next, in pixels; null: the size."""
+    ceil_mode: bool = False
+    """Whether a last square that begins inside the image and reaches beyond it counts too; what is
+    left over at the edge is dropped if not."""
     by: Literal["max", "average"] = "max"
     """The value that stands for a square."""
 
@@ -124,10 +136,49 @@ class PoolLayer(Layer):
                 f"give it a size of at most {min(sides)}, or take it out",
                 key=LAYERS,
             )
-        return (shape[0], *(side // self.size for side in sides))
+        return (shape[0], *map(self._squares, sides))
+
+    def _squares(self, side: int) -> int:
+        """Returns the number of squares along a side, as torch counts them."""
+        stride = self.stride or self.size
+        whole = (side - self.size) // stride + 1
+        some_left = (whole - 1) * stride + self.size < side and whole * stride < side
+        return whole + (self.ceil_mode and some_left)
 
     def parameter_count(self, shape: Shape) -> int:
         """Returns 0: pooling has no weights."""
+        return 0
+
+
+class ResponseNormLayer(Layer):
+    """A local response normalization: x / (k + alpha · mean of x² over channels nearby)^beta.
+
+    Krizhevsky et al. 2012, section 3.3, as torch.nn.LocalResponseNorm computes it.
+    """
+
+    kind: Literal["lrn"]
+    size: PositiveInt = 5
+    """The number of neighbouring channels over which the mean is taken."""
+    alpha: PositiveFloat = 1e-4
+    """The factor of that mean. Where alpha multiplies a sum instead, as in TensorFlow, it is alpha
+    there times the size."""
+    beta: PositiveFloat = 0.75
+    """The exponent of the denominator."""
+    k: PositiveFloat = 1.0
+    """The number that is added to the mean."""
+
+    @property
+    def words(self) -> str:
+        """The layer in a word: "lrn"."""
+        return "lrn"
+
+    def after(self, shape: Shape, number: int) -> Shape:
+        """Returns the shape of its input. Raises InputError where that is no image."""
+        _sides(self, shape, number)
+        return shape
+
+    def parameter_count(self, shape: Shape) -> int:
+        """Returns 0: the normalization has no weights."""
         return 0
 
 
@@ -152,7 +203,9 @@ class DenseLayer(Layer):
         return self.units * (prod(shape) + 1)
 
 
-CnnLayer = Annotated[ConvLayer | PoolLayer | DenseLayer, Field(discriminator="kind")]
+CnnLayer = Annotated[
+    ConvLayer | PoolLayer | ResponseNormLayer | DenseLayer, Field(discriminator="kind")
+]
 
 
 class CnnNetwork(NetworkKeys):
@@ -167,6 +220,9 @@ class CnnNetwork(NetworkKeys):
     """Number of values that the network returns."""
     activation: ActivationName = "relu"
     """The function that each convolution and each dense layer applies to its values."""
+    init: InitName = "torch"
+    """How fresh weights are drawn: as torch draws them, or as He et al. do, which deep networks
+    without a normalization need."""
 
     @property
     def takes(self) -> End:
@@ -189,10 +245,10 @@ class CnnNetwork(NetworkKeys):
 
     @property
     def words(self) -> str:
-        """The layers, as in "1×28×28, conv 32, pool, 10"."""
-        return ", ".join(
-            [by(self.input), *(layer.words for layer in self.layers), str(self.outputs)]
-        )
+        """The layers, as in "1×28×28, 2× conv 32, pool, 10"."""
+        alike = [(word, len(list(group))) for word, group in groupby(x.words for x in self.layers)]
+        layers = [word if count == 1 else f"{count}× {word}" for word, count in alike]
+        return ", ".join([by(self.input), *layers, str(self.outputs)])
 
     def check(self) -> None:
         """Raises InputError where a layer does not fit what the layers before it leave."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from engine.networks.base import End, NetworkKeys
+from engine.networks.base import End, InitName, NetworkKeys, NormName
 from engine.networks.cnn import ImageShape, image_end
 
 if TYPE_CHECKING:
@@ -24,10 +24,12 @@ class ResNetwork(NetworkKeys):
     """Channels of each stage."""
     blocks: PositiveInt = 1
     """Number of blocks of each stage."""
-    norm: Literal["batch", "layer"] = "batch"
+    norm: NormName = "batch"
     """Whether each convolution is normalized over the batch or over the sample."""
     outputs: PositiveInt
     """Number of values that the network returns."""
+    init: InitName = "torch"
+    """How fresh weights are drawn: as torch draws them, or as He et al. do."""
 
     @property
     def takes(self) -> End:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
 
+from engine.errors import InputError, listed
 from engine.spec.optimizers import Exempt
 
 
@@ -14,25 +16,54 @@ def which_decay(network: nn.Module, exempt: Collection[Exempt]) -> list[bool]:
     """Returns for each parameter of a network, in order, whether weight decay applies to it.
 
     With bias in `exempt` it does not apply to parameters with "bias" in their own name, with norm
-    to those of layers whose class has "Norm" in its name, such as LayerNorm and RMSNorm, and with
-    vectors to those of one axis or none.
+    to those of layers whose class has "Norm" in its name, such as LayerNorm and RMSNorm, with
+    vectors to those of one axis or none, and with a pattern to those whose names it fits. Raises
+    InputError where a pattern fits none.
     """
-    normalizing = {
+    tests = [_test(each, network) for each in exempt]
+    return [
+        not any(test(name, parameter) for test in tests)
+        for name, parameter in network.named_parameters()
+    ]
+
+
+Test = Callable[[str, nn.Parameter], bool]
+"""Tells whether a parameter of this name is exempt."""
+
+
+def _test(exempt: Exempt, network: nn.Module) -> Test:
+    """Returns the test of one entry of decay_exempt."""
+    match exempt:
+        case "bias":
+            return lambda name, parameter: "bias" in name.rpartition(".")[2]
+        case "norm":
+            normalizing = _normalizing(network)
+            return lambda name, parameter: id(parameter) in normalizing
+        case "vectors":
+            return lambda name, parameter: parameter.ndim < 2
+        case pattern:
+            _check_fits(pattern, network)
+            return lambda name, parameter: fnmatchcase(name, pattern)
+
+
+def _normalizing(network: nn.Module) -> set[int]:
+    """Returns the ids of the parameters of all normalizations."""
+    return {
         id(parameter)
         for module in network.modules()
         if "Norm" in type(module).__name__
         for parameter in module.parameters(recurse=False)
     }
 
-    def decays(name: str, parameter: nn.Parameter) -> bool:
-        kinds: dict[Exempt, bool] = {
-            "bias": "bias" in name.rpartition(".")[2],
-            "norm": id(parameter) in normalizing,
-            "vectors": parameter.ndim < 2,
-        }
-        return not any(kinds[kind] for kind in exempt)
 
-    return [decays(name, parameter) for name, parameter in network.named_parameters()]
+def _check_fits(pattern: str, network: nn.Module) -> None:
+    """Raises InputError where a pattern fits the name of no parameter."""
+    names = [name for name, _ in network.named_parameters()]
+    if not any(fnmatchcase(name, pattern) for name in names):
+        raise InputError(
+            f"the pattern {pattern} fits no parameter; there are {listed(names)}",
+            key="decay_exempt",
+        )
 
 
 def decaying(network: nn.Module, exempt: Collection[Exempt]) -> Tensor:

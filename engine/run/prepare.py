@@ -48,6 +48,8 @@ def prepare(spec: Spec) -> Prepared:
     check_level_on(spec, problem.classes, len(problem.held_out))
     check_given(spec, problem)
     _check_provable(spec, problem)
+    for training in stages_of(spec).trainings:
+        problem.decaying(training.optimizer.decay_exempt)
     try:
         spec, backend = choose_backend(spec, problem)
     except InputError:

@@ -4,12 +4,31 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, model_validator
 
+from engine.errors import nearest
 from engine.part import Fraction, Part
 
 Momentum = Annotated[float, Field(ge=0, lt=1)]
-Exempt = Literal["bias", "norm", "vectors"]
+
+#: The kinds of parameters that weight decay may leave alone.
+EXEMPT_KINDS = ("bias", "norm", "vectors")
+
+
+def is_pattern(exempt: str) -> bool:
+    """Tells whether an entry of decay_exempt is a pattern of names rather than a kind."""
+    return any(sign in exempt for sign in ".*?[")
+
+
+def _exempt(text: str) -> str:
+    """Returns an entry of decay_exempt. Raises ValueError where it is no kind and no pattern."""
+    if text in EXEMPT_KINDS or is_pattern(text):
+        return text
+    hint = nearest(text, EXEMPT_KINDS)
+    raise ValueError(f'is "{text}"; {hint} (a pattern of names has a dot or a star: {text}.*)')
+
+
+Exempt = Annotated[str, AfterValidator(_exempt)]
 
 
 class Decaying(Part):
@@ -20,7 +39,8 @@ class Decaying(Part):
     the learning rate times the weights is taken from the weights."""
     decay_exempt: tuple[Exempt, ...] = ()
     """The parameters without weight decay: bias for those called bias, norm for those of batch,
-    layer, group, instance and RMS normalization, vectors for all that have one axis or none."""
+    layer, group, instance and RMS normalization, vectors for all that have one axis or none, and
+    patterns such as embedding.* for those whose names they fit."""
 
 
 class Sgd(Decaying):

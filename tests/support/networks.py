@@ -63,6 +63,31 @@ SPECS: dict[str, dict[str, Any]] = {
         "outputs": 4,
         "activation": "tanh",
     },
+    "cnn-lrn": {
+        "kind": "cnn",
+        "input": [2, 8, 7],
+        "layers": [
+            CONV5 | {"channels": 6},
+            {"kind": "pool", "size": 3, "stride": 2, "ceil_mode": True},
+            {"kind": "lrn", "size": 5, "alpha": 0.3},
+            {"kind": "conv", "channels": 5},
+            {"kind": "lrn", "size": 4, "alpha": 0.2, "beta": 0.5, "k": 2.0},
+            {"kind": "pool", "size": 3, "stride": 2, "by": "average"},
+        ],
+        "outputs": 3,
+        "init": "he",
+    },
+    "cnn-norm": {
+        "kind": "cnn",
+        "input": [2, 7, 7],
+        "layers": [
+            {"kind": "conv", "channels": 4, "norm": "batch"},
+            {"kind": "conv", "channels": 4, "norm": "layer"},
+            POOL,
+            {"kind": "dense", "units": 5},
+        ],
+        "outputs": 3,
+    },
     "cnn-dense": {
         "kind": "cnn",
         "input": [2, 3, 4],

@@ -14,8 +14,10 @@ from engine.networks.cnn import (
     ConvLayer,
     DenseLayer,
     PoolLayer,
+    ResponseNormLayer,
     layer_inputs,
 )
+from engine.networks.modules.fresh import NORMS, draw_weights
 from engine.networks.modules.mlp import ACTIVATIONS
 from engine.networks.modules.vmapped import under_vmap
 
@@ -24,19 +26,20 @@ class Cnn(nn.Module):
     """The module of a convolutional network: the listed layers, then a linear layer."""
 
     def __init__(self, spec: CnnNetwork) -> None:
-        """Draws weights as torch draws them. Raises InputError where a layer does not fit."""
+        """Draws weights as `init` says. Raises InputError where a layer does not fit."""
         super().__init__()
         *inputs, last = layer_inputs(spec)
         self.input = spec.input
         self.activation = ACTIVATIONS[spec.activation]
         self.layers = nn.ModuleList(map(_layer, spec.layers, inputs))
         self.output = nn.Linear(prod(last), spec.outputs)
+        draw_weights(self, spec.init)
 
     def forward(self, x: Tensor) -> Tensor:  # (sample, …) -> (sample, outputs)
         """Returns the outputs for a batch of images, which may be flat."""
         x = as_images(x, self.input, self.output.weight)
         for layer in self.layers:
-            if isinstance(layer, nn.Conv2d):
+            if isinstance(layer, nn.Conv2d | Normalized):
                 x = self.activation(layer(x))
             elif isinstance(layer, nn.Linear):
                 x = self.activation(layer(x.flatten(1)))
@@ -49,11 +52,26 @@ def _layer(layer: CnnLayer, shape: Shape) -> nn.Module:
     """Returns the module of one layer, for an input of this shape."""
     match layer:
         case ConvLayer():
-            return nn.Conv2d(shape[0], layer.channels, layer.kernel, layer.stride, layer.zeros)
+            return _convolution(layer, shape[0])
         case PoolLayer():
-            return nn.MaxPool2d(layer.size) if layer.by == "max" else nn.AvgPool2d(layer.size)
+            pool = nn.MaxPool2d if layer.by == "max" else nn.AvgPool2d
+            return pool(layer.size, layer.stride, ceil_mode=layer.ceil_mode)
+        case ResponseNormLayer():
+            return nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k)
         case DenseLayer():
             return nn.Linear(prod(shape), layer.units)
+
+
+class Normalized(nn.Sequential):
+    """The module of a convolution without biases, and of the normalization that follows it."""
+
+
+def _convolution(layer: ConvLayer, channels: int) -> nn.Module:
+    """Returns the module of a convolution of so many channels, with its normalization."""
+    plain = nn.Conv2d(
+        channels, layer.channels, layer.kernel, layer.stride, layer.zeros, bias=layer.norm is None
+    )
+    return Normalized(plain, NORMS[layer.norm](layer.channels)) if layer.norm else plain
 
 
 def as_images(x: Tensor, shape: tuple[int, int, int], weight: Tensor) -> Tensor:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
 from engine.networks.modules.cnn import as_images
+from engine.networks.modules.fresh import NORMS, Norm, draw_weights
 from engine.networks.resnet import ResNetwork, residual_blocks
-
-Norm = Callable[[int], nn.Module]
-"""Returns the normalization of a number of channels."""
-
-NORMS: dict[str, Norm] = {
-    "batch": nn.BatchNorm2d,
-    "layer": lambda channels: nn.GroupNorm(1, channels),
-}
 
 
 class ResNet(nn.Module):
     """A convolution, stages of residual blocks, the mean over the image, a linear layer."""
 
     def __init__(self, spec: ResNetwork) -> None:
-        """Draws all weights as torch draws them."""
+        """Draws all weights as the key `init` says."""
         super().__init__()
         norm = NORMS[spec.norm]
         self.input = spec.input
@@ -33,6 +24,7 @@ class ResNet(nn.Module):
             *(Block(i, o, stride, norm) for i, o, stride in residual_blocks(spec))
         )
         self.output = nn.Linear(spec.widths[-1], spec.outputs)
+        draw_weights(self, spec.init)
 
     def forward(self, x: Tensor) -> Tensor:  # (sample, …) -> (sample, outputs)
         """Returns the outputs for a batch of images, which may be flat."""

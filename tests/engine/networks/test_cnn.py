@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from engine.errors import InputError
 from engine.networks import build_network
+from engine.networks.cnn import PoolLayer
 from engine.spec.problem import Network
 from tests.support.networks import CONV5, PAPER, POOL, SAMPLES, draw, outputs_of, spec_of
 
@@ -101,3 +102,48 @@ def test_average_pooling_and_strides() -> None:
     torch.testing.assert_close(
         found, functional.linear(y.flatten(1), w["output.weight"], w["output.bias"])
     )
+
+
+def test_overlapping_pools_and_response_normalization() -> None:
+    x = torch.randn(SAMPLES, 2, 8, 7, generator=draw(), dtype=torch.float64)
+    w, found = outputs_of("cnn-lrn", x)
+    y = functional.conv2d(x, w["layers.0.weight"], w["layers.0.bias"], padding=2).relu()
+    beyond = functional.pad(y, (0, 0, 0, 1), value=-torch.inf)  # a last row that counts for nothing
+    y = beyond.unfold(2, 3, 2).unfold(3, 3, 2).amax((4, 5))
+    assert y.shape[2:] == (4, 3)
+    y = normalized(y, before=2, after=2, alpha=0.3, beta=0.75, k=1.0)
+    y = functional.conv2d(y, w["layers.3.weight"], w["layers.3.bias"], padding=1).relu()
+    y = normalized(y, before=2, after=1, alpha=0.2, beta=0.5, k=2.0)
+    y = y.unfold(2, 3, 2).unfold(3, 3, 2).mean((4, 5))
+    torch.testing.assert_close(
+        found, functional.linear(y.flatten(1), w["output.weight"], w["output.bias"])
+    )
+
+
+def normalized(x: Tensor, before: int, after: int, alpha: float, beta: float, k: float) -> Tensor:
+    """x by the formula of Krizhevsky et al., channel by channel."""
+    channels = []
+    for channel in range(x.shape[1]):
+        near = x[:, max(0, channel - before) : channel + after + 1]
+        mean = near.square().sum(1) / (before + after + 1)
+        channels.append(x[:, channel] / (k + alpha * mean) ** beta)
+    return torch.stack(channels, 1)
+
+
+@pytest.mark.parametrize("side", range(1, 12))
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("stride", [None, 1, 2, 3, 5])
+@pytest.mark.parametrize("ceil_mode", [False, True])
+def test_pools_are_counted_as_torch_counts_them(
+    side: int, size: int, stride: int | None, ceil_mode: bool
+) -> None:
+    if size > side:
+        return
+    layer = PoolLayer(kind="pool", size=size, stride=stride, ceil_mode=ceil_mode)
+    found = nn.MaxPool2d(size, stride, ceil_mode=ceil_mode)(torch.zeros(1, 1, side, side))
+    assert layer.after((1, side, side), 1) == found.shape[1:]
+
+
+def test_equal_layers_in_a_row_are_told_once() -> None:
+    conv = {"kind": "conv", "channels": 4}
+    assert cnn(conv, conv, POOL, conv).words == "1×7×5, 2× conv 4, pool, conv 4, 2"

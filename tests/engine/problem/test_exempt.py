@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
+from engine.errors import InputError
 from engine.problem.batch_norm import replace_batch_norm
 from engine.problem.exempt import decaying, which_decay
 from engine.spec.optimizers import Exempt
@@ -43,8 +44,10 @@ CELLS_BIAS = ["cell.bias_ih_l0", "cell.bias_hh_l0"]
         (("norm",), ["first.weight", "first.bias", *CELL, *CELLS_BIAS]),
         (("bias", "norm"), ["first.weight", *CELL]),
         (("vectors",), ["first.weight", *CELL]),
+        (("first.*", "own.scale", "bias"), ["batch.weight", "layer.weight", *CELL]),
+        (("*.weight", "cell.*", "own*"), ["first.bias", "batch.bias", "layer.bias"]),
     ],
-    ids=["none", "bias", "norm", "both", "vectors"],
+    ids=["none", "bias", "norm", "both", "vectors", "patterns", "stars"],
 )
 def test_by_their_own_names_and_the_classes_of_their_layers(
     exempt: tuple[Exempt, ...], left: list[str]
@@ -56,3 +59,12 @@ def test_by_their_own_names_and_the_classes_of_their_layers(
         weights = decaying(made, exempt)
         assert weights.sum() == count
         assert len(weights) == sum(p.numel() for p in made.parameters())
+
+
+def test_a_pattern_that_fits_nothing_is_refused() -> None:
+    with pytest.raises(InputError) as error:
+        which_decay(network(), ("embedding.*",))
+    assert str(error.value) == (
+        "decay_exempt: the pattern embedding.* fits no parameter; there are first.weight, "
+        "first.bias, batch.weight, batch.bias and 7 more"
+    )

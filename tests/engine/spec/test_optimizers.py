@@ -21,7 +21,8 @@ from tests.support.preset import refusal
         ),
         (
             "{kind: adam, decay_exempt: [biases]}",
-            ".decay_exempt.0: is \"biases\"; did you mean 'bias'?",
+            ".decay_exempt.0: is \"biases\"; did you mean 'bias'? (a pattern of names "
+            "has a dot or a star: biases.*)",
         ),
     ],
 )
