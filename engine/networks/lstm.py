@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from engine.networks.base import End, NetworkKeys, Reads
 
@@ -24,6 +24,8 @@ class LstmNetwork(NetworkKeys):
     """Number of units of each LSTM layer."""
     layers: Annotated[int, Field(ge=1, le=2)] = 1
     """Number of LSTM layers."""
+    init_scale: PositiveFloat | None = None
+    """Fresh weights and biases are uniform from minus this to this; null: as torch draws them."""
 
     reads: ClassVar[Reads] = "tokens"
 

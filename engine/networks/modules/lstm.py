@@ -21,11 +21,14 @@ class LanguageModel(nn.Module):
     """
 
     def __init__(self, spec: LstmNetwork) -> None:
-        """Draws all weights as torch draws them."""
+        """Draws all weights as the key `init_scale` says."""
         super().__init__()
         self.embedding = nn.Embedding(spec.vocabulary, spec.embedding)
         self.lstm = Lstm(spec.embedding, spec.hidden, spec.layers)
         self.output = nn.Linear(spec.hidden, spec.vocabulary)
+        if spec.init_scale is not None:
+            for parameter in self.parameters():
+                nn.init.uniform_(parameter, -spec.init_scale, spec.init_scale)
 
     def forward(self, tokens: Tensor) -> Tensor:  # (sample, time) -> (sample, vocabulary, time)
         """Returns the logits of the token that follows each of these tokens."""

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from tests.support.networks import SAMPLES, TIME, draw, network_of
+from engine.networks import build_network
+from tests.support.networks import SAMPLES, SPECS, TIME, draw, network_of, spec_of
 
 
 class Reference(nn.Module):
@@ -57,3 +58,13 @@ def test_an_output_knows_no_later_token() -> None:
     before, after = network(tokens), network(changed)
     torch.testing.assert_close(before[:, :, :5], after[:, :, :5])
     assert ((before - after)[:, :, 5:].abs().amax(1) > 1e-6).all()
+
+
+def test_fresh_weights_fill_the_interval_that_is_asked_for() -> None:
+    torch.manual_seed(8)
+    network = build_network(spec_of(SPECS["lstm-two"] | {"hidden": 30, "init_scale": 0.05}))
+    drawn = torch.cat([parameter.flatten() for parameter in network.parameters()])
+    assert drawn.abs().max() <= 0.05
+    assert drawn.std().item() == pytest.approx(0.05 / 3**0.5, rel=0.02)
+    for parameter in network.parameters():
+        assert parameter.std() > 0
