@@ -167,6 +167,9 @@ class CnnNetwork(NetworkKeys):
     """Number of values that the network returns."""
     activation: ActivationName = "relu"
     """The function that each convolution and each dense layer applies to its values."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The share of the values of each dense layer that steps of training drop at random, where
+    their block does not say dropout: false. A loss that is judged drops none."""
 
     @property
     def takes(self) -> End:
@@ -177,6 +180,11 @@ class CnnNetwork(NetworkKeys):
     def gives(self) -> End:
         """The output end, whose size is the key `outputs`."""
         return End(self.outputs, "outputs", f"is {self.outputs}")
+
+    @property
+    def drops(self) -> bool:
+        """Whether the keys ask for values to be dropped at random in steps of training."""
+        return self.dropout > 0
 
     @property
     def parameter_count(self) -> int:
