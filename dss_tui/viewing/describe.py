@@ -10,7 +10,7 @@ from engine.errors import InputError
 from engine.part import functions_in
 from engine.spec.catalogue import Listed
 from engine.spec.keys import Spec
-from engine.spec.problem import CustomLoss, Data, LossName, Network
+from engine.spec.problem import CustomLoss, Data, Loss, Network, WeightedCrossEntropy
 
 
 def preset(name: str, spec: Spec) -> str:
@@ -72,9 +72,15 @@ def data(spec: Data) -> str:
     return said if note is None else f"{said}; {note}"
 
 
-def loss(spec: LossName | CustomLoss) -> str:
+def loss(spec: Loss) -> str:
     """Returns the name of a loss, or of the function that makes it."""
-    return f"what {spec.factory} returns" if isinstance(spec, CustomLoss) else spec
+    match spec:
+        case CustomLoss(factory=factory):
+            return f"what {factory} returns"
+        case WeightedCrossEntropy(kind=kind):
+            return f"{kind}, with weights of classes"
+        case str():
+            return spec
 
 
 def method(spec: Spec) -> str:

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
+from torch import Tensor
 
 from engine.problem.problem import Problem, Split
 from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rows
 from engine.spec.level import LevelOn
+from engine.steps.practice import Practice
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group
 
@@ -82,6 +84,20 @@ class Backend(Protocol):
         """Returns the mean loss of each weight vector, and its gradient, on its own mini-batch.
 
         `batches` holds numbers of training samples, (bead, sample).
+        """
+
+    def practised(
+        self,
+        theta: Beads,
+        batches: Batches | None,
+        practice: Practice,
+        keys: Tensor | None = None,
+    ) -> tuple[PerBead, Beads]:
+        """Returns the loss that a step computes at each weight vector, and its gradient.
+
+        The step sees mini-batches as in `loss_and_grad_on`, or with None all training samples. It
+        differs from what is measured by its `practice`. Where that draws, `keys` are the keys of
+        the steps, (bead,) int64.
         """
 
     def advance(self, recipe: Recipe, groups: Sequence[Group]) -> list[Group]:

@@ -20,6 +20,7 @@ from engine.backends.torch_backend import PIECE_BYTES
 from engine.backends.vmapped import VmappedBackend
 from engine.problem.problem import Problem
 from engine.shapes import Batches, Beads, PerBead
+from engine.steps.practice import PLAIN, Practice
 
 log = logging.getLogger("engine")
 
@@ -147,6 +148,20 @@ class CudaGraphsBackend(VmappedBackend):
         """Returns losses and gradients on all training samples, from a graph."""
         return self.graphs.run(super()._on_all, theta)
 
-    def _on(self, theta: Beads, batches: Batches) -> tuple[PerBead, Beads]:
+    def _on(
+        self,
+        theta: Beads,
+        batches: Batches,
+        practice: Practice = PLAIN,
+        keys: Tensor | None = None,
+    ) -> tuple[PerBead, Beads]:
         """Returns losses and gradients on mini-batches, from a graph."""
-        return self.graphs.run(super()._on, theta, batches)
+        if practice == PLAIN:
+            return self.graphs.run(super()._on, theta, batches)
+        launched = super()._on
+
+        def step(theta: Beads, batches: Batches, keys: Tensor | None = None) -> Outputs:
+            return launched(theta, batches, practice, keys)
+
+        step.__name__ = f"step of {practice}"
+        return self.graphs.run(step, theta, batches, *(() if keys is None else (keys,)))

@@ -22,8 +22,10 @@ from engine.shapes import Beads, PerBead, Weights
 
 Model = Callable[[Tensor], Tensor]
 """Takes x (sample, …) and returns the output of a network with certain weights."""
-OfModel = Callable[[Model, Tensor, Tensor], Tensor]
-"""A function of a model, x and y, none of which has a bead axis."""
+OfModel = Callable[..., Tensor]
+"""A function of a model and some tensors of samples, such as x and y, without a bead axis."""
+Parts = tuple[Tensor, ...]
+"""Tensors of the same samples, such as x and y, (sample, …) each."""
 Statistics = Mapping[str, Tensor]
 """The buffers of normalized layers by name, (bead, …) each."""
 
@@ -51,22 +53,20 @@ class InPlace:
                 self._buffers[name].copy_(values[0])
         return self
 
-    def each(
-        self, function: OfModel, x: Tensor, y: Tensor, at_once: int, own: bool = False
-    ) -> Tensor:
+    def each(self, function: OfModel, parts: Parts, at_once: int, own: bool = False) -> Tensor:
         """Returns what a function gives for the model, with a bead axis of one.
 
-        With `own`, x and y have such an axis too. `at_once` is not used.
+        With `own`, the samples have such an axis too. `at_once` is not used.
         """
-        return function(self.network, *((x[0], y[0]) if own else (x, y)))[None]
+        return function(self.network, *((part[0] for part in parts) if own else parts))[None]
 
     def loss_and_grad(
-        self, loss: OfModel, x: Tensor, y: Tensor, at_once: int, own: bool = False
+        self, loss: OfModel, parts: Parts, at_once: int, own: bool = False
     ) -> tuple[PerBead, Beads]:
         """Returns the model's loss (1,) and gradient (1, param); arguments are as in `each`."""
         self._grad.zero_()
         with torch.enable_grad():
-            losses = self.each(loss, x, y, at_once, own)
+            losses = self.each(loss, parts, at_once, own)
             losses.sum().backward()  # type: ignore[no-untyped-call]
         return losses.detach(), self._grad[None].clone()
 
@@ -92,52 +92,50 @@ class Together:
         self.network, self._named = network, named
         self._theta, self._statistics = theta, statistics
 
-    def each(
-        self, function: OfModel, x: Tensor, y: Tensor, at_once: int, own: bool = False
-    ) -> Tensor:
+    def each(self, function: OfModel, parts: Parts, at_once: int, own: bool = False) -> Tensor:
         """Returns what a function gives for each model, (bead, …), at most `at_once` in a call.
 
-        x and y are the same for all models, or with `own` have a bead axis before all others.
+        Samples are the same for all models, or with `own` have a bead axis before all others.
         """
-        parts = [
-            self._call(function, self._named(theta) | statistics, x, y, own)
-            for theta, statistics, x, y in self._cut(x, y, at_once, own)
+        found = [
+            self._call(function, self._named(theta) | statistics, some, own)
+            for theta, statistics, some in self._cut(parts, at_once, own)
         ]
-        return torch.cat(parts)
+        return torch.cat(found)
 
     def loss_and_grad(
-        self, loss: OfModel, x: Tensor, y: Tensor, at_once: int, own: bool = False
+        self, loss: OfModel, parts: Parts, at_once: int, own: bool = False
     ) -> tuple[PerBead, Beads]:
         """Returns the loss and the gradient of each model; arguments are as in `each`."""
         found: list[tuple[PerBead, Beads]] = []
-        for theta, statistics, some_x, some_y in self._cut(x, y, at_once, own):
+        for theta, statistics, some in self._cut(parts, at_once, own):
             with torch.enable_grad():
                 leaf = theta.detach().requires_grad_()
-                losses = self._call(loss, self._named(leaf) | statistics, some_x, some_y, own)
+                losses = self._call(loss, self._named(leaf) | statistics, some, own)
                 (grad,) = torch.autograd.grad(losses.sum(), leaf)
             found.append((losses.detach(), grad))
         return joined(found)
 
     def _call(
-        self, function: OfModel, weights: dict[str, Tensor], x: Tensor, y: Tensor, own: bool
+        self, function: OfModel, weights: dict[str, Tensor], parts: Parts, own: bool
     ) -> Tensor:
         """Returns what a function gives for the models of some weights, in one call of vmap."""
 
-        def of_one(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-            return function(partial(lent.output, self.network, weights), x, y)
+        def of_one(weights: dict[str, Tensor], *parts: Tensor) -> Tensor:
+            return function(partial(lent.output, self.network, weights), *parts)
 
         axis = 0 if own else None
-        return vmap(of_one, in_dims=(0, axis, axis))(weights, x, y)
+        return vmap(of_one, in_dims=(0, *(axis for _ in parts)))(weights, *parts)
 
-    def _cut(self, x: Tensor, y: Tensor, at_once: int, own: bool) -> list[Any]:
-        """Returns (theta, statistics, x, y) for at most `at_once` models each."""
-        parts = []
+    def _cut(self, parts: Parts, at_once: int, own: bool) -> list[Any]:
+        """Returns (theta, statistics, samples) for at most `at_once` models each."""
+        cut = []
         for start in range(0, len(self._theta), at_once):
             some = slice(start, start + at_once)
             statistics = {name: values[some] for name, values in self._statistics.items()}
-            theirs = (x[some], y[some]) if own else (x, y)
-            parts.append((self._theta[some], statistics, *theirs))
-        return parts
+            theirs = tuple(part[some] for part in parts) if own else parts
+            cut.append((self._theta[some], statistics, theirs))
+        return cut
 
 
 Models = InPlace | Together

@@ -17,10 +17,12 @@ import torch
 from engine.shapes import Batches, BeadMask, Beads, PerBead, Rounds
 from engine.spec.training import Training
 from engine.steps.descent import build_descent
+from engine.steps.epochs import epochs_of
 from engine.steps.judge import judge
 from engine.steps.mini_batches import mini_batches
+from engine.steps.practice import row_keys
 from engine.steps.recipe import Recipe
-from engine.steps.rows import Group, Rows, joined
+from engine.steps.rows import AVERAGE, Group, Rows, joined
 
 if TYPE_CHECKING:
     from engine.backends.backend import Backend
@@ -62,6 +64,9 @@ class _Batch:
         whole = len(self.numbers) == len(self.rows)
         self.some = self.rows if whole else self.rows.part(self.numbers)
         self.samples = recipe.samples(len(backend.problem.train))
+        self.practice = recipe.practice(backend.problem)
+        self.sees_objective = recipe.sees_objective(backend.problem)
+        self.epochs = epochs_of(self.training, self.samples, len(backend.problem.train))
         exempt = self.training.optimizer.decay_exempt
         self.descent = build_descent(
             self.training,
@@ -76,7 +81,7 @@ class _Batch:
         """Takes the steps of the rows that go, on all the data or on mini-batches."""
         if not len(self.numbers):
             return
-        if self.training.batch_size == "full" and self.backend.problem.steps_see_objective:
+        if self.sees_objective:
             for _ in range(self.training.check_every):
                 loss, grad = self._loss_and_grad(None)
                 self._judge(loss)
@@ -88,7 +93,7 @@ class _Batch:
     def _steps_between_evaluations(self) -> None:
         """Takes steps that do not see the objective, after an evaluation if one is due."""
         if self.recipe.evaluate == "before":
-            self._judge(self.backend.objective(self.some.theta, self.some.target))
+            self._judge(self.backend.objective(self.some.judged, self.some.target))
             self._leave_out_ended()
         some = self.some
         if not len(some):
@@ -104,10 +109,9 @@ class _Batch:
     def _loss_and_grad(self, batch: Batches | None) -> tuple[PerBead, Beads]:
         """Returns the losses and gradients of the rows that go, on all the data or a batch each."""
         points = self.recipe.at.points(self.some.theta)
-        if batch is None:
-            found = self.backend.loss_and_grad(points)
-        else:
-            found = self.backend.loss_and_grad_on(points, batch)
+        draws = self.practice.draws
+        keys = row_keys(self.some.seeds, self.some.steps) if draws else None
+        found = self.backend.practised(points, batch, self.practice, keys)
         return self.recipe.at.pull_back(*found)
 
     def _leave_out_ended(self) -> None:
@@ -142,6 +146,9 @@ class _Batch:
         theta, state = self.descent.step(some.theta, grad, dict(some.state), some.steps)
         if tied:
             theta = some.theta + self._tethered(theta - some.theta, pull=False)
+        if self.recipe.average is not None:
+            average = some.state[AVERAGE]
+            state[AVERAGE] = self.recipe.average.after(average, theta, some.steps, self.epochs)
         if moving is None:
             self.some = replace(some, theta=theta, state=state, steps=some.steps + 1)
         else:
@@ -171,11 +178,11 @@ class _Batch:
         """Evaluates the rows that have moved, respaces the strings, and evaluates again."""
         if len(self.numbers):
             self.some = self.rows.part(self.numbers)
-            if self.training.batch_size == "full" and self.backend.problem.steps_see_objective:
+            if self.sees_objective:
                 going = self.some.going.nonzero().squeeze(1)
                 self.numbers, self.some = self.numbers[going], self.some.part(going)
             if len(self.numbers):
-                self._judge(self.backend.objective(self.some.theta))
+                self._judge(self.backend.objective(self.some.judged))
                 self._put_back()
         before = self.rows.theta
         after = [self.recipe.tether.respace(before[string]) for string in self.strings]

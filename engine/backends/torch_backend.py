@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from math import prod
 from types import MappingProxyType
 from typing import Self
@@ -24,12 +25,16 @@ from engine.backends.models import (
     joined,
     normalize,
 )
+from engine.networks.modules.dropout import Dropping, in_training_mode
+from engine.networks.modules.recomputed import recomputing
 from engine.networks.modules.widened import Widened
+from engine.problem.augment import augmented
 from engine.problem.batch_norm import Mode, batch_norms, collect
-from engine.problem.losses import LOSSES
+from engine.problem.losses import never_negative
 from engine.problem.problem import Problem, Split
 from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rows
 from engine.spec.level import LevelOn
+from engine.steps.practice import PLAIN, Practice, sample_keys
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group
 
@@ -121,8 +126,8 @@ class TorchBackend(ABC):
     def losses(self, theta: Beads, split: Split = "train", bound: PerBead | None = None) -> PerBead:
         """Returns the mean loss of each weight vector over a split. `bound` is as in `Backend`."""
         # A sum of losses that may be negative is not certain to stay above a bound.
-        certain = bound if self.problem.sample_loss in LOSSES.values() else None
-        return self._mean(self._summed_loss, theta, split, certain)
+        certain = bound if never_negative(self.problem.sample_loss) else None
+        return self._mean(self._summed_loss, theta, split, certain, self.problem.weights)
 
     def error_rates(
         self, theta: Beads, split: Split = "train", bound: PerBead | None = None
@@ -134,34 +139,47 @@ class TorchBackend(ABC):
             wrong = (model(x).argmax(1) != labels).to(self.problem.dtype)
             return wrong.sum() / prod(labels.shape[1:])
 
-        return self._mean(misses, theta, split, bound)
+        def one_each(y: Tensor) -> Tensor:
+            return torch.ones(len(y), dtype=self.problem.dtype, device=y.device)
+
+        return self._mean(misses, theta, split, bound, one_each)
 
     def _mean(
-        self, of_samples: OfModel, theta: Beads, split: Split, bound: PerBead | None
+        self,
+        of_samples: OfModel,
+        theta: Beads,
+        split: Split,
+        bound: PerBead | None,
+        weights: Callable[[Tensor], Tensor],
     ) -> PerBead:
-        """Returns the mean over a split of what a function sums over samples, without gradients."""
+        """Returns the mean over a split of what a function sums over samples, without gradients.
+
+        `weights` gives from targets what each sample counts for, (sample,).
+        """
         samples = self.problem.samples(split)
         if not len(samples):
             return torch.full_like(theta[:, 0], torch.nan)
         if self._one_by_one(theta):
             bounds = len(theta) * [None] if bound is None else torch.split(bound, 1)
             rows = zip(torch.split(theta, 1), bounds, strict=True)
-            return torch.cat([self._mean(of_samples, row, split, most) for row, most in rows])
+            each = [self._mean(of_samples, row, split, most, weights) for row, most in rows]
+            return torch.cat(each)
         total, seen = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta[:, 0])
         going = torch.arange(len(theta), device=theta.device)
         at_once, size, least = self._piece(
             len(samples), copies=1, together=self._by_batch, measuring=True
         )
+        whole = weights(samples.y).sum()
         mode: Mode = "batch" if self._by_batch else "given"
         with torch.no_grad(), self._widening:
             statistics = self._statistics(theta)
             models = self._models(theta, mode, statistics)
             for x, y in samples.pieces(size, self.problem.dtype, least):
-                total[going] += models.each(of_samples, x, y, at_once)
-                seen[going] += len(x)
+                total[going] += models.each(of_samples, (x, y), at_once)
+                seen[going] += weights(y).sum()
                 if bound is None:
                     continue
-                below = ~(total[going] > bound[going] * len(samples))
+                below = ~(total[going] > bound[going] * whole)
                 if not below.any():
                     break
                 if not below.all():
@@ -184,11 +202,12 @@ class TorchBackend(ABC):
         at_once, size, least = self._piece(len(train), copies=3, together=self.problem.normalizes)
         models = self._models(theta, "batch")
         loss, grad = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta)
+        of_samples, weight = self._of_step(models, PLAIN), self.problem.weights(train.y).sum()
         for x, y in train.pieces(size, self.problem.dtype, least):
-            of_some, slopes = models.loss_and_grad(self._summed_loss, x, y, at_once)
+            of_some, slopes = models.loss_and_grad(of_samples, (x, y), at_once)
             loss += of_some
             grad += slopes
-        return loss / len(train), grad / len(train)
+        return loss / weight, grad / weight
 
     def loss_and_grad_on(self, theta: Beads, batches: Batches) -> tuple[PerBead, Beads]:
         """Returns the mean loss of each weight vector, and its gradient, on its own mini-batch."""
@@ -197,18 +216,85 @@ class TorchBackend(ABC):
             return joined([self.loss_and_grad_on(*row) for row in rows])
         return self._on(theta, batches)
 
-    def _on(self, theta: Beads, batches: Batches) -> tuple[PerBead, Beads]:
+    def _on(
+        self,
+        theta: Beads,
+        batches: Batches,
+        practice: Practice = PLAIN,
+        keys: Tensor | None = None,
+    ) -> tuple[PerBead, Beads]:
         """Returns losses and gradients on mini-batches, of all weight vectors together."""
         problem, count = self.problem, batches.shape[1]
-        at_once, size, _ = self._piece(count, copies=3)
+        at_once, size, _ = self._piece(count, copies=5 if practice.dropout else 3)
+        size = count if problem.normalizes else size
         models = self._models(theta, "batch")
+        of_samples = self._of_step(models, practice)
         loss, grad = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta)
-        for numbers in torch.split(batches, count if problem.normalizes else size, dim=1):
-            x, y = problem.train.part(numbers, problem.dtype)
-            of_some, slopes = models.loss_and_grad(self._summed_loss, x, y, at_once, own=True)
-            loss += of_some
-            grad += slopes
-        return loss / count, grad / count
+        least = 2 if problem.normalizes else 1
+        with in_training_mode(models.network, practice.dropout):
+            for numbers in _cut(batches, min(size, practice.micro_batch or size), least):
+                parts = self._samples_of_step(numbers, practice, keys)
+                of_some, slopes = models.loss_and_grad(of_samples, parts, at_once, own=True)
+                loss += of_some
+                grad += slopes
+        weight = self._weights(batches)
+        return loss / weight, grad / weight[:, None]
+
+    def _samples_of_step(
+        self, numbers: Batches, practice: Practice, keys: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """Returns x and y of samples as a step sees them, and each sample's key if it draws."""
+        train, dtype = self.problem.train, self.problem.dtype
+        if keys is None:
+            return train.part(numbers, dtype)
+        own = sample_keys(keys, numbers)
+        if practice.augment is None:
+            return *train.part(numbers, dtype), own
+        view = partial(augmented, keys=own, spec=practice.augment, side=train.crop, dtype=dtype)
+        return *train.part(numbers, dtype, view), own
+
+    def _of_step(self, models: Models, practice: Practice) -> OfModel:
+        """Returns a step's function of a model, x, y and perhaps keys: the sum of its losses."""
+        names, loss = self.problem.recomputed, self.problem.step_loss(practice.label_smoothing)
+
+        def summed(model: Model, x: Tensor, y: Tensor, keys: Tensor | None = None) -> Tensor:
+            if not practice.dropout:
+                with recomputing(models.network, names):
+                    return loss(model(x), y).sum()
+            with Dropping(keys) as dropping, recomputing(models.network, names, dropping.again):
+                outputs = model(x)
+            return loss(outputs, y).sum()
+
+        return summed
+
+    def _weights(self, batches: Batches) -> PerBead:
+        """Returns the sum of the weights of each bead's samples, (bead,)."""
+        targets = self.problem.train.y[batches].flatten(0, 1)
+        return self.problem.weights(targets).view(batches.shape).sum(1)
+
+    def practised(
+        self,
+        theta: Beads,
+        batches: Batches | None,
+        practice: Practice,
+        keys: Tensor | None = None,
+    ) -> tuple[PerBead, Beads]:
+        """Returns the loss that a step computes at each weight vector, and its gradient.
+
+        See `Backend.practised`.
+        """
+        if practice == PLAIN:
+            if batches is None:
+                return self.loss_and_grad(theta)
+            return self.loss_and_grad_on(theta, batches)
+        if batches is None:
+            every = torch.arange(len(self.problem.train), device=theta.device)
+            batches = every.expand(len(theta), -1)
+        if self._one_by_one(theta):
+            each = [None] * len(theta) if keys is None else torch.split(keys, 1)
+            rows = zip(torch.split(theta, 1), torch.split(batches, 1), each, strict=True)
+            return joined([self._on(row, some, practice, key) for row, some, key in rows])
+        return self._on(theta, batches, practice, keys)
 
     def advance(self, recipe: Recipe, groups: Sequence[Group]) -> list[Group]:
         """Returns the groups after one round: at most `check_every` steps of each row that goes."""
@@ -312,7 +398,18 @@ class TorchBackend(ABC):
             return torch.cat(collect(model, layers, x))
 
         at_once, *_ = self._piece(len(x), copies=1)
-        found = models.each(collected, x, y, at_once)  # (bead, channel of all layers)
+        found = models.each(collected, (x, y), at_once)  # (bead, channel of all layers)
         buffers = [f"{name}.{part}" for name in names for part in ("mean", "var")]
         sizes = [layer.channels for layer in layers for _ in ("mean", "var")]
         return dict(zip(buffers, torch.split(found, sizes, dim=1), strict=True))
+
+
+def _cut(batches: Batches, size: int, least: int) -> list[Batches]:
+    """Returns pieces of mini-batches (bead, sample) of at most `size` samples each.
+
+    A last piece of fewer than `least` samples joins the one before it.
+    """
+    pieces = list(torch.split(batches, size, dim=1))
+    if len(pieces) > 1 and pieces[-1].shape[1] < least:
+        pieces[-2:] = [torch.cat(pieces[-2:], dim=1)]
+    return pieces

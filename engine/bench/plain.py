@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import cycle, islice
 from math import prod
 from typing import Any
@@ -25,7 +26,8 @@ from engine.problem.exempt import which_decay
 from engine.problem.problem import Problem
 from engine.shapes import Weights
 from engine.spec.optimizers import Adam, AdamW, Optimizer, RmsProp, Sgd
-from engine.spec.problem import CustomLoss, LossName
+from engine.spec.problem import CustomLoss, WeightedCrossEntropy
+from engine.spec.problem import Loss as LossSpec
 from engine.spec.training import Clip, Training
 from engine.steps.recipe import Recipe
 
@@ -40,12 +42,11 @@ AT_ONCE = 2**23
 class PlainTraining:
     """A plain loop of steps: forward, loss.backward(), clipping, optimizer.step().
 
-    The learning rate stays as it is, since a schedule changes no step's cost.
+    The learning rate stays as it is, since a schedule changes no step's cost. Labels are not
+    smoothed, and images are not augmented.
     """
 
-    def __init__(
-        self, problem: Problem, training: Training, loss: LossName | CustomLoss, seed: int = 0
-    ) -> None:
+    def __init__(self, problem: Problem, training: Training, loss: LossSpec, seed: int = 0) -> None:
         """Makes the model from the random weights of a seed, and decodes the samples."""
         self.training = training
         self.module = module_with(problem, problem.initial(seed)).train()
@@ -103,7 +104,7 @@ class PlainProfiles:
     def __init__(
         self,
         problem: Problem,
-        loss: LossName | CustomLoss,
+        loss: LossSpec,
         pairs: Sequence[Pair],
         t: NDArray[np.float64],
     ) -> None:
@@ -117,6 +118,10 @@ class PlainProfiles:
         x, y = problem.samples(problem.objective.split).part(slice(None), problem.dtype)
         size = max(1, AT_ONCE // problem.cost.values)
         self._pieces = list(zip(torch.split(x, size), torch.split(y, size), strict=True))
+        counts = self._metric == "error_rate"
+        self._weights = [
+            float(len(x) if counts else problem.weights(y).sum()) for x, y in self._pieces
+        ]
 
     def __call__(self, count: int) -> Action:
         """Returns an action of `count` points, which passes along the segments again and again."""
@@ -138,8 +143,11 @@ class PlainProfiles:
     def _at(self, theta: Weights) -> float:
         """Returns the objective of one model."""
         vector_to_parameters(theta, self._module.parameters())
-        parts = [self._value(self._module(x), y) * len(x) for x, y in self._pieces]
-        mean = torch.stack(parts).sum().item() / sum(len(x) for x, _ in self._pieces)
+        parts = [
+            self._value(self._module(x), y) * weight
+            for (x, y), weight in zip(self._pieces, self._weights, strict=True)
+        ]
+        mean = torch.stack(parts).sum().item() / sum(self._weights)
         return math.exp(mean) if self._metric == "perplexity" else mean
 
 
@@ -150,7 +158,7 @@ def module_with(problem: Problem, theta: Weights) -> nn.Module:
     return module
 
 
-def mean_loss(problem: Problem, loss: LossName | CustomLoss) -> Loss:
+def mean_loss(problem: Problem, loss: LossSpec) -> Loss:
     """Returns F_e as a function of (output, target), by torch's own losses where there is one."""
 
     def squared(output: Tensor, target: Tensor) -> Tensor:
@@ -169,6 +177,9 @@ def mean_loss(problem: Problem, loss: LossName | CustomLoss) -> Loss:
             return absolute
         case "cross_entropy":
             return functional.cross_entropy
+        case WeightedCrossEntropy(class_weights=weights):
+            each = torch.tensor(weights, dtype=problem.dtype, device=problem.device)
+            return partial(functional.cross_entropy, weight=each)
         case CustomLoss():
             return own
 

@@ -207,7 +207,7 @@ def step_of(training: Training, problem: Problem) -> Step:
     sample_bytes = (train.x.nbytes + train.y.nbytes) // len(train)
     slots = len(build_optimizer(training.optimizer).slots)
     weights = problem.parameter_count * problem.dtype.itemsize
-    seen = training.batch_size == "full" and problem.steps_see_objective
+    seen = Recipe(training).sees_objective(problem)
     evaluated = 0 if seen else problem.objective_samples
     return Step(
         samples=samples,

@@ -28,6 +28,15 @@ class Scaling:
 
 
 @dataclass(frozen=True)
+class ByImage:
+    """The scaling by which each image has mean 0 and standard deviation 1 by itself.
+
+    An image that is nearly all of one colour is divided by 1/√values at least, in units of a byte,
+    as TensorFlow's per_image_standardization does.
+    """
+
+
+@dataclass(frozen=True)
 class Dataset:
     """The samples to train on, and those held out. x keeps the compact type of its files."""
 
@@ -43,12 +52,17 @@ class Dataset:
     """The targets held out, of the same shape and type as y but for the number of samples."""
     classes: int | None
     """The number of classes in y, or None where y holds values."""
-    scaling: Scaling | None = None
+    scaling: Scaling | ByImage | None = None
     """The scaling of uint8 pixels. With None they are divided by 255."""
+    crop: int | None = None
+    """The side in pixels of the square in the middle of each image that networks take; None: they
+    take whole images."""
 
     @property
     def features(self) -> int:
         """Number of values in the input of one sample."""
+        if self.crop is not None:
+            return int(self.x.shape[1]) * self.crop**2
         return prod(self.x.shape[1:])
 
     @property
@@ -66,6 +80,8 @@ class Dataset:
             digest.update(np.ascontiguousarray(array).data)
         if self.scaling is not None:
             digest.update(repr(self.scaling).encode())
+        if self.crop is not None:
+            digest.update(f"crop {self.crop}".encode())
         return digest.hexdigest()
 
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, BinaryIO, ClassVar, Literal, cast
 
 from pydantic import PositiveInt
 
-from engine.data.base import DataKeys, Dataset, Scaling
+from engine.data.base import ByImage, DataKeys, Dataset, Scaling
 from engine.data.files import candidates, data_folder
 from engine.data.survey import (
     Files,
@@ -92,8 +92,12 @@ class Images(DataKeys):
     null holds out the test set."""
     held_out_limit: PositiveInt | None = None
     """The number of samples held out that are used, the first ones; null uses all."""
-    standardize: bool = False
-    """Whether each channel is scaled to mean 0 and standard deviation 1 over training samples."""
+    standardize: bool | Literal["image"] = False
+    """Whether each channel is scaled to mean 0 and standard deviation 1 over training samples. With
+    image, each image is scaled to them by itself."""
+    crop: PositiveInt | None = None
+    """The side in pixels of the square in the middle of each image that the network takes; null:
+    it takes whole images. Steps that crop at random (augment) take other squares of that size."""
 
     quick: ClassVar[bool] = False
     fetched: ClassVar[bool] = True
@@ -287,7 +291,19 @@ def as_dataset(spec: Images, train: Labelled, test: Labelled | None) -> Dataset:
     if test is None:
         test, start = train, _kept(spec, len(train))
     test, train = test.part(start, start + held_out), train.part(0, used)
-    return Dataset(train.x, train.y, test.x, test.y, CLASSES, _scaling(spec, train.x))
+    _check_crop(spec)
+    scaling = _scaling(spec, train.x)
+    return Dataset(train.x, train.y, test.x, test.y, CLASSES, scaling, spec.crop)
+
+
+def _check_crop(spec: Images) -> None:
+    """Raises InputError where the square that networks are to take is larger than the images."""
+    side = min(spec.source.shape[1:])
+    if spec.crop is not None and spec.crop > side:
+        raise InputError(
+            f"is {spec.crop}, but the images have {side} pixels a side; make it {side} or less",
+            key="problem.data.crop",
+        )
 
 
 def _kept(spec: Images, train: int) -> int:
@@ -324,8 +340,10 @@ def caveat(source: ImageSource, train: int, test: int | None) -> str | None:
 # ---------------------------------------------------------------- pixels
 
 
-def _scaling(spec: Images, x: NDArray[np.uint8]) -> Scaling:
+def _scaling(spec: Images, x: NDArray[np.uint8]) -> Scaling | ByImage:
     """Returns how the pixels are scaled, by the training pixels (sample, channel, …)."""
+    if spec.standardize == "image":
+        return ByImage()
     channels = range(x.shape[1])
     if not spec.standardize:
         return Scaling(mean=tuple(0.0 for _ in channels), std=tuple(1.0 for _ in channels))

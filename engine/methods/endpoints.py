@@ -18,6 +18,7 @@ from engine.shapes import Weights
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
 from engine.spec.training import Endpoints, Training
+from engine.steps.averages import average_of
 from engine.steps.recipe import Recipe
 from engine.steps.rows import End, Row
 from engine.training.trainer import Job, Trainer, TrainerState
@@ -104,7 +105,8 @@ class EndpointTraining(SteadyStage):
         """Makes the stage; without a rule of its own, ends start anew as `endpoints` says."""
         self.spec, self.chain = spec, chain
         self.restarts = restarts or Counted(spec.endpoints)
-        self.trainer = Trainer(Recipe(stages_of(spec).endpoints), chain.pool)
+        recipe = Recipe(stages_of(spec).endpoints, average=average_of(spec.endpoints))
+        self.trainer = Trainer(recipe, chain.pool)
         trained = (FIRST,) if spec.endpoints.kind == "permuted" else (FIRST, LAST)
         self.attempts = dict.fromkeys(trained, 0)
         """Number of attempts that each end has begun."""

@@ -77,6 +77,16 @@ class NetworkKeys(Part):
         """The network's sizes in a few words: "64-32-10", or "1×28×28, conv 32, pool, 10"."""
 
     @property
+    def drops(self) -> bool:
+        """Whether the keys ask for values to be dropped at random in steps of training."""
+        return False
+
+    @property
+    def recomputed(self) -> tuple[str, ...]:
+        """The names of the modules whose inner values a gradient computes again."""
+        return ()
+
+    @property
     def layout(self) -> DenseLayout | None:
         """The network as fully connected layers, or None where it is not of that structure.
 

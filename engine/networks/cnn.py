@@ -223,6 +223,9 @@ class CnnNetwork(NetworkKeys):
     init: InitName = "torch"
     """How fresh weights are drawn: as torch draws them, or as He et al. do, which deep networks
     without a normalization need."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The share of the values of each dense layer that steps of training drop at random, where
+    their block does not say dropout: false. A loss that is judged drops none."""
 
     @property
     def takes(self) -> End:
@@ -233,6 +236,11 @@ class CnnNetwork(NetworkKeys):
     def gives(self) -> End:
         """The output end, whose size is the key `outputs`."""
         return End(self.outputs, "outputs", f"is {self.outputs}")
+
+    @property
+    def drops(self) -> bool:
+        """Whether the keys ask for values to be dropped at random in steps of training."""
+        return self.dropout > 0
 
     @property
     def parameter_count(self) -> int:

@@ -21,6 +21,10 @@ class CustomNetwork(NetworkKeys):
     """The function, as package.module:function or file.py:function."""
     args: dict[str, Any] = Field(default={})
     """The function's keyword arguments."""
+    recompute: tuple[str, ...] = ()
+    """The names of modules, such as layer1, whose inner values are not kept for the gradient but
+    computed again, to save memory; of an nn.Sequential, each of its modules by itself. The backend
+    is then loop."""
 
     reads: ClassVar[Reads] = "anything"
 
@@ -38,6 +42,11 @@ class CustomNetwork(NetworkKeys):
     def parameter_count(self) -> None:
         """None, because only the module knows it."""
         return None
+
+    @property
+    def recomputed(self) -> tuple[str, ...]:
+        """The names of the modules whose inner values a gradient computes again."""
+        return self.recompute
 
     @property
     def words(self) -> str:

@@ -26,9 +26,17 @@ class MlpNetwork(DenseKeys):
     """Whether each layer adds a bias."""
     output_activation: Activation = "identity"
     """The function that the last layer applies to its values."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The share of the values of each hidden layer that steps of training drop at random, where
+    their block does not say dropout: false. A loss that is judged drops none."""
     init: Literal["default", "paper"] = "default"
     """The distribution of random weights. With default, it is torch's own; with paper, weights are
     uniform in [-1, 1] and biases standard normal."""
+
+    @property
+    def drops(self) -> bool:
+        """Whether the keys ask for values to be dropped at random in steps of training."""
+        return self.dropout > 0
 
     @property
     def layout(self) -> DenseLayout:

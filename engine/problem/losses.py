@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -10,9 +12,11 @@ from torch.nn import functional
 
 from engine.errors import InputError
 from engine.factories import call_factory
-from engine.spec.problem import CustomLoss, LossName
+from engine.spec.problem import CustomLoss, Loss, LossName, WeightedCrossEntropy
 
 SampleLoss = Callable[[Tensor, Tensor], Tensor]
+SampleWeight = Callable[[Tensor], Tensor]
+"""Takes targets (sample, …) and returns the weight of each sample in the mean, (sample,)."""
 
 
 def squared_error(output: Tensor, target: Tensor) -> Tensor:
@@ -34,6 +38,48 @@ def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     return losses if losses.ndim == 1 else losses.flatten(1).mean(1)  # (sample,)
 
 
+@dataclass(frozen=True)
+class CrossEntropy:
+    """The cross-entropy with weights of classes, or with labels that are smoothed, or both.
+
+    A sample's loss is already multiplied by its weight. Where a sample is a stretch of text, loss
+    and weight are means over its tokens.
+    """
+
+    weights: tuple[float, ...] | None = None
+    """The weight of each class; None: 1."""
+    smoothing: float = 0.0
+    """The share of a label that is spread evenly over all outputs."""
+
+    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
+        """Returns the weighted loss of each sample in nats, (sample,)."""
+        losses = functional.cross_entropy(
+            output,
+            target,
+            weight=_weights(self.weights, output.shape[1], output.dtype, output.device),
+            reduction="none",
+            label_smoothing=self.smoothing,
+        )
+        return losses if losses.ndim == 1 else losses.flatten(1).mean(1)
+
+    def weight(self, target: Tensor) -> Tensor:
+        """Returns the weight of each sample, (sample,) float64."""
+        weights = _weights(self.weights, 0, torch.float64, target.device)
+        each = torch.ones_like(target).double() if weights is None else weights[target]
+        return each if each.ndim == 1 else each.flatten(1).mean(1)
+
+
+@cache
+def _weights(
+    weights: tuple[float, ...] | None, outputs: int, dtype: torch.dtype, device: torch.device
+) -> Tensor | None:
+    """Returns the weights of classes, with ones for outputs beyond them, or None."""
+    if weights is None:
+        return None
+    beyond = (1.0,) * (outputs - len(weights))
+    return torch.tensor(weights + beyond, dtype=dtype, device=device)
+
+
 LOSSES: dict[str, SampleLoss] = {
     "mse": squared_error,
     "l1": absolute_error,
@@ -41,11 +87,25 @@ LOSSES: dict[str, SampleLoss] = {
 }
 
 
-def build_loss(spec: LossName | CustomLoss) -> SampleLoss:
+def never_negative(loss: SampleLoss) -> bool:
+    """Returns whether a loss is known to be never below 0."""
+    return isinstance(loss, CrossEntropy) or loss in LOSSES.values()
+
+
+def smoothed(loss: SampleLoss, smoothing: float) -> SampleLoss:
+    """Returns a cross-entropy with labels that are smoothed, or the loss itself for none."""
+    if not smoothing:
+        return loss
+    return CrossEntropy(loss.weights if isinstance(loss, CrossEntropy) else None, smoothing)
+
+
+def build_loss(spec: Loss) -> SampleLoss:
     """Returns the loss of a sample that a spec names.
 
     Raises InputError where a user's own function fails or returns no function.
     """
+    if isinstance(spec, WeightedCrossEntropy):
+        return CrossEntropy(spec.class_weights)
     if not isinstance(spec, CustomLoss):
         return LOSSES[spec]
     loss = call_factory(spec.factory, spec.args, "problem.loss")
@@ -97,7 +157,7 @@ def check_output(
         )
 
 
-def targets(loss: LossName | CustomLoss, y: Tensor, classes: int | None) -> Tensor:
+def targets(loss: Loss, y: Tensor, classes: int | None) -> Tensor:
     """Returns y as the loss takes it: one-hot rows for classes under mse or l1, else y itself."""
     if loss not in ("mse", "l1") or classes is None:
         return y

@@ -26,7 +26,14 @@ from engine.part import functions_in
 from engine.problem.batch_norm import batch_norms, chosen, replace_batch_norm
 from engine.problem.cost import Cost, measured_cost
 from engine.problem.exempt import decaying
-from engine.problem.losses import SampleLoss, build_loss, check_loss, check_output
+from engine.problem.losses import (
+    CrossEntropy,
+    SampleLoss,
+    build_loss,
+    check_loss,
+    check_output,
+    smoothed,
+)
 from engine.problem.samples import Samples, samples_of
 from engine.seeds import derive
 from engine.shapes import Beads, Weights
@@ -34,7 +41,7 @@ from engine.spec.checks import check_fit
 from engine.spec.level import LevelOn
 from engine.spec.optimizers import Exempt
 from engine.spec.problem import BatchNorm as BatchNormSpec
-from engine.spec.problem import CustomLoss, ProblemSpec
+from engine.spec.problem import CustomLoss, ProblemSpec, WeightedCrossEntropy
 
 Split = Literal["train", "held_out"]
 
@@ -71,7 +78,8 @@ class Problem:
     """The places where the network holds parameters, each with the parameter's name. A tied
     parameter has several places."""
     sample_loss: SampleLoss
-    """The loss of each sample, (sample,), as a function of (output, target)."""
+    """The loss of each sample, (sample,), as a function of (output, target). Where classes have
+    weights, it is multiplied by the sample's weight."""
     train: Samples
     """The samples to train on."""
     held_out: Samples
@@ -92,6 +100,10 @@ class Problem:
     """The precision in which models are computed."""
     widens: bool = False
     """Whether network or loss were written for float32, and need help to compute in float64."""
+    recomputed: tuple[str, ...] = ()
+    """The names of the network's modules whose inner values a gradient computes again."""
+    drops: bool = False
+    """Whether steps of training drop values at random where their block leaves that open."""
 
     @property
     def parameter_count(self) -> int:
@@ -195,6 +207,19 @@ class Problem:
         }
         return {place: named[name] for place, name in self.places}
 
+    def weights(self, y: Tensor) -> Tensor:
+        """Returns the weight with which each sample counts in the training loss, (sample,).
+
+        `y` are the samples' targets, (sample, …). Without weights of classes, each is 1.
+        """
+        if isinstance(self.sample_loss, CrossEntropy):
+            return self.sample_loss.weight(y).to(self.dtype)
+        return torch.ones(len(y), dtype=self.dtype, device=y.device)
+
+    def step_loss(self, smoothing: float) -> SampleLoss:
+        """Returns the loss of each sample as a step computes it, with labels that are smoothed."""
+        return smoothed(self.sample_loss, smoothing)
+
     def decaying(self, exempt: tuple[Exempt, ...]) -> Weights | None:
         """Returns (param,) 1 for each weight that decays and 0 for the others; None: all decay."""
         if not exempt:
@@ -264,6 +289,8 @@ def build_problem(
         objective=objective,
         batch_norm=spec.batch_norm,
         estimate=train[chosen(len(train), spec.batch_norm)] if batch_norms(network) else None,
+        recomputed=spec.network.recomputed,
+        drops=spec.network.drops,
         widens=own and needs_widening(network, loss, *train.part(slice(0, 2), torch.float64)),
     )
 
@@ -283,7 +310,8 @@ def _checked_output(
         scores = output.ndim > 1 and output.shape[1] >= (data.classes or 0)
         return data.classes if scores and output.shape[2:] == y.shape[1:] else None
     key = "problem.network.factory" if any(functions_in(spec.network)) else "problem.data"
-    check_output(spec.loss, output, y, data.classes, key)
+    name = "cross_entropy" if isinstance(spec.loss, WeightedCrossEntropy) else spec.loss
+    check_output(name, output, y, data.classes, key)
     return data.classes
 
 

@@ -30,6 +30,7 @@ from engine.spec.keys import Spec
 from engine.spec.problem import ProblemSpec
 from engine.spec.stages import stages_of
 from engine.spec.training import Training
+from engine.steps.practice import PLAIN, Practice, practice_of
 from engine.steps.recipe import Recipe
 from engine.workers.pool import prepare_thread
 
@@ -115,6 +116,9 @@ def _why_not_fused(spec: Spec) -> str | None:
         return f"the device is {spec.device}"
     if fused_layout(spec.problem.network, spec.problem.loss) is None:
         return "only fully connected networks with the losses mse, l1 and cross_entropy are"
+    practice = practice_of(_most_of(spec), spec.problem.network.drops)
+    if practice != PLAIN:
+        return f"its steps have no {practice.words}"
     if not available():
         log.warning("numba cannot be imported: small networks train many times slower")
         return "numba cannot be imported"
@@ -137,13 +141,18 @@ def _why_not_vmap(spec: Spec, problem: Problem) -> str | None:
 
     Only a user's own code is tried.
     """
+    if spec.problem.network.recomputed:
+        return "problem.network.recompute is not empty"
     if not spec.problem.own_model:
         return None
     theta = torch.stack([problem.initial(seed) for seed in range(FEW_TOGETHER)])
     few = min(2, len(problem.train))
     batches = torch.arange(few).expand(len(theta), few)
+    practices = {practice_of(each, problem.drops) for each in stages_of(spec).trainings}
     try:  # on a replica, because a module may keep what it sees, which means nothing outside vmap
-        VmappedBackend(problem.replica(problem.device)).loss_and_grad_on(theta, batches)
+        backend = VmappedBackend(problem.replica(problem.device))
+        for practice in {PLAIN, *practices}:
+            backend.practised(theta, batches, practice, torch.arange(len(theta)))
     except Exception as error:  # it is not our code
         return (str(error).splitlines() or [type(error).__name__])[0]
     return None
@@ -186,7 +195,8 @@ def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = F
         there, most = problem.to(device), _piece_bytes(spec)
         tried = {way: backend_of(way, spec.problem, there, most) for way in ways}
         with ThreadPoolExecutor(1, initializer=prepare_thread, initargs=(device,)) as thread:
-            known[key] = thread.submit(_measured, tried, samples, clock).result()
+            practice = practice_of(_most_of(spec), problem.drops)
+            known[key] = thread.submit(_measured, tried, practice, samples, clock).result()
         _remember(known)
     return next(way for way in ways if way == known[key])
 
@@ -203,17 +213,19 @@ def _most_of(spec: Spec) -> Training:
             return settings.greedy
 
 
-def _measured(tried: dict[Way, Backend], samples: int, clock: Stopwatch) -> Way:
+def _measured(tried: dict[Way, Backend], practice: Practice, samples: int, clock: Stopwatch) -> Way:
     """Returns the backend that takes the least time for a step of some beads."""
     problem = next(iter(tried.values())).problem
     theta = torch.stack([problem.initial(seed) for seed in range(BEADS)])
     numbers = generator(0, "batching").integers(0, len(problem.train), (BEADS, samples))
     batches = torch.from_numpy(numbers).to(problem.device)
+    keys = torch.arange(BEADS, device=problem.device)
 
     def seconds(way: Way) -> float:
         """Returns the seconds of one step."""
         began = clock()
-        tried[way].loss_and_grad_on(theta, batches)[0].tolist()  # waits for the device
+        found, _ = tried[way].practised(theta, batches, practice, keys)
+        found.tolist()  # waits for the device
         return clock() - began
 
     def typical(way: Way) -> float:
@@ -233,6 +245,9 @@ def _fingerprint(spec: Spec, problem: Problem, samples: int, device: torch.devic
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     shape = [list(problem.train.x.shape[1:]), samples]
     what = [spec.problem.network.model_dump(mode="json"), shape, name, torch.__version__]
+    practice = practice_of(_most_of(spec), problem.drops)
+    if practice != PLAIN:
+        what.append(repr(practice))
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 

@@ -28,7 +28,7 @@ from engine.networks import build_network
 from engine.networks.custom import CustomNetwork
 from engine.networks.modules.custom import unwrapped
 from engine.problem.batch_norm import chosen
-from engine.problem.losses import SampleLoss, build_loss, targets
+from engine.problem.losses import CrossEntropy, SampleLoss, build_loss, targets
 from engine.problem.problem import BUFFERS_SEED, DRAWING, Problem, Split
 from engine.shapes import Weights
 from engine.spec.level import LevelOn
@@ -80,7 +80,12 @@ class PlainTorch:
         """
         each = _misses if measure.metric == "error_rate" else self._loss
         batches = self._batches(self.samples(measure.split))
-        mean = self._each(each, theta, measure.split, batches).mean().item()
+        values = self._each(each, theta, measure.split, batches)
+        if isinstance(self._loss, CrossEntropy) and each is self._loss:
+            weights = self._loss.weight(self._problem.samples(measure.split).y)
+            mean = (values.sum() / weights.sum()).item()
+        else:
+            mean = values.mean().item()
         return exp(mean) if measure.metric == "perplexity" else mean
 
     def samples(self, split: Split) -> int:

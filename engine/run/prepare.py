@@ -18,6 +18,7 @@ from engine.problem.problem import Problem, build_problem
 from engine.run import mirror
 from engine.run.choose_backend import choose_backend
 from engine.run.plain_torch import plainly
+from engine.run.practices import check_practices
 from engine.shapes import Beads, PerBead
 from engine.spec.checks import check_level_on, check_method
 from engine.spec.keys import Spec
@@ -50,6 +51,7 @@ def prepare(spec: Spec) -> Prepared:
     _check_provable(spec, problem)
     for training in stages_of(spec).trainings:
         problem.decaying(training.optimizer.decay_exempt)
+    check_practices(spec, problem)
     try:
         spec, backend = choose_backend(spec, problem)
     except InputError:

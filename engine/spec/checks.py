@@ -7,7 +7,7 @@ from engine.errors import InputError
 from engine.networks import DenseLayout, NetworkKeys
 from engine.networks.linear import check_linear_sizes
 from engine.spec.keys import Spec
-from engine.spec.problem import ProblemSpec
+from engine.spec.problem import ProblemSpec, WeightedCrossEntropy
 
 __all__ = ["check_fit", "check_level_on", "check_method", "check_quickly"]
 
@@ -32,7 +32,7 @@ def check_fit(spec: ProblemSpec, data: Dataset) -> None:
     """Raises InputError where the network's ends or the loss do not fit the data."""
     network = spec.network
     network.check()
-    if spec.loss == "cross_entropy" and data.classes is None:
+    if spec.scores_classes and data.classes is None:
         raise InputError(
             "is cross_entropy, but y holds values, not classes; choose mse or l1",
             key="problem.loss",
@@ -47,7 +47,19 @@ def check_fit(spec: ProblemSpec, data: Dataset) -> None:
         raise InputError(
             f"is {spec.loss}, but the data are tokens; choose cross_entropy", key="problem.loss"
         )
+    _check_class_weights(spec, data)
     _check_ends(network, data)
+
+
+def _check_class_weights(spec: ProblemSpec, data: Dataset) -> None:
+    """Raises InputError where the loss does not have a weight for each class of the data."""
+    if isinstance(spec.loss, WeightedCrossEntropy):
+        given, needed = len(spec.loss.class_weights), data.classes
+        if given != needed:
+            raise InputError(
+                f"has {given} weights, but the data have {needed} classes; give one for each",
+                key="problem.loss.class_weights",
+            )
 
 
 def _check_ends(network: NetworkKeys, data: Dataset) -> None:
@@ -97,6 +109,7 @@ def check_method(spec: Spec) -> None:
     """Raises InputError where the method or the endpoints need a network of another structure."""
     layout, kind = spec.problem.network.layout, spec.problem.network.kind
     _check_inner_beads(spec)
+    _check_average(spec)
     if spec.search.method == "linear" and spec.search.string is None:
         if layout is None or not layout.linear:
             raise InputError(
@@ -128,6 +141,19 @@ def _check_swap(swap: tuple[int, int], layout: DenseLayout) -> None:
             f"is {list(swap)}; name two different hidden units from 0 to {widths[0] - 1}",
             key="endpoints.swap",
         )
+
+
+def _check_average(spec: Spec) -> None:
+    """Raises InputError where an average of ends is asked for and no stage trains ends alone."""
+    method = spec.search.method
+    for key in ("ema", "swa"):
+        value = getattr(spec.endpoints, key)
+        if value is not None and method == "constrained" and spec.endpoints.kind == "random":
+            raise InputError(
+                f"is {value:g}, but with search.method constrained the ends are trained as beads "
+                "of the string; choose greedy or auto, or leave it null",
+                key=f"endpoints.{key}",
+            )
 
 
 def _check_inner_beads(spec: Spec) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt, PositiveFloat
 
 import engine.data
 import engine.networks
@@ -36,6 +36,19 @@ class CustomLoss(Part):
     """The function's keyword arguments."""
 
 
+class WeightedCrossEntropy(Part):
+    """The cross-entropy in which the samples of some classes count for more than others.
+
+    The training loss is the weighted mean over the samples: the sum of each loss times the weight
+    of its class, divided by the sum of these weights, as torch's CrossEntropyLoss(weight=…) has it.
+    """
+
+    kind: Literal["cross_entropy"]
+    """The loss's name."""
+    class_weights: Annotated[tuple[PositiveFloat, ...], Field(min_length=2)]
+    """The weight of each class, in the order of the classes."""
+
+
 class BatchNorm(Part):
     """The statistics by which models with batch normalization are measured, each by its own."""
 
@@ -64,6 +77,10 @@ class BatchNorm(Part):
         )
 
 
+Loss = LossName | WeightedCrossEntropy | CustomLoss
+"""The keys of a loss."""
+
+
 class ProblemSpec(Part):
     """The data, the network and the loss."""
 
@@ -71,12 +88,18 @@ class ProblemSpec(Part):
     """The training data and those held out, by their `kind`."""
     network: Network
     """The network, by its `kind`."""
-    loss: LossName | CustomLoss
+    loss: Loss
     """The loss of a sample. mse is the sum of squared errors over the outputs, l1 the sum of
     absolute errors, and cross_entropy, in nats, takes the outputs as logits of classes. The
-    training loss is the mean over the samples."""
+    training loss is the mean over the samples; {kind: cross_entropy, class_weights: […]} makes it
+    a weighted mean."""
     batch_norm: BatchNorm = BatchNorm()
     """The statistics by which models with batch normalization are measured. Others ignore it."""
+
+    @property
+    def scores_classes(self) -> bool:
+        """Whether the loss is the cross-entropy of classes, weighted or not."""
+        return self.loss == "cross_entropy" or isinstance(self.loss, WeightedCrossEntropy)
 
     @property
     def own_model(self) -> bool:

@@ -46,9 +46,20 @@ class Stages:
     """The training whose steps give the cost of a run when the audit's grid is chosen."""
 
     @property
+    def by_key(self) -> dict[str, Training]:
+        """The training blocks of all stages, by the keys of a preset that hold them."""
+        return {
+            "endpoints": self.endpoints,
+            "search.greedy": self.greedy,
+            "search.constrained": self.constrained,
+            "search.polish": self.polish,
+            "search.detour": self.detour,
+        }
+
+    @property
     def trainings(self) -> tuple[Training, ...]:
         """The training blocks of all stages."""
-        return (self.endpoints, self.greedy, self.constrained, self.polish, self.detour)
+        return tuple(self.by_key.values())
 
 
 def stages_of(spec: Spec) -> Stages:

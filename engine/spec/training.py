@@ -6,11 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from engine.part import Names, Part
+from engine.part import Fraction, Names, Part
+from engine.spec.augment import Augment
 from engine.spec.optimizers import Optimizer, RmsProp
 from engine.spec.schedules import Constant, Schedule
 
 BatchSize = Literal["full"] | PositiveInt
+Smoothing = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Clip(Part):
@@ -41,6 +43,18 @@ class Training(Part):
     drop_last: bool = False
     """Whether each pass over the samples leaves out those that make no whole mini-batch. If not, a
     mini-batch may hold the last samples of one pass and the first ones of the next."""
+    micro_batch: PositiveInt | None = None
+    """The number of samples that a step computes with at a time, to save memory. The gradient is
+    that of the whole batch, except that batch normalization sees only so many samples at once.
+    Null: as many as limits.memory allows."""
+    label_smoothing: Smoothing = 0.0
+    """The share of a label that steps spread evenly over all classes, for cross_entropy. The loss
+    that is judged has none of it."""
+    augment: Augment | None = None
+    """The random changes of images in steps; null: none. A loss that is judged never sees them."""
+    dropout: bool | None = None
+    """Whether steps drop values at random. A loss that is judged never does. Null: where
+    problem.network.dropout asks for it, and never within a network of kind custom."""
     max_steps: PositiveInt = 20000
     """The number of steps after which a weight vector is given up from one start."""
     patience: PositiveInt = 2000
@@ -48,8 +62,8 @@ class Training(Part):
     stuck."""
     check_every: PositiveInt = 20
     """The number of steps in a round. The objective is evaluated once a round, or at every step
-    where each step sees it: with batch_size full, the training loss as objective, and no batch
-    normalization."""
+    where each step sees it: with batch_size full, the training loss as objective, no batch
+    normalization, and nothing in steps that the objective does not have."""
 
 
 class PartialTraining(Part):
@@ -68,6 +82,14 @@ class PartialTraining(Part):
     """The number of training samples of a step; full takes all of them."""
     drop_last: bool | None = None
     """Whether each pass over the samples leaves out those that make no whole mini-batch."""
+    micro_batch: PositiveInt | None = None
+    """The number of samples that a step computes with at a time, to save memory."""
+    label_smoothing: Smoothing | None = None
+    """The share of a label that steps spread evenly over all classes, for cross_entropy."""
+    augment: Augment | None = None
+    """The random changes of images in steps; with all of its keys at 0 or null, there are none."""
+    dropout: bool | None = None
+    """Whether steps drop values at random."""
     max_steps: PositiveInt | None = None
     """The number of steps after which a weight vector is given up from one start."""
     patience: PositiveInt | None = None
@@ -109,6 +131,20 @@ class Endpoints(Training):
     stop at the level itself, less a millionth of it that is left to rounding."""
     restarts: NonNegativeInt = 5
     """The number of times that an end which misses its target begins anew from random weights."""
+    ema: Fraction | None = None
+    """The decay of a running average of each end's weights, such as 0.999, which is taken after
+    every step. The average is judged and becomes the end. Null: none."""
+    swa: NonNegativeInt | None = None
+    """The number of epochs after which the mean of each end's weights is taken, over the ends of
+    all later epochs. From the first of them on, the mean is judged and becomes the end. Null:
+    none."""
+
+    @model_validator(mode="after")
+    def _one_average(self) -> Endpoints:
+        """Raises ValueError where both averages are asked for."""
+        if self.ema is not None and self.swa is not None:
+            raise ValueError("ema and swa are two averages of an end; leave one of them null")
+        return self
 
     @model_validator(mode="after")
     def _files_are_named(self) -> Endpoints:

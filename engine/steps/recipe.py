@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from engine.problem.problem import Problem
 from engine.spec.training import Training
+from engine.steps.averages import Average
 from engine.steps.linear_map import Identity, LinearMap
+from engine.steps.optimizers import build_optimizer
+from engine.steps.practice import Practice, practice_of
+from engine.steps.rows import AVERAGE
 from engine.steps.tethers import Off, Tether
 
 
@@ -27,6 +32,23 @@ class Recipe:
     """Whether the objective is evaluated before or after the steps of a round, where the steps do
     not see it. Strings are evaluated after a round in any case, since the next step of a bead
     depends on all beads."""
+    average: Average | None = None
+    """The average over a row's steps that is judged in place of its weights; None: none."""
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The names of the tensors that a row has besides its weights."""
+        averaged = () if self.average is None else (AVERAGE,)
+        return (*build_optimizer(self.training.optimizer).slots, *averaged)
+
+    def practice(self, problem: Problem) -> Practice:
+        """Returns what steps compute otherwise than the training loss of a problem."""
+        return practice_of(self.training, problem.drops)
+
+    def sees_objective(self, problem: Problem) -> bool:
+        """Returns whether each step computes, on its way, what rows are judged by."""
+        whole = self.training.batch_size == "full" and self.average is None
+        return whole and self.practice(problem).as_judged and problem.steps_see_objective
 
     def samples(self, data: int) -> int:
         """Returns the number of samples that a step sees, where the data hold `data` of them."""

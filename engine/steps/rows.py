@@ -22,6 +22,8 @@ from engine.shapes import BeadMask, Beads, PerBead, Steps, Weights
 State = dict[str, Tensor]
 """The optimizer's tensors (row, param) by name, all zero before the first step."""
 
+#: The name of the tensor that is judged in place of the weights, where a row has it.
+AVERAGE = "average"
 
 Ends = Int8[Tensor, " bead"]
 
@@ -48,7 +50,8 @@ class Rows:
     theta: Beads
     """The weights, (row, param)."""
     state: Mapping[str, Beads]
-    """The optimizer's tensors, (row, param) each."""
+    """The optimizer's tensors, (row, param) each, and the average of the weights where one is
+    judged."""
     target: PerBead
     """The objective at or below which a row has reached its target; infinite for a row at rest."""
     patience: Steps
@@ -75,6 +78,11 @@ class Rows:
     def going(self) -> BeadMask:
         """A mask of the rows that take steps, (row,)."""
         return self.end == End.GOING
+
+    @property
+    def judged(self) -> Beads:
+        """The weights that are judged, (row, param): the average, or else the weights."""
+        return self.state.get(AVERAGE, self.theta)
 
     @property
     def waited(self) -> Steps:
@@ -170,13 +178,16 @@ def fresh(
 ) -> Rows:
     """Returns rows at `theta` (row, param) that have taken no step and have no loss yet.
 
-    `slots` are the names of the optimizer's tensors.
+    `slots` are the names of the tensors that rows have besides their weights. All are zero but for
+    the average, which is the weights.
     """
     count = torch.zeros(len(theta), dtype=torch.int64, device=theta.device)
     loss = torch.zeros(len(theta), dtype=theta.dtype, device=theta.device)
     return Rows(
         theta=theta,
-        state={slot: torch.zeros_like(theta) for slot in slots},
+        state={
+            slot: theta.clone() if slot == AVERAGE else torch.zeros_like(theta) for slot in slots
+        },
         target=loss + target,
         patience=count + patience,
         steps=count,
@@ -244,7 +255,7 @@ class Group:
         columns = (rows.loss.tolist(), rows.steps.tolist(), rows.end.tolist())
         return [
             Row(bead, theta, loss, steps, End(end))
-            for bead, theta, loss, steps, end in zip(self.beads, rows.theta, *columns, strict=True)
+            for bead, theta, loss, steps, end in zip(self.beads, rows.judged, *columns, strict=True)
         ]
 
 
@@ -255,7 +266,7 @@ class Row:
     bead: int
     """The bead's id."""
     theta: Weights
-    """The weights, (param,)."""
+    """The weights that are judged, (param,)."""
     loss: float
     """The objective at its last evaluation; NaN before the first one."""
     steps: int

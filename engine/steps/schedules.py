@@ -14,7 +14,7 @@ from torch import Tensor
 from engine.shapes import Steps
 from engine.spec.schedules import Constant, Cosine, Linear, Piecewise, Schedule, Step
 from engine.spec.training import Training
-from engine.steps.mini_batches import samples_of_a_pass
+from engine.steps.epochs import Epochs, epochs_of
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,8 @@ class Pace:
     """A schedule, with what it needs to count epochs."""
 
     schedule: Schedule
-    batch: int
-    """The number of samples of a step."""
-    samples: int
-    """The number of samples of a pass."""
+    epochs: Epochs
+    """The lengths by which epochs are counted."""
 
     def factors(self, steps: Steps) -> Tensor:
         """Returns the factor of the learning rate of each row's next step, float64 (row,).
@@ -33,7 +31,7 @@ class Pace:
         `steps` (row,) counts the steps that each row took before it.
         """
         schedule = self.schedule
-        places = steps if schedule.unit == "steps" else steps * self.batch // self.samples
+        places = steps if schedule.unit == "steps" else self.epochs.after(steps)
         at = places.to(torch.float64)
         course = _course(schedule, at)
         if not schedule.warmup:
@@ -49,7 +47,7 @@ def pace_of(training: Training, batch: int, samples: int) -> Pace | None:
     schedule = training.schedule
     if isinstance(schedule, Constant) and not schedule.warmup:
         return None
-    return Pace(schedule, batch, samples_of_a_pass(batch, samples, training.drop_last))
+    return Pace(schedule, epochs_of(training, batch, samples))
 
 
 def _course(schedule: Schedule, at: Tensor) -> Tensor:

@@ -17,7 +17,6 @@ from engine.backends.backend import Backend
 from engine.record.decoding import Count, Range, Unfit
 from engine.shapes import Beads, Weights
 from engine.spec.training import Training
-from engine.steps.optimizers import build_optimizer
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group, Row, Rows, check_columns, fresh, joined
 from engine.workers.pool import Workers
@@ -66,8 +65,8 @@ class Trainer:
         self.bead_steps = 0
         """Steps that all rows have taken, those of retired groups included."""
         self.training: Training = recipe.training
-        self.slots = build_optimizer(recipe.training.optimizer).slots
-        """Names of the optimizer's tensors."""
+        self.slots = recipe.slots
+        """Names of the tensors that a row has besides its weights."""
         self._pool, self._problem = pool, pool.backend.problem
         paced = pool.backend.paced(recipe)
         steps = paced.training.check_every if pool.backend.steps_at_once else 1

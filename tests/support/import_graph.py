@@ -23,6 +23,7 @@ ORDER = (
     "engine.part",
     "engine.seeds",
     "engine.shapes",
+    "engine.draws",
     "engine.user_code",
     "engine.factories",
     "engine.data",

@@ -11,6 +11,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim import lr_scheduler
 
 from engine.bench.plain import torch_optimizer
+from engine.spec.augment import Augment
 from engine.spec.optimizers import Adam, AdamW, Optimizer, RmsProp, Sgd
 from engine.spec.schedules import Constant, Cosine, Linear, Piecewise, Step
 from engine.spec.training import Clip, Training
@@ -132,3 +133,63 @@ def _through(schedule: Piecewise) -> Any:
         return 1 + (0.01 - 1) * (step / length - 0.5) / 0.4
 
     return factor
+
+
+# ---------------------------------------------------------------- draws within steps
+
+MASK = 2**64 - 1
+
+
+def split_mix(z: int) -> int:
+    """SplitMix64's finalizer, in Python's whole numbers."""
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
+    return z ^ (z >> 31)
+
+
+def key_below(key: int, *counters: int) -> int:
+    """The key below a key, by one counter after another."""
+    for counter in counters:
+        key = split_mix((split_mix(key & MASK) + 0x9E3779B97F4A7C15 * (counter + 1)) & MASK)
+    return key
+
+
+def numbers_of(key: int, count: int) -> list[float]:
+    """The first random numbers in [0, 1) of a key, each from 24 bits."""
+    found = []
+    for place in range(1, count + 1):
+        found.append((split_mix((key + place * 0x9E3779B97F4A7C15) & MASK) >> 40) / 2**24)
+    return found
+
+
+def kept(seed: int, step: int, samples: Sequence[int], call: int, width: int, p: float) -> Tensor:
+    """The mask (sample, width) of a forward pass's dropout, by the number of its call from 1."""
+    rows = [numbers_of(key_below(seed, step, sample, call), width) for sample in samples]
+    return torch.tensor(rows, dtype=torch.float64) >= p
+
+
+def changed(image: Tensor, seed: int, step: int, sample: int, spec: Augment, side: int) -> Tensor:
+    """One image (channel, height, width) as a step sees it, in the unit of its bytes, float64."""
+    top, left, turned, bright, sharp = numbers_of(key_below(seed, step, sample, 0), 5)
+    assert spec.crop is not None and spec.contrast is not None
+    wide = torch.zeros(len(image), *(length + 2 * spec.crop for length in image.shape[1:]))
+    wide = wide.double()
+    wide[:, spec.crop : spec.crop + image.shape[1], spec.crop : spec.crop + image.shape[2]] = image
+    row, column = (
+        int(share * (length - side + 1))
+        for share, length in zip((top, left), wide.shape[1:], strict=True)
+    )
+    cut = wide[:, row : row + side, column : column + side]
+    if turned < spec.flip:
+        cut = torch.flip(cut, (2,))
+    cut = cut + (2 * bright - 1) * spec.brightness
+    factor = spec.contrast[0] + (spec.contrast[1] - spec.contrast[0]) * sharp
+    for channel in cut:
+        channel[:] = (channel - channel.mean()) * factor + channel.mean()
+    return cut
+
+
+def standardized(image: Tensor) -> Tensor:
+    """An image of bytes as TensorFlow's per_image_standardization gives it."""
+    deviation = max(float(image.std(correction=0)), image.numel() ** -0.5)
+    return (image - image.mean()) / deviation

@@ -6,6 +6,7 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from engine.networks.base import Shape
 from engine.networks.cnn import (
@@ -30,6 +31,7 @@ class Cnn(nn.Module):
         super().__init__()
         *inputs, last = layer_inputs(spec)
         self.input = spec.input
+        self.dropout = spec.dropout
         self.activation = ACTIVATIONS[spec.activation]
         self.layers = nn.ModuleList(map(_layer, spec.layers, inputs))
         self.output = nn.Linear(prod(last), spec.outputs)
@@ -43,6 +45,8 @@ class Cnn(nn.Module):
                 x = self.activation(layer(x))
             elif isinstance(layer, nn.Linear):
                 x = self.activation(layer(x.flatten(1)))
+                if self.training and self.dropout:
+                    x = functional.dropout(x, self.dropout)
             else:
                 x = layer(x)
         return self.output(x.flatten(1))  # type: ignore[no-any-return]

@@ -13,6 +13,7 @@ from engine.errors import InputError
 from engine.factories import call_factory
 from engine.networks.custom import CustomNetwork
 from engine.networks.modules import lent
+from engine.networks.modules.recomputed import check_recomputes
 
 KEY = "problem.network"
 
@@ -93,6 +94,8 @@ def check_runs(network: nn.Module, x: Any, spec: CustomNetwork) -> None:
         )
     _check_weights_count(network, x, spec)
     _check_gradients(network, x, spec)
+    if spec.recompute:
+        check_recomputes(network, spec.recompute, x)
 
 
 def _check_gradients(network: nn.Module, x: Any, spec: CustomNetwork) -> None:

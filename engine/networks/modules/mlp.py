@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from engine.networks.mlp import MlpNetwork
 
@@ -29,6 +30,7 @@ class Mlp(nn.Module):
         )
         self.activation = ACTIVATIONS[spec.activation]
         self.output_activation = ACTIVATIONS[spec.output_activation]
+        self.dropout = spec.dropout
         if spec.init == "paper":
             self._draw_as_in_the_paper()
 
@@ -38,6 +40,8 @@ class Mlp(nn.Module):
         *hidden, last = self.layers
         for layer in hidden:
             x = self.activation(layer(x))
+            if self.training and self.dropout:
+                x = functional.dropout(x, self.dropout)
         return self.output_activation(last(x))
 
     def _draw_as_in_the_paper(self) -> None:

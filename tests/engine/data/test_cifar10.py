@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from engine.data import Dataset, counts, load_data
+from engine.data.base import Scaling
 from engine.data.cifar10 import Cifar10Data
 from engine.errors import InputError
 from tests.support.image_files import labels, pixels, records, write, write_cifar10
@@ -159,7 +160,7 @@ def test_each_channel_is_standardized_by_itself(tmp_path: Path) -> None:
     for name in ("data_batch_1.bin", "test_batch.bin"):
         write(tmp_path / name, records(x, labels(13)))
     scaling = load(tmp_path, standardize=True, limit=11).scaling
-    assert scaling is not None
+    assert isinstance(scaling, Scaling)
     wide = x[:11].astype(np.float64) / 255
     assert scaling.mean == pytest.approx(wide.mean((0, 2, 3)).tolist(), rel=1e-12)
     assert scaling.std == pytest.approx(wide.std((0, 2, 3)).tolist(), rel=1e-12)

@@ -11,6 +11,7 @@ import pytest
 
 from dss_tui.cli import main
 from engine.data import Dataset, counts, load_data
+from engine.data.base import Scaling
 from engine.data.cifar10 import Cifar10Data
 from engine.data.idx import IdxData
 from engine.data.text import TextData, number
@@ -58,7 +59,7 @@ def test_mnist_is_the_published_one() -> None:
     assert hashlib.sha256(header + data.x.tobytes()).hexdigest() == (
         "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
     )
-    assert data.scaling is not None
+    assert isinstance(data.scaling, Scaling)
     assert data.scaling.mean == pytest.approx((0.13066,), abs=5e-6)
     assert data.scaling.std == pytest.approx((0.30811,), abs=5e-6)
     assert counts(spec) == (60000, 10000)

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from engine.data import Dataset, counts, load_data
+from engine.data.base import Scaling
 from engine.data.idx import IdxData
 from engine.errors import InputError
 from tests.support.image_files import TEST, TRAIN, idx, labels, pixels, write, write_idx
@@ -46,7 +47,7 @@ def test_pixels_and_labels_are_those_of_the_files(folder: Path) -> None:
     assert {data.x.dtype, data.x_held_out.dtype} == {np.dtype(np.uint8)}
     assert {data.y.dtype, data.y_held_out.dtype} == {np.dtype(np.int64)}
     assert (data.features, data.outputs, data.classes) == (784, 10, 10)
-    assert data.scaling is not None
+    assert isinstance(data.scaling, Scaling)
     assert (data.scaling.mean, data.scaling.std) == ((0.0,), (1.0,))
 
 
@@ -183,7 +184,7 @@ def test_standardized_pixels_have_mean_0_and_deviation_1(
     keys: dict[str, Any], folder: Path
 ) -> None:
     data = load(folder, standardize=True, **keys)
-    assert data.scaling is not None
+    assert isinstance(data.scaling, Scaling)
     wide = data.x.astype(np.float64) / 255
     assert data.scaling.mean == pytest.approx([wide.mean()], rel=1e-12)
     assert data.scaling.std == pytest.approx([wide.std()], rel=1e-12)
@@ -193,7 +194,7 @@ def test_standardized_pixels_have_mean_0_and_deviation_1(
 def test_pixels_that_are_all_the_same_are_divided_by_1(folder: Path) -> None:
     write(folder / TRAIN[0], idx(np.full((23, 28, 28), 51, np.uint8)))
     data = load(folder, standardize=True)
-    assert data.scaling is not None
+    assert isinstance(data.scaling, Scaling)
     assert data.scaling.mean == pytest.approx((0.2,), rel=1e-15)
     assert data.scaling.std == (1.0,)
 
@@ -206,7 +207,7 @@ def test_moments_are_taken_of_all_samples_of_a_large_set(tmp_path: Path) -> None
     write(tmp_path / TRAIN[0], idx(images))
     write(tmp_path / TRAIN[1], idx(labels(9000)))
     data = load(tmp_path, standardize=True)
-    assert data.scaling is not None
+    assert isinstance(data.scaling, Scaling)
     share = 500 / 9000
     assert data.scaling.mean == pytest.approx((share,), rel=1e-12)
     assert data.scaling.std == pytest.approx(((share * (1 - share)) ** 0.5,), rel=1e-12)

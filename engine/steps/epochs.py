@@ -1,0 +1,31 @@
+"""Counts the whole passes over the training samples that a weight vector has seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.shapes import Steps
+from engine.spec.training import Training
+from engine.steps.mini_batches import samples_of_a_pass
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """The lengths by which epochs are counted."""
+
+    batch: int
+    """The number of samples of a step."""
+    samples: int
+    """The number of samples of a pass."""
+
+    def after(self, steps: Steps) -> Steps:
+        """Returns the number of whole passes after so many steps (row,)."""
+        return steps * self.batch // self.samples
+
+
+def epochs_of(training: Training, batch: int, samples: int) -> Epochs:
+    """Returns how the epochs of a training block are counted.
+
+    A step sees `batch` of the `samples` training samples.
+    """
+    return Epochs(batch, samples_of_a_pass(batch, samples, training.drop_last))
