@@ -16,9 +16,9 @@ TESTS = ROOT / "tests"
 
 #: Modules whose tests are in another module's file, because they are tested by what they do there.
 ELSEWHERE = {
+    "cache": "backends/test_disk_cache",
     "__main__": "run/test_session",
     "backends/backend": "problem/test_problem",
-    "backends/cache": "backends/test_disk_cache",
     "backends/fused/backend": "backends/fused/test_problem",
     "backends/fused/kernels": "backends/test_disk_cache",
     "backends/fused/rules": "backends/fused/test_problem",

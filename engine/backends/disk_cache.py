@@ -23,7 +23,7 @@ from typing import Any
 from numba.core import compiler, serialize
 from numba.core.caching import _Cache
 
-from engine.backends.cache import cache_folder
+from engine.cache import cache_folder
 from engine.errors import SaveError
 from engine.record.writing import replace
 from engine.version import __version__

@@ -8,7 +8,7 @@ they take where the network is called as a function of its weights, as `vmap` ne
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -69,6 +69,38 @@ class InPlace:
             losses = self.each(loss, parts, at_once, own)
             losses.sum().backward()  # type: ignore[no-untyped-call]
         return losses.detach(), self._grad[None].clone()
+
+
+class InTurn:
+    """Several models of a network, each of which is lent to a thread's own network in its turn."""
+
+    def __init__(self, alone: InPlace, theta: Beads, statistics: Statistics) -> None:
+        """Makes the models of `theta` (bead, param)."""
+        self.network, self._alone = alone.network, alone
+        self._theta, self._statistics = theta, statistics
+
+    def each(self, function: OfModel, parts: Parts, at_once: int, own: bool = False) -> Tensor:
+        """Returns what a function gives for each model, (bead, …); arguments are as in `Together`.
+
+        `at_once` is not used.
+        """
+        turns = self._turns(parts, own)
+        return torch.cat([alone.each(function, some, at_once) for alone, some in turns])
+
+    def loss_and_grad(
+        self, loss: OfModel, parts: Parts, at_once: int, own: bool = False
+    ) -> tuple[PerBead, Beads]:
+        """Returns the loss and the gradient of each model; arguments are as in `each`."""
+        turns = self._turns(parts, own)
+        return joined([alone.loss_and_grad(loss, some, at_once) for alone, some in turns])
+
+    def _turns(self, parts: Parts, own: bool) -> Iterator[tuple[InPlace, Parts]]:
+        """Yields the network with one model after another, and samples that it may change."""
+        for row in range(len(self._theta)):
+            statistics = {name: values[row : row + 1] for name, values in self._statistics.items()}
+            x, *rest = parts
+            some = tuple(part[row] for part in parts) if own else (x.clone(), *rest)
+            yield self._alone.lend(self._theta[row], statistics), some
 
 
 class Together:
@@ -138,7 +170,7 @@ class Together:
         return cut
 
 
-Models = InPlace | Together
+Models = InPlace | InTurn | Together
 
 
 def joined(parts: Sequence[tuple[PerBead, Beads]]) -> tuple[PerBead, Beads]:

@@ -17,6 +17,7 @@ from engine.backends import rounds
 from engine.backends.backend import Way
 from engine.backends.models import (
     InPlace,
+    InTurn,
     Model,
     Models,
     OfModel,
@@ -154,16 +155,13 @@ class TorchBackend(ABC):
     ) -> PerBead:
         """Returns the mean over a split of what a function sums over samples, without gradients.
 
-        `weights` gives from targets what each sample counts for, (sample,).
+        `weights` gives from targets what each sample counts for, (sample,). One pass over the
+        samples serves all weight vectors.
         """
         samples = self.problem.samples(split)
         if not len(samples):
             return torch.full_like(theta[:, 0], torch.nan)
-        if self._one_by_one(theta):
-            bounds = len(theta) * [None] if bound is None else torch.split(bound, 1)
-            rows = zip(torch.split(theta, 1), bounds, strict=True)
-            each = [self._mean(of_samples, row, split, most, weights) for row, most in rows]
-            return torch.cat(each)
+        in_turn = self._one_by_one(theta)
         total, seen = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta[:, 0])
         going = torch.arange(len(theta), device=theta.device)
         at_once, size, least = self._piece(
@@ -172,8 +170,8 @@ class TorchBackend(ABC):
         whole = weights(samples.y).sum()
         mode: Mode = "batch" if self._by_batch else "given"
         with torch.no_grad(), self._widening:
-            statistics = self._statistics(theta)
-            models = self._models(theta, mode, statistics)
+            statistics = self._statistics(theta, in_turn)
+            models = self._models(theta, mode, statistics, in_turn)
             for x, y in samples.pieces(size, self.problem.dtype, least):
                 total[going] += models.each(of_samples, (x, y), at_once)
                 seen[going] += weights(y).sum()
@@ -185,22 +183,20 @@ class TorchBackend(ABC):
                 if not below.all():
                     going = going[below]
                     left = {name: values[going] for name, values in statistics.items()}
-                    models = self._models(theta[going], mode, left)
+                    models = self._models(theta[going], mode, left, in_turn)
         return total / seen
 
     # ------------------------------------------------------------ training
 
     def loss_and_grad(self, theta: Beads) -> tuple[PerBead, Beads]:
         """Returns F_e of each weight vector and its gradient, on all training samples."""
-        if self._one_by_one(theta):
-            return joined([self.loss_and_grad(row) for row in torch.split(theta, 1)])
         return self._on_all(theta)
 
     def _on_all(self, theta: Beads) -> tuple[PerBead, Beads]:
         """Returns losses and gradients on all training samples, of all weight vectors together."""
         train = self.problem.train
         at_once, size, least = self._piece(len(train), copies=3, together=self.problem.normalizes)
-        models = self._models(theta, "batch")
+        models = self._models(theta, "batch", in_turn=self._one_by_one(theta))
         loss, grad = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta)
         of_samples, weight = self._of_step(models, PLAIN), self.problem.weights(train.y).sum()
         for x, y in train.pieces(size, self.problem.dtype, least):
@@ -328,11 +324,22 @@ class TorchBackend(ABC):
     def _one_by_one(self, theta: Beads) -> bool:
         """Returns whether these weight vectors are computed one after another."""
 
-    def _models(self, theta: Beads, mode: Mode, statistics: Statistics = NO_STATISTICS) -> Models:
-        """Returns one model in place or many under vmap, with batch normalization in that mode."""
+    def _models(
+        self,
+        theta: Beads,
+        mode: Mode,
+        statistics: Statistics = NO_STATISTICS,
+        in_turn: bool = False,
+    ) -> Models:
+        """Returns one model in place, or many in turn or under vmap.
+
+        Their batch normalization is in that mode.
+        """
         models: Models
         if len(theta) == 1:
             models = self._network.lend(theta[0], statistics)
+        elif in_turn:
+            models = InTurn(self._network, theta, statistics)
         else:
             models = Together(self.problem.network, self.problem.named, theta, statistics)
         if self.problem.normalizes:
@@ -380,7 +387,7 @@ class TorchBackend(ABC):
         """Whether models are also measured with each batch normalized by its own statistics."""
         return self.problem.batch_norm.statistics == "batch" and self.problem.normalizes
 
-    def _statistics(self, theta: Beads) -> dict[str, Tensor]:
+    def _statistics(self, theta: Beads, in_turn: bool) -> dict[str, Tensor]:
         """Returns each model's own mean and variance of each normalized layer, by buffer name.
 
         They come from one pass over the problem's `estimate` in one batch, as
@@ -391,7 +398,7 @@ class TorchBackend(ABC):
         if estimate is None or self._by_batch:
             return {}
         x, y = estimate.part(slice(None), self.problem.dtype)
-        models = self._models(theta, "collect")
+        models = self._models(theta, "collect", in_turn=in_turn)
         names, layers = zip(*batch_norms(models.network), strict=True)
 
         def collected(model: Model, x: Tensor, y: Tensor) -> Tensor:

@@ -8,13 +8,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from engine.data.survey import Survey
 from engine.part import Part
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Iterator
+
+    from numpy.typing import DTypeLike, NDArray
+
+Inputs = Literal["values", "pixels", "tokens"]
+"""What inputs hold: values, bytes that are pixels, or whole numbers that are tokens."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +46,11 @@ class Dataset:
     """The samples to train on, and those held out. x keeps the compact type of its files."""
 
     x: NDArray[Any]
-    """The inputs to train on: (sample, …) float32 values, uint8 pixels (sample, channel, height,
-    width), or int32 token numbers (sample, time)."""
+    """The inputs to train on, (sample, …): float16 or float32 values, uint8 pixels (sample,
+    channel, height, width), or whole numbers."""
     y: NDArray[Any]
-    """The targets to train on: (sample, output) float32 values, (sample,) int64 class numbers, or
-    (sample, time) int64 numbers of the tokens after those of x."""
+    """The targets to train on: (sample, …) float16 or float32 values, (sample,) numbers of classes,
+    or (sample, time) numbers of the tokens after those of x."""
     x_held_out: NDArray[Any]
     """The inputs held out, of the same shape and type as x but for the number of samples."""
     y_held_out: NDArray[Any]
@@ -57,6 +62,15 @@ class Dataset:
     crop: int | None = None
     """The side in pixels of the square in the middle of each image that networks take; None: they
     take whole images."""
+    inputs: Inputs | None = None
+    """What x holds. None means pixels for uint8, tokens for other whole numbers, else values."""
+
+    @property
+    def reads(self) -> Inputs:
+        """What x holds, where `inputs` leaves it to the type."""
+        kind = self.x.dtype.kind
+        by_type: Inputs = "values" if kind not in "iu" else "tokens"
+        return self.inputs or ("pixels" if self.x.dtype == "uint8" else by_type)
 
     @property
     def features(self) -> int:
@@ -68,21 +82,49 @@ class Dataset:
     @property
     def outputs(self) -> int:
         """Number of values that a network has to return for one sample, or for one token."""
-        return int(self.y.shape[1]) if self.classes is None else self.classes
+        return prod(self.y.shape[1:]) if self.classes is None else self.classes
 
     def checksum(self) -> str:
-        """Returns the SHA-256, in hexadecimal digits, of the training samples and their scaling."""
-        import numpy as np
+        """Returns the SHA-256, in hexadecimal digits, of the training samples and their scaling.
 
+        It does not depend on the types in which values and whole numbers are kept, nor on the axes
+        of a value's targets.
+        """
         digest = hashlib.sha256()
-        for array in (self.x, self.y):
-            digest.update(f"{array.dtype} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
+        for array, (dtype, shape) in ((self.x, self._seen_x()), (self.y, self._seen_y())):
+            digest.update(f"{dtype} {shape}".encode())
+            for piece in _pieces(array, dtype):
+                digest.update(piece.data)
         if self.scaling is not None:
             digest.update(repr(self.scaling).encode())
         if self.crop is not None:
             digest.update(f"crop {self.crop}".encode())
         return digest.hexdigest()
+
+    def _seen_x(self) -> tuple[str, tuple[int, ...]]:
+        """Returns the type and the shape of x that the checksum goes by."""
+        if self.reads != "tokens":
+            return "uint8" if self.reads == "pixels" else "float32", self.x.shape
+        from engine.data.room import ends
+
+        low, high = ends(self.x)
+        return "int32" if low >= -(2**31) and high < 2**31 else "int64", self.x.shape
+
+    def _seen_y(self) -> tuple[str, tuple[int, ...]]:
+        """Returns the type and the shape of y that the checksum goes by."""
+        if self.y.dtype.kind in "iub":
+            return "int64", self.y.shape
+        return "float32", (len(self.y), prod(self.y.shape[1:]))
+
+
+def _pieces(array: NDArray[Any], dtype: DTypeLike) -> Iterator[NDArray[Any]]:
+    """Yields the samples of an array in order, some at a time, contiguous and of that type."""
+    import numpy as np
+
+    from engine.data.room import pieces
+
+    for part in pieces(array):
+        yield np.ascontiguousarray(array[part], dtype)
 
 
 class DataKeys(Part):

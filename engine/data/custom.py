@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from engine.data.base import DataKeys, Dataset
-from engine.errors import InputError
-from engine.factories import call_factory
+from engine.data.base import DataKeys, Dataset, Inputs
 from engine.part import FunctionName
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-KEY = "problem.data"
 
 
 class CustomData(DataKeys):
@@ -29,141 +18,24 @@ class CustomData(DataKeys):
     """The function, as package.module:function or file.py:function."""
     args: dict[str, Any] = Field(default={})
     """The function's keyword arguments."""
+    inputs: Inputs | None = None
+    """What x holds: values; pixels, which are bytes and are divided by 255; or tokens, which are
+    whole numbers. Null takes bytes for pixels, other whole numbers for tokens, and the rest for
+    values."""
+    targets: Literal["classes", "values"] | None = None
+    """What y holds: the numbers of classes or tokens, or values. Null takes whole numbers for
+    classes."""
 
     quick: ClassVar[bool] = False
 
     def read(self) -> Dataset:
         """Calls the function and returns its data.
 
-        It may return (x, y), (x, y, x_test, y_test), a torch Dataset, or two of them (train, held
-        out). x may be floating-point values, uint8 pixels (sample, channel, height, width) or token
-        numbers; y whole numbers (classes or tokens) or values (sample, output). Raises InputError
-        for anything else, and where the function fails.
+        It may return (x, y), (x, y, x_test, y_test), a torch Dataset, an IterableDataset of known
+        length, a DataLoader, or two of them (train, held out), whose items are read once, in order.
+        Many samples are mapped from a file. Raises InputError for anything else, and where the
+        function fails.
         """
-        x, y, *rest = returned_arrays(self)
-        x, y = _inputs(x, self), _targets(y, self)
-        held = (_inputs(rest[0], self), _targets(rest[1], self)) if rest else (x[:0], y[:0])
-        _check_fit((x, y), held, self)
-        highest = max(part.max(initial=-1) for part in (y, held[1]))
-        return Dataset(x, y, *held, int(highest) + 1 if _counts(y) else None)
+        from engine.data.own_samples import samples_of
 
-
-def _check_fit(
-    train: tuple[NDArray[Any], NDArray[Any]],
-    held: tuple[NDArray[Any], NDArray[Any]],
-    spec: CustomData,
-) -> None:
-    """Raises InputError where x and y, or the two parts, do not belong together."""
-    for (x, y), what in ((train, "training"), (held, "held-out")):
-        if len(x) != len(y):
-            raise _wrong(spec, f"{len(x)} x and {len(y)} y as {what} samples")
-    if not len(train[0]):
-        raise _wrong(spec, "no training samples")
-    for one, other, what in zip(train, held, ("x", "y"), strict=True):
-        if (one.shape[1:], one.dtype) != (other.shape[1:], other.dtype):
-            raise _wrong(spec, f"training and held-out {what} of different shape or type")
-
-
-def returned_arrays(spec: CustomData) -> Sequence[Any]:
-    """Returns x and y of the training samples, then of those held out if any, as they are returned.
-
-    They are arrays or tensors of whatever type; items of Datasets are stacked. Raises InputError.
-    """
-    returned = call_factory(spec.factory, spec.args, KEY)
-    if isinstance(returned, tuple | list) and len(returned) in (2, 4):
-        if all(_is_array(part) for part in returned):
-            return returned
-        if len(returned) == 2 and all(_is_dataset(part) for part in returned):
-            return [*_stacked(returned[0], spec), *_stacked(returned[1], spec)]
-    if _is_dataset(returned):
-        return _stacked(returned, spec)
-    raise _wrong(spec, type(returned).__name__)
-
-
-def _is_array(part: Any) -> bool:
-    """Returns whether it is an array or a tensor."""
-    return hasattr(part, "__array__") and hasattr(part, "shape")
-
-
-def _is_dataset(part: Any) -> bool:
-    """Returns whether it is a map-style torch Dataset: it has a length and items."""
-    sized = hasattr(part, "__getitem__") and hasattr(part, "__len__")
-    return sized and not isinstance(part, tuple | list | dict | str) and not _is_array(part)
-
-
-def _stacked(samples: Any, spec: CustomData) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Returns all items of a Dataset, each (x, y), as one x and one y. Raises InputError."""
-    import numpy as np
-
-    items = [samples[number] for number in range(len(samples))]
-    if not items or not all(isinstance(item, tuple | list) and len(item) == 2 for item in items):
-        raise _wrong(spec, "a Dataset whose items are not (x, y)")
-    try:
-        x, y = (np.stack([_array(item[side]) for item in items]) for side in (0, 1))
-    except ValueError as error:
-        raise _wrong(spec, f"a Dataset whose items differ in shape ({error})") from None
-    return x, y
-
-
-def _array(part: Any) -> NDArray[Any]:
-    """Returns an array or tensor as an array in main memory."""
-    import numpy as np
-
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(part, torch.Tensor):
-        part = part.detach().cpu().numpy()
-    return np.asarray(part)
-
-
-def _inputs(part: Any, spec: CustomData) -> NDArray[Any]:
-    """Returns x as uint8, int32 or float32, (sample, …). Raises InputError for other types."""
-    import numpy as np
-
-    x = _array(part)
-    if x.ndim < 1 or x.dtype.kind not in "fiub":
-        raise _wrong(spec, f"x of type {x.dtype} and shape {x.shape}")
-    if x.dtype == np.uint8:
-        return x
-    if x.dtype.kind in "iu":
-        return x.astype(np.int32)
-    return _finite(x[:, None] if x.ndim == 1 else x, "x", spec)
-
-
-def _targets(part: Any, spec: CustomData) -> NDArray[Any]:
-    """Returns y as int64 (sample, …) or float32 (sample, output). Raises InputError for others."""
-    import numpy as np
-
-    y = _array(part)
-    if y.ndim < 1 or y.dtype.kind not in "fiub":
-        raise _wrong(spec, f"y of type {y.dtype} and shape {y.shape}")
-    if _counts(y):
-        if y.size and y.min() < 0:
-            raise _wrong(spec, f"the class {y.min()}; number classes from 0, and they")
-        return y.astype(np.int64)
-    y = _finite(y, "y", spec)
-    return y.reshape(len(y), prod(y.shape[1:]))
-
-
-def _counts(y: NDArray[Any]) -> bool:
-    """Returns whether y holds whole numbers, which are classes or tokens."""
-    return y.dtype.kind in "iub"
-
-
-def _finite(array: NDArray[Any], name: str, spec: CustomData) -> NDArray[np.float32]:
-    """Returns the values in float32. Raises InputError where some are not finite."""
-    import numpy as np
-
-    with np.errstate(over="ignore"):
-        values = array.astype(np.float32)
-    if not np.isfinite(values).all():
-        raise _wrong(spec, f"{name} with values that are not finite in float32")
-    return values
-
-
-def _wrong(spec: CustomData, what: str) -> InputError:
-    """Returns the error that says what the function returned and what it has to return."""
-    return InputError(
-        f"{spec.factory} returned {what}; it must return (x, y) or (x, y, x_test, y_test) as "
-        "arrays or tensors, a torch Dataset of (x, y), or two of them",
-        key=f"{KEY}.factory",
-    )
+        return samples_of(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 
 import torch
 from torch import Tensor
@@ -21,12 +22,12 @@ SampleWeight = Callable[[Tensor], Tensor]
 
 def squared_error(output: Tensor, target: Tensor) -> Tensor:
     """Returns ‖Φ(x) − y‖₂², summed over the outputs as in Eq. 1, (sample,)."""
-    return (output - target).square().flatten(1).sum(1)  # (sample,)
+    return _summed((output - target).square())
 
 
 def absolute_error(output: Tensor, target: Tensor) -> Tensor:
     """Returns ‖Φ(x) − y‖₁, the loss of the paper's own polynomial runs, (sample,)."""
-    return (output - target).abs().flatten(1).sum(1)  # (sample,)
+    return _summed((output - target).abs())
 
 
 def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
@@ -80,6 +81,11 @@ def _weights(
     return torch.tensor(weights + beyond, dtype=dtype, device=device)
 
 
+def _summed(values: Tensor) -> Tensor:
+    """Returns the sum of each sample's values, (sample,)."""
+    return values if values.ndim == 1 else values.flatten(1).sum(1)
+
+
 LOSSES: dict[str, SampleLoss] = {
     "mse": squared_error,
     "l1": absolute_error,
@@ -118,7 +124,18 @@ def build_loss(spec: Loss) -> SampleLoss:
 
 
 def check_loss(loss: SampleLoss, spec: CustomLoss, output: Tensor, target: Tensor) -> None:
-    """Raises InputError where a loss of the user's own does not give one value for each sample."""
+    """Raises InputError where a loss of the user's own does not give one value for each sample.
+
+    Output and target are those of two samples. One sample and three are tried as well, so that
+    neither the number of outputs nor a single axis is taken for that of samples.
+    """
+    for numbers in ([0, 1], [0, 1, 0], [0]):
+        some = [at % len(output) for at in numbers]
+        _check_loss(loss, spec, output[some], target[some])
+
+
+def _check_loss(loss: SampleLoss, spec: CustomLoss, output: Tensor, target: Tensor) -> None:
+    """Raises InputError where the loss does not give one value for each of these samples."""
     try:
         losses = loss(output, target)
     except Exception as error:  # it is not our code
@@ -136,29 +153,45 @@ def check_loss(loss: SampleLoss, spec: CustomLoss, output: Tensor, target: Tenso
         )
 
 
-def check_output(
+def target_shape(
     loss: LossName, output: Tensor, target: Tensor, classes: int | None, key: str
-) -> None:
-    """Raises InputError where a network's output does not have the shape that the loss compares.
+) -> tuple[int, ...]:
+    """Returns the shape that a sample's target takes so that the loss compares it with the output.
 
-    Without this check, values of other shapes would be broadcast to some number.
+    Values are compared one by one: the two shapes may differ in axes of length one, or one of them
+    may have a single axis, in row-major order. So nothing is ever broadcast. Raises InputError for
+    any other shapes.
     """
     shape, wanted = tuple(output.shape[1:]), tuple(target.shape[1:])
-    if loss != "cross_entropy":
-        fits, words = shape == wanted, f"{wanted}"
-    else:
-        fits = shape[1:] == wanted and shape[:1] >= (classes or 0,)
+    if loss == "cross_entropy":
+        if shape[:1] >= (classes or 0,) and _long(shape[1:]) == _long(wanted):
+            return shape[1:]
         words = f"{(classes, *wanted)}, a score for each class"
-    if not fits:
-        raise InputError(
-            f"the network returns {shape} for each sample, but {loss} compares it with y, which "
-            f"needs {words}; make network and data fit",
-            key=key,
-        )
+    else:
+        same = shape == wanted
+        if classes is None:  # values may be reshaped, rows for classes may not
+            flat = min(len(shape), len(wanted)) <= 1
+            same = _long(shape) == _long(wanted) or (flat and prod(shape) == prod(wanted))
+        if same:
+            return shape
+        words = f"{wanted}"
+    raise InputError(
+        f"the network returns {shape} for each sample, but {loss} compares it with y, which "
+        f"needs {words}; make network and data fit" + _about_classes(loss, classes),
+        key=key,
+    )
 
 
-def targets(loss: Loss, y: Tensor, classes: int | None) -> Tensor:
-    """Returns y as the loss takes it: one-hot rows for classes under mse or l1, else y itself."""
-    if loss not in ("mse", "l1") or classes is None:
-        return y
-    return functional.one_hot(y, classes).to(torch.float32)
+def _long(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns a shape without its axes of length one."""
+    return tuple(length for length in shape if length != 1)
+
+
+def _about_classes(loss: LossName, classes: int | None) -> str:
+    """Returns what to do where whole numbers were taken for classes, as a clause."""
+    if loss == "cross_entropy" or classes is None:
+        return ""
+    return (
+        f", or set problem.data.targets: values if the whole numbers in y are values and not "
+        f"{classes} classes"
+    )

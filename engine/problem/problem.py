@@ -31,8 +31,8 @@ from engine.problem.losses import (
     SampleLoss,
     build_loss,
     check_loss,
-    check_output,
     smoothed,
+    target_shape,
 )
 from engine.problem.samples import Samples, samples_of
 from engine.seeds import derive
@@ -146,6 +146,11 @@ class Problem:
     def objective_samples(self) -> int:
         """Number of samples over which the objective is averaged."""
         return len(self.samples(self.objective.split))
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of all samples in the form in which networks take them, in float32."""
+        return 4 * sum(part.x.numel() + part.y.numel() for part in (self.train, self.held_out))
 
     def cut(self, split: Split, size: int) -> Problem:
         """Returns the problem with only the first `size` samples of a split."""
@@ -273,7 +278,10 @@ def build_problem(
             "holds one training sample, and batch normalization needs two or more; add some",
             key="problem.data",
         )
-    classes = _checked_output(spec, data, network, loss, x, y)
+    with torch.no_grad():
+        output = network(x)
+    classes, target = _checked_output(spec, data, loss, output, y)
+    train = train.shaped(target)
     own = isinstance(spec.loss, CustomLoss) or any(functions_in(spec.network))
     return Problem(
         make_network=make_network,
@@ -282,7 +290,7 @@ def build_problem(
         places=places_of(network),
         sample_loss=loss,
         train=train,
-        held_out=samples_of(data, spec.loss, held_out=True),
+        held_out=samples_of(data, spec.loss, held_out=True).shaped(target),
         classes=classes,
         checksum=data.checksum(),
         cost=measured_cost(network, x),
@@ -296,23 +304,23 @@ def build_problem(
 
 
 def _checked_output(
-    spec: ProblemSpec, data: Dataset, network: nn.Module, loss: SampleLoss, x: Tensor, y: Tensor
-) -> int | None:
-    """Returns the number of classes that the network scores, or None.
+    spec: ProblemSpec, data: Dataset, loss: SampleLoss, output: Tensor, y: Tensor
+) -> tuple[int | None, tuple[int, ...]]:
+    """Returns the number of classes that the network scores, or None, and the targets' shape.
 
-    x and y are the first samples. Raises InputError where the loss does not take the network's
-    output.
+    `output` and `y` are those of the first samples. Raises InputError where the loss does not take
+    the network's output.
     """
-    with torch.no_grad():
-        output = network(x)
     if isinstance(spec.loss, CustomLoss):
         check_loss(loss, spec.loss, output, y)
         scores = output.ndim > 1 and output.shape[1] >= (data.classes or 0)
-        return data.classes if scores and output.shape[2:] == y.shape[1:] else None
+        fits = scores and output.shape[2:] == y.shape[1:]
+        return data.classes if fits else None, data.y.shape[1:]
     key = "problem.network.factory" if any(functions_in(spec.network)) else "problem.data"
     name = "cross_entropy" if isinstance(spec.loss, WeightedCrossEntropy) else spec.loss
-    check_output(name, output, y, data.classes, key)
-    return data.classes
+    shape = target_shape(name, output, y, data.classes, key)
+    one_hot = data.classes is not None and name != "cross_entropy"
+    return data.classes, shape[:-1] if one_hot else shape
 
 
 def parameters_of(network: nn.Module) -> tuple[Parameter, ...]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.data import Dataset
-from engine.data.base import ByImage, Scaling
-from engine.problem.losses import targets
-from engine.spec.problem import Loss
+from engine.data.base import ByImage, Inputs, Scaling
+from engine.spec.problem import CustomLoss, Loss
 
 View = Callable[[Tensor], Tensor]
 """Takes inputs as they are kept, (…, channel, height, width), and returns what a network is shown
@@ -24,11 +27,16 @@ class Samples:
     """The samples of one split, on one device."""
 
     x: Tensor
-    """The inputs: values (sample, …), uint8 pixels (sample, channel, height, width), or tokens."""
+    """The inputs: values (sample, …), uint8 pixels (sample, channel, height, width), or whole
+    numbers."""
     y: Tensor
-    """The targets: values (sample, output), classes (sample,), or tokens (sample, time)."""
-    scaling: Scaling | ByImage | None
+    """The targets: values (sample, …), classes (sample,), or tokens (sample, time)."""
+    scaling: Scaling | ByImage | None = None
     """The scaling of uint8 pixels. With None they are divided by 255."""
+    inputs: Inputs = "values"
+    """What x holds."""
+    one_hot: int | None = None
+    """The number of classes where losses compare them as rows of zeros and a one, else None."""
     crop: int | None = None
     """The side of the square in the middle of each image that networks take; None: all of it."""
 
@@ -43,6 +51,10 @@ class Samples:
     def to(self, device: torch.device) -> Samples:
         """Returns the samples on a device."""
         return replace(self, x=self.x.to(device), y=self.y.to(device))
+
+    def shaped(self, target: tuple[int, ...]) -> Samples:
+        """Returns the samples with targets of that shape each, which has as many values."""
+        return replace(self, y=self.y.reshape(len(self.y), *target))
 
     def pieces(
         self, size: int, dtype: torch.dtype, least: int = 1
@@ -60,20 +72,33 @@ class Samples:
     def part(
         self, which: slice | Tensor, dtype: torch.dtype, view: View | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Returns x and y of some samples as network and loss take them.
+        """Returns x and y of some samples as network and loss take them, as new tensors.
 
         `which` is a slice, or numbers with any number of axes, which x and y then have too. A
         `view` is taken in place of the middle of each image.
         """
-        x, y = self.x[which], self.y[which]
+        new = isinstance(which, slice)  # numbers make new tensors anyway
+        x = self.x[which]
         x = central(x, self.crop) if view is None else view(x)
-        return self._seen(x, dtype), y.to(dtype) if y.is_floating_point() else y
+        return self._inputs(x, dtype, new), self._targets(self.y[which], dtype, new)
 
-    def _seen(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+    def _inputs(self, x: Tensor, dtype: torch.dtype, new: bool) -> Tensor:
         """Returns x as a network takes it: values in `dtype`, or token numbers."""
-        if self.x.dtype == torch.uint8:
+        if self.inputs == "pixels":
             return self._scaled(x.to(dtype) / 255)
-        return x.to(dtype) if x.is_floating_point() else x.long()
+        if self.inputs == "tokens":
+            return x.to(torch.int64, copy=new)
+        if not x.is_floating_point():
+            x = x.float()  # the values are those of float32, in whatever precision they are taken
+        return x.to(dtype, copy=new)
+
+    def _targets(self, y: Tensor, dtype: torch.dtype, new: bool) -> Tensor:
+        """Returns y as a loss takes it: values in `dtype`, numbers of classes, or rows for them."""
+        if self.one_hot is not None:
+            return (y[..., None] == torch.arange(self.one_hot, device=y.device)).to(dtype)
+        if y.is_floating_point():
+            return y.to(dtype, copy=new)
+        return y.to(y.dtype if y.dtype == torch.bool else torch.int64, copy=new)
 
     def _scaled(self, pixels: Tensor) -> Tensor:
         """Returns pixels / 255 with mean and deviation of each channel, or image, taken out."""
@@ -107,7 +132,21 @@ def standardized(pixels: Tensor) -> Tensor:
 
 
 def samples_of(data: Dataset, loss: Loss, *, held_out: bool) -> Samples:
-    """Returns one of the two splits of a data set, with y as this loss takes it."""
+    """Returns one of the two splits of a data set, with y as this loss takes it.
+
+    The tensors share the memory of the arrays. Nothing writes to them.
+    """
     x, y = (data.x_held_out, data.y_held_out) if held_out else (data.x, data.y)
-    y_seen = targets(loss, torch.as_tensor(y), data.classes)
-    return Samples(torch.as_tensor(x), y_seen, data.scaling, data.crop)
+    rows = data.classes if loss in ("mse", "l1") else None
+    if y.dtype == np.bool_ and not isinstance(loss, CustomLoss):
+        y = y.view(np.uint8)
+    return Samples(tensor_of(x), tensor_of(y), data.scaling, data.reads, rows, data.crop)
+
+
+def tensor_of(array: NDArray[Any]) -> Tensor:
+    """Returns a tensor in the memory of an array, which may be one that only can be read."""
+    if any(step < 0 for step in array.strides):
+        array = array.copy()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)

@@ -14,7 +14,6 @@ from statistics import median
 import torch
 
 from engine.backends.backend import Backend, Way
-from engine.backends.cache import cache_folder, warn_of_compiling
 from engine.backends.cuda_graphs import CudaGraphsBackend
 from engine.backends.fused.backend import FusedBackend
 from engine.backends.fused.compilation import available, compiled, warm_up
@@ -22,6 +21,7 @@ from engine.backends.fused.layout import fused_layout
 from engine.backends.in_place import InPlaceBackend
 from engine.backends.torch_backend import PIECE_BYTES
 from engine.backends.vmapped import FEW_TOGETHER, VmappedBackend
+from engine.cache import cache_folder, warn_of_compiling
 from engine.errors import InputError
 from engine.problem.problem import Problem
 from engine.record import writing
@@ -48,6 +48,8 @@ GPU_SHARE = 0.25
 LOOP_BIAS = 0.8
 #: The number of parameters up to which compiled code is always the fastest. Above, it is measured.
 SURELY_FUSED = 30_000
+#: The bytes of all samples in float32 up to which they are copied for compiled code.
+FUSED_BYTES = 2**30
 
 Stopwatch = Callable[[], float]
 
@@ -61,7 +63,7 @@ def choose_backend(
     """
     chosen = spec.search.batching
     if chosen == "fused":
-        _check_fused(spec)
+        _check_fused(spec, problem)
     if chosen in ("vmap", "graph"):
         _check_vmap(spec, problem)
     if chosen == "graph" and spec.device == "cpu":
@@ -69,7 +71,7 @@ def choose_backend(
             "is graph, but the device is cpu, which has none; choose auto", key="search.batching"
         )
     if chosen == "auto":
-        fusible = _why_not_fused(spec) is None
+        fusible = _why_not_fused(spec, problem) is None
         small = problem.parameter_count <= SURELY_FUSED
         chosen = "fused" if fusible and small else fastest(spec, problem, clock, fusible=fusible)
     if chosen == "fused" and not compiled():
@@ -103,19 +105,21 @@ def backend_to_verify(spec: ProblemSpec, problem: Problem) -> Backend:
     return backend_of("vmap" if dense else "loop", spec, problem)
 
 
-def _check_fused(spec: Spec) -> None:
+def _check_fused(spec: Spec, problem: Problem) -> None:
     """Raises InputError where compiled code cannot compute the problem."""
-    reason = _why_not_fused(spec)
+    reason = _why_not_fused(spec, problem)
     if reason is not None:
         raise InputError(f"is fused, but {reason}; choose auto", key="search.batching")
 
 
-def _why_not_fused(spec: Spec) -> str | None:
+def _why_not_fused(spec: Spec, problem: Problem) -> str | None:
     """Returns why compiled code cannot compute the problem, or None where it can."""
     if spec.device != "cpu":
         return f"the device is {spec.device}"
     if fused_layout(spec.problem.network, spec.problem.loss) is None:
         return "only fully connected networks with the losses mse, l1 and cross_entropy are"
+    if problem.sample_bytes > FUSED_BYTES:
+        return f"it would copy {problem.sample_bytes / 2**30:.1f} GiB of samples into memory"
     practice = practice_of(_most_of(spec), spec.problem.network.drops)
     if practice != PLAIN:
         return f"its steps have no {practice.words}"

@@ -15,21 +15,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from itertools import pairwise
-from math import exp, prod
+from math import exp
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from engine.data.custom import CustomData, returned_arrays
+from engine.data import load_data
+from engine.data.base import Inputs
+from engine.data.custom import CustomData
+from engine.data.returned import Stream, changed_item, returned
 from engine.errors import InputError
 from engine.factories import call_factory
 from engine.networks import build_network
 from engine.networks.custom import CustomNetwork
 from engine.networks.modules.custom import unwrapped
 from engine.problem.batch_norm import chosen
-from engine.problem.losses import CrossEntropy, SampleLoss, build_loss, targets
+from engine.problem.losses import CrossEntropy, SampleLoss, build_loss
 from engine.problem.problem import BUFFERS_SEED, DRAWING, Problem, Split
+from engine.problem.samples import tensor_of
 from engine.shapes import Weights
 from engine.spec.level import LevelOn
 from engine.spec.problem import CustomLoss, ProblemSpec
@@ -181,18 +186,23 @@ class PlainTorch:
         """
         if self._returned:
             x, y = (part[which] for part in self._returned[split])
-            own_loss = isinstance(self._spec.loss, CustomLoss)
-            x, y = _inputs(x), _whole(y) if own_loss else self._targets(y)
+            x, y = _inputs(x, self._problem.train.inputs), self._targets(y)
         else:
             x, y = self._problem.samples(split).part(which, torch.float32)
         device = self._problem.device
         return _cast(x, dtype).to(device), _cast(y, dtype).to(device)
 
     def _targets(self, y: Tensor) -> Tensor:
-        """Returns y as the engine's losses take it."""
+        """Returns y as it was returned for a loss of the user's own, else as in the engine."""
+        ours = self._problem.train
+        if ours.y.is_floating_point() and not y.is_floating_point():
+            y = y.float()  # whole numbers that are values
+        if isinstance(self._spec.loss, CustomLoss):
+            return y if y.is_floating_point() or y.dtype == torch.bool else y.long()
+        y = y.reshape(len(y), *ours.y.shape[1:])
         if y.is_floating_point():
-            return y.reshape(len(y), prod(y.shape[1:]))
-        return targets(self._spec.loss, y.long(), self._problem.classes)
+            return y
+        return y.long() if ours.one_hot is None else functional.one_hot(y.long(), ours.one_hot)
 
 
 def fresh_module(spec: ProblemSpec, seed: int) -> nn.Module:
@@ -235,24 +245,36 @@ def _misses(output: Tensor, y: Tensor) -> Tensor:
 
 
 def _returned(data: CustomData) -> dict[Split, Parts]:
-    """Returns x and y of both splits as the factory returns them."""
-    x, y, *held_out = map(torch.as_tensor, returned_arrays(data))
+    """Returns x and y of both splits as the factory returns them now.
+
+    Items of Datasets are not read again but for a few, and the result is then empty. Raises
+    PlainTorchError where one of those is not what the engine has read.
+    """
+    found = returned(data.factory, data.args)
+    streams = [part for part in found if isinstance(part, Stream)]
+    if streams:
+        kept = load_data(data)
+        splits = ((kept.x, kept.y), (kept.x_held_out, kept.y_held_out))
+        for stream, split in zip(streams, splits, strict=False):
+            number = changed_item(stream, *split)
+            if number is not None:
+                raise PlainTorchError(
+                    f"item {number} of the Dataset that {data.factory} returns is not what it was "
+                    "when it was read"
+                )
+        return {}
+    x, y, *held_out = [tensor_of(part) for part in found if not isinstance(part, Stream)]
     return {"train": (x, y), "held_out": (held_out[0], held_out[1]) if held_out else (x[:0], y[:0])}
 
 
-def _inputs(x: Tensor) -> Tensor:
+def _inputs(x: Tensor, hold: Inputs) -> Tensor:
     """Returns x as a network sees it."""
-    if x.dtype == torch.uint8:
+    if hold == "pixels":
         return x.float() / 255
-    if not x.is_floating_point() and x.dtype != torch.bool:
+    if hold == "tokens":
         return x.long()
     x = x if x.is_floating_point() else x.float()
     return x[:, None] if x.ndim == 1 else x
-
-
-def _whole(y: Tensor) -> Tensor:
-    """Returns y with whole numbers as torch's losses take them."""
-    return y if y.is_floating_point() or y.dtype == torch.bool else y.long()
 
 
 # ---------------------------------------------------------------- types

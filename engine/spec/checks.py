@@ -7,7 +7,7 @@ from engine.errors import InputError
 from engine.networks import DenseLayout, NetworkKeys
 from engine.networks.linear import check_linear_sizes
 from engine.spec.keys import Spec
-from engine.spec.problem import ProblemSpec, WeightedCrossEntropy
+from engine.spec.problem import CustomLoss, Loss, ProblemSpec, WeightedCrossEntropy
 
 __all__ = ["check_fit", "check_level_on", "check_method", "check_quickly"]
 
@@ -32,23 +32,39 @@ def check_fit(spec: ProblemSpec, data: Dataset) -> None:
     """Raises InputError where the network's ends or the loss do not fit the data."""
     network = spec.network
     network.check()
-    if spec.scores_classes and data.classes is None:
-        raise InputError(
-            "is cross_entropy, but y holds values, not classes; choose mse or l1",
-            key="problem.loss",
-        )
-    samples = "tokens" if data.x.dtype.kind == "i" else "values"
+    _check_targets(spec.loss, data)
+    samples = "tokens" if data.reads == "tokens" else "values"
     if network.reads not in (samples, "anything"):
         raise InputError(
             f"is {network.kind}, but the data are {samples}; choose {READERS[samples]}",
             key="problem.network.kind",
         )
-    if samples == "tokens" and spec.loss in ("mse", "l1"):
-        raise InputError(
-            f"is {spec.loss}, but the data are tokens; choose cross_entropy", key="problem.loss"
-        )
     _check_class_weights(spec, data)
     _check_ends(network, data)
+
+
+def _check_targets(loss: Loss, data: Dataset) -> None:
+    """Raises InputError where a loss of ours does not take the targets."""
+    if isinstance(loss, CustomLoss):
+        return
+    name = loss if isinstance(loss, str) else loss.kind
+    if data.classes is None and data.y.dtype.kind in "iub":
+        raise InputError(
+            f"is {name}, but y holds whole numbers below 0, and classes are numbered from 0; leave "
+            "such samples out, or set problem.data.targets: values for mse or l1",
+            key="problem.loss",
+        )
+    if name == "cross_entropy" and data.classes is None:
+        raise InputError(
+            "is cross_entropy, but y holds values, not classes; choose mse or l1",
+            key="problem.loss",
+        )
+    if name != "cross_entropy" and data.classes is not None and data.y.ndim > 1:
+        raise InputError(
+            f"is {name}, but y holds several classes or tokens a sample; choose cross_entropy, or "
+            "let y hold values",
+            key="problem.loss",
+        )
 
 
 def _check_class_weights(spec: ProblemSpec, data: Dataset) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations
+from torch.utils.data import Dataset
 
 RIGHT: Literal["right"] = "right"
 REFUSED: Literal["refused"] = "refused"
@@ -77,6 +78,30 @@ class Changing:
 
 
 changing = Changing()
+
+
+class Streamed(Dataset[Any]):
+    """The samples one by one."""
+
+    def __init__(self) -> None:
+        self.x, self.y = values()
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        return self.x[number], self.y[number]
+
+
+class ChangingStream(Streamed):
+    """Other items each time that it is made."""
+
+    made = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        ChangingStream.made += 1
+        self.x = self.x + ChangingStream.made
 
 
 # ---------------------------------------------------------------- own modules and others' weights
@@ -559,13 +584,19 @@ def flat_targets() -> tuple[Tensor, Tensor]:
     return x, y[:, 0]
 
 
+def column_targets() -> tuple[Tensor, Tensor]:
+    """A value for each sample, with an axis of outputs."""
+    x, y = values()
+    return x, y[:, :1]
+
+
 def narrow() -> nn.Module:
     """A score for each sample, without an axis of outputs."""
     return nn.Sequential(nn.Linear(3, 1), nn.Flatten(0))
 
 
 def broadcasting() -> Callable[[Tensor, Tensor], Tensor]:
-    """Right with (sample,) and (sample,); the engine shows targets as (sample, 1)."""
+    """Right with (sample,) and (sample,); compares all samples with each other for (sample, 1)."""
 
     def loss(output: Tensor, target: Tensor) -> Tensor:
         return (output - target).square().reshape(len(output), -1).mean(1)
@@ -646,6 +677,8 @@ CASES = [
     Case("plain, the faster way", RIGHT, batching="auto"),
     Case("float64 data", RIGHT, data="double"),
     Case("data that float32 cannot tell apart", REFUSED, data="precise", network="norm"),
+    Case("a Dataset", RIGHT, data="Streamed"),
+    Case("a Dataset of other items at each call", REFUSED, data="ChangingStream"),
     Case("targets that float32 rounds", RIGHT, data="large_numbers"),
     Case("data that change", REFUSED, data="changing"),
     Case("sorted data", RIGHT, "norm", "by_class", "cross_entropy", (("samples", 20), ("seed", 0))),
@@ -662,7 +695,10 @@ CASES = [
     Case("a loss that averages", REFUSED, data="labelled", loss=f"{OWN}weighted"),
     Case("a loss of the hardest sample", REFUSED, loss=f"{OWN}hardest"),
     Case("a loss of its own", RIGHT, loss=f"{OWN}distance"),
-    Case("a loss that broadcasts", REFUSED, "narrow", "flat_targets", f"{OWN}broadcasting"),
+    Case("targets without an axis", RIGHT, "narrow", "flat_targets", f"{OWN}broadcasting"),
+    Case("a loss that broadcasts", REFUSED, "narrow", "column_targets", f"{OWN}broadcasting"),
+    Case("outputs without an axis", RIGHT, "narrow", "column_targets"),
+    Case("neither with an axis", RIGHT, "narrow", "flat_targets"),
 ]
 
 

@@ -192,4 +192,5 @@ def changed(image: Tensor, seed: int, step: int, sample: int, spec: Augment, sid
 def standardized(image: Tensor) -> Tensor:
     """An image of bytes as TensorFlow's per_image_standardization gives it."""
     deviation = max(float(image.std(correction=0)), image.numel() ** -0.5)
-    return (image - image.mean()) / deviation
+    found: Tensor = (image - image.mean()) / deviation
+    return found

@@ -10,7 +10,7 @@ from functools import lru_cache
 import torch
 
 from engine.backends.backend import Backend
-from engine.backends.cache import warn_of_compiling
+from engine.cache import warn_of_compiling
 from engine.path.certificate.cells import prove
 from engine.path.certificate.network import NotAvailable, Provable, provable
 from engine.path.certificate.proof import EFFORT, Proof

@@ -271,6 +271,11 @@ def mean_loss() -> Callable[[Tensor, Tensor], Tensor]:
     return lambda output, target: (output - target).square().mean()
 
 
+def mean_over_samples() -> Callable[[Tensor, Tensor], Tensor]:
+    """One value for each of the two outputs, which looks like one for each of two samples."""
+    return lambda output, target: (output - target).square().mean(0)
+
+
 # ---------------------------------------------------------------- helpers
 
 HERE = __name__
@@ -477,19 +482,106 @@ def test_networks_that_no_path_can_go_through_are_refused(
     assert not (tmp_path / "runs").exists()
 
 
-def test_values_of_another_shape_are_refused_and_not_broadcast() -> None:
+@pytest.mark.parametrize("network", ["flat", "narrow"])
+@pytest.mark.parametrize("data", ["scores", "column"])
+def test_a_single_value_is_compared_with_or_without_its_axis(network: str, data: str) -> None:
     """(sample,) against (sample, 1) would compare every sample with every other."""
-    with pytest.raises(InputError, match=r"returns \(\) for each sample.* which needs \(1,\)"):
-        problem_of("flat", "scores")
-    problem = problem_of("narrow", "scores")
+    problem = problem_of(network, data)
     theta = beads(problem, 2)
     x, y = scores()
     for row in range(2):
-        output = module_with(problem, narrow, theta[row])(x).squeeze(1)
+        output = module_with(problem, globals()[network], theta[row])(x).flatten()
         expected = (output - y).square().mean()
-        assert vmapped(problem).losses(theta)[row].item() == pytest.approx(
-            expected.item(), rel=1e-5
-        )
+        found = [vmapped(problem).losses(theta)[row], InPlaceBackend(problem).losses(theta)[row]]
+        assert [each.item() for each in found] == pytest.approx(2 * [expected.item()], rel=1e-5)
+
+
+def column() -> Inputs:
+    x, y = scores()
+    return x, y[:, None]
+
+
+def grids() -> Inputs:
+    """Two rows of three values for each sample."""
+    x, _ = values()
+    return x, torch.stack([x, x.square()], dim=1)
+
+
+class Grid(nn.Module):
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.last, self.shape = nn.Linear(3, 6), shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(x).reshape(len(x), *self.shape)  # type: ignore[no-any-return]
+
+
+def grid(shape: list[int]) -> nn.Module:
+    return Grid(*shape)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1, 2, 3), (6,)])
+def test_targets_keep_their_shape_and_are_compared_one_by_one(shape: tuple[int, ...]) -> None:
+    problem = problem_of("grid", "grids", shape=list(shape))
+    theta = beads(problem, 1)
+    x, y = grids()
+    output = module_with(problem, lambda: Grid(2, 3), theta[0])(x)
+    expected = (output - y).square().sum((1, 2)).mean()
+    assert vmapped(problem).losses(theta).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_values_of_another_shape_are_refused_and_not_broadcast() -> None:
+    with pytest.raises(InputError, match=r"returns \(3, 2\) for each sample.* needs \(2, 3\);"):
+        problem_of("grid", "grids", shape=[3, 2])
+    with pytest.raises(InputError, match=r"returns \(1,\) for each sample.* needs \(2,\)"):
+        problem_of("narrow", "values")
+
+
+def several() -> Callable[[Tensor, Tensor], Tensor]:
+    """Of several labels a sample, (sample, label)."""
+
+    def loss(output: Tensor, target: Tensor) -> Tensor:
+        return functional.binary_cross_entropy_with_logits(
+            output, target.to(output.dtype), reduction="none"
+        ).mean(1)
+
+    return loss
+
+
+def labels_of(kind: str) -> Inputs:
+    x, y = values()
+    return x, (y > 0).to(getattr(torch, kind))
+
+
+@pytest.mark.parametrize("kind", ["bool", "uint8", "int64", "float32"])
+def test_several_labels_a_sample(kind: str) -> None:
+    """Multi-label classification: binary cross-entropy of a user's own, as torch has it."""
+    parts = tree("small", "labels_of", {"factory": f"{HERE}:several"})
+    parts["data"]["args"] = {"kind": kind}
+    problem = build_problem(validated(ProblemSpec, parts))
+    theta = beads(problem, 1)
+    x, y = labels_of("float32")
+    output = module_with(problem, small, theta[0])(x)
+    expected = functional.binary_cross_entropy_with_logits(output, y)
+    assert vmapped(problem).losses(theta).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert problem.classes is None or kind != "float32"
+
+
+def test_whole_numbers_that_are_values_or_no_classes() -> None:
+    parts = tree("narrow", "counted")
+    with pytest.raises(InputError, match=r"needs \(8,\); .* set problem.data.targets: values if"):
+        build_problem(validated(ProblemSpec, parts))
+    parts["data"]["targets"] = "values"
+    problem = build_problem(validated(ProblemSpec, parts))
+    theta = beads(problem, 1)
+    x, y = counted()
+    expected = (module_with(problem, narrow, theta[0])(x)[:, 0] - y).square().mean()
+    assert vmapped(problem).losses(theta).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def counted() -> Inputs:
+    x, _ = values()
+    return x, torch.arange(len(x)) % 8
 
 
 def test_too_few_scores_for_the_classes_are_refused() -> None:
@@ -536,6 +628,7 @@ def test_a_score_that_is_none_of_a_class_has_no_error_rate() -> None:
             "not today); make it take them",
         ),
         ("mean_loss", "returned () for 2 samples; return one value for each, (sample,), not their"),
+        ("mean_over_samples", "returned (2,) for 3 samples; return one value for each, (sample,)"),
     ],
 )
 def test_losses_that_do_not_judge_each_sample_are_refused(
@@ -638,7 +731,8 @@ def test_types_are_kept_compact_and_shown_as_networks_see_them() -> None:
     x, _ = problem.train.part(slice(None), torch.float64)
     torch.testing.assert_close(x, pixels()[0].double() / 255)
     assert loaded("tokens").x.dtype == np.int32
-    assert loaded("one_feature").x.shape == loaded("one_feature").y.shape == (5, 1)
+    assert loaded("one_feature").x.shape == (5, 1)
+    assert loaded("one_feature").y.shape == (5,)
 
 
 def test_tokens_for_an_lstm() -> None:
@@ -674,10 +768,6 @@ def not_finite() -> Any:
 
 def too_large() -> Any:
     return np.zeros((2, 1)), np.array([[1e300], [0.0]])
-
-
-def negative() -> Any:
-    return torch.zeros(3, 1), torch.tensor([0, -1, 1])
 
 
 def words() -> Any:
@@ -716,13 +806,12 @@ class Ragged:
         ("other_held_out", "returned training and held-out x of different shape or type"),
         ("not_finite", "returned x with values that are not finite in float32"),
         ("too_large", "returned y with values that are not finite in float32"),
-        ("negative", "returned the class -1; number classes from 0"),
         ("words", "returned x of type <U1 and shape (2,)"),
         ("lists", "returned tuple; it must return (x, y) or (x, y, x_test, y_test) as arrays"),
         ("three", "returned tuple; it must return"),
-        ("only_x", "returned a Dataset whose items are not (x, y)"),
+        ("only_x", "returned a Dataset whose items are not (x, y): see item 0"),
         ("ragged", "returned list; it must return"),
-        ("Ragged", "returned a Dataset whose items differ in shape"),
+        ("Ragged", "returned a Dataset whose items differ in shape (x of item 1 is (2,), not (1,)"),
     ],
 )
 def test_what_holds_no_samples_is_refused(

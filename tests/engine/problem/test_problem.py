@@ -70,7 +70,7 @@ def test_losses_and_gradients_are_those_of_single_modules(case: str) -> None:
     theta = beads(problem, 5)
     losses, grads = vmapped(problem).loss_and_grad(theta)
     for row in range(5):
-        loss, grad = alone(problem, theta[row], problem.train.x, problem.train.y)
+        loss, grad = alone(problem, theta[row], *problem.train.part(slice(None), theta.dtype))
         torch.testing.assert_close(losses[row], loss, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(grads[row], grad, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(vmapped(problem).losses(theta), losses, rtol=1e-6, atol=1e-7)
@@ -84,7 +84,7 @@ def test_each_bead_has_its_own_mini_batch(case: str) -> None:
     batches = torch.randint(0, len(problem.train), (3, 11), generator=draw)
     losses, grads = vmapped(problem).loss_and_grad_on(theta, batches)
     for row in range(3):
-        x, y = problem.train.x[batches[row]], problem.train.y[batches[row]]
+        x, y = problem.train.part(batches[row], theta.dtype)
         loss, grad = alone(problem, theta[row], x, y)
         torch.testing.assert_close(losses[row], loss, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(grads[row], grad, rtol=1e-4, atol=1e-6)
@@ -111,7 +111,7 @@ def test_accuracy_is_the_share_of_right_answers() -> None:
     theta = beads(problem, 2)
     module = problem.make_network()
     nn.utils.vector_to_parameters(theta[1], module.parameters())
-    right = module(problem.held_out.x).argmax(1) == problem.held_out.y.argmax(1)
+    right = module(problem.held_out.x).argmax(1) == problem.held_out.y
     wrong = vmapped(problem).error_rates(theta, "held_out")
     assert wrong[1].item() == pytest.approx(1 - right.float().mean().item())
 

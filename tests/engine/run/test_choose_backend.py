@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from dss_tui.cli import main
 from engine.backends.backend import Backend, Way
-from engine.backends.cache import cache_folder
 from engine.backends.fused.backend import FusedBackend
 from engine.backends.fused.compilation import available
 from engine.backends.models import Together
+from engine.cache import cache_folder
 from engine.errors import InputError
 from engine.problem.problem import Problem, Split, build_problem
 from engine.record.string_file import read

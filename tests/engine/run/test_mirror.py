@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import Dataset
 
 from dss_tui.cli import main
 from engine.errors import InputError
@@ -178,10 +179,11 @@ def truth(case: Case, problem: Problem, theta: Tensor) -> float:
     torch.manual_seed(0)  # as the engine draws buffers
     module: nn.Module = getattr(factories, case.network)().double()
     nn.utils.vector_to_parameters(theta.double(), module.parameters())
-    x, y = map(torch.as_tensor, getattr(factories, case.data)())
+    returned = getattr(factories, case.data)()
+    x, y = map(torch.as_tensor, returned[:] if isinstance(returned, Dataset) else returned)
     x = x.double()
     losses: dict[str, Any] = {
-        "mse": lambda output, y: (output - y).square().sum(1),
+        "mse": lambda output, y: (output.flatten() - y.flatten()).square().view(len(y), -1).sum(1),
         "cross_entropy": lambda output, y: functional.cross_entropy(output, y, reduction="none"),
     }
     loss = losses.get(case.loss) or getattr(factories, case.loss.removeprefix(OWN))()

@@ -1,4 +1,4 @@
-"""The folder for compiled code and measurements that can be made again. No torch here.
+"""The folder for what can be made again: compiled code, measurements, copies of samples. No torch.
 
 What is said before a run waits for the compiler is here as well.
 """
@@ -17,7 +17,7 @@ log = logging.getLogger("engine")
 def cache_folder() -> Path:
     """Returns the folder named by DSS_TUI_CACHE, else dss-tui's in the platform's cache folder.
 
-    It need not exist. Whatever is missing in it is measured or compiled anew.
+    It need not exist. Whatever is missing in it is measured, compiled or copied anew.
     """
     chosen = os.environ.get("DSS_TUI_CACHE")
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("dss-tui"))
