@@ -7,7 +7,6 @@ they take where the network is called as a function of its weights, as `vmap` ne
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -15,14 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import vmap
+from torch.utils._pytree import tree_map
 
 from engine.networks.modules import lent
+from engine.networks.modules.calls import Inputs
 from engine.problem.batch_norm import Mode, batch_norms
+from engine.problem.copies import named_parameters
+from engine.problem.problem import Problem
 from engine.shapes import Beads, PerBead, Weights
 
-Model = Callable[[Tensor], Tensor]
+Model = Callable[[Inputs], Any]
 """Takes x (sample, …) and returns the output of a network with certain weights."""
-OfModel = Callable[[Model, Tensor, Tensor], Tensor]
+OfModel = Callable[[Model, Inputs, Tensor], Tensor]
 """A function of a model, x and y, none of which has a bead axis."""
 Statistics = Mapping[str, Tensor]
 """The buffers of normalized layers by name, (bead, …) each."""
@@ -31,15 +34,17 @@ Statistics = Mapping[str, Tensor]
 class InPlace:
     """A thread's own network, to which one model at a time is lent."""
 
-    def __init__(self, network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-        """Copies the network to a device and a precision, with its parameters in one vector."""
-        self.network = copy.deepcopy(network).to(device, dtype).requires_grad_(True)
-        parameters = list(self.network.parameters())
+    def __init__(self, problem: Problem) -> None:
+        """Makes a copy of the problem's network, with the parameters that move in one vector."""
+        self.network = problem.computing()
+        named = dict(named_parameters(self.network))
+        parameters = [named[each.name] for each in problem.parameters]
         sizes = [parameter.numel() for parameter in parameters]
-        self._theta = torch.empty(sum(sizes), device=device, dtype=dtype)
+        self._theta = torch.empty(sum(sizes), device=problem.device, dtype=problem.dtype)
         self._grad = torch.zeros_like(self._theta)
         weights, slopes = torch.split(self._theta, sizes), torch.split(self._grad, sizes)
         for parameter, weight, slope in zip(parameters, weights, slopes, strict=True):
+            parameter.requires_grad_(True)
             parameter.data, parameter.grad = weight.view_as(parameter), slope.view_as(parameter)
         self._buffers = dict(self.network.named_buffers())
 
@@ -52,16 +57,16 @@ class InPlace:
         return self
 
     def each(
-        self, function: OfModel, x: Tensor, y: Tensor, at_once: int, own: bool = False
+        self, function: OfModel, x: Inputs, y: Tensor, at_once: int, own: bool = False
     ) -> Tensor:
         """Returns what a function gives for the model, with a bead axis of one.
 
         With `own`, x and y have such an axis too. `at_once` is not used.
         """
-        return function(self.network, *((x[0], y[0]) if own else (x, y)))[None]
+        return function(self.network, *(_cut((x, y), 0) if own else (x, y)))[None]
 
     def loss_and_grad(
-        self, loss: OfModel, x: Tensor, y: Tensor, at_once: int, own: bool = False
+        self, loss: OfModel, x: Inputs, y: Tensor, at_once: int, own: bool = False
     ) -> tuple[PerBead, Beads]:
         """Returns the model's loss (1,) and gradient (1, param); arguments are as in `each`."""
         self._grad.zero_()
@@ -93,7 +98,7 @@ class Together:
         self._theta, self._statistics = theta, statistics
 
     def each(
-        self, function: OfModel, x: Tensor, y: Tensor, at_once: int, own: bool = False
+        self, function: OfModel, x: Inputs, y: Tensor, at_once: int, own: bool = False
     ) -> Tensor:
         """Returns what a function gives for each model, (bead, …), at most `at_once` in a call.
 
@@ -106,7 +111,7 @@ class Together:
         return torch.cat(parts)
 
     def loss_and_grad(
-        self, loss: OfModel, x: Tensor, y: Tensor, at_once: int, own: bool = False
+        self, loss: OfModel, x: Inputs, y: Tensor, at_once: int, own: bool = False
     ) -> tuple[PerBead, Beads]:
         """Returns the loss and the gradient of each model; arguments are as in `each`."""
         found: list[tuple[PerBead, Beads]] = []
@@ -119,28 +124,33 @@ class Together:
         return joined(found)
 
     def _call(
-        self, function: OfModel, weights: dict[str, Tensor], x: Tensor, y: Tensor, own: bool
+        self, function: OfModel, weights: dict[str, Tensor], x: Inputs, y: Tensor, own: bool
     ) -> Tensor:
         """Returns what a function gives for the models of some weights, in one call of vmap."""
 
-        def of_one(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        def of_one(weights: dict[str, Tensor], x: Inputs, y: Tensor) -> Tensor:
             return function(partial(lent.output, self.network, weights), x, y)
 
         axis = 0 if own else None
         return vmap(of_one, in_dims=(0, axis, axis))(weights, x, y)
 
-    def _cut(self, x: Tensor, y: Tensor, at_once: int, own: bool) -> list[Any]:
+    def _cut(self, x: Inputs, y: Tensor, at_once: int, own: bool) -> list[Any]:
         """Returns (theta, statistics, x, y) for at most `at_once` models each."""
         parts = []
         for start in range(0, len(self._theta), at_once):
             some = slice(start, start + at_once)
             statistics = {name: values[some] for name, values in self._statistics.items()}
-            theirs = (x[some], y[some]) if own else (x, y)
+            theirs = _cut((x, y), some) if own else (x, y)
             parts.append((self._theta[some], statistics, *theirs))
         return parts
 
 
 Models = InPlace | Together
+
+
+def _cut(tree: Any, which: int | slice) -> Any:
+    """Returns some of the beads of each tensor (bead, …) of a tree."""
+    return tree_map(lambda part: part[which], tree)
 
 
 def joined(parts: Sequence[tuple[PerBead, Beads]]) -> tuple[PerBead, Beads]:

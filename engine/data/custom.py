@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from engine.data import fields
 from engine.data.base import DataKeys, Dataset
 from engine.errors import InputError
 from engine.factories import call_factory
@@ -37,8 +38,8 @@ class CustomData(DataKeys):
 
         It may return (x, y), (x, y, x_test, y_test), a torch Dataset, or two of them (train, held
         out). x may be floating-point values, uint8 pixels (sample, channel, height, width) or token
-        numbers; y whole numbers (classes or tokens) or values (sample, output). Raises InputError
-        for anything else, and where the function fails.
+        numbers, or a dictionary or tuple of such inputs; y whole numbers (classes or tokens) or
+        values (sample, output). Raises InputError for anything else, and where the function fails.
         """
         x, y, *rest = returned_arrays(self)
         x, y = _inputs(x, self), _targets(y, self)
@@ -71,7 +72,7 @@ def returned_arrays(spec: CustomData) -> Sequence[Any]:
     """
     returned = call_factory(spec.factory, spec.args, KEY)
     if isinstance(returned, tuple | list) and len(returned) in (2, 4):
-        if all(_is_array(part) for part in returned):
+        if all(map(_is_inputs, returned[::2])) and all(map(_is_array, returned[1::2])):
             return returned
         if len(returned) == 2 and all(_is_dataset(part) for part in returned):
             return [*_stacked(returned[0], spec), *_stacked(returned[1], spec)]
@@ -85,24 +86,42 @@ def _is_array(part: Any) -> bool:
     return hasattr(part, "__array__") and hasattr(part, "shape")
 
 
+def _is_inputs(part: Any) -> bool:
+    """Returns whether it is an array or a tensor, or a dictionary, tuple or list of several."""
+    if isinstance(part, Mapping | tuple | list):
+        inputs = fields.named(part)
+        return bool(inputs) and all(map(_is_array, inputs.values()))
+    return _is_array(part)
+
+
 def _is_dataset(part: Any) -> bool:
     """Returns whether it is a map-style torch Dataset: it has a length and items."""
     sized = hasattr(part, "__getitem__") and hasattr(part, "__len__")
     return sized and not isinstance(part, tuple | list | dict | str) and not _is_array(part)
 
 
-def _stacked(samples: Any, spec: CustomData) -> tuple[NDArray[Any], NDArray[Any]]:
+def _stacked(samples: Any, spec: CustomData) -> tuple[Any, NDArray[Any]]:
     """Returns all items of a Dataset, each (x, y), as one x and one y. Raises InputError."""
-    import numpy as np
-
     items = [samples[number] for number in range(len(samples))]
     if not items or not all(isinstance(item, tuple | list) and len(item) == 2 for item in items):
         raise _wrong(spec, "a Dataset whose items are not (x, y)")
     try:
-        x, y = (np.stack([_array(item[side]) for item in items]) for side in (0, 1))
-    except ValueError as error:
+        return _together([x for x, _ in items]), _together([y for _, y in items])
+    except (ValueError, KeyError) as error:
         raise _wrong(spec, f"a Dataset whose items differ in shape ({error})") from None
-    return x, y
+
+
+def _together(parts: Sequence[Any]) -> Any:
+    """Returns the inputs, or the targets, of all items: an array, or several by name.
+
+    Raises ValueError or KeyError where the items differ.
+    """
+    import numpy as np
+
+    if not isinstance(parts[0], Mapping | tuple | list):
+        return np.stack([_array(part) for part in parts])
+    named = [fields.named(part) for part in parts]
+    return {name: np.stack([_array(each[name]) for each in named]) for name in named[0]}
 
 
 def _array(part: Any) -> NDArray[Any]:
@@ -116,9 +135,18 @@ def _array(part: Any) -> NDArray[Any]:
 
 
 def _inputs(part: Any, spec: CustomData) -> NDArray[Any]:
-    """Returns x as uint8, int32 or float32, (sample, …). Raises InputError for other types."""
+    """Returns x as uint8, int32 or float32, (sample, …). Raises InputError for other types.
+
+    Several inputs are one structured array, in which masks stay masks.
+    """
     import numpy as np
 
+    if isinstance(part, Mapping | tuple | list):
+        inputs = {name: _several(each, spec) for name, each in fields.named(part).items()}
+        try:
+            return fields.joined(inputs)
+        except ValueError as error:
+            raise _wrong(spec, f"several inputs, but not {error}") from None
     x = _array(part)
     if x.ndim < 1 or x.dtype.kind not in "fiub":
         raise _wrong(spec, f"x of type {x.dtype} and shape {x.shape}")
@@ -127,6 +155,12 @@ def _inputs(part: Any, spec: CustomData) -> NDArray[Any]:
     if x.dtype.kind in "iu":
         return x.astype(np.int32)
     return _finite(x[:, None] if x.ndim == 1 else x, "x", spec)
+
+
+def _several(part: Any, spec: CustomData) -> NDArray[Any]:
+    """Returns one of several inputs, in the shape in which it was returned."""
+    array = _array(part)
+    return array if array.dtype.kind == "b" else _inputs(part, spec).reshape(array.shape)
 
 
 def _targets(part: Any, spec: CustomData) -> NDArray[Any]:

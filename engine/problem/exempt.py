@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from engine.problem.copies import named_parameters
 from engine.spec.optimizers import Exempt
 
 
-def which_decay(network: nn.Module, exempt: Collection[Exempt]) -> list[bool]:
-    """Returns for each parameter of a network, in order, whether weight decay applies to it.
+def which_decay(network: nn.Module, exempt: Collection[Exempt]) -> dict[str, bool]:
+    """Returns for each parameter of a network, by name, whether weight decay applies to it.
 
     With bias in `exempt` it does not apply to parameters with "bias" in their own name, with norm
     to those of layers whose class has "Norm" in its name, such as LayerNorm and RMSNorm, and with
@@ -32,11 +33,14 @@ def which_decay(network: nn.Module, exempt: Collection[Exempt]) -> list[bool]:
         }
         return not any(kinds[kind] for kind in exempt)
 
-    return [decays(name, parameter) for name, parameter in network.named_parameters()]
+    return {name: decays(name, parameter) for name, parameter in named_parameters(network)}
 
 
-def decaying(network: nn.Module, exempt: Collection[Exempt]) -> Tensor:
-    """Returns (param,) 1 for each weight of a network that decays, and 0 for the exempt ones."""
-    which = which_decay(network, exempt)
-    parts = zip(network.parameters(), which, strict=True)
-    return torch.cat([torch.full((each.numel(),), float(decays)) for each, decays in parts])
+def decaying(network: nn.Module, exempt: Collection[Exempt], moving: Sequence[str]) -> Tensor:
+    """Returns (param,) 1 for each weight of a vector that decays, and 0 for the exempt ones.
+
+    `moving` are the names of the parameters that the vector holds, in order.
+    """
+    decays, parameters = which_decay(network, exempt), dict(named_parameters(network))
+    parts = [torch.full((parameters[name].numel(),), float(decays[name])) for name in moving]
+    return torch.cat(parts)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
-from engine.data import Dataset
+from engine.data import Dataset, fields
 from engine.data.base import Scaling
+from engine.networks.modules.calls import Inputs
 from engine.problem.losses import targets
 from engine.spec.problem import CustomLoss, LossName
 
@@ -18,8 +20,9 @@ from engine.spec.problem import CustomLoss, LossName
 class Samples:
     """The samples of one split, on one device."""
 
-    x: Tensor
-    """The inputs: values (sample, …), uint8 pixels (sample, channel, height, width), or tokens."""
+    x: Inputs
+    """The inputs: values (sample, …), uint8 pixels (sample, channel, height, width), tokens, or
+    several of these by name."""
     y: Tensor
     """The targets: values (sample, output), classes (sample,), or tokens (sample, time)."""
     scaling: Scaling | None
@@ -27,19 +30,37 @@ class Samples:
 
     def __len__(self) -> int:
         """Returns the number of samples."""
-        return len(self.x)
+        return len(self.y)
+
+    @property
+    def device(self) -> torch.device:
+        """The device that holds the samples."""
+        return self.y.device
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a sample's input, or of all its inputs one after another."""
+        parts = self.x.values() if isinstance(self.x, dict) else [self.x]
+        return tuple(size for part in parts for size in part.shape[1:])
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that inputs and targets take."""
+        parts = self.x.values() if isinstance(self.x, dict) else [self.x]
+        return sum(part.nbytes for part in (*parts, self.y))
 
     def __getitem__(self, which: slice | Tensor) -> Samples:
         """Returns some of the samples, by a slice or by their numbers (sample,)."""
-        return Samples(self.x[which], self.y[which], self.scaling)
+        return Samples(_taken(self.x, which), self.y[which], self.scaling)
 
     def to(self, device: torch.device) -> Samples:
         """Returns the samples on a device."""
-        return Samples(self.x.to(device), self.y.to(device), self.scaling)
+        x = tree_map(lambda part: part.to(device), self.x)
+        return Samples(x, self.y.to(device), self.scaling)
 
     def pieces(
         self, size: int, dtype: torch.dtype, least: int = 1
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    ) -> Iterator[tuple[Inputs, Tensor]]:
         """Returns contiguous parts of at most `size` samples as network and loss take them.
 
         Each part is (x, y). A last part of fewer than `least` samples joins the one before it.
@@ -50,18 +71,21 @@ class Samples:
         ends = [*starts[1:], len(self)]
         return (self.part(slice(*part), dtype) for part in zip(starts, ends, strict=True))
 
-    def part(self, which: slice | Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def part(self, which: slice | Tensor, dtype: torch.dtype) -> tuple[Inputs, Tensor]:
         """Returns x and y of some samples as network and loss take them.
 
         `which` is a slice, or numbers with any number of axes, which x and y then have too.
         """
         y = self.y[which]
-        return self._seen(self.x[which], dtype), y.to(dtype) if y.is_floating_point() else y
+        x = tree_map(lambda part: self._seen(part, dtype), _taken(self.x, which))
+        return x, y.to(dtype) if y.is_floating_point() else y
 
     def _seen(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """Returns x as a network takes it: values in `dtype`, or token numbers."""
+        """Returns an input as a network takes it: values in `dtype`, token numbers, or a mask."""
         if x.dtype == torch.uint8:
             return self._scaled(x.to(dtype) / 255)
+        if x.dtype == torch.bool:
+            return x
         return x.to(dtype) if x.is_floating_point() else x.long()
 
     def _scaled(self, pixels: Tensor) -> Tensor:
@@ -79,4 +103,9 @@ def samples_of(data: Dataset, loss: LossName | CustomLoss, *, held_out: bool) ->
     """Returns one of the two splits of a data set, with y as this loss takes it."""
     x, y = (data.x_held_out, data.y_held_out) if held_out else (data.x, data.y)
     y_seen = targets(loss, torch.as_tensor(y), data.classes)
-    return Samples(torch.as_tensor(x), y_seen, data.scaling)
+    return Samples(tree_map(torch.as_tensor, fields.parts(x)), y_seen, data.scaling)
+
+
+def _taken(x: Inputs, which: slice | Tensor) -> Inputs:
+    """Returns the inputs of some samples."""
+    return tree_map(lambda part: part[which], x)

@@ -113,6 +113,8 @@ def _why_not_fused(spec: Spec) -> str | None:
     """Returns why compiled code cannot compute the problem, or None where it can."""
     if spec.device != "cpu":
         return f"the device is {spec.device}"
+    if spec.path_parameters is not None:
+        return "path_parameters lets some parameters stay"
     if fused_layout(spec.problem.network, spec.problem.loss) is None:
         return "only fully connected networks with the losses mse, l1 and cross_entropy are"
     if not available():
@@ -142,8 +144,8 @@ def _why_not_vmap(spec: Spec, problem: Problem) -> str | None:
     theta = torch.stack([problem.initial(seed) for seed in range(FEW_TOGETHER)])
     few = min(2, len(problem.train))
     batches = torch.arange(few).expand(len(theta), few)
-    try:  # on a replica, because a module may keep what it sees, which means nothing outside vmap
-        VmappedBackend(problem.replica(problem.device)).loss_and_grad_on(theta, batches)
+    try:
+        VmappedBackend(problem).loss_and_grad_on(theta, batches)
     except Exception as error:  # it is not our code
         return (str(error).splitlines() or [type(error).__name__])[0]
     return None
@@ -231,7 +233,7 @@ def _measured(tried: dict[Way, Backend], samples: int, clock: Stopwatch) -> Way:
 def _fingerprint(spec: Spec, problem: Problem, samples: int, device: torch.device) -> str:
     """Returns a hash of all that a measurement depends on."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-    shape = [list(problem.train.x.shape[1:]), samples]
+    shape = [list(problem.train.shape), samples]
     what = [spec.problem.network.model_dump(mode="json"), shape, name, torch.__version__]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
