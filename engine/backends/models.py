@@ -7,7 +7,6 @@ they take where the network is called as a function of its weights, as `vmap` ne
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -15,17 +14,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import vmap
+from torch.utils._pytree import tree_map
 
 from engine.networks.modules import lent
+from engine.networks.modules.calls import Inputs
 from engine.problem.batch_norm import Mode, batch_norms
+from engine.problem.copies import named_parameters
+from engine.problem.problem import Problem
 from engine.shapes import Beads, PerBead, Weights
 
-Model = Callable[[Tensor], Tensor]
+Model = Callable[[Inputs], Any]
 """Takes x (sample, …) and returns the output of a network with certain weights."""
 OfModel = Callable[..., Tensor]
-"""A function of a model and some tensors of samples, such as x and y, without a bead axis."""
-Parts = tuple[Tensor, ...]
-"""Tensors of the same samples, such as x and y, (sample, …) each."""
+"""A function of a model and some samples, such as x and y, none of which has a bead axis."""
+Parts = tuple[Inputs, ...]
+"""What belongs to the same samples, such as x and y: tensors (sample, …), or several by name."""
 Statistics = Mapping[str, Tensor]
 """The buffers of normalized layers by name, (bead, …) each."""
 
@@ -33,15 +36,17 @@ Statistics = Mapping[str, Tensor]
 class InPlace:
     """A thread's own network, to which one model at a time is lent."""
 
-    def __init__(self, network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-        """Copies the network to a device and a precision, with its parameters in one vector."""
-        self.network = copy.deepcopy(network).to(device, dtype).requires_grad_(True)
-        parameters = list(self.network.parameters())
+    def __init__(self, problem: Problem) -> None:
+        """Makes a copy of the problem's network, with the parameters that move in one vector."""
+        self.network = problem.computing()
+        named = dict(named_parameters(self.network))
+        parameters = [named[each.name] for each in problem.parameters]
         sizes = [parameter.numel() for parameter in parameters]
-        self._theta = torch.empty(sum(sizes), device=device, dtype=dtype)
+        self._theta = torch.empty(sum(sizes), device=problem.device, dtype=problem.dtype)
         self._grad = torch.zeros_like(self._theta)
         weights, slopes = torch.split(self._theta, sizes), torch.split(self._grad, sizes)
         for parameter, weight, slope in zip(parameters, weights, slopes, strict=True):
+            parameter.requires_grad_(True)
             parameter.data, parameter.grad = weight.view_as(parameter), slope.view_as(parameter)
         self._buffers = dict(self.network.named_buffers())
 
@@ -58,7 +63,7 @@ class InPlace:
 
         With `own`, the samples have such an axis too. `at_once` is not used.
         """
-        return function(self.network, *((part[0] for part in parts) if own else parts))[None]
+        return function(self.network, *(_some(parts, 0) if own else parts))[None]
 
     def loss_and_grad(
         self, loss: OfModel, parts: Parts, at_once: int, own: bool = False
@@ -99,7 +104,7 @@ class InTurn:
         for row in range(len(self._theta)):
             statistics = {name: values[row : row + 1] for name, values in self._statistics.items()}
             x, *rest = parts
-            some = tuple(part[row] for part in parts) if own else (x.clone(), *rest)
+            some = _some(parts, row) if own else (tree_map(Tensor.clone, x), *rest)
             yield self._alone.lend(self._theta[row], statistics), some
 
 
@@ -153,7 +158,7 @@ class Together:
     ) -> Tensor:
         """Returns what a function gives for the models of some weights, in one call of vmap."""
 
-        def of_one(weights: dict[str, Tensor], *parts: Tensor) -> Tensor:
+        def of_one(weights: dict[str, Tensor], *parts: Inputs) -> Tensor:
             return function(partial(lent.output, self.network, weights), *parts)
 
         axis = 0 if own else None
@@ -165,12 +170,17 @@ class Together:
         for start in range(0, len(self._theta), at_once):
             some = slice(start, start + at_once)
             statistics = {name: values[some] for name, values in self._statistics.items()}
-            theirs = tuple(part[some] for part in parts) if own else parts
+            theirs = _some(parts, some) if own else parts
             cut.append((self._theta[some], statistics, theirs))
         return cut
 
 
 Models = InPlace | InTurn | Together
+
+
+def _some(tree: Any, which: int | slice) -> Any:
+    """Returns some of the beads of each tensor (bead, …) of a tree."""
+    return tree_map(lambda part: part[which], tree)
 
 
 def joined(parts: Sequence[tuple[PerBead, Beads]]) -> tuple[PerBead, Beads]:

@@ -26,11 +26,12 @@ from engine.backends.models import (
     joined,
     normalize,
 )
+from engine.networks.modules.calls import Inputs, picked
 from engine.networks.modules.dropout import Dropping, in_training_mode
 from engine.networks.modules.recomputed import recomputing
 from engine.networks.modules.widened import Widened
 from engine.problem.augment import augmented
-from engine.problem.batch_norm import Mode, batch_norms, collect
+from engine.problem.batch_norm import STATISTICS, Mode, batch_norms, collect
 from engine.problem.losses import never_negative
 from engine.problem.problem import Problem, Split
 from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rows
@@ -88,7 +89,7 @@ class TorchBackend(ABC):
 
     def replica(self, device: torch.device) -> Self:
         """Returns the backend on a device, with a network of its own for a thread of its own."""
-        return type(self)(self.problem.replica(device), self.piece_bytes)
+        return type(self)(self.problem.to(device), self.piece_bytes)
 
     def within(self, piece_bytes: int) -> Self:
         """Returns the backend with calls that go in pieces of at most so many bytes."""
@@ -135,9 +136,9 @@ class TorchBackend(ABC):
     ) -> PerBead:
         """Returns the error rate of each weight vector over a split, for problems with classes."""
 
-        def misses(model: Model, x: Tensor, y: Tensor) -> Tensor:
+        def misses(model: Model, x: Inputs, y: Tensor) -> Tensor:
             labels = y.argmax(1) if y.is_floating_point() else y
-            wrong = (model(x).argmax(1) != labels).to(self.problem.dtype)
+            wrong = (picked(model(x))[0].argmax(1) != labels).to(self.problem.dtype)
             return wrong.sum() / prod(labels.shape[1:])
 
         def one_each(y: Tensor) -> Tensor:
@@ -341,7 +342,8 @@ class TorchBackend(ABC):
         elif in_turn:
             models = InTurn(self._network, theta, statistics)
         else:
-            models = Together(self.problem.network, self.problem.named, theta, statistics)
+            network = self._network.network
+            models = Together(network, self.problem.named, theta, statistics)
         if self.problem.normalizes:
             normalize(models, mode)
         return models
@@ -351,11 +353,10 @@ class TorchBackend(ABC):
         """The network to which a model is lent in the problem's precision."""
         problem = self.problem
         if problem.dtype not in self._networks:
-            made = InPlace(problem.network, problem.device, problem.dtype)
-            self._networks[problem.dtype] = made
+            self._networks[problem.dtype] = InPlace(problem)
         return self._networks[problem.dtype]
 
-    def _summed_loss(self, model: Model, x: Tensor, y: Tensor) -> Tensor:
+    def _summed_loss(self, model: Model, x: Inputs, y: Tensor) -> Tensor:
         """Returns the sum of a model's losses over samples."""
         return self.problem.sample_loss(model(x), y).sum()
 
@@ -401,13 +402,13 @@ class TorchBackend(ABC):
         models = self._models(theta, "collect", in_turn=in_turn)
         names, layers = zip(*batch_norms(models.network), strict=True)
 
-        def collected(model: Model, x: Tensor, y: Tensor) -> Tensor:
+        def collected(model: Model, x: Inputs, y: Tensor) -> Tensor:
             return torch.cat(collect(model, layers, x))
 
-        at_once, *_ = self._piece(len(x), copies=1)
+        at_once, *_ = self._piece(len(y), copies=1)
         found = models.each(collected, (x, y), at_once)  # (bead, channel of all layers)
-        buffers = [f"{name}.{part}" for name in names for part in ("mean", "var")]
-        sizes = [layer.channels for layer in layers for _ in ("mean", "var")]
+        buffers = [f"{name}.{part}".lstrip(".") for name in names for part in STATISTICS]
+        sizes = [layer.num_features for layer in layers for _ in STATISTICS]
         return dict(zip(buffers, torch.split(found, sizes, dim=1), strict=True))
 
 

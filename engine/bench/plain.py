@@ -21,7 +21,9 @@ from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_, vector_to_parameters
 
 from engine.bench.measures import Action
+from engine.networks.modules.custom import cast
 from engine.path.segments import Pair
+from engine.problem.copies import named_parameters, take_over
 from engine.problem.exempt import which_decay
 from engine.problem.problem import Problem
 from engine.shapes import Weights
@@ -113,14 +115,15 @@ class PlainProfiles:
         """The values of the last call."""
         self._pairs, self._t, self._metric = pairs, t, problem.objective.metric
         self._module = module_with(problem, pairs[0][0]).train()
+        self._moving = moving_in(self._module, problem)
         by_loss = mean_loss(problem, loss)
         self._value = _error_rate if self._metric == "error_rate" else by_loss
-        x, y = problem.samples(problem.objective.split).part(slice(None), problem.dtype)
         size = max(1, AT_ONCE // problem.cost.values)
-        self._pieces = list(zip(torch.split(x, size), torch.split(y, size), strict=True))
+        samples = problem.samples(problem.objective.split)
+        self._pieces = list(samples.pieces(size, problem.dtype))
         counts = self._metric == "error_rate"
         self._weights = [
-            float(len(x) if counts else problem.weights(y).sum()) for x, y in self._pieces
+            float(len(y) if counts else problem.weights(y).sum()) for _, y in self._pieces
         ]
 
     def __call__(self, count: int) -> Action:
@@ -142,7 +145,7 @@ class PlainProfiles:
 
     def _at(self, theta: Weights) -> float:
         """Returns the objective of one model."""
-        vector_to_parameters(theta, self._module.parameters())
+        vector_to_parameters(theta, self._moving)
         parts = [
             self._value(self._module(x), y) * weight
             for (x, y), weight in zip(self._pieces, self._weights, strict=True)
@@ -153,9 +156,16 @@ class PlainProfiles:
 
 def module_with(problem: Problem, theta: Weights) -> nn.Module:
     """Returns a plain module of the problem's network with these weights (param,)."""
-    module = problem.make_network().to(problem.device, problem.dtype)
-    vector_to_parameters(theta.clone(), module.parameters())
-    return module
+    module = cast(problem.make_network(), problem.dtype).to(problem.device)
+    take_over(module, problem.fixed)
+    vector_to_parameters(theta.clone(), moving_in(module, problem))
+    return problem.handing.hook(module)
+
+
+def moving_in(module: nn.Module, problem: Problem) -> list[nn.Parameter]:
+    """Returns the parameters of a module that a weight vector of the problem holds, in order."""
+    named = dict(named_parameters(module))
+    return [named[parameter.name] for parameter in problem.parameters]
 
 
 def mean_loss(problem: Problem, loss: LossSpec) -> Loss:
@@ -188,7 +198,7 @@ def optimizer_for(spec: Optimizer, module: nn.Module) -> torch.optim.Optimizer:
     """Returns torch's own optimizer with these keys for a module."""
     by_decay: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     which = which_decay(module, spec.decay_exempt)
-    for parameter, decays in zip(module.parameters(), which, strict=True):
+    for parameter, decays in zip(module.parameters(), which.values(), strict=True):
         by_decay[decays].append(parameter)
     groups = [
         {"params": parameters, "weight_decay": spec.weight_decay * decays}
@@ -231,7 +241,7 @@ def _to_train_on(problem: Problem, training: Training) -> tuple[Tensor, Tensor]:
     train = problem.train
     if training.batch_size == "full":
         return train.part(slice(None), problem.dtype)
-    few = max(training.batch_size, DECODED // max(1, prod(train.x.shape[1:])))
+    few = max(training.batch_size, DECODED // max(1, prod(train.shape)))
     return train.part(slice(0, few), problem.dtype)
 
 

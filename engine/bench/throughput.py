@@ -204,7 +204,7 @@ def step_of(training: Training, problem: Problem) -> Step:
     """Returns the least work of a bead-step."""
     samples = Recipe(training).samples(len(problem.train))
     train = problem.train
-    sample_bytes = (train.x.nbytes + train.y.nbytes) // len(train)
+    sample_bytes = train.nbytes // len(train)
     slots = len(build_optimizer(training.optimizer).slots)
     weights = problem.parameter_count * problem.dtype.itemsize
     seen = Recipe(training).sees_objective(problem)

@@ -10,6 +10,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from engine.data import fields
 from engine.data.survey import Survey
 from engine.part import Part
 
@@ -18,8 +19,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
-Inputs = Literal["values", "pixels", "tokens"]
+Content = Literal["values", "pixels", "tokens"]
 """What inputs hold: values, bytes that are pixels, or whole numbers that are tokens."""
+
+
+def held_in(x: NDArray[Any]) -> Content:
+    """Returns what inputs of this type hold where no key says it."""
+    if x.dtype == "uint8":
+        return "pixels"
+    return "tokens" if x.dtype.kind in "iu" else "values"
 
 
 @dataclass(frozen=True)
@@ -62,15 +70,13 @@ class Dataset:
     crop: int | None = None
     """The side in pixels of the square in the middle of each image that networks take; None: they
     take whole images."""
-    inputs: Inputs | None = None
+    inputs: Content | None = None
     """What x holds. None means pixels for uint8, tokens for other whole numbers, else values."""
 
     @property
-    def reads(self) -> Inputs:
+    def reads(self) -> Content:
         """What x holds, where `inputs` leaves it to the type."""
-        kind = self.x.dtype.kind
-        by_type: Inputs = "values" if kind not in "iu" else "tokens"
-        return self.inputs or ("pixels" if self.x.dtype == "uint8" else by_type)
+        return self.inputs or held_in(self.x)
 
     @property
     def features(self) -> int:
@@ -91,30 +97,40 @@ class Dataset:
         of a value's targets.
         """
         digest = hashlib.sha256()
-        for array, (dtype, shape) in ((self.x, self._seen_x()), (self.y, self._seen_y())):
-            digest.update(f"{dtype} {shape}".encode())
-            for piece in _pieces(array, dtype):
-                digest.update(piece.data)
+        inputs = fields.parts(self.x)
+        for name, x in inputs.items():
+            if len(inputs) > 1:
+                digest.update(name.encode())
+            _update(digest, x, *self._seen_x(x))
+        _update(digest, self.y, *self._seen_y())
         if self.scaling is not None:
             digest.update(repr(self.scaling).encode())
         if self.crop is not None:
             digest.update(f"crop {self.crop}".encode())
         return digest.hexdigest()
 
-    def _seen_x(self) -> tuple[str, tuple[int, ...]]:
-        """Returns the type and the shape of x that the checksum goes by."""
-        if self.reads != "tokens":
-            return "uint8" if self.reads == "pixels" else "float32", self.x.shape
+    def _seen_x(self, x: NDArray[Any]) -> tuple[str, tuple[int, ...]]:
+        """Returns the type and the shape of an input that the checksum goes by."""
+        reads = held_in(x) if self.inputs is None else self.inputs
+        if reads != "tokens":
+            return "uint8" if reads == "pixels" else "float32", x.shape
         from engine.data.room import ends
 
-        low, high = ends(self.x)
-        return "int32" if low >= -(2**31) and high < 2**31 else "int64", self.x.shape
+        low, high = ends(x)
+        return "int32" if low >= -(2**31) and high < 2**31 else "int64", x.shape
 
     def _seen_y(self) -> tuple[str, tuple[int, ...]]:
         """Returns the type and the shape of y that the checksum goes by."""
         if self.y.dtype.kind in "iub":
             return "int64", self.y.shape
         return "float32", (len(self.y), prod(self.y.shape[1:]))
+
+
+def _update(digest: hashlib._Hash, array: NDArray[Any], dtype: str, shape: tuple[int, ...]) -> None:
+    """Adds an array, seen in that type and shape, to a checksum."""
+    digest.update(f"{dtype} {shape}".encode())
+    for piece in _pieces(array, dtype):
+        digest.update(piece.data)
 
 
 def _pieces(array: NDArray[Any], dtype: DTypeLike) -> Iterator[NDArray[Any]]:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from engine.data.base import DataKeys, Dataset, Inputs
+from engine.data.base import Content, DataKeys, Dataset
 from engine.part import FunctionName
 
 
@@ -18,7 +18,7 @@ class CustomData(DataKeys):
     """The function, as package.module:function or file.py:function."""
     args: dict[str, Any] = Field(default={})
     """The function's keyword arguments."""
-    inputs: Inputs | None = None
+    inputs: Content | None = None
     """What x holds: values; pixels, which are bytes and are divided by 255; or tokens, which are
     whole numbers. Null takes bytes for pixels, other whole numbers for tokens, and the rest for
     values."""
@@ -33,8 +33,8 @@ class CustomData(DataKeys):
 
         It may return (x, y), (x, y, x_test, y_test), a torch Dataset, an IterableDataset of known
         length, a DataLoader, or two of them (train, held out), whose items are read once, in order.
-        Many samples are mapped from a file. Raises InputError for anything else, and where the
-        function fails.
+        x may be a dictionary or a tuple of several inputs. Many samples are mapped from a file.
+        Raises InputError for anything else, and where the function fails.
         """
         from engine.data.own_samples import samples_of
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data import fields
 from engine.data.base import Dataset
 from engine.data.custom import CustomData
 from engine.data.returned import KEY, Pair, Stream, kept_type, returned, stacked, wrong
@@ -40,7 +41,20 @@ def _arrays(spec: CustomData) -> list[NDArray[Any]]:
 
 
 def _inputs(x: NDArray[Any], spec: CustomData) -> NDArray[Any]:
-    """Returns x in a type that is kept, (sample, …). Raises InputError where it does not fit."""
+    """Returns x in a type that is kept, (sample, …). Raises InputError where it does not fit.
+
+    Several inputs stay in the shapes in which they were returned, and masks stay masks.
+    """
+    if x.dtype.names is not None:
+        if spec.inputs is not None:
+            raise InputError(
+                f"is {spec.inputs}, but {spec.factory} returned several inputs, whose types say "
+                "what they hold; leave it out",
+                key=f"{KEY}.inputs",
+            )
+        return fields.each(
+            lambda one: one if one.dtype.kind == "b" else _inputs(one, spec).reshape(one.shape), x
+        )
     if x.ndim < 1:
         raise wrong(spec.factory, f"x of type {x.dtype} and shape {x.shape}")
     whole = x.dtype.kind in "iu"

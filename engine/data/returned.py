@@ -6,7 +6,7 @@ Torch is not imported here: where the user's function has imported it, it is fou
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import user_code
+from engine.data import fields
 from engine.data.room import all_finite, changed, ends, room
 from engine.errors import InputError
 from engine.factories import call_factory
@@ -107,11 +108,10 @@ class Stream:
         """Returns an item, or a batch, as arrays with a leading axis. Raises InputError."""
         if not isinstance(item, tuple | list) or len(item) != 2:
             raise wrong(self.factory, f"a Dataset whose items are not (x, y): see item {number}")
-        x, y = (
-            array_of(part, name, self.factory) for part, name in zip(item, ("x", "y"), strict=True)
-        )
+        y = array_of(item[1], "y", self.factory)
+        x = inputs_of(item[0], self.factory, single=not self.batched)
         if not self.batched:
-            return x[None], y[None]
+            return x, y[None]
         if x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or not len(x):
             raise wrong(self.factory, f"a DataLoader whose batch at item {number} is not (x, y)")
         return x, y
@@ -127,8 +127,11 @@ def returned(factory: str, args: dict[str, Any]) -> Returned:
     Raises InputError where the function fails or returns anything else.
     """
     found = call_factory(factory, args, KEY)
-    if isinstance(found, tuple | list) and len(found) in (2, 4) and all(map(_is_array, found)):
-        return [array_of(part, "xy"[at % 2], factory) for at, part in enumerate(found)]
+    if _are_arrays(found):
+        return [
+            array_of(part, "y", factory) if at % 2 else inputs_of(part, factory)
+            for at, part in enumerate(found)
+        ]
     parts = found if isinstance(found, tuple | list) and len(found) == 2 else [found]
     if all(map(_gives_items, parts)):
         return [_stream(part, factory) for part in parts]
@@ -138,6 +141,21 @@ def returned(factory: str, args: dict[str, Any]) -> Returned:
 def _is_array(part: Any) -> bool:
     """Returns whether it is an array or a tensor."""
     return hasattr(part, "__array__") and hasattr(part, "shape")
+
+
+def _are_arrays(found: Any) -> bool:
+    """Returns whether it is (x, y) or (x, y, x_test, y_test), of arrays and tensors."""
+    if not isinstance(found, tuple | list) or len(found) not in (2, 4):
+        return False
+    return all(map(_are_inputs, found[::2])) and all(map(_is_array, found[1::2]))
+
+
+def _are_inputs(part: Any) -> bool:
+    """Returns whether it is an array or a tensor, or a dictionary, tuple or list of several."""
+    if isinstance(part, Mapping | tuple | list):
+        inputs = fields.named(part)
+        return bool(inputs) and all(map(_is_array, inputs.values()))
+    return _is_array(part)
 
 
 def _gives_items(part: Any) -> bool:
@@ -233,8 +251,33 @@ def _of_tensor(torch: Any, part: Any, name: str, factory: str) -> Any:
     return part.float().numpy() if small else part.numpy()  # numpy has no bfloat16
 
 
+def inputs_of(part: Any, factory: str, single: bool = False) -> NDArray[Any]:
+    """Returns inputs as an array (sample, …), several of them as a structured one (sample,).
+
+    With `single` they are those of one sample, without an axis for it. Raises InputError as
+    `array_of` does, and where there are not as many samples of each input.
+    """
+
+    def one(part: Any, name: str) -> NDArray[Any]:
+        array = array_of(part, name, factory)
+        return array[None] if single else array
+
+    if not isinstance(part, Mapping | tuple | list) or not _are_inputs(part):
+        return one(part, "x")
+    inputs = {name: one(each, f"x[{name}]") for name, each in fields.named(part).items()}
+    if scalar := [name for name, each in inputs.items() if not each.ndim]:
+        raise wrong(factory, f"x[{scalar[0]}] without an axis of samples")
+    try:
+        return fields.joined(inputs)
+    except ValueError as error:
+        raise wrong(factory, f"several inputs, but not {error}") from None
+
+
 def kept_type(array: NDArray[Any]) -> np.dtype[Any]:
     """Returns the type in which samples are kept: their own, or float32 for wider values."""
+    if array.dtype.names is not None:
+        inputs = fields.parts(array).items()
+        return fields.record({name: (kept_type(part), part.shape[1:]) for name, part in inputs})
     wide = array.dtype.kind == "f" and array.dtype.itemsize > 4
     return np.dtype(np.float32) if wide else array.dtype
 
@@ -299,8 +342,9 @@ def changed_item(stream: Stream, x: NDArray[Any], y: NDArray[Any]) -> int | None
     """
     for number, block in stream.some().items():
         for part, whole in zip(block, (x, y), strict=True):
-            kept = whole[number].reshape(-1)
-            if not np.array_equal(part.astype(kept_type(part)).reshape(-1), kept):
+            kept, again = whole[number : number + 1], part.astype(kept_type(part))
+            alike = zip(fields.parts(kept).values(), fields.parts(again).values(), strict=True)
+            if not all(np.array_equal(one.reshape(-1), other.reshape(-1)) for one, other in alike):
                 return number
     return None
 

@@ -105,7 +105,9 @@ def _filled(
 
 
 def all_finite(array: NDArray[Any]) -> bool:
-    """Returns whether all values are finite in float32."""
+    """Returns whether all values are finite in float32, those of several inputs included."""
+    if array.dtype.names is not None:
+        return all(all_finite(array[name]) for name in array.dtype.names)
     if array.dtype.kind != "f":
         return True
     with np.errstate(over="ignore"):

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from engine.backends.backend import Backend
 from engine.errors import InputError
 from engine.methods.base import Verdict
 from engine.methods.stage import ChainStage
 from engine.path.chain import Chain
-from engine.problem.checkpoints.endpoints import read_endpoints
+from engine.problem.checkpoints.endpoints import read_endpoints, with_fixed_of
 from engine.problem.problem import Problem
 from engine.record import string_file
 from engine.record.events import FIRST, LAST, EndpointTrained, Event, Outcome
@@ -41,12 +42,22 @@ def read_string(spec: Spec, problem: Problem) -> StringFile:
     return held
 
 
-def check_given(spec: Spec, problem: Problem) -> None:
-    """Raises InputError where a file that a search starts from does not fit the problem."""
+def as_given(spec: Spec, problem: Problem) -> Problem:
+    """Returns the problem with what does not move as the files hold it that a search starts from.
+
+    Raises InputError where such a file does not fit the problem.
+    """
     if spec.search.string is not None:
-        read_string(spec, problem)
-    elif spec.endpoints.kind == "files":
-        read_endpoints(spec.endpoints, problem)
+        held = read_string(spec, problem)
+        return problem.with_fixed(tensors_of(held))
+    if spec.endpoints.kind == "files":
+        return with_fixed_of(spec.endpoints, problem)
+    return problem
+
+
+def tensors_of(file: StringFile) -> dict[str, Tensor]:
+    """Returns what a string file holds of the network that does not move, by name."""
+    return {name: torch.from_numpy(array) for name, array in file.fixed.items()}
 
 
 @dataclass(frozen=True)
@@ -162,8 +173,11 @@ class GivenEndpoints(ChainStage):
     def _above(self, found: list[float]) -> Verdict | None:
         """Returns the verdict that an end is above the level, below which no path can then be."""
         files = (self.spec.endpoints.a, self.spec.endpoints.b)
+        words = self.chain.problem.normalized_by
+        normalized = f", normalized by {words} and not by those of the file" if words else ""
         above = [
             f"endpoint {bead} ({file}) has {self.spec.search.level_on.words} {value:.4g}"
+            f"{normalized}"
             for bead, file, value in zip((FIRST, LAST), files, found, strict=True)
             if not value <= self.chain.bound
         ]

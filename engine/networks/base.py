@@ -10,7 +10,7 @@ from engine.networks.layout import DenseLayout
 from engine.part import Part
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 ActivationName = Literal["relu", "sigmoid", "tanh"]
 
@@ -96,13 +96,6 @@ class NetworkKeys(Part):
 
     def check(self) -> None:
         """Raises InputError where a layer does not fit what the layers before it leave."""
-        return None
-
-    def check_runs(self, network: nn.Module, x: Tensor) -> None:
-        """Raises InputError where the module that `build` returned does not take samples of x.
-
-        Only a module of the user's own has to be tried; the others fit where `check` says so.
-        """
         return None
 
     @abstractmethod

@@ -10,7 +10,7 @@ from engine.networks.base import NetworkKeys, Reads
 from engine.part import FunctionName
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 
 class CustomNetwork(NetworkKeys):
@@ -52,16 +52,6 @@ class CustomNetwork(NetworkKeys):
     def words(self) -> str:
         """The name of the function."""
         return self.factory
-
-    def check_runs(self, network: nn.Module, x: Tensor) -> None:
-        """Runs the module on the samples x, (sample, …).
-
-        Raises InputError where it does not take them, returns no tensor (sample, …), or computes
-        with anything but its parameters and buffers.
-        """
-        from engine.networks.modules.custom import check_runs
-
-        check_runs(network, x, self)
 
     def build(self) -> nn.Module:
         """Calls the function and returns its module.

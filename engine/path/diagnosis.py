@@ -96,6 +96,8 @@ def _relabelling(spec: Spec, chain: Chain) -> Relabelling | None:
     """Returns how the ends are copies of each other, None where that cannot be told."""
     layout = spec.problem.network.layout
     ends = chain.weights[FIRST], chain.weights[LAST]
+    if not chain.problem.moves_all:
+        return None
     if layout is None or layout.linear or not all(end.isfinite().all() for end in ends):
         return None
     scalable = layout.activation == "relu"

@@ -11,8 +11,9 @@ batch means, and the mean of k unbiased variances. Dropout stays off in that pas
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from math import prod
 from typing import Any, Literal
 
@@ -22,51 +23,43 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from engine.errors import InputError
+from engine.networks.modules.calls import Inputs
 from engine.spec.problem import BatchNorm as BatchNormSpec
 
 Mode = Literal["batch", "collect", "given"]
 
+#: The buffers in which torch's layers keep their running statistics.
+STATISTICS = ("running_mean", "running_var")
 
-class BatchNorm(nn.Module):
-    """The replacement of nn.BatchNorm1d, 2d and 3d.
 
-    Its `mode`, not train() or eval(), decides by which statistics it normalizes.
+class BatchNorm(_BatchNorm):
+    """What is added to a batch normalization of torch: its mode, and the statistics it has seen.
+
+    `explicit` turns the layers of a network into this class and their own at once, so that their
+    names, hooks and attributes stay.
     """
-
-    weight: nn.Parameter | None
-    bias: nn.Parameter | None
-    mean: Tensor
-    var: Tensor
 
     mode: Mode
     """The statistics to normalize by. With batch they are the batch's own; with collect the same,
-    and they are kept in `collected`; with given they are the buffers `mean` and `var`, in place of
-    which `functional_call` may lend others."""
+    and they are kept in `collected`; with given they are the layer's running statistics, in place
+    of which `functional_call` may lend others."""
     collected: tuple[tuple[Tensor, Tensor], ...]
     """The mean and the unbiased variance, (channel,) each, of every batch in a pass of `collect`:
     one pair for each call of the layer."""
+    forward_of_its_own: bool
+    """Whether the layer is of a class that changes what torch's forward does."""
 
-    def __init__(self, replaced: _BatchNorm) -> None:
-        """Takes over the parameters and the running statistics of torch's layer."""
-        super().__init__()
-        self.channels = replaced.num_features
-        self.eps = replaced.eps
-        self.mode = "given"
-        self.collected = ()
-        self.register_parameter("weight", replaced.weight)
-        self.register_parameter("bias", replaced.bias)
-        mean, var = replaced.running_mean, replaced.running_var
-        self.register_buffer("mean", torch.zeros(self.channels) if mean is None else mean)
-        self.register_buffer("var", torch.ones(self.channels) if var is None else var)
-
-    def forward(self, x: Tensor) -> Tensor:  # (sample, channel, …)
-        """Returns the normalized values, in the shape of x.
+    def forward(self, input: Tensor) -> Tensor:  # (sample, channel, …)
+        """Returns the normalized values, in the shape of the input.
 
         Raises InputError where a batch has only one value per channel, which has no variance.
         """
+        x = input
         if self.mode == "given":
+            if self.forward_of_its_own:
+                return super().forward(x)
             return functional.batch_norm(
-                x, self.mean, self.var, self.weight, self.bias, eps=self.eps
+                x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
         if len(x) * prod(x.shape[2:]) < 2:
             raise InputError(
@@ -77,6 +70,9 @@ class BatchNorm(nn.Module):
         if self.mode == "collect":
             var, mean = torch.var_mean(x, [0, *range(2, x.ndim)])
             self.collected = (*self.collected, (mean, var))
+        if self.forward_of_its_own:
+            with _without_statistics(self):
+                return super().forward(x)
         return functional.batch_norm(
             x, None, None, self.weight, self.bias, training=True, eps=self.eps
         )
@@ -85,55 +81,49 @@ class BatchNorm(nn.Module):
         """Returns the mean over all collected calls of their means, and of their variances.
 
         Both are (channel,), as the mode given expects them. A layer that was not called keeps its
-        buffers, which nothing reads.
+        running statistics, which nothing reads.
         """
         if not self.collected:
-            return self.mean, self.var
+            assert self.running_mean is not None and self.running_var is not None
+            return self.running_mean, self.running_var
         means, variances = zip(*self.collected, strict=True)
         return _mean(means), _mean(variances)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Returns the state for a copy, without the collected tensors, which may belong to vmap."""
-        return self.__dict__ | {"collected": ()}
 
-
-def replace_batch_norm(network: nn.Module) -> nn.Module:
-    """Returns a copy of the network with BatchNorm in place of torch's layers.
-
-    Its parameters keep their names. Raises InputError where the network cannot be copied, and where
-    a layer normalizes by batches in a way of its own.
-    """
+@contextmanager
+def _without_statistics(layer: BatchNorm) -> Iterator[None]:
+    """Makes a context in which torch's forward normalizes by the batch, and keeps nothing of it."""
+    kept = {name: layer._buffers[name] for name in STATISTICS}
+    layer._buffers.update(dict.fromkeys(STATISTICS))
     try:
-        network = copy.deepcopy(network)
-    except Exception as error:  # it is not our code
-        raise InputError(
-            f"cannot be copied ({type(error).__name__}: {str(error).splitlines()[0]}); hold what "
-            "is computed from parameters in forward only (torch.nn.utils.parametrizations)",
-            key="problem.network",
-        ) from error
-    places = [
-        (name, layer)
-        for name, layer in network.named_modules(remove_duplicate=False)
-        if isinstance(layer, _BatchNorm)
-    ]
-    new = {layer: _replacement(name, layer) for name, layer in places}
-    for name, layer in places:
-        if layer is network:
-            return new[layer]
-        parent, _, child = name.rpartition(".")
-        setattr(network.get_submodule(parent), child, new[layer])
+        yield
+    finally:
+        layer._buffers.update(kept)
+
+
+def explicit(network: nn.Module) -> nn.Module:
+    """Returns the network, with each batch normalization in it turned into a BatchNorm as well.
+
+    A layer that keeps no running statistics gets some.
+    """
+    for layer in network.modules():
+        if isinstance(layer, _BatchNorm) and not isinstance(layer, BatchNorm):
+            layer.__class__ = _joined(type(layer))  # type: ignore[arg-type]
+            assert isinstance(layer, BatchNorm)
+            layer.mode, layer.collected = "given", ()
+            if layer.running_mean is None:
+                layer.register_buffer("running_mean", torch.zeros(layer.num_features))
+                layer.register_buffer("running_var", torch.ones(layer.num_features))
     return network
 
 
-def _replacement(name: str, layer: _BatchNorm) -> BatchNorm:
-    """Returns the replacement of one layer. Raises InputError for a forward of the layer's own."""
-    if type(layer).forward is not _BatchNorm.forward:
-        raise InputError(
-            f"layer {name} is a {type(layer).__name__}, whose statistics are out of reach; use "
-            "torch's BatchNorm1d, BatchNorm2d or BatchNorm3d",
-            key="problem.network",
-        )
-    return BatchNorm(layer)
+@cache
+def _joined(kind: type[_BatchNorm]) -> type[BatchNorm]:
+    """Returns a class that is a BatchNorm and of this kind, under the kind's own name."""
+    own = kind.forward is not _BatchNorm.forward
+    found = type(kind.__name__, (BatchNorm, kind), {"forward_of_its_own": own})
+    found.__module__ = kind.__module__
+    return found
 
 
 def _mean(parts: tuple[Tensor, ...]) -> Tensor:
@@ -142,7 +132,7 @@ def _mean(parts: tuple[Tensor, ...]) -> Tensor:
 
 
 def collect(
-    model: Callable[[Tensor], Tensor], layers: Sequence[BatchNorm], x: Tensor
+    model: Callable[[Inputs], Any], layers: Sequence[BatchNorm], x: Inputs
 ) -> tuple[Tensor, ...]:
     """Returns the mean and the variance of each layer in turn, (channel,) each.
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten
 
+from engine.networks.modules.calls import Inputs
 from engine.networks.modules.lstm import Lstm
 
 
@@ -23,10 +25,11 @@ class Cost:
     """The number of multiplications by a weight in a forward pass, at least one for each weight."""
 
 
-def measured_cost(network: nn.Module, x: Tensor) -> Cost:
+def measured_cost(network: nn.Module, x: Inputs) -> Cost:
     """Returns the cost of a sample, from a forward pass over a few samples x (sample, …)."""
     weights = {parameter.data_ptr(): parameter for parameter in network.parameters()}
-    kept: dict[int, int] = {x.data_ptr(): x.nbytes}
+    inputs = _tensors(x)
+    kept: dict[int, int] = {part.data_ptr(): part.nbytes for part in inputs}
     products: list[int] = []
 
     def keep(tensor: Tensor) -> Tensor:
@@ -40,20 +43,22 @@ def measured_cost(network: nn.Module, x: Tensor) -> Cost:
     hooks = [module.register_forward_hook(count) for module in network.modules()]
     try:
         with _movable(network), torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept):
-            output = network(x)
+            outputs = _tensors(network(x))
     finally:
         for hook in hooks:
             hook.remove()
-    values = (sum(kept.values()) + output.nbytes) // (4 * len(x))
+    samples = len(inputs[0])
+    values = (sum(kept.values()) + sum(each.nbytes for each in outputs)) // (4 * samples)
     numel = sum(parameter.numel() for parameter in weights.values())
     # A batched pass keeps about as much again for what it broadcasts and rearranges.
-    return Cost(values=max(1, 2 * values), products=max(numel, sum(products) // len(x)))
+    return Cost(values=max(1, 2 * values), products=max(numel, sum(products) // samples))
 
 
 @contextmanager
 def _movable(network: nn.Module) -> Iterator[None]:
     """Makes all parameters require gradients within the block."""
-    moved = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
+    real = [parameter for parameter in network.parameters() if parameter.is_floating_point()]
+    moved = [(parameter, parameter.requires_grad) for parameter in real]
     for parameter, _ in moved:
         parameter.requires_grad_(True)
     try:
@@ -62,6 +67,12 @@ def _movable(network: nn.Module) -> Iterator[None]:
     finally:
         for parameter, was in moved:
             parameter.requires_grad_(was)
+
+
+def _tensors(tree: object) -> list[Tensor]:
+    """Returns the tensors of a tree."""
+    leaves, _ = tree_flatten(tree)
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 
 
 def _products(module: nn.Module, output: object) -> int:

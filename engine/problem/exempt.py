@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
 
 from engine.errors import InputError, listed
+from engine.problem.copies import named_parameters
 from engine.spec.optimizers import Exempt
 
 
-def which_decay(network: nn.Module, exempt: Collection[Exempt]) -> list[bool]:
-    """Returns for each parameter of a network, in order, whether weight decay applies to it.
+def which_decay(network: nn.Module, exempt: Collection[Exempt]) -> dict[str, bool]:
+    """Returns for each parameter of a network, by name, whether weight decay applies to it.
 
     With bias in `exempt` it does not apply to parameters with "bias" in their own name, with norm
     to those of layers whose class has "Norm" in its name, such as LayerNorm and RMSNorm, with
@@ -21,10 +22,10 @@ def which_decay(network: nn.Module, exempt: Collection[Exempt]) -> list[bool]:
     InputError where a pattern fits none.
     """
     tests = [_test(each, network) for each in exempt]
-    return [
-        not any(test(name, parameter) for test in tests)
-        for name, parameter in network.named_parameters()
-    ]
+    return {
+        name: not any(test(name, parameter) for test in tests)
+        for name, parameter in named_parameters(network)
+    }
 
 
 Test = Callable[[str, nn.Parameter], bool]
@@ -58,7 +59,7 @@ def _normalizing(network: nn.Module) -> set[int]:
 
 def _check_fits(pattern: str, network: nn.Module) -> None:
     """Raises InputError where a pattern fits the name of no parameter."""
-    names = [name for name, _ in network.named_parameters()]
+    names = [name for name, _ in named_parameters(network)]
     if not any(fnmatchcase(name, pattern) for name in names):
         raise InputError(
             f"the pattern {pattern} fits no parameter; there are {listed(names)}",
@@ -66,8 +67,11 @@ def _check_fits(pattern: str, network: nn.Module) -> None:
         )
 
 
-def decaying(network: nn.Module, exempt: Collection[Exempt]) -> Tensor:
-    """Returns (param,) 1 for each weight of a network that decays, and 0 for the exempt ones."""
-    which = which_decay(network, exempt)
-    parts = zip(network.parameters(), which, strict=True)
-    return torch.cat([torch.full((each.numel(),), float(decays)) for each, decays in parts])
+def decaying(network: nn.Module, exempt: Collection[Exempt], moving: Sequence[str]) -> Tensor:
+    """Returns (param,) 1 for each weight of a vector that decays, and 0 for the exempt ones.
+
+    `moving` are the names of the parameters that the vector holds, in order.
+    """
+    decays, parameters = which_decay(network, exempt), dict(named_parameters(network))
+    parts = [torch.full((parameters[name].numel(),), float(decays[name])) for name in moving]
+    return torch.cat(parts)

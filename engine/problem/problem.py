@@ -6,12 +6,10 @@ the module's order. A problem is frozen data; a backend (`engine.backends`) comp
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from math import prod
-from threading import Lock
 from typing import Literal
 
 import torch
@@ -20,35 +18,25 @@ from torch import Tensor, nn
 from engine.data import Dataset, load_data
 from engine.errors import InputError
 from engine.networks import build_network
-from engine.networks.modules import lent
-from engine.networks.modules.widened import needs_widening
-from engine.part import functions_in
-from engine.problem.batch_norm import batch_norms, chosen, replace_batch_norm
-from engine.problem.cost import Cost, measured_cost
+from engine.networks.modules.calls import Handing
+from engine.problem import copies
+from engine.problem.batch_norm import batch_norms, chosen
+from engine.problem.copies import FIXED_SEED, MakeNetwork, Parameter
+from engine.problem.cost import Cost
 from engine.problem.exempt import decaying
-from engine.problem.losses import (
-    CrossEntropy,
-    SampleLoss,
-    build_loss,
-    check_loss,
-    smoothed,
-    target_shape,
-)
+from engine.problem.losses import CrossEntropy, SampleLoss, build_loss, smoothed
 from engine.problem.samples import Samples, samples_of
+from engine.problem.trial import Trial
 from engine.seeds import derive
 from engine.shapes import Beads, Weights
 from engine.spec.checks import check_fit
 from engine.spec.level import LevelOn
 from engine.spec.optimizers import Exempt
 from engine.spec.problem import BatchNorm as BatchNormSpec
-from engine.spec.problem import CustomLoss, ProblemSpec, WeightedCrossEntropy
+from engine.spec.problem import ProblemSpec
 
 Split = Literal["train", "held_out"]
 
-#: The lock that is held while weights are drawn, because torch's generator belongs to all threads.
-DRAWING = Lock()
-#: The seed of a network's buffers, which may be drawn like weights, but are the same everywhere.
-BUFFERS_SEED = 0
 #: The number of samples up to which the secondary metric is taken over all samples.
 FEW_SECONDARY = 1000
 
@@ -57,25 +45,18 @@ HELD_OUT_LOSS = LevelOn(split="held_out")
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """The name and the shape of one parameter of a network, in torch's terms."""
-
-    name: str
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class Problem:
     """A problem: data, network, loss and objective, on one device in one precision."""
 
-    make_network: Callable[[], nn.Module]
+    make_network: MakeNetwork
     """Returns a network with fresh random weights from torch's global generator."""
     network: nn.Module
-    """The network, for its structure and buffers. Weights are lent to it."""
+    """The network on the CPU in float32, for its structure and for what does not move. Copies of it
+    compute (`computing`)."""
     parameters: tuple[Parameter, ...]
-    """The network's parameters in the order in which a weight vector holds them."""
+    """The parameters that move, in the order in which a weight vector holds them."""
     places: tuple[tuple[str, str], ...]
-    """The places where the network holds parameters, each with the parameter's name. A tied
+    """The places where the network holds these parameters, each with the parameter's name. A tied
     parameter has several places."""
     sample_loss: SampleLoss
     """The loss of each sample, (sample,), as a function of (output, target). Where classes have
@@ -92,6 +73,10 @@ class Problem:
     """The cost of computing one sample."""
     objective: LevelOn = TRAINING_LOSS
     """The metric and the split that are held against the level."""
+    handing: Handing = field(default_factory=Handing)
+    """The manner in which the network is called."""
+    output: str = ""
+    """The part of the network's output that the loss sees, in words; empty where it sees all."""
     batch_norm: BatchNormSpec = field(default_factory=BatchNormSpec)
     """The keys that say how models with batch normalization are measured."""
     estimate: Samples | None = None
@@ -113,7 +98,7 @@ class Problem:
     @property
     def device(self) -> torch.device:
         """The device that holds the samples and the network."""
-        return self.train.x.device
+        return self.train.device
 
     @property
     def secondary(self) -> LevelOn:
@@ -150,7 +135,7 @@ class Problem:
     @property
     def sample_bytes(self) -> int:
         """Bytes of all samples in the form in which networks take them, in float32."""
-        return 4 * sum(part.x.numel() + part.y.numel() for part in (self.train, self.held_out))
+        return 4 * (self.train.values + self.held_out.values)
 
     def cut(self, split: Split, size: int) -> Problem:
         """Returns the problem with only the first `size` samples of a split."""
@@ -179,28 +164,48 @@ class Problem:
             return self
         return replace(
             self,
-            network=_with_buffers(self.network, device, dtype),
             train=self.train.to(device),
             held_out=self.held_out.to(device),
             estimate=self.estimate and self.estimate.to(device),
             dtype=dtype,
         )
 
-    def replica(self, device: torch.device) -> Problem:
-        """Returns the problem on a device with a network of its own, for a thread of its own."""
-        network = copy.deepcopy(self.network).to(device)
-        return replace(self.to(device), network=network)
+    def computing(self) -> nn.Module:
+        """Returns a copy of the network to compute with, on the device in the precision."""
+        return copies.copied(self.make_network, self.handing, self.network, self.device, self.dtype)
 
     def initial(self, seed: int) -> Weights:
         """Returns the random weights of a seed, (param,), in the network's own initialization.
 
         They are drawn on the CPU, so that every device starts from the same ones.
         """
-        with DRAWING, torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(derive(seed, "initial"))
-            drawn = self.make_network()
-        flat = torch.cat([parameter.detach().flatten() for parameter in drawn.parameters()])
+        return self.weights_of(copies.drawn(self.make_network, derive(seed, "initial")))
+
+    def weights_of(self, network: nn.Module) -> Weights:
+        """Returns the weight vector (param,) of a network from the same function."""
+        named = dict(copies.named_parameters(network))
+        flat = torch.cat([named[each.name].detach().flatten() for each in self.parameters])
         return flat.to(self.device, self.dtype)
+
+    @property
+    def moves_all(self) -> bool:
+        """Whether the path moves all parameters of the network."""
+        return len(self.parameters) == len(dict(copies.named_parameters(self.network)))
+
+    @cached_property
+    def fixed(self) -> dict[str, Tensor]:
+        """The parameters and buffers that do not move, by name, as `copies.fixed` has them."""
+        return copies.fixed(self.network, self.parameters)
+
+    def with_fixed(self, values: Mapping[str, Tensor]) -> Problem:
+        """Returns the problem with other values for some of what does not move."""
+        if not values:
+            return self
+        network = copies.copied(
+            self.make_network, self.handing, self.network, torch.device("cpu"), torch.float32
+        )
+        copies.take_over(network, values)
+        return replace(self, network=network)
 
     def named(self, theta: Beads) -> dict[str, Tensor]:
         """Returns the parameters by their places in the network, each with a leading bead axis."""
@@ -230,7 +235,9 @@ class Problem:
         if not exempt:
             return None
         if exempt not in self._decaying:
-            self._decaying[exempt] = decaying(self.network, exempt).to(self.device, self.dtype)
+            names = [parameter.name for parameter in self.parameters]
+            found = decaying(self.network, exempt, names)
+            self._decaying[exempt] = found.to(self.device, self.dtype)
         return self._decaying[exempt]
 
     @cached_property
@@ -249,86 +256,51 @@ class Problem:
         return self.batch_norm.words(len(self.train)) if self.normalizes else ""
 
 
-def _with_buffers(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """Returns the network with its buffers on a device in a precision, itself if it has none."""
-    if not list(network.buffers()):
-        return network
-    return copy.deepcopy(network).to(device, dtype)
-
-
 def build_problem(
-    spec: ProblemSpec, data: Dataset | None = None, objective: LevelOn = TRAINING_LOSS
+    spec: ProblemSpec,
+    data: Dataset | None = None,
+    objective: LevelOn = TRAINING_LOSS,
+    path_parameters: Sequence[str] | None = None,
 ) -> Problem:
     """Returns the problem of a spec on the CPU in float32.
 
-    Raises InputError where network, data and loss do not fit each other.
+    `path_parameters` are patterns of the names of the parameters that move, as in a preset. Raises
+    InputError where network, data and loss do not fit each other.
     """
     data = data if data is not None else load_data(spec.data)
     check_fit(spec, data)
     make_network = partial(build_network, spec.network)
-    with DRAWING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(BUFFERS_SEED)
-        network = replace_batch_norm(make_network()).requires_grad_(False).eval()
-        train = samples_of(data, spec.loss, held_out=False)
-        x, y = train.part(slice(0, 2), torch.float32)
-        spec.network.check_runs(network, x)
-    loss = build_loss(spec.loss)
-    if batch_norms(network) and len(train) < 2:
+    network = copies.drawn(make_network, FIXED_SEED)
+    parameters = copies.moving(network, path_parameters)
+    train = samples_of(data, spec.loss, held_out=False)
+    normalizes = bool(batch_norms(copies.computing(network, Handing())))
+    if normalizes and len(train) < 2:
         raise InputError(
             "holds one training sample, and batch normalization needs two or more; add some",
             key="problem.data",
         )
-    with torch.no_grad():
-        output = network(x)
-    classes, target = _checked_output(spec, data, loss, output, y)
-    train = train.shaped(target)
-    own = isinstance(spec.loss, CustomLoss) or any(functions_in(spec.network))
+    loss = build_loss(spec.loss)
+    trial = Trial(spec, make_network, network, loss, train, data.classes)
+    handing = trial.handing()
+    tried = trial.take(handing, [parameter.name for parameter in parameters])
+    train = train.shaped(tried.target)
     return Problem(
         make_network=make_network,
         network=network,
-        parameters=parameters_of(network),
-        places=places_of(network),
+        parameters=parameters,
+        places=copies.places_of(network, parameters),
         sample_loss=loss,
         train=train,
-        held_out=samples_of(data, spec.loss, held_out=True).shaped(target),
-        classes=classes,
+        held_out=samples_of(data, spec.loss, held_out=True).shaped(tried.target),
+        classes=tried.classes,
         checksum=data.checksum(),
-        cost=measured_cost(network, x),
+        cost=tried.cost,
         objective=objective,
+        handing=handing,
+        output=tried.output,
         batch_norm=spec.batch_norm,
-        estimate=train[chosen(len(train), spec.batch_norm)] if batch_norms(network) else None,
+        estimate=train[chosen(len(train), spec.batch_norm)] if normalizes else None,
         recomputed=spec.network.recomputed,
         drops=spec.network.drops,
-        widens=own and needs_widening(network, loss, *train.part(slice(0, 2), torch.float64)),
+        widens=tried.widens,
     )
-
-
-def _checked_output(
-    spec: ProblemSpec, data: Dataset, loss: SampleLoss, output: Tensor, y: Tensor
-) -> tuple[int | None, tuple[int, ...]]:
-    """Returns the number of classes that the network scores, or None, and the targets' shape.
-
-    `output` and `y` are those of the first samples. Raises InputError where the loss does not take
-    the network's output.
-    """
-    if isinstance(spec.loss, CustomLoss):
-        check_loss(loss, spec.loss, output, y)
-        scores = output.ndim > 1 and output.shape[1] >= (data.classes or 0)
-        fits = scores and output.shape[2:] == y.shape[1:]
-        return data.classes if fits else None, data.y.shape[1:]
-    key = "problem.network.factory" if any(functions_in(spec.network)) else "problem.data"
-    name = "cross_entropy" if isinstance(spec.loss, WeightedCrossEntropy) else spec.loss
-    shape = target_shape(name, output, y, data.classes, key)
-    one_hot = data.classes is not None and name != "cross_entropy"
-    return data.classes, shape[:-1] if one_hot else shape
-
-
-def parameters_of(network: nn.Module) -> tuple[Parameter, ...]:
-    """Returns a network's parameters in order. A tied one comes once, by its first name."""
-    return tuple(Parameter(name, tuple(p.shape)) for name, p in network.named_parameters())
-
-
-def places_of(network: nn.Module) -> tuple[tuple[str, str], ...]:
-    """Returns, for each place that holds a parameter, its name there and its first name."""
-    first: dict[int, str] = {id(p): name for name, p in network.named_parameters()}
-    return tuple((place, first[id(parameter)]) for place, parameter in lent.held(network))

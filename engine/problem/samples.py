@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
-from engine.data import Dataset
-from engine.data.base import ByImage, Inputs, Scaling
+from engine.data import Dataset, fields
+from engine.data.base import ByImage, Content, Scaling
+from engine.networks.modules.calls import Inputs
 from engine.spec.problem import CustomLoss, Loss
 
 View = Callable[[Tensor], Tensor]
@@ -26,15 +28,15 @@ of them, in the same unit."""
 class Samples:
     """The samples of one split, on one device."""
 
-    x: Tensor
-    """The inputs: values (sample, …), uint8 pixels (sample, channel, height, width), or whole
-    numbers."""
+    x: Inputs
+    """The inputs: values (sample, …), uint8 pixels (sample, channel, height, width), whole numbers,
+    or several of these by name."""
     y: Tensor
     """The targets: values (sample, …), classes (sample,), or tokens (sample, time)."""
     scaling: Scaling | ByImage | None = None
     """The scaling of uint8 pixels. With None they are divided by 255."""
-    inputs: Inputs = "values"
-    """What x holds."""
+    holds: Content | None = "values"
+    """What x holds; None for several inputs, of which each holds what its type says."""
     one_hot: int | None = None
     """The number of classes where losses compare them as rows of zeros and a one, else None."""
     crop: int | None = None
@@ -42,15 +44,39 @@ class Samples:
 
     def __len__(self) -> int:
         """Returns the number of samples."""
-        return len(self.x)
+        return len(self.y)
+
+    @property
+    def device(self) -> torch.device:
+        """The device that holds the samples."""
+        return self.y.device
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a sample's input, or of all its inputs one after another."""
+        parts = self.x.values() if isinstance(self.x, dict) else [self.x]
+        return tuple(size for part in parts for size in part.shape[1:])
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that inputs and targets take."""
+        parts = self.x.values() if isinstance(self.x, dict) else [self.x]
+        return sum(part.nbytes for part in (*parts, self.y))
+
+    @property
+    def values(self) -> int:
+        """The number of values and whole numbers in inputs and targets."""
+        parts = self.x.values() if isinstance(self.x, dict) else [self.x]
+        return sum(part.numel() for part in (*parts, self.y))
 
     def __getitem__(self, which: slice | Tensor) -> Samples:
         """Returns some of the samples, by a slice or by their numbers (sample,)."""
-        return replace(self, x=self.x[which], y=self.y[which])
+        return replace(self, x=_taken(self.x, which), y=self.y[which])
 
     def to(self, device: torch.device) -> Samples:
         """Returns the samples on a device."""
-        return replace(self, x=self.x.to(device), y=self.y.to(device))
+        x = tree_map(lambda part: part.to(device), self.x)
+        return replace(self, x=x, y=self.y.to(device))
 
     def shaped(self, target: tuple[int, ...]) -> Samples:
         """Returns the samples with targets of that shape each, which has as many values."""
@@ -58,7 +84,7 @@ class Samples:
 
     def pieces(
         self, size: int, dtype: torch.dtype, least: int = 1
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    ) -> Iterator[tuple[Inputs, Tensor]]:
         """Returns contiguous parts of at most `size` samples as network and loss take them.
 
         Each part is (x, y). A last part of fewer than `least` samples joins the one before it.
@@ -71,23 +97,28 @@ class Samples:
 
     def part(
         self, which: slice | Tensor, dtype: torch.dtype, view: View | None = None
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Inputs, Tensor]:
         """Returns x and y of some samples as network and loss take them, as new tensors.
 
         `which` is a slice, or numbers with any number of axes, which x and y then have too. A
         `view` is taken in place of the middle of each image.
         """
         new = isinstance(which, slice)  # numbers make new tensors anyway
-        x = self.x[which]
-        x = central(x, self.crop) if view is None else view(x)
-        return self._inputs(x, dtype, new), self._targets(self.y[which], dtype, new)
+        x = _taken(self.x, which)
+        if view is not None or self.crop is not None:
+            x = central(x, self.crop) if view is None else view(x)
+        x = tree_map(lambda part: self._seen(part, dtype, new), x)
+        return x, self._targets(self.y[which], dtype, new)
 
-    def _inputs(self, x: Tensor, dtype: torch.dtype, new: bool) -> Tensor:
-        """Returns x as a network takes it: values in `dtype`, or token numbers."""
-        if self.inputs == "pixels":
+    def _seen(self, x: Tensor, dtype: torch.dtype, new: bool) -> Tensor:
+        """Returns an input as a network takes it: values in `dtype`, token numbers, or a mask."""
+        holds = self.holds or _held_in(x)
+        if holds == "pixels":
             return self._scaled(x.to(dtype) / 255)
-        if self.inputs == "tokens":
+        if holds == "tokens":
             return x.to(torch.int64, copy=new)
+        if x.dtype == torch.bool and self.holds is None:
+            return x.clone() if new else x
         if not x.is_floating_point():
             x = x.float()  # the values are those of float32, in whatever precision they are taken
         return x.to(dtype, copy=new)
@@ -140,7 +171,16 @@ def samples_of(data: Dataset, loss: Loss, *, held_out: bool) -> Samples:
     rows = data.classes if loss in ("mse", "l1") else None
     if y.dtype == np.bool_ and not isinstance(loss, CustomLoss):
         y = y.view(np.uint8)
-    return Samples(tensor_of(x), tensor_of(y), data.scaling, data.reads, rows, data.crop)
+    several = x.dtype.names is not None
+    inputs = {name: tensor_of(part) for name, part in fields.parts(x).items()}
+    return Samples(
+        inputs if several else inputs["x"],
+        tensor_of(y),
+        data.scaling,
+        None if several else data.reads,
+        rows,
+        data.crop,
+    )
 
 
 def tensor_of(array: NDArray[Any]) -> Tensor:
@@ -150,3 +190,15 @@ def tensor_of(array: NDArray[Any]) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         return torch.from_numpy(array)
+
+
+def _held_in(x: Tensor) -> Content:
+    """Returns what one of several inputs holds, by its type."""
+    if x.dtype == torch.uint8:
+        return "pixels"
+    return "values" if x.is_floating_point() or x.dtype == torch.bool else "tokens"
+
+
+def _taken(x: Inputs, which: slice | Tensor) -> Inputs:
+    """Returns the inputs of some samples."""
+    return tree_map(lambda part: part[which], x)

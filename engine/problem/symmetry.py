@@ -16,7 +16,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from engine.problem.problem import Parameter
+from engine.problem.copies import Parameter
 from engine.shapes import Weights
 
 #: Weights count as equal where they differ by at most this share of the largest weight.

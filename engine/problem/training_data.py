@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
+from torch.utils._pytree import tree_map
 
+from engine.data import fields
 from engine.problem.problem import build_problem
 from engine.spec.problem import ProblemSpec
 
@@ -17,4 +19,5 @@ def training_data(spec: ProblemSpec) -> tuple[NDArray[Any], NDArray[Any]]:
     Raises InputError where the parts of the spec do not fit.
     """
     x, y = build_problem(spec).train.part(slice(None), torch.float32)
-    return x.numpy(), y.numpy()
+    inputs = tree_map(torch.Tensor.numpy, x)
+    return fields.joined(inputs) if isinstance(inputs, dict) else inputs, y.numpy()

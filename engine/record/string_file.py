@@ -21,6 +21,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from engine.data import fields
 from engine.errors import InputError
 from engine.record import writing
 from engine.record.events import dump_json
@@ -30,6 +31,9 @@ from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 
 FORMAT, VERSION = "dss-string", 1
+
+#: What stands before the names of what does not move, and of each of several inputs.
+FIXED, SEVERAL = "fixed.", "data.x."
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -93,7 +97,11 @@ class StringFile:
     header: Header
     string: BeadString
     data: tuple[NDArray[Any], NDArray[Any]] | None = None
-    """The training samples x and y as network and loss take them, (sample, …) each."""
+    """The training samples x and y as network and loss take them, (sample, …) each. Several inputs
+    are one structured array (`engine.data.fields`)."""
+    fixed: Arrays = field(default_factory=dict)
+    """The network's parameters that do not move, and its buffers, by name. Files of before hold
+    none."""
 
 
 # ---------------------------------------------------------------- writing
@@ -130,10 +138,19 @@ def encode(file: StringFile, ending: str) -> bytes:
     }
     if file.string.cells is not None:
         arrays["cells"] = np.asarray(file.string.cells, np.float64)
+    arrays |= {f"{FIXED}{name}": array for name, array in file.fixed.items()}
     if file.data is not None:
-        arrays["data.x"], arrays["data.y"] = file.data
+        x, arrays["data.y"] = file.data
+        arrays |= _inputs(x)
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     return WRITERS[ending](contiguous, dump_json(file.header.to_tree()))
+
+
+def _inputs(x: NDArray[Any]) -> Arrays:
+    """Returns inputs by the names that they have in a file."""
+    if x.dtype.names is None:
+        return {"data.x": x}
+    return {f"{SEVERAL}{name}": part for name, part in fields.parts(x).items()}
 
 
 def _write_safetensors(arrays: Arrays, header: str) -> bytes:
@@ -335,14 +352,35 @@ def _checked(arrays: Arrays, header: Header, path: Path) -> StringFile:
         profiles=arrays["profiles"],
         cells=_cells(arrays, beads[0] - 1, path),
     )
-    if not {"data.x", "data.y"} <= arrays.keys():
-        return StringFile(header, string)
-    data = (arrays["data.x"], arrays["data.y"])
-    samples = {array.shape[:1] for array in data}
+    return StringFile(header, string, _data(arrays, path), _under(FIXED, arrays))
+
+
+def _data(arrays: Arrays, path: Path) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """Returns x and y, or None without any. Raises InputError where they are no samples."""
+    several = _under(SEVERAL, arrays)
+    if "data.y" not in arrays or not ("data.x" in arrays or several):
+        return None
+    inputs, y = several or {"": arrays["data.x"]}, arrays["data.y"]
+    samples = {array.shape[:1] for array in (*inputs.values(), y)}
     if (
         len(samples) != 1
         or samples <= {(), (0,)}
-        or not all(array.dtype.kind in "fiu" and np.isfinite(array).all() for array in data)
+        or not all(
+            part.dtype.kind in "fiub" and np.isfinite(part).all() for part in inputs.values()
+        )
+        or not (y.dtype.kind in "fiu" and np.isfinite(y).all())
     ):
         raise InputError("its data.x and data.y are not samples; export it again", file=path)
-    return StringFile(header, string, data)
+    return (fields.joined(several) if several else arrays["data.x"]), y
+
+
+def _are_numbers(array: NDArray[Any], kinds: str) -> bool:
+    """Returns whether an array is of one of these kinds, and finite."""
+    return array.dtype.kind in kinds and bool(np.isfinite(array).all())
+
+
+def _under(prefix: str, arrays: Arrays) -> Arrays:
+    """Returns the arrays whose names begin with a prefix, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): each for name, each in arrays.items() if name.startswith(prefix)
+    }

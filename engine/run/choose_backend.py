@@ -116,6 +116,8 @@ def _why_not_fused(spec: Spec, problem: Problem) -> str | None:
     """Returns why compiled code cannot compute the problem, or None where it can."""
     if spec.device != "cpu":
         return f"the device is {spec.device}"
+    if spec.path_parameters is not None:
+        return "path_parameters lets some parameters stay"
     if fused_layout(spec.problem.network, spec.problem.loss) is None:
         return "only fully connected networks with the losses mse, l1 and cross_entropy are"
     if problem.sample_bytes > FUSED_BYTES:
@@ -153,8 +155,8 @@ def _why_not_vmap(spec: Spec, problem: Problem) -> str | None:
     few = min(2, len(problem.train))
     batches = torch.arange(few).expand(len(theta), few)
     practices = {practice_of(each, problem.drops) for each in stages_of(spec).trainings}
-    try:  # on a replica, because a module may keep what it sees, which means nothing outside vmap
-        backend = VmappedBackend(problem.replica(problem.device))
+    try:
+        backend = VmappedBackend(problem)
         for practice in {PLAIN, *practices}:
             backend.practised(theta, batches, practice, torch.arange(len(theta)))
     except Exception as error:  # it is not our code
@@ -247,7 +249,7 @@ def _measured(tried: dict[Way, Backend], practice: Practice, samples: int, clock
 def _fingerprint(spec: Spec, problem: Problem, samples: int, device: torch.device) -> str:
     """Returns a hash of all that a measurement depends on."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-    shape = [list(problem.train.x.shape[1:]), samples]
+    shape = [list(problem.train.shape), samples]
     what = [spec.problem.network.model_dump(mode="json"), shape, name, torch.__version__]
     practice = practice_of(_most_of(spec), problem.drops)
     if practice != PLAIN:

@@ -93,7 +93,8 @@ class Job:
             level_on=search.level_on,
             tolerance=search.tolerance,
         )
-        return StringFile(header, self.method.string())
+        fixed = {name: each.numpy() for name, each in self.problem.fixed.items()}
+        return StringFile(header, self.method.string(), fixed=fixed)
 
     def plane(self, beads: Triple, elapsed_s: float) -> Answer:
         """Returns the loss plane through three beads as they are now, or why there is none.

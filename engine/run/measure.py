@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from engine.errors import InputError
+from engine.methods.given import as_given
 from engine.path import segments
 from engine.path.segments import Measured, search_grid
 from engine.problem.problem import Problem, build_problem
@@ -71,9 +72,11 @@ def measure(
 
 def _of(spec: Spec) -> Problem:
     """Returns the problem of a preset. Raises InputError where its parts do not fit."""
-    problem = build_problem(spec.of_a_new_run().problem, objective=spec.search.level_on)
+    problem = build_problem(
+        spec.of_a_new_run().problem, objective=spec.search.level_on, path_parameters=spec.moving
+    )
     check_level_on(spec, problem.classes, len(problem.held_out))
-    return problem
+    return as_given(spec, problem) if problem.fixed else problem
 
 
 def _beads(weights: ArrayLike, problem: Problem) -> Beads:

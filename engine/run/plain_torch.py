@@ -1,7 +1,8 @@
 """Measures models of a path in plain torch, as a user of the path does.
 
-A user takes a fresh module from the factory, `load_state_dict`, `eval()`, and a forward pass over
-whole batches of the data that the factory returns, in the widest type that module and data have.
+A user takes a fresh module from the factory, copies the weights into its parameters
+(`vector_to_parameters`), calls `eval()`, and passes whole batches of the data that the factory
+returns forward, in the widest type that module and data have.
 
 Statistics of batch normalization are those that torch's own layers find with `momentum=None`, all
 else in eval mode, in one pass over the samples that the spec names. String files hold none, so this
@@ -16,24 +17,29 @@ from contextlib import contextmanager
 from functools import reduce
 from itertools import pairwise
 from math import exp
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._pytree import tree_leaves, tree_map
 
-from engine.data import load_data
-from engine.data.base import Inputs
+from engine.data import fields, load_data
+from engine.data.base import Content
 from engine.data.custom import CustomData
 from engine.data.returned import Stream, changed_item, returned
 from engine.errors import InputError
 from engine.factories import call_factory
 from engine.networks import build_network
 from engine.networks.custom import CustomNetwork
-from engine.networks.modules.custom import unwrapped
+from engine.networks.modules.calls import Inputs, arguments, picked
+from engine.networks.modules.custom import cast, unwrapped
 from engine.problem.batch_norm import chosen
+from engine.problem.copies import drawn, take_over
 from engine.problem.losses import CrossEntropy, SampleLoss, build_loss
-from engine.problem.problem import BUFFERS_SEED, DRAWING, Problem, Split
+from engine.problem.problem import Problem, Split
 from engine.problem.samples import tensor_of
 from engine.shapes import Weights
 from engine.spec.level import LevelOn
@@ -41,11 +47,11 @@ from engine.spec.problem import CustomLoss, ProblemSpec
 
 #: Bytes that the outputs of a network's layers may come to in one batch.
 BATCH_BYTES = 2**28
-#: The seed of fresh modules. It differs from `BUFFERS_SEED`, so that a module with drawn buffers
-#: that are not part of its state is found out.
+#: The seed of fresh modules. It differs from `FIXED_SEED`, so that a module that draws what is not
+#: part of its state is found out.
 FRESH_SEED = 1
 
-Parts = tuple[Tensor, Tensor]
+Parts = tuple[Inputs, Tensor]
 """x and y of one split."""
 
 
@@ -67,11 +73,6 @@ class PlainTorch:
         """
         self._spec, self._problem = spec, problem
         with users_code():
-            module = fresh_module(spec, BUFFERS_SEED)
-            self._state = module.state_dict()
-            first = {id(weight): name for name, weight in module.named_parameters()}
-            named = module.named_parameters(remove_duplicate=False)
-            self._places = [(place, first[id(weight)]) for place, weight in named]
             self._loss = build_loss(spec.loss)
             self._returned: dict[Split, Parts] = {}
             if own_data and isinstance(spec.data, CustomData):
@@ -120,16 +121,21 @@ class PlainTorch:
             found = []
             for batch in batches:
                 x, y = self._part(split, batch, self._dtype)
-                found.append(each(model(x), y).double())
+                found.append(each(self._output(model, x), y).double())
             return torch.cat(found)
+
+    def _output(self, model: nn.Module, x: Inputs) -> Any:
+        """Returns what the loss sees of a model's output; a loss of the user's own sees all."""
+        args, kwargs = arguments(x)
+        output = model(*args, **kwargs)
+        return output if isinstance(self._spec.loss, CustomLoss) else picked(output)[0]
 
     def _model(self, theta: Weights) -> nn.Module:
         """Returns a fresh module in eval mode, with these weights and statistics of its own."""
-        model = _cast_module(fresh_module(self._spec, FRESH_SEED), self._dtype)
+        model = cast(fresh_module(self._spec, FRESH_SEED), self._dtype)
         model.to(self._problem.device)
         named = self._problem.named(theta[None])
-        weights = {place: named[first][0] for place, first in self._places}  # tied ones in each
-        model.load_state_dict(self._state | weights)
+        take_over(model, self._problem.fixed | {place: each[0] for place, each in named.items()})
         model.eval()
         norms = [layer for layer in model.modules() if isinstance(layer, _BatchNorm)]
         for norm in norms:
@@ -139,7 +145,7 @@ class PlainTorch:
         if norms and not self._by_batch:
             which = chosen(len(self._problem.train), self._problem.batch_norm)
             x, _ = self._part("train", which, self._dtype)
-            model(x)
+            self._output(model, x)
             for norm in norms:
                 norm.eval()
         return model
@@ -163,17 +169,17 @@ class PlainTorch:
         It is the module's own where the module does not run in a wider one.
         """
         weights = list(fresh_module(self._spec, FRESH_SEED).parameters())
-        returned = [part for parts in self._returned.values() for part in parts]
+        returned = tree_leaves(list(self._returned.values()))
         wide = _widest([*weights, *returned])
         return wide if self._runs_in(wide) else _widest(weights)
 
     def _runs_in(self, dtype: torch.dtype) -> bool:
         """Returns whether a fresh module of that type takes two samples of that type."""
-        module = _cast_module(fresh_module(self._spec, FRESH_SEED), dtype).eval()
+        module = cast(fresh_module(self._spec, FRESH_SEED), dtype).eval()
         x, _ = self._part("train", slice(0, 2), dtype)
         try:
             with torch.no_grad():
-                module.to(x.device)(x)
+                self._output(module.to(self._problem.device), x)
         except Exception:  # it is not our code
             return False
         return True
@@ -185,12 +191,22 @@ class PlainTorch:
         axis. A loss of the user's own sees y as it was returned, ours sees it as in the engine.
         """
         if self._returned:
-            x, y = (part[which] for part in self._returned[split])
-            x, y = _inputs(x, self._problem.train.inputs), self._targets(y)
+            x, y = tree_map(lambda part: part[which], self._returned[split])
+            x = (
+                tree_map(_several, x)
+                if isinstance(x, dict)
+                else _input(x, self._problem.train.holds)
+            )
+            y = self._targets(y)
         else:
             x, y = self._problem.samples(split).part(which, torch.float32)
         device = self._problem.device
-        return _cast(x, dtype).to(device), _cast(y, dtype).to(device)
+
+        def seen(part: Tensor) -> Tensor:  # a copy, which a module in place may overwrite
+            part = part.to(dtype) if part.is_floating_point() else part
+            return part.to(device).clone()
+
+        return tree_map(seen, (x, y))  # type: ignore[no-any-return]
 
     def _targets(self, y: Tensor) -> Tensor:
         """Returns y as it was returned for a loss of the user's own, else as in the engine."""
@@ -210,13 +226,14 @@ def fresh_module(spec: ProblemSpec, seed: int) -> nn.Module:
 
     Raises InputError where the factory fails.
     """
-    with DRAWING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+
+    def make() -> nn.Module:
         if isinstance(spec.network, CustomNetwork):
             factory, args = spec.network.factory, spec.network.args
-            found: nn.Module = unwrapped(call_factory(factory, args, "problem.network"))
-            return found
+            return unwrapped(call_factory(factory, args, "problem.network"))  # type: ignore[no-any-return]
         return build_network(spec.network)
+
+    return drawn(make, seed)
 
 
 @contextmanager
@@ -238,7 +255,7 @@ def plainly(error: Exception) -> str:
 def _misses(output: Tensor, y: Tensor) -> Tensor:
     """Returns the share of wrong classes of each sample, (sample,), or of its tokens."""
     labels = y.argmax(1) if y.is_floating_point() else y
-    return (output.argmax(1) != labels).double().reshape(len(y), -1).mean(1)
+    return (picked(output)[0].argmax(1) != labels).double().reshape(len(y), -1).mean(1)
 
 
 # ---------------------------------------------------------------- data
@@ -263,11 +280,26 @@ def _returned(data: CustomData) -> dict[Split, Parts]:
                     "when it was read"
                 )
         return {}
-    x, y, *held_out = [tensor_of(part) for part in found if not isinstance(part, Stream)]
-    return {"train": (x, y), "held_out": (held_out[0], held_out[1]) if held_out else (x[:0], y[:0])}
+    x, y, *held_out = [_tensors(part) for part in found if not isinstance(part, Stream)]
+    nothing = tree_map(lambda part: part[:0], (x, y))
+    return {"train": (x, y), "held_out": (held_out[0], held_out[1]) if held_out else nothing}
 
 
-def _inputs(x: Tensor, hold: Inputs) -> Tensor:
+def _tensors(part: NDArray[Any]) -> Inputs:
+    """Returns an array as a tensor, or several inputs by name."""
+    if part.dtype.names is None:
+        return tensor_of(part)
+    return {name: tensor_of(each) for name, each in fields.parts(part).items()}
+
+
+def _several(x: Tensor) -> Tensor:
+    """Returns one of several inputs as a network sees it: whole numbers are int64, masks stay."""
+    if x.dtype == torch.uint8:
+        return x.float() / 255
+    return x if x.dtype == torch.bool or x.is_floating_point() else x.long()
+
+
+def _input(x: Tensor, hold: Content | None) -> Tensor:
     """Returns x as a network sees it."""
     if hold == "pixels":
         return x.float() / 255
@@ -284,14 +316,3 @@ def _widest(tensors: Iterable[Tensor]) -> torch.dtype:
     """Returns the floating-point type that holds the values of all floating-point tensors."""
     types = [tensor.dtype for tensor in tensors if tensor.is_floating_point()]
     return reduce(torch.promote_types, types)
-
-
-def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """Returns a floating-point tensor in that type, and any other tensor as it is."""
-    return tensor.to(dtype) if tensor.is_floating_point() else tensor
-
-
-def _cast_module(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """Returns the module in a floating-point type. Complex buffers stay, as with `double()`."""
-    module._apply(lambda tensor: _cast(tensor, dtype))  # type: ignore[no-untyped-call]
-    return module

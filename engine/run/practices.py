@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 
 from engine.errors import InputError
 from engine.networks.custom import CustomNetwork
 from engine.networks.modules.dropout import check_drops
-from engine.problem.problem import DRAWING, Problem
+from engine.problem.copies import DRAWING
+from engine.problem.problem import Problem
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
 from engine.spec.training import Training
@@ -39,7 +38,7 @@ def _check_smoothing(spec: Spec, key: str, training: Training) -> None:
 def _check_augment(key: str, training: Training, problem: Problem) -> None:
     """Raises InputError where images are to be changed and the samples are no images."""
     augmented = practice_of(training, problem.drops).augment is not None
-    shape = tuple(problem.train.x.shape[1:])
+    shape = problem.train.shape
     if augmented and len(shape) != 3:
         raise InputError(
             f"is for images (channel, height, width), but a sample has the shape {shape}; choose "
@@ -64,4 +63,4 @@ def _check_dropout(spec: Spec, key: str, training: Training, problem: Problem) -
         )
     x, _ = problem.train.part(slice(0, 2), torch.float32)
     with DRAWING, torch.random.fork_rng(devices=[]):
-        check_drops(copy.deepcopy(problem.network), x, f"{key}.dropout")
+        check_drops(problem.computing(), x, f"{key}.dropout")

@@ -12,7 +12,7 @@ import torch
 from engine.backends.backend import Backend
 from engine.backends.vmapped import FEW_TOGETHER
 from engine.errors import InputError
-from engine.methods.given import check_given
+from engine.methods.given import as_given
 from engine.path.certificate.proving import provable_or_why
 from engine.problem.problem import Problem, build_problem
 from engine.run import mirror
@@ -45,9 +45,11 @@ def prepare(spec: Spec) -> Prepared:
     """
     spec = resolve_devices(spec)
     check_method(spec)
-    problem = build_problem(spec.problem, objective=spec.search.level_on)
+    problem = build_problem(
+        spec.problem, objective=spec.search.level_on, path_parameters=spec.moving
+    )
     check_level_on(spec, problem.classes, len(problem.held_out))
-    check_given(spec, problem)
+    problem = as_given(spec, problem)
     _check_provable(spec, problem)
     for training in stages_of(spec).trainings:
         problem.decaying(training.optimizer.decay_exempt)

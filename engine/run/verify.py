@@ -6,6 +6,7 @@ in float64, and the numbers in the file are compared with the measured ones.
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
@@ -15,12 +16,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.data import Dataset, load_data
+from engine.data import Dataset, fields, load_data
 from engine.errors import InputError
+from engine.methods.given import tensors_of
 from engine.part import functions_in
 from engine.path.segments import Pair, along, measure, search_grid
 from engine.problem.baseline import by_frequencies
-from engine.problem.problem import Parameter, Problem, Split, build_problem
+from engine.problem.copies import Parameter
+from engine.problem.problem import Problem, Split, build_problem
 from engine.record.geometry import normalized_length, turning_angles
 from engine.record.string_file import StringFile
 from engine.run import mirror
@@ -258,7 +261,7 @@ def problem_of(file: StringFile, *, run_factories: bool = False) -> Problem:
             )
     else:
         data = _carried(file, *file.data)
-    problem = build_problem(header.problem, data, header.level_on)
+    problem = _described(file, data)
     if problem.parameters != tuple(Parameter(name, shape) for name, shape in header.parameters):
         raise InputError(
             "the parameters listed are not those of the network described", key="dss.parameters"
@@ -277,9 +280,31 @@ def problem_of(file: StringFile, *, run_factories: bool = False) -> Problem:
     return problem
 
 
+def _described(file: StringFile, data: Dataset) -> Problem:
+    """Returns the problem of a file, whose parameters are those that move. Raises InputError."""
+    header = file.header
+    moving = [glob.escape(name) for name, _ in header.parameters]
+    try:
+        problem = build_problem(header.problem, data, header.level_on, moving)
+    except InputError as error:
+        if error.key != "path_parameters":
+            raise
+        raise InputError(
+            "the parameters listed are not those of the network described", key="dss.parameters"
+        ) from None
+    held = {name: tuple(each.shape) for name, each in problem.fixed.items()}
+    for name, array in file.fixed.items():
+        if held.get(name) != array.shape:
+            raise InputError(
+                f"holds {name} {array.shape}, which the network described does not have",
+                key="dss.problem.network",
+            )
+    return problem.with_fixed(tensors_of(file))
+
+
 def _carried(file: StringFile, x: NDArray[Any], y: NDArray[Any]) -> Dataset:
     """Returns the training data that a file carries. Nothing is held out."""
-    x = x.astype(np.int32 if x.dtype.kind in "iu" else np.float32)
+    x = fields.each(_compact, x)
     counted = y.dtype.kind in "iu"
     if not counted and file.header.level_on.metric == "error_rate":
         y, counted = y.argmax(1), True  # one-hot rows, as mse and l1 see classes
@@ -289,6 +314,12 @@ def _carried(file: StringFile, x: NDArray[Any], y: NDArray[Any]) -> Dataset:
         gives = file.header.problem.network.gives
         classes = int(y.max()) + 1 if gives is None else gives.size
     return Dataset(x, y, x[:0], y[:0], classes)
+
+
+def _compact(x: NDArray[Any]) -> NDArray[Any]:
+    """Returns inputs as data sets hold them: whole numbers, masks, or values."""
+    kinds: dict[str, Any] = {"i": np.int32, "u": np.int32, "b": np.bool_}
+    return x.astype(kinds.get(x.dtype.kind, np.float32))
 
 
 def _turning(beads: NDArray[np.float32]) -> tuple[float, float] | None:

@@ -34,6 +34,11 @@ def check_fit(spec: ProblemSpec, data: Dataset) -> None:
     network.check()
     _check_targets(spec.loss, data)
     samples = "tokens" if data.reads == "tokens" else "values"
+    if data.x.dtype.names is not None and network.reads != "anything":
+        raise InputError(
+            f"is {network.kind}, but the data have several inputs; choose custom",
+            key="problem.network.kind",
+        )
     if network.reads not in (samples, "anything"):
         raise InputError(
             f"is {network.kind}, but the data are {samples}; choose {READERS[samples]}",
@@ -124,6 +129,13 @@ def check_level_on(spec: Spec, classes: int | None, held_out: int) -> None:
 def check_method(spec: Spec) -> None:
     """Raises InputError where the method or the endpoints need a network of another structure."""
     layout, kind = spec.problem.network.layout, spec.problem.network.kind
+    closed = spec.search.method == "linear" or spec.endpoints.kind == "permuted"
+    if spec.path_parameters is not None and closed:
+        raise InputError(
+            "is given, but search.method linear and permuted endpoints move all parameters; leave "
+            "it out, or choose others",
+            key="path_parameters",
+        )
     _check_inner_beads(spec)
     _check_average(spec)
     if spec.search.method == "linear" and spec.search.string is None:

@@ -45,6 +45,10 @@ class Spec(Part):
     """The two models that are to be connected."""
     search: Search
     """The search for a path, and the level that it must stay below."""
+    path_parameters: str | tuple[str, ...] | None = None
+    """The parameters that the path moves, by a pattern of their names such as head.* (fnmatch), or
+    a list of patterns. The others are part of both ends, which must agree in them. Null: those that
+    require gradients."""
     limits: Limits = Limits()
     """The limits at which the run is stopped."""
     seed: NonNegativeInt = 0
@@ -69,6 +73,12 @@ class Spec(Part):
         if not re.fullmatch(r"auto|cpu|cuda|cuda:\d+(,cuda:\d+)*", device):
             raise ValueError(f"is {device!r}; choose auto, cpu, cuda, or a list: cuda:0,cuda:1")
         return device
+
+    @property
+    def moving(self) -> tuple[str, ...] | None:
+        """The patterns of `path_parameters`, or None."""
+        named = self.path_parameters
+        return (named,) if isinstance(named, str) else named
 
     def of_a_new_run(self) -> Spec:
         """Returns the spec as a new run writes it down.

@@ -12,8 +12,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from engine.problem.copies import moving, places_of
 from engine.problem.cost import Cost
-from engine.problem.problem import Problem, parameters_of, places_of
+from engine.problem.problem import Problem
 from engine.problem.samples import Samples
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import parse
@@ -33,13 +34,15 @@ class Landscape(nn.Module):
 
 def landscape(surface: Surface, size: int = 2) -> Problem:
     """F(w) = surface(w) for w of that size."""
-    network = Landscape(surface, size).requires_grad_(False)
+    network = Landscape(surface, size)
+    parameters = moving(network, None)
+    network.requires_grad_(False)
     samples = Samples(torch.zeros(3, 1), torch.zeros(3, 1), scaling=None)
     return Problem(
         make_network=partial(Landscape, surface, size),
         network=network,
-        parameters=parameters_of(network),
-        places=places_of(network),
+        parameters=parameters,
+        places=places_of(network, parameters),
         sample_loss=lambda output, target: output.flatten(),
         train=samples,
         held_out=samples,

@@ -13,7 +13,7 @@ from torch.func import functional_call, vmap
 from torch.nn import functional
 
 from engine.networks import build_network
-from engine.problem.batch_norm import Mode, batch_norms, replace_batch_norm
+from engine.problem.batch_norm import Mode, batch_norms, explicit
 from engine.spec.problem import Network
 
 CONV5 = {"kind": "conv", "kernel": 5}
@@ -131,7 +131,7 @@ def draw(seed: int = 3) -> torch.Generator:
 
 
 def network_of(name: str, mode: Mode = "batch") -> nn.Module:
-    network = replace_batch_norm(build_network(spec_of(SPECS[name])))
+    network = explicit(build_network(spec_of(SPECS[name])))
     for _, norm in batch_norms(network):
         norm.mode = mode
     return network.eval()

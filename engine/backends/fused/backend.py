@@ -81,7 +81,7 @@ class FusedBackend(VmappedBackend):
 
     def replica(self, device: torch.device) -> FusedBackend:
         """Returns the backend for another thread, which shares the samples of compiled code."""
-        problem = self.problem.replica(device)
+        problem = self.problem.to(device)
         return FusedBackend(problem, self.layout, self.piece_bytes, None, self.compiled)
 
     def within(self, piece_bytes: int) -> FusedBackend:

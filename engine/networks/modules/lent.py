@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from engine.networks.modules.calls import Inputs
+
 
 def held(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """Yields each place where a module holds a parameter, by its dotted name, with the parameter.
@@ -14,11 +16,12 @@ def held(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     Tied parameters are held in several places, and come once for each.
     """
     for module_name, module in network.named_modules():
-        for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
-            yield f"{module_name}.{name}".lstrip("."), parameter
+        for name, parameter in module._parameters.items():  # whatever named_parameters() leaves out
+            if parameter is not None:
+                yield f"{module_name}.{name}".lstrip("."), parameter
 
 
-def output(network: nn.Module, weights: dict[str, Tensor], x: Tensor) -> Tensor:
+def output(network: nn.Module, weights: dict[str, Tensor], x: Inputs) -> Tensor:
     """Returns the network's output for a batch x, computed with these weights and buffers.
 
     `weights` names all places of `held`; buffers that it leaves out stay the network's own.

@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from engine.networks.modules import lent
+from engine.networks.modules.calls import Inputs
 from engine.networks.modules.cnn import as_images
 from engine.networks.steps import (
     Activation,
@@ -38,12 +39,14 @@ class Untraceable(Exception):
     """A module that consists of more than the known steps; `str` is a clause that says why."""
 
 
-def taken_apart(network: nn.Module, x: Tensor) -> Taken:
+def taken_apart(network: nn.Module, x: Inputs) -> Taken:
     """Returns the steps that a module is made of, for samples of the shape of x (sample, …).
 
     The steps are computed with random weights on random samples and must give what the module
     gives, so that hooks and other code that tracing does not see are noticed. Raises Untraceable.
     """
+    if isinstance(x, dict):
+        raise Untraceable("it takes several inputs")
     if not x.is_floating_point():
         raise Untraceable("its inputs are whole numbers")
     try:

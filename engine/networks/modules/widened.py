@@ -7,7 +7,6 @@ float64 each of them stops with an error.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -71,16 +70,14 @@ def _wide_type(value: Any) -> Any:
 
 
 def needs_widening(
-    network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor
+    make: Callable[[], nn.Module], loss: Callable[[Tensor, Tensor], Tensor], x: Any, y: Tensor
 ) -> bool:
     """Returns whether float64 samples (x, y) need `Widened` in a network or a loss of a user's own.
 
-    Raises InputError where they cannot be computed with it either.
+    `make` returns the network in float64. Raises InputError where they cannot be computed with it
+    either.
     """
-    try:
-        wide = copy.deepcopy(network).to(torch.float64)
-    except Exception:  # it is not our code, and is refused in words where it has to be copied
-        return False
+    wide = make()
     with torch.no_grad():
         try:
             loss(wide(x), y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from engine.backends.backend import Way
 from engine.backends.in_place import InPlaceBackend
 from engine.backends.torch_backend import TorchBackend
 from engine.path.segments import measure
-from engine.problem.batch_norm import batch_norms, collect, replace_batch_norm
+from engine.problem.batch_norm import batch_norms, collect, explicit
 from engine.problem.problem import Problem, Split, build_problem
 from engine.record.string_file import read
 from engine.spec.problem import ProblemSpec
@@ -258,7 +259,7 @@ def test_calls_with_batches_of_other_sizes_count_alike() -> None:
     torch.manual_seed(4)
     network = Halves()
     x, *_ = images()
-    ours = replace_batch_norm(network)
+    ours = explicit(copy.deepcopy(network))
     (layer,) = [layer for _, layer in batch_norms(ours)]
     layer.mode = "collect"
     mean, var = collect(ours, [layer], x)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from engine.errors import InputError
-from engine.problem.batch_norm import BatchNorm, Mode, batch_norms, collect, replace_batch_norm
+from engine.problem.batch_norm import STATISTICS, BatchNorm, Mode, batch_norms, collect, explicit
 from tests.support.networks import (
     BEADS,
     SAMPLES,
@@ -55,13 +55,13 @@ def users_own() -> tuple[UsersOwn, Tensor]:
 
 def test_names_and_weights_stay_when_batch_norm_is_replaced() -> None:
     network, x = users_own()
-    ours = replace_batch_norm(network)
+    ours = explicit(copy.deepcopy(network))
     before, after = list(network.named_parameters()), list(ours.named_parameters())
     assert [name for name, _ in after] == [name for name, _ in before]
     for (_, a), (_, b) in zip(after, before, strict=True):
         assert a is not b and torch.equal(a, b)
     assert [name for name, _ in batch_norms(ours)] == ["norm", "inner.1", "sides.a"]
-    assert [norm.channels for _, norm in batch_norms(ours)] == [2, 3, 3]
+    assert [norm.num_features for _, norm in batch_norms(ours)] == [2, 3, 3]
     assert ours.again is ours.norm
     assert not batch_norms(network) and isinstance(network.norm, nn.BatchNorm2d)
     for _, norm in batch_norms(ours):
@@ -85,7 +85,7 @@ def test_each_mode_is_torch_s(layer: nn.Module, shape: tuple[int, ...]) -> None:
     layer.momentum = 1.0
     x = 1 + 2 * torch.randn(shape, generator=draw())
     other = -1 + 0.5 * torch.randn(shape, generator=draw(9))
-    ours = replace_batch_norm(layer)
+    ours = explicit(copy.deepcopy(layer))
     assert isinstance(ours, BatchNorm)
     trained = layer.train()(x)
     ours.mode = "batch"
@@ -98,9 +98,9 @@ def test_each_mode_is_torch_s(layer: nn.Module, shape: tuple[int, ...]) -> None:
     torch.testing.assert_close(var, layer.running_var)
     ours.mode = "given"
     layer.eval()
-    found = functional_call(ours, {"mean": mean, "var": var}, (other,))
+    found = functional_call(ours, {"running_mean": mean, "running_var": var}, (other,))
     torch.testing.assert_close(found, layer(other))
-    known = replace_batch_norm(layer)
+    known = explicit(copy.deepcopy(layer))
     torch.testing.assert_close(known(other), layer(other))  # statistics come along
 
 
@@ -130,7 +130,7 @@ def test_statistics_are_collected_and_given_bead_by_bead(dtype: torch.dtype) -> 
         )
     for _, norm in norms:
         norm.mode = "given"
-    names = [f"{name}.{part}" for name, _ in norms for part in ("mean", "var")]
+    names = [f"{name}.{part}" for name, _ in norms for part in STATISTICS]
     statistics = dict(zip(names, batched, strict=True))
     loss = loss_of(network)
     x, y = x[:3] + 0.1, y[:3]
@@ -145,18 +145,8 @@ def test_statistics_are_collected_and_given_bead_by_bead(dtype: torch.dtype) -> 
     assert (by_batch - alone[0]).abs().min() > 1e-3
 
 
-def test_a_copy_forgets_what_was_collected_inside_vmap() -> None:
-    network = network_of("resnet", mode="collect")
-    x, y = samples(spec_of(SPECS["resnet"]), (SAMPLES,))
-    weights = weights_of(network, torch.float32)
-    together(loss_of(network), weights, x, y, own=False)
-    twin = copy.deepcopy(network)
-    assert all(norm.collected == () for _, norm in batch_norms(twin))
-    torch.testing.assert_close(twin(x), network(x))
-
-
 def test_one_value_a_channel_is_refused() -> None:
-    norm = replace_batch_norm(nn.BatchNorm1d(3))
+    norm = explicit(nn.BatchNorm1d(3))
     assert isinstance(norm, BatchNorm)
     torch.testing.assert_close(norm(torch.ones(1, 3)), torch.full((1, 3), (1 + 1e-5) ** -0.5))
     modes: tuple[Mode, ...] = ("batch", "collect")
@@ -175,8 +165,24 @@ class InName(nn.BatchNorm2d):
     """Behaves as its parent does."""
 
 
-@pytest.mark.parametrize("layer", [WithActivation(2), nn.SyncBatchNorm(2)])
-def test_batch_norm_of_another_kind_is_refused(layer: nn.Module) -> None:
-    with pytest.raises(InputError, match=rf"problem.network: layer 1 is a {type(layer).__name__}"):
-        replace_batch_norm(nn.Sequential(nn.Conv2d(2, 2, 1), layer))
-    assert isinstance(replace_batch_norm(InName(2)), BatchNorm)
+@pytest.mark.parametrize("layer", [WithActivation(2), InName(2), nn.SyncBatchNorm(2)])
+def test_layers_of_other_classes_stay_what_they_are(layer: nn.BatchNorm2d) -> None:
+    """Their own forward, their class, their hooks and their attributes."""
+    layer.momentum = 1.0
+    layer.register_forward_hook(lambda module, inputs, output: output + 3)
+    x = 1 + 2 * torch.randn(7, 2, 3, 3, generator=draw())
+    ours = explicit(copy.deepcopy(layer))
+    assert isinstance(ours, BatchNorm) and isinstance(ours, type(layer))
+    assert type(ours).__name__ == type(layer).__name__
+    trained = layer.train()(x)
+    for mode in ("batch", "collect"):
+        ours.mode = mode
+        torch.testing.assert_close(ours.eval()(x), trained)
+    mean, var = ours.statistics()
+    torch.testing.assert_close(mean, layer.running_mean)
+    torch.testing.assert_close(var, layer.running_var)
+    ours.mode = "given"
+    found = functional_call(ours, {"running_mean": mean, "running_var": var}, (x,))
+    torch.testing.assert_close(found, layer.eval()(x))
+    kept = ours.running_mean
+    assert kept is not None and torch.equal(kept, torch.zeros(2))

@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from engine.errors import InputError
-from engine.problem.batch_norm import replace_batch_norm
+from engine.problem.batch_norm import explicit
 from engine.problem.exempt import decaying, which_decay
 from engine.spec.optimizers import Exempt
 
@@ -52,11 +52,11 @@ CELLS_BIAS = ["cell.bias_ih_l0", "cell.bias_hh_l0"]
 def test_by_their_own_names_and_the_classes_of_their_layers(
     exempt: tuple[Exempt, ...], left: list[str]
 ) -> None:
-    for made in (network(), replace_batch_norm(network())):
+    for made in (network(), explicit(network())):
         which = which_decay(made, exempt)
-        assert [name for name, decays in zip(NAMES, which, strict=True) if decays] == left
+        assert [name for name, decays in which.items() if decays] == left
         count = sum(p.numel() for name, p in made.named_parameters() if name in left)
-        weights = decaying(made, exempt)
+        weights = decaying(made, exempt, list(which))
         assert weights.sum() == count
         assert len(weights) == sum(p.numel() for p in made.parameters())
 

@@ -13,7 +13,8 @@ from dss_tui.cli import main
 from engine.data.linear_map import LinearMapData
 from engine.networks.linear import LinearNetwork
 from engine.networks.mlp import MlpNetwork
-from engine.problem.problem import Parameter, Problem, build_problem
+from engine.problem.copies import Parameter
+from engine.problem.problem import Problem, build_problem
 from engine.problem.symmetry import Relabelling, layers_of, relabelling, swapped
 from engine.spec.problem import ProblemSpec
 

@@ -20,12 +20,13 @@ from torch.optim.swa_utils import AveragedModel
 
 from dss_tui.cli import main
 from engine.errors import InputError
-from engine.problem.checkpoints.endpoints import read_endpoint
+from engine.problem.checkpoints.endpoints import read_model, with_fixed_of
 from engine.problem.problem import Problem, build_problem
 from engine.record.records import finished, read_records
 from engine.record.rundir import RunDir
 from engine.record.string_file import read
 from engine.spec.problem import ProblemSpec
+from engine.spec.training import Endpoints
 from engine.spec.validation import validated
 from tests.support.commands import refused
 from tests.support.workers import vmapped
@@ -158,7 +159,7 @@ def preset(
 
 def refusal(path: Path, problem: Problem) -> str:
     with pytest.raises(InputError) as error:
-        read_endpoint(str(path), "endpoints.b", problem)
+        read_model(str(path), "endpoints.b", problem)
     message = str(error.value)
     assert message.startswith(f"{path}: endpoints.b: ")
     return message.removeprefix(f"{path}: endpoints.b: ")
@@ -214,7 +215,7 @@ def test_weights_are_read_as_they_are(
 ) -> None:
     model = models[0]
     path = save(tmp_path / name, forms(model)[name])
-    theta = read_endpoint(str(path), "endpoints.a", problem)
+    theta = read_model(str(path), "endpoints.a", problem).theta
     assert theta.dtype == torch.float32
     torch.testing.assert_close(theta, flat(model), rtol=0, atol=2e-4 if "fp16" in name else 0)
     for parameter in problem.parameters:
@@ -228,7 +229,7 @@ def test_save_model_of_safetensors(
 ) -> None:
     path = tmp_path / "saved.safetensors"
     safetensors.torch.save_model(models[1], str(path))
-    assert torch.equal(read_endpoint(str(path), "endpoints.a", problem), flat(models[1]))
+    assert torch.equal(read_model(str(path), "endpoints.a", problem).theta, flat(models[1]))
 
 
 def test_a_network_s_own_module_is_no_prefix(tmp_path: Path) -> None:
@@ -239,7 +240,7 @@ def test_a_network_s_own_module_is_no_prefix(tmp_path: Path) -> None:
         ("parallel.pt", {f"module.{key}": part for key, part in model.state_dict().items()}),
     ):
         path = save(tmp_path / name, state)
-        assert torch.equal(read_endpoint(str(path), "endpoints.a", problem), flat(model))
+        assert torch.equal(read_model(str(path), "endpoints.a", problem).theta, flat(model))
 
 
 def test_files_lie_beside_the_current_folder_or_under_the_data_folder(
@@ -254,8 +255,8 @@ def test_files_lie_beside_the_current_folder_or_under_the_data_folder(
     save(tmp_path / "there" / "b.pt", models[1].state_dict())
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("DSS_TUI_DATA", str(tmp_path / "there"))
-    assert torch.equal(read_endpoint("a.pt", "endpoints.a", problem), flat(models[0]))
-    assert torch.equal(read_endpoint("b.pt", "endpoints.b", problem), flat(models[1]))
+    assert torch.equal(read_model("a.pt", "endpoints.a", problem).theta, flat(models[0]))
+    assert torch.equal(read_model("b.pt", "endpoints.b", problem).theta, flat(models[1]))
 
 
 # ---------------------------------------------------------------- refused
@@ -302,16 +303,47 @@ def test_tied_weights_that_differ_are_refused(
     )
 
 
-def test_another_buffer_would_be_another_model(problem: Problem, tmp_path: Path) -> None:
-    """Statistics of batch normalization are estimated anew, but all else is the network's."""
-    said = refusal(save(tmp_path / "buffer.pt", Model(shift=0.5).state_dict()), problem)
-    assert said == (
-        "the buffer shift is not that of the network, which models are measured with; let "
-        "problem.network.factory return the network with this buffer"
+def test_a_buffer_is_that_of_the_files_where_they_agree_in_it(
+    models: list[nn.Module], tmp_path: Path
+) -> None:
+    """Statistics of batch normalization are estimated anew, and counters count for nothing."""
+    problem = build_problem(validated(ProblemSpec, problem_tree()))
+    for number, model in enumerate(models):
+        state = dict(model.state_dict())
+        state["shift"] = torch.tensor(0.5 + 1e-7 * number)
+        state["norm.num_batches_tracked"] = torch.tensor(number)
+        save(tmp_path / f"{number}.pt", state)
+    spec = Endpoints(kind="files", a=str(tmp_path / "0.pt"), b=str(tmp_path / "1.pt"))
+    found = with_fixed_of(spec, problem)
+    assert found.fixed.keys() == {"shift"} and found.fixed["shift"] == 0.5
+    assert problem.fixed["shift"] == 0.25  # is not touched
+    theta = flat(models[0])
+    module = Model(shift=0.5)
+    nn.utils.vector_to_parameters(theta, module.parameters())
+    module.eval()
+    x, y, *_ = data()
+    for norm in (module.norm,):
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    with torch.no_grad():
+        module(x)
+        right = functional.cross_entropy(module.eval()(x), y).item()
+    assert vmapped(found).losses(theta[None]).item() == pytest.approx(right, rel=1e-5)
+
+
+def test_files_that_differ_in_a_buffer_are_refused(
+    problem: Problem, models: list[nn.Module], tmp_path: Path
+) -> None:
+    for number, model in enumerate(models):
+        save(tmp_path / f"{number}.pt", dict(model.state_dict()) | {"shift": torch.tensor(number)})
+    spec = Endpoints(kind="files", a=str(tmp_path / "0.pt"), b=str(tmp_path / "1.pt"))
+    with pytest.raises(InputError) as error:
+        with_fixed_of(spec, problem)
+    assert str(error.value) == (
+        f"{tmp_path / '1.pt'}: endpoints.b: differs from {tmp_path / '0.pt'} in the buffer shift, "
+        "and the models in between have none; give models that share it"
     )
-    close = Model(shift=0.25 + 1e-6)
-    path = save(tmp_path / "close.pt", close.state_dict())
-    assert torch.equal(read_endpoint(str(path), "endpoints.a", problem), flat(close))
 
 
 def test_weights_that_are_not_finite_are_refused(
@@ -345,7 +377,7 @@ def test_a_pickle_runs_no_code(problem: Problem, models: list[nn.Module], tmp_pa
     bare.write_bytes(pickle.dumps({"first.weight": Evil(mark)}))
     whole = save(tmp_path / "whole.pt", models[0])
     inside = save(tmp_path / "inside.pt", {"model": models[0], "epoch": 3})
-    assert torch.equal(read_endpoint(str(archive), "endpoints.a", problem), flat(models[0]))
+    assert torch.equal(read_model(str(archive), "endpoints.a", problem).theta, flat(models[0]))
     assert "is not a whole .pth file" in refusal(bare, problem)
     for path in (whole, inside):
         assert refusal(path, problem) == (
@@ -374,7 +406,7 @@ def test_a_file_that_is_cut_or_changed_is_refused(
             changed[place] = random.integers(0, 256)
         path.write_bytes(changed)
         try:
-            read_endpoint(str(path), "endpoints.b", problem)
+            read_model(str(path), "endpoints.b", problem)
         except InputError as error:
             assert str(error).startswith(f"{path}: endpoints.b: ")
 
@@ -498,11 +530,12 @@ def test_models_above_the_level_are_not_trained(
     ended = finished(read_records(RunDir(run)))
     assert ended is not None and ended.outcome == "endpoint_not_trained"
     problem = build_problem(validated(ProblemSpec, problem_tree()))
-    value = vmapped(problem).losses(read_endpoint(str(bad), "endpoints.b", problem)[None]).item()
+    value = vmapped(problem).losses(read_model(str(bad), "endpoints.b", problem).theta[None]).item()
     assert value > LEVEL
     assert ended.sentence == (
-        f"Above the level {LEVEL:g}: endpoint 2 ({bad}) has training loss {value:.4g}; train it "
-        "further or raise search.level."
+        f"Above the level {LEVEL:g}: endpoint 2 ({bad}) has training loss {value:.4g}, normalized "
+        "by statistics of all 60 training samples and not by those of the file; train it further "
+        "or raise search.level."
     )
     assert ended.sentence in capsys.readouterr().out
     assert ended.totals.bead_steps == 0
