@@ -171,8 +171,6 @@ def _targets(part: Any, spec: CustomData) -> NDArray[Any]:
     if y.ndim < 1 or y.dtype.kind not in "fiub":
         raise _wrong(spec, f"y of type {y.dtype} and shape {y.shape}")
     if _counts(y):
-        if y.size and y.min() < 0:
-            raise _wrong(spec, f"the class {y.min()}; number classes from 0, and they")
         return y.astype(np.int64)
     y = _finite(y, "y", spec)
     return y.reshape(len(y), prod(y.shape[1:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,9 +11,11 @@ from torch.nn import functional
 
 from engine.errors import InputError
 from engine.factories import call_factory
+from engine.networks.modules.calls import shapes
 from engine.spec.problem import CustomLoss, LossName
 
-SampleLoss = Callable[[Tensor, Tensor], Tensor]
+SampleLoss = Callable[[Any, Tensor], Tensor]
+"""Takes what it sees of an output, and y, and returns the loss of each sample, (sample,)."""
 
 
 def squared_error(output: Tensor, target: Tensor) -> Tensor:
@@ -57,21 +60,30 @@ def build_loss(spec: LossName | CustomLoss) -> SampleLoss:
     return loss  # type: ignore[no-any-return]
 
 
-def check_loss(loss: SampleLoss, spec: CustomLoss, output: Tensor, target: Tensor) -> None:
-    """Raises InputError where a loss of the user's own does not give one value for each sample."""
+def check_loss(loss: SampleLoss, spec: CustomLoss, output: Any, target: Tensor) -> None:
+    """Raises InputError where a loss of the user's own does not give one value for each sample.
+
+    It is given a copy of the targets, and must not write into them.
+    """
+    given = target.clone()
     try:
-        losses = loss(output, target)
+        losses = loss(output, given)
     except Exception as error:  # it is not our code
         raise InputError(
-            f"the loss of {spec.factory} failed on outputs {tuple(output.shape)} and targets "
-            f"{tuple(target.shape)} ({type(error).__name__}: {error}); make it take them",
+            f"the loss of {spec.factory} failed on outputs {shapes(output)} and targets "
+            f"{shapes(target)} ({type(error).__name__}: {error}); make it take them",
             key="problem.loss.factory",
         ) from error
-    if not isinstance(losses, Tensor) or losses.shape != output.shape[:1]:
-        shape = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+    if not isinstance(losses, Tensor) or losses.shape != target.shape[:1]:
         raise InputError(
-            f"the loss of {spec.factory} returned {shape} for {len(output)} samples; return one "
-            "value for each, (sample,), not their mean",
+            f"the loss of {spec.factory} returned {shapes(losses)} for {len(target)} samples; "
+            "return one value for each, (sample,), not their mean",
+            key="problem.loss.factory",
+        )
+    if not torch.equal(given, target):
+        raise InputError(
+            f"the loss of {spec.factory} writes into its targets; let it write into a copy, "
+            "target.clone()",
             key="problem.loss.factory",
         )
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from engine.errors import InputError
-from engine.networks.modules.calls import Handing, Inputs, picked
+from engine.networks.modules.calls import Handing, Inputs, picked, shapes
 from engine.networks.modules.widened import needs_widening
 from engine.part import functions_in
 from engine.problem import copies
@@ -114,7 +114,7 @@ class Trial:
         except Exception as error:  # it is not our code
             first = (str(error).splitlines() or [""])[0]
             raise self._refused(
-                f"does not take a batch of samples {_shapes(x)} ({type(error).__name__}: {first})",
+                f"does not take a batch of samples {shapes(x, types=True)} ({type(error).__name__}: {first})",
                 "make network and data fit",
             ) from error
 
@@ -184,6 +184,8 @@ class Trial:
             scores, _ = picked(output)
         except InputError:
             return None
+        if self.classes is not None and not y.is_floating_point() and self.train.y.min() < 0:
+            return None  # of samples that a loss ignores there is no error rate
         fits = scores.ndim > 1 and scores.shape[1] >= (self.classes or 0)
         return self.classes if fits and scores.shape[2:] == y.shape[1:] else None
 
@@ -218,10 +220,3 @@ def _depends(output: Any) -> bool:
     found: list[bool] = []
     tree_map(lambda part: found.append(isinstance(part, Tensor) and part.requires_grad), output)
     return any(found)
-
-
-def _shapes(x: Inputs) -> str:
-    """Returns the shapes and types of inputs, in words."""
-    if not isinstance(x, dict):
-        return f"{tuple(x.shape)} of {x.dtype}"
-    return " and ".join(f"{name} {_shapes(part)}" for name, part in x.items())

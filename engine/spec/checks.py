@@ -7,7 +7,7 @@ from engine.errors import InputError
 from engine.networks import DenseLayout, NetworkKeys
 from engine.networks.linear import check_linear_sizes
 from engine.spec.keys import Spec
-from engine.spec.problem import ProblemSpec
+from engine.spec.problem import CustomLoss, ProblemSpec
 
 __all__ = ["check_fit", "check_level_on", "check_method", "check_quickly"]
 
@@ -37,6 +37,7 @@ def check_fit(spec: ProblemSpec, data: Dataset) -> None:
             "is cross_entropy, but y holds values, not classes; choose mse or l1",
             key="problem.loss",
         )
+    _check_classes(spec, data)
     samples = "tokens" if data.x.dtype.kind == "i" else "values"
     if data.x.dtype.names is not None and network.reads != "anything":
         raise InputError(
@@ -53,6 +54,19 @@ def check_fit(spec: ProblemSpec, data: Dataset) -> None:
             f"is {spec.loss}, but the data are tokens; choose cross_entropy", key="problem.loss"
         )
     _check_ends(network, data)
+
+
+def _check_classes(spec: ProblemSpec, data: Dataset) -> None:
+    """Raises InputError where a loss of ours would be given the number of no class."""
+    if data.classes is None or isinstance(spec.loss, CustomLoss):
+        return
+    lowest = min(part.min(initial=0) for part in (data.y, data.y_held_out))
+    if lowest < 0:
+        raise InputError(
+            f"y holds the class {lowest}, which {spec.loss} does not ignore; number classes from "
+            "0, leave out what is to be ignored, or give a loss of your own",
+            key="problem.data",
+        )
 
 
 def _check_ends(network: NetworkKeys, data: Dataset) -> None:
