@@ -11,6 +11,8 @@ import pytest
 from dss_tui.cli import main
 from tests.support.kinds import KINDS, PAGE, Kind, page
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+
 
 @pytest.fixture(autouse=True)
 def paths(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from engine.problem.losses import targets
 from engine.spec.problem import CustomLoss, LossName
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Samples:
     """The samples of one split, on one device."""
 

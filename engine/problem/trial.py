@@ -7,7 +7,7 @@ run. Copies are tried, so that what a module keeps of its calls is not in the pr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -64,7 +64,7 @@ class Trial:
         kept = tree_map(Tensor.clone, x)
         with torch.no_grad():
             self._called(self._copy(Handing(whole=True)), x)
-        return Handing(copies=not _same(x, kept), whole=whole)
+        return Handing(copies=not _same(x, kept, exact=True), whole=whole)
 
     def take(self, handing: Handing, moving: Sequence[str]) -> Tried:
         """Tries network and loss. Raises InputError where they do not fit the data or each other.
@@ -77,7 +77,7 @@ class Trial:
         own = bool(list(functions_in(self.spec.network)))
         with torch.no_grad():
             output = self._called(network, x)
-            which = self._seen(x)
+            which = self._seen(handing, x)
             if own:
                 self._check_repeats(network, x, output)
             if isinstance(self.spec.loss, CustomLoss):
@@ -98,8 +98,11 @@ class Trial:
     # ------------------------------------------------------------ parts of it
 
     def _samples(self, count: int, dtype: torch.dtype = torch.float32) -> tuple[Inputs, Tensor]:
-        """Returns the first samples, as many as there are."""
-        return self.train.part(slice(0, count), dtype)
+        """Returns copies of the first samples, as many as there are, which may be overwritten."""
+        samples: tuple[Inputs, Tensor] = tree_map(
+            Tensor.clone, self.train.part(slice(0, count), dtype)
+        )
+        return samples
 
     def _copy(self, handing: Handing, dtype: torch.dtype = torch.float32) -> nn.Module:
         """Returns a copy of the network to compute with."""
@@ -114,11 +117,12 @@ class Trial:
         except Exception as error:  # it is not our code
             first = (str(error).splitlines() or [""])[0]
             raise self._refused(
-                f"does not take a batch of samples {shapes(x, types=True)} ({type(error).__name__}: {first})",
+                f"does not take a batch of samples {shapes(x, types=True)} "
+                f"({type(error).__name__}: {first})",
                 "make network and data fit",
             ) from error
 
-    def _seen(self, x: Inputs) -> str:
+    def _seen(self, handing: Handing, x: Inputs) -> str:
         """Returns which part of the network's output a loss of ours sees, in words.
 
         Raises InputError where that is not one tensor with an entry for each sample.
@@ -127,7 +131,7 @@ class Trial:
         if isinstance(self.spec.loss, CustomLoss):
             return ""
         try:
-            tensor, which = picked(self._called(self._copy(Handing(whole=True)), x))
+            tensor, which = picked(self._called(self._copy(replace(handing, whole=True)), x))
         except InputError as error:
             raise self._refused(*error.what.split("; ", 1)) from None
         if len(tensor.shape[:1]) < 1 or len(tensor) != count:
@@ -202,13 +206,14 @@ class Trial:
         return InputError(f"{named} {what}; {remedy}", key="problem.network.factory")
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Returns whether two trees of tensors hold the same numbers, up to rounding."""
+def _same(one: Any, other: Any, *, exact: bool = False) -> bool:
+    """Returns whether two trees of tensors hold the same numbers, up to rounding or exactly."""
+    rtol, atol = (0.0, 0.0) if exact else (1e-5, 1e-6)
     equal: list[bool] = []
 
     def compare(a: Any, b: Any) -> None:
         if isinstance(a, Tensor) and isinstance(b, Tensor):
-            same = a.shape == b.shape and torch.allclose(a, b, rtol=1e-5, atol=1e-6, equal_nan=True)
+            same = a.shape == b.shape and torch.allclose(a, b, rtol, atol, equal_nan=True)
             equal.append(same)
 
     tree_map(compare, one, other)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +106,13 @@ def old_names() -> Sequence[dict[str, Any]]:
     return two(kinds_parts.old_weight_norm)
 
 
+def scaled() -> Sequence[dict[str, Any]]:
+    return two(mirror_cases.ScaledOnLoading)
+
+
 def counted() -> Sequence[dict[str, Any]]:
     one, other = sharing(mirror_cases.norm)
     return [one, other | {"1.num_batches_tracked": torch.tensor(900)}]
-
-
-PARTS = field(default_factory=dict)
 
 
 def _modules(*rows: tuple[str, str] | tuple[str, str, str]) -> list[Kind]:
@@ -197,7 +198,7 @@ NETWORKS = _modules(
     ("an own running average", "Averaging", "gives another output when it is called again"),
     ("state in a list", "Remembering", OTHERWISE),
     ("LoRA that merges in eval()", "Lora", OTHERWISE),
-    ("a weight cached at the first call", "Cached", "has no gradient by"),
+    ("a weight cached at the first call", "Cached", OTHERWISE),
     ("weights of a module that is not registered", "HiddenByGetattr", OTHERWISE),
     ("a hook that holds weights of its own", "hook_with_own_weight", OTHERWISE),
     ("parameters that share memory without being tied", "SharedMemory", OTHERWISE),
@@ -205,7 +206,11 @@ NETWORKS = _modules(
     ("a layer made anew in forward", "MadeInForward", "gives another output when it is called"),
     ("normalization over the batch by hand", "Standardizing", "samples see each other: …"),
     ("attention over the batch", "Attending", "samples see each other: …"),
-    ("batch norm without running statistics", "norm_without_statistics", OTHERWISE),
+    (
+        "batch norm without running statistics",
+        "norm_without_statistics",
+        "samples see each other: …",
+    ),
     (
         "a dictionary without logits or out",
         "Unnamed",
@@ -305,12 +310,12 @@ def page() -> str:
     lines = [
         "# What becomes of your network, data, loss and checkpoints",
         "",
-        f"Of the {len(KINDS)} kinds below, {works} work: a test runs each from a preset to a string",
-        "file, verifies it, and compares its losses with plain torch. The others are refused before",
-        "anything is trained, in one sentence that says what is written here; … stands for names,",
-        "numbers and more of the sentence. This page is made from the tests:",
-        "`python -m tests.support.kinds` writes it anew. [Your own model](your-own-model.md) explains",
-        "how to bring yours.",
+        f"Of the {len(KINDS)} kinds below, {works} work: a test runs each from a preset to a",
+        "string file, verifies it, and compares its losses with plain torch. The others are",
+        "refused before anything is trained, in one sentence that says what is written here; …",
+        "stands for names, numbers and more of the sentence. This page is made from the tests:",
+        "`python -m tests.support.kinds` writes it anew. [Your own model](your-own-model.md)",
+        "explains how to bring yours.",
     ]
     for group, kinds in GROUPS.items():
         lines += ["", f"## {group}", "", "| kind | what becomes of it |", "|---|---|"]

@@ -267,7 +267,7 @@ class Listed(nn.Module):
         self.more = nn.ParameterDict({"bias": torch.randn(2)})
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.tanh(x @ self.weights[0]) @ self.weights[1] + self.more["bias"]
+        return torch.tanh(x @ self.weights[0]) @ self.weights[1] + self.more["bias"]  # type: ignore[no-any-return]
 
 
 def old_weight_norm() -> nn.Module:
