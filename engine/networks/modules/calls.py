@@ -34,7 +34,7 @@ class Handing:
 
     def hook(self, network: nn.Module) -> nn.Module:
         """Makes a network take one x, and give what the loss sees. Returns the network."""
-        network.register_forward_pre_hook(self._spread, with_kwargs=True)
+        network.register_forward_pre_hook(self._spread, prepend=True, with_kwargs=True)
         if not self.whole:
             network.register_forward_hook(_seen)
         return network
