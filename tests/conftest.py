@@ -11,8 +11,10 @@ import pytest
 from jaxtyping import install_import_hook
 
 # A change is accepted or not by the same examples each time; whoever runs the tests by hand draws
-# new ones.
-hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+# new ones. A busy machine draws them slowly, which says nothing of the code.
+hypothesis.settings.register_profile(
+    "ci", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
 

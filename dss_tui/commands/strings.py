@@ -228,6 +228,7 @@ def _report(path: Path, check: Check) -> list[str]:
             else []
         ),
         *([f"  {'batch normalization':<26} by {check.batch_norm}"] if check.batch_norm else []),
+        *(f"  {'models':<26} {remark}" for remark in check.remarks),
         f"along the whole path, at {check.along_points} points a segment:",
         *(f"  {on.words:<26} {low:.4g} … {high:.4g}" for on, low, high in check.along),
     ]

@@ -46,14 +46,16 @@ def not_closed(found: Found) -> Verdict:
 def sampled(found: Found, audit: Audit) -> Verdict:
     """Returns the verdict on a string of which every segment was audited and holds."""
     now, level = found.now, found.spec.search.level
-    words = found.chain.problem.normalized_by
-    normalized = f", normalized by {words}" if words else ""
+    problem = found.chain.problem
+    words = problem.normalized_by
+    told = [f"normalized by {words}"] if words else []
+    remarks = "".join(f", {clause}" for clause in (*told, *problem.remarks))
     return Verdict(
         Outcome.CONNECTED,
         f"Connected: {now.beads} beads, normalized length {now.normalized_length:.4f}, "
         f"{_shortened(found)}"
         f"every segment at most {multiple(now.max_peak / level)} × level ({_both(found)}"
-        f"measured on {len(audit.grid)} points each in {audit.precision}{normalized}"
+        f"measured on {len(audit.grid)} points each in {audit.precision}{remarks}"
         f"{_why_sampled(found)}).",
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,9 +14,11 @@ from torch.nn import functional
 
 from engine.errors import InputError
 from engine.factories import call_factory
+from engine.networks.modules.calls import shapes
 from engine.spec.problem import CustomLoss, Loss, LossName, WeightedCrossEntropy
 
-SampleLoss = Callable[[Tensor, Tensor], Tensor]
+SampleLoss = Callable[[Any, Tensor], Tensor]
+"""Takes what it sees of an output, and y, and returns the loss of each sample, (sample,)."""
 SampleWeight = Callable[[Tensor], Tensor]
 """Takes targets (sample, …) and returns the weight of each sample in the mean, (sample,)."""
 
@@ -123,32 +126,30 @@ def build_loss(spec: Loss) -> SampleLoss:
     return loss  # type: ignore[no-any-return]
 
 
-def check_loss(loss: SampleLoss, spec: CustomLoss, output: Tensor, target: Tensor) -> None:
+def check_loss(loss: SampleLoss, spec: CustomLoss, output: Any, target: Tensor) -> None:
     """Raises InputError where a loss of the user's own does not give one value for each sample.
 
-    Output and target are those of two samples. One sample and three are tried as well, so that
-    neither the number of outputs nor a single axis is taken for that of samples.
+    It is given a copy of the targets, and must not write into them.
     """
-    for numbers in ([0, 1], [0, 1, 0], [0]):
-        some = [at % len(output) for at in numbers]
-        _check_loss(loss, spec, output[some], target[some])
-
-
-def _check_loss(loss: SampleLoss, spec: CustomLoss, output: Tensor, target: Tensor) -> None:
-    """Raises InputError where the loss does not give one value for each of these samples."""
+    given = target.clone()
     try:
-        losses = loss(output, target)
+        losses = loss(output, given)
     except Exception as error:  # it is not our code
         raise InputError(
-            f"the loss of {spec.factory} failed on outputs {tuple(output.shape)} and targets "
-            f"{tuple(target.shape)} ({type(error).__name__}: {error}); make it take them",
+            f"the loss of {spec.factory} failed on outputs {shapes(output)} and targets "
+            f"{shapes(target)} ({type(error).__name__}: {error}); make it take them",
             key="problem.loss.factory",
         ) from error
-    if not isinstance(losses, Tensor) or losses.shape != output.shape[:1]:
-        shape = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+    if not isinstance(losses, Tensor) or losses.shape != target.shape[:1]:
         raise InputError(
-            f"the loss of {spec.factory} returned {shape} for {len(output)} samples; return one "
-            "value for each, (sample,), not their mean",
+            f"the loss of {spec.factory} returned {shapes(losses)} for {len(target)} samples; "
+            "return one value for each, (sample,), not their mean",
+            key="problem.loss.factory",
+        )
+    if not torch.equal(given, target):
+        raise InputError(
+            f"the loss of {spec.factory} writes into its targets; let it write into a copy, "
+            "target.clone()",
             key="problem.loss.factory",
         )
 

@@ -255,6 +255,20 @@ class Problem:
         """The statistics by which models are normalized, in words; empty without such layers."""
         return self.batch_norm.words(len(self.train)) if self.normalizes else ""
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be said of the models besides, in clauses.
+
+        That is which part of the network's output is compared, and how many weights move.
+        """
+        found = [f"comparing {self.output} of what the network returns"] if self.output else []
+        if not self.moves_all:
+            weights = (each for _, each in copies.named_parameters(self.network))
+            found.append(
+                f"moving {self.parameter_count} of {sum(w.numel() for w in weights)} weights"
+            )
+        return tuple(found)
+
 
 def build_problem(
     spec: ProblemSpec,

@@ -24,7 +24,7 @@ View = Callable[[Tensor], Tensor]
 of them, in the same unit."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Samples:
     """The samples of one split, on one device."""
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from engine.errors import InputError
-from engine.networks.modules.calls import Handing, Inputs, picked
+from engine.networks.modules.calls import Handing, Inputs, picked, shapes
 from engine.networks.modules.recomputed import check_recomputes
 from engine.networks.modules.widened import needs_widening
 from engine.part import functions_in
@@ -27,9 +27,10 @@ from engine.problem.losses import SampleLoss, check_loss, target_shape
 from engine.problem.samples import Samples
 from engine.spec.problem import CustomLoss, ProblemSpec, WeightedCrossEntropy
 
-#: The number of samples that are tried, and the smaller number that is tried besides, so that a
-#: loss which gives one value for each output is told from one that gives one for each sample.
+#: The number of samples that are tried. A loss is tried on fewer besides, so that neither outputs
+#: nor an axis of length one are taken for samples.
 SAMPLES, FEWER = 3, 2
+TRIED = (SAMPLES, FEWER, 1)
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Trial:
         kept = tree_map(Tensor.clone, x)
         with torch.no_grad():
             self._called(self._copy(Handing(whole=True)), x)
-        return Handing(copies=not _same(x, kept), whole=whole)
+        return Handing(copies=not _same(x, kept, exact=True), whole=whole)
 
     def take(self, handing: Handing, moving: Sequence[str]) -> Tried:
         """Tries network and loss. Raises InputError where they do not fit the data or each other.
@@ -80,12 +81,13 @@ class Trial:
         own = bool(list(functions_in(self.spec.network)))
         with torch.no_grad():
             output = self._called(network, x)
-            which = self._seen(x)
+            which = self._seen(handing, x)
             if own:
                 self._check_repeats(network, x, output)
             if isinstance(self.spec.loss, CustomLoss):
-                check_loss(self.loss, self.spec.loss, output, y)
-                check_loss(self.loss, self.spec.loss, self._called(network, fewer[0]), fewer[1])
+                for count in TRIED:
+                    some = self._samples(count)
+                    check_loss(self.loss, self.spec.loss, self._called(network, some[0]), some[1])
             target = self._target(output, y)
         shaped = replace(self, train=self.train.shaped(target))
         if own or isinstance(self.spec.loss, CustomLoss):
@@ -103,8 +105,11 @@ class Trial:
     # ------------------------------------------------------------ parts of it
 
     def _samples(self, count: int, dtype: torch.dtype = torch.float32) -> tuple[Inputs, Tensor]:
-        """Returns the first samples, as many as there are."""
-        return self.train.part(slice(0, count), dtype)
+        """Returns copies of the first samples, as many as there are, which may be overwritten."""
+        samples: tuple[Inputs, Tensor] = tree_map(
+            Tensor.clone, self.train.part(slice(0, count), dtype)
+        )
+        return samples
 
     def _copy(self, handing: Handing, dtype: torch.dtype = torch.float32) -> nn.Module:
         """Returns a copy of the network to compute with."""
@@ -119,11 +124,12 @@ class Trial:
         except Exception as error:  # it is not our code
             first = (str(error).splitlines() or [""])[0]
             raise self._refused(
-                f"does not take a batch of samples {_shapes(x)} ({type(error).__name__}: {first})",
+                f"does not take a batch of samples {shapes(x, types=True)} "
+                f"({type(error).__name__}: {first})",
                 "make network and data fit",
             ) from error
 
-    def _seen(self, x: Inputs) -> str:
+    def _seen(self, handing: Handing, x: Inputs) -> str:
         """Returns which part of the network's output a loss of ours sees, in words.
 
         Raises InputError where that is not one tensor with an entry for each sample.
@@ -132,7 +138,7 @@ class Trial:
         if isinstance(self.spec.loss, CustomLoss):
             return ""
         try:
-            tensor, which = picked(self._called(self._copy(Handing(whole=True)), x))
+            tensor, which = picked(self._called(self._copy(replace(handing, whole=True)), x))
         except InputError as error:
             raise self._refused(*error.what.split("; ", 1)) from None
         if len(tensor.shape[:1]) < 1 or len(tensor) != count:
@@ -202,6 +208,8 @@ class Trial:
             scores, _ = picked(output)
         except InputError:
             return None
+        if self.classes is not None and not y.is_floating_point() and self.train.y.min() < 0:
+            return None  # of samples that a loss ignores there is no error rate
         fits = scores.ndim > 1 and scores.shape[1] >= (self.classes or 0)
         return self.classes if fits and scores.shape[2:] == y.shape[1:] else None
 
@@ -218,13 +226,14 @@ class Trial:
         return InputError(f"{named} {what}; {remedy}", key="problem.network.factory")
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Returns whether two trees of tensors hold the same numbers, up to rounding."""
+def _same(one: Any, other: Any, *, exact: bool = False) -> bool:
+    """Returns whether two trees of tensors hold the same numbers, up to rounding or exactly."""
+    rtol, atol = (0.0, 0.0) if exact else (1e-5, 1e-6)
     equal: list[bool] = []
 
     def compare(a: Any, b: Any) -> None:
         if isinstance(a, Tensor) and isinstance(b, Tensor):
-            same = a.shape == b.shape and torch.allclose(a, b, rtol=1e-5, atol=1e-6, equal_nan=True)
+            same = a.shape == b.shape and torch.allclose(a, b, rtol, atol, equal_nan=True)
             equal.append(same)
 
     tree_map(compare, one, other)
@@ -236,10 +245,3 @@ def _depends(output: Any) -> bool:
     found: list[bool] = []
     tree_map(lambda part: found.append(isinstance(part, Tensor) and part.requires_grad), output)
     return any(found)
-
-
-def _shapes(x: Inputs) -> str:
-    """Returns the shapes and types of inputs, in words."""
-    if not isinstance(x, dict):
-        return f"{tuple(x.shape)} of {x.dtype}"
-    return " and ".join(f"{name} {_shapes(part)}" for name, part in x.items())

@@ -142,7 +142,7 @@ def encode(file: StringFile, ending: str) -> bytes:
     if file.data is not None:
         x, arrays["data.y"] = file.data
         arrays |= _inputs(x)
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     return WRITERS[ending](contiguous, dump_json(file.header.to_tree()))
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from engine.errors import InputError
 from engine.methods.method import MethodState, StagedMethod
@@ -19,6 +22,8 @@ from engine.record.writing import replace
 from engine.run.old_checkpoints import translated
 from engine.spec.keys import ASIDE, Spec, digest
 
+#: What stands before the names of what does not move.
+FIXED = "fixed."
 #: The layout that is written, and the one before it, which is read too.
 VERSION, BEFORE = "3", "2"
 
@@ -34,6 +39,8 @@ class Checkpoint:
     """Running time of the run in seconds."""
     fingerprint: str
     """The checksum of the preset to which the state belongs."""
+    fixed: Mapping[str, Tensor] = field(default_factory=dict)
+    """The parameters and buffers of the network that do not move, by name."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ def write(run: RunDir, checkpoint: Checkpoint) -> None:
         "elapsed_s": repr(checkpoint.elapsed_s),
         "method": json.dumps(plain),
     }
+    tensors |= {f"{FIXED}{name}": tensor for name, tensor in checkpoint.fixed.items()}
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     replace(run.checkpoint, safetensors.torch.save(on_cpu, metadata))
 
@@ -69,13 +77,24 @@ def resume(run: RunDir, spec: Spec, method: StagedMethod) -> Checkpoint | None:
     """
     if not check_regular(run.checkpoint):
         return None
-    head, packed = _opened(run.checkpoint)
+    head, (tensors, plain) = _opened(run.checkpoint)
+    fixed = {name: each for name, each in tensors.items() if name.startswith(FIXED)}
+    packed = {name: each for name, each in tensors.items() if name not in fixed}, plain
     if head.fingerprint not in (spec.fingerprint(), full_fingerprint(run)):
         raise InputError(
             f"belongs to another preset than {run.spec}; put that run's own run.yaml back, or "
             "start a new run",
             file=run.checkpoint,
         )
+    held = method.chain.problem.fixed
+    for name, tensor in fixed.items():
+        own = held.get(name.removeprefix(FIXED))
+        if own is None or not _same(own, tensor):
+            raise InputError(
+                f"holds another {name.removeprefix(FIXED)}, which does not move, than the network "
+                "has now; bring back the function, or the files, that the run was started with",
+                file=run.checkpoint,
+            )
     try:
         if head.version == BEFORE:
             packed = translated(packed, method.stages)
@@ -83,7 +102,12 @@ def resume(run: RunDir, spec: Spec, method: StagedMethod) -> Checkpoint | None:
         method.resume(state)
     except Unfit as unfit:
         raise Damaged(run.checkpoint, f"its state does not fit: {unfit}") from None
-    return Checkpoint(state, head.seq, head.elapsed_s, head.fingerprint)
+    return Checkpoint(state, head.seq, head.elapsed_s, head.fingerprint, fixed)
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Returns whether two tensors are equal, NaN included."""
+    return torch.equal(one.cpu().nan_to_num(), other.nan_to_num())
 
 
 def _opened(path: Path) -> tuple[_Head, Packed]:

@@ -159,8 +159,12 @@ def _why_not_vmap(spec: Spec, problem: Problem) -> str | None:
         backend = VmappedBackend(problem)
         for practice in {PLAIN, *practices}:
             backend.practised(theta, batches, practice, torch.arange(len(theta)))
+        together, _ = backend.loss_and_grad_on(theta, batches)
     except Exception as error:  # it is not our code
         return (str(error).splitlines() or [type(error).__name__])[0]
+    alone, _ = InPlaceBackend(problem).loss_and_grad_on(theta, batches)
+    if not torch.allclose(together, alone, rtol=1e-3, atol=1e-5, equal_nan=True):
+        return "its functions hold weights that are not lent to them"
     return None
 
 

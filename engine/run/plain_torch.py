@@ -87,7 +87,7 @@ class PlainTorch:
         each = _misses if measure.metric == "error_rate" else self._loss
         batches = self._batches(self.samples(measure.split))
         values = self._each(each, theta, measure.split, batches)
-        if isinstance(self._loss, CrossEntropy) and each is self._loss:
+        if isinstance(self._loss, CrossEntropy) and measure.metric != "error_rate":
             weights = self._loss.weight(self._problem.samples(measure.split).y)
             mean = (values.sum() / weights.sum()).item()
         else:

@@ -58,7 +58,11 @@ class DirectoryStore:
         self._writer.sync_events()
         method = self._job.method
         kept = checkpoint.Checkpoint(
-            method.state, self.seq, elapsed_s, self._job.spec.fingerprint()
+            method.state,
+            self.seq,
+            elapsed_s,
+            self._job.spec.fingerprint(),
+            self._job.problem.fixed,
         )
         checkpoint.write(self._writer.run, kept)
         self.saved_s = elapsed_s

@@ -83,6 +83,8 @@ class Check:
     """The statistics by which models were normalized, in words; empty without such layers."""
     along: tuple[tuple[LevelOn, float, float], ...]
     """The lowest and the highest value of each metric on each split."""
+    remarks: tuple[str, ...] = ()
+    """What is to be said of the models besides, in clauses."""
     mirror: Report | None = None
     """The results of plain torch, where the network, the data or the loss is a user's own."""
     along_points: int = COARSE
@@ -173,6 +175,7 @@ def verify(file: StringFile, points: int = POINTS, *, run_factories: bool = Fals
         precision=str(dtype).removeprefix("torch."),
         by_frequencies=by_frequencies(problem, problem.objective),
         batch_norm=problem.normalized_by,
+        remarks=problem.remarks,
         along=ranges,
         mirror=mirrored(file, problem, losses, profiles),
     )

@@ -56,7 +56,8 @@ def _check_targets(loss: Loss, data: Dataset) -> None:
     if data.classes is None and data.y.dtype.kind in "iub":
         raise InputError(
             f"is {name}, but y holds whole numbers below 0, and classes are numbered from 0; leave "
-            "such samples out, or set problem.data.targets: values for mse or l1",
+            "such samples out, give a loss of your own, or let y hold values for mse or l1 "
+            "(problem.data.targets: values)",
             key="problem.loss",
         )
     if name == "cross_entropy" and data.classes is None:

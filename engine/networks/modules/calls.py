@@ -34,7 +34,7 @@ class Handing:
 
     def hook(self, network: nn.Module) -> nn.Module:
         """Makes a network take one x, and give what the loss sees. Returns the network."""
-        network.register_forward_pre_hook(self._spread, with_kwargs=True)
+        network.register_forward_pre_hook(self._spread, prepend=True, with_kwargs=True)
         if not self.whole:
             network.register_forward_hook(_seen)
         return network
@@ -85,3 +85,14 @@ def picked(output: Any) -> tuple[Tensor, str]:
         "give a loss of your own, which sees all of it",
         key="problem.network.factory",
     )
+
+
+def shapes(tree: Any, *, types: bool = False) -> str:
+    """Returns the shapes of the tensors in a tree, in words, with their types if asked for."""
+    if isinstance(tree, Tensor):
+        return f"{tuple(tree.shape)} of {tree.dtype}" if types else f"{tuple(tree.shape)}"
+    if isinstance(tree, Mapping):
+        return " and ".join(f"{name} {shapes(part, types=types)}" for name, part in tree.items())
+    if isinstance(tree, tuple | list) and tree:
+        return " and ".join(shapes(part, types=types) for part in tree)
+    return type(tree).__name__

@@ -452,19 +452,12 @@ def test_what_torch_cannot_batch_goes_in_a_loop() -> None:
 @pytest.mark.parametrize(
     ("network", "words"),
     [
-        (
-            "frozen",
-            "has the parameter 0.weight that does not require gradients; a path moves all "
-            "parameters: make it a buffer to keep it fixed",
-        ),
-        ("whole_numbers", "has the parameter table of type torch.int64; make it a buffer"),
         ("weightless", "has no floating-point parameters; there is nothing to train"),
         ("lazy", "has lazy parameters; run it once on a sample before returning it"),
-        ("wide", "does not take a batch of samples (2, 3) of torch.float32 (RuntimeError: mat1"),
-        ("summing", "returned (4,) for a batch of 2; return a tensor (sample, …)"),
+        ("wide", "does not take a batch of samples (3, 3) of torch.float32 (RuntimeError: mat1"),
+        ("summing", "returned (6,) for a batch of 3; return a tensor (sample, …)"),
         ("narrow", "returns (1,) for each sample, but mse compares it with y, which needs (2,)"),
-        ("Hiding", "does not go by its parameters alone; hold them as attributes"),
-        ("AlwaysDropping", "does not go by its parameters alone"),
+        ("AlwaysDropping", "gives another output when it is called again on the same samples"),
         ("scripted", "returned TorchScript; return the nn.Module that it was made from"),
         ("ByNumpy", "has no gradient by its parameters (RuntimeError: Can't call numpy()"),
         ("Detached", "has no gradient by its parameters (RuntimeError: element 0 of tensors does"),
@@ -624,10 +617,10 @@ def test_a_score_that_is_none_of_a_class_has_no_error_rate() -> None:
     [
         (
             "failing",
-            f"the loss of {HERE}:failing failed on outputs (2, 2) and targets (2, 2) (ValueError: "
+            f"the loss of {HERE}:failing failed on outputs (3, 2) and targets (3, 2) (ValueError: "
             "not today); make it take them",
         ),
-        ("mean_loss", "returned () for 2 samples; return one value for each, (sample,), not their"),
+        ("mean_loss", "returned () for 3 samples; return one value for each, (sample,), not their"),
         ("mean_over_samples", "returned (2,) for 3 samples; return one value for each, (sample,)"),
     ],
 )

@@ -24,6 +24,7 @@ from engine.record.rundir import RunDir
 from engine.run import checkpoint
 from engine.run.checkpoint import Checkpoint
 from engine.spec.keys import Spec
+from engine.spec.validation import validated
 from engine.spec.yaml_file import load
 from presets import load_preset
 from tests.support.searches import method_for
@@ -74,6 +75,34 @@ def test_a_checkpoint_comes_back_as_it_was_written(tmp_path: Path) -> None:
     back = resumed(run, spec)
     assert back is not None
     assert (back.seq, back.elapsed_s) == (12, 3.25)
+
+
+def test_what_does_not_move_must_be_that_of_the_network(tmp_path: Path) -> None:
+    """It lies in the checkpoint, by name, and is compared when the search goes on."""
+    tree = {
+        "problem": {
+            "data": {"kind": "custom", "factory": "tests.support.mirror_cases:values"},
+            "network": {"kind": "custom", "factory": "tests.support.mirror_cases:plain"},
+            "loss": "mse",
+        },
+        "search": {"level": 1.0},
+        "path_parameters": "2.*",
+    }
+    spec = validated(Spec, tree)
+    problem = build_problem(spec.problem, path_parameters=spec.moving)
+    run = RunDir(tmp_path)
+    run.spec.write_text(yaml.safe_dump(spec.model_dump(mode="json")))
+    with method_for(problem, spec) as method:
+        kept = Checkpoint(method.state, 1, 2.0, spec.fingerprint(), problem.fixed)
+        checkpoint.write(run, kept)
+        back = checkpoint.resume(run, spec, method)
+    assert back is not None and back.fixed.keys() == {"fixed.0.weight", "fixed.0.bias"}
+    other = problem.with_fixed({"0.bias": problem.fixed["0.bias"] + 1})
+    with (
+        method_for(other, spec) as method,
+        pytest.raises(InputError, match=r"holds another 0\.bias, which does not move"),
+    ):
+        checkpoint.resume(run, spec, method)
 
 
 def same(one: StagedMethod, other: StagedMethod) -> bool:

@@ -28,11 +28,14 @@ from engine.record.string_file import read
 from engine.spec.problem import ProblemSpec
 from engine.spec.training import Endpoints
 from engine.spec.validation import validated
+from tests.support import kinds_parts, mirror_cases
 from tests.support.commands import refused
 from tests.support.workers import vmapped
 
 HERE = __name__
 LEVEL = 0.2
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
 
 # ---------------------------------------------------------------- a user's file
 
@@ -222,6 +225,26 @@ def test_weights_are_read_as_they_are(
         whole = dict(model.named_parameters())[parameter.name]
         if parameter.name != "first.bias":
             assert torch.equal(problem.named(theta[None])[parameter.name][0], whole)
+
+
+def test_hooks_of_the_network_are_called_when_it_is_loaded(tmp_path: Path) -> None:
+    """Its own, and those by which torch reads the names of the old weight_norm."""
+    tree = problem_tree()
+    tree |= {"data": {"kind": "custom", "factory": "tests.support.mirror_cases:values"}}
+    tree |= {"loss": "mse"}
+    x, y = mirror_cases.values()
+    for made, written in (
+        ("ScaledOnLoading", mirror_cases.ScaledOnLoading),
+        ("weight_norm", kinds_parts.old_weight_norm),
+    ):
+        tree["network"] = {"kind": "custom", "factory": f"{mirror_cases.__name__}:{made}"}
+        problem = build_problem(validated(ProblemSpec, tree))
+        path = save(tmp_path / f"{made}.pt", written().state_dict())
+        theta = read_model(str(path), "endpoints.a", problem).theta
+        module = getattr(mirror_cases, made)()
+        module.load_state_dict(torch.load(path))
+        right = (module(x) - y).square().sum(1).mean().item()
+        assert vmapped(problem).losses(theta[None]).item() == pytest.approx(right, rel=1e-5)
 
 
 def test_save_model_of_safetensors(
