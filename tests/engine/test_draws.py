@@ -8,6 +8,7 @@ import torch
 from engine.draws import mixed, uniform
 from tests.support.torch_recipes import MASK, key_below, numbers_of
 
+
 @pytest.mark.parametrize("key", [0, 1, 2**62 + 12345, -7])
 def test_numbers_are_those_of_split_mix(key: int) -> None:
     assert uniform(torch.tensor(key), 9).tolist() == numbers_of(key, 9)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -206,7 +207,7 @@ def test_a_resumed_training_takes_the_same_steps(problem: Problem) -> None:
     for _ in range(3):
         cut.advance()
     resumed = Trainer(Recipe(training()), pool)
-    resumed.resume(unpack(TrainerState, pack(cut.state), "a file"))
+    resumed.resume(unpack(TrainerState, pack(cut.state), Path("a file")))
     expected, found = run_to_end(whole), run_to_end(resumed)
     for seed in range(3):
         assert torch.equal(found[seed].theta, expected[seed].theta)
