@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from math import prod
-from threading import Lock
 from typing import Literal
 
 import torch
@@ -21,6 +20,7 @@ from engine.data import Dataset, load_data
 from engine.errors import InputError
 from engine.networks import build_network
 from engine.networks.modules import lent
+from engine.networks.modules.dropout import draws_within
 from engine.networks.modules.widened import needs_widening
 from engine.part import functions_in
 from engine.problem.batch_norm import batch_norms, chosen, replace_batch_norm
@@ -35,7 +35,7 @@ from engine.problem.losses import (
     smoothed,
 )
 from engine.problem.samples import Samples, samples_of
-from engine.seeds import derive
+from engine.seeds import DRAWING, derive
 from engine.shapes import Beads, Weights
 from engine.spec.checks import check_fit
 from engine.spec.level import LevelOn
@@ -45,8 +45,6 @@ from engine.spec.problem import CustomLoss, ProblemSpec, WeightedCrossEntropy
 
 Split = Literal["train", "held_out"]
 
-#: The lock that is held while weights are drawn, because torch's generator belongs to all threads.
-DRAWING = Lock()
 #: The seed of a network's buffers, which may be drawn like weights, but are the same everywhere.
 BUFFERS_SEED = 0
 #: The number of samples up to which the secondary metric is taken over all samples.
@@ -237,6 +235,12 @@ class Problem:
     def normalizes(self) -> bool:
         """Whether the network has batch normalization."""
         return self.estimate is not None
+
+    @cached_property
+    def draws_within(self) -> bool:
+        """Whether layers of the network, such as attention, draw out of our reach in training."""
+        x, _ = self.train.part(slice(0, 2), self.dtype)
+        return draws_within(copy.deepcopy(self.network), x)
 
     @property
     def normalized_by(self) -> str:

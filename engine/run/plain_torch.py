@@ -29,7 +29,8 @@ from engine.networks.custom import CustomNetwork
 from engine.networks.modules.custom import unwrapped
 from engine.problem.batch_norm import chosen
 from engine.problem.losses import CrossEntropy, SampleLoss, build_loss, targets
-from engine.problem.problem import BUFFERS_SEED, DRAWING, Problem, Split
+from engine.problem.problem import BUFFERS_SEED, Problem, Split
+from engine.seeds import DRAWING
 from engine.shapes import Weights
 from engine.spec.level import LevelOn
 from engine.spec.problem import CustomLoss, ProblemSpec

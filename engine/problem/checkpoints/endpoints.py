@@ -13,7 +13,8 @@ from engine.data.files import candidates, locate
 from engine.errors import InputError, listed
 from engine.problem.checkpoints.files import read
 from engine.problem.checkpoints.naming import tensors, unprefixed
-from engine.problem.problem import DRAWING, Problem
+from engine.problem.problem import Problem
+from engine.seeds import DRAWING
 from engine.shapes import Weights
 from engine.spec.training import Endpoints
 

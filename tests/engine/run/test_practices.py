@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engine.backends.in_place import InPlaceBackend
 from engine.errors import InputError
 from engine.problem.problem import build_problem
 from engine.run.choose_backend import choose_backend
@@ -18,6 +19,7 @@ from engine.run.prepare import prepare
 from engine.spec.checks import check_method
 from engine.spec.keys import Spec
 from engine.spec.validation import validated
+from engine.steps.practice import Practice
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group, fresh
 from tests.support.workers import vmapped
@@ -37,6 +39,18 @@ class Own(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x.flatten(1))
         return self.second(functional.dropout(x, 0.2, self.training and self.drops))  # type: ignore[no-any-return]
+
+
+class Attentive(nn.Module):
+    """A module whose attention drops within torch, on images as rows of eight pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(8, 2, 12, dropout=0.3, batch_first=True)
+        self.last = nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.layer(x.view(len(x), 8, 8)).mean(1))  # type: ignore[no-any-return]
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +108,7 @@ def test_dropout_needs_something_to_drop() -> None:
         "endpoints.dropout: is true, but the network of kind mlp drops nothing"
     )
     plain = CUSTOM | {"args": {"drops": False}}
-    assert "calls no dropout" in refusal(spec_of(plain, greedy={"dropout": True}))
+    assert "drops nothing" in refusal(spec_of(plain, greedy={"dropout": True}))
     for network in (MLP | {"dropout": 0.3}, CUSTOM):
         spec = spec_of(network, endpoints={"dropout": True}, greedy={"dropout": True})
         problem = build_problem(spec.problem)
@@ -172,3 +186,58 @@ def test_ends_alone_with_dropout_leave_compiled_code_to_the_rest() -> None:
             torch.testing.assert_close(one.rows.theta, other.rows.theta, rtol=1e-4, atol=1e-6)
         found[key] = ours[0].rows.theta
     assert not torch.allclose(found["ends"], found["beads"], rtol=1e-3, atol=1e-4)
+
+
+def test_layers_that_draw_within_torch_are_trained_one_by_one_and_the_same_each_time() -> None:
+    network = {"kind": "custom", "factory": f"{HERE}:Attentive"}
+    spec = spec_of(network, endpoints={"dropout": True, "batch_size": 16, "check_every": 3})
+    prepared = prepare(spec)
+    assert prepared.spec.search.batching == "loop"
+    problem = prepared.backend.problem
+    theta = torch.stack([problem.initial(seed) for seed in range(3)])
+    recipe = Recipe(spec.endpoints)
+    together = prepared.backend.advance(recipe, groups_of(theta, recipe))
+    torch.randn(7)
+    alone = prepared.backend.advance(recipe, groups_of(theta, recipe)[2:])
+    assert torch.equal(alone[0].rows.theta, together[2].rows.theta)
+    still = Recipe(spec.endpoints.model_copy(update={"dropout": False}))
+    other = prepared.backend.advance(still, groups_of(theta, still)[2:])
+    assert not torch.allclose(other[0].rows.theta, alone[0].rows.theta, rtol=1e-3, atol=1e-4)
+    with pytest.raises(InputError, match="cannot be drawn again"):
+        prepare(spec_of(network | {"recompute": ["layer"]}, endpoints={"dropout": True}))
+
+
+def test_what_is_computed_again_takes_the_same_steps() -> None:
+    found = []
+    for names in ([], ["first"]):
+        spec = spec_of(CUSTOM | {"recompute": names}, endpoints={"dropout": True, "batch_size": 16})
+        problem = build_problem(spec.problem)
+        theta = torch.stack([problem.initial(seed) for seed in range(2)])
+        recipe = Recipe(spec.endpoints.model_copy(update={"check_every": 4}))
+        groups = InPlaceBackend(problem).advance(recipe, groups_of(theta, recipe))
+        found.append(torch.cat([group.rows.theta for group in groups]))
+    assert torch.equal(*found)
+    assert not torch.equal(found[0], theta)
+
+
+def test_batch_normalization_sees_one_micro_batch_at_a_time() -> None:
+    """As where a plain loop adds gradients up; a last part of one sample joins the one before."""
+    network = {
+        "kind": "resnet",
+        "input": [1, 8, 8],
+        "widths": [3],
+        "blocks": 1,
+        "norm": "batch",
+        "outputs": 10,
+    }
+    problem = build_problem(spec_of(network).problem)
+    theta, numbers = problem.initial(3)[None], torch.arange(11)[None]
+    practice = Practice(micro_batch=5)
+    _, grad = vmapped(problem).practised(theta, numbers, practice)
+    expected = torch.zeros_like(theta)
+    for part in (numbers[:, :5], numbers[:, 5:]):
+        _, of_part = vmapped(problem).loss_and_grad_on(theta, part)
+        expected += of_part * part.shape[1] / 11
+    torch.testing.assert_close(grad, expected, rtol=1e-5, atol=1e-6)
+    _, whole = vmapped(problem).loss_and_grad_on(theta, numbers)
+    assert not torch.allclose(grad, whole, rtol=1e-2, atol=1e-4)

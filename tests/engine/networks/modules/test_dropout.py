@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engine.errors import InputError
-from engine.networks.modules.dropout import DROPOUTS, Dropping, check_drops, in_training_mode
+from engine.networks.modules.dropout import (
+    DROPOUTS,
+    Dropping,
+    check_drops,
+    draws_within,
+    generator_of,
+    in_training_mode,
+)
 from tests.support.torch_recipes import key_below, numbers_of
 
 KEYS = torch.tensor([11, 12, 15, 3, 2**60])
@@ -141,19 +148,43 @@ def noisy(self: Own, x: Tensor) -> Tensor:
     return x + torch.randn_like(x) if self.training else x
 
 
-ATTENTION = nn.MultiheadAttention(4, 2, dropout=0.2, batch_first=True)
-GRU = nn.GRU(4, 4, num_layers=2, dropout=0.2, batch_first=True)
-
 REFUSED: dict[str, tuple[nn.Module, str]] = {
-    "no dropout": (Own(lambda self, x: x), "calls no dropout"),
+    "no dropout": (Own(lambda self, x: x), "drops nothing"),
     "another value": (Own(twice_in_training), "something else in training"),
-    "noise": (Own(noisy), "random numbers of its own"),
-    "attention": (
-        Own(lambda self, x: ATTENTION(x[:, None], x[:, None], x[:, None])[0][:, 0], part=ATTENTION),
-        "random numbers of its own",
-    ),
-    "gru": (Own(lambda self, x: GRU(x[:, None])[0][:, 0], part=GRU), "random numbers"),
 }
+
+
+ATTENTION = nn.MultiheadAttention(4, 2, dropout=0.4, batch_first=True)
+GRU = nn.GRU(4, 4, num_layers=2, dropout=0.4, batch_first=True)
+WITHIN = {
+    "noise": Own(noisy),
+    "attention": Own(
+        lambda self, x: ATTENTION(x[:, None], x[:, None], x[:, None])[0][:, 0], part=ATTENTION
+    ),
+    "gru": Own(lambda self, x: GRU(x[:, None])[0][:, 0], part=GRU),
+}
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_layers_that_draw_within_torch_are_drawn_by_the_first_samples_key(name: str) -> None:
+    network, x = WITHIN[name].eval(), torch.randn(5, 4)
+    check_drops(network, x, "endpoints.dropout")
+    assert draws_within(network, x)
+    before = torch.get_rng_state()
+
+    def drawn(keys: Tensor) -> Tensor:
+        with in_training_mode(network, True), generator_of(keys), Dropping(keys):
+            found: Tensor = network(x)
+        return found
+
+    found = drawn(KEYS)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.randn(3)
+    assert torch.equal(drawn(KEYS), found)
+    assert not torch.equal(drawn(KEYS + 1), found)
+    torch.manual_seed(int(KEYS[0]))
+    with in_training_mode(network, True), Dropping(KEYS):
+        assert torch.equal(network(x), found)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -169,3 +200,4 @@ def test_layers_and_functions_that_drop_are_taken() -> None:
     layers = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.2), nn.ReLU(), nn.Linear(3, 2))
     for network in (Own(by_flag), layers):
         check_drops(network.eval(), torch.randn(3, 4), "endpoints.dropout")
+        assert not draws_within(network, torch.randn(3, 4))
