@@ -32,8 +32,8 @@ def mixed(keys: Tensor, counters: Tensor | int) -> Tensor:
 def uniform(keys: Tensor, count: int) -> Tensor:
     """Returns `count` numbers in [0, 1) for each key, (…, count) float32."""
     counters = torch.arange(1, count + 1, device=keys.device)
-    bits = _shifted(_scrambled(keys[..., None] + _GOLDEN * counters), 64 - BITS)
-    return bits.float() * 2.0**-BITS
+    bits = _shifted(_scrambled_in_place(keys[..., None] + _GOLDEN * counters), 64 - BITS)
+    return bits.float().mul_(2.0**-BITS)
 
 
 def _wrapped(number: int) -> int:
@@ -43,11 +43,16 @@ def _wrapped(number: int) -> int:
 
 def _scrambled(z: Tensor) -> Tensor:
     """Returns the finalizer of SplitMix64 of each number: each bit depends on all of its bits."""
-    z = (z ^ _shifted(z, 30)) * _FIRST
-    z = (z ^ _shifted(z, 27)) * _SECOND
-    return z ^ _shifted(z, 31)
+    return _scrambled_in_place(z.clone())
+
+
+def _scrambled_in_place(z: Tensor) -> Tensor:
+    """Returns what `_scrambled` does, in the memory of z, because masks may be large."""
+    z.bitwise_xor_(_shifted(z, 30)).mul_(_FIRST)
+    z.bitwise_xor_(_shifted(z, 27)).mul_(_SECOND)
+    return z.bitwise_xor_(_shifted(z, 31))
 
 
 def _shifted(z: Tensor, bits: int) -> Tensor:
     """Returns numbers of 64 bits moved to the right, with zeros coming in at the left."""
-    return torch.bitwise_and(z >> bits, (1 << (64 - bits)) - 1)
+    return (z >> bits).bitwise_and_((1 << (64 - bits)) - 1)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+#: The lock that is held while torch's own generator draws, because it belongs to all threads.
+DRAWING = Lock()
 
 
 def derive(seed: int, *path: int | str) -> int:

@@ -85,6 +85,7 @@ ELSEWHERE = {
     "run/prepare": "run/test_mirror",
     "run/store": "run/test_session",
     "run/suspects": "run/test_mirror",
+    "spec/augment": "problem/test_augment",
     "spec/checks": "problem/test_problem",
     "spec/grid": "run/test_grid",
     "spec/problem": "spec/test_keys",

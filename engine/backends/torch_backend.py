@@ -27,7 +27,7 @@ from engine.backends.models import (
     normalize,
 )
 from engine.networks.modules.calls import Inputs, picked
-from engine.networks.modules.dropout import Dropping, in_training_mode
+from engine.networks.modules.dropout import Dropping, generator_of, in_training_mode
 from engine.networks.modules.recomputed import recomputing
 from engine.networks.modules.widened import Widened
 from engine.problem.augment import augmented
@@ -262,7 +262,11 @@ class TorchBackend(ABC):
                 outputs = model(x)
             return loss(outputs, y).sum()
 
-        return summed
+        def seeded(model: Model, x: Tensor, y: Tensor, keys: Tensor) -> Tensor:
+            with generator_of(keys):
+                return summed(model, x, y, keys)
+
+        return seeded if practice.dropout and self.problem.draws_within else summed
 
     def _weights(self, batches: Batches) -> PerBead:
         """Returns the sum of the weights of each bead's samples, (bead,)."""

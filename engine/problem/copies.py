@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from threading import Lock
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +19,8 @@ from engine.networks.modules import lent
 from engine.networks.modules.calls import Handing
 from engine.networks.modules.custom import cast
 from engine.problem.batch_norm import STATISTICS, batch_norms, explicit
+from engine.seeds import DRAWING
 
-#: The lock that is held while weights are drawn, because torch's generator belongs to all threads.
-DRAWING = Lock()
 #: The seed of what is drawn with a network and does not move, which is the same everywhere.
 FIXED_SEED = 0
 #: The buffers of a normalized layer, which are no part of a model: they are estimated or counted.

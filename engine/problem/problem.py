@@ -19,6 +19,7 @@ from engine.data import Dataset, load_data
 from engine.errors import InputError
 from engine.networks import build_network
 from engine.networks.modules.calls import Handing
+from engine.networks.modules.dropout import draws_within
 from engine.problem import copies
 from engine.problem.batch_norm import batch_norms, chosen
 from engine.problem.copies import FIXED_SEED, MakeNetwork, Parameter
@@ -249,6 +250,12 @@ class Problem:
     def normalizes(self) -> bool:
         """Whether the network has batch normalization."""
         return self.estimate is not None
+
+    @cached_property
+    def draws_within(self) -> bool:
+        """Whether layers of the network, such as attention, draw out of our reach in training."""
+        x, _ = self.train.part(slice(0, 2), self.dtype)
+        return draws_within(self.computing(), x)
 
     @property
     def normalized_by(self) -> str:

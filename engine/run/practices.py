@@ -7,7 +7,6 @@ import torch
 from engine.errors import InputError
 from engine.networks.custom import CustomNetwork
 from engine.networks.modules.dropout import check_drops
-from engine.problem.copies import DRAWING
 from engine.problem.problem import Problem
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
@@ -62,5 +61,10 @@ def _check_dropout(spec: Spec, key: str, training: Training, problem: Problem) -
             key=f"{key}.dropout",
         )
     x, _ = problem.train.part(slice(0, 2), torch.float32)
-    with DRAWING, torch.random.fork_rng(devices=[]):
-        check_drops(problem.computing(), x, f"{key}.dropout")
+    check_drops(problem.computing(), x, f"{key}.dropout")
+    if problem.draws_within and problem.recomputed:
+        raise InputError(
+            "is not empty, but the network has layers that draw within torch (attention or "
+            "recurrent layers with dropout), which cannot be drawn again; make it []",
+            key="problem.network.recompute",
+        )

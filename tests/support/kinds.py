@@ -236,8 +236,8 @@ DATA = [
         data="with_ignored",
         loss="cross_entropy",
         refused="is cross_entropy, but y holds whole numbers below 0, and classes are numbered "
-        "from 0; leave such samples out, give a loss of your own, or let y hold values for mse or l1 "
-        "(problem.data.targets: values)",
+        "from 0; leave such samples out, give a loss of your own, or let y hold values for mse or "
+        "l1 (problem.data.targets: values)",
     ),
     Kind("data that change at each call", data="changing", refused="…training data…" and OTHERWISE),
 ]

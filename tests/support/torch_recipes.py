@@ -165,7 +165,7 @@ def numbers_of(key: int, count: int) -> list[float]:
 def kept(seed: int, step: int, samples: Sequence[int], call: int, width: int, p: float) -> Tensor:
     """The mask (sample, width) of a forward pass's dropout, by the number of its call from 1."""
     rows = [numbers_of(key_below(seed, step, sample, call), width) for sample in samples]
-    return torch.tensor(rows, dtype=torch.float64) >= p
+    return torch.tensor(rows, dtype=torch.float64).ge(p)
 
 
 def changed(image: Tensor, seed: int, step: int, sample: int, spec: Augment, side: int) -> Tensor:

@@ -4,6 +4,9 @@
 torch.nn that call them, take their masks from keys. A mask belongs to a sample's key and to the
 number of the call within a forward pass, so it is the same wherever the sample stands in a batch
 and however the batch is cut.
+
+Attention and recurrent layers draw within torch, out of reach. Where a network has such layers,
+torch's own generator is seeded by the key of the first sample for the forward pass of one model.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 
 from engine.draws import mixed, uniform
 from engine.errors import InputError
+from engine.seeds import DRAWING
 
 #: The value that saturates SELU, with its sign turned, which alpha dropout puts in place of others.
 ALPHA = 1.7580993408473766
@@ -115,26 +119,59 @@ def in_training_mode(network: nn.Module, on: bool) -> Iterator[None]:
         network.eval()
 
 
-def check_drops(network: nn.Module, x: Tensor, key: str) -> None:
-    """Raises InputError, at a key, where the mode of training is not evaluation and dropout.
+@contextmanager
+def generator_of(keys: Tensor) -> Iterator[None]:
+    """Seeds torch's generators by the key of the first sample (sample,) within the block.
 
-    x are some samples (sample, …), which the network takes. Whatever is drawn at random must be
-    drawn by torch's dropout functions, because their masks alone can be drawn again after a resume.
-    The network may be changed by what is tried here.
+    They belong to all threads, so one thread at a time is within such a block. Afterwards they go
+    on as if nothing had been drawn.
     """
-    keys, drawn = torch.arange(len(x), device=x.device), torch.get_rng_state()
+    device = keys.device
+    on_gpu = device.type == "cuda"
+    with DRAWING, torch.random.fork_rng(devices=[device] if on_gpu else []):
+        seed = int(keys[0]) % 2**63
+        torch.default_generator.manual_seed(seed)
+        if on_gpu:
+            torch.cuda.default_generators[keys.get_device()].manual_seed(seed)
+        yield
+
+
+def draws_within(network: nn.Module, x: Tensor) -> bool:
+    """Returns whether layers of a network draw random numbers in training, out of our reach.
+
+    x are some samples (sample, …), which the network takes. The network may be changed by a trial.
+    """
+    keys = torch.arange(len(x), device=x.device)
+    with torch.no_grad(), in_training_mode(network, True), generator_of(keys):
+        before = torch.get_rng_state()
+        on_gpu = keys.device.type == "cuda"
+        there = torch.cuda.get_rng_state(keys.device) if on_gpu else before
+        with Dropping(keys):
+            network(x)
+        after = torch.cuda.get_rng_state(keys.device) if on_gpu else before
+        return not (torch.equal(torch.get_rng_state(), before) and torch.equal(there, after))
+
+
+def check_drops(network: nn.Module, x: Tensor, key: str) -> None:
+    """Raises InputError, at a key, where steps cannot drop values of a network as they should.
+
+    x are some samples (sample, …), which the network takes. Without the values that it drops, the
+    network must compute in training what it computes in evaluation. Where layers draw out of our
+    reach, they cannot be told apart from what else it may compute. The network may be changed by
+    what is tried here.
+    """
+    keys = torch.arange(len(x), device=x.device)
     with torch.no_grad():
         expected = network(x)
-        with in_training_mode(network, True):
+        with in_training_mode(network, True), generator_of(keys):
             with Dropping(None):
                 found = network(x)
             with Dropping(keys) as dropping:
                 network(x)
-    if not torch.equal(torch.get_rng_state(), drawn):
-        why = "draws random numbers of its own in training"
-        remedy = "use nn.Dropout alone, with dropout=0 within attention and recurrent layers"
-    elif not dropping.calls:
-        why, remedy = "calls no dropout", "leave the key null"
+    if draws_within(network, x):
+        return
+    if not dropping.calls:
+        why, remedy = "drops nothing", "leave the key null"
     elif not torch.allclose(expected, found, rtol=1e-4, atol=1e-6, equal_nan=True):
         why = "computes something else in training, beside its dropout"
         remedy = "let forward depend on self.training through dropout alone"

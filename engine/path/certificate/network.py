@@ -27,7 +27,7 @@ from engine.path.certificate.losses import (
 from engine.path.certificate.piecewise_linear import added, relu
 from engine.path.certificate.pooling import average_pool, max_pool
 from engine.path.certificate.sigmoid import sigmoid, tanh
-from engine.problem.losses import LOSSES
+from engine.problem.losses import LOSSES, CrossEntropy
 from engine.problem.problem import Problem
 from engine.problem.samples import Samples
 from engine.shapes import Weights
@@ -103,6 +103,8 @@ def _measure(problem: Problem) -> str:
         for name, loss in LOSSES.items():
             if problem.sample_loss is loss:
                 return name
+        if isinstance(problem.sample_loss, CrossEntropy):
+            raise NotAvailable("means with weights of classes are not bounded")
         raise NotAvailable("the loss is a function of a user's own")
     if metric == "perplexity":
         raise NotAvailable("perplexities are not bounded")

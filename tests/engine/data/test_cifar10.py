@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engine.data import Dataset, counts, load_data
-from engine.data.base import Scaling
+from engine.data.base import ByImage, Scaling
 from engine.data.cifar10 import Cifar10Data
 from engine.errors import InputError
 from tests.support.image_files import labels, pixels, records, write, write_cifar10
@@ -274,3 +274,21 @@ def test_missing_batches_say_where_they_were_looked_for_and_where_they_are(
     assert refusal(tmp_path / "cifar10").startswith(
         f"{tmp_path / 'cifar10'}: has no data_batch_*.bin, plain or .gz; download data_batch_1.bin"
     )
+
+
+# ---------------------------------------------------------------- what networks are shown
+
+
+def test_a_crop_and_images_scaled_by_themselves_are_part_of_the_data(folder: Path) -> None:
+    whole, cut = load(folder), load(folder, crop=24, standardize="image")
+    assert (whole.features, cut.features) == (3 * 32 * 32, 3 * 24 * 24)
+    assert cut.x.shape == whole.x.shape  # steps may cut other squares out
+    assert cut.scaling == ByImage()
+    sums = {load(folder, **keys).checksum() for keys in ({"crop": 24}, {"crop": 22}, {})}
+    assert len(sums | {cut.checksum()}) == 4
+    assert whole.checksum() == load(folder).checksum()
+
+
+def test_a_crop_larger_than_the_images_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"problem\.data\.crop: is 33, but the images have 32"):
+        load(folder, crop=33)
