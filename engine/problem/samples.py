@@ -73,7 +73,7 @@ class Samples:
     def _inputs(self, x: Tensor, dtype: torch.dtype, new: bool) -> Tensor:
         """Returns x as a network takes it: values in `dtype`, or token numbers."""
         if self.inputs == "pixels":
-            return self._scaled(x.to(dtype) / 255)
+            return self._scaled(x.to(dtype).div_(255))
         if self.inputs == "tokens":
             return x.to(torch.int64, copy=new)
         if not x.is_floating_point():
@@ -89,14 +89,14 @@ class Samples:
         return y.to(y.dtype if y.dtype == torch.bool else torch.int64, copy=new)
 
     def _scaled(self, pixels: Tensor) -> Tensor:
-        """Returns pixels / 255 with mean and deviation of each channel taken out."""
+        """Takes mean and deviation of each channel out of pixels / 255, in place."""
         if self.scaling is None:
             return pixels
         mean, std = (
             torch.tensor(values, dtype=pixels.dtype, device=pixels.device)[:, None, None]
             for values in (self.scaling.mean, self.scaling.std)
         )
-        return (pixels - mean) / std
+        return pixels.sub_(mean).div_(std)
 
 
 def samples_of(data: Dataset, loss: LossName | CustomLoss, *, held_out: bool) -> Samples:
