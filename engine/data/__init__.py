@@ -11,7 +11,7 @@ from threading import RLock
 
 from engine.data.arrays import ArraysData
 from engine.data.base import DataKeys, Dataset
-from engine.data.cifar10 import Cifar10Data
+from engine.data.cifar import Cifar10Data, Cifar100Data
 from engine.data.custom import CustomData
 from engine.data.digits import DigitsData
 from engine.data.idx import IdxData
@@ -34,6 +34,7 @@ KINDS: Kinds[DataKeys] = Kinds(
     ArraysData,
     IdxData,
     Cifar10Data,
+    Cifar100Data,
     TextData,
     CustomData,
 )

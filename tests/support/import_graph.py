@@ -26,6 +26,7 @@ ORDER = (
     "engine.shapes",
     "engine.user_code",
     "engine.factories",
+    "engine.inert",
     "engine.data",
     "engine.networks",
     "engine.spec",

@@ -161,7 +161,12 @@ def test_one_pass_over_the_samples_judges_all_models(
     bound = torch.cat(alone).sort().values[2].expand(BEADS)
     taken: list[object] = []
     part = Samples.part
-    monkeypatch.setattr(Samples, "part", lambda *args: taken.append(args[1]) or part(*args))
+
+    def noted(samples: Samples, which: slice | Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        taken.append(which)
+        return part(samples, which, dtype)
+
+    monkeypatch.setattr(Samples, "part", noted)
     losses = backend.losses(theta)
     assert taken == [slice(0, 20), slice(20, 40), slice(40, SAMPLES)]
     if batching == "loop":
