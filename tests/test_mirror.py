@@ -38,6 +38,7 @@ ELSEWHERE = {
     "data/custom": "networks/test_custom",
     "cache": "backends/test_disk_cache",
     "data/cifar_batches": "data/test_cifar",
+    "data/decoded_images": "data/test_image_folder",
     "data/images": "data/test_idx",
     "data/pickled_arrays": "data/test_cifar",
     "data/stored_files": "data/test_cifar",

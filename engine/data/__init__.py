@@ -15,6 +15,7 @@ from engine.data.cifar import Cifar10Data, Cifar100Data
 from engine.data.custom import CustomData
 from engine.data.digits import DigitsData
 from engine.data.idx import IdxData
+from engine.data.image_folder import ImageFolderData
 from engine.data.linear_map import LinearMapData
 from engine.data.points import PointsData
 from engine.data.polynomial import PolynomialData
@@ -35,6 +36,7 @@ KINDS: Kinds[DataKeys] = Kinds(
     IdxData,
     Cifar10Data,
     Cifar100Data,
+    ImageFolderData,
     TextData,
     CustomData,
 )

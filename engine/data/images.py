@@ -225,7 +225,14 @@ def as_dataset(spec: Images, train: Labelled, test: Labelled | None) -> Dataset:
     if test is None:
         test, start = train, _kept(spec, len(train))
     test, train = test.part(start, start + held_out), train.part(0, used)
-    return Dataset(train.x, train.y, test.x, test.y, spec.classes, _scaling(spec, train.x))
+    return Dataset(
+        train.x,
+        train.y,
+        test.x,
+        test.y,
+        spec.classes,
+        pixel_scaling(train.x, standardize=spec.standardize),
+    )
 
 
 def _kept(spec: Images, train: int) -> int:
@@ -262,10 +269,10 @@ def caveat(source: ImageSource, train: int, test: int | None) -> str | None:
 # ---------------------------------------------------------------- pixels
 
 
-def _scaling(spec: Images, x: NDArray[np.uint8]) -> Scaling:
-    """Returns how the pixels are scaled, by the training pixels (sample, channel, …)."""
+def pixel_scaling(x: NDArray[np.uint8], *, standardize: bool) -> Scaling:
+    """Returns how pixels are scaled, where asked for by those to train on, (sample, channel, …)."""
     channels = range(x.shape[1])
-    if not spec.standardize:
+    if not standardize:
         return Scaling(mean=tuple(0.0 for _ in channels), std=tuple(1.0 for _ in channels))
     moments = [_moments(x[:, channel]) for channel in channels]
     return Scaling(mean=tuple(mean for mean, _ in moments), std=tuple(std for _, std in moments))
