@@ -37,6 +37,7 @@ ELSEWHERE = {
     "bench/__main__": "bench/test_suite",
     "data/custom": "networks/test_custom",
     "cache": "backends/test_disk_cache",
+    "data/array_samples": "data/test_arrays",
     "data/cifar_batches": "data/test_cifar",
     "data/decoded_images": "data/test_image_folder",
     "data/images": "data/test_idx",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Inputs = Literal["values", "pixels", "tokens"]
 """What inputs hold: values, bytes that are pixels, or whole numbers that are tokens."""
+Targets = Literal["classes", "values"]
+"""What targets hold: numbers of classes or tokens, or values."""
 
 
 @dataclass(frozen=True)
