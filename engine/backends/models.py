@@ -98,9 +98,10 @@ class InTurn:
 
     def _turns(self, x: Tensor, y: Tensor, own: bool) -> Iterator[tuple[InPlace, Tensor, Tensor]]:
         """Yields the network with one model after another, and samples that it may change."""
+        shared = x if own else torch.empty_like(x)
         for row in range(len(self._theta)):
             statistics = {name: values[row : row + 1] for name, values in self._statistics.items()}
-            some = (x[row], y[row]) if own else (x.clone(), y)
+            some = (x[row], y[row]) if own else (shared.copy_(x), y)
             yield self._alone.lend(self._theta[row], statistics), *some
 
 

@@ -112,11 +112,13 @@ class PlainTorch:
         """Returns what a function of (output, y) gives for each sample, (sample,) float64."""
         with users_code(), torch.no_grad():
             model = self._model(theta)
-            found = []
+            # Results that lie between large tensors would keep their memory from being given back.
+            found = torch.empty(batches[-1].stop, dtype=torch.float64, device=theta.device)
             for batch in batches:
                 x, y = self._part(split, batch, self._dtype)
-                found.append(each(model(x), y).double())
-            return torch.cat(found)
+                found[batch] = each(model(x), y)
+                del x, y
+            return found
 
     def _model(self, theta: Weights) -> nn.Module:
         """Returns a fresh module in eval mode, with these weights and statistics of its own."""
