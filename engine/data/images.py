@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KEY = "problem.data.path"
+#: Bytes of the number of a class in memory.
+LABEL_BYTES = 8
 #: Samples that are counted at a time.
 COUNTED = 2**12
 
@@ -330,7 +333,8 @@ def survey_images(
     if found.problems:
         return found
     remark = caveat(source, train, held_out)
-    found = replace(found, train=train, held_out=held_out)
+    memory = (train + held_out) * (prod(source.shape) + LABEL_BYTES)
+    found = replace(found, train=train, held_out=held_out, memory_bytes=memory)
     if remark:
         return replace(found, state=State.SUBSET, caveat=remark)
     return compared(found, source)
