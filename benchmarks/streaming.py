@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,19 +132,53 @@ def _below(pid: int) -> Iterator[int]:
         yield from _below(child)
 
 
+class Peak:
+    """Watches the anonymous memory of a process and of those that it starts."""
+
+    def __init__(self, pid: int | None = None) -> None:
+        """Takes the process with this number, or this one."""
+        self._pid, self._highest = pid or os.getpid(), 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Peak:
+        """Begins to watch."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stops watching."""
+        self._ended.set()
+        self._thread.join()
+
+    def bytes(self) -> int:
+        """Returns the peak so far in bytes."""
+        self._look()
+        return self._highest
+
+    def _look(self) -> None:
+        """Notes the memory of now."""
+        self._highest = max(self._highest, anonymous_bytes(self._pid))
+
+    def _watch(self) -> None:
+        """Looks again and again until it is stopped."""
+        while not self._ended.wait(EVERY_S):
+            self._look()
+
+
 def watched(command: list[str], environment: dict[str, str]) -> tuple[int, float, str]:
-    """Runs a command. Returns its peak of anonymous bytes, its seconds, and its last line."""
-    began, peak = time.monotonic(), 0
-    with subprocess.Popen(
-        command, env=os.environ | environment, stdout=subprocess.PIPE, text=True
-    ) as process:
-        while process.poll() is None:
-            peak = max(peak, anonymous_bytes(process.pid))
-            time.sleep(EVERY_S)
-        said = process.stdout.read().strip() if process.stdout else ""
+    """Runs a command. Returns its peak of anonymous bytes, its seconds, and what it printed."""
+    began = time.monotonic()
+    with (
+        subprocess.Popen(
+            command, env=os.environ | environment, stdout=subprocess.PIPE, text=True
+        ) as process,
+        Peak(process.pid) as peak,
+    ):
+        said = process.communicate()[0].strip()
     if process.returncode:
         raise SystemExit(f"the run ended with status {process.returncode}: {said}")
-    return peak, time.monotonic() - began, said
+    return peak.bytes(), time.monotonic() - began, said
 
 
 def main() -> None:

@@ -182,8 +182,6 @@ def test_texts_are_found_in_the_current_folder_and_in_the_data_folder(
         write(library / "ptb" / name, b" to be or <unk> to be \n")
     shown = on_one_line(listed(capsys, "ptb"))
     assert shown.startswith("ptb: Penn Treebank, found size 46 B on disk preset problem.data: {")
-        "ptb: Penn Treebank, found size 46 B on disk preset problem.data: {kind"
-    )
     assert (
         "ptb.valid.txt: 23 characters, 12 different characters, 6 words, 4 different words, "
         "checksum not known"
