@@ -342,7 +342,7 @@ def _checked(arrays: Arrays, header: Header, path: Path) -> StringFile:
     if (
         len(samples) != 1
         or samples <= {(), (0,)}
-        or not all(array.dtype.kind in "fiu" and np.isfinite(array).all() for array in data)
+        or not all(array.dtype.kind in "fiub" and np.isfinite(array).all() for array in data)
     ):
         raise InputError("its data.x and data.y are not samples; export it again", file=path)
     return StringFile(header, string, data)

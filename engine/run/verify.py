@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.data import Dataset, load_data
+from engine.data.own_samples import class_count
 from engine.errors import InputError
 from engine.part import functions_in
 from engine.path.segments import Pair, along, measure, search_grid
@@ -279,15 +280,15 @@ def problem_of(file: StringFile, *, run_factories: bool = False) -> Problem:
 
 def _carried(file: StringFile, x: NDArray[Any], y: NDArray[Any]) -> Dataset:
     """Returns the training data that a file carries. Nothing is held out."""
-    x = x.astype(np.int32 if x.dtype.kind in "iu" else np.float32)
-    counted = y.dtype.kind in "iu"
+    x = x if x.dtype.kind in "iu" else x.astype(np.float32)
+    counted = y.dtype.kind in "iub"
     if not counted and file.header.level_on.metric == "error_rate":
         y, counted = y.argmax(1), True  # one-hot rows, as mse and l1 see classes
-    y = y.astype(np.int64 if counted else np.float32)
-    classes = None
-    if counted:
-        gives = file.header.problem.network.gives
-        classes = int(y.max()) + 1 if gives is None else gives.size
+    y = y if counted else y.astype(np.float32)
+    classes = class_count(y) if counted else None
+    gives = file.header.problem.network.gives
+    if classes is not None and gives is not None:
+        classes = gives.size
     return Dataset(x, y, x[:0], y[:0], classes)
 
 
