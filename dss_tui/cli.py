@@ -296,7 +296,12 @@ def _add_data(commands: Commands) -> None:
     data = commands.add_parser(
         "data", help="list the data sets: what they need, what is there, where to get them"
     )
-    data.add_argument("name", nargs="?", metavar="NAME", help="one of them, such as mnist")
+    data.add_argument(
+        "name", nargs="?", metavar="NAME", help="one of them, such as mnist, or a preset"
+    )
+    data.add_argument(
+        "--to", type=Path, metavar="FILE.npz", help="write its samples there, to be mapped from it"
+    )
     data.add_argument("--json", action="store_true", help="the list as one JSON array")
     data.set_defaults(command=_data)
 
@@ -461,7 +466,7 @@ def _data(asked: argparse.Namespace) -> int:
     """Runs `data` and returns the exit status."""
     from dss_tui.commands.data import data
 
-    return data(asked.name, as_json=asked.json)
+    return data(asked.name, as_json=asked.json, to=asked.to)
 
 
 def _bench(asked: argparse.Namespace) -> int:

@@ -16,7 +16,6 @@ TESTS = ROOT / "tests"
 
 #: Modules whose tests are in another module's file, because they are tested by what they do there.
 ELSEWHERE = {
-    "cache": "backends/test_disk_cache",
     "__main__": "run/test_session",
     "backends/backend": "problem/test_problem",
     "backends/fused/backend": "backends/fused/test_problem",
@@ -37,8 +36,15 @@ ELSEWHERE = {
     "backends/vmapped": "problem/test_problem",
     "bench/__main__": "bench/test_suite",
     "data/custom": "networks/test_custom",
+    "cache": "backends/test_disk_cache",
+    "data/array_samples": "data/test_arrays",
+    "data/cifar_batches": "data/test_cifar",
+    "data/decoded_images": "data/test_image_folder",
     "data/images": "data/test_idx",
+    "data/pickled_arrays": "data/test_cifar",
+    "data/stored_files": "data/test_cifar",
     "data/survey": "data/test_idx",
+    "inert": "problem/checkpoints/test_inert_pickle",
     "methods/base": "methods/test_methods",
     "methods/detour": "methods/test_methods_blocks",
     "methods/method": "methods/test_methods",

@@ -1,4 +1,7 @@
-"""The command `dss-tui data`: lists each data set, its files, its source, and what is here."""
+"""The command `dss-tui data`: lists each data set, its files, its source, and what is here.
+
+It also tells the sizes of a preset's data, and writes data into a file that is mapped into memory.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from dss_tui.viewing.words import thousands
-from engine.data import surveys
+from dss_tui.viewing.words import bytes_of, thousands
+from engine.data import DataKeys, is_named, keys_of, surveys
 from engine.data.files import data_folder
 from engine.data.survey import File, State, Survey
+from engine.errors import InputError
 from engine.record.events import dump_json
+from engine.spec.shipped import load_preset, path_of
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 #: The width in columns, and the column at which the text after a label begins.
@@ -25,11 +30,19 @@ STATES = {
 }
 
 
-def data(name: str | None, *, as_json: bool) -> int:
-    """Prints the data sets and returns 0, or 2 where one that is here is damaged.
+def data(name: str | None, *, as_json: bool, to: Path | None = None) -> int:
+    """Prints the data sets, or converts one, and returns 0; 2 where one that is here is damaged.
 
-    Raises InputError for an unknown name.
+    `name` is that of a data set, or a preset, of whose data the sizes are told. With `to`, its data
+    are written there. Raises InputError for a name that is neither.
     """
+    preset = name is not None and _is_preset(name)
+    if to is not None:
+        if name is None:
+            raise InputError("names no data set; give one, or a preset", key="--to")
+        return _converted(_keys(name, preset=preset), to, as_json=as_json)
+    if preset and name is not None:
+        return _sizes(name, as_json=as_json)
     found = surveys(name)
     if as_json:
         print(dump_json([asdict(survey) for survey in found]))
@@ -40,12 +53,88 @@ def data(name: str | None, *, as_json: bool) -> int:
     return 2 if any(survey.state is State.DAMAGED for survey in found) else 0
 
 
+# ---------------------------------------------------------------- data of a preset
+
+
+def _is_preset(name: str) -> bool:
+    """Returns whether a name is that of a preset, and of no data set."""
+    if is_named(name):
+        return False
+    try:
+        path_of(name)
+    except InputError:
+        return False
+    return True
+
+
+def _keys(name: str, *, preset: bool) -> DataKeys:
+    """Returns the keys of a data set, or of a preset's. Raises InputError."""
+    if preset:
+        return load_preset(name).problem.data
+    found = surveys(name)
+    if len(found) > 1:
+        names = ", ".join(survey.name for survey in found)
+        raise InputError(f"are several data sets; choose from {names}", file=name)
+    return keys_of(found[0])
+
+
+def _sizes(preset: str, *, as_json: bool) -> int:
+    """Prints the sizes of a preset's data and returns 0."""
+    from engine.data.conversion import sizes
+
+    spec = load_preset(preset).problem.data
+    found = sizes(spec)
+    if as_json:
+        print(dump_json({"preset": preset, "kind": spec.kind} | asdict(found)))
+        return 0
+    print(f"{preset}: data of kind {spec.kind}")
+    lines = {
+        "samples": f"{thousands(found.train)} to train + {thousands(found.held_out)} held out",
+        "x": _array_words(found.x.dtype, found.x.shape),
+        "y": _array_words(found.y.dtype, found.y.shape),
+        "size": _size_words(found.disk_bytes, found.memory_bytes, found.mapped_bytes),
+    }
+    for label, words in lines.items():
+        print("\n".join(_labelled(label, words)))
+    return 0
+
+
+def _converted(spec: DataKeys, to: Path, *, as_json: bool) -> int:
+    """Writes data into a file, prints the keys that read it, and returns 0."""
+    from engine.data.conversion import convert
+
+    keys, size = convert(spec, to), to.stat().st_size
+    if as_json:
+        print(dump_json({"path": str(to), "bytes": size, "data": keys}))
+        return 0
+    print(f"{to}: {bytes_of(size)}, mapped into memory where it is read")
+    words = ", ".join(f"{key}: {value}" for key, value in keys.items())
+    print("\n".join(_labelled("preset", f"problem.data: {{{words}}}")))
+    return 0
+
+
+def _array_words(dtype: str, shape: tuple[int, ...]) -> str:
+    """Returns the type of values and the shape of a sample in words."""
+    return f"{dtype}, {' × '.join(map(str, shape))}" if shape else dtype
+
+
+def _size_words(disk: int | None, memory: int | None, mapped: int = 0) -> str:
+    """Returns bytes on disk and in memory in words, as far as they are known."""
+    parts = ((disk, "on disk"), (memory, "in memory"), (mapped, "mapped from a file"))
+    return ", ".join(f"{bytes_of(count)} {where}" for count, where in parts if count)
+
+
+# ---------------------------------------------------------------- data sets that have a name
+
+
 def _lines(found: Survey) -> Iterator[str]:
     """Yields the lines about one data set."""
     yield f"{found.name}: {found.title}, {STATES[found.state]}"
     if found.train is not None and found.held_out is not None:
         counts = f"{thousands(found.train)} to train + {thousands(found.held_out)} held out"
         yield from _labelled("samples", counts)
+    if size := _size_words(found.disk_bytes, found.memory_bytes):
+        yield from _labelled("size", size)
     path = "" if found.path is None else f", path: {found.path}"
     yield from _labelled("preset", f"problem.data: {{kind: {found.kind}{path}}}")
     if found.state is State.SHIPPED:

@@ -101,10 +101,11 @@ class InTurn:
 
     def _turns(self, parts: Parts, own: bool) -> Iterator[tuple[InPlace, Parts]]:
         """Yields the network with one model after another, and samples that it may change."""
+        x, *rest = parts
+        shared = tree_map(torch.empty_like, x)
         for row in range(len(self._theta)):
             statistics = {name: values[row : row + 1] for name, values in self._statistics.items()}
-            x, *rest = parts
-            some = _some(parts, row) if own else (tree_map(Tensor.clone, x), *rest)
+            some = _some(parts, row) if own else (_filled(shared, x), *rest)
             yield self._alone.lend(self._theta[row], statistics), some
 
 
@@ -173,6 +174,11 @@ class Together:
             theirs = _some(parts, some) if own else parts
             cut.append((self._theta[some], statistics, theirs))
         return cut
+
+
+def _filled(room: Inputs, x: Inputs) -> Inputs:
+    """Copies inputs into tensors of their shapes, and returns these."""
+    return tree_map(lambda to, part: to.copy_(part), room, x)
 
 
 Models = InPlace | InTurn | Together

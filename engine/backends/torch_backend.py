@@ -157,13 +157,14 @@ class TorchBackend(ABC):
         """Returns the mean over a split of what a function sums over samples, without gradients.
 
         `weights` gives from targets what each sample counts for, (sample,). One pass over the
-        samples serves all weight vectors.
+        samples serves all weight vectors. Sums over pieces are kept in float64, because float32
+        loses digits where there are thousands of them.
         """
         samples = self.problem.samples(split)
         if not len(samples):
             return torch.full_like(theta[:, 0], torch.nan)
         in_turn = self._one_by_one(theta)
-        total, seen = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta[:, 0])
+        total, seen = (torch.zeros_like(theta[:, 0], dtype=torch.float64) for _ in range(2))
         going = torch.arange(len(theta), device=theta.device)
         at_once, size, least = self._piece(
             len(samples), copies=1, together=self._by_batch, measuring=True
@@ -174,8 +175,8 @@ class TorchBackend(ABC):
             statistics = self._statistics(theta, in_turn)
             models = self._models(theta, mode, statistics, in_turn)
             for x, y in samples.pieces(size, self.problem.dtype, least):
-                total[going] += models.each(of_samples, (x, y), at_once)
-                seen[going] += weights(y).sum()
+                total[going] += models.each(of_samples, (x, y), at_once).double()
+                seen[going] += weights(y).sum().double()
                 if bound is None:
                     continue
                 below = ~(total[going] > bound[going] * whole)
@@ -185,7 +186,7 @@ class TorchBackend(ABC):
                     going = going[below]
                     left = {name: values[going] for name, values in statistics.items()}
                     models = self._models(theta[going], mode, left, in_turn)
-        return total / seen
+        return (total / seen).to(theta.dtype)
 
     # ------------------------------------------------------------ training
 
@@ -198,13 +199,14 @@ class TorchBackend(ABC):
         train = self.problem.train
         at_once, size, least = self._piece(len(train), copies=3, together=self.problem.normalizes)
         models = self._models(theta, "batch", in_turn=self._one_by_one(theta))
-        loss, grad = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta)
+        loss = torch.zeros_like(theta[:, 0], dtype=torch.float64)
+        grad = torch.zeros_like(theta)
         of_samples, weight = self._of_step(models, PLAIN), self.problem.weights(train.y).sum()
         for x, y in train.pieces(size, self.problem.dtype, least):
             of_some, slopes = models.loss_and_grad(of_samples, (x, y), at_once)
             loss += of_some
             grad += slopes
-        return loss / weight, grad / weight
+        return (loss / weight.double()).to(theta.dtype), grad / weight
 
     def loss_and_grad_on(self, theta: Beads, batches: Batches) -> tuple[PerBead, Beads]:
         """Returns the mean loss of each weight vector, and its gradient, on its own mini-batch."""

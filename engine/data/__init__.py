@@ -11,10 +11,11 @@ from threading import RLock
 
 from engine.data.arrays import ArraysData
 from engine.data.base import DataKeys, Dataset
-from engine.data.cifar10 import Cifar10Data
+from engine.data.cifar import Cifar10Data, Cifar100Data
 from engine.data.custom import CustomData
 from engine.data.digits import DigitsData
 from engine.data.idx import IdxData
+from engine.data.image_folder import ImageFolderData
 from engine.data.linear_map import LinearMapData
 from engine.data.points import PointsData
 from engine.data.polynomial import PolynomialData
@@ -23,7 +24,7 @@ from engine.data.text import TextData
 from engine.errors import InputError, nearest
 from engine.part import Kinds, words_of
 
-__all__ = ["KINDS", "DataKeys", "Dataset", "counts", "load_data", "surveys"]
+__all__ = ["KINDS", "DataKeys", "Dataset", "counts", "is_named", "keys_of", "load_data", "surveys"]
 
 #: The kinds of data sets, in the order in which `dss-tui data` shows them.
 KINDS: Kinds[DataKeys] = Kinds(
@@ -34,6 +35,8 @@ KINDS: Kinds[DataKeys] = Kinds(
     ArraysData,
     IdxData,
     Cifar10Data,
+    Cifar100Data,
+    ImageFolderData,
     TextData,
     CustomData,
 )
@@ -70,22 +73,40 @@ def counts(spec: DataKeys) -> tuple[int, int]:
     return len(data.x), len(data.x_held_out)
 
 
+def is_named(name: str) -> bool:
+    """Returns whether a data set has this name, or is of this kind."""
+    return name in _looks()
+
+
 def surveys(name: str | None = None) -> list[Survey]:
     """Returns a survey of every data set that has a name, or of those with one name or kind.
 
     Their files are read in full. Raises InputError for a name that no data set has.
     """
+    if name is None:
+        return [look() for kind in KINDS for look in kind.surveys().values()]
+    looks = _looks()
+    if name not in looks:
+        raise InputError(f"no such data set; {nearest(name, list(looks))}", file=name)
+    return [look() for look in looks[name]]
+
+
+def _looks() -> dict[str, list[Callable[[], Survey]]]:
+    """Returns the functions that look at the data sets of each name and of each kind."""
     looks: dict[str, list[Callable[[], Survey]]] = {}
     for kind in KINDS:
         own = kind.surveys()
         if own:
             looks |= {word: list(own.values()) for word in words_of(kind)}
         looks |= {each: [look] for each, look in own.items()}
-    if name is None:
-        return [look() for kind in KINDS for look in kind.surveys().values()]
-    if name not in looks:
-        raise InputError(f"no such data set; {nearest(name, list(looks))}", file=name)
-    return [look() for look in looks[name]]
+    return looks
+
+
+def keys_of(survey: Survey) -> DataKeys:
+    """Returns the keys that read a data set that has a name, all else as it is by default."""
+    (kind,) = (kind for kind in KINDS if survey.kind in words_of(kind))
+    path = {} if survey.path is None else {"path": survey.path}
+    return kind.model_validate({"kind": survey.kind} | path)
 
 
 def _stamps(spec: DataKeys) -> list[tuple[str, int, int]]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Content = Literal["values", "pixels", "tokens"]
 """What inputs hold: values, bytes that are pixels, or whole numbers that are tokens."""
+Targets = Literal["classes", "values"]
+"""What targets hold: numbers of classes or tokens, or values."""
 
 
 def held_in(x: NDArray[Any]) -> Content:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from engine.data.base import Content, DataKeys, Dataset
+from engine.data.base import Content, DataKeys, Dataset, Targets
 from engine.part import FunctionName
 
 
@@ -22,7 +22,7 @@ class CustomData(DataKeys):
     """What x holds: values; pixels, which are bytes and are divided by 255; or tokens, which are
     whole numbers. Null takes bytes for pixels, other whole numbers for tokens, and the rest for
     values."""
-    targets: Literal["classes", "values"] | None = None
+    targets: Targets | None = None
     """What y holds: the numbers of classes or tokens, or values. Null takes whole numbers for
     classes."""
 

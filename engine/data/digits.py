@@ -46,6 +46,7 @@ class DigitsData(DataKeys):
 def _survey() -> Survey:
     """Returns the survey of the digits, which are always complete."""
     data = DigitsData(kind="digits").read()
+    arrays = (data.x, data.y, data.x_held_out, data.y_held_out)
     return Survey(
         "digits",
         "digits",
@@ -53,4 +54,5 @@ def _survey() -> Survey:
         State.SHIPPED,
         train=len(data.x),
         held_out=len(data.x_held_out),
+        memory_bytes=sum(array.nbytes for array in arrays),
     )

@@ -12,13 +12,12 @@ from engine.data.images import (
     Images,
     ImageSource,
     Labelled,
-    beginning,
     check_labels,
-    contents,
     counted,
     find_files,
     survey_images,
 )
+from engine.data.stored_files import beginning, contents
 from engine.data.survey import Files, Survey
 from engine.errors import InputError
 

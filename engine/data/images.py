@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import PositiveInt
 
 from engine.data.base import ByImage, DataKeys, Dataset, Scaling
 from engine.data.files import candidates, data_folder
+from engine.data.stored_files import faults_said
 from engine.data.survey import (
     Files,
     Source,
@@ -33,19 +32,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KEY = "problem.data.path"
-#: Classes of each image data set.
-CLASSES = 10
-#: The first two bytes of a gzip file.
-GZIP = b"\x1f\x8b"
-#: The least and the largest ratio of a file's size to its size in gzip.
-GZIP_RATIOS = 0.99, 1032
-#: Bytes that are read, and samples that are counted, at a time.
-PIECE, COUNTED = 2**20, 2**12
+#: Bytes of the number of a class in memory.
+LABEL_BYTES = 8
+#: Samples that are counted at a time.
+COUNTED = 2**12
 
 
 @dataclass(frozen=True)
 class ImageSource(Source):
-    """A published data set of images in ten classes."""
+    """A published data set of images."""
 
     folders: tuple[str, ...] = ()
     """The folders under $DSS_TUI_DATA that may hold it."""
@@ -55,6 +50,8 @@ class ImageSource(Source):
     """Number of training images."""
     test: int = 10000
     """Number of test images."""
+    classes: int = 10
+    """Number of classes."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +103,11 @@ class Images(DataKeys):
     @abstractmethod
     def source(self) -> ImageSource:
         """The published data set that the kind stands for."""
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return self.source.classes
 
     @abstractmethod
     def stored(self) -> tuple[int, int | None]:
@@ -182,86 +184,25 @@ def first_files(
 ) -> Files:
     """Returns the files in the first of these folders that holds any, or none."""
     for place in places:
-        with _faults_said(place, source):
+        with faults_said(place, source):
             if found := files_in(place):
                 return found
     return {}
 
 
-def contents(path: Path, source: ImageSource) -> bytearray:
-    """Returns a file's uncompressed bytes. Raises InputError for one that cannot be read."""
-    held = bytearray()
-    with _faults_said(path, source), _opened(path) as file:
-        while piece := file.read(PIECE):
-            held += piece
-    return held
-
-
-def beginning(path: Path, size: int, source: ImageSource) -> bytes:
-    """Returns a file's first uncompressed bytes, at most `size` of them.
-
-    Raises InputError for a file that cannot be read.
-    """
-    with _faults_said(path, source), _opened(path) as file:
-        return file.read(size)
-
-
-def uncompressed_size(path: Path, unit: int, source: ImageSource) -> int:
-    """Returns a file's uncompressed size in bytes, from what the end of its gzip data says.
-
-    Where that size cannot be, or is no multiple of `unit`, the file is read: gzip data that end too
-    early end with any bytes, and data joined of several parts with the size of the last part.
-    Raises InputError for a file that cannot be read.
-    """
-    with _faults_said(path, source):
-        packed = path.stat().st_size
-        if not _is_gzip(path):
-            return packed
-        with open(path, "rb") as file:
-            file.seek(max(0, packed - 4))
-            size = int.from_bytes(file.read(), "little")
-    low, high = GZIP_RATIOS
-    if low * packed - 64 < size < high * packed and size % unit == 0:
-        return size
-    return len(contents(path, source))
-
-
-def _is_gzip(path: Path) -> bool:
-    """Returns whether a file's content is gzip data, whatever its name.
-
-    Browsers unpack some files and leave them their names.
-    """
-    with open(path, "rb") as file:
-        return file.read(len(GZIP)) == GZIP
-
-
-def _opened(path: Path) -> BinaryIO:
-    """Returns the file opened for reading its uncompressed bytes."""
-    return cast(BinaryIO, gzip.open(path)) if _is_gzip(path) else open(path, "rb")
-
-
-@contextmanager
-def _faults_said(path: Path, source: ImageSource) -> Iterator[None]:
-    """Turns what goes wrong in reading the file within the block into an InputError."""
-    try:
-        yield
-    except EOFError:
-        raise InputError(f"its gzip data end too early; {source.again()}", file=path) from None
-    except (gzip.BadGzipFile, zlib.error):
-        raise InputError(f"its gzip data are damaged; {source.again()}", file=path) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=path) from None
-
-
-def check_labels(labels: NDArray[np.uint8], path: Path, source: ImageSource) -> None:
-    """Raises InputError for a label that is not the number of one of the ten classes."""
+def check_labels(
+    labels: NDArray[Any], path: Path, source: ImageSource, classes: int | None = None
+) -> None:
+    """Raises InputError for a label that is not the number of a class, of which there are some."""
     import numpy as np
 
-    if labels.max() >= CLASSES:
-        at = int(np.argmax(labels >= CLASSES))
+    classes = classes or source.classes
+    wrong = (labels < 0) | (labels >= classes)
+    if wrong.any():
+        at = int(np.argmax(wrong))
         raise InputError(
             f"the label of sample {at} is {labels[at]}, but {source.title} has labels from 0 to "
-            f"{CLASSES - 1}; {source.again()}",
+            f"{classes - 1}; {source.again()}",
             file=path,
         )
 
@@ -292,8 +233,15 @@ def as_dataset(spec: Images, train: Labelled, test: Labelled | None) -> Dataset:
         test, start = train, _kept(spec, len(train))
     test, train = test.part(start, start + held_out), train.part(0, used)
     _check_crop(spec)
-    scaling = _scaling(spec, train.x)
-    return Dataset(train.x, train.y, test.x, test.y, CLASSES, scaling, spec.crop)
+    return Dataset(
+        train.x,
+        train.y,
+        test.x,
+        test.y,
+        spec.classes,
+        pixel_scaling(train.x, standardize=spec.standardize),
+        spec.crop,
+    )
 
 
 def _check_crop(spec: Images) -> None:
@@ -340,12 +288,14 @@ def caveat(source: ImageSource, train: int, test: int | None) -> str | None:
 # ---------------------------------------------------------------- pixels
 
 
-def _scaling(spec: Images, x: NDArray[np.uint8]) -> Scaling | ByImage:
-    """Returns how the pixels are scaled, by the training pixels (sample, channel, …)."""
-    if spec.standardize == "image":
+def pixel_scaling(
+    x: NDArray[np.uint8], *, standardize: bool | Literal["image"]
+) -> Scaling | ByImage:
+    """Returns how pixels are scaled, where asked for by those to train on, (sample, channel, …)."""
+    if standardize == "image":
         return ByImage()
     channels = range(x.shape[1])
-    if not spec.standardize:
+    if not standardize:
         return Scaling(mean=tuple(0.0 for _ in channels), std=tuple(1.0 for _ in channels))
     moments = [_moments(x[:, channel]) for channel in channels]
     return Scaling(mean=tuple(mean for mean, _ in moments), std=tuple(std for _, std in moments))
@@ -403,7 +353,8 @@ def survey_images(
     if found.problems:
         return found
     remark = caveat(source, train, held_out)
-    found = replace(found, train=train, held_out=held_out)
+    memory = (train + held_out) * (prod(source.shape) + LABEL_BYTES)
+    found = replace(found, train=train, held_out=held_out, memory_bytes=memory)
     if remark:
         return replace(found, state=State.SUBSET, caveat=remark)
     return compared(found, source)

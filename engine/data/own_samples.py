@@ -29,7 +29,7 @@ def samples_of(spec: CustomData) -> Dataset:
     train, held = _alike((x, y), held)
     _check_fit(train, held, spec)
     _tell_of_bytes(train[0], spec)
-    return Dataset(*train, *held, _classes(train[1], held[1]), inputs=spec.inputs)
+    return Dataset(*train, *held, class_count(train[1], held[1]), inputs=spec.inputs)
 
 
 def _arrays(spec: CustomData) -> list[NDArray[Any]]:
@@ -107,11 +107,11 @@ def _whole_type(x: NDArray[Any]) -> np.dtype[Any]:
     return np.dtype(np.int32 if limits.min <= low and high <= limits.max else np.int64)
 
 
-def _classes(y: NDArray[Any], y_held_out: NDArray[Any]) -> int | None:
-    """Returns the number of classes; None for values and where a number is below 0."""
-    if y.dtype.kind not in "iub":
+def class_count(*targets: NDArray[Any]) -> int | None:
+    """Returns the number of classes in some targets; None for values, or numbers below 0."""
+    if any(y.dtype.kind not in "iub" for y in targets):
         return None
-    lows, highs = zip(ends(y), ends(y_held_out), strict=True)
+    lows, highs = zip(*map(ends, targets), strict=True)
     return None if min(lows) < 0 else max(highs) + 1
 
 

@@ -73,6 +73,8 @@ class File:
     """Counts and sizes by what they count, in words; empty where the file is damaged."""
     sha256: str | None = None
     """The SHA-256 of the uncompressed bytes, or None where the file is damaged."""
+    bytes: int | None = None
+    """Its size on disk; None within a tar, whose size says more."""
     checksum: Checksum = "not known"
     """The result of comparing the SHA-256 with the published one."""
 
@@ -105,6 +107,10 @@ class Survey:
     """Number of samples held out; None for a text."""
     files: tuple[File, ...] = ()
     """The files that were found."""
+    disk_bytes: int | None = None
+    """Bytes of all files, or of the tar around them; None where none was found."""
+    memory_bytes: int | None = None
+    """Bytes of all samples in memory; None where keys decide on it, as for a text."""
     problems: tuple[str, ...] = ()
     """Sentences that each name a file, what is wrong with it, and a remedy."""
     caveat: str | None = None
@@ -144,13 +150,16 @@ def looked_at(
         try:
             content, holds = look(name, path)
         except InputError as error:
-            files.append(File(name, str(path)))
+            files.append(File(name, str(path), bytes=_bytes(path)))
             problems.append(str(error))
             continue
         digest = hashlib.sha256(content).hexdigest()
-        files.append(File(name, str(path), holds, digest, _checksum(digest, source, name)))
+        checksum = _checksum(digest, source, name)
+        files.append(File(name, str(path), holds, digest, _bytes(path), checksum))
+    places = {_real(path) for path in paths.values()}
     return replace(
         survey,
+        disk_bytes=sum(place.stat().st_size for place in places),
         state=State.DAMAGED if problems else State.FOUND,
         files=tuple(files),
         problems=tuple(problems),
@@ -170,6 +179,16 @@ def compared(survey: Survey, source: Source) -> Survey:
         if file.checksum == "differs"
     ]
     return damaged(survey, *problems) if problems else survey
+
+
+def _bytes(path: Path) -> int | None:
+    """Returns the size of a file, or None within a tar."""
+    return None if _real(path) != path else path.stat().st_size
+
+
+def _real(path: Path) -> Path:
+    """Returns a file, or the tar that it lies in."""
+    return next(each for each in (path, *path.parents) if each.is_file())
 
 
 def _checksum(digest: str, source: Source, name: str) -> Checksum:

@@ -114,7 +114,7 @@ class Samples:
         """Returns an input as a network takes it: values in `dtype`, token numbers, or a mask."""
         holds = self.holds or _held_in(x)
         if holds == "pixels":
-            return self._scaled(x.to(dtype) / 255)
+            return self._scaled(x.to(dtype).div_(255))
         if holds == "tokens":
             return x.to(torch.int64, copy=new)
         if x.dtype == torch.bool and self.holds is None:
@@ -132,7 +132,10 @@ class Samples:
         return y.to(y.dtype if y.dtype == torch.bool else torch.int64, copy=new)
 
     def _scaled(self, pixels: Tensor) -> Tensor:
-        """Returns pixels / 255 with mean and deviation of each channel, or image, taken out."""
+        """Returns pixels / 255 with mean and deviation of each channel, or image, taken out.
+
+        The pixels may be changed in place.
+        """
         if self.scaling is None:
             return pixels
         if isinstance(self.scaling, ByImage):
@@ -141,7 +144,7 @@ class Samples:
             torch.tensor(values, dtype=pixels.dtype, device=pixels.device)[:, None, None]
             for values in (self.scaling.mean, self.scaling.std)
         )
-        return (pixels - mean) / std
+        return pixels.sub_(mean).div_(std)
 
 
 def central(x: Tensor, side: int | None) -> Tensor:

@@ -366,9 +366,8 @@ def _data(arrays: Arrays, path: Path) -> tuple[NDArray[Any], NDArray[Any]] | Non
         len(samples) != 1
         or samples <= {(), (0,)}
         or not all(
-            part.dtype.kind in "fiub" and np.isfinite(part).all() for part in inputs.values()
+            part.dtype.kind in "fiub" and np.isfinite(part).all() for part in (*inputs.values(), y)
         )
-        or not (y.dtype.kind in "fiu" and np.isfinite(y).all())
     ):
         raise InputError("its data.x and data.y are not samples; export it again", file=path)
     return (fields.joined(several) if several else arrays["data.x"]), y

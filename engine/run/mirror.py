@@ -40,8 +40,9 @@ ROUNDINGS, AT_MOST = 8, 1e-3
 TURNED = 2.5
 #: The largest number of beads of a string that are compared, and of segments, at one point each.
 PLACES = 10
-#: The number of training samples that are compared in one batch and in two.
-TOGETHER = 1024
+#: The number of training samples that are compared in one batch and in two, and the number up to
+#: which that is done whatever memory they take.
+TOGETHER, SURELY_TOGETHER = 1024, 64
 #: The distance that the second random model is moved, so that weights that are zero at first count.
 MOVED = 0.1
 
@@ -220,7 +221,8 @@ def _in_two_batches(user: PlainTorch, theta: Weights) -> Comparison:
     Losses are taken in double precision where the module runs in that, so that rounding hides
     nothing.
     """
-    samples, user = min(user.samples("train"), TOGETHER), user.precise()
+    user = user.precise()
+    samples = min(user.samples("train"), TOGETHER, max(SURELY_TOGETHER, user.fits))
     cut = samples // 3
     one = user.losses(theta, [slice(0, samples)])
     two = user.losses(theta, [slice(0, cut), slice(cut, samples)] if cut else [slice(0, samples)])

@@ -46,7 +46,7 @@ from engine.spec.level import LevelOn
 from engine.spec.problem import CustomLoss, ProblemSpec
 
 #: Bytes that the outputs of a network's layers may come to in one batch.
-BATCH_BYTES = 2**28
+BATCH_BYTES = 2**24
 #: The seed of fresh modules. It differs from `FIXED_SEED`, so that a module that draws what is not
 #: part of its state is found out.
 FRESH_SEED = 1
@@ -118,11 +118,13 @@ class PlainTorch:
         """Returns what a function of (output, y) gives for each sample, (sample,) float64."""
         with users_code(), torch.no_grad():
             model = self._model(theta)
-            found = []
+            # Results that lie between large tensors would keep their memory from being given back.
+            found = torch.empty(batches[-1].stop, dtype=torch.float64, device=theta.device)
             for batch in batches:
                 x, y = self._part(split, batch, self._dtype)
-                found.append(each(self._output(model, x), y).double())
-            return torch.cat(found)
+                found[batch] = each(self._output(model, x), y)
+                del x, y
+            return found
 
     def _output(self, model: nn.Module, x: Inputs) -> Any:
         """Returns what the loss sees of a model's output; a loss of the user's own sees all."""
@@ -155,10 +157,14 @@ class PlainTorch:
         """Whether each batch is normalized by its own statistics."""
         return self._problem.normalizes and self._problem.batch_norm.statistics == "batch"
 
+    @property
+    def fits(self) -> int:
+        """The number of samples whose layers' outputs fit into memory, two or more."""
+        return max(2, BATCH_BYTES // (self._problem.cost.values * self._dtype.itemsize))
+
     def _batches(self, samples: int) -> list[slice]:
         """Returns the batches of `samples` samples. A single last one joins the batch before it."""
-        sample_bytes = self._problem.cost.values * self._dtype.itemsize
-        fits = max(2, BATCH_BYTES // sample_bytes)
+        fits = self.fits
         size = self._problem.batch_norm.samples if self._by_batch else fits
         starts = [start for start in range(0, samples, size) if start == 0 or samples - start > 1]
         return [slice(*ends) for ends in pairwise([*starts, samples])]

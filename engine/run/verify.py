@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.data import Dataset, fields, load_data
+from engine.data.own_samples import class_count
 from engine.errors import InputError
 from engine.methods.given import tensors_of
 from engine.part import functions_in
@@ -308,21 +309,20 @@ def _described(file: StringFile, data: Dataset) -> Problem:
 def _carried(file: StringFile, x: NDArray[Any], y: NDArray[Any]) -> Dataset:
     """Returns the training data that a file carries. Nothing is held out."""
     x = fields.each(_compact, x)
-    counted = y.dtype.kind in "iu"
+    counted = y.dtype.kind in "iub"
     if not counted and file.header.level_on.metric == "error_rate":
         y, counted = y.argmax(1), True  # one-hot rows, as mse and l1 see classes
-    y = y.astype(np.int64 if counted else np.float32)
-    classes = None
-    if counted:
-        gives = file.header.problem.network.gives
-        classes = int(y.max()) + 1 if gives is None else gives.size
+    y = y if counted else y.astype(np.float32)
+    classes = class_count(y) if counted else None
+    gives = file.header.problem.network.gives
+    if classes is not None and gives is not None:
+        classes = gives.size
     return Dataset(x, y, x[:0], y[:0], classes)
 
 
 def _compact(x: NDArray[Any]) -> NDArray[Any]:
     """Returns inputs as data sets hold them: whole numbers, masks, or values."""
-    kinds: dict[str, Any] = {"i": np.int32, "u": np.int32, "b": np.bool_}
-    return x.astype(kinds.get(x.dtype.kind, np.float32))
+    return x if x.dtype.kind in "iub" else x.astype(np.float32)
 
 
 def _turning(beads: NDArray[np.float32]) -> tuple[float, float] | None:

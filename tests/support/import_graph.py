@@ -27,6 +27,7 @@ ORDER = (
     "engine.draws",
     "engine.user_code",
     "engine.factories",
+    "engine.inert",
     "engine.data",
     "engine.networks",
     "engine.spec",

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from engine.errors import InputError, listed, nearest
-from engine.problem.checkpoints.inert_pickle import Inert
+from engine.inert import Inert
 
 #: The keys under which training scripts keep a model's tensors, the preferred one first.
 KEYS = (

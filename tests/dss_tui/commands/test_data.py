@@ -24,7 +24,7 @@ from tests.support.image_files import (
 )
 from tests.support.imports import imported_by
 
-SETS = ["digits", "mnist", "fashion_mnist", "cifar10", "tinyshakespeare", "ptb"]
+SETS = ["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "tinyshakespeare", "ptb"]
 
 
 @pytest.fixture(autouse=True)
@@ -68,11 +68,19 @@ def test_every_data_set_is_listed_with_what_it_needs_and_where_it_is(
     assert "shipped with dss-tui\n  samples 1 437 to train + 360 held out\n" in parts[0]
     for part, name, address in zip(
         parts[1:],
-        ("mnist", "fashion-mnist", "cifar-10-batches-bin", "tinyshakespeare/input.txt", "ptb"),
+        (
+            "mnist",
+            "fashion-mnist",
+            "cifar-10-batches-py",
+            "cifar-100-binary",
+            "tinyshakespeare/input.txt",
+            "ptb",
+        ),
         (
             "http://yann.lecun.com/exdb/mnist/",
             "https://github.com/zalandoresearch/fashion-mnist",
             "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+            "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
             "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/",
             "http://www.fit.vutbr.cz/~imikolov/rnnlm/simple-examples.tgz",
         ),
@@ -91,7 +99,7 @@ def test_without_a_data_folder_the_list_says_so(
 ) -> None:
     monkeypatch.delenv("DSS_TUI_DATA")
     shown = listed(capsys)
-    assert shown.count("looked  nowhere: $DSS_TUI_DATA is not set") == 3
+    assert shown.count("looked  nowhere: $DSS_TUI_DATA is not set") == 4
     assert shown.splitlines()[-1].startswith("$DSS_TUI_DATA is not set: set it to the folder ")
 
 
@@ -135,7 +143,10 @@ def test_a_subset_of_images_is_counted_and_said_to_be_one(
 ) -> None:
     write_cifar10(library / "cifar-10-batches-bin")
     shown = on_one_line(listed(capsys, "cifar10"))
-    assert shown.startswith("cifar10: CIFAR-10, found, a subset samples 28 to train + 7 held out ")
+    assert shown.startswith(
+        "cifar10: CIFAR-10, found, a subset samples 28 to train + 7 held out size "
+    )
+    assert "size 105.0 KiB on disk, 105.3 KiB in memory" in shown
     assert "data_batch_2.bin: 15 images, 3 × 32 × 32, checksum not known" in shown
     assert "note a subset of CIFAR-10, 28 of 50000 training and 7 of 10000 test images" in shown
     found = described(capsys, "cifar10")
@@ -147,6 +158,7 @@ def test_a_subset_of_images_is_counted_and_said_to_be_one(
         "path": str(library / "cifar-10-batches-bin" / "data_batch_1.bin"),
         "holds": {"images": 13, "channels": 3, "rows": 32, "columns": 32},
         "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": 13 * 3073,
         "checksum": "not known",
     }
 
@@ -169,7 +181,7 @@ def test_texts_are_found_in_the_current_folder_and_in_the_data_folder(
     for name in ("ptb.train.txt", "ptb.valid.txt"):
         write(library / "ptb" / name, b" to be or <unk> to be \n")
     shown = on_one_line(listed(capsys, "ptb"))
-    assert shown.startswith("ptb: Penn Treebank, found preset problem.data: {kind: text, path: ptb")
+    assert shown.startswith("ptb: Penn Treebank, found size 46 B on disk preset problem.data: {")
     assert (
         "ptb.valid.txt: 23 characters, 12 different characters, 6 words, 4 different words, "
         "checksum not known"
@@ -270,3 +282,53 @@ def test_a_text_that_is_no_utf8_or_not_the_published_one_is_a_problem(
     write(path, b"First Citizen:\n")
     (problem,) = described(capsys, "tinyshakespeare", status=2)["problems"]
     assert problem.startswith(f"{path}: its checksum is not that of the published file; ")
+
+
+# ---------------------------------------------------------------- sizes and conversion
+
+
+def test_sizes_of_a_preset_s_data(
+    library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_cifar10(library / "cifar10")
+    shown = on_one_line(listed(capsys, "cifar10-cnn"))
+    assert shown == (
+        "cifar10-cnn: data of kind cifar10 samples 28 to train + 7 held out x uint8, 3 × 32 × 32 "
+        "y int64 size 105.0 KiB on disk, 105.3 KiB in memory"
+    )
+    found = json.loads(listed(capsys, "cifar10-cnn", "--json"))
+    assert found["x"] == {"dtype": "uint8", "shape": [3, 32, 32]}
+    assert (found["memory_bytes"], found["mapped_bytes"]) == (35 * 3080, 0)
+    assert found["disk_bytes"] == 35 * 3073
+
+
+def test_data_are_written_to_be_mapped(
+    library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_cifar10(library / "cifar10")
+    to = tmp_path / "cifar.npz"
+    shown = on_one_line(listed(capsys, "cifar10", "--to", str(to)))
+    keys = f"kind: arrays, path: {to}, inputs: pixels, targets: classes"
+    assert shown.endswith(f"preset problem.data: {{{keys}}}")
+    told = json.loads(listed(capsys, "cifar10-cnn", "--to", str(to), "--json"))
+    assert told["bytes"] == to.stat().st_size and told["data"]["kind"] == "arrays"
+    preset = tmp_path / "mine.yaml"
+    preset.write_text(
+        f"problem: {{data: {{{keys}}}, network: {{kind: mlp, sizes: [3072, 10]}}, "
+        "loss: cross_entropy}\nsearch: {level: 1.0}\n"
+    )
+    assert "x uint8, 3 × 32 × 32 y int64" in on_one_line(listed(capsys, str(preset)))
+
+
+def test_what_cannot_be_converted_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, words in (
+        (["--to", "a.npz"], "--to: names no data set; give one, or a preset"),
+        (["digits", "--to", "a.pt"], "a.pt: ends in '.pt'; give a file that ends in .npz"),
+        (["text", "--to", "a.npz"], "text: are several data sets; choose from tinyshakespeare, p"),
+        (["minst", "--to", "a.npz"], "minst: no such data set; did you mean 'mnist'?"),
+    ):
+        assert main(["data", *arguments]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == "" and captured.err.startswith(f"dss-tui: {words}")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from engine.data.base import Scaling
 from engine.errors import InputError
 from tests.support.arrays import SAMPLES, classes_of, load, ours, stored, x_of
 
@@ -208,3 +209,63 @@ def test_python_objects_are_refused_and_never_run(name: str, tmp_path: Path) -> 
     with np.load(path, allow_pickle=True) as held:  # the trap itself works
         held[name]
     assert sprung.is_dir()
+
+
+# ---------------------------------------------------------------- what the numbers mean
+
+
+def test_pixels_tokens_and_values_keep_their_shape(tmp_path: Path) -> None:
+    images = np.arange(SAMPLES * 12, dtype=np.uint8).reshape(SAMPLES, 3, 2, 2)
+    path = stored(tmp_path, **ours(x=images, mean=np.array([0.1, 0.2, 0.3]), std=np.ones(3)))
+    pixels = load(path, inputs="pixels")
+    assert pixels.reads == "pixels" and pixels.x.dtype == np.uint8
+    assert pixels.x.shape[1:] == (3, 2, 2)
+    assert isinstance(pixels.scaling, Scaling) and pixels.scaling.mean == (0.1, 0.2, 0.3)
+    tokens = load(path, inputs="tokens")
+    assert (tokens.reads, tokens.scaling) == ("tokens", None)
+    values = load(path, inputs="values")
+    assert values.reads == "values" and values.x.dtype == np.float32
+    assert values.x.shape[1:] == (3, 2, 2)
+    assert load(path).x.shape[1:] == (12,)
+
+
+def test_large_whole_numbers_do_not_become_values_in_silence(tmp_path: Path) -> None:
+    numbers = 2**24 + np.arange(2 * SAMPLES).reshape(SAMPLES, 2)
+    path = stored(tmp_path, **ours(x=numbers))
+    assert refusal(path).startswith("x holds whole numbers beyond 16777216, which float32 does not")
+    found = load(path, inputs="tokens")
+    together = np.concatenate([found.x, found.x_held_out])
+    np.testing.assert_array_equal(np.sort(together, 0), numbers)
+
+
+def test_targets_may_be_values_or_classes(tmp_path: Path) -> None:
+    path = stored(tmp_path, **ours(y=np.arange(2 * SAMPLES).reshape(SAMPLES, 2) % 4))
+    assert load(path).classes is None
+    assert load(path, targets="classes").classes == 4
+    path = stored(tmp_path, **ours(classes=np.array(9)))
+    assert (load(path).classes, load(path, targets="values").classes) == (9, None)
+
+
+@pytest.mark.parametrize(
+    ("keys", "changes", "words"),
+    [
+        ({"inputs": "pixels"}, {}, "is pixels, but .* holds x of float64; save uint8, or choose"),
+        ({"inputs": "tokens"}, {}, "is tokens, but .* holds x of float64; save whole numbers, or"),
+        (
+            {"targets": "classes"},
+            {"y": x_of()},
+            "is classes, but .* holds y of float64; save whole",
+        ),
+        ({}, {"classes": np.array(2)}, "classes is 2, but y holds class [0-9]; save the number"),
+        (
+            {"inputs": "pixels"},
+            {"x": np.zeros((SAMPLES, 3, 1, 1), np.uint8), "mean": np.zeros(2)},
+            "mean and std must both hold a finite number for each channel of x",
+        ),
+    ],
+)
+def test_what_keys_and_arrays_say_must_agree(
+    keys: dict[str, Any], changes: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=words):
+        load(stored(tmp_path, **ours(**changes)), **keys)

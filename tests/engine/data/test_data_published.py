@@ -12,7 +12,7 @@ import pytest
 from dss_tui.cli import main
 from engine.data import Dataset, counts, load_data
 from engine.data.base import Scaling
-from engine.data.cifar10 import Cifar10Data
+from engine.data.cifar import Cifar10Data
 from engine.data.idx import IdxData
 from engine.data.text import TextData, number
 

@@ -21,6 +21,7 @@ from engine.backends.backend import Backend, Way
 from engine.backends.torch_backend import PIECE_BYTES
 from engine.networks.modules.vmapped import under_vmap
 from engine.problem.problem import Problem, build_problem
+from engine.problem.samples import Samples
 from engine.record.records import finished, read_records
 from engine.record.rundir import RunDir
 from engine.run.choose_backend import backend_of, choose_backend
@@ -145,6 +146,69 @@ def test_a_call_s_outputs_fit_the_bytes_allowed(
     if batching == "vmap":
         fullest = max(some * samples for some, samples in calls)
         assert 2 * fullest > min(at_once, BEADS * SAMPLES)  # and it is not wasted
+
+
+@pytest.mark.parametrize("batching", ["vmap", "loop"])
+def test_one_pass_over_the_samples_judges_all_models(
+    batching: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And each model's numbers are those that it has alone, to the bit where it is lent."""
+    problem = problem_of()
+    backend = in_pieces(problem, 20, batching)
+    theta = beads(problem)
+    alone = [backend.losses(row[None]) for row in theta]
+    slopes = [backend.loss_and_grad(row[None])[1] for row in theta]
+    bound = torch.cat(alone).sort().values[2].expand(BEADS)
+    taken: list[object] = []
+    part = Samples.part
+
+    def noted(samples: Samples, which: slice | Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        taken.append(which)
+        return part(samples, which, dtype)
+
+    monkeypatch.setattr(Samples, "part", noted)
+    losses = backend.losses(theta)
+    assert taken == [slice(0, 20), slice(20, 40), slice(40, SAMPLES)]
+    if batching == "loop":
+        assert torch.equal(losses, torch.cat(alone))
+        assert torch.equal(backend.loss_and_grad(theta)[1], torch.cat(slopes))
+        below = losses <= bound
+        assert torch.equal(backend.losses(theta, bound=bound)[below], losses[below])
+
+
+class InPlaceFirst(nn.Module):
+    """Works in place on what it is given, as torch users write it, once it is told to."""
+
+    told = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last((x if self.told else x.clone()).sub_(0.5).tanh_())  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("at_once", [20, 10 * SAMPLES])
+def test_a_first_layer_that_works_in_place_does_not_change_the_samples(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree_of = tree() | {"network": {"kind": "custom", "factory": f"{HERE}:InPlaceFirst"}}
+    problem = build_problem(validated(ProblemSpec, tree_of))
+    monkeypatch.setattr(InPlaceFirst, "told", True)
+    before = problem.train.x.clone()
+    theta = beads(problem)
+    x, y, *_ = data()
+    for dtype in (torch.float32, torch.float64):
+        backend = in_pieces(problem.to(dtype=dtype), at_once)
+        losses, _ = backend.loss_and_grad(theta.to(dtype))
+        torch.testing.assert_close(losses, backend.losses(theta.to(dtype)))
+        for row, loss in zip(theta, losses, strict=True):
+            module = InPlaceFirst()
+            nn.utils.vector_to_parameters(row, module.parameters())
+            expected = nn.functional.cross_entropy(module(x.clone()), y)
+            assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert torch.equal(problem.train.x, before)
 
 
 def spec_of(memory: float | None, **search: Any) -> Spec:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
+from engine.inert import Inert
 from engine.problem.checkpoints import inert_pickle
-from engine.problem.checkpoints.inert_pickle import Inert
 
 
 class Callback(dict[str, int]):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
+import pickle
+import tarfile
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,7 +16,7 @@ import pytest
 
 from engine.data import Dataset, counts, load_data
 from engine.data.base import ByImage, Scaling
-from engine.data.cifar10 import Cifar10Data
+from engine.data.cifar import Cifar10Data, Cifar100Data
 from engine.errors import InputError
 from tests.support.image_files import labels, pixels, records, write, write_cifar10
 
@@ -267,7 +271,8 @@ def test_missing_batches_say_where_they_were_looked_for_and_where_they_are(
     names = ", ".join(f"data_batch_{number}.bin" for number in range(1, 6))
     assert str(caught.value) == (
         f"problem.data.path: no file of CIFAR-10 is in {tmp_path / 'cifar10'} nor in "
-        f"{tmp_path / 'cifar-10-batches-bin'}; download {names}, test_batch.bin from "
+        f"{tmp_path / 'cifar-10-batches-bin'} nor in {tmp_path / 'cifar-10-batches-py'} nor in "
+        f"{tmp_path}; download {names}, test_batch.bin from "
         "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz into one of them"
     )
     write(tmp_path / "cifar10" / "test_batch.bin", WHOLE)
@@ -292,3 +297,160 @@ def test_a_crop_and_images_scaled_by_themselves_are_part_of_the_data(folder: Pat
 def test_a_crop_larger_than_the_images_is_refused(folder: Path) -> None:
     with pytest.raises(InputError, match=r"problem\.data\.crop: is 33, but the images have 32"):
         load(folder, crop=33)
+
+
+# ---------------------------------------------------------------- pickles and tars
+
+
+def pickled(samples: int, seed: int, names: tuple[str, ...] = ("labels",)) -> bytes:
+    """A batch as the version for Python holds it, in Python 2's form: text is bytes there."""
+    x, y = pixels(samples, *SHAPE, seed=seed), labels(samples, seed=seed)
+    held = {b"batch_label": b"one of some", b"data": x.reshape(samples, -1)}
+    for number, name in enumerate(names):
+        held[name.encode()] = [
+            int(label) // (5 if number == 0 and len(names) > 1 else 1) for label in y
+        ]
+    return pickle.dumps(held, protocol=2)
+
+
+def batches(write_one: Callable[[int, int], bytes], ending: str) -> dict[str, bytes]:
+    """The batches of `folder`, by name."""
+    sizes = {"data_batch_1": (13, 3), "data_batch_2": (15, 4), "test_batch": (7, 5)}
+    return {name + ending: write_one(*at) for name, at in sizes.items()}
+
+
+def into_tar(path: Path, inside: str, content: dict[str, bytes], mode: str = "w:gz") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        for name in ["readme.html", *content]:
+            member = tarfile.TarInfo(f"{inside}/{name}")
+            held = content.get(name, b"<html>")
+            member.size = len(held)
+            archive.addfile(member, io.BytesIO(held))
+    return path
+
+
+@pytest.fixture(params=["pickles", "folder of pickles", "tar of pickles", "tar of records", "tar"])
+def other_form(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The samples of `folder` as they may have been downloaded or unpacked."""
+    held, place = batches(pickled, ""), tmp_path / "other"
+    match request.param:
+        case "pickles" | "folder of pickles":
+            inside = place if request.param == "pickles" else place / "cifar-10-batches-py"
+            for name, content in held.items():
+                write(inside / name, content)
+            return place
+        case "tar of pickles":
+            into_tar(place / "cifar-10-python.tar.gz", "cifar-10-batches-py", held)
+            return place
+        case "tar of records":
+            into_tar(
+                place / "cifar-10-binary.tar.gz", "cifar-10-batches-bin", batches(batch, ".bin")
+            )
+            return place
+        case _:
+            return into_tar(place / "mine.tar", "./cifar-10-batches-py", held, "w")
+
+
+def test_all_published_forms_hold_the_same(other_form: Path, folder: Path) -> None:
+    assert counts(spec(other_form)) == (28, 7)
+    data = load(other_form)
+    assert data.checksum() == load(folder).checksum()
+    np.testing.assert_array_equal(data.x_held_out, X_TEST)
+    np.testing.assert_array_equal(data.y_held_out, Y_TEST)
+    assert all(path.is_file() for path in spec(other_form).files())
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
+def test_pickles_that_were_written_again_are_read(protocol: int, tmp_path: Path) -> None:
+    x, y = pixels(4, *SHAPE, seed=3), labels(4, seed=3)
+    held = {"data": x.reshape(4, -1), "labels": y.astype(np.int64), "filenames": ["a"] * 4}
+    for name in ("data_batch_1", "test_batch"):
+        (tmp_path / name).write_bytes(pickle.dumps(held, protocol))
+    data = load(tmp_path)
+    np.testing.assert_array_equal(data.x, x)
+    np.testing.assert_array_equal(data.y, y)
+
+
+class Runs:
+    def __reduce__(self) -> Any:
+        return Path.write_text, (Path("ran"), "it did")
+
+
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [
+        ({"data": Runs(), "labels": [1]}, "ValueError: data is no array of bytes"),
+        ({"data": np.zeros((1, 3072)), "labels": [1]}, "ValueError: is no array of whole numbers"),
+        ({"data": np.zeros((1, 3072), object), "labels": [1]}, "ValueError: is no plain array"),
+        ({"data": np.zeros((2, 3072), np.uint8), "labels": [1]}, "ValueError: data is (2, 3072) f"),
+        ({"data": np.zeros((1, 3072), np.uint8)}, "KeyError: 'labels'"),
+        ({"data": np.zeros((1, 3072), np.uint8), "labels": [Runs()]}, "TypeError: "),
+        ([1, 2], "ValueError: holds no dictionary"),
+    ],
+    ids=["code", "values", "objects", "other number", "no labels", "labels", "list"],
+)
+def test_pickles_run_nothing_and_must_hold_a_batch(
+    held: Any, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "files" / "test_batch", pickled(2, 1))
+    path = write(tmp_path / "files" / "data_batch_1", pickle.dumps(held))
+    assert refusal(tmp_path / "files").startswith(f"{path}: is no batch of CIFAR-10 ({words}")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_labels_of_pickles_are_checked(tmp_path: Path) -> None:
+    held = {"data": np.zeros((2, 3072), np.uint8), "labels": [3, -1]}
+    write(tmp_path / "test_batch", pickled(2, 1))
+    path = write(tmp_path / "data_batch_1", pickle.dumps(held))
+    assert refusal(tmp_path).startswith(f"{path}: the label of sample 1 is -1, but CIFAR-10 has")
+
+
+def test_damaged_tars_and_pickles_are_refused(tmp_path: Path) -> None:
+    tar = into_tar(tmp_path / "cifar-10-python.tar.gz", "a", batches(pickled, ""))
+    whole = tar.read_bytes()
+    tar.write_bytes(whole[: len(whole) // 2])
+    assert refusal(tmp_path).startswith(f"{tar}: its gzip data end too early; download it again")
+    tar.write_bytes(b"no tar at all" * 100)
+    assert refusal(tmp_path).startswith(f"{tar}: is no whole tar; download it again from ")
+    tar.unlink()
+    write(tmp_path / "test_batch", pickled(2, 1))
+    path = write(tmp_path / "data_batch_1", pickled(2, 1)[:-50])
+    assert refusal(tmp_path).startswith(f"{path}: is no batch of CIFAR-10 (ValueError: is no whole")
+
+
+# ---------------------------------------------------------------- CIFAR-100
+
+
+def hundred(path: Path, **keys: Any) -> Dataset:
+    return load_data(Cifar100Data(kind="cifar100", path=str(path), **keys))
+
+
+@pytest.mark.parametrize("form", ["records", "pickles"])
+def test_cifar100_has_fine_and_coarse_labels(form: str, tmp_path: Path) -> None:
+    for name, count, seed in (("train", 13, 3), ("test", 7, 5)):
+        x, y = pixels(count, *SHAPE, seed=seed), labels(count, seed=seed)
+        if form == "records":
+            coarse = zip(y // 5, y, x, strict=True)
+            content = b"".join(bytes([a, b]) + image.tobytes() for a, b, image in coarse)
+            write(tmp_path / f"{name}.bin", content)
+        else:
+            write(tmp_path / name, pickled(count, seed, ("coarse_labels", "fine_labels")))
+    fine, coarse_data = hundred(tmp_path), hundred(tmp_path, label="coarse")
+    np.testing.assert_array_equal(fine.x, X[:13])
+    np.testing.assert_array_equal(fine.y, Y[:13])
+    np.testing.assert_array_equal(coarse_data.y, Y[:13] // 5)
+    np.testing.assert_array_equal(fine.x_held_out, X_TEST)
+    assert (fine.classes, coarse_data.classes) == (100, 20)
+    assert counts(Cifar100Data(kind="cifar100", path=str(tmp_path))) == (13, 7)
+
+
+def test_cifar100_is_missing_in_words(tmp_path: Path) -> None:
+    write(tmp_path / "test.bin", bytes(3074))
+    with pytest.raises(InputError) as caught:
+        hundred(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: has no train.bin, plain or .gz; download train.bin, test.bin from "
+        "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz"
+    )

@@ -1,0 +1,132 @@
+"""Reads and writes .npz archives whose large arrays stay in the file, mapped into memory.
+
+An array that was saved without compression lies in the archive as it lies in memory. Nothing in an
+archive is ever executed.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from engine.data import room
+from engine.errors import InputError, SaveError
+
+#: Bytes of a zip entry's header before its name, and of what zipfile adds to large entries.
+ENTRY, LARGE = 30, 20
+#: Arrays begin at multiples of this in the archives that are written.
+ALIGNED = 64
+
+
+def read(path: Path) -> dict[str, NDArray[Any]]:
+    """Returns the arrays of an archive by their names.
+
+    Raises InputError for a file that is no whole archive, or that holds anything but plain arrays.
+    """
+    try:
+        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+            return {
+                entry.filename.removesuffix(".npy"): _array(path, file, archive, entry)
+                for entry in archive.infolist()
+            }
+    except InputError:
+        raise
+    except Exception as error:  # a damaged archive has many ways to say so
+        if "Object arrays" in str(error):
+            raise InputError(
+                "holds Python objects, which are never loaded; save plain number arrays", file=path
+            ) from None
+        raise InputError(
+            "is not a readable .npz archive; save it with numpy.savez", file=path
+        ) from None
+
+
+def _array(
+    path: Path, file: IO[bytes], archive: zipfile.ZipFile, entry: zipfile.ZipInfo
+) -> NDArray[Any]:
+    """Returns one array, mapped from the archive where it is large and lies there as it is."""
+    with archive.open(entry) as held:
+        if entry.file_size <= room.IN_MEMORY:
+            whole: NDArray[Any] = npy.read_array(held, allow_pickle=False)
+            return whole
+        shape, fortran, dtype = _header(held)
+        start = _start(file, entry) + held.tell()
+        plain = entry.compress_type == zipfile.ZIP_STORED and not fortran
+        if plain and start % dtype.alignment == 0:
+            return np.memmap(path, dtype, "c", start, shape)
+        return _unpacked(held, shape[::-1] if fortran else shape, dtype, fortran)
+
+
+def _header(held: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Returns shape, order and type of an array. Raises ValueError for Python objects."""
+    version = npy.read_magic(held)
+    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, fortran, dtype = read_header(held)
+    if dtype.hasobject:
+        raise ValueError("Object arrays are not loaded")
+    return shape, fortran, dtype
+
+
+def _start(file: IO[bytes], entry: zipfile.ZipInfo) -> int:
+    """Returns where the content of an entry begins in the archive, in bytes."""
+    at = file.tell()
+    file.seek(entry.header_offset + ENTRY - 4)
+    name, extra = (int.from_bytes(file.read(2), "little") for _ in range(2))
+    file.seek(at)
+    return entry.header_offset + ENTRY + name + extra
+
+
+def _unpacked(
+    held: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], fortran: bool
+) -> NDArray[Any]:
+    """Returns an array that is read from an archive some samples at a time."""
+    found = room.room(shape, dtype)
+    for part in room.pieces(found):
+        content = held.read(found[part].nbytes)
+        found[part] = np.frombuffer(content, dtype).reshape(found[part].shape)
+    return found.T if fortran else found
+
+
+def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Writes arrays as an archive without compression, whole or not at all.
+
+    Raises SaveError where the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+            for name, array in arrays.items():
+                _write(file, archive, f"{name}.npy", array)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise SaveError(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write(file: IO[bytes], archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+    """Writes one array piece by piece, so that its header begins at a multiple of ALIGNED."""
+    entry = zipfile.ZipInfo(name)
+    spare = -(file.tell() + ENTRY + len(name) + LARGE + 4) % ALIGNED
+    entry.extra = b"\xff\xff" + spare.to_bytes(2, "little") + bytes(spare)
+    with archive.open(entry, "w", force_zip64=True) as held:
+        npy.write_array_header_2_0(
+            held,
+            {
+                "descr": npy.dtype_to_descr(array.dtype),
+                "fortran_order": False,
+                "shape": array.shape,
+            },
+        )
+        if array.ndim == 0:
+            held.write(array.tobytes())
+            return
+        for part in room.pieces(array):
+            held.write(np.ascontiguousarray(array[part]).data)
