@@ -54,7 +54,8 @@ def _search(spec: Spec, chain: Chain) -> list[Stage[Any]]:
         case "greedy":
             return [endpoints, *even, greedy]
         case "constrained":
-            given: list[Stage[Any]] = [] if spec.endpoints.kind == "random" else [endpoints]
+            together = spec.endpoints.kind == "random" and not spec.endpoints.held
+            given: list[Stage[Any]] = [] if together else [endpoints]
             after: list[Stage[Any]] = (
                 [polish, greedy] if spec.search.constrained.on_stuck == "greedy" else []
             )

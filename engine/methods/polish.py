@@ -43,12 +43,18 @@ class Polish(SteadyStage):
         self.verdict: Verdict | None = None
 
     def begin(self) -> None:
-        """Puts every bead into training, where a segment of the string is not closed."""
+        """Puts every bead into training, where a segment of the string is not closed.
+
+        Ends that are taken as they are stay so.
+        """
         if all(segment.state == "closed" for segment in self.chain.in_order()):
             return
         self.chain.start_anew()
         settings = stages_of(self.spec)
+        held = (FIRST, LAST) if self.spec.endpoints.held else ()
         for bead in self.chain.order:
+            if bead in held:
+                continue
             target = settings.end_target if bead in (FIRST, LAST) else settings.target
             # The stream's name is kept: another would change the strings of older presets.
             seed = derive(self.spec.seed, "release", bead)

@@ -103,7 +103,10 @@ class RunStarted(Event):
 
 @dataclass(frozen=True)
 class EndpointTrained(Event):
-    """An endpoint has reached its target. `steps` are those of this attempt, counted from 1."""
+    """An endpoint is trained: it has reached its target, or had its epochs.
+
+    `steps` are those of this attempt, and attempts are counted from 1.
+    """
 
     bead: Count
     loss: float

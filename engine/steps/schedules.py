@@ -52,6 +52,16 @@ def pace_of(training: Training, batch: int, samples: int) -> Pace | None:
     return Pace(schedule, batch, samples_of_a_pass(batch, samples, training.drop_last))
 
 
+def steps_of_epochs(training: Training, epochs: int, samples: int) -> int:
+    """Returns the least number of steps that see so many passes over `samples` training samples.
+
+    The schedule of a training block counts its epochs alike.
+    """
+    size = training.batch_size
+    batch = samples if size == "full" else min(size, samples)
+    return -(-epochs * samples_of_a_pass(batch, samples, training.drop_last) // batch)
+
+
 def _course(schedule: Schedule, at: Tensor) -> Tensor:
     """Returns the factors at places (row,) of a schedule, its warm-up left out."""
     match schedule:
