@@ -20,6 +20,7 @@ from engine.record.decoding import Count, Unfit
 from engine.record.events import FIRST, LAST, BeadFailed, EndpointTrained, Event, Outcome
 from engine.seeds import derive
 from engine.shapes import Weights
+from engine.spec.goal import Goal
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
 from engine.spec.training import Endpoints, Training
@@ -195,7 +196,7 @@ class EndpointTraining(SteadyStage):
         self.attempts[bead] += 1
         attempt = self.attempts[bead]
         theta = random_endpoint(self.spec, self.chain, bead, attempt)
-        target = NEVER if self.of_epochs else stages_of(self.spec).end_target
+        target = NEVER if self.of_epochs else self.chain.goal.end_target
         patience = None if self.of_epochs else self.restarts.patience(attempt)
         stream = derive(endpoint_seed(self.spec, bead, attempt), "batches")
         self.trainer.admit(Job(bead, target, stream, patience), theta)
@@ -216,8 +217,9 @@ class EndpointTraining(SteadyStage):
             return EndpointTrained(bead, loss, row.steps, attempt)
         self.steps[bead] += row.steps
         if self.restarts.spent(attempt, self.steps[bead]):
+            goal, why = self.chain.goal, row.end.words
             self.verdict = not_trained(
-                self.spec, "endpoints", bead, row.end.words, row.loss, row.steps, attempt
+                self.spec, goal, "endpoints", bead, why, row.loss, row.steps, attempt
             )
             remedy = "none left"
         else:
@@ -258,7 +260,14 @@ Block = Literal["endpoints", "search.constrained", "search.polish"]
 
 
 def not_trained(
-    spec: Spec, block: Block, bead: int, end: str, loss: float, steps: int, attempts: int
+    spec: Spec,
+    goal: Goal,
+    block: Block,
+    bead: int,
+    end: str,
+    loss: float,
+    steps: int,
+    attempts: int,
 ) -> Verdict:
     """Returns the verdict that an endpoint missed its target, with a remedy for how it `end`ed."""
     settings = stages_of(spec)
@@ -267,10 +276,10 @@ def not_trained(
         "search.constrained": settings.constrained,
         "search.polish": settings.polish,
     }
-    target = settings.end_target
-    goal = f"to {target / spec.search.level:g} × level = {target:.4g}"
+    target = goal.end_target
+    wanted = f"to {target / goal.level:g} × level = {target:.4g}"
     if spec.endpoints.until == "epochs":
-        goal = "by its recipe"
+        wanted = "by its recipe"
     how = {
         "diverged": f"its loss became non-finite after {steps} steps; lower "
         f"{block}.optimizer.lr (now {trainings[block].optimizer.lr:g})",
@@ -281,7 +290,7 @@ def not_trained(
     }[end]
     return Verdict(
         Outcome.ENDPOINT_NOT_TRAINED,
-        f"Endpoint {bead} was not trained {goal} in {attempts} "
+        f"Endpoint {bead} was not trained {wanted} in {attempts} "
         f"{'attempt' if attempts == 1 else 'attempts'}: in the last, {how}.",
     )
 

@@ -44,7 +44,7 @@ def above_the_level(spec: Spec, chain: Chain, ends: Mapping[str, float]) -> Verd
     `ends` holds the objective of each end by what the end is called. Returns None where every end
     is at or below the level, or above it by no more than its tolerance.
     """
-    search = spec.search
+    search, level = spec.search, chain.goal.level
     above = [
         f"{name} has {search.level_on.words} {value:.4g}"
         for name, value in ends.items()
@@ -55,6 +55,6 @@ def above_the_level(spec: Spec, chain: Chain, ends: Mapping[str, float]) -> Verd
     tolerance = f" by more than its tolerance {search.tolerance:g}" if search.tolerance else ""
     return Verdict(
         Outcome.ENDPOINT_NOT_TRAINED,
-        f"Above the level {search.level:g}{tolerance}: {' and '.join(above)}; train it "
+        f"Above the level {level:g}{tolerance}: {' and '.join(above)}; train it "
         "further or raise search.level.",
     )

@@ -41,7 +41,7 @@ from engine.record.events import (
 from engine.record.geometry import BeadString
 from engine.record.progress import SegmentProgress, SegmentState, TrainingProgress
 from engine.shapes import Weights
-from engine.spec.level import bound
+from engine.spec.goal import Goal
 from engine.workers.pool import Workers
 
 #: Number of values of t at which the secondary metric is measured along a segment.
@@ -56,14 +56,11 @@ class Chain:
     Beads 1 and 2 are the ends; the others are numbered in the order of their making.
     """
 
-    def __init__(self, pool: Workers, level: float, points: int, tolerance: float = 0.0) -> None:
-        """Makes a chain without beads, whose segments are measured on `points` values of t.
-
-        A segment is closed where its peak is at most (1 + tolerance) × level.
-        """
-        self.problem, self.pool, self.level = pool.backend.problem, pool, level
-        self.bound = bound(level, tolerance)
-        """The highest loss that a closed segment may have."""
+    def __init__(self, pool: Workers, goal: Goal, points: int) -> None:
+        """Makes a chain without beads, whose segments are measured on `points` values of t."""
+        self.problem, self.pool = pool.backend.problem, pool
+        self.goal = goal
+        """What the string is held against: its level, and the targets of its beads."""
         self.grid = search_grid(points)
         self.order: list[int] = []
         self.weights: dict[int, Weights] = {}
@@ -84,6 +81,16 @@ class Chain:
         self._shapes = Shapes()
         self.audited: Mapping[Key, Measured] = {}
         """The profiles that the audit measured, by the keys of their segments."""
+
+    @property
+    def level(self) -> float:
+        """The level that the string is held against now; infinite as long as none is known."""
+        return self.goal.level
+
+    @property
+    def bound(self) -> float:
+        """The highest loss that a closed segment may have."""
+        return self.goal.bound
 
     # ------------------------------------------------------------ building
 
@@ -320,6 +327,7 @@ class Chain:
             turn_mean=shape.turn_mean,
             turn_max=shape.turn_max,
             max_peak=float(max((p.peak for p in profiles), default=float("nan"))),
+            level=self.level,
         )
 
     @property

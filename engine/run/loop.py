@@ -254,7 +254,13 @@ def _finish(method: Method, ending: Verdict, store: Store, elapsed: Stopwatch) -
     connected = ending.outcome is Outcome.CONNECTED
     diagnosis = None if connected else method.diagnosis()
     yield RunFinished(
-        ending.outcome, ending.sentence, totals(now, elapsed()), diagnosis, now.certified
+        ending.outcome,
+        ending.sentence,
+        totals(now, elapsed()),
+        diagnosis,
+        now.certified,
+        level=None if now.bracket is None else now.level,
+        bracket=now.bracket,
     )
 
 

@@ -86,7 +86,7 @@ def test_an_end_above_the_level_is_told_honestly() -> None:
 
 
 def test_an_end_that_diverges_begins_anew_and_is_told() -> None:
-    wild = {"optimizer": {"kind": "sgd", "lr": 1e9}, "restarts": 1, "epochs": 60}
+    wild: dict[str, Any] = {"optimizer": {"kind": "sgd", "lr": 1e9}, "restarts": 1, "epochs": 60}
     with method_for(landscape(ring), spec_of(0.5, **wild)) as search:
         events = run(search)
         verdict = search.verdict

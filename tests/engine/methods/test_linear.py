@@ -41,7 +41,7 @@ def test_deep_linear_networks_connect_by_every_method(method: str) -> None:
     found, _, highest = searched(spec)
     assert found.verdict is not None
     assert found.verdict.outcome is Outcome.CONNECTED
-    assert highest <= spec.search.level
+    assert highest <= found.chain.level
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -50,7 +50,7 @@ def test_sampled_beads_lie_on_the_straight_line_of_products(seed: int) -> None:
     found, events, highest = searched(spec)
     assert found.verdict is not None
     assert found.verdict.outcome is Outcome.CONNECTED
-    assert highest <= spec.search.level
+    assert highest <= found.chain.level
     assert "segment_failed" not in {event.name for event in events}
     problem = found.chain.problem
 
