@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+)
 
 from engine.part import Fraction, Names, Part
 from engine.spec.level import LevelOn
@@ -136,13 +145,29 @@ class TimesEnds(Part):
     """The factor, at least 1, by which the worse end's objective is multiplied."""
 
 
+def _kind_of_level(value: object) -> str:
+    """Returns which of the three kinds of level a value is meant to be."""
+    if isinstance(value, dict | TimesEnds):
+        return TimesEnds.__name__
+    word = isinstance(value, str) and not re.fullmatch(r"[-+.\d].*", value)
+    return "a word" if word else "a number"
+
+
+AnyLevel = Annotated[
+    Annotated[PositiveFloat, Tag("a number")]
+    | Annotated[TimesEnds, Tag("TimesEnds")]
+    | Annotated[Literal["lowest"], Tag("a word")],
+    Discriminator(_kind_of_level),
+]
+
+
 class Search(Part):
     """The search for a path, and the level that it must stay below."""
 
     method: Literal["greedy", "constrained", "auto", "linear"] = "greedy"
     """The method: greedy DSS (Algorithm 1), constrained DSS (§6), auto for both and detours, or
     linear for the path in closed form between deep linear networks (§2.1)."""
-    level: PositiveFloat | TimesEnds | Literal["lowest"]
+    level: AnyLevel
     """The level L0 that no point of the path may exceed, a training loss unless level_on says
     otherwise: a number; {times_ends: 1.5}, that many times the worse end's; or lowest, the lowest
     level at which the method finds a path between these two ends."""
@@ -197,7 +222,7 @@ class Search(Part):
     @property
     def number(self) -> float | None:
         """The level where the preset names it; None where it comes about in the search."""
-        return self.level if isinstance(self.level, float) else None
+        return float(self.level) if isinstance(self.level, int | float) else None
 
     @property
     def level_words(self) -> str:
