@@ -18,6 +18,7 @@ from typing import Any, Literal
 from engine.methods.base import Stage, Verdict
 from engine.methods.judged import judged
 from engine.path.chain import Chain
+from engine.path.snapshot import Snapshot
 from engine.record.bracket import Bracket
 from engine.record.decoding import Unfit
 from engine.record.events import FIRST, LAST, Event, LevelSet, Outcome
@@ -79,6 +80,16 @@ class Descent:
     def best(self) -> float:
         """The highest value on the best whole string; infinite before there is one."""
         return inf if self.chain.lowest is None else self.chain.lowest.barrier
+
+    @property
+    def trying(self) -> Snapshot | None:
+        """The best string, where another is in the making at a level that may be too low."""
+        return self.chain.lowest if self.phase == "try" else None
+
+    @property
+    def level_of_best(self) -> float:
+        """The level that the best string would be told with."""
+        return self.best * (1 + self._half)
 
     @property
     def over(self) -> bool:
@@ -181,7 +192,7 @@ class Descent:
         self.chain.lowest = None
         events = self.chain.measure(self.chain.keys)  # whose peaks are refined to the top
         self.bracket = replace(self.bracket, settled=True)
-        return events + self._begin("final", self.best * (1 + self._half))
+        return events + self._begin("final", self.level_of_best)
 
     def _begin(self, phase: Phase, level: float) -> list[Event]:
         """Begins a phase at a level with the best string, whose segments are measured for it."""

@@ -47,6 +47,17 @@ StageState = (
 
 
 @dataclass(frozen=True)
+class KeptString:
+    """A string as a file keeps it."""
+
+    string: BeadString
+    order: tuple[int, ...]
+    """The ids of its beads from end to end."""
+    level: float
+    """The level that it is held against."""
+
+
+@dataclass(frozen=True)
 class MethodState:
     """All that a checkpoint holds of a search."""
 
@@ -261,6 +272,14 @@ class StagedMethod:
     def string(self) -> BeadString:
         """See `Method`."""
         return self.chain.string()
+
+    def kept_string(self) -> KeptString:
+        """Returns the string that a file keeps: the best one while a lower level is tried."""
+        descent = self.descent
+        best = None if descent is None else descent.trying
+        if descent is None or best is None:
+            return KeptString(self.string(), self.progress().order, self.chain.level)
+        return KeptString(self.chain.string_of(best), best.order, descent.level_of_best)
 
     def describe_audit(self) -> dict[str, Any]:
         """See `Method`; empty where the string is neither audited nor proven."""

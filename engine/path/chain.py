@@ -348,15 +348,13 @@ class Chain:
             fresh.get(key) or known.get(key) or _on_grid(self.segments[key].measured, self.grid)
             for key in self.keys
         ]
-        losses = [profile.losses[0] for profile in profiles] + [profiles[-1].losses[-1]]
-        beads = np.stack([self.weights[bead].cpu().numpy() for bead in self.order])
-        return BeadString(
-            beads=beads.astype(np.float32),
-            losses=np.array(losses),
-            t=profiles[0].t,
-            profiles=np.stack([profile.losses for profile in profiles]),
-            cells=self._cells(),
-        )
+        return _bead_string([self.weights[bead] for bead in self.order], profiles, self._cells())
+
+    def string_of(self, kept: Snapshot) -> BeadString:
+        """Returns an earlier string of the chain, with its profiles on the search's grid."""
+        measured = [kept.segments[key].measured for key in pairwise(kept.order)]
+        profiles = [_on_grid(profile, self.grid) for profile in measured]
+        return _bead_string([kept.weights[bead] for bead in kept.order], profiles, None)
 
     def _cells(self) -> NDArray[np.float64] | None:
         """Returns the proven cells (cell, 4) of the segments that are proven as a whole."""
@@ -448,6 +446,20 @@ class Chain:
                 f"its beads are {found} numbers of {string.beads.dtype}, but the problem has "
                 f"{wanted} of {self.problem.dtype}"
             )
+
+
+def _bead_string(
+    weights: Sequence[Weights], profiles: Sequence[Measured], cells: NDArray[np.float64] | None
+) -> BeadString:
+    """Returns a string of beads (param,) with the profiles of its segments and its proven cells."""
+    losses = [profile.losses[0] for profile in profiles] + [profiles[-1].losses[-1]]
+    return BeadString(
+        beads=np.stack([theta.cpu().numpy() for theta in weights]).astype(np.float32),
+        losses=np.array(losses),
+        t=profiles[0].t,
+        profiles=np.stack([profile.losses for profile in profiles]),
+        cells=cells,
+    )
 
 
 def _curve(segments: Sequence[Segment]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -52,12 +52,13 @@ class Bracket:
 
     def told(self, level: float) -> str:
         """Returns the sentences that tell how a level came about, and what it says of the ends."""
+        if not isfinite(level):
+            return "No level was set yet."
         if self.asked != LOWEST:
             return f"The level {level:.6g} is {self.asked}, which has {self.ends:.6g}."
         if not self.settled:
             best = f"; the best string so far rises to {self.found:.6g}"
-            best = best if isfinite(self.found) else ""
-            return f"The level {level:.6g} was being tried{best}."
+            return f"The level is still sought{best if isfinite(self.found) else ''}."
         tries = f"{self.tries} {'try' if self.tries == 1 else 'tries'}"
         said = (
             f"The lowest level found between these ends is {level:.6g}, in {tries}. It is an upper "

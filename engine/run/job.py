@@ -78,24 +78,25 @@ class Job:
         `outcome` is an `Outcome`, or "running", and `elapsed_s` the running time so far in seconds.
         Segments that are not measured yet are measured for it.
         """
-        search, now = self.spec.search, self.method.progress()
+        search, kept = self.spec.search, self.method.kept_string()
+        descent = self.method.descent
         header = Header(
             outcome=outcome,
-            level=self.method.chain.level,
+            level=kept.level,
             alpha=search.alpha,
             method=search.method,
             seed=self.spec.seed,
             problem=self.spec.problem,
             parameters=tuple((p.name, p.shape) for p in self.problem.parameters),
             data_sha256=self.problem.checksum,
-            bead_ids=now.order,
+            bead_ids=kept.order,
             elapsed_s=elapsed_s,
             audit=self.method.describe_audit(),
             level_on=search.level_on,
             tolerance=search.tolerance,
-            bracket=now.bracket,
+            bracket=None if descent is None else descent.now,
         )
-        return StringFile(header, self.method.string())
+        return StringFile(header, kept.string)
 
     def plane(self, beads: Triple, elapsed_s: float) -> Answer:
         """Returns the loss plane through three beads as they are now, or why there is none.

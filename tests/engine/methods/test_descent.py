@@ -133,8 +133,11 @@ def test_a_multiple_of_the_worse_end() -> None:
 
 
 def test_a_multiple_of_one_is_a_level() -> None:
-    found, bracket, _, _ = searched(raised, spec_of({"times_ends": 1}, seed=2))
-    assert found.chain.goal.target == found.chain.level == bracket.ends
+    with method_for(landscape(raised), spec_of({"times_ends": 1}, seed=2)) as method:
+        while not method.chain.goal.known:
+            method.step(None)
+        assert method.descent is not None
+        assert method.chain.goal.target == method.chain.level == method.descent.now.ends
 
 
 @pytest.mark.parametrize(

@@ -35,4 +35,4 @@ def test_sentences_say_that_it_is_an_upper_bound() -> None:
         "The lowest level found between these ends is 0.0102, in 1 try. It is an upper bound of "
         "the barrier between them, and no barrier above the ends: the worse one has 0.01."
     )
-    assert TRYING.told(0.04).endswith("; the best string so far rises to 0.05.")
+    assert TRYING.told(0.04) == "The level is still sought; the best string so far rises to 0.05."
