@@ -19,7 +19,7 @@ from engine.methods.base import Stage, Verdict
 from engine.methods.judged import judged
 from engine.path.chain import Chain
 from engine.path.snapshot import Snapshot
-from engine.record.bracket import Bracket
+from engine.record.bracket import LOWEST, Bracket
 from engine.record.decoding import Unfit
 from engine.record.events import FIRST, LAST, Event, LevelSet, Outcome
 from engine.spec.goal import goal_above
@@ -74,7 +74,7 @@ class Descent:
     @property
     def lowers(self) -> bool:
         """Whether the lowest level is looked for."""
-        return self.spec.search.level == "lowest"
+        return self.spec.search.level == LOWEST
 
     @property
     def best(self) -> float:
