@@ -19,7 +19,7 @@ from functools import cached_property
 import torch
 
 import engine
-from engine.spec.level import bound
+from engine.spec.goal import goal_of
 
 COLUMNS = (
     "preset",
@@ -54,7 +54,7 @@ class Cell:
 
     def holding(self, points: int) -> int:
         """Returns how many of these stay below the level, on that many points a segment."""
-        highest = bound(self.spec.search.level, self.spec.search.tolerance)
+        highest = goal_of(self.spec).bound
         measured = (engine.measure(one.string, points=points) for one in self.connected)
         return sum(all(each.peak <= highest for each in segments) for segments in measured)
 
@@ -62,7 +62,7 @@ class Cell:
 def searched(spec: engine.Spec, seeds: int, at_once: int) -> Cell:
     """Searches from so many seeds, so many at a time."""
     began = time.perf_counter()
-    found = engine.search_pairs(spec, [spec.search.level], seeds, at_once)
+    found = engine.search_pairs(spec, [goal_of(spec).level], seeds, at_once)
     return Cell(spec, found, time.perf_counter() - began)
 
 

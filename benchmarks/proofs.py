@@ -95,7 +95,8 @@ def pairs(preset: str, count: int, overrides: Sequence[str]) -> str:
     for _ in range(TRIES):
         for way in WAYS:
             spec = engine.load_preset(preset, [f"search.certify={way}", *overrides])
-            level = spec.search.level
+            level = spec.search.number
+            assert level is not None
             spent[way].append(timed(lambda: engine.search_pairs(spec, [level], count))[1])  # noqa: B023
     return _searched(f"{count} pairs at once", spent)
 

@@ -64,6 +64,7 @@ def shorten(asked: argparse.Namespace) -> int:
         "search.shorten=true",
         f"search.string={source.string}",
         f"problem.batch_norm.seed={'null' if drawn is None else drawn}",
+        *([] if ended.level is None else [f"search.level={ended.level!r}"]),  # no longer sought
         *asked.overrides,
     ]
     return _start(source.load_spec(overrides), name_after(source.name, "short"), asked)

@@ -66,9 +66,9 @@ def verify(path: Path, *, points: int, as_json: bool, run_factories: bool) -> in
     except InputError as error:
         raise InputError(str(error), file=path) from None
     if as_json:
-        print(dump_json({"holds": check.holds} | _tree(check)))
+        print(dump_json({"holds": check.holds, "level_from": held.header.bracket} | _tree(check)))
     else:
-        for line in _report(path, check):
+        for line in [*_report(path, check), *_level_told(held.header)]:
             print(line)
     return 0 if check.holds else 3
 
@@ -97,9 +97,14 @@ def certify(
     if as_json:
         print(dump_json(_certificate_tree(found, with_cells=with_cells)))
     else:
-        for line in _certificate(path, found, with_cells=with_cells):
+        for line in [*_certificate(path, found, with_cells=with_cells), *_level_told(held.header)]:
             print(line)
     return 0 if found.certified else 3
+
+
+def _level_told(header: string_file.Header) -> list[str]:
+    """Returns the line that tells how the file's level came about in its search, if it did."""
+    return [] if header.bracket is None else [header.bracket.told(header.level)]
 
 
 def _level(text: str | None) -> float | None:

@@ -41,7 +41,8 @@ def ends(trails: Trails, progress: Progress, log_y: bool) -> Plot:
     shown = {bead: trail for bead, trail in trails.losses.items() if trail}
     times = [seconds for trail in shown.values() for seconds, _ in trail]
     target = target_of(progress)
-    line = ((min(times), target), (max(times), target)) if times else ()
+    there = times and math.isfinite(target)
+    line = ((min(times), target), (max(times), target)) if there else ()
     roles: tuple[Role, Role] = ("train", "points")
     curves = [
         _curve(trail, f"endpoint {bead} {trail[-1][1]:.3g}", roles[number % 2])

@@ -11,6 +11,7 @@ from itertools import pairwise
 from math import isfinite, nan
 
 from dss_tui.viewing.view_state import Pair, View
+from engine.record.bracket import Bracket
 from engine.record.events import (
     FIRST,
     LAST,
@@ -21,6 +22,7 @@ from engine.record.events import (
     EndpointTrained,
     Event,
     LevelLowered,
+    LevelSet,
     Record,
     RunStarted,
     SegmentClosed,
@@ -55,6 +57,10 @@ class Board:
         """Makes the board of a run that has not started."""
         self.started: RunStarted | None = None
         self.aim: float | None = None
+        self.level = nan
+        """The newest level."""
+        self.bracket: Bracket | None = None
+        """How it came about; None where the preset names it."""
         self.order: tuple[int, ...] = ()
         """The beads of the newest whole string, from end to end."""
         self._after: dict[int, int] = {}
@@ -66,7 +72,7 @@ class Board:
         """Brings the board up to date by an event."""
         match event:
             case RunStarted():
-                self.started = event
+                self.started, self.level = event, event.level
             case EndpointTrained():
                 self._losses[event.bead] = event.loss
             case BeadInserted():
@@ -79,6 +85,8 @@ class Board:
                 self._training.pop(event.bead, None)
             case LevelLowered():
                 self.aim = event.level
+            case LevelSet():
+                self.level, self.bracket, self.aim = event.level, event.bracket, None
             case SegmentMeasured() | SegmentClosed() | SegmentFailed() | AuditFailed():
                 self._of_segment(event)
 
@@ -127,7 +135,8 @@ class Board:
             time=record.time,
             state="running",
             phase=self._phase(states),
-            level=self.started.level,
+            level=self.level,
+            bracket=self.bracket,
             tolerance=self.started.tolerance,
             alpha=self.started.alpha,
             aim=self.aim,

@@ -28,9 +28,11 @@ def words(progress: Progress, steps_per_s: float | None) -> list[str]:
         said.append(f"{thousands(round(steps_per_s))}/s")
     if progress.aim is not None and progress.aim > level:
         said.append(f"aim {progress.aim:.3g} → {level:g}")
-    if math.isfinite(counters.max_peak):
+    if progress.bracket is not None:
+        said.append(progress.bracket.words)
+    if progress.peak_over_level is not None:
         numbers = in_brackets(level, progress.tolerance)
-        said.append(f"peak {multiple(counters.max_peak / level, 3)} × level{numbers}")
+        said.append(f"peak {multiple(progress.peak_over_level, 3)} × level{numbers}")
     if math.isfinite(counters.normalized_length):
         said.append(f"length {counters.normalized_length:.3f}")
     if counters.failed:
@@ -39,9 +41,18 @@ def words(progress: Progress, steps_per_s: float | None) -> list[str]:
 
 
 def target_of(progress: Progress) -> float:
-    """Returns the loss that the beads in training are trained to."""
+    """Returns the loss that the beads in training are trained to; NaN for ends that have none."""
+    if not progress.order and progress.ends_by_recipe:
+        return math.nan
+    if progress.order and progress.target is not None:
+        return progress.target
     own = None if progress.order else progress.endpoints_alpha
     return (progress.alpha if own is None else own) * progress.level
+
+
+def _target(target: float) -> str:
+    """Returns a target in words: ends that are trained by their recipe have none."""
+    return f"{target:.4g}" if math.isfinite(target) else "recipe"
 
 
 def training(progress: Progress) -> list[Text]:
@@ -55,7 +66,7 @@ def training(progress: Progress) -> list[Text]:
         lines.append(
             Text.assemble(
                 (f"{what} {bead.bead:<5}", "cyan"),
-                f"{metric} {loss:<9} → {target:<9.4g} step {thousands(bead.steps):<7} "
+                f"{metric} {loss:<9} → {_target(target):<9} step {thousands(bead.steps):<7} "
                 f"try {bead.attempt}",
             )
         )

@@ -47,7 +47,7 @@ def level(spec: Spec) -> str:
     """Returns the level, the objective, and the tolerance where there is one."""
     search = spec.search
     tolerance = f", tolerance {search.tolerance:g}" if search.tolerance else ""
-    return f"{search.level:g} on the {search.level_on.words}{tolerance}"
+    return f"{search.level_words} on the {search.level_on.words}{tolerance}"
 
 
 def network(spec: Network) -> str:

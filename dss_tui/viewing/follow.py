@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from math import isfinite
 
 from dss_tui.viewing.folding import Folding
 from dss_tui.viewing.trails import Trails
@@ -77,15 +78,14 @@ class Snapshot:
     @property
     def level(self) -> float | None:
         """The newest level that is known."""
-        if self.progress is not None:
-            return self.progress.level
-        return self.view.started.level if self.view.started else None
+        known = self.progress or self.view.started
+        return known.level if known is not None and isfinite(known.level) else None
 
     @property
     def bound(self) -> float | None:
         """The highest loss that a closed segment may have: (1 + tolerance) × level."""
-        known = self.progress or self.view.started
-        return bound(known.level, known.tolerance) if known is not None else None
+        known, level = self.progress or self.view.started, self.level
+        return bound(level, known.tolerance) if known is not None and level is not None else None
 
     @property
     def segments(self) -> tuple[SegmentProgress, ...]:

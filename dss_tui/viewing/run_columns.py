@@ -52,6 +52,12 @@ def _state(run: Summary) -> str:
     return words if run.pairs is None else f"{words} {run.pairs[0]}/{run.pairs[1]}"
 
 
+def _level(run: Summary) -> str:
+    """Returns the level of a run, and how it comes about where the preset names no number."""
+    number = _shown(run.level, ".4g" if run.level_asked else "g")
+    return f"{run.level_asked} {number}" if run.level_asked else number
+
+
 def _of_start(name: str) -> Callable[[Summary], SortKey]:
     """Returns a function that returns a field of the event that began a run, None without one."""
     return lambda run: getattr(run.started, name, None)
@@ -63,7 +69,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("state", _state, lambda run: run.state),
     _column("preset", lambda run: run.preset),
     _column("method", _of_start("method")),
-    _column("level", _of_start("level"), "g", right=True),
+    Column("level", _level, lambda run: run.level, right=True),
     _column("seed", _of_start("seed"), right=True),
     _column("beads", lambda run: run.beads, right=True, falls=True),
     Column(

@@ -15,6 +15,7 @@ from engine.record.events import (
     EndpointTrained,
     LevelHeld,
     LevelLowered,
+    LevelSet,
     Paused,
     Record,
     RunFinished,
@@ -75,7 +76,7 @@ def sentence(record: Record) -> str:  # noqa: C901  # one flat case for each kin
         case RunStarted() as e:
             tolerance = f", tolerance {e.tolerance:g}" if e.tolerance else ""
             return (
-                f"started: {e.method}, level {e.level:g} on the {e.level_on}{tolerance}, "
+                f"started: {e.method}, level {e.level_words} on the {e.level_on}{tolerance}, "
                 f"alpha {e.alpha:g}, seed {e.seed}, "
                 f"{e.parameters} parameters, {e.samples} samples, on {', '.join(e.devices)}"
             )
@@ -114,6 +115,9 @@ def sentence(record: Record) -> str:  # noqa: C901  # one flat case for each kin
                 f"segment {e.left}–{e.right} could not be proven on [{e.u:.6g}, {e.v:.6g}] in "
                 f"{e.bounds} cells"
             )
+        case LevelSet() as e:
+            how = "final level" if e.bracket.settled else "level to try"
+            return f"{how} {e.level:.6g} ({e.bracket.words})"
         case LevelLowered() as e:
             beads = ", ".join(map(str, e.held_up_by))
             return f"level lowered from {e.met:.4g} to {e.level:.4g}; held up last by beads {beads}"

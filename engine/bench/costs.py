@@ -22,6 +22,7 @@ from engine.record.progress import SegmentState
 from engine.record.writer import RunWriter
 from engine.run.job import Job
 from engine.run.store import DirectoryStore
+from engine.spec.goal import goal_to_time
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
 from engine.workers.pool import Pool
@@ -74,8 +75,8 @@ def measure_costs(
 
 def string_of(spec: Spec, pool: Pool, beads: int) -> StagedMethod:
     """Returns a greedy search with a string of random beads, whose last segment is open."""
-    problem = pool.backend.problem
-    chain = Chain(pool, spec.search.level, stages_of(spec).grid)
+    problem, goal = pool.backend.problem, goal_to_time(spec)
+    chain = Chain(pool, goal, stages_of(spec).grid)
     ids = [FIRST, *range(LAST + 1, LAST + beads - 1), LAST]
     chain.begin([(bead, problem.initial(bead), int(bead > LAST)) for bead in ids])
     heights = np.linspace(0.1, 0.9, len(chain.grid))
@@ -87,7 +88,7 @@ def string_of(spec: Spec, pool: Pool, beads: int) -> StagedMethod:
                 right,
                 depth=1,
                 length=distance(chain.weights[left], chain.weights[right]),
-                measured=Measured(chain.grid, heights * spec.search.level, 0.9, 1.0),
+                measured=Measured(chain.grid, heights * goal.level, 0.9, 1.0),
                 state=state,
             )
         )

@@ -26,6 +26,7 @@ from engine.bench.measures import (
 from engine.bench.plain import PlainProfiles, PlainTraining
 from engine.path.segments import Pair, along, search_grid
 from engine.problem.problem import Problem
+from engine.spec.goal import goal_to_time
 from engine.spec.keys import Spec
 from engine.spec.training import Training
 from engine.steps.optimizers import build_optimizer
@@ -101,7 +102,7 @@ class Throughput:
     @property
     def _target(self) -> float:
         """The objective at which an endpoint is done."""
-        return self.spec.search.alpha * self.spec.search.level
+        return goal_to_time(self.spec).target
 
     def _workers(self) -> int:
         """Returns the number of workers."""

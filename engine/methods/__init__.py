@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from engine.methods.base import Method, Stage
 from engine.methods.constrained import ConstrainedSearch
+from engine.methods.descent import Descent, Phase
 from engine.methods.detour import Detour
 from engine.methods.endpoints import EndpointTraining, Impatient, Restarts
 from engine.methods.even_beads import EvenBeads
@@ -16,6 +18,7 @@ from engine.methods.method import StagedMethod
 from engine.methods.polish import Polish
 from engine.methods.shorten import Shortening
 from engine.path.chain import Chain
+from engine.spec.goal import goal_of
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
 from engine.workers.pool import Workers
@@ -28,37 +31,67 @@ def build_method(spec: Spec, pool: Workers) -> StagedMethod:
 
     Raises InputError where a file that it starts from does not fit the problem.
     """
-    search = spec.search
-    chain = Chain(pool, search.level, stages_of(spec).grid, search.tolerance)
-    stages = _search(spec, chain) if search.string is None else _from_file(spec, chain)
-    if search.shorten:
-        stages = [*stages, Shortening(spec, chain)]
+    chain = Chain(pool, goal_of(spec), stages_of(spec).grid)
+    if spec.search.number is None:
+        descent = Descent(spec, chain, partial(_in_phase, spec, chain))
+        return StagedMethod(spec, chain, descent.stages(), descent)
+    stages = [*_begun(spec, chain), *_between(spec, chain), *_shortened(spec, chain)]
     return StagedMethod(spec, chain, stages)
 
 
-def _from_file(spec: Spec, chain: Chain) -> list[Stage[Any]]:
-    return [GivenString(spec, chain), Polish(spec, chain), GreedySearch(spec, chain)]
+def _in_phase(spec: Spec, chain: Chain, phase: Phase) -> list[Stage[Any]]:
+    """Returns the stages of a phase, where the level comes about in the search."""
+    lowest = spec.search.level == "lowest"
+    match phase:
+        case "ends":
+            return _begun(spec, chain)
+        case "try":
+            again: list[Stage[Any]] = []
+            if spec.search.string is None and spec.search.method in ("greedy", "auto"):
+                again = [Polish(spec, chain)]
+            return [*again, *_between(spec, chain)]
+        case "final":
+            between = [] if lowest else _between(spec, chain)
+            return [*between, *_shortened(spec, chain)]
 
 
-def _endpoints(spec: Spec, chain: Chain, restarts: Restarts | None = None) -> Stage[Any]:
+def _shortened(spec: Spec, chain: Chain) -> list[Stage[Any]]:
+    """Returns the stage that shortens the string, where that is asked for."""
+    return [Shortening(spec, chain)] if spec.search.shorten else []
+
+
+def _begun(spec: Spec, chain: Chain) -> list[Stage[Any]]:
+    """Returns the stage that makes the chain: a string from a file, or its two ends.
+
+    There is none where constrained DSS trains the ends with the string.
+    """
+    search, settings = spec.search, stages_of(spec)
+    if search.string is not None:
+        return [GivenString(spec, chain)]
     if spec.endpoints.kind == "files":
-        return GivenEndpoints(spec, chain)
-    return EndpointTraining(spec, chain, restarts)
+        return [GivenEndpoints(spec, chain)]
+    together = spec.endpoints.kind == "random" and not settings.ends_held
+    if search.method == "constrained" and together:
+        return []
+    restarts: Restarts | None = None
+    if search.method == "auto":
+        restarts = Impatient(settings.endpoints, spec.endpoints.restarts)
+    return [EndpointTraining(spec, chain, restarts)]
 
 
-def _search(spec: Spec, chain: Chain) -> list[Stage[Any]]:
-    endpoints, greedy = _endpoints(spec, chain), GreedySearch(spec, chain)
-    constrained, polish = ConstrainedSearch(spec, chain), Polish(spec, chain)
+def _between(spec: Spec, chain: Chain) -> list[Stage[Any]]:
+    """Returns the stages that look for a path between the ends of a chain."""
+    greedy, polish = GreedySearch(spec, chain), Polish(spec, chain)
+    if spec.search.string is not None:
+        return [polish, greedy]
+    constrained = ConstrainedSearch(spec, chain)
     even: list[Stage[Any]] = [EvenBeads(spec, chain)] if spec.search.min_inner_beads else []
     match spec.search.method:
         case "greedy":
-            return [endpoints, *even, greedy]
+            return [*even, greedy]
         case "constrained":
-            given: list[Stage[Any]] = [] if spec.endpoints.kind == "random" else [endpoints]
-            after: list[Stage[Any]] = (
-                [polish, greedy] if spec.search.constrained.on_stuck == "greedy" else []
-            )
-            return [*given, constrained, *after]
+            after = spec.search.constrained.on_stuck == "greedy"
+            return [constrained, polish, greedy] if after else [constrained]
         case "auto":
             settings = stages_of(spec)
             around = Impatient(settings.detour, settings.detour_restarts)
@@ -67,9 +100,7 @@ def _search(spec: Spec, chain: Chain) -> list[Stage[Any]]:
                 for number in range(spec.search.auto.detours)
                 for stage in (Detour(spec, chain, around, number), GreedySearch(spec, chain))
             ]
-            impatient = Impatient(settings.endpoints, spec.endpoints.restarts)
-            ends = _endpoints(spec, chain, impatient)
             again = GreedySearch(spec, chain)
-            return [ends, *even, greedy, constrained, polish, again, *detours]
+            return [*even, greedy, constrained, polish, again, *detours]
         case "linear":
-            return [endpoints, LinearSampling(spec, chain)]
+            return [LinearSampling(spec, chain)]

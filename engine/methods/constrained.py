@@ -98,7 +98,7 @@ class ConstrainedSearch:
         """Makes the stage, which has no string before it begins."""
         self.spec, self.chain, self.settings = spec, chain, spec.search.constrained
         settings = stages_of(spec)
-        self.target, self.end_target = settings.target, settings.end_target
+        self.target, self.end_target = chain.goal.target, chain.goal.end_target
         self.margin = settings.constrained_margin
         recipe = Recipe(self.settings, tether_of(self.settings), evaluate="after")
         self.trainer = Trainer(recipe, chain.pool)
@@ -282,8 +282,9 @@ class ConstrainedSearch:
             remedy = "none left" if spent else "new random weights"
             events.append(BeadFailed(bead, None, None, end.words, loss, steps, attempt, remedy))
             if spent:
+                goal, why = self.chain.goal, end.words
                 self.verdict = not_trained(
-                    self.spec, "search.constrained", bead, end.words, loss, steps, attempt
+                    self.spec, goal, "search.constrained", bead, why, loss, steps, attempt
                 )
                 return events
         self._start_over(ends)

@@ -74,8 +74,12 @@ class Detour(TrainingStage):
     def _start(self) -> None:
         self.attempts += 1
         seed = derive(self.spec.seed, "detour", self.number, self.attempts)
-        target = self.spec.search.alpha * self.spec.search.level
-        job = Job(self.bead, target, derive(seed, "batches"), self.restarts.patience(self.attempts))
+        job = Job(
+            self.bead,
+            self.chain.goal.target,
+            derive(seed, "batches"),
+            self.restarts.patience(self.attempts),
+        )
         self.trainer.admit(job, self.chain.problem.initial(seed))
 
     def _settle(self, row: Row) -> list[Event]:

@@ -1,4 +1,8 @@
-"""The stage that trains the two ends to alpha times the level (Algorithm 1, lines 2 and 3)."""
+"""The stage that trains the two ends.
+
+They are trained to their share of the level (Algorithm 1, lines 2 and 3), or by their recipe for a
+number of epochs, and are then judged.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import Literal, Protocol, runtime_checkable
 import torch
 
 from engine.methods.base import Verdict
+from engine.methods.judged import above_the_level, judged
 from engine.methods.stage import SteadyStage
 from engine.path.chain import Chain
 from engine.problem.symmetry import swapped
@@ -15,10 +20,12 @@ from engine.record.decoding import Count, Unfit
 from engine.record.events import FIRST, LAST, BeadFailed, EndpointTrained, Event, Outcome
 from engine.seeds import derive
 from engine.shapes import Weights
+from engine.spec.goal import Goal
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
 from engine.spec.training import Endpoints, Training
 from engine.steps.averages import average_of
+from engine.steps.epochs import steps_of_epochs
 from engine.steps.recipe import Recipe
 from engine.steps.rows import End, Row
 from engine.training.trainer import Job, Trainer, TrainerState
@@ -83,6 +90,10 @@ def luby(number: int) -> int:
     return power // 2 if number == power - 1 else luby(number - power + 1)
 
 
+#: A target that is never reached: losses of a user's own may be negative, but none is so low.
+NEVER = -1e30
+
+
 @dataclass(frozen=True)
 class EndpointState:
     """All that a checkpoint holds of the training of the ends; dicts are by the ends' ids."""
@@ -91,12 +102,15 @@ class EndpointState:
     attempts: dict[Count, Count]
     steps: dict[Count, Count]
     trained: dict[Count, Weights]
-    """(param,) The weights of the ends that have reached their target."""
+    """(param,) The weights of the ends that are trained."""
     kind: Literal["endpoints"] = "endpoints"
 
 
 class EndpointTraining(SteadyStage):
-    """The stage that trains both ends in one batch; one that misses its target starts anew."""
+    """The stage that trains both ends in one batch; one that misses its target starts anew.
+
+    With until: epochs there is no target. An end then misses only by a loss that is not finite.
+    """
 
     name = "endpoints"
     repairs = False
@@ -104,8 +118,16 @@ class EndpointTraining(SteadyStage):
     def __init__(self, spec: Spec, chain: Chain, restarts: Restarts | None = None) -> None:
         """Makes the stage; without a rule of its own, ends start anew as `endpoints` says."""
         self.spec, self.chain = spec, chain
-        self.restarts = restarts or Counted(spec.endpoints)
-        recipe = Recipe(stages_of(spec).endpoints, average=average_of(spec.endpoints))
+        self.restarts: Restarts = Counted(spec.endpoints)
+        training: Training = stages_of(spec).endpoints
+        self.of_epochs = spec.endpoints.until == "epochs"
+        """Whether the ends are trained for a number of epochs, whatever their loss."""
+        if self.of_epochs:
+            steps = steps_by_recipe(spec.endpoints, len(chain.problem.train))
+            training = training.model_copy(update={"max_steps": steps, "patience": steps + 1})
+        elif restarts is not None:
+            self.restarts = restarts
+        recipe = Recipe(training, average=average_of(spec.endpoints))
         self.trainer = Trainer(recipe, chain.pool)
         trained = (FIRST,) if spec.endpoints.kind == "permuted" else (FIRST, LAST)
         self.attempts = dict.fromkeys(trained, 0)
@@ -113,7 +135,7 @@ class EndpointTraining(SteadyStage):
         self.steps = dict.fromkeys(trained, 0)
         """Optimizer steps of those attempts at each end that have failed."""
         self.trained: dict[int, Weights] = {}
-        """The weights of the ends that have reached their target."""
+        """The weights of the ends that are trained."""
         self.verdict: Verdict | None = None
 
     def begin(self) -> None:
@@ -128,7 +150,19 @@ class EndpointTraining(SteadyStage):
         events = [self._settle(row) for row in self.trainer.retire()]
         now = {row.bead: row.theta for row in self.trainer.rows} | self.trained
         self.chain.move(self._with_copy(now))
+        if self.of_epochs and self.done:
+            self.verdict = self._judged()
         return events
+
+    def _judged(self) -> Verdict | None:
+        """Returns the verdict that an end which was trained for its epochs is above the level."""
+        losses = judged(self.chain.pool, list(self.trained.values()))
+        steps = self.trainer.training.max_steps
+        named = {
+            f"endpoint {end}, after {steps} steps of its recipe,": loss
+            for end, loss in zip(self.trained, losses, strict=True)
+        }
+        return above_the_level(self.spec, self.chain, dict(sorted(named.items())))
 
     @property
     def done(self) -> bool:
@@ -164,9 +198,10 @@ class EndpointTraining(SteadyStage):
         self.attempts[bead] += 1
         attempt = self.attempts[bead]
         theta = random_endpoint(self.spec, self.chain, bead, attempt)
-        target = stages_of(self.spec).end_target
+        target = NEVER if self.of_epochs else self.chain.goal.end_target
+        patience = None if self.of_epochs else self.restarts.patience(attempt)
         stream = derive(endpoint_seed(self.spec, bead, attempt), "batches")
-        self.trainer.admit(Job(bead, target, stream, self.restarts.patience(attempt)), theta)
+        self.trainer.admit(Job(bead, target, stream, patience), theta)
         return theta
 
     def _with_copy(self, weights: dict[int, Weights]) -> dict[int, Weights]:
@@ -178,19 +213,38 @@ class EndpointTraining(SteadyStage):
 
     def _settle(self, row: Row) -> Event:
         bead, attempt = row.bead, self.attempts[row.bead]
-        if row.end is End.REACHED:
+        if row.end is (End.OUT_OF_STEPS if self.of_epochs else End.REACHED):
             self.trained[bead] = row.theta.to(self.chain.problem.device)
-            return EndpointTrained(bead, row.loss, row.steps, attempt)
+            loss = self._loss_of(row)
+            return EndpointTrained(bead, loss, row.steps, attempt)
         self.steps[bead] += row.steps
         if self.restarts.spent(attempt, self.steps[bead]):
+            goal, why = self.chain.goal, row.end.words
             self.verdict = not_trained(
-                self.spec, "endpoints", bead, row.end.words, row.loss, row.steps, attempt
+                self.spec, goal, "endpoints", bead, why, row.loss, row.steps, attempt
             )
             remedy = "none left"
         else:
             self._begin(bead)
             remedy = "new random weights"
         return BeadFailed(bead, None, None, row.end.words, row.loss, row.steps, attempt, remedy)
+
+    def _loss_of(self, row: Row) -> float:
+        """Returns the objective of a trained end. Its last evaluation may have been cut short."""
+        return judged(self.chain.pool, [row.theta])[0] if self.of_epochs else row.loss
+
+
+def steps_by_recipe(endpoints: Endpoints, samples: int) -> int:
+    """Returns the number of steps that the ends are trained for with until: epochs.
+
+    They are those of `epochs`, or else of the whole schedule.
+    """
+    length = endpoints.schedule_length
+    if endpoints.epochs is None and length is not None and endpoints.schedule.unit == "steps":
+        return length
+    epochs = endpoints.epochs or length
+    assert epochs is not None
+    return steps_of_epochs(endpoints, epochs, samples)
 
 
 def endpoint_seed(spec: Spec, bead: int, attempt: int) -> int:
@@ -208,7 +262,14 @@ Block = Literal["endpoints", "search.constrained", "search.polish"]
 
 
 def not_trained(
-    spec: Spec, block: Block, bead: int, end: str, loss: float, steps: int, attempts: int
+    spec: Spec,
+    goal: Goal,
+    block: Block,
+    bead: int,
+    end: str,
+    loss: float,
+    steps: int,
+    attempts: int,
 ) -> Verdict:
     """Returns the verdict that an endpoint missed its target, with a remedy for how it `end`ed."""
     settings = stages_of(spec)
@@ -217,8 +278,10 @@ def not_trained(
         "search.constrained": settings.constrained,
         "search.polish": settings.polish,
     }
-    target = settings.end_target
-    goal = f"{target / spec.search.level:g} × level = {target:.4g}"
+    target = goal.end_target
+    wanted = f"to {target / goal.level:g} × level = {target:.4g}"
+    if spec.endpoints.until == "epochs":
+        wanted = "by its recipe"
     how = {
         "diverged": f"its loss became non-finite after {steps} steps; lower "
         f"{block}.optimizer.lr (now {trainings[block].optimizer.lr:g})",
@@ -229,7 +292,7 @@ def not_trained(
     }[end]
     return Verdict(
         Outcome.ENDPOINT_NOT_TRAINED,
-        f"Endpoint {bead} was not trained to {goal} in {attempts} "
+        f"Endpoint {bead} was not trained {wanted} in {attempts} "
         f"{'attempt' if attempts == 1 else 'attempts'}: in the last, {how}.",
     )
 

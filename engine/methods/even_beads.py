@@ -20,7 +20,6 @@ from engine.record.decoding import Count, Unfit
 from engine.record.events import FIRST, LAST, BeadFailed, BeadInserted, BeadTrained, Event
 from engine.seeds import derive
 from engine.spec.keys import Spec
-from engine.spec.stages import stages_of
 from engine.steps.recipe import Recipe
 from engine.steps.rows import End, Row
 from engine.training.trainer import Job, Trainer, TrainerState
@@ -98,7 +97,7 @@ class EvenBeads(SteadyStage):
         if attempt > 1:
             left, right = (self.chain.weights[end] for end in (FIRST, LAST))
             theta = perturbed(theta, (right - left) / (self.spec.search.min_inner_beads + 1), seed)
-        self.trainer.admit(Job(bead, stages_of(self.spec).target, seed), theta)
+        self.trainer.admit(Job(bead, self.chain.goal.target, seed), theta)
 
     def _settle(self, row: Row) -> Event:
         bead, chain, attempt = row.bead, self.chain, self.attempts[row.bead]

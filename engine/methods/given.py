@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,17 +9,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from engine.backends.backend import Backend
 from engine.errors import InputError
 from engine.methods.base import Verdict
+from engine.methods.judged import above_the_level, judged
 from engine.methods.stage import ChainStage
 from engine.path.chain import Chain
 from engine.problem.checkpoints.endpoints import read_endpoints, with_fixed_of
 from engine.problem.problem import Problem
 from engine.record import string_file
-from engine.record.events import FIRST, LAST, EndpointTrained, Event, Outcome
+from engine.record.events import FIRST, LAST, EndpointTrained, Event
 from engine.record.string_file import StringFile
-from engine.shapes import Weights
 from engine.spec.keys import Spec
 
 
@@ -110,23 +108,6 @@ class GivenString(ChainStage):
         """See `Stage`; there is nothing to take up."""
 
 
-@dataclass(frozen=True)
-class Objective:
-    """A task for the pool: the objective at single models."""
-
-    samples: int
-    """Number of samples that the objective is averaged over."""
-
-    def size(self, model: Weights) -> int:
-        """Returns the number of samples that a model (param,) is computed on."""
-        return self.samples
-
-    def __call__(self, backend: Backend, models: Sequence[Weights]) -> list[float]:
-        """Returns the objective at each model (param,)."""
-        theta = torch.stack([model.to(backend.problem.device) for model in models])
-        return [float(value) for value in backend.objective(theta)]
-
-
 class GivenEndpoints(ChainStage):
     """The stage that begins with the two models of `endpoints.a` and `endpoints.b`, as they are.
 
@@ -151,11 +132,14 @@ class GivenEndpoints(ChainStage):
 
     def step(self, beads_left: int | None) -> list[Event]:
         """Measures both models, and ends the search where one is too high."""
-        chain = self.chain
-        ends = [chain.weights[bead] for bead in (FIRST, LAST)]
-        found = chain.pool.run(Objective(chain.problem.objective_samples), ends)
+        chain, files = self.chain, self.spec.endpoints
+        found = judged(chain.pool, [chain.weights[bead] for bead in (FIRST, LAST)])
         self.done = True
-        self.verdict = self._above(found)
+        self.verdict = above_the_level(
+            self.spec,
+            chain,
+            {f"endpoint {FIRST} ({files.a})": found[0], f"endpoint {LAST} ({files.b})": found[1]},
+        )
         return [
             EndpointTrained(bead, value, 0, attempt=1)
             for bead, value in zip((FIRST, LAST), found, strict=True)
@@ -169,24 +153,3 @@ class GivenEndpoints(ChainStage):
 
     def resume(self, state: GivenState) -> None:
         """See `Stage`; there is nothing to take up."""
-
-    def _above(self, found: list[float]) -> Verdict | None:
-        """Returns the verdict that an end is above the level, below which no path can then be."""
-        files = (self.spec.endpoints.a, self.spec.endpoints.b)
-        words = self.chain.problem.normalized_by
-        normalized = f", normalized by {words} and not by those of the file" if words else ""
-        above = [
-            f"endpoint {bead} ({file}) has {self.spec.search.level_on.words} {value:.4g}"
-            f"{normalized}"
-            for bead, file, value in zip((FIRST, LAST), files, found, strict=True)
-            if not value <= self.chain.bound
-        ]
-        if not above:
-            return None
-        search = self.spec.search
-        tolerance = f" by more than its tolerance {search.tolerance:g}" if search.tolerance else ""
-        return Verdict(
-            Outcome.ENDPOINT_NOT_TRAINED,
-            f"Above the level {search.level:g}{tolerance}: {' and '.join(above)}; train it "
-            "further or raise search.level.",
-        )

@@ -50,7 +50,7 @@ class GreedySearch(TrainingStage):
 
     def __post_init__(self) -> None:
         """Takes the settings from the preset."""
-        self.greedy, self.level = self.spec.search.greedy, self.spec.search.level
+        self.greedy = self.spec.search.greedy
         self.trainer = Trainer(Recipe(self.greedy), self.chain.pool)
 
     def begin(self) -> None:
@@ -184,8 +184,7 @@ class GreedySearch(TrainingStage):
         seed = derive(self.spec.seed, "bead", segment.bead, attempt)
         left, right = (self.chain.weights[bead] for bead in segment.key)
         t, theta = start(left, right, split, attempt, seed)
-        target = self.spec.search.alpha * self.level
-        self.trainer.admit(Job(segment.bead, target, seed), theta)
+        self.trainer.admit(Job(segment.bead, self.chain.goal.target, seed), theta)
         self.chain.update(replace(segment, attempt=attempt))
         return t
 

@@ -16,6 +16,7 @@ from engine.path.chain import Chain
 from engine.path.linear_path import LinearPath, linear_path
 from engine.path.snapshot import Segment
 from engine.problem.symmetry import layers_of
+from engine.record.bracket import LOWEST
 from engine.record.decoding import Count, Range, Unfit
 from engine.record.events import FIRST, LAST, BeadInserted, Event
 from engine.seeds import derive
@@ -24,6 +25,8 @@ from engine.spec.keys import Spec
 
 #: Least distance of two beads, in t of the whole curve.
 NEAREST = 1e-5
+#: The same where the highest value of the curve is looked for, which need not be below any level.
+NEAREST_TO_MEASURE = 2**-9
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class LinearSampling(ChainStage):
     def __init__(self, spec: Spec, chain: Chain) -> None:
         """Makes the stage; the curve is computed when the first bead is put on it."""
         self.spec, self.chain = spec, chain
+        self.nearest = NEAREST_TO_MEASURE if spec.search.level == LOWEST else NEAREST
+        """The least distance of two beads, in t of the whole curve."""
         self.places = {FIRST: 0.0, LAST: 1.0}
         """The t of each bead on the whole curve, by id."""
         self.verdict: Verdict | None = None
@@ -64,7 +69,7 @@ class LinearSampling(ChainStage):
 
     def _split(self, segment: Segment) -> Event:
         left, right = (self.places[bead] for bead in segment.key)
-        if right - left < NEAREST:
+        if right - left < self.nearest:
             return self.chain.fail(segment, "it is too short to be halved")
         try:
             theta = self._at((left + right) / 2)

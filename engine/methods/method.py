@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.methods.base import Stage, Tally, Verdict
 from engine.methods.constrained import ConstrainedState
+from engine.methods.descent import Descent, DescentState
 from engine.methods.detour import DetourState
 from engine.methods.endpoints import EndpointState
 from engine.methods.even_beads import EvenBeadsState
@@ -46,6 +47,17 @@ StageState = (
 
 
 @dataclass(frozen=True)
+class KeptString:
+    """A string as a file keeps it."""
+
+    string: BeadString
+    order: tuple[int, ...]
+    """The ids of its beads from end to end."""
+    level: float
+    """The level that it is held against."""
+
+
+@dataclass(frozen=True)
 class MethodState:
     """All that a checkpoint holds of a search."""
 
@@ -56,14 +68,31 @@ class MethodState:
     stages: tuple[StageState, ...]
     plan: Plan | None = None
     """Whether and how segments are proven; None before the first string was closed."""
+    descent: DescentState | None = None
+    """How the level comes about; None where the preset names it."""
+    spent: Count = 0
+    """Optimizer steps of all beads in the phases before this one."""
 
 
 class StagedMethod:
     """The `Method` that all searches are. Nothing is concluded before the audit."""
 
-    def __init__(self, spec: Spec, chain: Chain, stages: Sequence[Stage[Any]]) -> None:
-        """Begins a search on a chain without beads: the first of its stages makes them."""
+    def __init__(
+        self,
+        spec: Spec,
+        chain: Chain,
+        stages: Sequence[Stage[Any]],
+        descent: Descent | None = None,
+    ) -> None:
+        """Begins a search on a chain without beads: the first of its stages makes them.
+
+        With a descent, these are the stages of its first phase, and those of others follow.
+        """
         self.spec, self.chain, self.stages = spec, chain, tuple(stages)
+        self.descent = descent
+        """How the level comes about; None where the preset names it."""
+        self.spent = 0
+        """Optimizer steps of all beads in the phases before this one."""
         self.verdict: Verdict | None = None
         """How the search ended; None as long as there is something left to do."""
         self.auditing: Audit | None = None
@@ -82,25 +111,45 @@ class StagedMethod:
             return events
         stage = self.stages[self.current]
         events = stage.step(beads_left)
-        self.trials = self.trials.after(events)
         self.verdict = stage.verdict
-        if self.verdict is None and stage.done:
-            self._enter(self.current + 1)
+        if self.verdict is None:
+            if self.descent is not None and self.descent.over:
+                events += self._go_on(self.descent)
+            elif stage.done:
+                events += self._enter(self.current + 1)
+        self.trials = self.trials.after(events)
         return events
 
-    def _enter(self, number: int) -> None:
-        """Begins the first stage from that one on which has something to do, else the audit."""
+    def _enter(self, number: int) -> list[Event]:
+        """Begins the first stage from that one on which has something to do.
+
+        Where there is none, it goes on to the next phase, or to the audit.
+        """
         self.current = number
         """Number of the stage at work, from 0; the number of stages where it is the audit."""
         while self.current < len(self.stages):
             self.stages[self.current].begin()
             if not self.stages[self.current].done:
-                return
+                return []
             self.current += 1
+        if self.descent is not None and self.descent.goes_on:
+            return self._go_on(self.descent)
         if any(segment.state == "open" for segment in self.chain.in_order()):
-            self._go_back()
-        elif self._failed():
+            return self._go_back()
+        if self._failed():
             self.chain.fall_back()
+        return []
+
+    def _go_on(self, descent: Descent) -> list[Event]:
+        """Goes on to the next phase of a level that comes about in the search."""
+        events = descent.go_on()
+        self.spent = self.bead_steps
+        self.stages, self.auditing, self.verdict = (), None, descent.verdict
+        if self.verdict is not None:
+            self.current = 0
+            return events
+        self.stages = tuple(descent.stages())
+        return events + self._enter(0)
 
     def _go_back(self) -> list[Event]:
         """Goes back to the last stage that can close a segment.
@@ -113,7 +162,10 @@ class StagedMethod:
             self.current = able[-1]
             return []
         opened = [segment for segment in self.chain.in_order() if segment.state == "open"]
-        return [self.chain.fail(segment, "the audit found its peak") for segment in opened]
+        events = [self.chain.fail(segment, "the audit found its peak") for segment in opened]
+        if self.descent is not None and self.descent.goes_on:
+            events += self._go_on(self.descent)
+        return events
 
     def _failed(self) -> list[Segment]:
         return [segment for segment in self.chain.in_order() if segment.state == "failed"]
@@ -179,7 +231,7 @@ class StagedMethod:
     @property
     def bead_steps(self) -> int:
         """Optimizer steps of all beads in all stages."""
-        return sum(stage.bead_steps for stage in self.stages)
+        return self.spent + sum(stage.bead_steps for stage in self.stages)
 
     def tally(self) -> Tally:
         """See `Method`."""
@@ -188,6 +240,11 @@ class StagedMethod:
 
     def progress(self) -> MethodProgress:
         """See `Method`."""
+        now = self._progress()
+        return now if self.descent is None else replace(now, bracket=self.descent.now)
+
+    def _progress(self) -> MethodProgress:
+        """Returns where the stage at work stands, or the check."""
         if self.current < len(self.stages):
             stage = self.stages[self.current]
             return self.chain.progress(
@@ -215,6 +272,14 @@ class StagedMethod:
     def string(self) -> BeadString:
         """See `Method`."""
         return self.chain.string()
+
+    def kept_string(self) -> KeptString:
+        """Returns the string that a file keeps: the best one while a lower level is tried."""
+        descent = self.descent
+        best = None if descent is None else descent.trying
+        if descent is None or best is None:
+            return KeptString(self.string(), self.progress().order, self.chain.level)
+        return KeptString(self.chain.string_of(best), best.order, descent.level_of_best)
 
     def describe_audit(self) -> dict[str, Any]:
         """See `Method`; empty where the string is neither audited nor proven."""
@@ -246,10 +311,19 @@ class StagedMethod:
     def state(self) -> MethodState:
         """All that a checkpoint holds of the search. An audit under way is not: it begins anew."""
         stages = tuple(stage.state for stage in self.stages)
-        return MethodState(self.current, self.chain.state, self.trials, stages, self.plan)
+        descent = None if self.descent is None else self.descent.state
+        chain = self.chain.state
+        return MethodState(self.current, chain, self.trials, stages, self.plan, descent, self.spent)
 
     def resume(self, state: MethodState) -> None:
         """Goes on from a state. Raises Unfit where it is not one of this search's."""
+        if (state.descent is None) != (self.descent is None):
+            raise Unfit("descent is not that of this search")
+        if self.descent is not None and state.descent is not None:
+            with below("descent"):
+                self.descent.resume(state.descent)
+            self.stages = tuple(self.descent.stages())
+        self.spent = state.spent
         kinds = [stage.state.kind for stage in self.stages]
         if [part.kind for part in state.stages] != kinds:
             raise Unfit(f"stages are not those of this search, {', '.join(kinds)}")

@@ -43,13 +43,19 @@ class Polish(SteadyStage):
         self.verdict: Verdict | None = None
 
     def begin(self) -> None:
-        """Puts every bead into training, where a segment of the string is not closed."""
+        """Puts every bead into training, where a segment of the string is not closed.
+
+        Ends that are taken as they are stay so.
+        """
         if all(segment.state == "closed" for segment in self.chain.in_order()):
             return
         self.chain.start_anew()
-        settings = stages_of(self.spec)
+        goal = self.chain.goal
+        held = (FIRST, LAST) if stages_of(self.spec).ends_held else ()
         for bead in self.chain.order:
-            target = settings.end_target if bead in (FIRST, LAST) else settings.target
+            if bead in held:
+                continue
+            target = goal.end_target if bead in (FIRST, LAST) else goal.target
             # The stream's name is kept: another would change the strings of older presets.
             seed = derive(self.spec.seed, "release", bead)
             self.trainer.admit(Job(bead, target, seed), self.chain.weights[bead])
@@ -67,7 +73,7 @@ class Polish(SteadyStage):
             return [trained(chain, bead, row.loss, row.steps)]
         if bead in (FIRST, LAST):
             self.verdict = not_trained(
-                self.spec, "search.polish", bead, row.end.words, row.loss, row.steps, 1
+                self.spec, chain.goal, "search.polish", bead, row.end.words, row.loss, row.steps, 1
             )
             return [self._missed(row, None, None, "none left")]
         left, right = chain.neighbours(bead)

@@ -26,26 +26,32 @@ class Found:
     plan: Plan | None
     """Whether and how segments were proven; None where the string was never closed."""
 
+    @property
+    def level_told(self) -> str:
+        """How the level came about, as a sentence after a blank; empty where it was given."""
+        bracket = self.now.bracket
+        return "" if bracket is None else f" {bracket.told(self.chain.level)}"
+
 
 def not_closed(found: Found) -> Verdict:
     """Returns the verdict on a string with segments that stayed above the level."""
-    search = found.spec.search
+    search, level = found.spec.search, found.chain.goal.level
     failed = [segment for segment in found.chain.in_order() if segment.state == "failed"]
     worst = max(failed, key=lambda segment: segment.height)
     return Verdict(
         Outcome.NOT_CONNECTED,
         f"Not connected: {len(failed)} of {len(found.now.segments)} segments stayed above "
-        f"{too_high(search.level, search.tolerance)}; the worst peak is "
-        f"{worst.measured.peak / search.level:.3g} × level, between beads "
+        f"{too_high(level, search.tolerance)}; the worst peak is "
+        f"{worst.measured.peak / level:.3g} × level, between beads "
         f"{worst.left} and {worst.right} at depth {worst.depth}. This does "
         "not prove that no path exists; another seed, a higher level or more steps may "
-        "find one.",
+        f"find one.{found.level_told}",
     )
 
 
 def sampled(found: Found, audit: Audit) -> Verdict:
     """Returns the verdict on a string of which every segment was audited and holds."""
-    now, level = found.now, found.spec.search.level
+    now, level = found.now, found.chain.goal.level
     problem = found.chain.problem
     words = problem.normalized_by
     told = [f"normalized by {words}"] if words else []
@@ -56,7 +62,7 @@ def sampled(found: Found, audit: Audit) -> Verdict:
         f"{_shortened(found)}"
         f"every segment at most {multiple(now.max_peak / level)} × level ({_both(found)}"
         f"measured on {len(audit.grid)} points each in {audit.precision}{remarks}"
-        f"{_why_sampled(found)}).",
+        f"{_why_sampled(found)}).{found.level_told}",
     )
 
 
@@ -70,8 +76,8 @@ def proven(found: Found) -> Verdict:
         Outcome.CONNECTED,
         f"Connected, proven: {now.beads} beads, normalized length {now.normalized_length:.4f}, "
         f"{_shortened(found)}at every point of the path the {search.level_on.words} is at most "
-        f"{multiple(highest / search.level)} × level ({_both(found)}proven in {cells} "
-        f"{'cell' if cells == 1 else 'cells'}).",
+        f"{multiple(highest / found.chain.goal.level)} × level ({_both(found)}proven in {cells} "
+        f"{'cell' if cells == 1 else 'cells'}).{found.level_told}",
     )
 
 
@@ -88,7 +94,7 @@ def not_proven(found: Found, undecided: int, why: str = "") -> Verdict:
 
 def _both(found: Found) -> str:
     """Returns the level and what a segment may exceed it by, where these are two numbers."""
-    numbers = both(found.spec.search.level, found.spec.search.tolerance)
+    numbers = both(found.chain.goal.level, found.spec.search.tolerance)
     return f"{numbers}; " if numbers else ""
 
 

@@ -41,7 +41,7 @@ from engine.record.events import (
 from engine.record.geometry import BeadString
 from engine.record.progress import SegmentProgress, SegmentState, TrainingProgress
 from engine.shapes import Weights
-from engine.spec.level import bound
+from engine.spec.goal import Goal
 from engine.workers.pool import Workers
 
 #: Number of values of t at which the secondary metric is measured along a segment.
@@ -56,14 +56,11 @@ class Chain:
     Beads 1 and 2 are the ends; the others are numbered in the order of their making.
     """
 
-    def __init__(self, pool: Workers, level: float, points: int, tolerance: float = 0.0) -> None:
-        """Makes a chain without beads, whose segments are measured on `points` values of t.
-
-        A segment is closed where its peak is at most (1 + tolerance) × level.
-        """
-        self.problem, self.pool, self.level = pool.backend.problem, pool, level
-        self.bound = bound(level, tolerance)
-        """The highest loss that a closed segment may have."""
+    def __init__(self, pool: Workers, goal: Goal, points: int) -> None:
+        """Makes a chain without beads, whose segments are measured on `points` values of t."""
+        self.problem, self.pool = pool.backend.problem, pool
+        self.goal = goal
+        """What the string is held against: its level, and the targets of its beads."""
         self.grid = search_grid(points)
         self.order: list[int] = []
         self.weights: dict[int, Weights] = {}
@@ -84,6 +81,16 @@ class Chain:
         self._shapes = Shapes()
         self.audited: Mapping[Key, Measured] = {}
         """The profiles that the audit measured, by the keys of their segments."""
+
+    @property
+    def level(self) -> float:
+        """The level that the string is held against now; infinite as long as none is known."""
+        return self.goal.level
+
+    @property
+    def bound(self) -> float:
+        """The highest loss that a closed segment may have."""
+        return self.goal.bound
 
     # ------------------------------------------------------------ building
 
@@ -320,6 +327,7 @@ class Chain:
             turn_mean=shape.turn_mean,
             turn_max=shape.turn_max,
             max_peak=float(max((p.peak for p in profiles), default=float("nan"))),
+            level=self.level,
         )
 
     @property
@@ -340,15 +348,13 @@ class Chain:
             fresh.get(key) or known.get(key) or _on_grid(self.segments[key].measured, self.grid)
             for key in self.keys
         ]
-        losses = [profile.losses[0] for profile in profiles] + [profiles[-1].losses[-1]]
-        beads = np.stack([self.weights[bead].cpu().numpy() for bead in self.order])
-        return BeadString(
-            beads=beads.astype(np.float32),
-            losses=np.array(losses),
-            t=profiles[0].t,
-            profiles=np.stack([profile.losses for profile in profiles]),
-            cells=self._cells(),
-        )
+        return _bead_string([self.weights[bead] for bead in self.order], profiles, self._cells())
+
+    def string_of(self, kept: Snapshot) -> BeadString:
+        """Returns an earlier string of the chain, with its profiles on the search's grid."""
+        measured = [kept.segments[key].measured for key in pairwise(kept.order)]
+        profiles = [_on_grid(profile, self.grid) for profile in measured]
+        return _bead_string([kept.weights[bead] for bead in kept.order], profiles, None)
 
     def _cells(self) -> NDArray[np.float64] | None:
         """Returns the proven cells (cell, 4) of the segments that are proven as a whole."""
@@ -440,6 +446,20 @@ class Chain:
                 f"its beads are {found} numbers of {string.beads.dtype}, but the problem has "
                 f"{wanted} of {self.problem.dtype}"
             )
+
+
+def _bead_string(
+    weights: Sequence[Weights], profiles: Sequence[Measured], cells: NDArray[np.float64] | None
+) -> BeadString:
+    """Returns a string of beads (param,) with the profiles of its segments and its proven cells."""
+    losses = [profile.losses[0] for profile in profiles] + [profiles[-1].losses[-1]]
+    return BeadString(
+        beads=np.stack([theta.cpu().numpy() for theta in weights]).astype(np.float32),
+        losses=np.array(losses),
+        t=profiles[0].t,
+        profiles=np.stack([profile.losses for profile in profiles]),
+        cells=cells,
+    )
 
 
 def _curve(segments: Sequence[Segment]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -21,6 +21,7 @@ from engine.record.events import (
     SegmentFailed,
     StringShortened,
 )
+from engine.spec.goal import Goal
 from engine.spec.keys import Spec
 from engine.spec.level import in_brackets
 
@@ -68,14 +69,13 @@ def diagnose(spec: Spec, chain: Chain, trials: Trials) -> Diagnosis | None:
     if chain.lowest is None:
         return None
     lowest = chain.lowest.peak()
-    target = spec.search.alpha * spec.search.level
     stuck = trials.held_level
-    if stuck is not None and stuck <= target:
+    if stuck is not None and stuck <= chain.goal.target:
         stuck = None
     relabelled = _relabelling(spec, chain)
     return Diagnosis(
         barrier=lowest.loss,
-        level=spec.search.level,
+        level=chain.goal.level,
         tolerance=spec.search.tolerance,
         left=lowest.left,
         right=lowest.right,
@@ -88,7 +88,7 @@ def diagnose(spec: Spec, chain: Chain, trials: Trials) -> Diagnosis | None:
         reasons=_counted(trials.reasons),
         relabelled=() if relabelled is None else relabelled.units,
         rescaled=relabelled is not None and relabelled.rescaled,
-        words=" ".join(_words(spec, lowest, chain.trace, stuck, relabelled)),
+        words=" ".join(_words(chain.goal, lowest, chain.trace, stuck, relabelled)),
     )
 
 
@@ -110,13 +110,13 @@ def _counted(counts: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def _words(
-    spec: Spec,
+    goal: Goal,
     lowest: Peak,
     trace: list[Peak],
     stuck: float | None,
     relabelled: Relabelling | None,
 ) -> list[str]:
-    level, tolerance = spec.search.level, spec.search.tolerance
+    level, tolerance = goal.level, goal.tolerance
     said = [
         f"The best string found still rises to a loss of {lowest.loss:.4g}, "
         f"{lowest.loss / level:.3g} × the level{in_brackets(level, tolerance)}, between beads "

@@ -11,6 +11,7 @@ import torch
 
 from engine.path.certificate.proof import Proof
 from engine.path.segments import Measured
+from engine.record.bracket import Bracket
 from engine.record.decoding import Count, Depth
 from engine.record.events import FIRST, LAST
 from engine.record.progress import SegmentProgress, SegmentState, TrainingProgress
@@ -51,6 +52,10 @@ class MethodProgress:
     """The largest of these angles."""
     certified: bool | None = None
     """True where every segment is proven, False where a point above the level is known."""
+    level: float = float("nan")
+    """The level that the string is held against; infinite as long as none is known."""
+    bracket: Bracket | None = None
+    """How the level comes about; None where the preset names it."""
 
     @property
     def depth(self) -> int:

@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from pydantic_core import to_json
 
+from engine.record.bracket import Bracket
 from engine.record.decoding import Count, Depth, Level, Seconds, Seed, decode, parse_json
 
 
@@ -99,11 +100,21 @@ class RunStarted(Event):
     """The objective, which is held against the level, in words."""
     tolerance: float = 0.0
     """A segment is closed up to (1 + tolerance) × level."""
+    level_asked: str = ""
+    """What the preset asks for where it names no number, such as "lowest"; level is then null."""
+
+    @property
+    def level_words(self) -> str:
+        """The level as the preset names it: a number, or how it is to come about."""
+        return self.level_asked or f"{self.level:g}"
 
 
 @dataclass(frozen=True)
 class EndpointTrained(Event):
-    """An endpoint has reached its target. `steps` are those of this attempt, counted from 1."""
+    """An endpoint is trained: it has reached its target, or had its epochs.
+
+    `steps` are those of this attempt, and attempts are counted from 1.
+    """
 
     bead: Count
     loss: float
@@ -184,6 +195,18 @@ class LevelLowered(Event):
     """The lowest loss of a bead on the string now."""
     highest: float
     """The highest loss of a bead on the string now."""
+
+
+@dataclass(frozen=True)
+class LevelSet(Event):
+    """The level is set that the string is held against from now on, where the preset names none.
+
+    The segments of the string, measured anew, follow.
+    """
+
+    level: Level
+    bracket: Bracket
+    """How it came about, and whether it is final."""
 
 
 @dataclass(frozen=True)
@@ -331,9 +354,13 @@ class RunFinished(Event):
     """The outcome in a sentence for a person."""
     totals: Totals
     diagnosis: Diagnosis | None = None
+    """The findings, where the search ended without a connection."""
     certified: bool | None = None
     """True where every segment is proven, false where a point above the level is known."""
-    """The findings, where the search ended without a connection."""
+    level: float | None = None
+    """The level that came about in the search; None where the preset names it."""
+    bracket: Bracket | None = None
+    """How that level came about."""
 
 
 #: All events by the names that files give them.

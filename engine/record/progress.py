@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Annotated, Literal
 
+from engine.record.bracket import Bracket
 from engine.record.decoding import Count, Depth, Formerly, Length, Level, Seconds, Tolerance
 from engine.record.events import dump_json
 from engine.record.reading import Damaged, Stamp, read_json, stamp
@@ -139,6 +140,12 @@ class Progress:
     """The segments in their order along the string."""
     certified: bool | None = None
     """True where every segment is proven, false where a point above the level is known."""
+    bracket: Bracket | None = None
+    """How the level comes about; None where the preset names it."""
+    target: float | None = None
+    """The objective that beads of the string are trained to; None: alpha × level."""
+    ends_by_recipe: bool = False
+    """Whether the ends are trained for a number of epochs, and so have no target."""
 
     @property
     def bound(self) -> float:
@@ -149,7 +156,7 @@ class Progress:
     def peak_over_level(self) -> float | None:
         """The highest loss on the string divided by the level, or None while none is measured."""
         peak = self.counters.max_peak
-        return peak / self.level if isfinite(peak) else None
+        return peak / self.level if isfinite(peak) and isfinite(self.level) else None
 
     def to_json(self) -> bytes:
         """Returns the content of `progress.json`."""

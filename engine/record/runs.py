@@ -59,6 +59,20 @@ class Summary:
     """The faults of the files that were read."""
     pairs: tuple[int, int] | None = None
     """Of a sweep, how many of its searches have ended, and how many it has; None for a run."""
+    level_set: float | None = None
+    """The newest level that came about in the search; None where the preset names it."""
+
+    @property
+    def level(self) -> float | None:
+        """The level; None where no file tells it, or it is to come about in the search."""
+        if self.level_set is not None or self.started is None:
+            return self.level_set
+        return _finite(self.started.level)
+
+    @property
+    def level_asked(self) -> str:
+        """What the preset asks for where it names no number, such as "lowest"; else empty."""
+        return "" if self.started is None else self.started.level_asked
 
     @property
     def age_s(self) -> float:
@@ -81,6 +95,7 @@ def summarize(run: RunDir) -> Summary:
         readable=records is not None,
     )
     counters = progress.counters if progress is not None else None
+    set_to = progress.level if progress is not None and progress.bracket is not None else None
     return Summary(
         name=run.name,
         state=state,
@@ -95,6 +110,7 @@ def summarize(run: RunDir) -> Summary:
         note=notes.note,
         tolerance=progress.tolerance if progress is not None else 0.0,
         damaged=tuple(faults),
+        level_set=None if set_to is None else _finite(set_to),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from math import inf, prod
 from os import PathLike
@@ -24,6 +24,8 @@ from safetensors import SafetensorError, safe_open
 from engine.data import fields
 from engine.errors import InputError
 from engine.record import writing
+from engine.record.bracket import Bracket
+from engine.record.decoding import decode
 from engine.record.events import dump_json
 from engine.record.geometry import BeadString
 from engine.spec.level import LevelOn
@@ -68,10 +70,13 @@ class Header:
     """The objective, of which the losses and profiles are."""
     tolerance: float = 0.0
     """A segment holds up to (1 + tolerance) × level."""
+    bracket: Bracket | None = None
+    """How the level came about in the search; None where the preset named it."""
 
     def to_tree(self) -> dict[str, Any]:
         """Returns the header as plain values for JSON."""
-        return {
+        how = {} if self.bracket is None else {"level_from": asdict(self.bracket)}
+        return how | {
             "format": FORMAT,
             "version": VERSION,
             "outcome": self.outcome,
@@ -273,7 +278,7 @@ def header_of(text: str | None, path: Path) -> Header:
     try:
         return Header(
             outcome=str(tree["outcome"]),
-            level=float(tree["level"]),
+            level=_level(tree["level"]),
             alpha=float(tree["alpha"]),
             method=str(tree["method"]),
             seed=int(tree["seed"]),
@@ -288,11 +293,17 @@ def header_of(text: str | None, path: Path) -> Header:
             audit=dict(tree.get("audit", {})),
             level_on=level_on,
             tolerance=_tolerance(tree.get("tolerance", 0.0)),
+            bracket=decode(Bracket, tree["level_from"]) if "level_from" in tree else None,
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"its metadata lack or garble {error}; export it again", file=path
         ) from None
+
+
+def _level(value: Any) -> float:
+    """Returns the level; null is that of a search which has not set one yet, and is infinite."""
+    return inf if value is None else float(value)
 
 
 def _cells(arrays: Arrays, segments: int, path: Path) -> NDArray[np.float64] | None:

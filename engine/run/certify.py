@@ -27,7 +27,7 @@ from engine.path.certificate.proving import (
 from engine.path.segments import measure, search_grid
 from engine.record.string_file import StringFile
 from engine.run.mirror import Report
-from engine.run.verify import measuring, mirrored, problem_of
+from engine.run.verify import check_level, measuring, mirrored, problem_of
 from engine.shapes import Weights
 from engine.spec.level import bound
 from engine.workers.pool import Pool
@@ -97,6 +97,7 @@ def certify(
     straight line between the file's two ends. Raises InputError where there is no proof for the
     network, and as `verify` does.
     """
+    check_level(file)
     problem = problem_of(file, run_factories=run_factories)
     net = provable_or_why(problem)
     if isinstance(net, str):

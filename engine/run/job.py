@@ -61,7 +61,7 @@ class Job:
         search = self.spec.search
         return RunStarted(
             method=search.method,
-            level=search.level,
+            level=self.method.chain.level,
             alpha=search.alpha,
             seed=self.spec.seed,
             parameters=self.problem.parameter_count,
@@ -69,6 +69,7 @@ class Job:
             devices=tuple(self.spec.device.split(",")),
             level_on=search.level_on.words,
             tolerance=search.tolerance,
+            level_asked="" if search.number is not None else search.level_words,
         )
 
     def string(self, outcome: str, elapsed_s: float) -> StringFile:
@@ -77,24 +78,26 @@ class Job:
         `outcome` is an `Outcome`, or "running", and `elapsed_s` the running time so far in seconds.
         Segments that are not measured yet are measured for it.
         """
-        search = self.spec.search
+        search, kept = self.spec.search, self.method.kept_string()
+        descent = self.method.descent
         header = Header(
             outcome=outcome,
-            level=search.level,
+            level=kept.level,
             alpha=search.alpha,
             method=search.method,
             seed=self.spec.seed,
             problem=self.spec.problem,
             parameters=tuple((p.name, p.shape) for p in self.problem.parameters),
             data_sha256=self.problem.checksum,
-            bead_ids=self.method.progress().order,
+            bead_ids=kept.order,
             elapsed_s=elapsed_s,
             audit=self.method.describe_audit(),
             level_on=search.level_on,
             tolerance=search.tolerance,
+            bracket=None if descent is None else descent.now,
         )
         fixed = {name: each.numpy() for name, each in self.problem.fixed.items()}
-        return StringFile(header, self.method.string(), fixed=fixed)
+        return StringFile(header, kept.string, fixed=fixed)
 
     def plane(self, beads: Triple, elapsed_s: float) -> Answer:
         """Returns the loss plane through three beads as they are now, or why there is none.
@@ -109,7 +112,7 @@ class Job:
                 beads,
                 method.weights(),
                 method.chain.order,
-                level=(search.level, search.tolerance),
+                level=(method.chain.level, search.tolerance),
                 elapsed_s=elapsed_s,
             )
         except InputError as error:

@@ -254,7 +254,13 @@ def _finish(method: Method, ending: Verdict, store: Store, elapsed: Stopwatch) -
     connected = ending.outcome is Outcome.CONNECTED
     diagnosis = None if connected else method.diagnosis()
     yield RunFinished(
-        ending.outcome, ending.sentence, totals(now, elapsed()), diagnosis, now.certified
+        ending.outcome,
+        ending.sentence,
+        totals(now, elapsed()),
+        diagnosis,
+        now.certified,
+        level=None if now.bracket is None else now.level,
+        bracket=now.bracket,
     )
 
 
@@ -279,11 +285,12 @@ def _limit(
         return None
     now = method.progress()
     unfinished = now.count("open") + now.count("training")
+    told = "" if now.bracket is None else f" {now.bracket.told(now.level)}"
     again = f"go on with `dss-tui resume RUN --set {key}=…`" if store.resumable else "search again"
     return Verdict(
         Outcome.LIMIT_REACHED,
         f"The limit {key} = {value} was reached with {unfinished} segments still open; raise it "
-        f"and {again}.",
+        f"and {again}.{told}",
     )
 
 

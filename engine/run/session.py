@@ -35,7 +35,7 @@ from engine.record.events import (
 )
 from engine.record.finding import resume_command
 from engine.record.meta import Meta, read_meta
-from engine.record.reading import Damaged
+from engine.record.reading import LARGEST_PRESET, Damaged, read_text
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
 from engine.record.writer import RunWriter
@@ -54,6 +54,9 @@ Observer = Callable[[Record], None]
 """A function that is called with each event's record as soon as it is written."""
 
 log = logging.getLogger("engine")
+
+#: How the comment of run.yaml begins that tells how the level came about.
+LEVEL_NOTE = "# search.level:"
 
 #: The seconds between two readings of the commands.
 BETWEEN_LOOKS_S = 0.02
@@ -195,8 +198,21 @@ class _Session:
                 self._tell(event, elapsed())
         assert isinstance(event, RunFinished)
         log.info(event.sentence)
+        if event.bracket is not None and event.level is not None:
+            with suppress(SaveError, Damaged):  # the string and the events tell it too
+                self._note_level(event.bracket.told(event.level))
         stopped = event.outcome is Outcome.STOPPED and self.control.signals.received
         return Ended(event.outcome, event.sentence, event.diagnosis, stopped or None)
+
+    def _note_level(self, told: str) -> None:
+        """Writes how the level came about into run.yaml, as a comment at its end.
+
+        The key `search.level` stays as it is, so that feeding the file back repeats the run.
+        """
+        path = self.writer.run.spec
+        lines = read_text(path, LARGEST_PRESET).splitlines()
+        kept = [line for line in lines if not line.startswith(LEVEL_NOTE)]
+        replace(path, "\n".join([*kept, f"{LEVEL_NOTE} {told}", ""]).encode())
 
     def _first(self, kept: checkpoint.Checkpoint | None) -> RunStarted | Continued:
         """Returns the first event of this session: the run starts, or goes on from somewhere."""

@@ -112,7 +112,7 @@ class DirectoryStore:
             time=elapsed_s,
             state=state,
             phase=now.phase,
-            level=self._job.spec.search.level,
+            level=self._job.method.chain.level,
             tolerance=self._job.spec.search.tolerance,
             level_on=self._job.problem.objective,
             secondary=self._job.problem.secondary,
@@ -131,6 +131,9 @@ class DirectoryStore:
                 for segment, values in zip(now.segments, self._job.method.secondary(), strict=True)
             ),
             certified=now.certified,
+            bracket=now.bracket,
+            target=None if now.bracket is None else self._job.method.chain.goal.target,
+            ends_by_recipe=self._job.spec.endpoints.until == "epochs",
         )
 
 

@@ -139,6 +139,7 @@ def verify(file: StringFile, points: int = POINTS, *, run_factories: bool = Fals
             have to be run and `run_factories` is false.
     """
     check_points(points)
+    check_level(file)
     problem = problem_of(file, run_factories=run_factories)
     beads = torch.from_numpy(file.string.beads).double()
     pairs = list(pairwise(beads))
@@ -201,6 +202,16 @@ def _tolerance(problem: Problem, level: float, *, single: bool) -> float:
     if problem.objective.metric == "error_rate":
         return max(tolerance, 2.5 / (problem.objective_samples * level))
     return tolerance
+
+
+def check_level(file: StringFile) -> None:
+    """Raises InputError where the search has not set a level yet to hold the path against."""
+    if not np.isfinite(file.header.level):
+        raise InputError(
+            "has no level yet, since its search sets one once both ends are there; export it "
+            "again then",
+            key="dss.level",
+        )
 
 
 def check_points(points: int) -> None:

@@ -115,9 +115,10 @@ def check_level_on(spec: Spec, classes: int | None, held_out: int) -> None:
             "loss",
             key="search.level_on.metric",
         )
-    if on.metric == "error_rate" and spec.search.level >= 1:
+    level = spec.search.number
+    if on.metric == "error_rate" and level is not None and level >= 1:
         raise InputError(
-            f"is {spec.search.level:g}, but an error rate is a share: 0.02 is 2 %",
+            f"is {level:g}, but an error rate is a share: 0.02 is 2 %",
             key="search.level",
         )
     if on.metric == "perplexity" and spec.problem.loss != "cross_entropy":
@@ -137,6 +138,7 @@ def check_method(spec: Spec) -> None:
             "it out, or choose others",
             key="path_parameters",
         )
+    _check_level(spec)
     _check_inner_beads(spec)
     _check_average(spec)
     if spec.search.method == "linear" and spec.search.string is None:
@@ -155,6 +157,34 @@ def check_method(spec: Spec) -> None:
                 key="endpoints.kind",
             )
         _check_swap(spec.endpoints.swap, layout)
+
+
+def _check_level(spec: Spec) -> None:
+    """Raises InputError where a level that comes about in the search cannot do so."""
+    search, ends = spec.search, spec.endpoints
+    if search.number is not None:
+        return
+    asked = "lowest" if search.level == "lowest" else "a multiple of the ends"
+    if not ends.held and search.string is None:
+        raise InputError(
+            f"is {asked}, but the ends are trained until they reach a share of the level; choose "
+            "endpoints.until: epochs, or endpoints.kind: files",
+            key="search.level",
+        )
+    if search.level != "lowest":
+        return
+    if search.tolerance:
+        raise InputError(
+            f"is {search.tolerance:g}, but a lowest level is looked for to search.resolution; "
+            "choose 0",
+            key="search.tolerance",
+        )
+    if search.min_inner_beads:
+        raise InputError(
+            f"is {search.min_inner_beads}, but a lowest level takes the beads that lower it; "
+            "choose 0",
+            key="search.min_inner_beads",
+        )
 
 
 def _check_swap(swap: tuple[int, int], layout: DenseLayout) -> None:

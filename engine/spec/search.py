@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+)
 
 from engine.part import Fraction, Names, Part
 from engine.spec.level import LevelOn
@@ -129,15 +138,43 @@ class Audit(Part):
 Certify = Literal["auto", "off", "require"]
 
 
+class TimesEnds(Part):
+    """A level that follows from the ends, once both are there."""
+
+    times_ends: Annotated[float, Field(ge=1)]
+    """The factor, at least 1, by which the worse end's objective is multiplied."""
+
+
+def _kind_of_level(value: object) -> str:
+    """Returns which of the three kinds of level a value is meant to be."""
+    if isinstance(value, dict | TimesEnds):
+        return TimesEnds.__name__
+    word = isinstance(value, str) and not re.fullmatch(r"[-+.\d].*", value)
+    return "a word" if word else "a number"
+
+
+AnyLevel = Annotated[
+    Annotated[PositiveFloat, Tag("a number")]
+    | Annotated[TimesEnds, Tag("TimesEnds")]
+    | Annotated[Literal["lowest"], Tag("a word")],
+    Discriminator(_kind_of_level),
+]
+
+
 class Search(Part):
     """The search for a path, and the level that it must stay below."""
 
     method: Literal["greedy", "constrained", "auto", "linear"] = "greedy"
     """The method: greedy DSS (Algorithm 1), constrained DSS (§6), auto for both and detours, or
     linear for the path in closed form between deep linear networks (§2.1)."""
-    level: PositiveFloat
+    level: AnyLevel
     """The level L0 that no point of the path may exceed, a training loss unless level_on says
-    otherwise."""
+    otherwise: a number; {times_ends: 1.5}, that many times the worse end's; or lowest, the lowest
+    level at which the method finds a path between these two ends."""
+    resolution: Fraction = 0.02
+    """The share to which a lowest level is looked for: the search ends when it has failed at a
+    level that is lower by this share, or has come as near to the worse end. Only for level:
+    lowest."""
     tolerance: NonNegativeFloat = 0.0
     """A segment counts as closed up to (1 + tolerance) × level. Beads are trained to a share of
     the level all the same. Where it is not 0, both numbers are told."""
@@ -181,3 +218,15 @@ class Search(Part):
     the CPU (fused), in one call for all (vmap), in such a call recorded as a CUDA graph (graph), or
     one after another (loop). With auto, it is fused for small fully connected networks on the CPU,
     and else the fastest one, which is measured once. run.yaml holds its name."""
+
+    @property
+    def number(self) -> float | None:
+        """The level where the preset names it; None where it comes about in the search."""
+        return float(self.level) if isinstance(self.level, int | float) else None
+
+    @property
+    def level_words(self) -> str:
+        """The level in words: a number, "1.5 × the worse end" or "lowest"."""
+        if isinstance(self.level, TimesEnds):
+            return f"{self.level.times_ends:g} × the worse end"
+        return self.level if isinstance(self.level, str) else f"{self.level:g}"

@@ -14,14 +14,13 @@ from engine.spec.training import Training
 
 Value = TypeVar("Value")
 
-#: The share of the level that is left to rounding where ends are trained to the level itself.
-ROUNDING = 1e-6
-
 
 @dataclass(frozen=True)
 class Stages:
     """The settings of a search's stages that may be taken from one another's blocks."""
 
+    ends_held: bool
+    """Whether the search leaves the ends as they are, once they are there."""
     grid: int
     """The number of points t = 0 … 1 at which every stage evaluates a segment."""
     endpoints: Training
@@ -38,10 +37,6 @@ class Stages:
     """The training of the model of a detour. The patience is that of its first attempt."""
     detour_restarts: int
     """The model of a detour has (detour_restarts + 1) × max_steps steps in all."""
-    target: float
-    """The objective at which the beads of a string stop training."""
-    end_target: float
-    """The objective at which the ends of a string stop training."""
     audit: Training
     """The training whose steps give the cost of a run when the audit's grid is chosen."""
 
@@ -68,6 +63,7 @@ def stages_of(spec: Spec) -> Stages:
     impatient = spec.endpoints.model_copy(update={"patience": search.auto.patience})
     points = constrained.grid if search.method == "constrained" else greedy.grid
     return Stages(
+        ends_held=spec.endpoints.held or search.number is None,
         grid=_first(search.grid, points),
         endpoints=impatient if search.method == "auto" else spec.endpoints,
         greedy=greedy,
@@ -78,25 +74,10 @@ def stages_of(spec: Spec) -> Stages:
         ),
         detour=search.detour.over(impatient),
         detour_restarts=_first(search.detour.restarts, spec.endpoints.restarts),
-        target=search.alpha * search.level,
-        end_target=_end_target(spec),
         audit=greedy.model_copy(
             update={"batch_size": _first(search.audit.batch_size, greedy.batch_size)}
         ),
     )
-
-
-def _end_target(spec: Spec) -> float:
-    """Returns the objective at which the ends stop training, a share of the level.
-
-    A loss that was found to be exactly the level may be a little higher when it is measured in
-    another precision, so a millionth is left to rounding. An error rate is a count, and is not.
-    """
-    search = spec.search
-    share = _first(spec.endpoints.alpha, search.alpha)
-    if share == 1 and search.level_on.metric != "error_rate":
-        share -= ROUNDING
-    return share * search.level
 
 
 def _first(own: Value | None, other: Value) -> Value:

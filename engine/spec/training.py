@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from engine.part import Fraction, Names, Part
 from engine.spec.augment import Augment
 from engine.spec.optimizers import Optimizer, RmsProp
-from engine.spec.schedules import Constant, Schedule
+from engine.spec.schedules import Constant, Falling, Piecewise, Schedule
 
 BatchSize = Literal["full"] | PositiveInt
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
@@ -139,6 +139,14 @@ class Endpoints(Training):
     all later epochs. From the first of them on, the mean is judged and becomes the end. Null:
     none."""
 
+    until: Literal["level", "epochs"] = "level"
+    """How long the ends are trained. With level, until they reach their share of the level; with
+    epochs, by their recipe for a number of epochs, whatever their loss. They are then judged, and
+    are left as they are."""
+    epochs: PositiveInt | None = None
+    """The number of passes over the training samples for until: epochs; null takes the length of
+    the schedule."""
+
     @model_validator(mode="after")
     def _one_average(self) -> Endpoints:
         """Raises ValueError where both averages are asked for."""
@@ -154,3 +162,25 @@ class Endpoints(Training):
         ):
             raise ValueError("kind: files needs both files, a and b; the other kinds have none")
         return self
+
+    @model_validator(mode="after")
+    def _epochs_are_known(self) -> Endpoints:
+        """Raises ValueError where a number of epochs is missing, or has nothing to count."""
+        if self.until == "level":
+            if self.epochs is not None:
+                raise ValueError("epochs are counted with until: epochs only; add it, or leave out")
+        elif self.kind == "files":
+            raise ValueError("kind: files takes its ends as they are; leave until and epochs out")
+        elif self.epochs is None and self.schedule_length is None:
+            raise ValueError("until: epochs needs their number; give epochs, or schedule.length")
+        return self
+
+    @property
+    def schedule_length(self) -> int | None:
+        """The number of units that the schedule lasts; None for one that goes on for ever."""
+        return self.schedule.length if isinstance(self.schedule, Falling | Piecewise) else None
+
+    @property
+    def held(self) -> bool:
+        """Whether the search leaves the ends as they are, once they are there."""
+        return self.kind == "files" or self.until == "epochs"

@@ -22,6 +22,10 @@ class Epochs:
         """Returns the number of whole passes after so many steps (row,)."""
         return steps * self.batch // self.samples
 
+    def steps(self, epochs: int) -> int:
+        """Returns the least number of steps that see so many whole passes."""
+        return -(-epochs * self.samples // self.batch)
+
 
 def epochs_of(training: Training, batch: int, samples: int) -> Epochs:
     """Returns how the epochs of a training block are counted.
@@ -29,3 +33,10 @@ def epochs_of(training: Training, batch: int, samples: int) -> Epochs:
     A step sees `batch` of the `samples` training samples.
     """
     return Epochs(batch, samples_of_a_pass(batch, samples, training.drop_last))
+
+
+def steps_of_epochs(training: Training, epochs: int, samples: int) -> int:
+    """Returns the least number of steps that see so many passes over `samples` training samples."""
+    size = training.batch_size
+    batch = samples if size == "full" else min(size, samples)
+    return epochs_of(training, batch, samples).steps(epochs)

@@ -16,6 +16,7 @@ from engine.problem.copies import moving, places_of
 from engine.problem.cost import Cost
 from engine.problem.problem import Problem
 from engine.problem.samples import Samples
+from engine.spec.goal import Goal
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import parse
 
@@ -60,6 +61,11 @@ def ring(w: Tensor) -> Tensor:
 def double_well(w: Tensor) -> Tensor:
     """(w₁² − 1)² + w₂²: two valleys, and a pass of height 1 between them."""
     return (w[0].square() - 1).square() + w[1].square()
+
+
+def goal(level: float, tolerance: float = 0.0) -> Goal:
+    """The goal of a search that trains its ends and beads to 0.8 of the level."""
+    return Goal(level, 0.8 * level, 0.8 * level, tolerance)
 
 
 def spec_for(level: float, seed: int = 3, **greedy: object) -> Spec:

@@ -29,8 +29,8 @@ class Plan:
     """The name of the new run."""
     words: str
     """What it does, in words."""
-    level: float
-    """The level that is proposed."""
+    level: str
+    """The level that is proposed, as `search.level` takes it."""
     fixed: tuple[str, ...] = ()
     """Overrides that come before the user's own."""
 
@@ -54,7 +54,7 @@ class NewRun(Dialog[None]):
         with Vertical(classes="dialog"):
             yield Label(self._plan.words, markup=False)
             for label, name, value in (
-                ("level", "level", f"{self._plan.level:g}"),
+                ("level", "level", self._plan.level),
                 ("seed", "seed", ""),
                 ("other", "other", ""),
             ):

@@ -14,6 +14,7 @@ from dss_tui.tui.widgets.card import headline
 from dss_tui.tui.window import restore_title, set_title
 from dss_tui.viewing import diagnosis
 from engine.errors import InputError
+from engine.record.bracket import LOWEST
 from engine.record.events import Outcome
 from engine.record.finding import name_after
 from engine.record.reading import Damaged, check_regular
@@ -87,7 +88,7 @@ class Ended(Selecting):
                     self.run,
                     name_after(self.run.name, "tight"),
                     f"Bring the string of {self.run.name}, level {level:g}, below a lower level",
-                    level / 2,
+                    f"{level / 2:g}",
                     (f"search.string={self.run.string.absolute()}",),
                 )
             )
@@ -96,8 +97,9 @@ class Ended(Selecting):
     def action_again(self) -> None:
         """Asks for changes, with which a new run does what this one did."""
         words = f"Run {self.run.name} again, in a new run, with changes"
-        level = self.seen.level or 1.0
-        name = name_after(self.run.name, "again")
+        started, name = self.seen.view.started, name_after(self.run.name, "again")
+        asked = "" if started is None else started.level_asked
+        level = LOWEST if asked == LOWEST else f"{self.seen.level or 1.0:g}"
         self.app.push_screen(NewRun(Plan(self.run, name, words, level)))
 
     def tell_the_end(self) -> None:

@@ -181,8 +181,10 @@ def counted(now: Snapshot, seconds: float, trends: Trends = NO_TRENDS) -> list[s
     if progress is None:
         return []
     counters, limits, said = progress.counters, progress.limits or NO_LIMITS, []
-    if math.isfinite(counters.max_peak):
-        worst = multiple(counters.max_peak / progress.level, 3)
+    if progress.bracket is not None:
+        said.append(progress.bracket.words)
+    if progress.peak_over_level is not None:
+        worst = multiple(progress.peak_over_level, 3)
         said.append(f"worst peak {worst}{LEVEL}{trends.peaks.plain}")
         said += [both(progress.level, progress.tolerance)] * bool(progress.tolerance)
     if progress.segments:
@@ -247,4 +249,4 @@ def _about(started: RunStarted, *, wide: bool) -> str:
     on = "" if started.level_on == LevelOn().words else f" {started.level_on}"
     tolerance = f", tolerance {started.tolerance:g}" if started.tolerance else ""
     more = f" · seed {started.seed} · {', '.join(started.devices)}" if wide else ""
-    return f"{started.method} · level {started.level:g}{on}{tolerance}{more}"
+    return f"{started.method} · level {started.level_words}{on}{tolerance}{more}"

@@ -6,11 +6,13 @@ import math
 
 from dss_tui.viewing.board import Board
 from dss_tui.viewing.view_state import View
+from engine.record.bracket import Bracket
 from engine.record.events import (
     BeadFailed,
     BeadInserted,
     Event,
     LevelLowered,
+    LevelSet,
     Record,
     RunStarted,
     SegmentClosed,
@@ -73,6 +75,13 @@ def test_what_became_of_a_segment() -> None:
 def test_the_aim_is_the_newest_level() -> None:
     assert after(measured(1, 2), LevelLowered(0.31, (), 0.5, 0.2, 0.4)).aim == 0.31
     assert after(measured(1, 2)).aim is None
+
+
+def test_a_level_that_is_set_takes_the_place_of_the_first() -> None:
+    bracket = Bracket("lowest", ends=0.01, found=0.4, tries=2)
+    told = LevelSet(0.3, bracket)
+    now = after(measured(1, 2), LevelLowered(0.31, (), 0.5, 0.2, 0.4), told)
+    assert (now.level, now.bracket, now.aim) == (0.3, bracket, None)
 
 
 def test_events_in_a_circle_give_no_string() -> None:

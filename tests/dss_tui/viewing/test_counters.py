@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from dss_tui.viewing import counters, describe
 from dss_tui.viewing.follow import Snapshot
 from dss_tui.viewing.view_state import View, sentence
 from dss_tui.viewing.words import peak_of
+from engine.record.bracket import Bracket
 from engine.record.events import Record
 from engine.record.finding import create
 from engine.record.progress import SegmentProgress, TrainingProgress
@@ -94,3 +96,25 @@ def test_what_is_above_is_what_exceeds_the_bound(tolerance: float, bound: float)
     _, _, ratio, *_ = _row(segment, now.level, now.bound, (0.0, 0.1), palette)
     assert ratio.plain == "1.500"
     assert ratio.style == (palette.below if tolerance else palette.above)
+
+
+def test_the_level_that_is_tried_and_the_best_string_are_told() -> None:
+    bracket = Bracket("lowest", ends=0.02, line=0.9, found=0.035, failed=0.025, tries=3)
+    now = progress(bracket=bracket, target=0.028)
+    said = counters.words(now, None)
+    assert "lowest: ends 0.02, failed at 0.025, best string 0.035, try 3" in said
+    (line,) = counters.training(replace(now, training=IN_TRAINING, order=(1,), losses=(0.1,)))
+    assert "→ 0.028" in line.plain
+
+
+def test_before_a_level_is_known_no_multiple_of_it_is_told() -> None:
+    now = progress(level=math.nan, bracket=Bracket("lowest"))
+    said = counters.words(now, None)
+    assert "lowest, known once both ends are there" in said
+    assert "nan" not in " ".join(said)
+
+
+def test_ends_that_are_trained_by_their_recipe_have_no_target() -> None:
+    now = progress(training=IN_TRAINING, order=(), losses=(), ends_by_recipe=True)
+    (line,) = counters.training(now)
+    assert "→ recipe" in line.plain

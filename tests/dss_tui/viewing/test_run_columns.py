@@ -86,3 +86,10 @@ def test_what_does_not_fit_is_left_out_by_importance() -> None:
     assert fitting(widths, BY_KEY, 3) == ("name",)
     wide = widths | {"peak/level": 60}
     assert fitting(wide, BY_KEY, 45) == ("name", "state", "beads", "age")
+
+
+def test_a_level_that_came_about_is_told_with_what_was_asked_for() -> None:
+    asked = replace(KNOWN, started=replace(STARTED, level=float("nan"), level_asked="lowest"))
+    assert BY_KEY["level"].cell(asked) == "lowest –" and asked.level is None
+    found = replace(asked, level_set=0.0123456)
+    assert BY_KEY["level"].cell(found) == "lowest 0.01235" and found.level == 0.0123456

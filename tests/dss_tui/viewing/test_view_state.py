@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dss_tui.viewing.view_state import sentence
+from engine.record.bracket import Bracket
 from engine.record.events import (
     EVENTS,
     AuditFailed,
@@ -20,6 +21,7 @@ from engine.record.events import (
     Event,
     LevelHeld,
     LevelLowered,
+    LevelSet,
     Paused,
     Record,
     SegmentClosed,
@@ -30,6 +32,7 @@ from engine.record.events import (
 )
 from tests.support.made_events import ENDPOINTS, FINISHED, STARTED, measured, trained
 
+TRYING = Bracket("lowest", ends=0.02, line=0.9, found=0.35, tries=3)
 #: An event, then words of its sentence.
 ROWS: tuple[tuple[Any, ...], ...] = (
     (STARTED, "greedy", "0.02", "0.7", "seed 5", "61 parameters", "40 samples", "cpu"),
@@ -39,6 +42,7 @@ ROWS: tuple[tuple[Any, ...], ...] = (
     (trained(7, 2, 9, 3), "bead 7", "0.013", "300 steps", "try 2"),
     (BeadFailed(7, 2, 9, "stuck", 0.3, 90, 2, "other start"), "bead 7", "stuck", "other start"),
     (LevelLowered(0.015, (3, 4), 0.02, 0.017, 0.0199), "0.02 to 0.015", "beads 3, 4"),
+    (LevelSet(0.31, TRYING), "level to try 0.31", "lowest: ends 0.02", "best string 0.35, try 3"),
     (LevelHeld(0.02, (3, 4), 3, 9, 0.027, 140), "0.02", "140 steps", "beads 3, 4", "3 and 9"),
     (StringShortened(1.4, 1.25, 12, 9), "1.4000 to 1.2500", "12 beads to 9"),
     (SegmentClosed(2, 9, 0.019), "2–9", "closed", "0.019"),
@@ -90,3 +94,10 @@ def test_an_event_of_a_later_version_is_told_by_its_name_and_its_sentence() -> N
         sentence(Record(4, 2.5, Unknown("bead_sang", "Bead 7 sang."))) == "bead sang: Bead 7 sang."
     )
     assert sentence(Record(4, 2.5, Unknown("bead_sang"))) == "bead sang"
+
+
+def test_a_level_that_is_to_come_about_is_told_as_it_was_asked_for() -> None:
+    started = replace(STARTED, level=math.inf, level_asked="lowest")
+    assert "level lowest on the training loss" in sentence(Record(1, 0.0, started))
+    settled = LevelSet(0.31, replace(TRYING, settled=True))
+    assert "final level 0.31 (lowest: " in sentence(Record(9, 4.0, settled))

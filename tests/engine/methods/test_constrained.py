@@ -33,7 +33,7 @@ from engine.spec.yaml_file import parse
 from engine.steps.rows import End
 from engine.workers.pool import Pool
 from presets import load_preset
-from tests.support.landscapes import double_well, landscape, ring, spec_for
+from tests.support.landscapes import double_well, goal, landscape, ring, spec_for
 from tests.support.searches import highest_loss, method_for, run
 from tests.support.workers import vmapped
 
@@ -207,7 +207,7 @@ def length_with_springs(problem: Problem, seed: int, zeta: float, hyperplane: st
     """
     spec = string_spec(0.05, seed, zeta=zeta, hyperplane=hyperplane)
     with Pool(vmapped(problem), [torch.device("cpu")]) as pool:
-        chain = Chain(pool, 0.05, 5)
+        chain = Chain(pool, goal(0.05), 5)
         beads = bent(seed)
         order = [FIRST, *range(3, len(beads) + 1), LAST]
         chain.begin([(bead, theta, 0) for bead, theta in zip(order, beads, strict=True)])
@@ -300,7 +300,7 @@ def test_a_string_goes_on_without_a_stuck_bead() -> None:
             events = run(method)
             ends[take_out] = outcome(method)
             if ends[take_out] is Outcome.CONNECTED:
-                assert highest_loss(method, 1001) <= spec.search.level
+                assert highest_loss(method, 1001) <= method.chain.level
                 assert off_the_planes(method) <= 1e-5
     assert ends == {0: Outcome.NOT_CONNECTED, 30: Outcome.CONNECTED}
     out = [event for event in events if isinstance(event, BeadFailed) and event.left is not None]

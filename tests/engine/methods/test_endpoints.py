@@ -9,8 +9,8 @@ from engine.errors import InputError
 from engine.methods.endpoints import Counted, Impatient, Restarts, luby
 from engine.problem.problem import Problem, build_problem
 from engine.record.events import FIRST, LAST, BeadFailed, BeadTrained, EndpointTrained, Outcome
+from engine.spec.goal import goal_of
 from engine.spec.keys import Spec
-from engine.spec.stages import stages_of
 from engine.spec.training import Endpoints, Training
 from engine.spec.yaml_file import parse
 from tests.support.landscapes import landscape, ring, spec_for
@@ -215,7 +215,7 @@ def test_what_was_missed_is_the_ends_own_share() -> None:
 def test_a_count_needs_no_room_for_rounding(metric: str, target: float) -> None:
     tree = with_share(1.0, level=0.02).model_dump(mode="json")
     tree["search"]["level_on"]["metric"] = metric
-    assert stages_of(parse(tree)).end_target == pytest.approx(target, rel=1e-9)
+    assert goal_of(parse(tree)).end_target == pytest.approx(target, rel=1e-9)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.01, -0.5])

@@ -41,7 +41,7 @@ def test_deep_linear_networks_connect_by_every_method(method: str) -> None:
     found, _, highest = searched(spec)
     assert found.verdict is not None
     assert found.verdict.outcome is Outcome.CONNECTED
-    assert highest <= spec.search.level
+    assert highest <= found.chain.level
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -50,7 +50,7 @@ def test_sampled_beads_lie_on_the_straight_line_of_products(seed: int) -> None:
     found, events, highest = searched(spec)
     assert found.verdict is not None
     assert found.verdict.outcome is Outcome.CONNECTED
-    assert highest <= spec.search.level
+    assert highest <= found.chain.level
     assert "segment_failed" not in {event.name for event in events}
     problem = found.chain.problem
 
@@ -143,3 +143,15 @@ def test_networks_that_have_no_such_path_are_refused_before_anything_is_written(
     assert main(["run", preset, *sets, "--headless", "--out", str(out)]) == 2
     assert key in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_lowest_level_is_the_highest_value_of_the_curve() -> None:
+    """The loss is convex in the product of the layers, so the curve never rises above its ends."""
+    ends = ["endpoints.until=epochs", "endpoints.epochs=40", "search.level=lowest"]
+    spec = load_preset("linear", ["search.method=linear", *ends])
+    found, _, highest = searched(spec)
+    assert found.verdict is not None and found.verdict.outcome is Outcome.CONNECTED
+    assert found.descent is not None
+    bracket = found.descent.now
+    assert bracket.tries <= 1 and bracket.settled
+    assert bracket.ends * (1 - 1e-6) <= highest <= found.chain.level <= bracket.ends * 1.02

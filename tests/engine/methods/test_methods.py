@@ -181,6 +181,21 @@ BY_RECIPE = (("endpoints", FAST | {"patience": 100, "restarts": 2} | RECIPE),)
 ARC = tuple((math.cos(a), math.sin(a)) for a in np.linspace(0.1, 3.0, 5))
 YES, NO, UNTRAINED = Outcome.CONNECTED, Outcome.NOT_CONNECTED, Outcome.ENDPOINT_NOT_TRAINED
 
+#: Ends that are trained by their recipe, and a level that is looked for between them.
+BY_EPOCHS = (("endpoints", FAST | {"until": "epochs", "epochs": 25}),)
+LOWEST = (("level", "lowest"), ("resolution", 0.2))
+
+
+def raised(w: Tensor) -> Tensor:
+    """A ring whose valley has no barrier above its floor of 0.05."""
+    return ring(w) + 0.05
+
+
+def pass_of_one(w: Tensor) -> Tensor:
+    """Two valleys at 0.1, and a pass of height 1.1 between them."""
+    return double_well(w) + 0.1
+
+
 CASES = {
     "greedy": Case(YES, 0.02, surface=ring, seed=8),
     "greedy, no path": Case(NO, 0.3, surface=double_well, seed=1),
@@ -209,6 +224,40 @@ CASES = {
     "file": Case(YES, 0.05, surface=ring, file=ARC),
     "file, shorten": Case(YES, 0.05, surface=ring, file=ARC, search=SHORTEN),
     "file, untrained": Case(UNTRAINED, 0.1, surface=high, file=ARC),
+    "greedy, lowest": Case(YES, 0.061, surface=raised, seed=8, search=LOWEST, others=BY_EPOCHS),
+    "greedy, lowest over a pass": Case(
+        YES, 1.1 * 1.25, surface=pass_of_one, seed=1, search=LOWEST + SHALLOW, others=BY_EPOCHS
+    ),
+    "constrained, lowest": Case(
+        YES, 0.061, "constrained", raised, seed=8, search=LOWEST, others=BY_EPOCHS
+    ),
+    "constrained, lowest over a pass": Case(
+        YES, 1.1 * 1.25, "constrained", pass_of_one, 1, search=LOWEST + SHALLOW, others=BY_EPOCHS
+    ),
+    "auto, lowest, shorten": Case(
+        YES, 0.061, "auto", raised, seed=8, search=LOWEST + SHORTEN, others=BY_EPOCHS
+    ),
+    "file, lowest": Case(YES, 0.05, surface=ring, file=ARC, search=LOWEST),
+    "linear, lowest": Case(
+        YES, 0.1, "linear", seed=10, search=LOWEST, others=(LINEAR[0], BY_EPOCHS[0])
+    ),
+    "greedy, times the ends": Case(
+        YES,
+        0.1,
+        surface=raised,
+        seed=8,
+        search=(("level", {"times_ends": 1.3}),),
+        others=BY_EPOCHS,
+    ),
+    "auto, times the ends, no path": Case(
+        NO,
+        0.3,
+        "auto",
+        pass_of_one,
+        seed=1,
+        search=(("level", {"times_ends": 1.5}), *SHALLOW),
+        others=BY_EPOCHS,
+    ),
     "constrained, permuted": Case(YES, 0.01, "constrained", seed=1, others=PERMUTED),
 }
 for _on_stuck in ("report", "reinit", "greedy"):

@@ -13,9 +13,8 @@ from engine.path.audit import Audit
 from engine.path.chain import Chain
 from engine.record.events import FIRST, LAST, AuditFailed, Outcome
 from engine.spec.keys import Spec
-from engine.spec.level import bound
 from engine.spec.yaml_file import parse
-from tests.support.landscapes import double_well, landscape, spec_for
+from tests.support.landscapes import double_well, goal, landscape, spec_for
 from tests.support.searches import highest_loss, method_for, place_endpoints, run
 from tests.support.workers import Here, vmapped
 
@@ -98,7 +97,7 @@ def test_shortening_keeps_to_the_bound() -> None:
 )
 def test_segments_are_judged_by_the_bound(tolerance: float, state: str, opened: int) -> None:
     problem = landscape(double_well)
-    chain = Chain(Here(vmapped(problem)), LEVEL, 17, tolerance)
+    chain = Chain(Here(vmapped(problem)), goal(LEVEL, tolerance), 17)
     chain.begin([(FIRST, torch.tensor([-1.0, 0.0]), 0), (LAST, torch.tensor([1.0, 0.0]), 0)])
     chain.measure(chain.keys)
     assert chain.in_order()[0].state == state
@@ -113,10 +112,10 @@ def test_segments_are_judged_by_the_bound(tolerance: float, state: str, opened: 
 def test_the_audit_reopens_what_exceeds_the_bound() -> None:
     problem = landscape(double_well)
     for tolerance, opened in ((TOO_SMALL, 1), (ENOUGH, 0)):
-        chain = Chain(Here(vmapped(problem)), LEVEL, 17, 10.0)
+        chain = Chain(Here(vmapped(problem)), goal(LEVEL, 10.0), 17)
         chain.begin([(FIRST, torch.tensor([-1.0, 0.0]), 0), (LAST, torch.tensor([1.0, 0.0]), 0)])
         chain.measure(chain.keys)
-        chain.bound = bound(LEVEL, tolerance)
+        chain.goal = goal(LEVEL, tolerance)
         audit = Audit(settings(tolerance), chain, 100)
         while not audit.step():
             pass

@@ -15,7 +15,7 @@ from engine.path.chain import Chain
 from engine.record.events import FIRST, LAST, BeadFailed, BeadTrained, Event, Outcome, SegmentFailed
 from engine.spec.keys import Spec
 from engine.workers.pool import Pool
-from tests.support.landscapes import Surface, double_well, landscape, spec_for
+from tests.support.landscapes import Surface, double_well, goal, landscape, spec_for
 from tests.support.searches import method_for
 from tests.support.workers import vmapped
 
@@ -42,7 +42,7 @@ def released(
     """The stage on a string of beads (id, w₁, w₂), all of whose open segments have failed."""
     problem, settings = landscape(surface), spec()
     with Pool(vmapped(problem), [torch.device("cpu")]) as pool:
-        chain = Chain(pool, LEVEL, 9)
+        chain = Chain(pool, goal(LEVEL), 9)
         chain.begin([(bead, torch.tensor([x, y]), int(bead > LAST)) for bead, x, y in beads])
         chain.measure(chain.keys)
         for segment in chain.in_order():

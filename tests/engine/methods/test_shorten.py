@@ -38,7 +38,7 @@ from engine.spec.keys import Spec
 from engine.workers.pool import Pool
 from presets import load_preset
 from tests.support.commands import refused
-from tests.support.landscapes import Surface, double_well, landscape, ring, spec_for
+from tests.support.landscapes import Surface, double_well, goal, landscape, ring, spec_for
 from tests.support.searches import highest_loss, method_for, place_endpoints, run
 from tests.support.workers import Here, vmapped
 
@@ -145,7 +145,7 @@ def test_beads_that_are_not_needed_go() -> None:
     points = torch.stack([angles.cos(), angles.sin()], 1)
     ids = [FIRST, *range(3, 10), LAST]
     with Pool(vmapped(problem), [torch.device("cpu")]) as pool:
-        string = Chain(pool, 1.1, 33)
+        string = Chain(pool, goal(1.1), 33)
         string.begin([(bead, point, 1) for bead, point in zip(ids, points, strict=True)])
         string.measure(string.keys)
         stage = Shortening(spec, string)
@@ -175,7 +175,7 @@ def test_a_bead_slides_along_a_hill_that_it_cannot_cross() -> None:
     once = spec.search.shortening.model_copy(update={"doublings": 0})
     spec = spec.model_copy(update={"search": spec.search.model_copy(update={"shortening": once})})
     points = torch.tensor([[-2.0, 0.0, 0.0], [0.0, 1.17, 1.0], [2.0, 0.0, 0.0]])
-    string = Chain(Here(vmapped(problem)), level, 65)
+    string = Chain(Here(vmapped(problem)), goal(level), 65)
     string.begin([(bead, at, 0) for bead, at in zip((FIRST, 3, LAST), points, strict=True)])
     string.measure(string.keys)
     stage = Shortening(spec, string)

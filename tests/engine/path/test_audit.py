@@ -13,7 +13,7 @@ from engine.path.chain import Chain
 from engine.path.segments import search_grid
 from engine.record.events import FIRST, LAST, AuditFailed
 from engine.spec.keys import Spec
-from tests.support.landscapes import Surface, landscape, ring, spec_for
+from tests.support.landscapes import Surface, goal, landscape, ring, spec_for
 from tests.support.workers import Here, vmapped
 
 POINTS = 17
@@ -28,7 +28,7 @@ def spec_with(grid: str = "auto") -> Spec:
 def chain_of(surface: Surface, *beads: list[float], level: float = 0.3) -> Chain:
     """A measured string through these points."""
     problem = landscape(surface)
-    chain = Chain(Here(vmapped(problem)), level, POINTS)
+    chain = Chain(Here(vmapped(problem)), goal(level), POINTS)
     ids = [FIRST, *range(LAST + 1, LAST + len(beads) - 1), LAST]
     chain.begin([(bead, torch.tensor(at), 0) for bead, at in zip(ids, beads, strict=True)])
     chain.measure(chain.keys)

@@ -29,6 +29,7 @@ from engine.record.events import (
 )
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import parse
+from tests.support.landscapes import goal
 from tests.support.searches import method_for, place_endpoints
 from tests.support.workers import Here, vmapped
 
@@ -57,7 +58,7 @@ def problem() -> Problem:
 
 def chain_of(problem: Problem, level: float, beads: int = 3) -> Chain:
     """A measured string on the straight line between the two weight vectors, all of it closed."""
-    chain = Chain(Here(vmapped(problem)), level, POINTS)
+    chain = Chain(Here(vmapped(problem)), goal(level), POINTS)
     ids = [FIRST, *range(LAST + 1, LAST + beads - 1), LAST]
     first, last = (torch.tensor(end) for end in ENDS)
     places = np.linspace(0, 1, beads)

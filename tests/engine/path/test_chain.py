@@ -15,7 +15,7 @@ from engine.path.chain import TRACE, Chain
 from engine.path.snapshot import Key, Snapshot, distance
 from engine.problem.problem import Problem
 from engine.record.events import FIRST, LAST, SegmentClosed, SegmentFailed, SegmentMeasured
-from tests.support.landscapes import landscape
+from tests.support.landscapes import goal, landscape
 from tests.support.workers import Here, vmapped
 
 POINTS = 17
@@ -31,7 +31,7 @@ def bowl(w: Tensor) -> Tensor:
 def chain_of(*beads: list[float], level: float = LEVEL, problem: Problem | None = None) -> Chain:
     """The string 1 — 3 — 4 … — 2 through these points, not measured yet."""
     problem = problem or landscape(bowl)
-    chain = Chain(Here(vmapped(problem)), level, POINTS)
+    chain = Chain(Here(vmapped(problem)), goal(level), POINTS)
     ids = [FIRST, *range(LAST + 1, LAST + len(beads) - 1), LAST]
     chain.begin([(bead, torch.tensor(at), 0) for bead, at in zip(ids, beads, strict=True)])
     return chain
@@ -305,7 +305,7 @@ def test_a_restored_chain_is_the_same() -> None:
     chain.stale.add((4, LAST))
     state = chain.state
     problem = chain.problem
-    again = Chain(Here(vmapped(problem)), LEVEL, POINTS)
+    again = Chain(Here(vmapped(problem)), goal(LEVEL), POINTS)
     again.resume(state)
     assert again.order == chain.order
     assert again.depths == chain.depths

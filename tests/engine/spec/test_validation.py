@@ -49,7 +49,7 @@ VALUES = [
     ("search.level=-.inf", "search.level: is -Infinity, but must be a finite number"),
     ("search.level=true", "search.level: is true, but must be a valid number"),
     ("search.level='0.3'", 'search.level: is "0.3", but must be a valid number'),
-    ("search.level={deep: 3}", 'search.level: is {"deep": 3}, but must be a valid number'),
+    ("search.level={deep: 3}", "search.level.deep: unknown key; choose from times_ends"),
     ("search=null", "search: is null, but must be a mapping of keys"),
     ("search.greedy.margin=0.5", "search.greedy.margin: is 0.5, but must be less than 0.5"),
     ("search.greedy.grid=4", "search.greedy.grid: is 4, but must be greater than or equal to 5"),
@@ -152,7 +152,7 @@ def test_all_faults_are_told_each_at_its_key() -> None:
     tree = with_overrides(read_yaml(PRESET, "p.yaml"), lines)
     told = {error.key: error.what for error in faults(Spec, tree, "p.yaml")}
     assert told == {
-        "search.level": 'is "low", but must be a valid number',
+        "search.level": "is \"low\"; did you mean 'lowest'?",
         "seed": "is -1, but must be greater than or equal to 0",
         "limits.beeds": "unknown key; did you mean 'beads'?",
         "problem.network.activation": "is \"rulu\"; did you mean 'relu'?",
