@@ -42,7 +42,7 @@ Axis = Annotated[tuple[float, ...], Length(2)]
 
 
 @dataclass(frozen=True)
-class Spot:
+class PlaneBead:
     """The loss of a bead, and its place in a plane, in the units of the weights."""
 
     bead: Count
@@ -84,9 +84,9 @@ class LossPlane:
     """The coordinates of the grid's rows, (row,)."""
     losses: tuple[tuple[float, ...], ...]
     """The objective at the grid's points, (row, column); NaN where it is not finite."""
-    corners: tuple[Spot, Spot, Spot]
+    corners: tuple[PlaneBead, PlaneBead, PlaneBead]
     """The places of the beads a, b and c."""
-    string: tuple[Spot, ...]
+    string: tuple[PlaneBead, ...]
     """The beads of the string from end to end, projected into the plane."""
 
     def __post_init__(self) -> None:

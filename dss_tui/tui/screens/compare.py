@@ -17,7 +17,8 @@ from textual.worker import get_current_worker
 
 from dss_tui.tui.keymap import moving
 from dss_tui.tui.palette import palette_of
-from dss_tui.tui.plots import SAMPLES, Curve, Plot, Role
+from dss_tui.tui.plot import Curve, Plot, Role
+from dss_tui.tui.plots import SAMPLES
 from dss_tui.tui.screens.dialog import ClosedOnce
 from dss_tui.tui.widgets.key_row import KeyRow
 from dss_tui.tui.widgets.plot_view import PlotView

@@ -103,7 +103,7 @@ def _first(now: Snapshot, frame: Frame, *, wide: bool) -> Text:
     started = now.view.started
     about = _about(started, wide=wide) if started is not None else ""
     left = Text.assemble((frame.name, "bold"), f"  {about}")
-    state = frame.replay or now.state
+    state = frame.replay or now.state.replace("_", " ")
     style = style_of(now.state)
     parts: list[str | tuple[str, str]] = []
     if wide and (known := phases(now)):

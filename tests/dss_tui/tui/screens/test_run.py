@@ -103,7 +103,7 @@ def test_the_failed_constrained_run_tells_the_truth_in_every_pane(stuck: RunDir)
         screen = screen_of(app)
         await until(pilot, lambda: "θ₁" in seen(app))
         head, card = said(screen, "#head"), said(screen, "#card")
-        assert "not_connected" in head and "✕search 0/2 ·audit" in head
+        assert "not connected" in head and "✕search 0/2 ·audit" in head
         assert "endpoints" not in head  # the string was trained as a whole
         assert "worst peak 2.350 × level" in head and "(from 30.5)" in head
         assert "aim 0.0312 → 0.02" in head and "open 2 of 2" in head
