@@ -24,7 +24,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Tally:
-    """The few numbers that limits are held against in every round."""
+    """What the loop asks after every round: numbers to hold limits against, and the next work."""
 
     beads: int
     """Number of beads on the string, the ends included."""
@@ -32,6 +32,8 @@ class Tally:
     """Number of segments above the level in which no bead is in training."""
     bead_steps: int
     """Optimizer steps of all beads together."""
+    phase: str
+    """The work of the next step, in words for a person."""
 
 
 class Method(Protocol):

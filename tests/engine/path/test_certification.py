@@ -290,6 +290,17 @@ def test_a_search_says_that_its_string_is_proven(problem: Problem) -> None:
         assert described["max_peak"] <= described["proven_bound"] <= spec.search.level
 
 
+def test_a_proof_is_named_before_its_first_step(problem: Problem) -> None:
+    """Its first step may wait for the compiler; viewers are told what it is that takes so long."""
+    for certify, phase in (("auto", "proof"), ("off", "audit")):
+        with method_for(problem, certifying(spec_for(1.02 * peak_of(problem)), certify)) as method:
+            place_endpoints(method, *ENDS)
+            while method.tally().phase not in ("proof", "audit"):
+                method.step(None)
+            assert method.plan is None and method.auditing is None
+            assert method.tally().phase == method.progress().phase == phase
+
+
 def _with_a_proof(method: StagedMethod) -> int:
     return sum(segment.proof is not None for segment in method.chain.in_order())
 
@@ -323,6 +334,7 @@ def test_a_proof_that_would_take_long_is_not_said_to_have_been_found(
         place_endpoints(method, *ENDS)
         run_to_end(method)
         assert method.verdict is not None and method.auditing is not None
+        assert method.progress().phase == "audit"
         assert method.verdict.sentence.startswith("Connected: 2 beads")
         assert "a proof would take long beside the search" in method.verdict.sentence
         assert method.progress().certified is None
