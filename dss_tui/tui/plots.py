@@ -274,8 +274,12 @@ def _inked(canvas: Text, palette: Palette) -> Iterator[Piece]:
 
 
 def header(plot: Plot, tracks: Sequence[Track], width: int, palette: Palette) -> list[Piece]:
-    """Returns the title, and as much of the legend as fits beside it."""
-    title = fitting(width, plot.title)
+    """Returns the title, and as much of the legend as fits beside it.
+
+    Of a title that is too long the last clauses are left out.
+    """
+    clauses = plot.title.split(", ")
+    title = fitting(width, *(", ".join(clauses[:at]) for at in range(len(clauses), 0, -1)))
     room = width - cell_len(title)
     entries: list[Piece] = []
     for sample, style, label in _legend(plot, tracks, palette):

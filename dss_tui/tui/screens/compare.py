@@ -16,11 +16,13 @@ from textual.widgets import DataTable, Static, TabbedContent, TabPane
 from textual.worker import get_current_worker
 
 from dss_tui.tui.keymap import moving
-from dss_tui.tui.palette import palette_of
+from dss_tui.tui.palette import fitting, palette_of
 from dss_tui.tui.plot import Curve, Plot, Role
 from dss_tui.tui.plots import SAMPLES
 from dss_tui.tui.screens.dialog import ClosedOnce
 from dss_tui.tui.widgets.key_row import KeyRow
+from dss_tui.tui.widgets.picture_view import Pictured
+from dss_tui.tui.widgets.plot_picture import PlotPainting
 from dss_tui.tui.widgets.plot_view import PlotView
 from dss_tui.viewing.comparing import line, rows
 from engine.record.rundir import RunDir
@@ -73,10 +75,11 @@ class CompareScreen(ClosedOnce[None]):
                 with TabPane(f"{number} {view}", id=view):
                     if view == "differences":
                         yield Differences(id="differences-table", cursor_type="row")
+                    elif view == "plane":
+                        yield Pictured(PlotView(id="plane-plot"), id="both")
+                        yield Static(id="no-plane", markup=False)
                     else:
                         yield PlotView(id=f"{view}-plot")
-                    if view == "plane":
-                        yield Static(id="no-plane", markup=False)
         yield KeyRow()
 
     def on_mount(self) -> None:
@@ -114,20 +117,28 @@ class CompareScreen(ClosedOnce[None]):
         compared = self._compared
         if compared is None:
             return
-        palette = palette_of(self.app)
+        palette, room = palette_of(self.app), self.size.width - len("A ⠒⠒ ") - 2
         lines = [
-            Text.assemble((f"{name} {SAMPLES[role]} ", getattr(palette, role)), line(side))
+            Text.assemble(
+                (f"{name} {SAMPLES[role]} ", getattr(palette, role)), fitting(room, *line(side))
+            )
             for name, role, side in zip(NAMES, ROLES, compared.sides, strict=True)
         ]
         faults = [Text(fault, style=palette.above) for fault in compared.faults]
         self.query_one("#pair", Static).update(Text("\n").join(lines + faults))
         landscapes = self.query_one("#landscapes-plot", PlotView)
         landscapes.show(landscape_plot(compared, log=self._log), palette)
-        plane, words = self.query_one("#plane-plot", PlotView), self.query_one("#no-plane", Static)
-        plane.display = compared.plane is not None
+        both, words = self.query_one("#both", Pictured), self.query_one("#no-plane", Static)
+        both.display = compared.plane is not None
         words.update(f"no common plane: {compared.why}" if compared.plane is None else "")
         if compared.plane is not None:
-            plane.show(plane_plot(compared.plane), palette)
+            plot = plane_plot(compared.plane)
+            if not both.show(PlotPainting.of(plot), palette):
+                self.query_one("#plane-plot", PlotView).show(plot, palette)
+
+    def on_resize(self) -> None:
+        """Fits the lines of the runs into another width."""
+        self._draw()
 
     def _recoloured(self, theme: Theme) -> None:
         """Draws everything in the colours of another theme."""

@@ -26,6 +26,8 @@ from engine.record.progress import TRAINING_LOSS, SegmentProgress
 from engine.record.rundir import RunDir
 
 VIEWS = ("landscape", "segments", "path", "depth", "history", "projection", "log")
+#: Their names on screens that are too narrow for the whole ones side by side.
+SHORT = ("land", "segm", "path", "depth", "hist", "proj", "log")
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,17 @@ class Views(Vertical):
                 yield ProjectionView()
             with TabPane("7 log", id="log"):
                 yield LogView(id="sentences")
+
+    def on_resize(self) -> None:
+        """Names the tabs in words that fit side by side."""
+        names = [f"{number} {name}" for number, name in enumerate(VIEWS, 1)]
+        if sum(map(len, names)) + 2 * len(names) > self.size.width:
+            names = [f"{number} {name}" for number, name in enumerate(SHORT, 1)]
+        tabs = self.query_one("#views", TabbedContent)
+        for view, name in zip(VIEWS, names, strict=True):
+            tab = tabs.get_tab(view)
+            if tab.label_text != name:
+                tab.label = name
 
     @property
     def active(self) -> str:

@@ -20,6 +20,22 @@ NAN, INF = math.nan, math.inf
 PALETTE = Palette.dark()
 
 
+@pytest.mark.parametrize(
+    ("width", "title"),
+    [
+        (60, "5 beads, turned 15°, equal scale"),
+        (31, "5 beads, turned 15°"),
+        (20, "5 beads, turned 15°"),
+    ],
+)
+def test_the_last_clauses_of_a_title_are_left_out_where_there_is_no_room(
+    width: int, title: str
+) -> None:
+    dots = Curve((0.0, 1.0), (0.0, 1.0), "", "points", lines=False)
+    plot = Plot("5 beads, turned 15°, equal scale", (dots,), "", "")
+    assert draw(plot, width, 20, PALETTE).text.plain.splitlines()[0].rstrip() == title
+
+
 def test_names_stand_beside_their_places() -> None:
     dots = Curve((0.0, 1.0), (0.0, 1.0), "", "points", lines=False)
     plot = Plot("", (dots,), "", "", names=(((0.0, 0.0), "θ₁"), ((1.0, 1.0), "θ₂")))

@@ -109,6 +109,7 @@ def test_every_view_opens_by_its_number(pair: tuple[RunDir, RunDir], size: tuple
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
         await until(pilot, lambda: "A ⠒⠒ along · connected" in seen(app))
         assert "B ·· across · connected" in seen(app)
+        assert "…" not in said(app.screen, "#pair")  # facts that do not fit whole are left out
         await until(pilot, lambda: "objective / level" in seen(app))
         linear = seen(app)
         await pilot.press("L")

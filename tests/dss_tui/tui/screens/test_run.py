@@ -471,3 +471,20 @@ def test_a_warning_is_told_until_something_newer_happens(tmp_path: Path) -> None
             await until(pilot, lambda: "compiling" not in said(app.screen, "#event"))
 
     drive(steps, watching(run))
+
+
+@pytest.mark.parametrize(
+    ("width", "tabs"),
+    [
+        (60, "1 land  2 segm  3 path  4 depth  5 hist  6 proj  7 log"),
+        (
+            90,
+            "1 landscape  2 segments  3 path  4 depth  5 history  6 projection  7 log",
+        ),
+    ],
+)
+def test_all_tabs_are_named_side_by_side(width: int, tabs: str, tmp_path: Path) -> None:
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: tabs in seen(app))
+
+    drive(steps, watching(greedy_run(tmp_path)), size=(width, 24))
