@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from engine.path.snapshot import MethodProgress
-from engine.record.events import Diagnosis, Event, Outcome
+from engine.record.events import Event, Outcome
+from engine.record.findings import Diagnosis
 from engine.record.geometry import BeadString
 from engine.record.progress import TrainingProgress
 from engine.shapes import Weights

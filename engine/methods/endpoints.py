@@ -11,8 +11,9 @@ from engine.methods.base import Verdict
 from engine.methods.stage import SteadyStage
 from engine.path.chain import Chain
 from engine.problem.symmetry import swapped
-from engine.record.decoding import Count, Unfit
 from engine.record.events import FIRST, LAST, BeadFailed, EndpointTrained, Event, Outcome
+from engine.record.marks import Count
+from engine.record.unfit import Unfit
 from engine.seeds import derive
 from engine.shapes import Weights
 from engine.spec.keys import Spec

@@ -25,9 +25,11 @@ from engine.path.certification import MOST_BEADS, Certification, Plan, net_of, p
 from engine.path.chain import Chain
 from engine.path.diagnosis import Trials, diagnose
 from engine.path.snapshot import ChainState, MethodProgress, Segment
-from engine.record.decoding import Count, Unfit, below
-from engine.record.events import Diagnosis, Event
+from engine.record.events import Event
+from engine.record.findings import Diagnosis
 from engine.record.geometry import BeadString
+from engine.record.marks import Count
+from engine.record.unfit import Unfit, below
 from engine.shapes import Weights
 from engine.spec.keys import Spec
 

@@ -18,19 +18,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from engine.errors import SaveError
-from engine.record.decoding import (
-    Count,
-    Length,
-    Level,
-    Seconds,
-    Tolerance,
-    Unfit,
-    decoder,
-    parse_json,
-)
+from engine.record.decoding import decoder, parse_json
 from engine.record.events import dump_json
+from engine.record.marks import Count, Length, Level, Seconds, Tolerance
 from engine.record.reading import LARGEST_JSON, Damaged, read_bytes
 from engine.record.rundir import RunDir
+from engine.record.unfit import Unfit
 from engine.record.writing import replace
 from engine.spec.level import Measure, bound
 

@@ -24,8 +24,8 @@ from engine.record.events import (
     Paused,
     RunFinished,
     RunStarted,
-    Totals,
 )
+from engine.record.findings import Totals
 from engine.record.loss_plane import Triple
 from engine.record.progress import ProgressState
 from engine.spec.keys import Limits

@@ -21,7 +21,6 @@ from engine.problem.problem import build_problem
 from engine.record.events import (
     FIRST,
     LAST,
-    Diagnosis,
     EndpointTrained,
     Event,
     Outcome,
@@ -30,6 +29,7 @@ from engine.record.events import (
     from_line,
 )
 from engine.record.finding import create
+from engine.record.findings import Diagnosis
 from engine.record.records import read_records
 from engine.run.choose_backend import backend_of
 from engine.spec.keys import Spec
