@@ -142,7 +142,7 @@ def visits(connected: RunDir, failed: RunDir, sweep: RunDir) -> tuple[Visit, ...
         ("export", "escape e"),
         ("help-run", "escape question_mark"),
         ("again", "escape n"),
-        ("replay", " ".join(("escape space p", *["full_stop"] * 14))),
+        ("replay", " ".join(("escape space p", *["greater_than_sign"] * 14))),
     )
     stuck = (("failed", "right"), ("diagnosis", "d"))
     return (

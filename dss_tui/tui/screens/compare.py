@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
+from math import isclose
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -130,7 +130,8 @@ class CompareScreen(ClosedOnce[None]):
         landscapes.show(landscape_plot(compared, log=self._log), palette)
         both, words = self.query_one("#both", Pictured), self.query_one("#no-plane", Static)
         both.display = compared.plane is not None
-        words.update(f"no common plane: {compared.why}" if compared.plane is None else "")
+        words.display = compared.plane is None
+        words.update(f"no common plane: {compared.why}")
         if compared.plane is not None:
             plot = plane_plot(compared.plane)
             if not both.show(PlotPainting.of(plot), palette):
@@ -184,7 +185,6 @@ def landscape_plot(compared: Comparison, *, log: bool) -> Plot:
 def plane_plot(plane: JointPlane) -> Plot:
     """Returns the plot of both strings in one plane, with their ends named."""
     pairs = list(zip(NAMES, ROLES, plane.strings, strict=True))
-    ends = (((name, 1, places[0]), (name, 2, places[-1])) for name, _, places in pairs)
     first, second = plane.shares
     return Plot(
         title=f"both strings, PCA {first:.0%} + {second:.0%}, equal scale",
@@ -195,11 +195,23 @@ def plane_plot(plane: JointPlane) -> Plot:
         x_label="first component",
         y_label="second",
         equal=True,
-        names=tuple(
-            (place, f"{name} {'θ₁' if end == 1 else 'θ₂'}")
-            for name, end, place in chain.from_iterable(ends)
-        ),
+        names=_named_ends(plane),
     )
+
+
+def _named_ends(plane: JointPlane) -> tuple[tuple[Place, str], ...]:
+    """Returns the places of the ends with their names, one for ends that both strings share."""
+    named: dict[tuple[Place, str], list[str]] = {}
+    for name, places in zip(NAMES, plane.strings, strict=True):
+        for end, place in (("θ₁", places[0]), ("θ₂", places[-1])):
+            same = next((key for key in named if key[1] == end and _meet(key[0], place)), None)
+            named.setdefault(same or (place, end), []).append(name)
+    return tuple((place, f"{' '.join(names)} {end}") for (place, end), names in named.items())
+
+
+def _meet(one: Place, other: Place) -> bool:
+    """Returns whether two places are one, but for rounding."""
+    return all(isclose(a, b, rel_tol=1e-5, abs_tol=1e-5) for a, b in zip(one, other, strict=True))
 
 
 def _curve(places: Sequence[Place], label: str, role: Role, *, lines: bool = True) -> Curve:

@@ -20,6 +20,7 @@ from dss_tui.tui.screens.menu import MenuScreen
 from engine.record import finding
 from engine.record.comparison import compare
 from engine.record.geometry import BeadString
+from engine.record.joint_plane import JointPlane
 from engine.record.progress import SegmentProgress
 from engine.record.rundir import RunDir
 from engine.record.string_file import Header, StringFile
@@ -100,6 +101,15 @@ def test_both_strings_are_in_their_plane(pair: tuple[RunDir, RunDir]) -> None:
     assert plane.shares == pytest.approx((50 / 62.5, 12.5 / 62.5))
     assert "PCA 80% + 20%" in plot.title and plot.equal
     assert [words for _, words in plot.names] == ["A θ₁", "A θ₂", "B θ₁", "B θ₂"]
+
+
+def test_ends_that_both_strings_share_have_one_name() -> None:
+    """Here their first ones; the others lie apart."""
+    first = ((0.0, 0.0), (1.0, 1.0), (4.0, 0.0))
+    second = ((1e-7, -1e-7), (2.0, -1.0), (4.0, 0.5))
+    names = plane_plot(JointPlane((first, second), (0.9, 0.1))).names
+    assert [words for _, words in names] == ["A B θ₁", "A θ₂", "B θ₂"]
+    assert [place for place, _ in names] == [first[0], first[-1], second[-1]]
 
 
 @pytest.mark.parametrize("size", [(60, 16), (80, 24), (140, 40)])
