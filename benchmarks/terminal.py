@@ -33,9 +33,9 @@ from engine.record.events import (
     RunStarted,
     SegmentClosed,
     SegmentMeasured,
-    Totals,
 )
 from engine.record.finding import create
+from engine.record.findings import Totals
 from engine.record.progress import Counters, Progress, SegmentProgress
 from engine.record.rundir import RunDir
 from engine.record.writer import RunWriter

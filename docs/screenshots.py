@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,12 @@ from textual.pilot import Pilot
 
 from dss_tui.cli import main as dss
 from dss_tui.tui.app import DssApp, Opening
+from dss_tui.viewing import session
+from engine.record.commands import send
+from engine.record.lock import is_live
+from engine.record.progress import read_progress
 from engine.record.rundir import RunDir
+from presets import load_preset
 
 HERE = Path(__file__).parent
 
@@ -55,6 +61,8 @@ class Visit:
     opening: Opening
     stops: tuple[tuple[str, str], ...]
     """Names of pictures, each with the keys that lead to it from the one before."""
+    live: bool = False
+    """Whether the screen goes on changing, so that it is drawn as it is after a second."""
 
 
 @contextmanager
@@ -93,7 +101,7 @@ async def take(visit: Visit, size: Size, theme: str, folder: Path) -> list[Path]
         app.theme = theme
         for name, keys in visit.stops:
             await pilot.press(*keys.split())
-            await settled(pilot)
+            await (pilot.pause(1.0) if visit.live else settled(pilot))
             written.append(folder / f"{name}.svg")
             drawn = app.export_screenshot(title="dss-tui")
             # rsvg-convert takes leading blanks away where they are not said to count.
@@ -122,7 +130,9 @@ def visits(connected: RunDir, failed: RunDir, sweep: RunDir) -> tuple[Visit, ...
         ("menu-filter", "slash l i n"),
         ("help-menu", "escape question_mark"),
         ("runs", "escape 2"),
-        ("compare", "space down space c"),
+        ("compare", "down space space c"),
+        ("compare-plane", "2"),
+        ("compare-differences", "3"),
     )
     run = (
         ("run", "right right right"),
@@ -132,10 +142,7 @@ def visits(connected: RunDir, failed: RunDir, sweep: RunDir) -> tuple[Visit, ...
         ("export", "escape e"),
         ("help-run", "escape question_mark"),
         ("again", "escape n"),
-        (
-            "replay",
-            "escape space p full_stop full_stop full_stop full_stop full_stop full_stop full_stop",
-        ),
+        ("replay", " ".join(("escape space p", *["greater_than_sign"] * 14))),
     )
     stuck = (("failed", "right"), ("diagnosis", "d"))
     return (
@@ -146,6 +153,22 @@ def visits(connected: RunDir, failed: RunDir, sweep: RunDir) -> tuple[Visit, ...
     )
 
 
+@contextmanager
+def at_work(folder: Path) -> Iterator[RunDir]:
+    """Runs an engine on a string that it lowers for half a minute, from some beads on."""
+    options = ["search.level=0.02", "search.method=constrained", "seed=1"]
+    run = session.start(load_preset("cubic-paper", options), "cubic-paper", folder / "live")
+    try:
+        while (now := read_progress(run)) is None or len(now.order) < 5:
+            time.sleep(0.1)
+        yield run
+    finally:
+        send(run, "stop")
+        while is_live(run):
+            time.sleep(0.1)
+        shutil.rmtree(run.path)
+
+
 def draw_all(folder: Path, runs: tuple[RunDir, RunDir, RunDir]) -> None:
     """Draws every screen at every size in every colouring."""
     for name, colours in COLOURINGS.items():
@@ -153,11 +176,19 @@ def draw_all(folder: Path, runs: tuple[RunDir, RunDir, RunDir]) -> None:
             there = folder / name / f"{size[0]}x{size[1]}"
             there.mkdir(parents=True, exist_ok=True)
             for visit in visits(*runs):
-                with terminal(colours):
-                    written = asyncio.run(take(visit, size, colours.theme, there))
-                for picture in written:
-                    to_png(picture)
+                draw(visit, size, colours, there)
+            with tempfile.TemporaryDirectory() as elsewhere, at_work(Path(elsewhere)) as run:
+                stops = (("live", ""), ("live-segments", "2"), ("live-history", "5"))
+                draw(Visit(Opening(run), stops, live=True), size, colours, there)
             print(there, flush=True)
+
+
+def draw(visit: Visit, size: Size, colours: Colouring, there: Path) -> None:
+    """Draws the pictures of a visit in a folder."""
+    with terminal(colours):
+        written = asyncio.run(take(visit, size, colours.theme, there))
+    for picture in written:
+        to_png(picture)
 
 
 def to_png(picture: Path) -> None:

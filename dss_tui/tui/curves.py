@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from dss_tui.tui.plots import Curve, Plot, Role
+from dss_tui.tui.plot import Curve, Plot, Role
 from dss_tui.viewing.counters import target_of
 from dss_tui.viewing.trails import Trails
 from dss_tui.viewing.view_state import Pair, View
@@ -130,18 +130,26 @@ def history(view: View, progress: Progress | None, level: float | None, log_y: b
     )
 
 
-def depths(counts: tuple[int, ...], times: tuple[float, ...], width: int) -> Text:
-    """Returns a bar for each depth: how many beads it has, and when the newest came."""
+def depths(counts: tuple[int, ...], times: tuple[float, ...], width: int, rows: int) -> Text:
+    """Returns a bar for each depth: how many beads it has, and when the newest came.
+
+    They are at most `rows` lines; where there are more depths, the last line stands for the rest.
+    """
     if not counts:
         return Text("no beads yet")
-    room = max(10, width - 34)
+    known = [(f"{at:>3}", *each) for at, each in enumerate(zip(counts, times, strict=True))]
+    known = [each for each in known if each[1]]
+    most = max(rows - 1, 1)
+    if len(known) > most:
+        rest = known[most - 1 :]
+        name = f"{rest[0][0].strip()} to {rest[-1][0].strip()}"
+        known = [*known[: most - 1], (name, sum(n for _, n, _ in rest), max(t for *_, t in rest))]
+    room, highest = max(10, width - 34), max(count for _, count, _ in known)
     lines = [
-        f"depth {depth:>3}  {'█' * max(1, round(count / max(counts) * room))} {count}  "
-        f"({seconds:.1f} s)"
-        for depth, (count, seconds) in enumerate(zip(counts, times, strict=True))
-        if count
+        f"depth {name:<7} {'█' * max(1, round(count / highest * room))} {count}  ({seconds:.1f} s)"
+        for name, count, seconds in known
     ]
-    return Text("\n".join(["beads per depth (and the time of the newest)", "", *lines]))
+    return Text("\n".join(["beads per depth (and the time of the newest)", *lines]))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from dss_tui.tui.palette import Palette
-from dss_tui.tui.plots import Curve, Plot
+from dss_tui.tui.plot import Curve, Plot
 from dss_tui.tui.widgets.matrix import Mark, MatrixData, MatrixRow
 from dss_tui.viewing.glossary import Glyph
 from dss_tui.viewing.sweeps import word_of

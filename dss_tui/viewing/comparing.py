@@ -23,10 +23,11 @@ def rows(compared: Comparison) -> list[Row]:
     return found + list(compared.keys)
 
 
-def line(side: Side) -> str:
-    """Returns a run's name and its main facts in one line."""
-    facts = (f"{words}{_fact(side, key)}" for key, words in SHORT.items())
-    return " · ".join((side.summary.name, *facts))
+def line(side: Side) -> tuple[str, ...]:
+    """Returns the wordings of a line with a run's name and its main facts, the longest first."""
+    facts = [f"{words}{_fact(side, key)}" for key, words in SHORT.items()]
+    told = [side.summary.name, *facts]
+    return tuple(" · ".join(told[:count]) for count in range(len(told), 0, -1))
 
 
 def _fact(side: Side, key: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from engine.record.events import Diagnosis, Outcome, RunFinished
+from engine.record.events import Outcome, RunFinished
+from engine.record.findings import Diagnosis
 from engine.spec.level import in_brackets
 
 #: The number of lines of the worst peak's history that are told.

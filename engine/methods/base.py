@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from engine.path.snapshot import MethodProgress
-from engine.record.events import Diagnosis, Event, Outcome
+from engine.record.events import Event, Outcome
+from engine.record.findings import Diagnosis
 from engine.record.geometry import BeadString
 from engine.record.progress import TrainingProgress
 from engine.shapes import Weights
@@ -24,7 +25,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Tally:
-    """The few numbers that limits are held against in every round."""
+    """What the loop asks after every round: numbers to hold limits against, and the next work."""
 
     beads: int
     """Number of beads on the string, the ends included."""
@@ -32,6 +33,8 @@ class Tally:
     """Number of segments above the level in which no bead is in training."""
     bead_steps: int
     """Optimizer steps of all beads together."""
+    phase: str
+    """The work of the next step, in words for a person."""
 
 
 class Method(Protocol):

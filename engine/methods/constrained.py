@@ -22,7 +22,6 @@ from engine.methods.endpoints import not_trained, random_endpoint
 from engine.path.chain import Chain, trained
 from engine.path.segments import split_point
 from engine.path.snapshot import Key, Segment
-from engine.record.decoding import Count, Unfit
 from engine.record.events import (
     FIRST,
     LAST,
@@ -32,7 +31,9 @@ from engine.record.events import (
     LevelHeld,
     LevelLowered,
 )
+from engine.record.marks import Count
 from engine.record.progress import TrainingProgress
+from engine.record.unfit import Unfit
 from engine.seeds import derive
 from engine.shapes import Beads, PerBead, Steps, Weights
 from engine.spec.keys import Spec

@@ -20,8 +20,8 @@ from engine.methods.judged import judged
 from engine.path.chain import Chain
 from engine.path.snapshot import Snapshot
 from engine.record.bracket import LOWEST, Bracket
-from engine.record.decoding import Unfit
 from engine.record.events import FIRST, LAST, Event, LevelSet, Outcome
+from engine.record.unfit import Unfit
 from engine.spec.goal import goal_above
 from engine.spec.keys import Spec
 from engine.spec.search import TimesEnds

@@ -15,8 +15,9 @@ from engine.methods.endpoints import Restarts
 from engine.methods.stage import TrainingStage
 from engine.path.chain import Chain
 from engine.path.snapshot import Key
-from engine.record.decoding import Count, Unfit
 from engine.record.events import BeadFailed, BeadTrained, Event
+from engine.record.marks import Count
+from engine.record.unfit import Unfit
 from engine.seeds import derive
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of

@@ -16,8 +16,9 @@ from engine.methods.judged import above_the_level, judged
 from engine.methods.stage import SteadyStage
 from engine.path.chain import Chain
 from engine.problem.symmetry import swapped
-from engine.record.decoding import Count, Unfit
 from engine.record.events import FIRST, LAST, BeadFailed, EndpointTrained, Event, Outcome
+from engine.record.marks import Count
+from engine.record.unfit import Unfit
 from engine.seeds import derive
 from engine.shapes import Weights
 from engine.spec.goal import Goal

@@ -16,8 +16,9 @@ from engine.methods.base import Verdict
 from engine.methods.stage import SteadyStage
 from engine.methods.starts import LADDER, perturbed
 from engine.path.chain import Chain
-from engine.record.decoding import Count, Unfit
 from engine.record.events import FIRST, LAST, BeadFailed, BeadInserted, BeadTrained, Event
+from engine.record.marks import Count
+from engine.record.unfit import Unfit
 from engine.seeds import derive
 from engine.spec.keys import Spec
 from engine.steps.recipe import Recipe

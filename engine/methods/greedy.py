@@ -18,8 +18,8 @@ from engine.methods.starts import LADDER, start
 from engine.path.chain import Chain
 from engine.path.segments import split_point
 from engine.path.snapshot import Key, Segment
-from engine.record.decoding import Unfit
 from engine.record.events import BeadFailed, BeadInserted, BeadTrained, Event
+from engine.record.unfit import Unfit
 from engine.seeds import derive
 from engine.spec.keys import Spec
 from engine.steps.recipe import Recipe

@@ -17,8 +17,9 @@ from engine.path.linear_path import LinearPath, linear_path
 from engine.path.snapshot import Segment
 from engine.problem.symmetry import layers_of
 from engine.record.bracket import LOWEST
-from engine.record.decoding import Count, Range, Unfit
 from engine.record.events import FIRST, LAST, BeadInserted, Event
+from engine.record.marks import Count, Range
+from engine.record.unfit import Unfit
 from engine.seeds import derive
 from engine.shapes import Weights
 from engine.spec.keys import Spec

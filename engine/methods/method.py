@@ -26,9 +26,11 @@ from engine.path.certification import MOST_BEADS, Certification, Plan, net_of, p
 from engine.path.chain import Chain
 from engine.path.diagnosis import Trials, diagnose
 from engine.path.snapshot import ChainState, MethodProgress, Segment
-from engine.record.decoding import Count, Unfit, below
-from engine.record.events import Diagnosis, Event
+from engine.record.events import Event
+from engine.record.findings import Diagnosis
 from engine.record.geometry import BeadString
+from engine.record.marks import Count
+from engine.record.unfit import Unfit, below
 from engine.shapes import Weights
 from engine.spec.keys import Spec
 
@@ -175,8 +177,7 @@ class StagedMethod:
         if self._failed():
             return self._audit_some()
         net = net_of(self.chain)
-        if self.plan is None:
-            self.plan = plan_for(self.spec.search.certify, net)
+        self.plan = self._planned()
         if self.plan.way == "sample" or isinstance(net, str) or self.auditing is not None:
             return self._audit_some()
         run = multiplications(self.spec, self.chain, self.bead_steps)
@@ -188,6 +189,10 @@ class StagedMethod:
         if not proof.done or self.plan.way == "sample":
             return events
         return events + self._proved(proof)
+
+    def _planned(self) -> Plan:
+        """Returns the plan, or the one with which proofs begin where there is none yet."""
+        return self.plan or plan_for(self.spec.search.certify, net_of(self.chain))
 
     def _proved(self, proof: Certification) -> list[Event]:
         """Concludes where all is proven; else goes back, or samples what could not be decided."""
@@ -229,6 +234,14 @@ class StagedMethod:
         return Found(self.spec, self.chain, self.progress(), self.trials, self.plan)
 
     @property
+    def phase(self) -> str:
+        """What the next step does, or the last one did: the name of a stage, *proof* or *audit*."""
+        if self.current < len(self.stages):
+            return self.stages[self.current].name
+        samples = self.auditing is not None or bool(self._failed())
+        return "audit" if samples or self._planned().way == "sample" else "proof"
+
+    @property
     def bead_steps(self) -> int:
         """Optimizer steps of all beads in all stages."""
         return self.spent + sum(stage.bead_steps for stage in self.stages)
@@ -236,7 +249,7 @@ class StagedMethod:
     def tally(self) -> Tally:
         """See `Method`."""
         opened = sum(segment.state == "open" for segment in self.chain.in_order())
-        return Tally(len(self.chain.order), opened, self.bead_steps)
+        return Tally(len(self.chain.order), opened, self.bead_steps, self.phase)
 
     def progress(self) -> MethodProgress:
         """See `Method`."""
@@ -250,8 +263,7 @@ class StagedMethod:
             return self.chain.progress(
                 stage.name, stage.training(), self.bead_steps, stage.aim, stage.losses()
             )
-        phase = "audit" if self.plan is None or self.plan.way == "sample" else "proof"
-        now = self.chain.progress(phase, (), self.bead_steps, self.chain.level)
+        now = self.chain.progress(self.phase, (), self.bead_steps, self.chain.level)
         return now if self.verdict is None else replace(now, certified=self.chain.certified)
 
     def secondary(self) -> list[NDArray[np.float64]]:

@@ -25,8 +25,9 @@ from engine.methods.stage import ChainStage
 from engine.path.chain import Chain
 from engine.path.segments import Measured
 from engine.path.snapshot import Segment, Snapshot, StringState, state_of
-from engine.record.decoding import Count, Unfit
 from engine.record.events import Event, StringShortened
+from engine.record.marks import Count
+from engine.record.unfit import Unfit
 from engine.shapes import Weights
 from engine.spec.keys import Spec
 

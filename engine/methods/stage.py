@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from engine.path.chain import Chain
-from engine.record.decoding import Unfit
 from engine.record.progress import TrainingProgress
+from engine.record.unfit import Unfit
 from engine.shapes import Weights
 from engine.training.trainer import Trainer
 

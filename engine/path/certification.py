@@ -25,8 +25,8 @@ from engine.path.certificate.proving import (
 from engine.path.chain import Chain
 from engine.path.segments import Measured
 from engine.path.snapshot import Key, Segment
-from engine.record.decoding import Count
 from engine.record.events import AuditFailed, Event, SegmentUndecided
+from engine.record.marks import Count
 from engine.spec.search import Certify
 
 #: Multiplications that a proof may always cost: some tens of seconds on one core.

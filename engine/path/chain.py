@@ -27,7 +27,6 @@ from engine.path.snapshot import (
     distance,
     state_of,
 )
-from engine.record.decoding import Unfit
 from engine.record.events import (
     FIRST,
     LAST,
@@ -40,6 +39,7 @@ from engine.record.events import (
 )
 from engine.record.geometry import BeadString
 from engine.record.progress import SegmentProgress, SegmentState, TrainingProgress
+from engine.record.unfit import Unfit
 from engine.shapes import Weights
 from engine.spec.goal import Goal
 from engine.workers.pool import Workers

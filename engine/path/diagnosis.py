@@ -9,18 +9,18 @@ from dataclasses import dataclass, field, replace
 from engine.path.chain import Chain
 from engine.path.snapshot import Peak
 from engine.problem.symmetry import Relabelling, relabelling
-from engine.record.decoding import Count
 from engine.record.events import (
     FIRST,
     LAST,
     BeadFailed,
-    Diagnosis,
     Event,
     LevelHeld,
     LevelLowered,
     SegmentFailed,
     StringShortened,
 )
+from engine.record.findings import Diagnosis
+from engine.record.marks import Count
 from engine.spec.goal import Goal
 from engine.spec.keys import Spec
 from engine.spec.level import in_brackets

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from engine.backends.backend import Backend
 from engine.errors import InputError, listed
-from engine.record.loss_plane import Spot, Triple
+from engine.record.loss_plane import PlaneBead, Triple
 from engine.shapes import Weights
 from engine.workers.pool import Workers
 
@@ -85,7 +85,7 @@ class Frame:
         x = np.linspace(wide[0] - room, wide[1] + room, POINTS)
         return x, np.linspace(-room, self.height + room, POINTS)
 
-    def spot(self, bead: int, theta: Weights, loss: float) -> Spot:
+    def spot(self, bead: int, theta: Weights, loss: float) -> PlaneBead:
         """Returns the place of a bead's weights (param,) in the plane, and the distance from it.
 
         `loss` is the objective there.
@@ -97,7 +97,7 @@ class Frame:
         y = (float(step @ up) - self.foot * x) / self.height
         _, u, v = self.shares(np.array(x), np.array(y)).tolist()
         off = step - u * (b - a) - v * up
-        return Spot(bead, x, y, float(torch.linalg.vector_norm(off)), loss)
+        return PlaneBead(bead, x, y, float(torch.linalg.vector_norm(off)), loss)
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,9 @@ class Measured:
     """The coordinates of the rows, (row,)."""
     losses: Floats
     """The objective, (row, column)."""
-    corners: tuple[Spot, Spot, Spot]
+    corners: tuple[PlaneBead, PlaneBead, PlaneBead]
     """The places of the three beads."""
-    string: tuple[Spot, ...]
+    string: tuple[PlaneBead, ...]
     """The places of the beads of a string, in their order."""
 
 
@@ -148,9 +148,9 @@ def measure_plane(
     losses = [float(values[0]) for values in measured[POINTS:]]
     first, second, third = losses[:3]
     corners = (
-        Spot(beads[0], 0.0, 0.0, 0.0, first),
-        Spot(beads[1], frame.base, 0.0, 0.0, second),
-        Spot(beads[2], frame.foot, frame.height, 0.0, third),
+        PlaneBead(beads[0], 0.0, 0.0, 0.0, first),
+        PlaneBead(beads[1], frame.base, 0.0, 0.0, second),
+        PlaneBead(beads[2], frame.foot, frame.height, 0.0, third),
     )
     string = [
         frame.spot(bead, weights[bead], loss) for bead, loss in zip(order, losses[3:], strict=True)

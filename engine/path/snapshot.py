@@ -12,8 +12,8 @@ import torch
 from engine.path.certificate.proof import Proof
 from engine.path.segments import Measured
 from engine.record.bracket import Bracket
-from engine.record.decoding import Count, Depth
 from engine.record.events import FIRST, LAST
+from engine.record.marks import Count, Depth
 from engine.record.progress import SegmentProgress, SegmentState, TrainingProgress
 from engine.shapes import Beads, Weights
 

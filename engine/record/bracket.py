@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite, nan
 
-from engine.record.decoding import Count
+from engine.record.marks import Count
 
 #: What a preset asks for where the level is to be as low as can be found.
 LOWEST = "lowest"

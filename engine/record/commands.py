@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from engine.errors import SaveError
-from engine.record.decoding import Unfit, decode, parse_json
+from engine.record.decoding import decode, parse_json
 from engine.record.events import dump_json
 from engine.record.lines import LineTail
 from engine.record.loss_plane import Triple
 from engine.record.reading import Damaged
 from engine.record.rundir import RunDir
+from engine.record.unfit import Unfit
 from engine.record.writing import open_to_append
 
 Word = Literal["pause", "continue", "stop", "checkpoint"]

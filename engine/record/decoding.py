@@ -9,11 +9,9 @@ for each type and are plain closures, because a viewer reads tens of thousands o
 
 from __future__ import annotations
 
-import math
 import types
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -21,112 +19,11 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
+from engine.record.marks import Formerly, Length, Positive, Range
+from engine.record.simple_values import SIMPLE, Decoder
+from engine.record.unfit import Unfit, refused
+
 T = TypeVar("T")
-
-Decoder = Callable[[Any], Any]
-"""A function that returns a plain value checked and typed, or raises Unfit."""
-
-#: The largest whole number that every reader of JSON agrees on.
-LARGEST = 2**53
-
-#: Absolute value up to which a whole number may stand for a float.
-_LARGEST_FLOAT = 2**1000
-
-
-class Unfit(ValueError):
-    """Raised for a value that does not fit its type. `str` names its place and the reason."""
-
-    def __init__(self, why: str) -> None:
-        """Makes the error for a reason; the place is added by `below`."""
-        super().__init__(why)
-        self.why = why
-        self.place: tuple[str, ...] = ()
-
-    def below(self, step: object) -> Unfit:
-        """Returns the error with `step`, a key or a number, put before its place."""
-        self.place = (str(step), *self.place)
-        return self
-
-    def __str__(self) -> str:
-        """Returns the place, such as `counters.beads`, and the reason."""
-        return f"{'.'.join(self.place)} {self.why}" if self.place else self.why
-
-
-@contextmanager
-def below(*steps: object) -> Iterator[None]:
-    """Adds the steps to a place to the faults that are found within."""
-    try:
-        yield
-    except Unfit as unfit:
-        for step in reversed(steps):
-            unfit.below(step)
-        raise
-
-
-@dataclass(frozen=True)
-class Range:
-    """The bounds of a number, both included. A NaN is outside of every range."""
-
-    low: float
-    high: float = LARGEST
-
-
-@dataclass(frozen=True)
-class Positive:
-    """The mark of a number above zero. NaN passes; it stands for a number that is not finite."""
-
-
-@dataclass(frozen=True)
-class Length:
-    """The least number of items of a tuple."""
-
-    least: int
-
-
-@dataclass(frozen=True)
-class Formerly:
-    """The mark of a field of a dataclass that older files hold under another key."""
-
-    key: str
-
-
-Count = Annotated[int, Range(0)]
-"""A whole number from 0 to 2⁵³, such as a bead's id or a number of steps."""
-
-Seed = Annotated[int, Range(0, 2**64)]
-"""The seed of a random stream."""
-
-Depth = Annotated[int, Range(0, 10_000)]
-"""A depth of recursion; the bound keeps lists by depth small."""
-
-Seconds = Annotated[float, Range(0)]
-"""A finite running time in seconds."""
-
-Level = Annotated[float, Positive()]
-"""A positive value of the objective, by which others are divided."""
-
-Tolerance = Annotated[float, Range(0)]
-"""The share of the level by which a closed segment may exceed it."""
-
-
-def _shown(value: Any) -> str:
-    """Returns a value in a few words for an error message, shortened where it is long."""
-    names = {None: "null", True: "true", False: "false"}
-    if value is None or isinstance(value, bool):
-        return names[value]
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, int) and abs(value) > LARGEST:
-        return "a huge number"
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}…"
-
-
-def _refused(value: Any, wanted: str) -> Unfit:
-    """Returns the error for a value that is not what is wanted."""
-    return Unfit(f"is {_shown(value)}, but must be {wanted}")
 
 
 def parse_json(content: bytes | str) -> Any:
@@ -141,62 +38,6 @@ def parse_json(content: bytes | str) -> Any:
         raise Unfit(f"it is not whole JSON ({error})") from None
 
 
-# ---------------------------------------------------------------- simple values
-
-
-def _integer(value: Any) -> int:
-    """Returns a whole number. Raises Unfit for anything else."""
-    if type(value) is not int:
-        raise _refused(value, "a whole number")
-    return value
-
-
-def _float(value: Any) -> float:
-    """Returns a number. Raises Unfit for anything else.
-
-    Null becomes NaN, because it stands for a number that is not finite, which JSON cannot hold.
-    """
-    if type(value) is float:
-        return value
-    if value is None:
-        return math.nan
-    if type(value) is int and -_LARGEST_FLOAT < value < _LARGEST_FLOAT:
-        return float(value)
-    raise _refused(value, "a number")
-
-
-def _text(value: Any) -> str:
-    """Returns a text. Raises Unfit for anything else."""
-    if type(value) is not str:
-        raise _refused(value, "a text")
-    return value
-
-
-def _flag(value: Any) -> bool:
-    """Returns true or false. Raises Unfit for anything else."""
-    if type(value) is not bool:
-        raise _refused(value, "true or false")
-    return value
-
-
-def _nothing(value: Any) -> None:
-    """Raises Unfit for anything but null."""
-    if value is not None:
-        raise _refused(value, "null")
-
-
-_SIMPLE: dict[Any, Decoder] = {
-    int: _integer,
-    float: _float,
-    str: _text,
-    bool: _flag,
-    types.NoneType: _nothing,
-}
-
-
-# ---------------------------------------------------------------- composed values
-
-
 def decode(kind: type[T], value: Any) -> T:
     """Returns a plain value as an instance of a frozen dataclass or model. Raises Unfit."""
     hint: Any = kind
@@ -207,8 +48,8 @@ def decode(kind: type[T], value: Any) -> T:
 @cache
 def decoder(hint: Any) -> Decoder:
     """Returns the decoder of a type. Raises TypeError for a type that has none."""
-    if hint in _SIMPLE:
-        return _SIMPLE[hint]
+    if hint in SIMPLE:
+        return SIMPLE[hint]
     origin, parts = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return _marked(decoder(parts[0]), parts[1:])
@@ -245,7 +86,7 @@ def _member(kind: type[Enum]) -> Decoder:
         try:
             return kind(value)
         except ValueError:
-            raise _refused(value, f"one of {', '.join(map(str, listed))}") from None
+            raise refused(value, f"one of {', '.join(map(str, listed))}") from None
 
     return decode
 
@@ -270,7 +111,7 @@ def _within(decode: Decoder, low: float, high: float) -> Decoder:
         number = decode(value)
         if low <= number <= high:
             return number
-        raise _refused(value, f"from {low:g} to {high:g}")
+        raise refused(value, f"from {low:g} to {high:g}")
 
     return check
 
@@ -281,7 +122,7 @@ def _above_zero(decode: Decoder) -> Decoder:
     def check(value: Any) -> Any:
         number = decode(value)
         if number <= 0:
-            raise _refused(value, "above 0")
+            raise refused(value, "above 0")
         return number
 
     return check
@@ -306,7 +147,7 @@ def _one_of(known: Mapping[Any, Any]) -> Decoder:
     def choose(value: Any) -> Any:
         if type(value) is str and value in known:
             return known[value]
-        raise _refused(value, f"one of {words}")
+        raise refused(value, f"one of {words}")
 
     return choose
 
@@ -337,7 +178,7 @@ def _kinds(classes: list[Any]) -> Decoder:
 
     def check(value: Any) -> Any:
         if type(value) is not dict:
-            raise _refused(value, "an object")
+            raise refused(value, "an object")
         return known[_at("kind", choose, value.get("kind"))](value)
 
     return check
@@ -351,7 +192,7 @@ def _instance(kind: type) -> Decoder:
 
     def check(value: Any) -> Any:
         if not isinstance(value, kind):
-            raise _refused(value, f"a {getattr(kind, '__name__', kind)}")
+            raise refused(value, f"a {getattr(kind, '__name__', kind)}")
         return value
 
     return check
@@ -363,7 +204,7 @@ def _array(dtype: Any) -> Decoder:
 
     def check(value: Any) -> Any:
         if str(getattr(value, "dtype", "")) != f"torch.{name}":
-            raise _refused(value, f"an array of {name}")
+            raise refused(value, f"an array of {name}")
         return value.numpy()
 
     return check
@@ -381,7 +222,7 @@ def _tuple_of(items: list[Decoder]) -> Decoder:
 
     def check(value: Any) -> tuple[Any, ...]:
         if type(value) is not list or len(value) != len(items):
-            raise _refused(value, f"a list of {len(items)}")
+            raise refused(value, f"a list of {len(items)}")
         return tuple(
             _at(number, decode, item)
             for number, (decode, item) in enumerate(zip(items, value, strict=True))
@@ -395,7 +236,7 @@ def _tuple_of_any_length(decode: Decoder) -> Decoder:
 
     def check(value: Any) -> tuple[Any, ...]:
         if type(value) is not list:
-            raise _refused(value, "a list")
+            raise refused(value, "a list")
         try:
             return tuple(map(decode, value))
         except Unfit:  # read again for the place: lists are long, and faults are rare
@@ -431,7 +272,7 @@ def _model(kind: type[BaseModel]) -> Decoder:
         except ValidationError as error:
             first = error.errors()[0]
             wanted = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-            unfit = _refused(first["input"], wanted)
+            unfit = refused(first["input"], wanted)
             for step in reversed(first["loc"]):
                 unfit.below(step)
             raise unfit from None
@@ -455,7 +296,7 @@ def _object(kind: type) -> Decoder:
 
     def check(value: Any) -> Any:
         if type(value) is not dict:
-            raise _refused(value, "an object")
+            raise refused(value, "an object")
         values = {}
         name = ""
         try:

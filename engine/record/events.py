@@ -16,7 +16,9 @@ from typing import ClassVar
 from pydantic_core import to_json
 
 from engine.record.bracket import Bracket
-from engine.record.decoding import Count, Depth, Level, Seconds, Seed, decode, parse_json
+from engine.record.decoding import decode, parse_json
+from engine.record.findings import Diagnosis, Totals
+from engine.record.marks import Count, Depth, Level, Seconds, Seed
 
 
 class Outcome(StrEnum):
@@ -49,25 +51,6 @@ class Outcome(StrEnum):
 
 #: The ids of the two ends of every string.
 FIRST, LAST = 1, 2
-
-
-@dataclass(frozen=True)
-class Totals:
-    """The counters of a whole run."""
-
-    beads: Count
-    segments: Count
-    closed: Count
-    failed: Count
-    depth: Depth
-    beads_per_depth: tuple[Count, ...]
-    """Number of beads at each depth; the ends are at depth 0."""
-    bead_steps: Count
-    max_peak: float
-    """The highest loss found on the string."""
-    normalized_length: float
-    """The string's length divided by the distance of its ends."""
-    elapsed_s: float
 
 
 @dataclass(frozen=True)
@@ -308,41 +291,6 @@ class Continued(Event):
     """
 
     from_seq: Count
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """The findings of a search that ended without a connection."""
-
-    barrier: float
-    """The highest loss on the string whose highest loss is the lowest of all strings seen."""
-    level: Level
-    left: Count
-    """The left one of the beads between which that string is highest."""
-    right: Count
-    """The right one of these beads."""
-    t: float
-    """The place of the peak between them, from 0 at the left bead to 1 at the right one."""
-    place: float
-    """The place of that peak as a share of the string's length from endpoint 1."""
-    depth: Depth
-    trace: tuple[tuple[float, float, float, float], ...]
-    """The worst peak as the search went on, each time as (beads, depth, place, loss)."""
-    stuck_level: float | None
-    """The lowest level that a method which lowers whole strings reached; None for others."""
-    retries: tuple[str, ...]
-    """The remedies that were tried and how often, in words."""
-    reasons: tuple[str, ...]
-    """The reasons why segments failed and how often, in words."""
-    relabelled: tuple[tuple[int, ...], ...]
-    """The moved units (hidden layer from 1, unit of endpoint 2, unit of endpoint 1), units from 0,
-    where the endpoints are relabelled copies of each other; empty where they are not."""
-    rescaled: bool
-    """Whether the copy's units are scaled too, which a ReLU network's function does not show."""
-    words: str
-    """The sentences that say what this does and does not prove."""
-    tolerance: float = 0.0
-    """A segment is closed up to (1 + tolerance) × level."""
 
 
 @dataclass(frozen=True)

@@ -18,19 +18,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from engine.errors import SaveError
-from engine.record.decoding import (
-    Count,
-    Length,
-    Level,
-    Seconds,
-    Tolerance,
-    Unfit,
-    decoder,
-    parse_json,
-)
+from engine.record.decoding import decoder, parse_json
 from engine.record.events import dump_json
+from engine.record.marks import Count, Length, Level, Seconds, Tolerance
 from engine.record.reading import LARGEST_JSON, Damaged, read_bytes
 from engine.record.rundir import RunDir
+from engine.record.unfit import Unfit
 from engine.record.writing import replace
 from engine.spec.level import Measure, bound
 
@@ -42,7 +35,7 @@ Axis = Annotated[tuple[float, ...], Length(2)]
 
 
 @dataclass(frozen=True)
-class Spot:
+class PlaneBead:
     """The loss of a bead, and its place in a plane, in the units of the weights."""
 
     bead: Count
@@ -84,9 +77,9 @@ class LossPlane:
     """The coordinates of the grid's rows, (row,)."""
     losses: tuple[tuple[float, ...], ...]
     """The objective at the grid's points, (row, column); NaN where it is not finite."""
-    corners: tuple[Spot, Spot, Spot]
+    corners: tuple[PlaneBead, PlaneBead, PlaneBead]
     """The places of the beads a, b and c."""
-    string: tuple[Spot, ...]
+    string: tuple[PlaneBead, ...]
     """The beads of the string from end to end, projected into the plane."""
 
     def __post_init__(self) -> None:

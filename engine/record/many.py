@@ -10,12 +10,12 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from engine.record.decoding import Unfit
 from engine.record.events import Paused, RunFinished, from_line
 from engine.record.lines import last_line
 from engine.record.lock import is_live
 from engine.record.reading import Damaged
 from engine.record.rundir import RunDir
+from engine.record.unfit import Unfit
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.record.decoding import Count
 from engine.record.events import dump_json
+from engine.record.marks import Count
 from engine.record.reading import read_json
 from engine.record.rundir import RunDir
 

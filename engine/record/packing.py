@@ -14,8 +14,9 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.record.decoding import Unfit, decode
+from engine.record.decoding import decode
 from engine.record.reading import Damaged
+from engine.record.unfit import Unfit
 
 if TYPE_CHECKING:
     from torch import Tensor

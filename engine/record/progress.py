@@ -11,8 +11,8 @@ from math import isfinite
 from typing import Annotated, Literal
 
 from engine.record.bracket import Bracket
-from engine.record.decoding import Count, Depth, Formerly, Length, Level, Seconds, Tolerance
 from engine.record.events import dump_json
+from engine.record.marks import Count, Depth, Formerly, Length, Level, Seconds, Tolerance
 from engine.record.reading import Damaged, Stamp, read_json, stamp
 from engine.record.rundir import RunDir
 from engine.spec.keys import Limits

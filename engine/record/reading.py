@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from engine.errors import InputError
-from engine.record.decoding import Unfit, decode, parse_json
+from engine.record.decoding import decode, parse_json
+from engine.record.unfit import Unfit
 
 T = TypeVar("T")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from engine.record.decoding import Unfit
 from engine.record.events import Continued, Paused, Record, RunFinished, RunStarted, from_line
 from engine.record.lines import LineTail
 from engine.record.reading import Damaged
 from engine.record.rundir import RunDir
+from engine.record.unfit import Unfit
 
 
 class RecordTail:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from engine.record.decoding import Count, Seconds
 from engine.record.events import dump_json
+from engine.record.marks import Count, Seconds
 from engine.record.reading import read_json
 from engine.record.writing import replace
 

@@ -14,10 +14,12 @@ from torch import Tensor
 
 from engine.errors import InputError
 from engine.methods.method import MethodState, StagedMethod
-from engine.record.decoding import Count, Seconds, Unfit, decode, parse_json
+from engine.record.decoding import decode, parse_json
+from engine.record.marks import Count, Seconds
 from engine.record.packing import Packed, pack, unpack
 from engine.record.reading import Damaged, check_regular
 from engine.record.rundir import RunDir
+from engine.record.unfit import Unfit
 from engine.record.writing import replace
 from engine.run.old_checkpoints import translated
 from engine.spec.keys import ASIDE, Spec, digest

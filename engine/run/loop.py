@@ -24,8 +24,8 @@ from engine.record.events import (
     Paused,
     RunFinished,
     RunStarted,
-    Totals,
 )
+from engine.record.findings import Totals
 from engine.record.loss_plane import Triple
 from engine.record.progress import ProgressState
 from engine.spec.keys import Limits
@@ -162,11 +162,14 @@ class _Timer:
         self._every_s, self._due_s = every_s, due_s
 
     def run_when_due(self, elapsed: Stopwatch, action: Callable[[float], None]) -> None:
+        if elapsed() >= self._due_s:
+            self.run(elapsed, action)
+
+    def run(self, elapsed: Stopwatch, action: Callable[[float], None]) -> None:
         began = elapsed()
-        if began >= self._due_s:
-            action(began)
-            ended = elapsed()
-            self._due_s = ended + max(self._every_s, 20 * (ended - began))
+        action(began)
+        ended = elapsed()
+        self._due_s = ended + max(self._every_s, 20 * (ended - began))
 
 
 def search(
@@ -188,6 +191,11 @@ def search(
     checkpoints = _Timer(pace.checkpoint_s, elapsed() + pace.checkpoint_s)
     snapshots = _Timer(pace.progress_s, elapsed())
     yield first
+    phase = ""
+
+    def show(now_s: float) -> None:
+        store.progress(method.progress(), now_s, "running")
+
     while True:
         asked = yield from _grant(method, store, control, elapsed)
         tally = method.tally()
@@ -195,10 +203,11 @@ def search(
         if ending is not None:
             yield from _finish(method, confirm(ending), store, elapsed)
             return
+        if tally.phase != phase:  # told before it begins, since its first step may take long
+            phase = tally.phase
+            snapshots.run(elapsed, show)
         yield from method.step(_beads_left(tally, limits))
-        snapshots.run_when_due(
-            elapsed, lambda now: store.progress(method.progress(), now, "running")
-        )
+        snapshots.run_when_due(elapsed, show)
         if method.verdict is None:
             checkpoints.run_when_due(elapsed, store.checkpoint)
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from engine.methods.base import Stage
 from engine.methods.stage import TrainingStage
-from engine.record.decoding import Unfit
 from engine.record.packing import REFERENCE, Packed
+from engine.record.unfit import Unfit
 from engine.training.trainer import Trainer
 
 Tensors = dict[str, Tensor]

@@ -23,17 +23,9 @@ import torch
 
 from engine.errors import InputError, SaveError
 from engine.record.commands import Command
-from engine.record.events import (
-    Continued,
-    Diagnosis,
-    Event,
-    Outcome,
-    Record,
-    RunFinished,
-    RunStarted,
-    Totals,
-)
+from engine.record.events import Continued, Event, Outcome, Record, RunFinished, RunStarted
 from engine.record.finding import resume_command
+from engine.record.findings import Diagnosis, Totals
 from engine.record.meta import Meta, read_meta
 from engine.record.reading import LARGEST_PRESET, Damaged, read_text
 from engine.record.rundir import RunDir

@@ -24,7 +24,6 @@ from pathlib import Path
 from engine.backends.backend import Backend
 from engine.errors import InputError, SaveError
 from engine.record.commands import Command
-from engine.record.decoding import Unfit
 from engine.record.events import Outcome, RunFinished, from_line
 from engine.record.lines import last_line
 from engine.record.reading import Damaged
@@ -42,6 +41,7 @@ from engine.record.sweep_tables import (
     json_of,
 )
 from engine.record.sweeps import result_of
+from engine.record.unfit import Unfit
 from engine.record.writer import RunWriter
 from engine.record.writing import open_log, replace
 from engine.run.grid import AT_ONCE, prepare_grid

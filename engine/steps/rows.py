@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Int8
 from torch import Tensor
 
-from engine.record.decoding import Seed
+from engine.record.marks import Seed
 from engine.shapes import BeadMask, Beads, PerBead, Steps, Weights
 
 State = dict[str, Tensor]

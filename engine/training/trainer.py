@@ -14,7 +14,8 @@ from typing import Annotated
 import torch
 
 from engine.backends.backend import Backend
-from engine.record.decoding import Count, Range, Unfit
+from engine.record.marks import Count, Range
+from engine.record.unfit import Unfit
 from engine.shapes import Beads, Weights
 from engine.spec.training import Training
 from engine.steps.recipe import Recipe

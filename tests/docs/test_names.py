@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from dss_tui.cli import build_parser
+from dss_tui.arguments import build_parser
 from engine.spec.keys import Spec
 from engine.spec.validation import _branches
 

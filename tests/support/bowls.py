@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.record.loss_plane import LossPlane, Spot
+from engine.record.loss_plane import LossPlane, PlaneBead
 from engine.spec.level import LevelOn
 
 X = tuple(-2 + 6 * at / 20 for at in range(21))
@@ -25,14 +25,14 @@ def plane_of(level: float = 2.0, **more: object) -> LossPlane:
         "y": Y,
         "losses": tuple(tuple(bowl(x, y) for x in X) for y in Y),
         "corners": (
-            Spot(41, 0.0, 0.0, 0.0, bowl(0.0, 0.0)),
-            Spot(43, 2.0, 0.0, 0.0, bowl(2.0, 0.0)),
-            Spot(33, 1.5, 1.0, 0.0, bowl(1.5, 1.0)),
+            PlaneBead(41, 0.0, 0.0, 0.0, bowl(0.0, 0.0)),
+            PlaneBead(43, 2.0, 0.0, 0.0, bowl(2.0, 0.0)),
+            PlaneBead(33, 1.5, 1.0, 0.0, bowl(1.5, 1.0)),
         ),
         "string": (
-            Spot(41, 0.0, 0.0, 0.0, bowl(0.0, 0.0)),
-            Spot(5, 0.3, 2.5, 0.7, 1.9),
-            Spot(33, 1.5, 1.0, 0.0, bowl(1.5, 1.0)),
+            PlaneBead(41, 0.0, 0.0, 0.0, bowl(0.0, 0.0)),
+            PlaneBead(5, 0.3, 2.5, 0.7, 1.9),
+            PlaneBead(33, 1.5, 1.0, 0.0, bowl(1.5, 1.0)),
         ),
     }
     return LossPlane(**known | more)  # type: ignore[arg-type]

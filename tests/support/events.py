@@ -7,9 +7,7 @@ from itertools import count
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from engine.record.events import (
-    Outcome,
-)
+from engine.record.events import Outcome
 
 
 def hints(kind: type) -> dict[str, Any]:

@@ -48,6 +48,8 @@ ORDER = (
     "dss_tui.viewing",
     "dss_tui.tui",
     "dss_tui.commands",
+    "dss_tui.dispatch",
+    "dss_tui.arguments",
     "dss_tui.cli",
     "dss_tui.__main__",
 )

@@ -9,8 +9,8 @@ from engine.record.events import (
     RunFinished,
     RunStarted,
     SegmentMeasured,
-    Totals,
 )
+from engine.record.findings import Totals
 
 STARTED = RunStarted("greedy", 0.02, 0.7, 5, 61, 40, ("cpu",))
 TOTALS = Totals(5, 4, 3, 1, 2, (2, 1, 2), 700, 0.02, 1.7, 8.5)

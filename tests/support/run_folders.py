@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from engine.record.events import CheckpointSaved, Event, Outcome, RunFinished, Totals
+from engine.record.events import CheckpointSaved, Event, Outcome, RunFinished
+from engine.record.findings import Totals
 from engine.record.progress import Counters, Progress, read_progress
 from engine.record.rundir import RunDir
 from engine.record.writer import RunWriter

@@ -18,9 +18,9 @@ from engine.record.events import (
     RunStarted,
     SegmentClosed,
     SegmentMeasured,
-    Totals,
 )
 from engine.record.finding import create
+from engine.record.findings import Totals
 from engine.record.progress import Counters, Progress
 from engine.record.rundir import RunDir
 from engine.record.writer import RunWriter

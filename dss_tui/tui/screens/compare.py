@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
+from math import isclose
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -16,10 +16,13 @@ from textual.widgets import DataTable, Static, TabbedContent, TabPane
 from textual.worker import get_current_worker
 
 from dss_tui.tui.keymap import moving
-from dss_tui.tui.palette import palette_of
-from dss_tui.tui.plots import SAMPLES, Curve, Plot, Role
+from dss_tui.tui.palette import fitting, palette_of
+from dss_tui.tui.plot import Curve, Plot, Role
+from dss_tui.tui.plots import SAMPLES
 from dss_tui.tui.screens.dialog import ClosedOnce
 from dss_tui.tui.widgets.key_row import KeyRow
+from dss_tui.tui.widgets.picture_view import Pictured
+from dss_tui.tui.widgets.plot_picture import PlotPainting
 from dss_tui.tui.widgets.plot_view import PlotView
 from dss_tui.viewing.comparing import line, rows
 from engine.record.rundir import RunDir
@@ -72,10 +75,11 @@ class CompareScreen(ClosedOnce[None]):
                 with TabPane(f"{number} {view}", id=view):
                     if view == "differences":
                         yield Differences(id="differences-table", cursor_type="row")
+                    elif view == "plane":
+                        yield Pictured(PlotView(id="plane-plot"), id="both")
+                        yield Static(id="no-plane", markup=False)
                     else:
                         yield PlotView(id=f"{view}-plot")
-                    if view == "plane":
-                        yield Static(id="no-plane", markup=False)
         yield KeyRow()
 
     def on_mount(self) -> None:
@@ -113,20 +117,29 @@ class CompareScreen(ClosedOnce[None]):
         compared = self._compared
         if compared is None:
             return
-        palette = palette_of(self.app)
+        palette, room = palette_of(self.app), self.size.width - len("A ⠒⠒ ") - 2
         lines = [
-            Text.assemble((f"{name} {SAMPLES[role]} ", getattr(palette, role)), line(side))
+            Text.assemble(
+                (f"{name} {SAMPLES[role]} ", getattr(palette, role)), fitting(room, *line(side))
+            )
             for name, role, side in zip(NAMES, ROLES, compared.sides, strict=True)
         ]
         faults = [Text(fault, style=palette.above) for fault in compared.faults]
         self.query_one("#pair", Static).update(Text("\n").join(lines + faults))
         landscapes = self.query_one("#landscapes-plot", PlotView)
         landscapes.show(landscape_plot(compared, log=self._log), palette)
-        plane, words = self.query_one("#plane-plot", PlotView), self.query_one("#no-plane", Static)
-        plane.display = compared.plane is not None
-        words.update(f"no common plane: {compared.why}" if compared.plane is None else "")
+        both, words = self.query_one("#both", Pictured), self.query_one("#no-plane", Static)
+        both.display = compared.plane is not None
+        words.display = compared.plane is None
+        words.update(f"no common plane: {compared.why}")
         if compared.plane is not None:
-            plane.show(plane_plot(compared.plane), palette)
+            plot = plane_plot(compared.plane)
+            if not both.show(PlotPainting.of(plot), palette):
+                self.query_one("#plane-plot", PlotView).show(plot, palette)
+
+    def on_resize(self) -> None:
+        """Fits the lines of the runs into another width."""
+        self._draw()
 
     def _recoloured(self, theme: Theme) -> None:
         """Draws everything in the colours of another theme."""
@@ -172,7 +185,6 @@ def landscape_plot(compared: Comparison, *, log: bool) -> Plot:
 def plane_plot(plane: JointPlane) -> Plot:
     """Returns the plot of both strings in one plane, with their ends named."""
     pairs = list(zip(NAMES, ROLES, plane.strings, strict=True))
-    ends = (((name, 1, places[0]), (name, 2, places[-1])) for name, _, places in pairs)
     first, second = plane.shares
     return Plot(
         title=f"both strings, PCA {first:.0%} + {second:.0%}, equal scale",
@@ -183,11 +195,23 @@ def plane_plot(plane: JointPlane) -> Plot:
         x_label="first component",
         y_label="second",
         equal=True,
-        names=tuple(
-            (place, f"{name} {'θ₁' if end == 1 else 'θ₂'}")
-            for name, end, place in chain.from_iterable(ends)
-        ),
+        names=_named_ends(plane),
     )
+
+
+def _named_ends(plane: JointPlane) -> tuple[tuple[Place, str], ...]:
+    """Returns the places of the ends with their names, one for ends that both strings share."""
+    named: dict[tuple[Place, str], list[str]] = {}
+    for name, places in zip(NAMES, plane.strings, strict=True):
+        for end, place in (("θ₁", places[0]), ("θ₂", places[-1])):
+            same = next((key for key in named if key[1] == end and _meet(key[0], place)), None)
+            named.setdefault(same or (place, end), []).append(name)
+    return tuple((place, f"{' '.join(names)} {end}") for (place, end), names in named.items())
+
+
+def _meet(one: Place, other: Place) -> bool:
+    """Returns whether two places are one, but for rounding."""
+    return all(isclose(a, b, rel_tol=1e-5, abs_tol=1e-5) for a, b in zip(one, other, strict=True))
 
 
 def _curve(places: Sequence[Place], label: str, role: Role, *, lines: bool = True) -> Curve:

@@ -13,11 +13,11 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from dss_tui.tui.palette import palette_of
-from dss_tui.tui.pictures import picture
 from dss_tui.tui.screens.dialog import Dialog
 from dss_tui.tui.widgets.key_row import KeyRow
+from dss_tui.tui.widgets.picture_view import Pictured
 from dss_tui.tui.widgets.plane import PlaneView
-from dss_tui.tui.widgets.plane_picture import PlanePicture
+from dss_tui.tui.widgets.plane_picture import PlanePainting
 from dss_tui.viewing.process import POLL, finished
 from engine.errors import SaveError
 from engine.record.commands import PlaneThrough, send
@@ -66,8 +66,7 @@ class PlaneScreen(Dialog[None]):
     def compose(self) -> ComposeResult:
         """Lays out the plane, or a sentence in its place, over a row of keys."""
         yield Static(id="said", markup=False)
-        kind = picture() if palette_of(self.app).in_colour else None
-        yield PlaneView(id="plane") if kind is None else PlanePicture(kind, id="plane")
+        yield Pictured(PlaneView(id="plane-text"), id="plane")
         yield KeyRow()
 
     def on_mount(self) -> None:
@@ -154,8 +153,8 @@ class PlaneScreen(Dialog[None]):
 
     def _draw(self) -> None:
         """Draws the plane, or leaves its room to the sentence."""
-        said, view = self.query_one("#said", Static), self.query_one("#plane")
+        said, view = self.query_one("#said", Static), self.query_one(Pictured)
         said.display, view.display = self._plane is None, self._plane is not None
-        if self._plane is not None:
-            assert isinstance(view, PlaneView | PlanePicture)
-            view.show(self._plane, palette_of(self.app))
+        palette = palette_of(self.app)
+        if self._plane is not None and not view.show(PlanePainting(self._plane), palette):
+            self.query_one(PlaneView).show(self._plane, palette)

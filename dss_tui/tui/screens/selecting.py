@@ -13,7 +13,7 @@ from textual.widgets import DataTable, Static, TabbedContent
 
 from dss_tui.tui import curves
 from dss_tui.tui.palette import Palette, palette_of
-from dss_tui.tui.plots import Plot
+from dss_tui.tui.plot import Plot
 from dss_tui.tui.screens.find import FIND, Finding
 from dss_tui.tui.screens.plane import PlaneScreen, three_around
 from dss_tui.tui.screens.replaying import Replaying

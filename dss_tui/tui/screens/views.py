@@ -15,6 +15,7 @@ from dss_tui.tui.palette import Palette
 from dss_tui.tui.widgets.arc import ArcView, Shown
 from dss_tui.tui.widgets.log_view import LOGGED, LogView
 from dss_tui.tui.widgets.plot_view import PlotView
+from dss_tui.tui.widgets.projection_view import ProjectionView
 from dss_tui.tui.widgets.segment_table import SegmentTable
 from dss_tui.viewing.follow import Snapshot
 from dss_tui.viewing.scene import Scene
@@ -25,6 +26,8 @@ from engine.record.progress import TRAINING_LOSS, SegmentProgress
 from engine.record.rundir import RunDir
 
 VIEWS = ("landscape", "segments", "path", "depth", "history", "projection", "log")
+#: Their names on screens that are too narrow for the whole ones side by side.
+SHORT = ("land", "segm", "path", "depth", "hist", "proj", "log")
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,20 @@ class Views(Vertical):
             with TabPane("5 history", id="history"):
                 yield PlotView(id="history-plot")
             with TabPane("6 projection", id="projection"):
-                yield PlotView(id="projection-plot")
+                yield ProjectionView()
             with TabPane("7 log", id="log"):
                 yield LogView(id="sentences")
+
+    def on_resize(self) -> None:
+        """Names the tabs in words that fit side by side."""
+        names = [f"{number} {name}" for number, name in enumerate(VIEWS, 1)]
+        if sum(map(len, names)) + 2 * len(names) > self.size.width:
+            names = [f"{number} {name}" for number, name in enumerate(SHORT, 1)]
+        tabs = self.query_one("#views", TabbedContent)
+        for view, name in zip(VIEWS, names, strict=True):
+            tab = tabs.get_tab(view)
+            if tab.label_text != name:
+                tab.label = name
 
     @property
     def active(self) -> str:
@@ -103,8 +117,9 @@ class Views(Vertical):
             table, level, bound = self.query_one(SegmentTable), now.level or 0.0, now.bound or 0.0
             table.show(now.segments, level, bound, looked.palette, looked.pair)
         elif self.active == "depth":
-            text = curves.depths(now.view.beads_per_depth, now.view.depth_times, self.size.width)
-            self.query_one("#depths", Static).update(text)
+            shown, view = self.query_one("#depths", Static), now.view
+            counts, times = view.beads_per_depth, view.depth_times
+            shown.update(curves.depths(counts, times, *shown.content_size))
         if plots:
             self._show_plot(looked)
 
@@ -149,7 +164,7 @@ class Views(Vertical):
             self.query_one("#history-plot", PlotView).show(plot, palette)
         elif self.active == "projection":
             plot = curves.projection(looked.run, now.progress, looked.pair, looked.side)
-            self.query_one("#projection-plot", PlotView).show(plot, palette)
+            self.query_one(ProjectionView).show(plot, palette)
 
     def log_events(self, records: Sequence[Record], warnings: Sequence[str]) -> None:
         """Adds events and warnings of the engine to the log."""

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from dss_tui.tui.palette import palette_of
-from dss_tui.tui.plots import Plot
+from dss_tui.tui.plot import Plot
 from dss_tui.tui.screens.dialog import Dialog
 from dss_tui.tui.widgets.key_row import KeyRow
 from dss_tui.tui.widgets.plot_view import PlotView

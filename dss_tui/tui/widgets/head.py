@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from dss_tui.tui.device import Gauge, gauge_words
@@ -101,9 +102,7 @@ def apart(left: Text, right: Text, width: int) -> Text:
 def _first(now: Snapshot, frame: Frame, *, wide: bool) -> Text:
     """Returns the line with the run's name and facts to the left and its state to the right."""
     started = now.view.started
-    about = _about(started, wide=wide) if started is not None else ""
-    left = Text.assemble((frame.name, "bold"), f"  {about}")
-    state = frame.replay or now.state
+    state = frame.replay or now.state.replace("_", " ")
     style = style_of(now.state)
     parts: list[str | tuple[str, str]] = []
     if wide and (known := phases(now)):
@@ -116,7 +115,9 @@ def _first(now: Snapshot, frame: Frame, *, wide: bool) -> Text:
     if wide and (limit := to_limit(now, frame.seconds)):
         parts.append(f"  {limit}")
     right = Text.assemble(*parts)
-    return apart(left, right, frame.width)
+    room = frame.width - right.cell_len - cell_len(frame.name) - 4
+    about = fitting(room, *_about(started, wide=wide)) if started is not None and room > 0 else ""
+    return apart(Text.assemble((frame.name, "bold"), f"  {about}"), right, frame.width)
 
 
 def _second(now: Snapshot, frame: Frame) -> list[Text]:
@@ -244,9 +245,14 @@ def _trend_of_length(now: Snapshot, palette: Palette) -> Text:
     return styled([(" ", ""), (drawn.plain, palette.train)])
 
 
-def _about(started: RunStarted, *, wide: bool) -> str:
-    """Returns the method, its level and tolerance, and the objective if not the training loss."""
+def _about(started: RunStarted, *, wide: bool) -> tuple[str, ...]:
+    """Returns the wordings of what a run is asked for, the longest first.
+
+    They tell the method, its level and tolerance, and the objective if it is not the training loss.
+    """
     on = "" if started.level_on == LevelOn().words else f" {started.level_on}"
     tolerance = f", tolerance {started.tolerance:g}" if started.tolerance else ""
+    level = f"level {started.level_words}"
     more = f" · seed {started.seed} · {', '.join(started.devices)}" if wide else ""
-    return f"{started.method} · level {started.level_words}{on}{tolerance}{more}"
+    told = f"{started.method} · {level}{on}{tolerance}"
+    return f"{told}{more}", told, f"{level}{on}{tolerance}", level, ""

@@ -2,25 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from rich.cells import cell_len
 from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
 
 
 class KeyRow(Footer):
-    """A row of the keys of a screen, which ends with that of the help however narrow it is."""
+    """A row of the keys of a screen, as many as fit whole, which ends with that of the help."""
 
     HELP = "question_mark"
 
     def __init__(self) -> None:
         """Makes the row, in which the help takes the place that Textual gives to its palette."""
         super().__init__(show_command_palette=False)
+        self._width = 0
+        """The width for which the row was made."""
 
     def compose(self) -> ComposeResult:
-        """Lays out the keys, and that of the help at the right end."""
-        yield from super().compose()
+        """Lays out the keys that fit, and that of the help at the right end."""
+        self._width = self.size.width
+        help_ = self._help()
+        room = self._width - (0 if help_ is None else _columns(help_) + 1)  # a line sets it off
+        for key in super().compose():
+            room -= _columns(key)
+            if room < 0:
+                break
+            yield key
+        if help_ is not None:
+            yield help_
+
+    def _help(self) -> FooterKey | None:
+        """Returns the key of the help, or None where the screen has none."""
         bound = self.screen.active_bindings.get(self.HELP)
-        if self._bindings_ready and bound is not None:
-            binding, display = bound.binding, self.app.get_key_display(bound.binding)
-            words, action = binding.description, binding.action
-            yield FooterKey(binding.key, display, words, action, classes="-command-palette")
+        if not self._bindings_ready or bound is None:
+            return None
+        binding, display = bound.binding, self.app.get_key_display(bound.binding)
+        words, action = binding.description, binding.action
+        return FooterKey(binding.key, display, words, action, classes="-command-palette")
+
+    def on_resize(self) -> None:
+        """Lays out the keys that fit into another width."""
+        if self.size.width != self._width and self._bindings_ready:
+            self.call_after_refresh(self.recompose)
+
+
+def _columns(key: Widget) -> int:
+    """Returns the columns that a key takes: the glyphs of it and its words, and blanks around."""
+    if not isinstance(key, FooterKey):
+        return 0
+    return cell_len(key.key_display) + cell_len(key.description) + 3
+
+
+def keys_shown(screen: Screen[Any], ids: Sequence[str]) -> list[str]:
+    """Returns the keys of bindings as they are shown, by the ids of those that a screen has now."""
+    bound = {
+        each.binding.id: each.binding.key_display or screen.app.get_key_display(each.binding)
+        for each in screen.active_bindings.values()
+    }
+    return [bound[name] for name in ids if name in bound]

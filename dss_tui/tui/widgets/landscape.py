@@ -68,18 +68,27 @@ class Scale:
         return self.low + share * self._span
 
     def through(self, value: float) -> Scale:
-        """Returns the scale with a higher top, so that a value lies in the middle of its row.
+        """Returns the scale with another edge, so that a value lies in the middle of its row.
 
-        A line is drawn in the middle of a row, and there the filled area has to meet it. A value in
-        the lower half of the lowest row has no lower place; the scale stays as it is.
+        A line is drawn in the middle of a row, and there the filled area has to meet it. Of a
+        higher top and a lower floor, that is taken which leaves less empty. A floor below 0 is none
+        where no loss is, and a value in the lower half of the lowest row has no lower place: where
+        neither can be, the scale stays as it is.
         """
-        rise = self.rise(value)
-        wanted = math.floor(rise - 0.5) + 0.5
-        if not wanted > 0:
-            return self
-        span = self._span * rise / wanted
-        high = math.exp(math.log(self.low) + span) if self.log else self.low + span
-        return replace(self, high=high)
+        rise, span = self.rise(value), self._span
+        below = math.floor(rise - 0.5) + 0.5
+        above = math.ceil(rise - 0.5) + 0.5
+        ways: list[tuple[float, Scale]] = []
+        if below > 0:
+            wider = span * rise / below
+            high = math.exp(math.log(self.low) + wider) if self.log else self.low + wider
+            ways.append((wider, replace(self, high=high)))
+        if rise < self.rows and above < self.rows:
+            wider = span * (self.rows - rise) / (self.rows - above)
+            low = math.exp(math.log(self.high) - wider) if self.log else self.high - wider
+            if low > 0 or self.low < 0:
+                ways.append((wider, replace(self, low=low)))
+        return min(ways, key=lambda way: way[0], default=(span, self))[1]
 
     @property
     def _span(self) -> float:

@@ -10,7 +10,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from dss_tui.tui.palette import STEPS, Palette, fitting, styled
-from engine.record.loss_plane import LossPlane, Spot
+from engine.record.loss_plane import LossPlane, PlaneBead
 from engine.spec.level import multiple
 
 Piece = tuple[str, str]
@@ -165,7 +165,7 @@ class _Canvas:
         low, high = self.plane.y[0], self.plane.y[-1]
         return high - lines / self.lines * (high - low)
 
-    def cell(self, spot: Spot) -> tuple[int, int] | None:
+    def cell(self, spot: PlaneBead) -> tuple[int, int] | None:
         """Returns the line and the column of a bead, or None where it lies beyond the map."""
         low, high = self.x(0), self.x(self.columns)
         if not math.isfinite(spot.x + spot.y) or not low <= spot.x <= high:
@@ -212,7 +212,9 @@ class _Canvas:
             marks |= self._label(corner, marks)
         return marks
 
-    def _label(self, corner: Spot, taken: dict[tuple[int, int], str]) -> dict[tuple[int, int], str]:
+    def _label(
+        self, corner: PlaneBead, taken: dict[tuple[int, int], str]
+    ) -> dict[tuple[int, int], str]:
         """Returns the digits of a corner's id, right of it or left where there is no room."""
         cell, name = self.cell(corner), str(corner.bead)
         if cell is None:

@@ -8,7 +8,8 @@ from textual.geometry import Offset, Region
 from textual.widget import Widget
 
 from dss_tui.tui.palette import Palette, fitting
-from dss_tui.tui.plots import Drawn, Plot, draw
+from dss_tui.tui.plot import Plot
+from dss_tui.tui.plots import Drawn, draw
 
 
 class PlotView(Widget):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from engine.record.decoding import Count
+from engine.record.marks import Count
 
 #: Bounds of cells after which a segment stays undecided.
 EFFORT = 4096

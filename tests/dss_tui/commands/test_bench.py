@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import presets
-from dss_tui.cli import build_parser, main
+from dss_tui.arguments import build_parser
+from dss_tui.cli import main
 from dss_tui.commands.bench import chosen, show
 from engine.bench.measures import (
     LeftOut,

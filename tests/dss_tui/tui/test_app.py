@@ -330,7 +330,7 @@ def test_the_exit_status_is_that_of_the_outcome(connected: RunDir, tmp_path: Pat
     failed.events.write_text("\n".join([*lines, ending, ""]))
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
-        assert "not_connected" in said(app.screen, "#head")
+        assert "not connected" in said(app.screen, "#head")
         await pilot.press("q")
         await until(pilot, lambda: not app.is_running)
 

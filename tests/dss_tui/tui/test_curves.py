@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from dss_tui.cli import main
-from dss_tui.tui.curves import FRONT, Side, ends, history, projection
+from dss_tui.tui.curves import FRONT, Side, depths, ends, history, projection
 from dss_tui.tui.palette import Palette
-from dss_tui.tui.plots import Curve, Plot, draw
+from dss_tui.tui.plot import Curve, Plot
+from dss_tui.tui.plots import draw
 from dss_tui.viewing.trails import Trails
 from dss_tui.viewing.view_state import View
 from engine.record.progress import read_progress
@@ -95,3 +96,14 @@ def test_units_are_as_long_across_as_up() -> None:
         across = max(x for x, _ in places) - min(x for x, _ in places)
         up = 2 * (max(y for _, y in places) - min(y for _, y in places))
         assert abs(across - up) <= 0.15 * max(across, up) + 2
+
+
+@pytest.mark.parametrize("rows", [2, 3, 4, 5, 20])
+def test_depths_fit_into_their_rows(rows: int) -> None:
+    """What has no row of its own is told in the last one, so that all beads are counted."""
+    lines = depths((2, 1, 2, 0, 4), (0.5, 1.0, 1.5, 0.0, 2.0), 80, rows).plain.split("\n")
+    assert len(lines) == min(rows, 5)
+    assert sum(int(line.split("(")[0].split()[-1]) for line in lines[1:]) == 9
+    last = {2: "depth 0 to 4", 3: "depth 1 to 4", 4: "depth 2 to 4"}
+    assert lines[-1].startswith(last.get(rows, "depth   4"))
+    assert lines[-1].endswith("(2.0 s)")

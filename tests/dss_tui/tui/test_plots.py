@@ -6,7 +6,6 @@ import io
 import math
 import random
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 from rich.cells import cell_len
@@ -14,29 +13,27 @@ from rich.console import Console
 from rich.text import Text
 
 from dss_tui.tui.palette import Palette
-from dss_tui.tui.plots import Curve, Plot, Role, _track, draw
+from dss_tui.tui.plot import Curve, Plot, Role
+from dss_tui.tui.plots import draw
 
 NAN, INF = math.nan, math.inf
 PALETTE = Palette.dark()
 
 
-@pytest.mark.parametrize("count", [4, 3000])
-def test_steps_keep_each_height_until_the_next_point(count: int) -> None:
-    """Also where there are so many points that the line is thinned."""
-    x = tuple(float(at) for at in range(count))
-    curve = Curve((*x, 2.0 * count), (*(0.0 for _ in x), 1.0), "", "train", steps=True)
-    track = _track(curve, 60)
-    corners = [point for point in track if point is not None]
-    assert corners[-2:] == [(2.0 * count, 0.0), (2.0 * count, 1.0)]
-    for (left, low), (right, high) in pairwise(corners):
-        assert left == right or low == high
-
-
-def test_a_stepped_line_keeps_its_breaks() -> None:
-    curve = Curve((0.0, 1.0, 2.0, 3.0), (5.0, math.nan, 6.0, 7.0), "", "train", steps=True)
-    track = _track(curve, 60)
-    assert [point for point in track if point] == [(0, 5), (2, 6), (3, 6), (3, 7)]
-    assert None in track[1:2]
+@pytest.mark.parametrize(
+    ("width", "title"),
+    [
+        (60, "5 beads, turned 15°, equal scale"),
+        (31, "5 beads, turned 15°"),
+        (20, "5 beads, turned 15°"),
+    ],
+)
+def test_the_last_clauses_of_a_title_are_left_out_where_there_is_no_room(
+    width: int, title: str
+) -> None:
+    dots = Curve((0.0, 1.0), (0.0, 1.0), "", "points", lines=False)
+    plot = Plot("5 beads, turned 15°, equal scale", (dots,), "", "")
+    assert draw(plot, width, 20, PALETTE).text.plain.splitlines()[0].rstrip() == title
 
 
 def test_names_stand_beside_their_places() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dss_tui.viewing.diagnosis import LISTED, words
-from engine.record.events import Diagnosis, Outcome, RunFinished
+from engine.record.events import Outcome, RunFinished
+from engine.record.findings import Diagnosis
 from tests.support.run_folders import CONNECTED, TOTALS
 
 FOUND = Diagnosis(

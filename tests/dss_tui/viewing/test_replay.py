@@ -13,13 +13,7 @@ from dss_tui.viewing.follow import Follower, Snapshot
 from dss_tui.viewing.replay import SPEEDS, WHOLE_S, Player, Replay
 from dss_tui.viewing.scene import scene_of
 from dss_tui.viewing.view_state import View
-from engine.record.events import (
-    AuditFailed,
-    Event,
-    LevelLowered,
-    Record,
-    RunFinished,
-)
+from engine.record.events import AuditFailed, Event, LevelLowered, Record, RunFinished
 from engine.record.rundir import RunDir
 from tests.support.run_folders import CONNECTED
 from tests.support.told_runs import GREEDY

@@ -16,7 +16,8 @@ from dss_tui.viewing.follow import Follower
 from engine.errors import InputError
 from engine.record import finding, string_file
 from engine.record.commands import send
-from engine.record.events import Outcome, RunFinished, RunStarted, Totals
+from engine.record.events import Outcome, RunFinished, RunStarted
+from engine.record.findings import Totals
 from engine.record.lock import is_live
 from engine.record.records import finished, read_records
 from engine.record.rundir import RunDir

@@ -386,6 +386,32 @@ def test_an_end_that_is_not_stuck_stays_where_it_is() -> None:
         assert outcome(method) is Outcome.CONNECTED
 
 
+@pytest.mark.parametrize("stuck", [FIRST, LAST])
+def test_an_end_that_stays_keeps_its_own_row(stuck: int) -> None:
+    """Of a string with inner beads: steps and optimizer state of its end, and of none beside it."""
+    momentum = Sgd(kind="sgd", lr=0.02, momentum=0.5)
+    spec = string_spec(0.05, patience=60, optimizer=momentum)
+    with method_for(landscape(ring), spec) as method:
+        place_endpoints(method, [1.3, 0.0], [-1.3, 0.1])
+        stage = stage_of(method)
+        while len(method.chain.order) < 4:
+            method.step(None)
+        stage.trainer.advance()
+        before, weights = stage.rows, dict(method.chain.weights)
+        kept, place = (LAST, -1) if stuck == FIRST else (FIRST, 0)
+        stage._reinit([stuck])
+        assert method.chain.order == [FIRST, LAST]
+        assert torch.equal(method.chain.weights[kept], weights[kept])
+        assert not torch.equal(method.chain.weights[stuck], weights[stuck])
+        rows, other = stage.rows, 0 if place else -1
+        assert rows.steps[place] == before.steps[place] > rows.steps[other] == 0
+        assert torch.equal(rows.theta[place], before.theta[place])
+        assert rows.loss[place] == before.loss[place]
+        for slot, tensor in before.state.items():
+            assert torch.equal(rows.state[slot][place], tensor[place])
+            assert not tensor[place].equal(tensor[place - 1 if place else 1])
+
+
 def test_a_string_that_starts_over_is_said_to_hold_anew() -> None:
     """The second end is stuck on a shelf; a wall then stops the string to its successor."""
     with method_for(landscape(walled_shelf), string_spec(0.05, patience=60)) as method:

@@ -14,8 +14,8 @@ from engine.errors import InputError
 from engine.methods.method import StagedMethod
 from engine.problem.problem import Problem, build_problem
 from engine.record.bracket import Bracket
-from engine.record.decoding import Unfit
 from engine.record.events import Event, LevelSet, Outcome
+from engine.record.unfit import Unfit
 from engine.spec.checks import check_method
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import parse

@@ -10,16 +10,8 @@ from torch import Tensor
 
 from engine.errors import InputError
 from engine.methods.even_beads import EvenBeads
-from engine.record.decoding import Unfit
-from engine.record.events import (
-    FIRST,
-    LAST,
-    BeadFailed,
-    BeadInserted,
-    BeadTrained,
-    Event,
-    Outcome,
-)
+from engine.record.events import FIRST, LAST, BeadFailed, BeadInserted, BeadTrained, Event, Outcome
+from engine.record.unfit import Unfit
 from engine.spec.checks import check_method
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import parse

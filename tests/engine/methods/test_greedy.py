@@ -15,7 +15,6 @@ from torch import Tensor
 from engine.methods.greedy import GreedySearch
 from engine.methods.starts import LADDER
 from engine.path.segments import Measured
-from engine.record.decoding import Unfit
 from engine.record.events import (
     FIRST,
     LAST,
@@ -29,6 +28,7 @@ from engine.record.events import (
     SegmentFailed,
     SegmentMeasured,
 )
+from engine.record.unfit import Unfit
 from engine.workers.pool import Pool
 from tests.support.landscapes import double_well, landscape, ring, spec_for
 from tests.support.searches import highest_loss, method_for, place_endpoints, run

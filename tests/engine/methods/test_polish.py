@@ -115,11 +115,12 @@ def test_an_endpoint_that_is_lost_ends_the_search(end: int) -> None:
         assert stage.verdict is not None
         assert stage.verdict.outcome is Outcome.ENDPOINT_NOT_TRAINED
         assert f"Endpoint {end} was not trained" in stage.verdict.sentence
+        assert "in 1 attempt:" in stage.verdict.sentence
         assert "search.polish." in stage.verdict.sentence
         assert "endpoints." not in stage.verdict.sentence
         (missed,) = [e for e in events if isinstance(e, BeadFailed)]
         assert (missed.bead, missed.left, missed.right) == (end, None, None)
-        assert missed.remedy == "none left"
+        assert (missed.remedy, missed.attempt) == ("none left", 1)
         assert chain.order[0] == FIRST and chain.order[-1] == LAST
 
 

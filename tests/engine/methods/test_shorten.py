@@ -189,6 +189,24 @@ def test_a_bead_slides_along_a_hill_that_it_cannot_cross() -> None:
     assert 2 * math.tan(math.radians(30)) < height < 1.171
 
 
+def test_a_string_with_one_inner_bead_gets_more_where_they_shorten_it() -> None:
+    """Around a hill, two straight segments are longer than four that follow it."""
+    problem, level = landscape(hill, 3), math.exp(-1)
+    spec = shortened(level)
+    points = torch.tensor([[-2.0, 0.0, 0.0], [0.0, 1.17, 0.0], [2.0, 0.0, 0.0]])
+    string = Chain(Here(vmapped(problem)), goal(level), 65)
+    string.begin([(bead, at, 0) for bead, at in zip((FIRST, 3, LAST), points, strict=True)])
+    string.measure(string.keys)
+    stage = Shortening(spec, string)
+    stage.begin()
+    while not stage.done:
+        stage.step(None)
+    beads = string.string().beads.astype(np.float64)
+    two, around = 2 * math.hypot(2, 2 * math.tan(math.pi / 6)), geodesic(beads[0], beads[-1], 1.0)
+    assert len(beads) > 3
+    assert around < length_of(beads) < two - 0.4 * (two - around)
+
+
 def test_no_more_beads_are_added_than_allowed() -> None:
     with method_for(landscape(ring), shortened(0.005)) as method:
         place_endpoints(method, [1.0, 0.02], [-1.0, 0.03])

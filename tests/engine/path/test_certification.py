@@ -291,6 +291,56 @@ def test_a_search_says_that_its_string_is_proven(problem: Problem) -> None:
         assert described["max_peak"] <= described["proven_bound"] <= spec.search.level
 
 
+def test_a_proof_is_named_before_its_first_step(problem: Problem) -> None:
+    """Its first step may wait for the compiler; viewers are told what it is that takes so long."""
+    for certify, phase in (("auto", "proof"), ("off", "audit")):
+        with method_for(problem, certifying(spec_for(1.02 * peak_of(problem)), certify)) as method:
+            place_endpoints(method, *ENDS)
+            while method.tally().phase not in ("proof", "audit"):
+                method.step(None)
+            assert method.plan is None and method.auditing is None
+            assert method.tally().phase == method.progress().phase == phase
+
+
+def _with_a_proof(method: StagedMethod) -> int:
+    return sum(segment.proof is not None for segment in method.chain.in_order())
+
+
+def test_nothing_is_concluded_or_sampled_before_every_segment_was_tried(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One segment a step; each is either proven or undecided when the search goes on."""
+    monkeypatch.setattr(certification, "AT_ONCE", 1)
+    spec = spec_for(0.95 * peak_of(problem), min_inner_beads=2)
+    with method_for(problem, spec) as method:
+        place_endpoints(method, *ENDS)
+        while method.plan is None and method.verdict is None:
+            method.step(None)
+        tried = [_with_a_proof(method)]
+        while method.verdict is None:
+            assert method.auditing is None
+            method.step(None)
+            tried.append(_with_a_proof(method))
+        assert tried == [1, 2, 3] == [*range(1, len(method.chain.keys) + 1)]
+        assert method.verdict.sentence.startswith("Connected, proven")
+
+
+def test_a_proof_that_would_take_long_is_not_said_to_have_been_found(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certification, "ALWAYS_WORTH", 0.0)
+    monkeypatch.setattr(certification, "SHARE", 0.0)
+    spec = spec_for(1.02 * peak_of(problem))
+    with method_for(problem, spec) as method:
+        place_endpoints(method, *ENDS)
+        run_to_end(method)
+        assert method.verdict is not None and method.auditing is not None
+        assert method.progress().phase == "audit"
+        assert method.verdict.sentence.startswith("Connected: 2 beads")
+        assert "a proof would take long beside the search" in method.verdict.sentence
+        assert method.progress().certified is None
+
+
 def test_what_is_too_close_to_the_level_is_sampled_and_told(
     problem: Problem, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,8 @@ from engine.methods import build_method
 from engine.methods.method import StagedMethod
 from engine.problem.problem import build_problem
 from engine.record.events import (
-    Diagnosis,
+    FIRST,
+    LAST,
     EndpointTrained,
     Event,
     Outcome,
@@ -28,6 +29,7 @@ from engine.record.events import (
     from_line,
 )
 from engine.record.finding import create
+from engine.record.findings import Diagnosis
 from engine.record.records import read_records
 from engine.run.choose_backend import backend_of
 from engine.spec.keys import Spec
@@ -213,6 +215,22 @@ def test_swapped_copies_of_a_wide_network_connect() -> None:
         t = torch.linspace(0, 1, 2001, dtype=torch.float64)[:, None]
         for a, b in pairwise(beads):
             assert vmapped(exact).losses(torch.lerp(a, b, t)).max() <= 0.01
+
+
+def test_a_copy_whose_units_are_scaled_in_place_is_not_said_to_have_moved_units() -> None:
+    """Its ReLU units stand where they were: there is a relabelling, and no unit to name."""
+    spec = load_preset("permutation-control")
+    with method_for(build_problem(spec.problem), spec) as method:
+        first = torch.linspace(-1, 1, 24) + 0.03 * torch.arange(24).cos()
+        last = first.clone()
+        last[:2] *= 2  # what enters hidden unit 0
+        last[12::6] /= 2  # what leaves it
+        method.chain.begin([(FIRST, first, 0), (LAST, last, 0)])
+        method.chain.measure(method.chain.keys)
+        assert torch.allclose(*vmapped(method.chain.problem).losses(torch.stack([first, last])))
+        found = found_by(method)
+        assert (found.relabelled, found.rescaled) == ((), True)
+        assert "same function" not in found.words
 
 
 # ---------------------------------------------------------------- as a line of JSON

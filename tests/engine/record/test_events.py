@@ -9,21 +9,20 @@ from typing import Any
 
 import pytest
 
-from engine.record.decoding import Unfit
 from engine.record.events import (
     EVENTS,
     BeadFailed,
     CheckpointSaved,
-    Diagnosis,
     Event,
     Outcome,
     Record,
     RunFinished,
-    Totals,
     Unknown,
     dump_json,
     from_line,
 )
+from engine.record.findings import Diagnosis, Totals
+from engine.record.unfit import Unfit
 from tests.support.events import hints, instance
 
 PROMISED = {

@@ -14,7 +14,7 @@ from engine.errors import SaveError
 from engine.record.loss_plane import (
     LossPlane,
     NoPlane,
-    Spot,
+    PlaneBead,
     path_of,
     read_answer,
     read_plane_file,
@@ -37,11 +37,11 @@ PLANE = LossPlane(
     y=(-0.5, 2.0),
     losses=((0.1, 0.7, math.nan), (0.3, 0.2, 0.9)),
     corners=(
-        Spot(5, 0.0, 0.0, 0.0, 0.2),
-        Spot(1, 3.0, 0.0, 0.0, 0.1),
-        Spot(12, 1.0, 1.5, 0.0, 0.3),
+        PlaneBead(5, 0.0, 0.0, 0.0, 0.2),
+        PlaneBead(1, 3.0, 0.0, 0.0, 0.1),
+        PlaneBead(12, 1.0, 1.5, 0.0, 0.3),
     ),
-    string=(Spot(1, 3.0, 0.0, 0.0, 0.1), Spot(7, 0.5, 0.25, 0.75, 0.15)),
+    string=(PlaneBead(1, 3.0, 0.0, 0.0, 0.1), PlaneBead(7, 0.5, 0.25, 0.75, 0.15)),
 )
 REFUSED = NoPlane(beads=BEADS, time=2.5, reason="there is no bead 12; choose from 1, 5, 2")
 

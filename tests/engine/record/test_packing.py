@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from jaxtyping import Float
 from torch import Tensor
 
-from engine.record.decoding import Count, Length, parse_json
+from engine.record.decoding import parse_json
+from engine.record.marks import Count, Length
 from engine.record.packing import pack, unpack
 from engine.record.reading import Damaged
 

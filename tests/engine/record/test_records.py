@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.record.events import (
-    Continued,
-    Record,
-    RunFinished,
-)
+from engine.record.events import Continued, Record, RunFinished
 from engine.record.records import effective, finished, read_all_records, read_records
 from engine.record.rundir import RunDir
 from tests.support.run_folders import (

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.record.events import (
-    Record,
-)
+from engine.record.events import Record
 from engine.record.records import read_all_records, read_records
 from engine.record.rundir import RunDir
 from engine.record.writer import RunWriter

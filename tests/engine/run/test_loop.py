@@ -50,6 +50,12 @@ class Stub:
     needed: int = 5
     taken: int = 0
     asked_beads: list[int | None] = field(default_factory=list)
+    checks_after: int = 1000
+    """The number of steps after which the rest is a proof."""
+
+    @property
+    def phase(self) -> str:
+        return "search" if self.taken < self.checks_after else "proof"
 
     @property
     def verdict(self) -> Verdict | None:
@@ -67,12 +73,12 @@ class Stub:
         return 0
 
     def tally(self) -> Tally:
-        return Tally(beads=2 + self.taken, open=1, bead_steps=10 * self.taken)
+        return Tally(2 + self.taken, open=1, bead_steps=10 * self.taken, phase=self.phase)
 
     def progress(self) -> MethodProgress:
         segment = SegmentProgress(1, 2, 0, "open", 0.5, 0.9, 0.4, (0.1, 0.9, 0.1), (0.2,), None)
         return MethodProgress(
-            phase="search",
+            phase=self.phase,
             aim=0.3,
             beads=2 + self.taken,
             order=tuple(range(1, 3 + self.taken)),
@@ -327,7 +333,29 @@ def test_costly_snapshots_come_less_often(stub: Stub) -> None:
     stub.needed = 30
     store = Slow()
     run(stub, store=store, pace=Pace(checkpoint_s=1e9, progress_s=0.25))
-    assert store.done.count("progress running") == 3  # every 20 × 0.5 s
+    assert store.done.count("progress running") == 1 + 3  # at the start, then every 20 × 0.5 s
+
+
+def test_a_phase_is_told_before_its_first_step(stub: Stub) -> None:
+    """However long ago or lately the last snapshot was written: the step may take long."""
+
+    class Shown(Memory):
+        def progress(self, now: MethodProgress, elapsed_s: float, state: str) -> None:
+            self.done.append(f"{now.phase} shown {state}")
+
+    stub.checks_after = 3
+    store = Shown()
+    run(stub, store=store)
+    assert [done for done in store.done if "checkpoint" not in done] == [
+        "run_started",
+        "search shown running",
+        *["level_lowered"] * 3,
+        "proof shown running",
+        *["level_lowered"] * 2,
+        "string connected",
+        "proof shown ended",
+        "run_finished",
+    ]
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_the_loop(stub: Stub) -> None:

@@ -29,7 +29,8 @@ from engine.errors import InputError
 from engine.methods import Method, build_method
 from engine.problem.problem import Problem
 from engine.record.commands import send
-from engine.record.events import Outcome, Totals
+from engine.record.events import Outcome
+from engine.record.findings import Totals
 from engine.record.records import read_records
 from engine.record.rundir import RunDir
 from engine.record.runs import summarize

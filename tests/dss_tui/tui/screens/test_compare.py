@@ -20,6 +20,7 @@ from dss_tui.tui.screens.menu import MenuScreen
 from engine.record import finding
 from engine.record.comparison import compare
 from engine.record.geometry import BeadString
+from engine.record.joint_plane import JointPlane
 from engine.record.progress import SegmentProgress
 from engine.record.rundir import RunDir
 from engine.record.string_file import Header, StringFile
@@ -102,6 +103,15 @@ def test_both_strings_are_in_their_plane(pair: tuple[RunDir, RunDir]) -> None:
     assert [words for _, words in plot.names] == ["A θ₁", "A θ₂", "B θ₁", "B θ₂"]
 
 
+def test_ends_that_both_strings_share_have_one_name() -> None:
+    """Here their first ones; the others lie apart."""
+    first = ((0.0, 0.0), (1.0, 1.0), (4.0, 0.0))
+    second = ((1e-7, -1e-7), (2.0, -1.0), (4.0, 0.5))
+    names = plane_plot(JointPlane((first, second), (0.9, 0.1))).names
+    assert [words for _, words in names] == ["A B θ₁", "A θ₂", "B θ₂"]
+    assert [place for place, _ in names] == [first[0], first[-1], second[-1]]
+
+
 @pytest.mark.parametrize("size", [(60, 16), (80, 24), (140, 40)])
 def test_every_view_opens_by_its_number(pair: tuple[RunDir, RunDir], size: tuple[int, int]) -> None:
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
@@ -109,6 +119,7 @@ def test_every_view_opens_by_its_number(pair: tuple[RunDir, RunDir], size: tuple
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
         await until(pilot, lambda: "A ⠒⠒ along · connected" in seen(app))
         assert "B ·· across · connected" in seen(app)
+        assert "…" not in said(app.screen, "#pair")  # facts that do not fit whole are left out
         await until(pilot, lambda: "objective / level" in seen(app))
         linear = seen(app)
         await pilot.press("L")

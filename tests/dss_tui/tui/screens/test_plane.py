@@ -264,6 +264,6 @@ def test_without_colours_there_is_no_picture(run: RunDir, monkeypatch: pytest.Mo
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: "● bead" in seen(app))
-        assert not app.screen.query(widget.SixelImage)
+        assert app.screen.query_one(widget.SixelImage).image is None
 
     drive(PlaneScreen(run, beads(run)), steps)

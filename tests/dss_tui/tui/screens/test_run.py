@@ -103,7 +103,7 @@ def test_the_failed_constrained_run_tells_the_truth_in_every_pane(stuck: RunDir)
         screen = screen_of(app)
         await until(pilot, lambda: "θ₁" in seen(app))
         head, card = said(screen, "#head"), said(screen, "#card")
-        assert "not_connected" in head and "✕search 0/2 ·audit" in head
+        assert "not connected" in head and "✕search 0/2 ·audit" in head
         assert "endpoints" not in head  # the string was trained as a whole
         assert "worst peak 2.350 × level" in head and "(from 30.5)" in head
         assert "aim 0.0312 → 0.02" in head and "open 2 of 2" in head
@@ -471,3 +471,20 @@ def test_a_warning_is_told_until_something_newer_happens(tmp_path: Path) -> None
             await until(pilot, lambda: "compiling" not in said(app.screen, "#event"))
 
     drive(steps, watching(run))
+
+
+@pytest.mark.parametrize(
+    ("width", "tabs"),
+    [
+        (60, "1 land  2 segm  3 path  4 depth  5 hist  6 proj  7 log"),
+        (
+            90,
+            "1 landscape  2 segments  3 path  4 depth  5 history  6 projection  7 log",
+        ),
+    ],
+)
+def test_all_tabs_are_named_side_by_side(width: int, tabs: str, tmp_path: Path) -> None:
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: tabs in seen(app))
+
+    drive(steps, watching(greedy_run(tmp_path)), size=(width, 24))

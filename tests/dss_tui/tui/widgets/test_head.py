@@ -63,6 +63,21 @@ def test_a_wide_screen_has_phases_and_the_nearest_limit_in_its_first_line() -> N
     assert "▶search" not in narrow[0] and narrow[1].startswith("✓endpoints ▶search")
 
 
+@pytest.mark.parametrize(
+    ("width", "first"),
+    [
+        (78, "quick  greedy · level 0.02, tolerance 0.05 "),
+        (55, "quick  level 0.02, tolerance 0.05 "),
+        (38, "quick  level 0.02 "),
+        (24, "quick   "),
+    ],
+)
+def test_what_does_not_fit_beside_the_state_is_left_out_whole(width: int, first: str) -> None:
+    (line, *_) = lines(NOW, width)
+    assert line.startswith(first) and line.endswith("running  0:07")
+    assert "…" not in line
+
+
 def test_the_counters_are_told_with_their_limits() -> None:
     said = counted(NOW, 7.0)
     assert said[:2] == ["worst peak 1.050 × level", "level 0.02, tolerance 0.05"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,27 @@ def test_the_help_names_the_key_of_the_palette() -> None:
         assert "Commands by name" not in seen(app)
 
     drive(steps)
+
+
+def parts(app: DssApp) -> set[str]:
+    """The keys with their words, as they are told apart by blanks and the line before the help."""
+    return {part.strip() for part in re.split(r"  +|▏", last_line(app).strip())} - {""}
+
+
+@pytest.mark.parametrize("width", [60, 74, 80, 200])
+def test_keys_are_shown_whole_or_not_at_all(width: int, tmp_path: Path) -> None:
+    """Also after the screen has become as narrow or wide as that."""
+    whole = {"q leave", "d diagnosis", "v verify", "t tighten", "n run again", "e export"}
+    whole |= {"space replay", "? help"}
+
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: last_line(app).endswith("? help"))
+        await pilot.resize_terminal(width, 24)
+        await until(
+            pilot,
+            lambda: len(last_line(app)) <= width and {"q leave", "? help"} <= parts(app) <= whole,
+        )
+        # Of the keys that a run at its end has, none but the last ones is left out.
+        assert ("space replay" in parts(app)) == (width >= 74)
+
+    drive(steps, watching(greedy_run(tmp_path)), size=(100, 24))

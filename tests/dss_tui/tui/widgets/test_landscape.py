@@ -129,3 +129,23 @@ def test_a_scale_and_its_inverse_agree() -> None:
         assert scale is not None
         for value in values:
             assert scale.value(scale.rise(value)) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("rows", [3, 8, 15])
+def test_a_scale_through_the_level_leaves_little_empty(rows: int, log: bool) -> None:
+    """On a logarithmic scale, whose floor has no limit, hardly more than a row."""
+    whole = Scale(0.5, 8.0, rows, log)
+    for part in range(1, 40):
+        level = whole.value(rows * part / 40)
+        scale = whole.through(level)
+        assert scale.low <= whole.low * (1 + 1e-9) and scale.high >= whole.high * (1 - 1e-9)
+        if log or part * rows >= 20:  # not in the lower half of the lowest row
+            assert scale.rise(level) % 1 == pytest.approx(0.5)
+        if log:
+            assert scale.rise(whole.high) - scale.rise(whole.low) > rows - 1.1
+
+
+def test_a_scale_of_losses_does_not_reach_below_zero() -> None:
+    scale = Scale(0.0, 10.0, 10, False).through(1.4)
+    assert scale.low == 0.0 and scale.rise(1.4) == pytest.approx(0.5)

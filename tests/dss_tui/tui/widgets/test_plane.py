@@ -14,7 +14,7 @@ from rich.text import Text
 
 from dss_tui.tui.palette import STEPS, Palette
 from dss_tui.tui.widgets.plane import MIN_HEIGHT, MIN_WIDTH, draw, shade
-from engine.record.loss_plane import LossPlane, Spot
+from engine.record.loss_plane import LossPlane, PlaneBead
 from engine.spec.level import LevelOn
 from tests.support.bowls import X, Y, bowl, plane_of
 
@@ -137,7 +137,7 @@ def test_beads_and_corners_have_their_places_and_names() -> None:
 
 
 def test_beads_above_the_level_by_their_own_loss_are_triangles() -> None:
-    far = (Spot(5, 0.3, 2.5, 0.7, 2.1), Spot(6, -1.0, 2.0, 0.7, math.nan))
+    far = (PlaneBead(5, 0.3, 2.5, 0.7, 2.1), PlaneBead(6, -1.0, 2.0, 0.7, math.nan))
     plane = plane_of(string=far, tolerance=0.0)
     whole = "".join(the_map(plane, Palette.plain(), 100, 40))
     assert (whole.count("●"), whole.count("○"), whole.count("△")) == (3, 0, 2)
@@ -150,9 +150,9 @@ def test_beads_above_the_level_by_their_own_loss_are_triangles() -> None:
 
 def test_a_bead_beyond_the_map_or_without_a_place_is_left_out() -> None:
     away = (
-        Spot(7, 99.0, 0.0, 0.0, 0.1),
-        Spot(8, 0.0, -99.0, 0.0, 0.1),
-        Spot(9, math.nan, math.nan, math.nan, math.nan),
+        PlaneBead(7, 99.0, 0.0, 0.0, 0.1),
+        PlaneBead(8, 0.0, -99.0, 0.0, 0.1),
+        PlaneBead(9, math.nan, math.nan, math.nan, math.nan),
     )
     whole = "".join(the_map(plane_of(string=away), Palette.plain()))
     assert (whole.count("●"), whole.count("○"), whole.count("△")) == (3, 0, 0)

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from dss_tui.tui.palette import Palette
-from dss_tui.tui.widgets.plane_picture import INK, PAPER, STEP, contour, paint, size_of
-from engine.record.loss_plane import LossPlane, Spot
+from dss_tui.tui.widgets.plane_picture import OVER, STEP, PlanePainting, contour
+from engine.record.loss_plane import LossPlane, PlaneBead
 from tests.support.bowls import X, Y, bowl, plane_of
 
 pytest.importorskip("PIL")
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 
 PALETTE = Palette.dark()
+ROOM = 720, 720
+
+
+def paint(plane: LossPlane) -> Image:
+    painting = PlanePainting(plane)
+    return painting.paint(*painting.size(*ROOM), PALETTE)
 
 
 def pixel(plane: LossPlane, x: float, y: float) -> str:
     """The colour at a place of the plane."""
-    picture = paint(plane, PALETTE)
+    picture = paint(plane)
     across = (x - X[0]) / (X[-1] - X[0]) * picture.width
     up = (Y[-1] - y) / (Y[-1] - Y[0]) * picture.height
     found = picture.getpixel((round(across), round(up)))
@@ -29,9 +39,12 @@ def pixel(plane: LossPlane, x: float, y: float) -> str:
 
 
 def test_units_are_as_long_across_as_up() -> None:
-    width, height = size_of(plane_of())
-    assert width / height == pytest.approx(6 / 5, abs=STEP / height)
-    assert paint(plane_of(), PALETTE).size == (width, height)
+    for room in (ROOM, (400, 720), (720, 300)):
+        width, height = PlanePainting(plane_of()).size(*room)
+        assert width / height == pytest.approx(6 / 5, abs=2 * STEP / height)
+        assert width <= room[0] + STEP and height <= room[1] + STEP
+        assert abs(width - room[0]) <= STEP or abs(height - room[1]) <= STEP
+        assert PlanePainting(plane_of()).paint(width, height, PALETTE).size == (width, height)
 
 
 @pytest.mark.parametrize(("x", "y"), [(-1.5, -1.5), (3.5, 2.5), (1.0, -0.3)])
@@ -63,6 +76,6 @@ def test_a_loss_that_is_not_finite_has_no_line_and_a_grey_of_its_own() -> None:
 
 def test_a_bead_in_the_plane_is_white_and_one_beside_it_black() -> None:
     plane = plane_of()
-    assert (pixel(plane, 2.0, 0.0), pixel(plane, 0.3, 2.5)) == (PAPER, INK)
-    moved = replace(plane, string=(*plane.string, Spot(6, math.nan, 0.0, 0.0, 1.0)))
-    assert paint(moved, PALETTE).tobytes() == paint(plane, PALETTE).tobytes()
+    assert (pixel(plane, 2.0, 0.0), pixel(plane, 0.3, 2.5)) == (OVER.colour, OVER.rim)
+    moved = replace(plane, string=(*plane.string, PlaneBead(6, math.nan, 0.0, 0.0, 1.0)))
+    assert paint(moved).tobytes() == paint(plane).tobytes()

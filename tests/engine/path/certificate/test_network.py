@@ -20,6 +20,7 @@ from engine.path.certificate.network import (
     Segment,
     bounded,
     bounded_by_tensors,
+    differences,
     enclosed,
     moving,
 )
@@ -96,6 +97,27 @@ def test_the_objective_is_nowhere_above_its_bound(
         assert value <= bernstein(coefficients, s) + 1e-17 * (1 + abs(coefficients).max())
     for value, end in zip((sums[0], sums[-1]), found.ends[0].tolist(), strict=True):
         assert case.net.measure == "error_rate" or abs(value - end) <= 1e-9 * (1 + abs(value))
+
+
+def test_margins_of_outputs_that_are_no_linear_step_are_hardly_wider_than_they_must_be() -> None:
+    """The rest of a difference lies between the differences of the rests, but for rounding."""
+    drawn = np.random.default_rng(8).uniform(0.1, 1.0, (5, 2, 3, 4))  # (part, cell, sample, class)
+    start, end, bow, low, high = torch.from_numpy(drawn)
+    labels = torch.tensor([3, 0, 2])
+    found = differences(Chord(start, end, bow, -low, high), labels)
+    rows = np.arange(3)
+    for part, whole in zip((found.start, found.end, found.bow), drawn[:3], strict=True):
+        assert part is not None
+        own = whole[:, rows, labels.numpy()][..., None]
+        np.testing.assert_allclose(part.numpy(), whole - own, rtol=1e-14, atol=0)
+    least, most = -drawn[3], drawn[4]
+    own_least, own_most = (x[:, rows, labels.numpy()][..., None] for x in (least, most))
+    others = np.arange(4) != labels.numpy()[:, None]
+    assert found.low is not None and found.high is not None
+    for bound, exact in ((-found.low, own_most - least), (found.high, most - own_least)):
+        wider = (bound.numpy() - exact)[:, others]
+        assert (wider > 0).all() and (wider < 1e-14).all()
+        assert (bound.numpy()[:, ~others] == 0).all()
 
 
 def bernstein(coefficients: Long, s: Long) -> Long:

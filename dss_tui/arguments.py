@@ -1,0 +1,328 @@
+"""The arguments that the command line takes, command by command.
+
+Nothing here imports torch, so that `--help` and mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TypeAlias
+
+from dss_tui import dispatch
+from engine import __version__
+
+STATUSES = """\
+exit status:
+  0  connected (verify: the path holds; sweep: every cell has ended; measure: done)
+  3  the search or the check ended without a connection
+  2  bad input, said in one line
+  1  an internal failure; the run's engine.log has the details
+  128+N  ended by signal N, with the checkpoint written
+
+RUN is a run directory, or a run's name under the runs folder ($DSS_TUI_RUNS, else the
+platform's state directory). The start of one name is enough, and `last` is the newest run.
+
+PRESET is a shipped preset's name, or that of a file of your own in dss-tui/presets of your
+configuration folder or in the current folder, or the path of a .yaml file.
+"""
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line, with a subparser for each command."""
+    parser = argparse.ArgumentParser(
+        prog="dss-tui",
+        description="Finds low-loss paths between trained neural networks by Dynamic String "
+        "Sampling, and measures them. Without a command it opens the menu.",
+        epilog=STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"dss-tui {__version__}")
+    parser.set_defaults(command=dispatch.menu)
+    _add_fps(parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_run(commands)
+    _add_attach(commands)
+    _add_runs(commands)
+    _add_strings(commands)
+    _add_sweep(commands)
+    _add_presets(commands)
+    _add_data(commands)
+    _add_bench(commands)
+    _add_serve(commands)
+    return parser
+
+
+def _add_run(commands: Commands) -> None:
+    """Adds the command `run`."""
+    run = commands.add_parser("run", help="search for a path, from a preset")
+    run.add_argument("preset", metavar="PRESET", help="the name of a preset, or a .yaml file")
+    run.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="override a key of the preset, such as search.level=1e-3 (repeatable)",
+    )
+    run.add_argument("--out", type=Path, metavar="DIR", help="the run directory (new or empty)")
+    run.add_argument("--seed", type=int, metavar="N", help="the same as --set seed=N")
+    run.add_argument("--device", metavar="D", help="auto, cpu, cuda, or cuda:0,cuda:1")
+    _add_display(run)
+    run.set_defaults(command=dispatch.run)
+
+
+def _add_attach(commands: Commands) -> None:
+    """Adds the command `attach`."""
+    attach = commands.add_parser("attach", help="watch a run or a sweep, live or ended")
+    attach.add_argument("run", metavar="RUN", help="or the folder of a sweep")
+    _add_fps(attach)
+    attach.set_defaults(command=dispatch.attach)
+
+
+def _add_fps(parser: argparse.ArgumentParser) -> None:
+    """Adds the option `--fps`."""
+    parser.add_argument(
+        "--fps",
+        type=_positive,
+        metavar="N",
+        help="times a second that a run is read and shown (default 2, over SSH 1)",
+    )
+
+
+def _positive(text: str) -> float:
+    """Returns a number above 0 and at most 60. Raises ArgumentTypeError for others."""
+    value = float(text)
+    if not 0 < value <= 60:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 60")
+    return value
+
+
+def _add_display(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of a command that shows a search: `--headless`, `--fps` and `--json`."""
+    parser.add_argument(
+        "--headless", action="store_true", help="no screen: progress in lines, then a summary"
+    )
+    _add_fps(parser)
+    parser.add_argument(
+        "--json", action="store_true", help="every event as a JSON line on stdout, nothing else"
+    )
+
+
+def _add_runs(commands: Commands) -> None:
+    """Adds the commands about runs: `ls`, `resume`, `diagnose` and `stop`."""
+    ls = commands.add_parser("ls", help="list the runs and sweeps")
+    ls.set_defaults(command=dispatch.ls)
+
+    resume = commands.add_parser("resume", help="go on with a run from its checkpoint")
+    resume.add_argument("run", metavar="RUN")
+    resume.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="limits.KEY=VALUE",
+        action="append",
+        default=[],
+        help="change a limit, such as limits.beads=4000 (repeatable)",
+    )
+    _add_display(resume)
+    resume.set_defaults(command=dispatch.resume)
+
+    diagnose = commands.add_parser("diagnose", help="why a run did not connect")
+    diagnose.add_argument("run", metavar="RUN")
+    diagnose.add_argument("--json", action="store_true", help="the diagnosis as one JSON object")
+    diagnose.set_defaults(command=dispatch.diagnose)
+
+    stop = commands.add_parser("stop", help="ask a run or a sweep to save itself and stop")
+    stop.add_argument("run", metavar="RUN", help="or a sweep")
+    stop.set_defaults(command=dispatch.stop)
+
+
+def _add_strings(commands: Commands) -> None:
+    """Adds the commands about strings: `shorten`, `export` and `verify`."""
+    shorten = commands.add_parser(
+        "shorten", help="pull the string of a connected run tight, as a new run"
+    )
+    shorten.add_argument("run", metavar="RUN")
+    shorten.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="override a key of the run, such as search.shortening.sweeps=200 (repeatable)",
+    )
+    shorten.add_argument("--out", type=Path, metavar="DIR", help="the new run's directory")
+    _add_display(shorten)
+    shorten.set_defaults(command=dispatch.shorten)
+
+    export = commands.add_parser("export", help="write a run's string to a file")
+    export.add_argument("run", metavar="RUN")
+    export.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help=".safetensors, .npz or .pt"
+    )
+    export.add_argument("--with-data", action="store_true", help="add the training tensors")
+    export.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    export.set_defaults(command=dispatch.export)
+
+    verify = commands.add_parser("verify", help="measure a string file's path from scratch")
+    verify.add_argument("string", type=Path, metavar="STRING", help="a string file")
+    verify.add_argument(
+        "--grid", type=int, default=1001, metavar="N", help="points a segment (default 1001)"
+    )
+    verify.add_argument(
+        "--certify",
+        action="store_true",
+        help="prove the path for every t, from its weights and the data alone",
+    )
+    verify.add_argument(
+        "--level",
+        metavar="X",
+        help="with --certify: another level than the file's, or lowest for the lowest provable one",
+    )
+    verify.add_argument(
+        "--straight",
+        action="store_true",
+        help="with --certify: the straight line between the two ends instead of the path",
+    )
+    verify.add_argument("--cells", action="store_true", help="with --certify: list the cells of t")
+    verify.add_argument("--json", action="store_true", help="the result as one JSON object")
+    verify.add_argument(
+        "--run-factories",
+        action="store_true",
+        help="let the file name functions of yours that make its network, data or loss",
+    )
+    verify.set_defaults(command=dispatch.verify)
+    _add_measure(commands)
+
+
+def _add_measure(commands: Commands) -> None:
+    """Adds the command `measure`."""
+    measure = commands.add_parser(
+        "measure",
+        help="measure what lies around a path: a loss plane through three beads",
+        description="Measures the objective on 21 x 21 points in the plane through three beads of "
+        "a string (Garipov et al. 2018), and draws it with the level's contour.",
+        epilog="Of a run, the plane is also written to planes/A-B-C.json in its folder, unless "
+        "--json or --out is given or the run is live. exit status: 0 measured, 2 bad input",
+    )
+    measure.add_argument(
+        "string", metavar="STRING", help="a string file, or a run, whose newest string is measured"
+    )
+    measure.add_argument(
+        "--plane",
+        required=True,
+        metavar="A,B,C",
+        help="three beads by their ids, as the screens show them and the file's bead_ids list "
+        "them from end to end (1 and 2 are the ends); in a file without ids, beads are numbered "
+        "from 1 along the string",
+    )
+    measure.add_argument("--out", type=Path, metavar="F", help="write the plane to a .json file")
+    measure.add_argument("--json", action="store_true", help="the plane as one JSON object")
+    measure.add_argument(
+        "--run-factories",
+        action="store_true",
+        help="let the file name functions of yours that make its network, data or loss",
+    )
+    measure.set_defaults(command=dispatch.measure)
+
+
+def _add_sweep(commands: Commands) -> None:
+    """Adds the command `sweep`."""
+    sweep = commands.add_parser(
+        "sweep", help="many pairs at many levels, in one batch; the same command goes on"
+    )
+    sweep.add_argument("preset", metavar="PRESET", help="the name of a preset, or a .yaml file")
+    sweep.add_argument("--levels", required=True, metavar="A,B,C", help="such as 0.1,0.05,0.01")
+    sweep.add_argument("--pairs", type=int, required=True, metavar="N", help="at each level")
+    sweep.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="new, or one to go on with"
+    )
+    sweep.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="override a key of the preset (repeatable)",
+    )
+    sweep.add_argument("--seed", type=int, metavar="N", help="of pair 0; pair k has N + k")
+    sweep.add_argument("--device", metavar="D", help="auto, cpu, cuda, or cuda:0,cuda:1")
+    sweep.add_argument(
+        "--at-once", type=int, default=64, metavar="N", help="pairs under way at a time"
+    )
+    sweep.add_argument(
+        "--headless", action="store_true", help="no screen: progress in lines, then the tables"
+    )
+    _add_fps(sweep)
+    sweep.add_argument("--json", action="store_true", help="the tables as one JSON object")
+    sweep.set_defaults(command=dispatch.sweep)
+
+
+def _add_presets(commands: Commands) -> None:
+    """Adds the command `presets`."""
+    presets = commands.add_parser("presets", help="list the presets, or print one")
+    presets.add_argument("name", nargs="?", metavar="NAME")
+    presets.set_defaults(command=dispatch.presets)
+
+
+def _add_data(commands: Commands) -> None:
+    """Adds the command `data`."""
+    data = commands.add_parser(
+        "data", help="list the data sets: what they need, what is there, where to get them"
+    )
+    data.add_argument(
+        "name", nargs="?", metavar="NAME", help="one of them, such as mnist, or a preset"
+    )
+    data.add_argument(
+        "--to", type=Path, metavar="FILE.npz", help="write its samples there, to be mapped from it"
+    )
+    data.add_argument("--json", action="store_true", help="the list as one JSON array")
+    data.set_defaults(command=dispatch.data)
+
+
+def _add_bench(commands: Commands) -> None:
+    """Adds the command `bench`."""
+    bench = commands.add_parser(
+        "bench", help="measure this machine: presets against plain loops and its own limits"
+    )
+    bench.add_argument(
+        "presets", nargs="*", metavar="PRESET", help="default: all shipped whose data are here"
+    )
+    bench.add_argument("--beads", metavar="A,B,C", help="that train at a time (default 1,8,32,128)")
+    bench.add_argument("--repeats", type=int, metavar="N", help="of each timing (default 5)")
+    bench.add_argument("--seconds", type=float, metavar="S", help="of a timing (default 0.3)")
+    bench.add_argument("--workers", type=int, metavar="N", help="threads on the CPU")
+    bench.add_argument("--device", metavar="D", help="auto, cpu, cuda, or cuda:0,cuda:1")
+    bench.add_argument("--quick", action="store_true", help="short timings, 3 repeats, 1,32 beads")
+    bench.add_argument("--json", action="store_true", help="all of it as one JSON object")
+    bench.set_defaults(command=dispatch.bench)
+
+
+def _add_serve(commands: Commands) -> None:
+    """Adds the command `serve`."""
+    serve = commands.add_parser(
+        "serve",
+        help="the screens in a browser (needs the extra web)",
+        description="Serves the screens to a browser on this machine and prints their address, "
+        "which holds a token. From another machine, forward the port: "
+        "ssh -L 8000:localhost:8000 THIS_MACHINE.",
+    )
+    serve.add_argument("--port", type=int, default=8000, metavar="N", help="default 8000; 0: any")
+    serve.add_argument(
+        "--host",
+        default="localhost",
+        metavar="H",
+        help="a loopback name or address (default localhost); others are refused, because "
+        "nothing is encrypted",
+    )
+    serve.add_argument(
+        "--sessions",
+        type=int,
+        default=4,
+        metavar="N",
+        help="visitors at a time, a process each (default 4)",
+    )
+    serve.set_defaults(command=dispatch.serve)

@@ -1,0 +1,142 @@
+"""The commands of the command line, each of which imports what it needs when it runs.
+
+Every function takes the parsed arguments and returns an exit status.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from engine.errors import InputError
+
+
+def menu(asked: argparse.Namespace) -> int:
+    """Shows the menu and returns the exit status."""
+    from dss_tui.commands import run
+
+    return run.menu(asked)
+
+
+def attach(asked: argparse.Namespace) -> int:
+    """Runs `attach` and returns the exit status."""
+    from dss_tui.commands import run
+
+    return run.attach(asked)
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Runs `run` and returns the exit status."""
+    from dss_tui.commands import run
+
+    return run.run(asked)
+
+
+def resume(asked: argparse.Namespace) -> int:
+    """Runs `resume` and returns the exit status."""
+    from dss_tui.commands import run
+
+    return run.resume(asked)
+
+
+def shorten(asked: argparse.Namespace) -> int:
+    """Runs `shorten` and returns the exit status."""
+    from dss_tui.commands import run
+
+    return run.shorten(asked)
+
+
+def diagnose(asked: argparse.Namespace) -> int:
+    """Runs `diagnose` and returns the exit status."""
+    from dss_tui.commands import diagnose
+
+    return diagnose.diagnose(asked.run, as_json=asked.json)
+
+
+def sweep(asked: argparse.Namespace) -> int:
+    """Runs `sweep` and returns the exit status."""
+    from dss_tui.commands import sweep
+
+    return sweep.sweep(asked)
+
+
+def ls(asked: argparse.Namespace) -> int:
+    """Runs `ls` and returns the exit status."""
+    from dss_tui.commands import runs
+
+    return runs.ls()
+
+
+def stop(asked: argparse.Namespace) -> int:
+    """Runs `stop` and returns the exit status."""
+    from dss_tui.commands import runs
+
+    return runs.stop(asked.run)
+
+
+def export(asked: argparse.Namespace) -> int:
+    """Runs `export` and returns the exit status."""
+    from dss_tui.commands import strings
+
+    return strings.export(asked.run, asked.out, with_data=asked.with_data, force=asked.force)
+
+
+def verify(asked: argparse.Namespace) -> int:
+    """Runs `verify`, or its proof, and returns the exit status."""
+    from dss_tui.commands import strings
+
+    if asked.certify:
+        return strings.certify(
+            asked.string,
+            level=asked.level,
+            straight=asked.straight,
+            as_json=asked.json,
+            with_cells=asked.cells,
+            run_factories=asked.run_factories,
+        )
+    for key in ("level", "straight", "cells"):
+        if getattr(asked, key):
+            raise InputError("belongs to --certify; give that too", key=f"--{key}")
+    return strings.verify(
+        asked.string, points=asked.grid, as_json=asked.json, run_factories=asked.run_factories
+    )
+
+
+def measure(asked: argparse.Namespace) -> int:
+    """Runs `measure` and returns the exit status."""
+    from dss_tui.commands import measure
+
+    return measure.measure(
+        asked.string,
+        asked.plane,
+        out=asked.out,
+        as_json=asked.json,
+        run_factories=asked.run_factories,
+    )
+
+
+def presets(asked: argparse.Namespace) -> int:
+    """Runs `presets` and returns the exit status."""
+    from dss_tui.commands import presets
+
+    return presets.show(asked.name)
+
+
+def data(asked: argparse.Namespace) -> int:
+    """Runs `data` and returns the exit status."""
+    from dss_tui.commands import data
+
+    return data.data(asked.name, as_json=asked.json, to=asked.to)
+
+
+def bench(asked: argparse.Namespace) -> int:
+    """Runs `bench` and returns the exit status."""
+    from dss_tui.commands import bench
+
+    return bench.bench(asked)
+
+
+def serve(asked: argparse.Namespace) -> int:
+    """Runs `serve` and returns the exit status."""
+    from dss_tui.commands import serve
+
+    return serve.serve(host=asked.host, port=asked.port, sessions=asked.sessions)
