@@ -135,6 +135,7 @@ NETWORKS = _modules(
     ("torch.compile", "compiled"),
     ("a lock, which cannot be copied", "WithLock"),
     ("a factory that prints", "printing"),
+    ("a factory that reads the command line", "asking"),
     ("weight_norm", "weight_norm"),
     ("weight_norm of the old API", "old_weight_norm"),
     ("spectral_norm (its vectors are buffers)", "spectral_norm"),
@@ -159,6 +160,7 @@ NETWORKS = _modules(
     ("forward that reads running_mean", "ReadingStatistics"),
     ("InstanceNorm with running statistics", "InstanceNormed"),
     ("LayerNorm made in forward", "MadeInForwardWithoutWeights"),
+    ("normalization by buffers (FrozenBatchNorm)", "FrozenNorm"),
     ("a random buffer", "DrawnBuffer"),
     ("a complex buffer", "Complex"),
     ("frozen layers", "frozen"),
@@ -167,6 +169,7 @@ NETWORKS = _modules(
     ("a tuple as output: its first is compared", "Returning"),
     ("a dictionary as output: logits, or out", "ReturningDict"),
     ("an object as output: its .logits", "ReturningObject"),
+    ("a factory that exits", "exiting", "failed with SystemExit: 3; correct it or …"),
     ("TorchScript", "scripted", "returned TorchScript; return the nn.Module that it was made from"),
     ("lazy modules", "lazy", "has lazy parameters; run it once on a sample before returning it"),
     (
@@ -255,6 +258,20 @@ LOSSES = [
         loss="over_samples",
         refused="samples see each other: …; look at …",
     ),
+    Kind(
+        "an output (sample,) against targets (sample, 1)",
+        "flat",
+        "column",
+        refused="the network returns () for each sample, but mse compares it with y, which needs "
+        "(1,); make network and data fit",
+    ),
+    Kind(
+        "a loss that broadcasts (sample,) against (sample, 1)",
+        "flat",
+        "column",
+        "of_pairs",
+        refused="samples see each other: …",
+    ),
     Kind("a loss of the hardest sample", loss="hardest", refused="samples see each other: …"),
     Kind(
         "a loss computed by numpy",
@@ -291,6 +308,11 @@ CHECKPOINTS = [
         ends=lambda: two(mirror_cases.DrawnBuffer),
         refused="differs from …a.pt in the buffer features, and the models in between have none; "
         "give models that share it",
+    ),
+    Kind(
+        "one model twice",
+        ends=lambda: 2 * [made(mirror_cases.plain, 3).state_dict()],
+        refused="is the same model as …a.pt, so that there is no path to find; give another",
     ),
     Kind(
         "a pattern that fits nothing",
