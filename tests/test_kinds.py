@@ -77,6 +77,12 @@ def truth(kind: Kind, held: StringFile, bead: Tensor) -> float:
     parts = zip(held.header.parameters, torch.split(bead, sizes), strict=True)
     state = {name: part.reshape(shape) for (name, shape), part in parts}
     state |= {name: torch.from_numpy(array) for name, array in held.fixed.items()}
+    ends = torch.from_numpy(held.string.beads[[0, -1]]).double()
+    way = ends[1] - ends[0]
+    share = ((bead - ends[0]) @ way / (way @ way)).clamp(0, 1)
+    for name, buffers in held.carried.items():
+        first, last = torch.from_numpy(buffers)
+        state[name] = (1 - share) * first + share * last
     with torch.no_grad():
         for name, value in state.items():
             parent, _, own = name.rpartition(".")

@@ -246,6 +246,8 @@ class TorchBackend(ABC):
     def _models(self, theta: Beads, mode: Mode, statistics: Statistics = NO_STATISTICS) -> Models:
         """Returns one model in place or many under vmap, with batch normalization in that mode."""
         models: Models
+        if self.problem.carried is not None:
+            statistics = {**statistics, **self.problem.carried.at(theta)}
         if len(theta) == 1:
             models = self._network.lend(theta[0], statistics)
         else:

@@ -110,6 +110,26 @@ def scaled() -> Sequence[dict[str, Any]]:
     return two(mirror_cases.ScaledOnLoading)
 
 
+def used_instance_norm() -> nn.Module:
+    """With statistics of data of its own."""
+    network = mirror_cases.InstanceNormed()
+    network.train()(torch.randn(20, 3))
+    return network
+
+
+def complexes() -> Sequence[dict[str, Any]]:
+    one, other = two(mirror_cases.Complex)
+    return [one, other | {"filter": torch.tensor([0.5 - 1j, 1 + 1j])}]
+
+
+def orders() -> Sequence[dict[str, Any]]:
+    one, other = two(kinds_parts.Ordered)
+    return [
+        one | {"order": torch.tensor([0, 1, 2])},
+        other | {"order": torch.tensor([2, 0, 1])},
+    ]
+
+
 def counted() -> Sequence[dict[str, Any]]:
     one, other = sharing(mirror_cases.norm)
     return [one, other | {"1.num_batches_tracked": torch.tensor(900)}]
@@ -303,11 +323,23 @@ CHECKPOINTS = [
         "that share it, or let it move: path_parameters",
     ),
     Kind(
-        "buffers that differ and matter",
+        "buffers that differ: mixed in between",
         "DrawnBuffer",
         ends=lambda: two(mirror_cases.DrawnBuffer),
-        refused="differs from …a.pt in the buffer features, and the models in between have none; "
-        "give models that share it",
+    ),
+    Kind(
+        "running statistics of InstanceNorm",
+        "InstanceNormed",
+        ends=lambda: two(used_instance_norm),
+    ),
+    Kind("vectors of spectral_norm", "spectral_norm", ends=lambda: two(mirror_cases.spectral_norm)),
+    Kind("complex buffers that differ", "Complex", ends=complexes),
+    Kind(
+        "buffers of whole numbers that differ and matter",
+        "Ordered",
+        ends=orders,
+        refused="differs from …a.pt in the buffer order, and there is nothing between (3,) of "
+        "torch.int64 and (3,) of torch.int64; give models that share it",
     ),
     Kind(
         "one model twice",

@@ -181,6 +181,20 @@ class Table(nn.Module):
         return self.body(x[:, self.order])  # type: ignore[no-any-return]
 
 
+class Ordered(nn.Module):
+    """An order of the inputs, drawn once."""
+
+    order: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = mlp()
+        self.register_buffer("order", torch.randperm(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x[:, self.order] * torch.tensor([1.0, 2, 3]).to(x))  # type: ignore[no-any-return]
+
+
 class ComplexWeights(nn.Module):
     def __init__(self) -> None:
         super().__init__()
