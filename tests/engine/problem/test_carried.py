@@ -124,7 +124,7 @@ def test_a_whole_run_keeps_the_ends_buffers_in_its_string_file(tmp_path: Path) -
     tree = {
         "problem": TREE,
         "endpoints": {"kind": "files", "a": str(tmp_path / "a.pt"), "b": str(tmp_path / "b.pt")},
-        "search": {"level": 2.0, "greedy": adam},
+        "search": {"level": 2.2, "alpha": 0.95, "greedy": adam},
         "device": "cpu",
         "workers": 1,
     }
