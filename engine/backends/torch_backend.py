@@ -343,6 +343,8 @@ class TorchBackend(ABC):
         Their batch normalization is in that mode.
         """
         models: Models
+        if self.problem.carried is not None:
+            statistics = {**statistics, **self.problem.carried.at(theta)}
         if len(theta) == 1:
             models = self._network.lend(theta[0], statistics)
         elif in_turn:

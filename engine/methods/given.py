@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.errors import InputError
@@ -46,16 +47,33 @@ def as_given(spec: Spec, problem: Problem) -> Problem:
     Raises InputError where such a file does not fit the problem.
     """
     if spec.search.string is not None:
-        held = read_string(spec, problem)
-        return problem.with_fixed(tensors_of(held))
+        return with_state_of(read_string(spec, problem), problem)
     if spec.endpoints.kind == "files":
         return with_fixed_of(spec.endpoints, problem)
     return problem
 
 
-def tensors_of(file: StringFile) -> dict[str, Tensor]:
-    """Returns what a string file holds of the network that does not move, by name."""
-    return {name: torch.from_numpy(array) for name, array in file.fixed.items()}
+def with_state_of(file: StringFile, problem: Problem) -> Problem:
+    """Returns the problem with what a string file holds of the network besides its beads.
+
+    Raises InputError where the network has none of that.
+    """
+    held = {name: tuple(each.shape) for name, each in problem.fixed.items()}
+    given = {name: each.shape for name, each in file.fixed.items()}
+    given |= {name: each.shape[1:] for name, each in file.carried.items()}
+    for name, shape in given.items():
+        if held.get(name) != shape:
+            raise InputError(
+                f"holds {name} {shape}, which the network described does not have",
+                key="dss.problem.network",
+            )
+    first, last = (torch.from_numpy(file.string.beads[end]) for end in (0, -1))
+    fixed, carried = _tensors(file.fixed), _tensors(file.carried)
+    return problem.with_fixed(fixed).with_carried(first, last, carried)
+
+
+def _tensors(arrays: dict[str, NDArray[Any]]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from engine.data import Dataset, load_data
-from engine.errors import InputError
+from engine.errors import InputError, listed
 from engine.networks import build_network
 from engine.networks.modules.calls import Handing
 from engine.networks.modules.dropout import draws_within
 from engine.problem import copies
 from engine.problem.batch_norm import batch_norms, chosen
+from engine.problem.carried import Carried
 from engine.problem.copies import FIXED_SEED, MakeNetwork, Parameter
 from engine.problem.cost import Cost
 from engine.problem.exempt import decaying
@@ -84,6 +85,8 @@ class Problem:
     """The training samples that give batch normalization its statistics, None without it."""
     dtype: torch.dtype = torch.float32
     """The precision in which models are computed."""
+    carried: Carried | None = None
+    """The buffers that differ between the ends, None without any."""
     widens: bool = False
     """Whether network or loss were written for float32, and need help to compute in float64."""
     recomputed: tuple[str, ...] = ()
@@ -196,7 +199,9 @@ class Problem:
     @cached_property
     def fixed(self) -> dict[str, Tensor]:
         """The parameters and buffers that do not move, by name, as `copies.fixed` has them."""
-        return copies.fixed(self.network, self.parameters)
+        state = copies.fixed(self.network, self.parameters)
+        moved = {} if self.carried is None else self.carried.buffers
+        return {name: each for name, each in state.items() if name not in moved}
 
     def with_fixed(self, values: Mapping[str, Tensor]) -> Problem:
         """Returns the problem with other values for some of what does not move."""
@@ -207,6 +212,12 @@ class Problem:
         )
         copies.take_over(network, values)
         return replace(self, network=network)
+
+    def with_carried(self, first: Weights, last: Weights, buffers: Mapping[str, Tensor]) -> Problem:
+        """Returns the problem with buffers (2, …) that differ between two ends, by name."""
+        if not buffers:
+            return self
+        return replace(self, carried=Carried(first, last, buffers))
 
     def named(self, theta: Beads) -> dict[str, Tensor]:
         """Returns the parameters by their places in the network, each with a leading bead axis."""
@@ -266,7 +277,8 @@ class Problem:
     def remarks(self) -> tuple[str, ...]:
         """What is to be said of the models besides, in clauses.
 
-        That is which part of the network's output is compared, and how many weights move.
+        That is which part of the network's output is compared, how many weights move, and which
+        buffers are mixed of those of the ends.
         """
         found = [f"comparing {self.output} of what the network returns"] if self.output else []
         if not self.moves_all:
@@ -274,6 +286,8 @@ class Problem:
             found.append(
                 f"moving {self.parameter_count} of {sum(w.numel() for w in weights)} weights"
             )
+        if self.carried is not None:
+            found.append(f"mixing the ends' {listed(self.carried.buffers)}")
         return tuple(found)
 
 

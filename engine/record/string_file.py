@@ -34,8 +34,9 @@ from engine.spec.validation import validated
 
 FORMAT, VERSION = "dss-string", 1
 
-#: What stands before the names of what does not move, and of each of several inputs.
-FIXED, SEVERAL = "fixed.", "data.x."
+#: What stands before the names of what does not move, of buffers that differ between the ends, and
+#: of each of several inputs.
+FIXED, CARRIED, SEVERAL = "fixed.", "carried.", "data.x."
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -107,6 +108,8 @@ class StringFile:
     fixed: Arrays = field(default_factory=dict)
     """The network's parameters that do not move, and its buffers, by name. Files of before hold
     none."""
+    carried: Arrays = field(default_factory=dict)
+    """The buffers of the first and the last bead, (2, …) each, by name, where these differ."""
 
 
 # ---------------------------------------------------------------- writing
@@ -144,6 +147,7 @@ def encode(file: StringFile, ending: str) -> bytes:
     if file.string.cells is not None:
         arrays["cells"] = np.asarray(file.string.cells, np.float64)
     arrays |= {f"{FIXED}{name}": array for name, array in file.fixed.items()}
+    arrays |= {f"{CARRIED}{name}": array for name, array in file.carried.items()}
     if file.data is not None:
         x, arrays["data.y"] = file.data
         arrays |= _inputs(x)
@@ -363,7 +367,9 @@ def _checked(arrays: Arrays, header: Header, path: Path) -> StringFile:
         profiles=arrays["profiles"],
         cells=_cells(arrays, beads[0] - 1, path),
     )
-    return StringFile(header, string, _data(arrays, path), _under(FIXED, arrays))
+    return StringFile(
+        header, string, _data(arrays, path), _under(FIXED, arrays), _under(CARRIED, arrays)
+    )
 
 
 def _data(arrays: Arrays, path: Path) -> tuple[NDArray[Any], NDArray[Any]] | None:

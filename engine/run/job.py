@@ -97,7 +97,11 @@ class Job:
             bracket=None if descent is None else descent.now,
         )
         fixed = {name: each.numpy() for name, each in self.problem.fixed.items()}
-        return StringFile(header, kept.string, fixed=fixed)
+        ends = self.problem.carried
+        carried = (
+            {} if ends is None else {name: each.numpy() for name, each in ends.buffers.items()}
+        )
+        return StringFile(header, kept.string, fixed=fixed, carried=carried)
 
     def plane(self, beads: Triple, elapsed_s: float) -> Answer:
         """Returns the loss plane through three beads as they are now, or why there is none.

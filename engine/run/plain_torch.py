@@ -137,6 +137,8 @@ class PlainTorch:
         model = cast(fresh_module(self._spec, FRESH_SEED), self._dtype)
         model.to(self._problem.device)
         named = self._problem.named(theta[None])
+        if self._problem.carried is not None:
+            named |= self._problem.carried.at(theta[None])
         take_over(model, self._problem.fixed | {place: each[0] for place, each in named.items()})
         model.eval()
         norms = [layer for layer in model.modules() if isinstance(layer, _BatchNorm)]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from engine.data import Dataset, fields, load_data
 from engine.data.own_samples import class_count
 from engine.errors import InputError
-from engine.methods.given import tensors_of
+from engine.methods.given import with_state_of
 from engine.part import functions_in
 from engine.path.segments import Pair, along, measure, search_grid
 from engine.problem.baseline import by_frequencies
@@ -307,14 +307,7 @@ def _described(file: StringFile, data: Dataset) -> Problem:
         raise InputError(
             "the parameters listed are not those of the network described", key="dss.parameters"
         ) from None
-    held = {name: tuple(each.shape) for name, each in problem.fixed.items()}
-    for name, array in file.fixed.items():
-        if held.get(name) != array.shape:
-            raise InputError(
-                f"holds {name} {array.shape}, which the network described does not have",
-                key="dss.problem.network",
-            )
-    return problem.with_fixed(tensors_of(file))
+    return with_state_of(file, problem)
 
 
 def _carried(file: StringFile, x: NDArray[Any], y: NDArray[Any]) -> Dataset:

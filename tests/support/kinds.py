@@ -110,6 +110,26 @@ def scaled() -> Sequence[dict[str, Any]]:
     return two(mirror_cases.ScaledOnLoading)
 
 
+def used_instance_norm() -> nn.Module:
+    """With statistics of data of its own."""
+    network = mirror_cases.InstanceNormed()
+    network.train()(torch.randn(20, 3))
+    return network
+
+
+def complexes() -> Sequence[dict[str, Any]]:
+    one, other = two(mirror_cases.Complex)
+    return [one, other | {"filter": torch.tensor([0.5 - 1j, 1 + 1j])}]
+
+
+def orders() -> Sequence[dict[str, Any]]:
+    one, other = two(kinds_parts.Ordered)
+    return [
+        one | {"order": torch.tensor([0, 1, 2])},
+        other | {"order": torch.tensor([2, 0, 1])},
+    ]
+
+
 def counted() -> Sequence[dict[str, Any]]:
     one, other = sharing(mirror_cases.norm)
     return [one, other | {"1.num_batches_tracked": torch.tensor(900)}]
@@ -135,6 +155,7 @@ NETWORKS = _modules(
     ("torch.compile", "compiled"),
     ("a lock, which cannot be copied", "WithLock"),
     ("a factory that prints", "printing"),
+    ("a factory that reads the command line", "asking"),
     ("weight_norm", "weight_norm"),
     ("weight_norm of the old API", "old_weight_norm"),
     ("spectral_norm (its vectors are buffers)", "spectral_norm"),
@@ -159,6 +180,7 @@ NETWORKS = _modules(
     ("forward that reads running_mean", "ReadingStatistics"),
     ("InstanceNorm with running statistics", "InstanceNormed"),
     ("LayerNorm made in forward", "MadeInForwardWithoutWeights"),
+    ("normalization by buffers (FrozenBatchNorm)", "FrozenNorm"),
     ("a random buffer", "DrawnBuffer"),
     ("a complex buffer", "Complex"),
     ("frozen layers", "frozen"),
@@ -167,6 +189,7 @@ NETWORKS = _modules(
     ("a tuple as output: its first is compared", "Returning"),
     ("a dictionary as output: logits, or out", "ReturningDict"),
     ("an object as output: its .logits", "ReturningObject"),
+    ("a factory that exits", "exiting", "failed with SystemExit: 3; correct it or …"),
     ("TorchScript", "scripted", "returned TorchScript; return the nn.Module that it was made from"),
     ("lazy modules", "lazy", "has lazy parameters; run it once on a sample before returning it"),
     (
@@ -256,6 +279,20 @@ LOSSES = [
         loss="over_samples",
         refused="samples see each other: …; look at …",
     ),
+    Kind(
+        "an output (sample,) against targets (sample, 1)",
+        "flat",
+        "column",
+        refused="the network returns () for each sample, but mse compares it with y, which needs "
+        "(1,); make network and data fit",
+    ),
+    Kind(
+        "a loss that broadcasts (sample,) against (sample, 1)",
+        "flat",
+        "column",
+        "of_pairs",
+        refused="samples see each other: …",
+    ),
     Kind("a loss of the hardest sample", loss="hardest", refused="samples see each other: …"),
     Kind(
         "a loss computed by numpy",
@@ -287,11 +324,28 @@ CHECKPOINTS = [
         "that share it, or let it move: path_parameters",
     ),
     Kind(
-        "buffers that differ and matter",
+        "buffers that differ: mixed in between",
         "DrawnBuffer",
         ends=lambda: two(mirror_cases.DrawnBuffer),
-        refused="differs from …a.pt in the buffer features, and the models in between have none; "
-        "give models that share it",
+    ),
+    Kind(
+        "running statistics of InstanceNorm",
+        "InstanceNormed",
+        ends=lambda: two(used_instance_norm),
+    ),
+    Kind("vectors of spectral_norm", "spectral_norm", ends=lambda: two(mirror_cases.spectral_norm)),
+    Kind("complex buffers that differ", "Complex", ends=complexes),
+    Kind(
+        "buffers of whole numbers that differ and matter",
+        "Ordered",
+        ends=orders,
+        refused="differs from …a.pt in the buffer order, and there is nothing between (3,) of "
+        "torch.int64 and (3,) of torch.int64; give models that share it",
+    ),
+    Kind(
+        "one model twice",
+        ends=lambda: 2 * [made(mirror_cases.plain, 3).state_dict()],
+        refused="is the same model as …a.pt, so that there is no path to find; give another",
     ),
     Kind(
         "a pattern that fits nothing",

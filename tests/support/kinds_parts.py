@@ -5,6 +5,7 @@ Modules take (sample, 3) to (sample, 2) unless their data say otherwise.
 
 from __future__ import annotations
 
+import argparse
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -178,6 +179,20 @@ class Table(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x[:, self.order])  # type: ignore[no-any-return]
+
+
+class Ordered(nn.Module):
+    """An order of the inputs, drawn once."""
+
+    order: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = mlp()
+        self.register_buffer("order", torch.randperm(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x[:, self.order] * torch.tensor([1.0, 2, 3]).to(x))  # type: ignore[no-any-return]
 
 
 class ComplexWeights(nn.Module):
@@ -409,6 +424,44 @@ def printing() -> nn.Module:
     return mlp()
 
 
+def asking() -> nn.Module:
+    """Reads a command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--width", type=int, default=4)
+    assert parser.parse_args().width == 4
+    return mlp()
+
+
+def exiting() -> nn.Module:
+    raise SystemExit(3)
+
+
+class FrozenNorm(nn.Module):
+    """A normalization by statistics that are buffers, as detectors have it."""
+
+    mean: Tensor
+    var: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = mlp()
+        self.register_buffer("mean", torch.tensor([1.0, 0.5, 0.9]))
+        self.register_buffer("var", torch.tensor([2.0, 1.0, 3.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body((x - self.mean) / self.var.sqrt())  # type: ignore[no-any-return]
+
+
+def flat() -> nn.Module:
+    """A value for each sample, without an axis of outputs."""
+    return nn.Sequential(nn.Linear(3, 1), nn.Flatten(0))
+
+
+def column() -> tuple[Tensor, Tensor]:
+    x, y = values()
+    return x, y[:, :1]
+
+
 # ---------------------------------------------------------------- losses
 
 
@@ -434,3 +487,8 @@ def writing() -> Loss:
 def ignoring() -> Loss:
     """Classes of -100 cost nothing."""
     return lambda output, target: functional.cross_entropy(output, target, reduction="none")
+
+
+def of_pairs() -> Loss:
+    """Of (sample,) and (sample, 1) it compares each sample with every other."""
+    return lambda output, target: (output - target).square().mean(-1)

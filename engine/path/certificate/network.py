@@ -78,6 +78,8 @@ class Provable:
 def provable(problem: Problem) -> Provable:
     """Returns a problem ready to be proven. Raises NotAvailable where there is no proof for it."""
     measure = _measure(problem)
+    if problem.carried is not None:
+        raise NotAvailable("some of its buffers change along the path")
     if not problem.moves_all:
         raise NotAvailable("some of its parameters do not move")
     exact = problem.to(torch.device("cpu"), torch.float64)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from engine.data.files import candidates, locate
 from engine.errors import InputError, listed
+from engine.networks.modules.calls import shapes
 from engine.problem import copies
 from engine.problem.checkpoints.files import read
 from engine.problem.checkpoints.naming import tensors, unprefixed
@@ -64,8 +65,9 @@ def read_models(spec: Endpoints, problem: Problem) -> list[Model]:
 def with_fixed_of(spec: Endpoints, problem: Problem) -> Problem:
     """Returns the problem with what does not move as the two files of `endpoints` hold it.
 
-    Raises InputError as `read_models` does, and where the files differ in it. Buffers may differ by
-    which the network does not go, such as counters; the problem keeps its own.
+    Buffers that differ are carried along the path (`problem.carried`), except those by which the
+    network does not go, such as counters; of these the problem keeps its own. Raises InputError as
+    `read_models` does, and where the files differ in a parameter, or in a buffer of whole numbers.
     """
     one, other = read_models(spec, problem)
     parameters = dict(copies.named_parameters(problem.network))
@@ -80,15 +82,21 @@ def with_fixed_of(spec: Endpoints, problem: Problem) -> Problem:
             )
     common = {name: each for name, each in one.fixed.items() if name not in differing}
     problem = problem.with_fixed(common)
+    carried = {}
     for name in differing:
-        if not _ignores(problem, one, {name: one.fixed[name]}, {name: other.fixed[name]}):
+        first, last = one.fixed[name], other.fixed[name]
+        if _ignores(problem, one, {name: first}, {name: last}):
+            continue
+        if first.shape != last.shape or not (first.is_floating_point() or first.is_complex()):
             raise InputError(
-                f"differs from {spec.a} in the buffer {name}, and the models in between have none; "
-                "give models that share it",
+                f"differs from {spec.a} in the buffer {name}, and there is nothing between "
+                f"{shapes(first, types=True)} and {shapes(last, types=True)}; give models that "
+                "share it",
                 file=spec.b,
                 key="endpoints.b",
             )
-    return problem
+        carried[name] = torch.stack([first, last])
+    return problem.with_carried(one.theta, other.theta, carried)
 
 
 def _differ(one: Tensor, other: Tensor | None) -> bool:

@@ -355,18 +355,18 @@ def test_a_buffer_is_that_of_the_files_where_they_agree_in_it(
     assert vmapped(found).losses(theta[None]).item() == pytest.approx(right, rel=1e-5)
 
 
-def test_files_that_differ_in_a_buffer_are_refused(
+def test_buffers_in_which_files_differ_are_carried_along_the_path(
     problem: Problem, models: list[nn.Module], tmp_path: Path
 ) -> None:
     for number, model in enumerate(models):
-        save(tmp_path / f"{number}.pt", dict(model.state_dict()) | {"shift": torch.tensor(number)})
+        state = dict(model.state_dict()) | {"shift": torch.tensor(float(number))}
+        save(tmp_path / f"{number}.pt", state)
     spec = Endpoints(kind="files", a=str(tmp_path / "0.pt"), b=str(tmp_path / "1.pt"))
-    with pytest.raises(InputError) as error:
-        with_fixed_of(spec, problem)
-    assert str(error.value) == (
-        f"{tmp_path / '1.pt'}: endpoints.b: differs from {tmp_path / '0.pt'} in the buffer shift, "
-        "and the models in between have none; give models that share it"
-    )
+    found = with_fixed_of(spec, problem)
+    assert found.carried is not None and not found.fixed
+    assert torch.equal(found.carried.buffers["shift"], torch.tensor([0.0, 1.0]))
+    ends = torch.stack([flat(model) for model in models])
+    assert torch.equal(found.carried.at(ends)["shift"], torch.tensor([0.0, 1.0]))
 
 
 def test_weights_that_are_not_finite_are_refused(
