@@ -164,12 +164,16 @@ class Together:
         return vmap(of_one, in_dims=(0, axis, axis))(weights, x, y)
 
     def _cut(self, x: Tensor, y: Tensor, at_once: int, own: bool) -> list[Any]:
-        """Returns (theta, statistics, x, y) for at most `at_once` models each."""
+        """Returns (theta, statistics, x, y) for at most `at_once` models each.
+
+        Each part has samples of its own, because the network may work on them in place.
+        """
         parts = []
+        whole = len(self._theta) <= at_once
         for start in range(0, len(self._theta), at_once):
             some = slice(start, start + at_once)
             statistics = {name: values[some] for name, values in self._statistics.items()}
-            theirs = (x[some], y[some]) if own else (x, y)
+            theirs = (x[some], y[some]) if own else (x if whole else x.clone(), y)
             parts.append((self._theta[some], statistics, *theirs))
         return parts
 

@@ -186,7 +186,8 @@ class PlainTorch:
         axis. A loss of the user's own sees y as it was returned, ours sees it as in the engine.
         """
         if self._returned:
-            x, y = (part[which] for part in self._returned[split])
+            # Copies, because a module may work on its samples in place.
+            x, y = (part[which].clone() for part in self._returned[split])
             x, y = _inputs(x, self._problem.train.inputs), self._targets(y)
         else:
             x, y = self._problem.samples(split).part(which, torch.float32)
