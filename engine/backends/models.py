@@ -166,13 +166,18 @@ class Together:
         return vmap(of_one, in_dims=(0, *(axis for _ in parts)))(weights, *parts)
 
     def _cut(self, parts: Parts, at_once: int, own: bool) -> list[Any]:
-        """Returns (theta, statistics, samples) for at most `at_once` models each."""
+        """Returns (theta, statistics, samples) for at most `at_once` models each.
+
+        Each part has samples of its own, because the network may work on them in place.
+        """
         cut = []
+        x, *rest = parts
+        whole = len(self._theta) <= at_once
         for start in range(0, len(self._theta), at_once):
             some = slice(start, start + at_once)
             statistics = {name: values[some] for name, values in self._statistics.items()}
-            theirs = _some(parts, some) if own else parts
-            cut.append((self._theta[some], statistics, theirs))
+            shared = (x if whole else tree_map(Tensor.clone, x), *rest)
+            cut.append((self._theta[some], statistics, _some(parts, some) if own else shared))
         return cut
 
 

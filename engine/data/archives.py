@@ -25,8 +25,8 @@ ENTRY, LARGE = 30, 20
 ALIGNED = 64
 
 
-def read(path: Path) -> dict[str, NDArray[Any]]:
-    """Returns the arrays of an archive by their names.
+def read(path: Path, only: str | None = None) -> dict[str, NDArray[Any]]:
+    """Returns the arrays of an archive by their names, all or at most one of them.
 
     Raises InputError for a file that is no whole archive, or that holds anything but plain arrays.
     """
@@ -35,6 +35,7 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
             return {
                 entry.filename.removesuffix(".npy"): _array(path, file, archive, entry)
                 for entry in archive.infolist()
+                if only is None or entry.filename == f"{only}.npy"
             }
     except InputError:
         raise

@@ -11,12 +11,15 @@ from engine.data.base import Content, DataKeys, Dataset, Targets
 from engine.data.files import locate
 from engine.part import Fraction, PathName
 
+NOTE = "note"
+"""The name of the text in an archive that must be said of results."""
+
 
 class ArraysData(DataKeys):
     """A user's .npz with x and y, and optionally x_test and y_test.
 
-    It may also hold classes, the number of classes, and mean and std, which are taken out of pixels
-    channel by channel.
+    It may also hold classes, the number of classes; mean and std, which are taken out of pixels
+    channel by channel; and note, a sentence that must be said of results.
     """
 
     kind: Literal["arrays"]
@@ -46,3 +49,16 @@ class ArraysData(DataKeys):
         """Returns the file, or nothing where it is missing."""
         found = locate(self.path)
         return [found] if found else []
+
+    def caveat(self) -> str | None:
+        """Returns the file's note, such as that it holds a subset, or None.
+
+        Raises InputError where the file is damaged.
+        """
+        found = locate(self.path)
+        if found is None:
+            return None
+        from engine.data import archives
+
+        note = archives.read(found, NOTE).get(NOTE)
+        return None if note is None or note.dtype.kind != "U" else str(note)

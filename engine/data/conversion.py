@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data import archives, load_data
+from engine.data.arrays import NOTE
 from engine.data.base import ByImage, Content, DataKeys, Dataset, Targets
 from engine.data.room import is_mapped
 from engine.errors import InputError
@@ -81,6 +82,8 @@ def convert(spec: DataKeys, path: Path) -> dict[str, Any]:
         arrays["classes"] = np.array(data.classes)
     if data.scaling is not None:
         arrays |= {name: np.array(getattr(data.scaling, name)) for name in ("mean", "std")}
+    if note := spec.caveat():
+        arrays[NOTE] = np.array(note)
     archives.write(path, arrays)
     inputs: Content = data.reads
     targets: Targets = "values" if data.classes is None else "classes"

@@ -200,11 +200,8 @@ class PlainTorch:
         """
         if self._returned:
             x, y = tree_map(lambda part: part[which], self._returned[split])
-            x = (
-                tree_map(_several, x)
-                if isinstance(x, dict)
-                else _input(x, self._problem.train.holds)
-            )
+            holds = self._problem.train.holds
+            x = tree_map(_several, x) if isinstance(x, dict) else _input(x, holds)
             y = self._targets(y)
         else:
             x, y = self._problem.samples(split).part(which, torch.float32)

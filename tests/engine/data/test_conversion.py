@@ -51,6 +51,7 @@ def test_converted_data_are_the_same(
     ):  # fmt: skip
         np.testing.assert_array_equal(one, other)
     assert is_mapped(found.x)
+    assert read.caveat() == keys.caveat()
     told = sizes(read)
     assert (told.train, told.held_out) == (len(data.x), len(data.x_held_out))
     assert told.mapped_bytes >= found.x.nbytes and told.disk_bytes > told.mapped_bytes

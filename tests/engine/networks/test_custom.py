@@ -918,3 +918,59 @@ def test_the_example_preset_connects(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["export", run, "--out", string, "--with-data"]) == 0
     assert main(["verify", string, "--run-factories", "--grid", "101"]) == 0
     assert "HOLDS" in capsys.readouterr().out
+
+
+def rated() -> tuple[Any, Any]:
+    """Numbers of rows and columns beyond int32, with ratings."""
+    pairs = np.stack(np.divmod(np.arange(12), 4), 1)
+    return pairs + 2**40, np.cos(pairs[:, 0]) * (1.0 + pairs[:, 1])
+
+
+class Factors(nn.Module):
+    """Matrix factorization: a rating is the product of a row's and a column's numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows, self.columns = nn.Embedding(3, 2), nn.Embedding(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        row, column = (x - 2**40).unbind(1)
+        return (self.rows(row) * self.columns(column)).sum(1)  # type: ignore[no-any-return]
+
+
+def one_by_one_grids() -> Dataset[Any]:
+    return TensorDataset(*grids())
+
+
+@pytest.mark.parametrize(
+    ("network", "data", "loss", "args"),
+    [
+        ("small", "labels_of", "several", {"kind": "bool"}),
+        ("Factors", "rated", None, {}),
+        ("in_rows", "one_by_one_grids", None, {}),
+    ],
+    ids=["several labels", "large numbers", "grids from a Dataset"],
+)
+def test_targets_of_any_kind_from_run_to_verified_file(
+    network: str,
+    data: str,
+    loss: str | None,
+    args: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With the data in the file, and found again."""
+    problem = tree(network, data, {"factory": f"{HERE}:{loss}"} if loss else "mse")
+    problem["data"]["args"] = args
+    own = preset(tmp_path, problem, level=6.0, batching="loop")
+    run, string = str(tmp_path / "run"), str(tmp_path / "path.safetensors")
+    assert main(["run", str(own), "--headless", "--out", run]) == 0
+    for more in (["--with-data"], ["--force"]):
+        assert main(["export", run, "--out", string, *more]) == 0
+        capsys.readouterr()
+        assert main(["verify", string, "--run-factories", "--grid", "41"]) == 0
+        assert "HOLDS" in capsys.readouterr().out
+
+
+def in_rows() -> nn.Module:
+    return Grid(2, 3)

@@ -189,18 +189,19 @@ class InPlaceFirst(nn.Module):
         return self.last((x if self.told else x.clone()).sub_(0.5).tanh_())  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("at_once", [20, 10 * SAMPLES])
+@pytest.mark.parametrize("batching", ["vmap", "loop"])
+@pytest.mark.parametrize("at_once", [20, 2 * SAMPLES, 10 * SAMPLES])
 def test_a_first_layer_that_works_in_place_does_not_change_the_samples(
-    at_once: int, monkeypatch: pytest.MonkeyPatch
+    at_once: int, batching: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree_of = tree() | {"network": {"kind": "custom", "factory": f"{HERE}:InPlaceFirst"}}
     problem = build_problem(validated(ProblemSpec, tree_of))
     monkeypatch.setattr(InPlaceFirst, "told", True)
     before = problem.train.x.clone()
-    theta = beads(problem)
+    theta = torch.cat([beads(problem), 2 * beads(problem)])  # enough to be computed together
     x, y, *_ = data()
     for dtype in (torch.float32, torch.float64):
-        backend = in_pieces(problem.to(dtype=dtype), at_once)
+        backend = in_pieces(problem.to(dtype=dtype), at_once, batching)
         losses, _ = backend.loss_and_grad(theta.to(dtype))
         torch.testing.assert_close(losses, backend.losses(theta.to(dtype)))
         for row, loss in zip(theta, losses, strict=True):
