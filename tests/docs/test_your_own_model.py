@@ -117,10 +117,23 @@ def test_every_key_that_the_page_names_is_one() -> None:
     prose = re.sub(r"^```.*?^```$", "", TEXT, flags=re.M | re.S)
     quoted = re.findall(r"`([^`]+)`", prose)
     names = {match for text in quoted for match in re.findall(r"^(?:problem|search)[.\w]*", text)}
-    assert names == {"problem.batch_norm", "problem.batch_norm.seed", "search.batching"}
+    assert names == {
+        "problem.batch_norm",
+        "problem.batch_norm.seed",
+        "problem.network",
+        "search.batching",
+        "search.greedy",
+    }
     options = {word for text in quoted for word in re.findall(r"--[\w-]+", text)}
     assert options == {"--run-factories"}
-    overrides = ["problem.batch_norm={statistics: batch, samples: 256}"]
+    overrides = [
+        "problem.batch_norm={statistics: batch, samples: 256}",
+        "problem.network.recompute=[layer1, layer2]",
+        "endpoints.micro_batch=16",
+        "endpoints.dropout=true",
+    ]
+    for shown in ("recompute: [layer1, layer2]", "micro_batch: 16", "dropout: true"):
+        assert f"`{shown}`" in TEXT
     assert "`problem.batch_norm: {statistics: batch, samples: 256}`" in TEXT
     spec = load(presets.path_of("custom-example"), overrides)
     assert spec.problem.batch_norm.samples == 256

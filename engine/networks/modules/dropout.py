@@ -5,8 +5,9 @@ torch.nn that call them, take their masks from keys. A mask belongs to a sample'
 number of the call within a forward pass, so it is the same wherever the sample stands in a batch
 and however the batch is cut.
 
-Attention and recurrent layers draw within torch, out of reach. Where a network has such layers,
-torch's own generator is seeded by the key of the first sample for the forward pass of one model.
+Attention and recurrent layers draw within torch, out of reach, and some networks do not keep the
+samples on the first axis. For those, torch's own generator is seeded by the key of the first sample
+for the forward pass of one model.
 """
 
 from __future__ import annotations
@@ -35,10 +36,14 @@ SELF_NORMALIZING = (functional.alpha_dropout, functional.feature_alpha_dropout)
 DROPOUTS = (functional.dropout, *WHOLE_CHANNELS, *SELF_NORMALIZING)
 
 
+class NotBySample(InputError):
+    """Raised where a layer drops values that do not have the samples on their first axis."""
+
+
 class Dropping(TorchFunctionMode):
     """A context in which dropout drops by the keys of the samples, for this thread alone.
 
-    A layer raises InputError there where its values do not have the samples on their first axis.
+    A layer raises NotBySample there where its values do not have the samples on their first axis.
     """
 
     def __init__(self, keys: Tensor | None, calls: int = 0) -> None:
@@ -92,12 +97,12 @@ class Dropping(TorchFunctionMode):
 
 
 def _mask_shape(func: Callable[..., Any], x: Tensor, samples: int) -> tuple[int, ...]:
-    """Returns the shape of the mask for values x, (sample, …). Raises InputError."""
+    """Returns the shape of the mask for values x, (sample, …). Raises NotBySample."""
     by_channel = func in WHOLE_CHANNELS or func is functional.feature_alpha_dropout
     if x.ndim < (3 if by_channel else 1) or len(x) != samples:
-        raise InputError(
-            f"drops values of shape {tuple(x.shape)} in a batch of {samples} samples; have the "
-            "samples on their first axis, or choose dropout: false",
+        raise NotBySample(
+            f"drops values of shape {tuple(x.shape)} in a batch of {samples} samples, but in a "
+            "smaller batch the samples were on their first axis; keep them there",
             key="problem.network",
         )
     return (*x.shape[:2], *(1 for _ in x.shape[2:])) if by_channel else tuple(x.shape)
@@ -137,39 +142,40 @@ def generator_of(keys: Tensor) -> Iterator[None]:
 
 
 def draws_within(network: nn.Module, x: Tensor) -> bool:
-    """Returns whether layers of a network draw random numbers in training, out of our reach.
+    """Returns whether a network in training draws random numbers that keys cannot give.
 
     x are some samples (sample, …), which the network takes. The network may be changed by a trial.
     """
     keys = torch.arange(len(x), device=x.device)
     with torch.no_grad(), in_training_mode(network, True), generator_of(keys):
-        before = torch.get_rng_state()
-        on_gpu = keys.device.type == "cuda"
-        there = torch.cuda.get_rng_state(keys.device) if on_gpu else before
-        with Dropping(keys):
-            network(x)
-        after = torch.cuda.get_rng_state(keys.device) if on_gpu else before
-        return not (torch.equal(torch.get_rng_state(), before) and torch.equal(there, after))
+        before = _states(keys.device)
+        try:
+            with Dropping(keys):
+                network(x)
+        except NotBySample:
+            return True
+        return not all(map(torch.equal, before, _states(keys.device)))
+
+
+def _states(device: torch.device) -> list[Tensor]:
+    """Returns the states of torch's generators on the CPU and on a device."""
+    on_gpu = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return [torch.get_rng_state(), *on_gpu]
 
 
 def check_drops(network: nn.Module, x: Tensor, key: str) -> None:
     """Raises InputError, at a key, where steps cannot drop values of a network as they should.
 
-    x are some samples (sample, …), which the network takes. Without the values that it drops, the
-    network must compute in training what it computes in evaluation. Where layers draw out of our
-    reach, they cannot be told apart from what else it may compute. The network may be changed by
-    what is tried here.
+    x are some samples (sample, …), which the network takes. Where it drops nothing, it must compute
+    in training what it computes in evaluation. What is drawn within layers cannot be told apart
+    from what else they compute. The network may be changed by what is tried here.
     """
-    keys = torch.arange(len(x), device=x.device)
-    with torch.no_grad():
-        expected = network(x)
-        with in_training_mode(network, True), generator_of(keys):
-            with Dropping(None):
-                found = network(x)
-            with Dropping(keys) as dropping:
-                network(x)
     if draws_within(network, x):
         return
+    with torch.no_grad():
+        expected = network(x)
+        with in_training_mode(network, True), Dropping(None) as dropping:
+            found = network(x)
     if not dropping.calls:
         why, remedy = "drops nothing", "leave the key null"
     elif not torch.allclose(expected, found, rtol=1e-4, atol=1e-6, equal_nan=True):

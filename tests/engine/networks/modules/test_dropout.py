@@ -14,6 +14,7 @@ from engine.errors import InputError
 from engine.networks.modules.dropout import (
     DROPOUTS,
     Dropping,
+    NotBySample,
     check_drops,
     draws_within,
     generator_of,
@@ -104,7 +105,7 @@ def test_nothing_is_dropped_in_evaluation_or_without_keys() -> None:
 
 @pytest.mark.parametrize("function", DROPOUTS, ids=lambda each: each.__name__)
 def test_samples_that_are_not_on_the_first_axis_are_refused(function: Callable[..., Any]) -> None:
-    with pytest.raises(InputError, match="have the samples on their first axis"), Dropping(KEYS):
+    with pytest.raises(NotBySample, match="were on their first axis"), Dropping(KEYS):
         function(torch.ones(3, 5, 2), 0.5, True)
 
 
@@ -158,6 +159,7 @@ ATTENTION = nn.MultiheadAttention(4, 2, dropout=0.4, batch_first=True)
 GRU = nn.GRU(4, 4, num_layers=2, dropout=0.4, batch_first=True)
 WITHIN = {
     "noise": Own(noisy),
+    "samples second": Own(lambda self, x: functional.dropout(x.T, 0.4, self.training).T),
     "attention": Own(
         lambda self, x: ATTENTION(x[:, None], x[:, None], x[:, None])[0][:, 0], part=ATTENTION
     ),
@@ -173,7 +175,7 @@ def test_layers_that_draw_within_torch_are_drawn_by_the_first_samples_key(name: 
     before = torch.get_rng_state()
 
     def drawn(keys: Tensor) -> Tensor:
-        with in_training_mode(network, True), generator_of(keys), Dropping(keys):
+        with in_training_mode(network, True), generator_of(keys):
             found: Tensor = network(x)
         return found
 
@@ -183,7 +185,7 @@ def test_layers_that_draw_within_torch_are_drawn_by_the_first_samples_key(name: 
     assert torch.equal(drawn(KEYS), found)
     assert not torch.equal(drawn(KEYS + 1), found)
     torch.manual_seed(int(KEYS[0]))
-    with in_training_mode(network, True), Dropping(KEYS):
+    with in_training_mode(network, True):
         assert torch.equal(network(x), found)
 
 
