@@ -34,6 +34,7 @@ PROMISED = {
     "bead_failed",
     "level_lowered",
     "level_held",
+    "level_set",
     "string_shortened",
     "segment_closed",
     "segment_failed",
