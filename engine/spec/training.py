@@ -13,6 +13,10 @@ from engine.spec.schedules import Constant, Schedule
 BatchSize = Literal["full"] | PositiveInt
 
 
+#: What torch adds to a gradient's norm before it divides the bound by it.
+NORM_EPS = 1e-6
+
+
 class Clip(Part):
     """The bounds of a step's gradient, which is taken before weight decay and the optimizer."""
 
