@@ -83,12 +83,12 @@ class Sheet:
         self._draw.regular_polygon((*place, radius), sides, fill=ink.colour, outline=ink.rim)
 
     def name(self, place: Pixel, words: str, ink: Ink) -> None:
-        """Writes words to the right of a bead, within the picture."""
+        """Writes words to the right of a bead, or to its left where the picture ends."""
         x, y = place
         width, height = self.picture.size
         room = self._room(words, NAME)
-        x, y = min(x + 12, width - room - 4), min(max(y - 12, 0), height - 28)
-        self.words((x, y), words, ink, NAME)
+        x = x + 12 if x + 16 + room <= width else x - 12 - room
+        self.words((x, min(max(y - 12, 0), height - 28)), words, ink, NAME)
 
     def words(self, place: Pixel, words: str, ink: Ink, size: int, anchor: str = "la") -> None:
         """Writes words at a place, which is their upper left corner or what `anchor` says."""

@@ -71,3 +71,19 @@ def flowed(parts: Iterable[str], width: int, between: str = "   ") -> list[str]:
         else:
             lines.append(part)
     return lines
+
+
+def told_in(sentence: str, width: int, lines: int | None) -> list[str]:
+    """Returns a sentence in lines of at most `width` columns, and in at most `lines` where given.
+
+    An ellipsis stands for the words that find no room.
+    """
+    whole = flowed(sentence.split(), width, " ")
+    if lines is None or len(whole) <= lines:
+        return whole
+    if lines < 1:
+        return []
+    last = whole[lines - 1].split()
+    while last and len(" ".join(last)) + 2 > width:
+        last.pop()
+    return [*whole[: lines - 1], " ".join([*last, "…"])]

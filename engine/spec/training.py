@@ -15,6 +15,10 @@ BatchSize = Literal["full"] | PositiveInt
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 
 
+#: What torch adds to a gradient's norm before it divides the bound by it.
+NORM_EPS = 1e-6
+
+
 class Clip(Part):
     """The bounds of a step's gradient, which is taken before weight decay and the optimizer."""
 

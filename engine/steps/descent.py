@@ -12,12 +12,9 @@ from torch import Tensor
 
 from engine.shapes import Beads, Steps
 from engine.spec.optimizers import AdamW
-from engine.spec.training import Clip, Training
+from engine.spec.training import NORM_EPS, Clip, Training
 from engine.steps.optimizers import Optimizer, Rate, State, build_optimizer, for_weights
 from engine.steps.schedules import Pace, pace_of
-
-#: What torch adds to a gradient's norm before it divides by it.
-NORM_EPS = 1e-6
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from dss_tui.tui.widgets.matrix import Matrix, legend
 from dss_tui.tui.widgets.plot_view import PlotView
 from dss_tui.viewing import sweeps
 from dss_tui.viewing.text_search import Hit, has, next_hit
-from dss_tui.viewing.words import clock, flowed
+from dss_tui.viewing.words import clock, flowed, told_in
 from engine.record.progress import Progress
 from engine.record.rundir import RunDir
 from engine.record.sweep_folder import Plan
@@ -35,6 +35,8 @@ from engine.spec.published import Published, published_for
 
 #: The seconds between redrawn plots while nobody presses a key.
 PLOTS_EVERY_S = 2.0
+#: The most lines about the level and the cell under the cursor (see app.tcss).
+ABOUT = 4
 #: The lines of the screen that are left to the plots at least where both are shown.
 LEAST_PLOTS = 8
 
@@ -152,7 +154,7 @@ class SweepScreen(Finding, Steering):
                 parts.about_cell(cell, plan.spec.seed, progress),
             ):
                 lines += flowed(said, width, " ")
-            lines += [sweeps.sentence_of(cell)]
+            lines += told_in(sweeps.sentence_of(cell), width, ABOUT - len(lines))
         self.query_one("#about", Static).update(Text("\n".join(filter(None, lines))))
 
     def _share_out(self) -> None:

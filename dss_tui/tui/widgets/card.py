@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from dss_tui.tui.palette import Palette, fitting
-from dss_tui.viewing.words import flowed
+from dss_tui.viewing.words import flowed, told_in
 from engine.record.events import Outcome, RunFinished
 
 #: The glyph of each outcome.
@@ -66,19 +66,8 @@ def card(ended: RunFinished, steps: list[str], width: int, rows: int, palette: P
     style = {"good": palette.below, "bad": palette.failed, "open": palette.near}[tone(ended)]
     lines = [Text(fitting(width, *headlines(ended)), style=f"bold {style}".strip())]
     if rows >= SENTENCE:
-        sentence = flowed(ended.sentence.split(), width, " ")
-        room = len(sentence) if rows >= WHOLE else 2
-        if len(sentence) > room:
-            sentence = [*sentence[: room - 1], _cut(sentence[room - 1], width)]
-        lines += map(Text, sentence)
+        room = None if rows >= WHOLE else 2
+        lines += map(Text, told_in(ended.sentence, width, room))
     if rows >= WHOLE:
         lines += [Text(line, style=palette.dim) for line in flowed(steps, width)]
     return Text("\n").join(lines)
-
-
-def _cut(line: str, width: int) -> str:
-    """Returns a line with an ellipsis in place of the words that leave no room for it."""
-    words = line.split()
-    while words and len(" ".join(words)) + 2 > width:
-        words.pop()
-    return " ".join([*words, "…"])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from engine.backends.fused.kernels import arrays
 from engine.backends.fused.kernels.arrays import Floats
 from engine.spec.optimizers import Adam, AdamW, Optimizer, RmsProp, Sgd
-from engine.spec.training import Training
+from engine.spec.training import NORM_EPS, Training
 
 if TYPE_CHECKING:
     from engine.shapes import Steps
@@ -32,6 +32,7 @@ def rule_of(training: Training, rates: NDArray[np.float64], decays: Floats) -> a
         rates=rates,
         clip_value=inf if clip.value is None else clip.value,
         clip_norm=inf if clip.norm is None else clip.norm,
+        norm_eps=NORM_EPS,
         weight_decay=optimizer.weight_decay,
         decays=decays,
         apart=int(isinstance(optimizer, AdamW)),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dss_tui.viewing.words import flowed, peak_of
+from dss_tui.viewing.words import flowed, peak_of, told_in
 
 
 @given(st.lists(st.text("abc ×", min_size=1, max_size=12), max_size=8), st.integers(12, 40))
@@ -27,3 +28,17 @@ def test_a_peak_below_the_level_is_not_rounded_onto_it() -> None:
     assert peak_of(0.99996, 0.0) == "0.99996"
     assert peak_of(1.0301, 0.05) == "1.031 (tolerance 0.05)"
     assert peak_of(None, 0.0) == "–"
+
+
+@pytest.mark.parametrize("room", [0, 1, 2, 3, None])
+@pytest.mark.parametrize("width", [12, 20, 60])
+def test_a_sentence_is_cut_between_words_and_says_so(width: int, room: int | None) -> None:
+    sentence = "Connected: 3 beads, every segment at most 0.95 times the level."
+    lines = told_in(sentence, width, room)
+    assert all(len(line) <= width for line in lines)
+    assert room is None or len(lines) <= room
+    said = " ".join(lines)
+    if said != sentence:
+        assert room is not None and len(lines) == room
+        assert not room or said.endswith(" …")
+        assert sentence.startswith(said.removesuffix("…").rstrip())

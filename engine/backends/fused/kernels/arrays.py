@@ -95,6 +95,8 @@ class Rule(NamedTuple):
     """The greatest absolute value of an entry of the gradient; infinite for no bound."""
     clip_norm: float
     """The greatest norm of the gradient; infinite for no bound."""
+    norm_eps: float
+    """What is added to the gradient's norm before that is divided by it."""
     weight_decay: float
     decays: Floats  # (param,) 1 for weights that decay, 0 for the others; (0,) where all do
     apart: int

@@ -9,9 +9,6 @@ import numpy as np
 from engine.backends.fused.kernels.arrays import RMSPROP, SGD, Floats, Rows, Rule
 from engine.backends.fused.kernels.compiling import STRICT, compiled
 
-#: What torch adds to a gradient's norm before it divides by it.
-NORM_EPS = 1e-6
-
 
 @compiled()
 def take_step(rule: Rule, rows: Rows, bead: int, grad: Floats, number: int) -> None:
@@ -48,7 +45,7 @@ def _clip(rule: Rule, grad: Floats) -> None:
         squares = 0.0
         for p in range(grad.size):
             squares += np.float64(grad[p]) * np.float64(grad[p])
-        share = rule.clip_norm / (math.sqrt(squares) + NORM_EPS)
+        share = rule.clip_norm / (math.sqrt(squares) + rule.norm_eps)
         if not share > 1:  # a gradient that is not a number stays so
             for p in range(grad.size):
                 grad[p] *= real(share)

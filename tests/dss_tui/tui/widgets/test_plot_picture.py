@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,17 +56,24 @@ def test_beads_and_the_line_between_them_stand_at_equal_units() -> None:
     assert colour(picture, middle, (first[1] + apart[1]) / 2) == PALETTE.ink
 
 
-def test_an_end_is_named_by_its_id_beside_it() -> None:
-    named, plain = painted(PLOT), painted(Plot("seen", (LINE, BEADS), "", "", equal=True))
+@pytest.mark.parametrize(("end", "side"), [(0, 1), (1, -1)])
+def test_an_end_is_named_by_its_id_beside_it(end: int, side: int) -> None:
+    """To its right, or to its left where the picture ends there."""
+    flat = replace(BEADS, x=(0.0, 40.0, 20.0))
+    name = ((flat.x[end], flat.y[end]), ("θ₁", "θ₂")[end])
+    named, plain = (
+        painted(Plot("seen", (flat,), "", "", equal=True, names=names)) for names in ((name,), ())
+    )
     differing = [
         (x, y)
         for x in range(WIDTH)
         for y in range(HEIGHT)
         if named.getpixel((x, y)) != plain.getpixel((x, y))
     ]
-    (x, y), *_ = places()
+    x = LEFT if end == 0 else WIDTH - FREE
     assert differing
-    assert all(x < at[0] < x + 40 and abs(at[1] - y) < 24 for at in differing)
+    assert all(8 < side * (at[0] - x) < 40 for at in differing)
+    assert max(at[1] for at in differing) - min(at[1] for at in differing) < 24
 
 
 def test_a_selected_segment_is_wider_than_the_string() -> None:
