@@ -21,24 +21,25 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from engine.data import fields
 from engine.errors import InputError
+<<<<<<< HEAD
 from engine.record import writing
 from engine.record.bracket import Bracket
 from engine.record.decoding import decode
+=======
+from engine.record import string_parts, writing
+>>>>>>> h1
 from engine.record.events import dump_json
 from engine.record.geometry import BeadString
+from engine.record.string_parts import Arrays
 from engine.spec.level import LevelOn
 from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 
 FORMAT, VERSION = "dss-string", 1
 
-#: What stands before the names of what does not move, of buffers that differ between the ends, and
-#: of each of several inputs.
-FIXED, CARRIED, SEVERAL = "fixed.", "carried.", "data.x."
-
-Arrays = dict[str, NDArray[Any]]
+#: What stands before the names of what does not move, and of buffers that differ between the ends.
+FIXED, CARRIED = "fixed.", "carried."
 
 
 @dataclass(frozen=True)
@@ -146,15 +147,20 @@ def encode(file: StringFile, ending: str) -> bytes:
     }
     if file.string.cells is not None:
         arrays["cells"] = np.asarray(file.string.cells, np.float64)
-    arrays |= {f"{FIXED}{name}": array for name, array in file.fixed.items()}
-    arrays |= {f"{CARRIED}{name}": array for name, array in file.carried.items()}
+    arrays |= string_parts.prefixed(FIXED, file.fixed)
+    arrays |= string_parts.prefixed(CARRIED, file.carried)
     if file.data is not None:
+<<<<<<< HEAD
         x, arrays["data.y"] = file.data
         arrays |= _inputs(x)
+=======
+        arrays |= string_parts.of_data(*file.data)
+>>>>>>> h1
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     return WRITERS[ending](contiguous, dump_json(file.header.to_tree()))
 
 
+<<<<<<< HEAD
 def _inputs(x: NDArray[Any]) -> Arrays:
     """Returns inputs by the names that they have in a file."""
     if x.dtype.names is None:
@@ -162,6 +168,8 @@ def _inputs(x: NDArray[Any]) -> Arrays:
     return {f"{SEVERAL}{name}": part for name, part in fields.parts(x).items()}
 
 
+=======
+>>>>>>> h1
 def _write_safetensors(arrays: Arrays, header: str) -> bytes:
     """Returns the bytes of a .safetensors file."""
     return safetensors.numpy.save(arrays, metadata={"dss": header})
@@ -367,6 +375,7 @@ def _checked(arrays: Arrays, header: Header, path: Path) -> StringFile:
         profiles=arrays["profiles"],
         cells=_cells(arrays, beads[0] - 1, path),
     )
+<<<<<<< HEAD
     return StringFile(
         header, string, _data(arrays, path), _under(FIXED, arrays), _under(CARRIED, arrays)
     )
@@ -400,3 +409,7 @@ def _under(prefix: str, arrays: Arrays) -> Arrays:
     return {
         name.removeprefix(prefix): each for name, each in arrays.items() if name.startswith(prefix)
     }
+=======
+    fixed, carried = (string_parts.under(prefix, arrays) for prefix in (FIXED, CARRIED))
+    return StringFile(header, string, string_parts.data_in(arrays, path), fixed, carried)
+>>>>>>> h1

@@ -98,9 +98,8 @@ class Job:
         )
         fixed = {name: each.numpy() for name, each in self.problem.fixed.items()}
         ends = self.problem.carried
-        carried = (
-            {} if ends is None else {name: each.numpy() for name, each in ends.buffers.items()}
-        )
+        buffers = {} if ends is None else ends.buffers
+        carried = {name: each.numpy() for name, each in buffers.items()}
         return StringFile(header, kept.string, fixed=fixed, carried=carried)
 
     def plane(self, beads: Triple, elapsed_s: float) -> Answer:
