@@ -300,7 +300,9 @@ def changed_item(stream: Stream, x: NDArray[Any], y: NDArray[Any]) -> int | None
     for number, block in stream.some().items():
         for part, whole in zip(block, (x, y), strict=True):
             kept = whole[number].reshape(-1)
-            if not np.array_equal(part.astype(kept_type(part)).reshape(-1), kept):
+            with np.errstate(over="ignore"):
+                seen = part.astype(kept_type(part)).astype(kept.dtype).reshape(-1)
+            if not np.array_equal(seen, kept):
                 return number
     return None
 
