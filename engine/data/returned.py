@@ -342,7 +342,9 @@ def changed_item(stream: Stream, x: NDArray[Any], y: NDArray[Any]) -> int | None
     """
     for number, block in stream.some().items():
         for part, whole in zip(block, (x, y), strict=True):
-            kept, again = whole[number : number + 1], part.astype(kept_type(part))
+            kept = whole[number : number + 1]
+            with np.errstate(over="ignore"):
+                again = part.astype(kept_type(part)).astype(kept.dtype)
             alike = zip(fields.parts(kept).values(), fields.parts(again).values(), strict=True)
             if not all(np.array_equal(one.reshape(-1), other.reshape(-1)) for one, other in alike):
                 return number

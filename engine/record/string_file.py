@@ -22,13 +22,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from engine.errors import InputError
-<<<<<<< HEAD
-from engine.record import writing
+from engine.record import string_parts, writing
 from engine.record.bracket import Bracket
 from engine.record.decoding import decode
-=======
-from engine.record import string_parts, writing
->>>>>>> h1
 from engine.record.events import dump_json
 from engine.record.geometry import BeadString
 from engine.record.string_parts import Arrays
@@ -150,26 +146,11 @@ def encode(file: StringFile, ending: str) -> bytes:
     arrays |= string_parts.prefixed(FIXED, file.fixed)
     arrays |= string_parts.prefixed(CARRIED, file.carried)
     if file.data is not None:
-<<<<<<< HEAD
-        x, arrays["data.y"] = file.data
-        arrays |= _inputs(x)
-=======
         arrays |= string_parts.of_data(*file.data)
->>>>>>> h1
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     return WRITERS[ending](contiguous, dump_json(file.header.to_tree()))
 
 
-<<<<<<< HEAD
-def _inputs(x: NDArray[Any]) -> Arrays:
-    """Returns inputs by the names that they have in a file."""
-    if x.dtype.names is None:
-        return {"data.x": x}
-    return {f"{SEVERAL}{name}": part for name, part in fields.parts(x).items()}
-
-
-=======
->>>>>>> h1
 def _write_safetensors(arrays: Arrays, header: str) -> bytes:
     """Returns the bytes of a .safetensors file."""
     return safetensors.numpy.save(arrays, metadata={"dss": header})
@@ -375,41 +356,5 @@ def _checked(arrays: Arrays, header: Header, path: Path) -> StringFile:
         profiles=arrays["profiles"],
         cells=_cells(arrays, beads[0] - 1, path),
     )
-<<<<<<< HEAD
-    return StringFile(
-        header, string, _data(arrays, path), _under(FIXED, arrays), _under(CARRIED, arrays)
-    )
-
-
-def _data(arrays: Arrays, path: Path) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    """Returns x and y, or None without any. Raises InputError where they are no samples."""
-    several = _under(SEVERAL, arrays)
-    if "data.y" not in arrays or not ("data.x" in arrays or several):
-        return None
-    inputs, y = several or {"": arrays["data.x"]}, arrays["data.y"]
-    samples = {array.shape[:1] for array in (*inputs.values(), y)}
-    if (
-        len(samples) != 1
-        or samples <= {(), (0,)}
-        or not all(
-            part.dtype.kind in "fiub" and np.isfinite(part).all() for part in (*inputs.values(), y)
-        )
-    ):
-        raise InputError("its data.x and data.y are not samples; export it again", file=path)
-    return (fields.joined(several) if several else arrays["data.x"]), y
-
-
-def _are_numbers(array: NDArray[Any], kinds: str) -> bool:
-    """Returns whether an array is of one of these kinds, and finite."""
-    return array.dtype.kind in kinds and bool(np.isfinite(array).all())
-
-
-def _under(prefix: str, arrays: Arrays) -> Arrays:
-    """Returns the arrays whose names begin with a prefix, by the rest of their names."""
-    return {
-        name.removeprefix(prefix): each for name, each in arrays.items() if name.startswith(prefix)
-    }
-=======
     fixed, carried = (string_parts.under(prefix, arrays) for prefix in (FIXED, CARRIED))
     return StringFile(header, string, string_parts.data_in(arrays, path), fixed, carried)
->>>>>>> h1

@@ -32,8 +32,7 @@ def under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
 
 def of_data(x: NDArray[Any], y: NDArray[Any]) -> Arrays:
     """Returns samples by the names that they have in a file, each of several inputs by its own."""
-    inputs = fields.parts(x)
-    named = prefixed(SEVERAL, inputs) if isinstance(inputs, dict) else {"data.x": inputs}
+    named = {"data.x": x} if x.dtype.names is None else prefixed(SEVERAL, fields.parts(x))
     return named | {"data.y": y}
 
 
@@ -51,7 +50,7 @@ def data_in(arrays: Arrays, path: Path) -> tuple[NDArray[Any], NDArray[Any]] | N
         len(samples) != 1
         or samples <= {(), (0,)}
         or not all(_are_numbers(part, "fiub") for part in inputs.values())
-        or not _are_numbers(y, "fiu")
+        or not _are_numbers(y, "fiub")
     ):
         raise InputError("its data.x and data.y are not samples; export it again", file=path)
     return (fields.joined(several) if several else arrays["data.x"]), y
