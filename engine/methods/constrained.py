@@ -99,7 +99,9 @@ class ConstrainedSearch:
         """Makes the stage, which has no string before it begins."""
         self.spec, self.chain, self.settings = spec, chain, spec.search.constrained
         settings = stages_of(spec)
-        self.target, self.end_target = chain.goal.target, chain.goal.end_target
+        goal = chain.goal
+        # A string has one level for all beads, and is stuck where one of them cannot reach it.
+        self.target, self.end_target = max(goal.target, goal.enough), goal.end_target
         self.margin = settings.constrained_margin
         recipe = Recipe(self.settings, tether_of(self.settings), evaluate="after")
         self.trainer = Trainer(recipe, chain.pool)

@@ -125,7 +125,11 @@ class Descent:
             return self._settle()
         if self.best > self.chain.bound:
             self.bracket = replace(self.bracket, failed=self.chain.level)
-        self.step *= 2
+            self.step = 2 * self.spec.search.resolution
+        else:
+            self.step *= 2
+            if self.best < self.bracket.failed:  # what failed there is done
+                self.bracket = replace(self.bracket, failed=nan)
         return self._next()
 
     def _from_ends(self) -> list[Event]:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from engine.methods.base import Verdict
 from engine.methods.endpoints import Restarts
+from engine.methods.judged import trained_to
 from engine.methods.stage import TrainingStage
 from engine.path.chain import Chain
 from engine.path.snapshot import Key
@@ -22,7 +23,7 @@ from engine.seeds import derive
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
 from engine.steps.recipe import Recipe
-from engine.steps.rows import End, Row
+from engine.steps.rows import Row
 from engine.training.trainer import Job, Trainer, TrainerState
 
 
@@ -84,11 +85,12 @@ class Detour(TrainingStage):
         self.trainer.admit(job, self.chain.problem.initial(seed))
 
     def _settle(self, row: Row) -> list[Event]:
-        if row.end is End.REACHED:
+        loss = trained_to(self.chain, row)
+        if loss is not None:
             left, right = self._stretch()
             self.chain.place(row.bead, row.theta.to(self.chain.problem.device), (left, right))
             self.chain.start_anew()
-            return [BeadTrained(row.bead, left, right, 1, row.loss, row.steps, self.attempts)]
+            return [BeadTrained(row.bead, left, right, 1, loss, row.steps, self.attempts)]
         self.steps += row.steps
         spent = self.restarts.spent(self.attempts, self.steps)
         remedy = "none left" if spent else "new random weights"

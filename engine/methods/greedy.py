@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from engine.methods.base import Verdict
+from engine.methods.judged import trained_to
 from engine.methods.stage import TrainingStage
 from engine.methods.starts import LADDER, start
 from engine.path.chain import Chain
@@ -23,7 +24,7 @@ from engine.record.unfit import Unfit
 from engine.seeds import derive
 from engine.spec.keys import Spec
 from engine.steps.recipe import Recipe
-from engine.steps.rows import End, Row
+from engine.steps.rows import Row
 from engine.training.trainer import Job, Trainer, TrainerState
 
 #: A half is no progress where it is at least this share as high and as long as the whole.
@@ -64,8 +65,9 @@ class GreedySearch(TrainingStage):
         self.trainer.advance()
         for row in self.trainer.retire():
             segment = self._segment_of(row.bead)
-            if row.end is End.REACHED:
-                events.append(self._trained(segment, row))
+            loss = trained_to(self.chain, row)
+            if loss is not None:
+                events.append(self._trained(segment, row, loss))
                 theta = row.theta.to(self.chain.problem.device)
                 halves |= dict.fromkeys(self.chain.place(row.bead, theta, segment.key), segment)
             else:
@@ -147,10 +149,10 @@ class GreedySearch(TrainingStage):
                 events.append(self.chain.fail(segment, "search.greedy.max_depth is reached"))
         return events
 
-    def _trained(self, segment: Segment, row: Row) -> Event:
+    def _trained(self, segment: Segment, row: Row, loss: float) -> Event:
         left, right = segment.key
         depth = segment.depth + 1
-        return BeadTrained(row.bead, left, right, depth, row.loss, row.steps, segment.attempt)
+        return BeadTrained(row.bead, left, right, depth, loss, row.steps, segment.attempt)
 
     def _retry(self, segment: Segment, row: Row) -> list[Event]:
         """Starts a bead that missed its target by the next rule, or gives its segment up."""

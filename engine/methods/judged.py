@@ -13,6 +13,7 @@ from engine.path.chain import Chain
 from engine.record.events import Outcome
 from engine.shapes import Weights
 from engine.spec.keys import Spec
+from engine.steps.rows import End, Row
 from engine.workers.pool import Workers
 
 
@@ -36,6 +37,19 @@ class Objective:
 def judged(pool: Workers, models: Sequence[Weights]) -> list[float]:
     """Returns the objective at each model (param,), over all its samples."""
     return pool.run(Objective(pool.backend.problem.objective_samples), list(models))
+
+
+def trained_to(chain: Chain, row: Row) -> float | None:
+    """Returns the objective of a row that is good enough for a bead, None for one that is not.
+
+    It is where it reached its target, or came no lower than what the chain's goal calls enough.
+    """
+    if row.end is End.REACHED:
+        return row.loss
+    if row.end is End.DIVERGED or chain.goal.enough < chain.goal.target:
+        return None
+    (loss,) = judged(chain.pool, [row.theta])  # the last evaluation may have been cut short
+    return loss if loss <= chain.goal.enough else None
 
 
 def above_the_level(spec: Spec, chain: Chain, ends: Mapping[str, float]) -> Verdict | None:

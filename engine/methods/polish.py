@@ -11,6 +11,7 @@ from typing import Literal
 
 from engine.methods.base import Verdict
 from engine.methods.endpoints import not_trained
+from engine.methods.judged import trained_to
 from engine.methods.stage import SteadyStage
 from engine.path.chain import Chain, trained
 from engine.record.events import FIRST, LAST, BeadFailed, Event
@@ -18,7 +19,7 @@ from engine.seeds import derive
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
 from engine.steps.recipe import Recipe
-from engine.steps.rows import End, Row
+from engine.steps.rows import Row
 from engine.training.trainer import Job, Trainer, TrainerState
 
 
@@ -67,10 +68,11 @@ class Polish(SteadyStage):
 
     def _settle(self, row: Row) -> list[Event]:
         bead, chain = row.bead, self.chain
-        if row.end is End.REACHED:
+        loss = trained_to(chain, row)
+        if loss is not None:
             if row.steps:
                 chain.move({bead: row.theta.to(chain.problem.device)})
-            return [trained(chain, bead, row.loss, row.steps)]
+            return [trained(chain, bead, loss, row.steps)]
         if bead in (FIRST, LAST):
             self.verdict = not_trained(
                 self.spec, chain.goal, "search.polish", bead, row.end.words, row.loss, row.steps, 1

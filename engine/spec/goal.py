@@ -31,6 +31,9 @@ class Goal:
     """The objective at which the ends stop training; infinite where they are left as they are."""
     tolerance: float = 0.0
     """A segment is closed up to (1 + tolerance) × level."""
+    enough: float = -inf
+    """The objective up to which a bead that becomes no lower, short of its target, is taken; below
+    the target where there is no such leniency."""
 
     @property
     def bound(self) -> float:
@@ -57,11 +60,12 @@ def goal_of(spec: Spec) -> Goal:
 def goal_above(spec: Spec, level: float, floor: float) -> Goal:
     """Returns the goal of a level that came about at run time, between ends that are left alone.
 
-    `floor` is the worse end's objective. What is below it may be out of every bead's reach, so
-    beads are trained to the share alpha of the room between the floor and the level.
+    `floor` is the worse end's objective. What is far below it may be out of every bead's reach, so
+    a bead that becomes no lower is taken at the share alpha of the room between floor and level.
     """
     search = spec.search
-    return Goal(level, floor + search.alpha * (level - floor), inf, search.tolerance)
+    enough = floor + search.alpha * (level - floor)
+    return Goal(level, search.alpha * level, inf, search.tolerance, enough)
 
 
 def goal_to_time(spec: Spec) -> Goal:

@@ -127,9 +127,9 @@ def test_a_multiple_of_the_worse_end() -> None:
     assert peak <= found.chain.level == told[0].level
     assert found.verdict is not None and found.verdict.outcome is Outcome.CONNECTED
     assert "is 1.5 × the worse end, which has 0.05" in found.verdict.sentence
-    # beads are trained to the share alpha of the room above the worse end
     goal = found.chain.goal
-    assert goal.target == pytest.approx(bracket.ends + 0.8 * (goal.level - bracket.ends))
+    assert goal.target == pytest.approx(0.8 * goal.level)
+    assert goal.enough == pytest.approx(bracket.ends + 0.8 * (goal.level - bracket.ends))
 
 
 def test_a_multiple_of_one_is_a_level() -> None:
@@ -137,7 +137,7 @@ def test_a_multiple_of_one_is_a_level() -> None:
         while not method.chain.goal.known:
             method.step(None)
         assert method.descent is not None
-        assert method.chain.goal.target == method.chain.level == method.descent.now.ends
+        assert method.chain.goal.enough == method.chain.level == method.descent.now.ends
 
 
 @pytest.mark.parametrize(

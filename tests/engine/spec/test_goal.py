@@ -36,10 +36,11 @@ def test_another_level_is_not_known_yet(level: Any) -> None:
     assert goal_to_time(spec_of(0.3)) == goal_of(spec_of(0.3))
 
 
-def test_beads_are_trained_to_a_share_of_the_room_above_the_ends() -> None:
+def test_a_share_of_the_room_above_the_ends_is_enough() -> None:
     goal = goal_above(spec_of("lowest", alpha=0.7), 0.5, 0.3)
-    assert goal.target == pytest.approx(0.44) and goal.end_target == inf
-    assert goal_above(spec_of("lowest"), 0.3, 0.3).target == 0.3
+    assert (goal.target, goal.enough) == pytest.approx((0.35, 0.44)) and goal.end_target == inf
+    assert goal_above(spec_of("lowest"), 0.3, 0.3).enough == 0.3
+    assert goal_of(spec_of(0.3)).enough < 0
 
 
 def test_levels_in_words() -> None:
