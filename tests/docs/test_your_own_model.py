@@ -117,11 +117,20 @@ def test_every_key_that_the_page_names_is_one() -> None:
     prose = re.sub(r"^```.*?^```$", "", TEXT, flags=re.M | re.S)
     quoted = re.findall(r"`([^`]+)`", prose)
     names = {match for text in quoted for match in re.findall(r"^(?:problem|search)[.\w]*", text)}
-    assert names == {"problem.batch_norm", "problem.batch_norm.seed", "search.batching"}
+    assert names == {
+        "problem.batch_norm",
+        "problem.batch_norm.seed",
+        "problem.data",
+        "problem.data.inputs",
+        "problem.data.targets",
+        "search.batching",
+    }
     options = {word for text in quoted for word in re.findall(r"--[\w-]+", text)}
-    assert options == {"--run-factories"}
+    assert options == {"--run-factories", "--to"}
     overrides = ["problem.batch_norm={statistics: batch, samples: 256}"]
     assert "`problem.batch_norm: {statistics: batch, samples: 256}`" in TEXT
     spec = load(presets.path_of("custom-example"), overrides)
     assert spec.problem.batch_norm.samples == 256
+    means = load(presets.path_of("custom-example"), ["problem.data.targets=values"]).problem.data
+    assert means.model_dump()["targets"] == "values" and means.model_dump()["inputs"] is None
     assert presets.load_preset("custom-example").problem.batch_norm.samples == 1024
