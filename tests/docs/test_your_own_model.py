@@ -120,12 +120,15 @@ def test_every_key_that_the_page_names_is_one() -> None:
     assert names == {
         "problem.batch_norm",
         "problem.batch_norm.seed",
+        "problem.data",
+        "problem.data.inputs",
+        "problem.data.targets",
         "problem.network",
         "search.batching",
         "search.greedy",
     }
     options = {word for text in quoted for word in re.findall(r"--[\w-]+", text)}
-    assert options == {"--run-factories"}
+    assert options == {"--run-factories", "--to"}
     overrides = [
         "problem.batch_norm={statistics: batch, samples: 256}",
         "problem.network.recompute=[layer1, layer2]",
@@ -137,4 +140,6 @@ def test_every_key_that_the_page_names_is_one() -> None:
     assert "`problem.batch_norm: {statistics: batch, samples: 256}`" in TEXT
     spec = load(presets.path_of("custom-example"), overrides)
     assert spec.problem.batch_norm.samples == 256
+    means = load(presets.path_of("custom-example"), ["problem.data.targets=values"]).problem.data
+    assert means.model_dump()["targets"] == "values" and means.model_dump()["inputs"] is None
     assert presets.load_preset("custom-example").problem.batch_norm.samples == 1024
