@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from math import prod
 from types import MappingProxyType
 from typing import Self
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from engine.backends import rounds
 from engine.backends.backend import Way
+from engine.backends.lesson import loss_of_step, pieces_of, samples_of_step, weights_of
 from engine.backends.models import (
     InPlace,
     InTurn,
@@ -27,16 +27,14 @@ from engine.backends.models import (
     normalize,
 )
 from engine.networks.modules.calls import Inputs, picked
-from engine.networks.modules.dropout import Dropping, generator_of, in_training_mode
-from engine.networks.modules.recomputed import recomputing
+from engine.networks.modules.dropout import in_training_mode
 from engine.networks.modules.widened import Widened
-from engine.problem.augment import augmented
 from engine.problem.batch_norm import STATISTICS, Mode, batch_norms, collect
 from engine.problem.losses import never_negative
 from engine.problem.problem import Problem, Split
 from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rows
 from engine.spec.level import LevelOn
-from engine.steps.practice import PLAIN, Practice, sample_keys
+from engine.steps.practice import PLAIN, Practice
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group
 
@@ -201,7 +199,8 @@ class TorchBackend(ABC):
         models = self._models(theta, "batch", in_turn=self._one_by_one(theta))
         loss = torch.zeros_like(theta[:, 0], dtype=torch.float64)
         grad = torch.zeros_like(theta)
-        of_samples, weight = self._of_step(models, PLAIN), self.problem.weights(train.y).sum()
+        of_samples = loss_of_step(self.problem, models.network, PLAIN)
+        weight = self.problem.weights(train.y).sum()
         for x, y in train.pieces(size, self.problem.dtype, least):
             of_some, slopes = models.loss_and_grad(of_samples, (x, y), at_once)
             loss += of_some
@@ -227,54 +226,17 @@ class TorchBackend(ABC):
         at_once, size, _ = self._piece(count, copies=5 if practice.dropout else 3)
         size = count if problem.normalizes else size
         models = self._models(theta, "batch")
-        of_samples = self._of_step(models, practice)
+        of_samples = loss_of_step(problem, models.network, practice)
         loss, grad = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta)
         least = 2 if problem.normalizes else 1
         with in_training_mode(models.network, practice.dropout):
-            for numbers in _cut(batches, min(size, practice.micro_batch or size), least):
-                parts = self._samples_of_step(numbers, practice, keys)
+            for numbers in pieces_of(batches, min(size, practice.micro_batch or size), least):
+                parts = samples_of_step(problem, numbers, practice, keys)
                 of_some, slopes = models.loss_and_grad(of_samples, parts, at_once, own=True)
                 loss += of_some
                 grad += slopes
-        weight = self._weights(batches)
+        weight = weights_of(problem, batches)
         return loss / weight, grad / weight[:, None]
-
-    def _samples_of_step(
-        self, numbers: Batches, practice: Practice, keys: Tensor | None
-    ) -> tuple[Tensor, ...]:
-        """Returns x and y of samples as a step sees them, and each sample's key if it draws."""
-        train, dtype = self.problem.train, self.problem.dtype
-        if keys is None:
-            return train.part(numbers, dtype)
-        own = sample_keys(keys, numbers)
-        if practice.augment is None:
-            return *train.part(numbers, dtype), own
-        view = partial(augmented, keys=own, spec=practice.augment, side=train.crop, dtype=dtype)
-        return *train.part(numbers, dtype, view), own
-
-    def _of_step(self, models: Models, practice: Practice) -> OfModel:
-        """Returns a step's function of a model, x, y and perhaps keys: the sum of its losses."""
-        names, loss = self.problem.recomputed, self.problem.step_loss(practice.label_smoothing)
-
-        def summed(model: Model, x: Tensor, y: Tensor, keys: Tensor | None = None) -> Tensor:
-            if not practice.dropout:
-                with recomputing(models.network, names):
-                    return loss(model(x), y).sum()
-            with Dropping(keys) as dropping, recomputing(models.network, names, dropping.again):
-                outputs = model(x)
-            return loss(outputs, y).sum()
-
-        def seeded(model: Model, x: Tensor, y: Tensor, keys: Tensor) -> Tensor:
-            with generator_of(keys):
-                outputs = model(x)
-            return loss(outputs, y).sum()
-
-        return seeded if practice.dropout and self.problem.draws_within else summed
-
-    def _weights(self, batches: Batches) -> PerBead:
-        """Returns the sum of the weights of each bead's samples, (bead,)."""
-        targets = self.problem.train.y[batches].flatten(0, 1)
-        return self.problem.weights(targets).view(batches.shape).sum(1)
 
     def practised(
         self,
@@ -419,14 +381,3 @@ class TorchBackend(ABC):
         buffers = [f"{name}.{part}".lstrip(".") for name in names for part in STATISTICS]
         sizes = [layer.num_features for layer in layers for _ in STATISTICS]
         return dict(zip(buffers, torch.split(found, sizes, dim=1), strict=True))
-
-
-def _cut(batches: Batches, size: int, least: int) -> list[Batches]:
-    """Returns pieces of mini-batches (bead, sample) of at most `size` samples each.
-
-    A last piece of fewer than `least` samples joins the one before it.
-    """
-    pieces = list(torch.split(batches, size, dim=1))
-    if len(pieces) > 1 and pieces[-1].shape[1] < least:
-        pieces[-2:] = [torch.cat(pieces[-2:], dim=1)]
-    return pieces

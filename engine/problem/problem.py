@@ -265,8 +265,8 @@ class Problem:
     @cached_property
     def draws_within(self) -> bool:
         """Whether layers of the network, such as attention, draw out of our reach in training."""
-        x, _ = self.train.part(slice(0, 2), self.dtype)
-        return draws_within(self.computing(), x)
+        x, _ = self.train.part(slice(0, 2), torch.float32)
+        return draws_within(self.to(dtype=torch.float32).computing(), x)
 
     @property
     def normalized_by(self) -> str:
