@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
-from math import inf, isfinite
+from math import inf, isfinite, nan
 
 import torch
 
@@ -39,12 +39,12 @@ COLUMNS = (
 )
 
 
-def line(preset: str, seed: int, method: str, epochs: int, points: int) -> str:
+def line(preset: str, seed: int, method: str, asked: argparse.Namespace) -> str:
     """Returns the table's line of a pair."""
     overrides = [
         "search.level=lowest",
         "endpoints.until=epochs",
-        f"endpoints.epochs={epochs}",
+        f"endpoints.epochs={asked.epochs}",
         f"search.method={method}",
     ]
     spec = engine.load_preset(preset, overrides, seed=seed, device="cpu")
@@ -57,9 +57,8 @@ def line(preset: str, seed: int, method: str, epochs: int, points: int) -> str:
     if ended.outcome is not engine.Outcome.CONNECTED:
         return f"| {preset} | {seed} | {method} | {ended.sentence} |"
     string = search.string()
-    highest = max(engine.verify(string, points).peaks)
-    proven = engine.certify(string, level=inf)
-    reached = proven.level if proven.certified else inf
+    highest = max(engine.verify(string, asked.points).peaks)
+    reached = lowest_proven(string) if asked.proofs else nan
     failed = f"{bracket.failed:.5g}" if isfinite(bracket.failed) else "–"
     cells = (
         preset,
@@ -80,13 +79,19 @@ def line(preset: str, seed: int, method: str, epochs: int, points: int) -> str:
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
+def lowest_proven(string: engine.StringFile) -> float:
+    """Returns the lowest level at which a string is proven anew; infinite where it is not."""
+    proven = engine.certify(string, level=inf)
+    return proven.level if proven.certified else inf
+
+
 def table(asked: argparse.Namespace) -> Iterator[str]:
     """Yields the lines of the table."""
     yield "| " + " | ".join(COLUMNS) + " |"
     yield "|" + "---|" * len(COLUMNS)
     for method in asked.methods.split(","):
         for seed in range(asked.seeds):
-            yield line(asked.preset, seed, method, asked.epochs, asked.points)
+            yield line(asked.preset, seed, method, asked)
 
 
 if __name__ == "__main__":
@@ -96,6 +101,7 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--methods", default="greedy")
     parser.add_argument("--points", type=int, default=2001)
+    parser.add_argument("--proofs", action=argparse.BooleanOptionalAction, default=True)
     torch.set_num_threads(1)
     for row in table(parser.parse_args()):
         print(row, flush=True)
