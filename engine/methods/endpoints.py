@@ -283,12 +283,13 @@ def not_trained(
     wanted = f"to {target / goal.level:g} × level = {target:.4g}"
     if spec.endpoints.until == "epochs":
         wanted = "by its recipe"
+    loss_words = f"its {spec.search.level_on.words}"
     how = {
         "diverged": f"its loss became non-finite after {steps} steps; lower "
         f"{block}.optimizer.lr (now {trainings[block].optimizer.lr:g})",
-        "out of steps": f"its loss was still {loss:.4g} after {steps} steps; raise "
+        "out of steps": f"{loss_words} was still {loss:.4g} after {steps} steps; raise "
         f"{block}.max_steps or the level",
-        "stuck": f"its loss stopped falling at {loss:.4g} after {steps} steps; raise "
+        "stuck": f"{loss_words} stopped falling at {loss:.4g} after {steps} steps; raise "
         f"the level{_keys_of_the_stuck(spec, block)}",
     }[end]
     return Verdict(

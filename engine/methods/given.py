@@ -153,10 +153,12 @@ class GivenEndpoints(ChainStage):
         chain, files = self.chain, self.spec.endpoints
         found = judged(chain.pool, [chain.weights[bead] for bead in (FIRST, LAST)])
         self.done = True
+        words = chain.problem.normalized_by
         self.verdict = above_the_level(
             self.spec,
             chain,
             {f"endpoint {FIRST} ({files.a})": found[0], f"endpoint {LAST} ({files.b})": found[1]},
+            note=f", normalized by {words} and not by those of the file" if words else "",
         )
         return [
             EndpointTrained(bead, value, 0, attempt=1)

@@ -52,15 +52,18 @@ def trained_to(chain: Chain, row: Row) -> float | None:
     return loss if loss <= chain.goal.enough else None
 
 
-def above_the_level(spec: Spec, chain: Chain, ends: Mapping[str, float]) -> Verdict | None:
+def above_the_level(
+    spec: Spec, chain: Chain, ends: Mapping[str, float], note: str = ""
+) -> Verdict | None:
     """Returns the verdict that an end is above the level, below which no path can then be.
 
-    `ends` holds the objective of each end by what the end is called. Returns None where every end
-    is at or below the level, or above it by no more than its tolerance.
+    `ends` holds the objective of each end by what the end is called, and `note` is a clause to say
+    of each. Returns None where every end is at or below the level, or above it by no more than its
+    tolerance.
     """
     search, level = spec.search, chain.goal.level
     above = [
-        f"{name} has {search.level_on.words} {value:.4g}"
+        f"{name} has {search.level_on.words} {value:.4g}{note}"
         for name, value in ends.items()
         if not value <= chain.bound
     ]

@@ -23,7 +23,7 @@ from engine.record.findings import Diagnosis
 from engine.record.marks import Count
 from engine.spec.goal import Goal
 from engine.spec.keys import Spec
-from engine.spec.level import in_brackets
+from engine.spec.level import LevelOn, in_brackets
 
 #: Share of the string's length by which a peak moves at most that is said to stay in its place.
 STAYS = 0.15
@@ -88,7 +88,9 @@ def diagnose(spec: Spec, chain: Chain, trials: Trials) -> Diagnosis | None:
         reasons=_counted(trials.reasons),
         relabelled=() if relabelled is None else relabelled.units,
         rescaled=relabelled is not None and relabelled.rescaled,
-        words=" ".join(_words(chain.goal, lowest, chain.trace, stuck, relabelled)),
+        words=" ".join(
+            _words(spec.search.level_on, chain.goal, lowest, chain.trace, stuck, relabelled)
+        ),
     )
 
 
@@ -110,6 +112,7 @@ def _counted(counts: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def _words(
+    on: LevelOn,
     goal: Goal,
     lowest: Peak,
     trace: list[Peak],
@@ -118,7 +121,7 @@ def _words(
 ) -> list[str]:
     level, tolerance = goal.level, goal.tolerance
     said = [
-        f"The best string found still rises to a loss of {lowest.loss:.4g}, "
+        f"The best string found still rises to a {on.words} of {lowest.loss:.4g}, "
         f"{lowest.loss / level:.3g} × the level{in_brackets(level, tolerance)}, between beads "
         f"{lowest.left} and {lowest.right}, "
         f"{lowest.place:.0%} of the way from endpoint 1 to endpoint 2."

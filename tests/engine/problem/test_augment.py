@@ -66,14 +66,18 @@ def test_every_place_and_both_sides_come_up_equally_often() -> None:
 
 def test_samples_show_the_middle_and_scale_it() -> None:
     x = images()[0]
-    plain = Samples(x, torch.zeros(5), ByImage(), crop=5)
+    plain = Samples(x, torch.zeros(5), ByImage(), holds="pixels", crop=5)
     shown, _ = plain.part(slice(1, 4), torch.float64)
     assert shown.shape == (3, 3, 5, 5)
     for image, raw in zip(shown, x[1:4, :, 2:7, 1:6], strict=True):
         torch.testing.assert_close(image, standardized(raw.double()), rtol=1e-12, atol=1e-12)
-    flat = Samples(torch.full((1, 3, 9, 8), 7, dtype=torch.uint8), torch.zeros(1), ByImage())
+    flat = Samples(
+        torch.full((1, 3, 9, 8), 7, dtype=torch.uint8), torch.zeros(1), ByImage(), holds="pixels"
+    )
     assert flat.part(slice(None), torch.float32)[0].abs().max() < 1e-3
-    scaled = Samples(x, torch.zeros(5), Scaling((0.5, 0.4, 0.3), (0.2, 0.3, 0.1)), crop=5)
+    scaled = Samples(
+        x, torch.zeros(5), Scaling((0.5, 0.4, 0.3), (0.2, 0.3, 0.1)), holds="pixels", crop=5
+    )
     expected = (x[:, 1, 2:7, 1:6].double() / 255 - 0.4) / 0.3
     torch.testing.assert_close(scaled.part(slice(None), torch.float64)[0][:, 1], expected)
     assert scaled[torch.tensor([2])].crop == 5 and scaled.to(torch.device("cpu")).crop == 5
