@@ -31,7 +31,7 @@ ELSEWHERE = {
     "backends/fused/kernels/products": "backends/fused/test_problem",
     "backends/fused/kernels/tethers": "steps/test_tethers",
     "backends/in_place": "training/test_trainer",
-    "backends/lesson": "steps/test_practice",
+    "backends/torch_step": "steps/test_practice",
     "backends/models": "problem/test_problem",
     "backends/torch_backend": "problem/test_problem_memory",
     "backends/vmapped": "problem/test_problem",

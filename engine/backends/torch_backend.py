@@ -14,7 +14,6 @@ from torch import Tensor
 
 from engine.backends import rounds
 from engine.backends.backend import Way
-from engine.backends.lesson import loss_of_step, pieces_of, samples_of_step, weights_of
 from engine.backends.models import (
     InPlace,
     InTurn,
@@ -26,6 +25,7 @@ from engine.backends.models import (
     joined,
     normalize,
 )
+from engine.backends.torch_step import loss_of_step, pieces_of, samples_of_step, weights_of
 from engine.networks.modules.calls import Inputs, picked
 from engine.networks.modules.dropout import in_training_mode
 from engine.networks.modules.widened import Widened
