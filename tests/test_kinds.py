@@ -101,7 +101,8 @@ def truth(kind: Kind, held: StringFile, bead: Tensor) -> float:
         if isinstance(output, tuple | dict):
             output = output["out"] if isinstance(output, dict) else output[0]
         output = getattr(output, "logits", output)
-        return (output - y).square().sum(1).mean().item()  # type: ignore[no-any-return]
+        each = (output.reshape(y.shape) - y).square()  # value by value, never by broadcasting
+        return each.sum(1).mean().item()  # type: ignore[no-any-return]
 
 
 def called(factory: str) -> Any:

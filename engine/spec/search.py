@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Literal
 
 from pydantic import (
+    BeforeValidator,
     Discriminator,
     Field,
     NonNegativeFloat,
@@ -153,10 +154,17 @@ def _kind_of_level(value: object) -> str:
     return "a word" if word else "a number"
 
 
+def _word(value: object) -> object:
+    """Returns the word of a level. Raises ValueError for another one."""
+    if value != "lowest":
+        raise ValueError(f'is "{value}"; give a number above 0, {{times_ends: 1.5}} or lowest')
+    return value
+
+
 AnyLevel = Annotated[
     Annotated[PositiveFloat, Tag("a number")]
     | Annotated[TimesEnds, Tag("TimesEnds")]
-    | Annotated[Literal["lowest"], Tag("a word")],
+    | Annotated[Literal["lowest"], BeforeValidator(_word), Tag("a word")],
     Discriminator(_kind_of_level),
 ]
 

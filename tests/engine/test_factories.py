@@ -310,7 +310,7 @@ def test_a_network_that_cannot_be_made_is_refused(
             "loss",
             {"factory": "mine.py:mean_loss"},
             "problem.loss.factory: ",
-            "returned () for 2 samples; return one value for each, (sample,), not their mean",
+            "returned () for 3 samples; return one value for each, (sample,), not their mean",
         ),
     ],
 )

@@ -283,8 +283,6 @@ LOSSES = [
         "an output (sample,) against targets (sample, 1)",
         "flat",
         "column",
-        refused="the network returns () for each sample, but mse compares it with y, which needs "
-        "(1,); make network and data fit",
     ),
     Kind(
         "a loss that broadcasts (sample,) against (sample, 1)",

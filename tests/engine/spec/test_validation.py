@@ -152,7 +152,7 @@ def test_all_faults_are_told_each_at_its_key() -> None:
     tree = with_overrides(read_yaml(PRESET, "p.yaml"), lines)
     told = {error.key: error.what for error in faults(Spec, tree, "p.yaml")}
     assert told == {
-        "search.level": "is \"low\"; did you mean 'lowest'?",
+        "search.level": 'is "low"; give a number above 0, {times_ends: 1.5} or lowest',
         "seed": "is -1, but must be greater than or equal to 0",
         "limits.beeds": "unknown key; did you mean 'beads'?",
         "problem.network.activation": "is \"rulu\"; did you mean 'relu'?",

@@ -49,7 +49,7 @@ def test_the_run_is_shown_by_names_and_sentences(run: RunDir, size: tuple[int, i
         screen = app.screen
         await until(pilot, lambda: "θ₁" in seen(app))
         head, card = said(screen, "#head"), said(screen, "#card")
-        assert "out_of_budget" in head and "✕annealing 2/2" in head and "damaged" not in head
+        assert "out of budget" in head and "✕annealing 2/2" in head and "damaged" not in head
         assert "OUT OF BUDGET" in card
         assert SENTENCE in " ".join(card.split()) or size[1] < 20
         await pilot.press("right")

@@ -186,7 +186,7 @@ def test_all_that_is_wrong_is_said_at_once_at_its_field(started: list[tuple[Spec
         await fill(app, pilot, "#field-search-alpha", "7")
         await fill(app, pilot, "#field-seed", "-1")
         await until(pilot, lambda: "greater than or equal to 0" in fault(app, "seed"))
-        assert "must be a valid number" in fault(app, "search.level")
+        assert "give a number above 0" in fault(app, "search.level")
         assert "less than 1" in fault(app, "search.alpha")
         assert fault(app, "device") == "" and said(app.screen, "#problem") == ""
         await until(pilot, lambda: "is -1, but must be greater" in seen(app))
