@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat
+from pydantic import Discriminator, Field, NonNegativeInt, PositiveFloat, Tag
 
 import engine.data
 import engine.networks
@@ -77,7 +77,20 @@ class BatchNorm(Part):
         )
 
 
-Loss = LossName | WeightedCrossEntropy | CustomLoss
+def _branch_of_loss(value: object) -> str:
+    """Returns the name of the branch of `Loss` that a value is meant for."""
+    if isinstance(value, str):
+        return "a word"
+    kind = isinstance(value, WeightedCrossEntropy) or (isinstance(value, dict) and "kind" in value)
+    return WeightedCrossEntropy.__name__ if kind else CustomLoss.__name__
+
+
+Loss = Annotated[
+    Annotated[LossName, Tag("a word")]
+    | Annotated[WeightedCrossEntropy, Tag("WeightedCrossEntropy")]
+    | Annotated[CustomLoss, Tag("CustomLoss")],
+    Discriminator(_branch_of_loss),
+]
 """The keys of a loss."""
 
 
