@@ -19,8 +19,6 @@ from engine.spec.problem import CustomLoss, Loss, LossName, WeightedCrossEntropy
 
 SampleLoss = Callable[[Any, Tensor], Tensor]
 """Takes what it sees of an output, and y, and returns the loss of each sample, (sample,)."""
-SampleWeight = Callable[[Tensor], Tensor]
-"""Takes targets (sample, …) and returns the weight of each sample in the mean, (sample,)."""
 
 
 def squared_error(output: Tensor, target: Tensor) -> Tensor:

@@ -54,20 +54,22 @@ class Samples:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of a sample's input, or of all its inputs one after another."""
-        parts = self.x.values() if isinstance(self.x, dict) else [self.x]
-        return tuple(size for part in parts for size in part.shape[1:])
+        return tuple(size for part in self._each for size in part.shape[1:])
 
     @property
     def nbytes(self) -> int:
         """The bytes that inputs and targets take."""
-        parts = self.x.values() if isinstance(self.x, dict) else [self.x]
-        return sum(part.nbytes for part in (*parts, self.y))
+        return sum(part.nbytes for part in (*self._each, self.y))
 
     @property
     def values(self) -> int:
         """The number of values and whole numbers in inputs and targets."""
-        parts = self.x.values() if isinstance(self.x, dict) else [self.x]
-        return sum(part.numel() for part in (*parts, self.y))
+        return sum(part.numel() for part in (*self._each, self.y))
+
+    @property
+    def _each(self) -> list[Tensor]:
+        """The inputs one by one."""
+        return list(self.x.values()) if isinstance(self.x, dict) else [self.x]
 
     def __getitem__(self, which: slice | Tensor) -> Samples:
         """Returns some of the samples, by a slice or by their numbers (sample,)."""

@@ -17,9 +17,18 @@ from engine.steps.practice import practice_of
 def check_practices(spec: Spec, problem: Problem) -> None:
     """Raises InputError where steps cannot be taken as a training block has them."""
     for key, training in stages_of(spec).by_key.items():
+        _check_decay(key, training, problem)
         _check_smoothing(spec, key, training)
         _check_augment(key, training, problem)
         _check_dropout(spec, key, training, problem)
+
+
+def _check_decay(key: str, training: Training, problem: Problem) -> None:
+    """Raises InputError where a pattern of names that weight decay leaves alone fits none."""
+    try:
+        problem.decaying(training.optimizer.decay_exempt)
+    except InputError as error:
+        raise InputError(error.what, key=f"{key}.optimizer.{error.key}") from None
 
 
 def _check_smoothing(spec: Spec, key: str, training: Training) -> None:

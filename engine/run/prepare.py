@@ -51,8 +51,6 @@ def prepare(spec: Spec) -> Prepared:
     check_level_on(spec, problem.classes, len(problem.held_out))
     problem = as_given(spec, problem)
     _check_provable(spec, problem)
-    for training in stages_of(spec).trainings:
-        problem.decaying(training.optimizer.decay_exempt)
     check_practices(spec, problem)
     try:
         spec, backend = choose_backend(spec, problem)

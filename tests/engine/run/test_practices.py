@@ -241,3 +241,14 @@ def test_batch_normalization_sees_one_micro_batch_at_a_time() -> None:
     torch.testing.assert_close(grad, expected, rtol=1e-5, atol=1e-6)
     _, whole = vmapped(problem).loss_and_grad_on(theta, numbers)
     assert not torch.allclose(grad, whole, rtol=1e-2, atol=1e-4)
+
+
+def test_a_pattern_of_names_that_fits_nothing_is_refused_with_its_key() -> None:
+    exempt = {"optimizer": {"kind": "sgd", "weight_decay": 0.1, "decay_exempt": ["layers.0.*"]}}
+    spec = spec_of(greedy=exempt)
+    check_practices(spec, build_problem(spec.problem))
+    exempt["optimizer"]["decay_exempt"] = ["bias", "embedding.*"]
+    said = refusal(spec_of(greedy=exempt))
+    assert said.startswith(
+        "search.greedy.optimizer.decay_exempt: the pattern embedding.* fits no p"
+    )
