@@ -96,7 +96,7 @@ def _titles(plane: LossPlane) -> list[str]:
     level += f", tolerance {plane.tolerance:g}" if plane.tolerance else ""
     known = plane.values
     extremes = (
-        [multiple(value / plane.level) for value in (min(known), max(known))] if known else []
+        [multiple(value / plane.level, 3) for value in (min(known), max(known))] if known else []
     )
     spread = f"{extremes[0]} … {extremes[1]} × level" if known else "nothing finite"
     return [

@@ -175,7 +175,7 @@ def test_the_words_tell_objective_extremes_and_level() -> None:
     plane = replace(plane_of(2.5), level_on=on, tolerance=0.5)
     title, *_, scale, glyphs = lines(draw(plane, Palette.plain(), 140, 30))
     assert title == (
-        "plane through 41, 43, 33: held-out error rate 0.0800 … 8.6800 × level "
+        "plane through 41, 43, 33: held-out error rate 0.080 … 8.680 × level "
         "(level 2.5, tolerance 0.5), equal scale"
     )
     assert scale == "' ' to 0.5 ░ to 1 ▒ to 2 ▓ to 5 █ more × level"
