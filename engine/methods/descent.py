@@ -18,6 +18,7 @@ from typing import Any, Literal
 from engine.methods.base import Stage, Verdict
 from engine.methods.judged import judged
 from engine.path.chain import Chain
+from engine.path.pruning import prune
 from engine.path.snapshot import Snapshot
 from engine.record.bracket import LOWEST, Bracket
 from engine.record.events import FIRST, LAST, Event, LevelSet, Outcome
@@ -189,14 +190,20 @@ class Descent:
         return self.best <= self._low * (1 + self._half) or self.best - self._low < quantum
 
     def _settle(self) -> list[Event]:
-        """Begins the last phase: the best string, at a level a little above its highest peak."""
+        """Begins the last phase: the best string, at a level a little above its highest peak.
+
+        Beads are taken out without which that peak stays the highest, since each try leaves some.
+        """
         if self.chain.lowest is not None:
             self.chain.take(self.chain.lowest)
         self.chain.goal = goal_above(self.spec, self.best, self.floor)
         self.chain.lowest = None
         events = self.chain.measure(self.chain.keys)  # whose peaks are refined to the top
+        level = self.level_of_best
+        prune(self.chain, self.best, self.spec.search.min_inner_beads)
+        self.chain.lowest = None  # it may have all its beads still
         self.bracket = replace(self.bracket, settled=True)
-        return events + self._begin("final", self.level_of_best)
+        return events + self._begin("final", level)
 
     def _begin(self, phase: Phase, level: float) -> list[Event]:
         """Begins a phase at a level with the best string, whose segments are measured for it."""

@@ -23,6 +23,7 @@ from engine.backends.backend import Backend
 from engine.methods.base import Verdict
 from engine.methods.stage import ChainStage
 from engine.path.chain import Chain
+from engine.path.pruning import prune
 from engine.path.segments import Measured
 from engine.path.snapshot import Segment, Snapshot, StringState, state_of
 from engine.record.events import Event, StringShortened
@@ -203,25 +204,8 @@ class Shortening(ChainStage):
                 return theta
         return None
 
-    # ------------------------------------------------------------ fewer beads
-
     def _prune(self) -> None:
-        """Takes out beads whose neighbours connect directly, every other bead at a time."""
-        while self._prune_every_other(0) + self._prune_every_other(1):
-            pass
-
-    def _prune_every_other(self, parity: int) -> int:
-        beads = self._inner(parity)
-        pairs = [self.chain.neighbours(bead) for bead in beads]
-        found = self.chain.profiles_of(
-            [(self.weights[left], self.weights[right]) for left, right in pairs], self._bound
-        )
-        gone = [bead for bead, measured in zip(beads, found, strict=True) if self._holds(measured)]
-        gone = gone[: max(0, len(self.chain.order) - 2 - self.spec.search.min_inner_beads)]
-        for bead in gone:
-            self.chain.drop(bead)
-        self.chain.measure(self.chain.unmeasured)
-        return len(gone)
+        prune(self.chain, self._bound, self.spec.search.min_inner_beads)
 
     # ------------------------------------------------------------ a tighter string
 

@@ -108,6 +108,18 @@ def test_the_lower_of_two_ways_around() -> None:
     assert 0.02 < peak <= found.chain.level < 0.65
 
 
+@pytest.mark.parametrize("method", ["greedy", "constrained"])
+def test_no_bead_is_left_over_from_the_tries(method: str) -> None:
+    """Without any one of the inner beads the string rises above its highest peak."""
+    with method_for(landscape(raised), spec_of("lowest", method, seed=2)) as found:
+        run(found)
+        chain = found.chain
+        around = [chain.neighbours(bead) for bead in chain.order[1:-1]]
+        pairs = [(chain.weights[left], chain.weights[right]) for left, right in around]
+        assert pairs
+        assert all(along.peak > chain.level / 1.0101 for along in chain.profiles_of(pairs, 0.0))
+
+
 def test_each_try_begins_with_the_best_string_and_a_failure_costs_nothing() -> None:
     _, bracket, events, _ = searched(pass_of_one, spec_of("lowest"))
     told = [event for event in events if isinstance(event, LevelSet)]
