@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,8 +24,12 @@ from engine.methods.verdicts import Found, not_closed, not_proven, proven, sampl
 from engine.path.audit import Audit, multiplications
 from engine.path.certification import MOST_BEADS, Certification, Plan, net_of, plan_for
 from engine.path.chain import Chain
+from engine.path.chain_state import ChainState, resume, state_of
+from engine.path.chain_string import string_of, string_of_snapshot, string_products
+from engine.path.chain_view import ChainView, Work
 from engine.path.diagnosis import Trials, diagnose
-from engine.path.snapshot import ChainState, MethodProgress, Segment
+from engine.path.segments import Measured
+from engine.path.snapshot import Key, MethodProgress, Segment
 from engine.record.events import Event
 from engine.record.findings import Diagnosis
 from engine.record.geometry import BeadString
@@ -91,6 +95,8 @@ class StagedMethod:
         With a descent, these are the stages of its first phase, and those of others follow.
         """
         self.spec, self.chain, self.stages = spec, chain, tuple(stages)
+        self.view = ChainView(chain)
+        """What viewers see of the chain."""
         self.descent = descent
         """How the level comes about; None where the preset names it."""
         self.spent = 0
@@ -246,6 +252,11 @@ class StagedMethod:
         """Optimizer steps of all beads in all stages."""
         return self.spent + sum(stage.bead_steps for stage in self.stages)
 
+    @property
+    def _audited(self) -> Mapping[Key, Measured]:
+        """The profiles that an audit has measured, by the keys of their segments."""
+        return {} if self.auditing is None else self.auditing.measured
+
     def tally(self) -> Tally:
         """See `Method`."""
         opened = sum(segment.state == "open" for segment in self.chain.in_order())
@@ -260,15 +271,16 @@ class StagedMethod:
         """Returns where the stage at work stands, or the check."""
         if self.current < len(self.stages):
             stage = self.stages[self.current]
-            return self.chain.progress(
-                stage.name, stage.training(), self.bead_steps, stage.aim, stage.losses()
-            )
-        now = self.chain.progress(self.phase, (), self.bead_steps, self.chain.level)
+            training, losses = stage.training(), stage.losses()
+            work = Work(stage.name, stage.aim, self.bead_steps, training, losses)
+            return self.view.progress(work, self._audited)
+        work = Work(self.phase, self.chain.level, self.bead_steps)
+        now = self.view.progress(work, self._audited)
         return now if self.verdict is None else replace(now, certified=self.chain.certified)
 
     def secondary(self) -> list[NDArray[np.float64]]:
         """Returns the secondary metric (point,) along each segment of `progress`, for viewers."""
-        return self.chain.secondary()
+        return self.view.secondary()
 
     def weights(self) -> dict[int, Weights]:
         """Returns the present weights (param,) of all beads by id, those in training included."""
@@ -279,11 +291,11 @@ class StagedMethod:
     @property
     def string_products(self) -> int:
         """See `Method`."""
-        return self.chain.string_products
+        return string_products(self.chain)
 
     def string(self) -> BeadString:
         """See `Method`."""
-        return self.chain.string()
+        return string_of(self.chain, self.view.profiles(self._audited))
 
     def kept_string(self) -> KeptString:
         """Returns the string that a file keeps: the best one while a lower level is tried."""
@@ -291,7 +303,8 @@ class StagedMethod:
         best = None if descent is None else descent.trying
         if descent is None or best is None:
             return KeptString(self.string(), self.progress().order, self.chain.level)
-        return KeptString(self.chain.string_of(best), best.order, descent.level_of_best)
+        string = string_of_snapshot(best, self.chain.grid)
+        return KeptString(string, best.order, descent.level_of_best)
 
     def describe_audit(self) -> dict[str, Any]:
         """See `Method`; empty where the string is neither audited nor proven."""
@@ -324,7 +337,7 @@ class StagedMethod:
         """All that a checkpoint holds of the search. An audit under way is not: it begins anew."""
         stages = tuple(stage.state for stage in self.stages)
         descent = None if self.descent is None else self.descent.state
-        chain = self.chain.state
+        chain = state_of(self.chain)
         return MethodState(self.current, chain, self.trials, stages, self.plan, descent, self.spent)
 
     def resume(self, state: MethodState) -> None:
@@ -342,7 +355,7 @@ class StagedMethod:
         if state.current > len(self.stages):
             raise Unfit(f"current is {state.current}, but there are {len(self.stages)} stages")
         with below("chain"):
-            self.chain.resume(state.chain)
+            resume(self.chain, state.chain)
         self.current, self.trials, self.plan = state.current, state.trials, state.plan
         for number, (stage, part) in enumerate(zip(self.stages, state.stages, strict=True)):
             with below("stages", number):

@@ -23,9 +23,10 @@ from engine.backends.backend import Backend
 from engine.methods.base import Verdict
 from engine.methods.stage import ChainStage
 from engine.path.chain import Chain
+from engine.path.chain_state import StringState
 from engine.path.pruning import prune
 from engine.path.segments import Measured
-from engine.path.snapshot import Segment, Snapshot, StringState, state_of
+from engine.path.snapshot import Segment, Snapshot
 from engine.record.events import Event, StringShortened
 from engine.record.marks import Count
 from engine.record.unfit import Unfit
@@ -306,7 +307,7 @@ class Shortening(ChainStage):
     def state(self) -> ShorteningState:
         """See `Stage`."""
         return ShorteningState(
-            before=None if self.before is None else state_of(self.before),
+            before=None if self.before is None else StringState.of(self.before),
             margins=self.margins,
             sweep=self.sweep,
             doublings=self.doublings,
@@ -317,10 +318,8 @@ class Shortening(ChainStage):
 
     def resume(self, state: ShorteningState) -> None:
         """See `Stage`."""
-        self.before = None
-        if state.before is not None:
-            self.chain.check_weights(state.before)
-            self.before = state.before.snapshot(self.chain.problem.device)
+        before = state.before
+        self.before = None if before is None else before.restored(self.chain.problem)
         self.margins, self.sweep, self.doublings = state.margins, state.sweep, state.doublings
         self.length, self.finished, self.applied = state.length, state.finished, state.applied
 

@@ -66,7 +66,6 @@ class Audit:
             dtype = torch.float64 if self.fine else torch.float32
             found = measure(chain.pool, pairs, self.grid, self._samples, dtype=dtype)
             self.measured |= dict(zip(some, found, strict=True))
-        chain.audited = self.measured
         return len(todo) <= AT_ONCE
 
     def reopen(self) -> list[Event]:
@@ -77,8 +76,6 @@ class Audit:
             if segment.state == "closed" and not found.peak <= self._chain.bound:
                 self._chain.correct(replace(segment, state="open", measured=found))
                 events.append(AuditFailed(*key, found.peak, found.t_star))
-        if events:
-            self._chain.audited = {}
         return events
 
     def description(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ peak found on the grid is refined by golden-section search in its neighbourhood 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from math import gcd
 from typing import Any, Literal
@@ -49,6 +49,12 @@ class Measured:
     """The highest loss found, also between grid points; NaN where a loss is not finite."""
     t_star: float
     """The place of the peak, from 0 at the left bead to 1 at the right one."""
+
+    def on(self, grid: Floats) -> Measured:
+        """Returns the profile on a grid, itself where it has as many places already."""
+        if len(self.t) == len(grid):
+            return self
+        return replace(self, t=grid, losses=np.interp(grid, self.t, self.losses))
 
 
 def search_grid(points: int) -> Floats:

@@ -12,10 +12,9 @@ import torch
 from engine.path.certificate.proof import Proof
 from engine.path.segments import Measured
 from engine.record.bracket import Bracket
-from engine.record.events import FIRST, LAST
 from engine.record.marks import Count, Depth
 from engine.record.progress import SegmentProgress, SegmentState, TrainingProgress
-from engine.shapes import Beads, Weights
+from engine.shapes import Weights
 
 Key = tuple[int, int]
 """The ids of a segment's left and right bead."""
@@ -174,108 +173,3 @@ def over_chord(length: float, beads: Sequence[Weights]) -> float:
 def distance(left: Weights, right: Weights) -> float:
     """Returns the Euclidean distance of two weight vectors, computed in float64."""
     return float(torch.linalg.vector_norm(right.double() - left.double()))
-
-
-# ---------------------------------------------------------------- what a checkpoint holds
-
-
-@dataclass(frozen=True)
-class StringState:
-    """A string as a checkpoint holds it. Raises ValueError where its parts contradict each other.
-
-    Beads are ordered from end to end; of the segments between them some may be missing.
-    """
-
-    order: tuple[Count, ...]
-    """Ids of the beads."""
-    beads: Beads
-    """(bead, param) Their weights."""
-    depths: tuple[Depth, ...]
-    """(bead,) Their depths."""
-    segments: tuple[Segment, ...]
-    """The segments that have a profile."""
-
-    def __post_init__(self) -> None:
-        """Raises ValueError where the parts contradict each other."""
-        if not len(self.order) == len(self.beads) == len(self.depths):
-            raise ValueError(
-                f"order names {len(self.order)} beads, but there are weights of {len(self.beads)} "
-                f"and depths of {len(self.depths)}"
-            )
-        if (self.order[:1], self.order[-1:]) != ((FIRST,), (LAST,)):
-            raise ValueError(f"order does not lead from bead {FIRST} to bead {LAST}")
-        if len(set(self.order)) < len(self.order):
-            raise ValueError("order names a bead twice")
-        keys = [segment.key for segment in self.segments]
-        if len(set(keys)) < len(keys) or not set(keys) <= set(pairwise(self.order)):
-            raise ValueError("segments are not those between neighbouring beads")
-        for segment in self.segments:
-            _check_profile(segment)
-
-    @property
-    def whole(self) -> bool:
-        """Whether every segment has a profile."""
-        return len(self.segments) == len(self.order) - 1
-
-    def snapshot(self, device: torch.device) -> Snapshot:
-        """Returns the string with its weights on a device."""
-        beads = self.beads.to(device).unbind()
-        return Snapshot(
-            self.order,
-            dict(zip(self.order, beads, strict=True)),
-            dict(zip(self.order, self.depths, strict=True)),
-            {segment.key: segment for segment in self.segments},
-        )
-
-
-def _check_profile(segment: Segment) -> None:
-    """Raises ValueError where the arrays of a segment do not belong together."""
-    t, losses = segment.measured.t, segment.measured.losses
-    if not t.ndim == losses.ndim == 1 or not len(t) == len(losses) >= 2:
-        raise ValueError(f"the profile of segment {segment.key} has the wrong shape")
-    if (t[0], t[-1]) != (0, 1) or not (np.diff(t) > 0).all():
-        raise ValueError(f"the grid of segment {segment.key} does not rise from 0 to 1")
-
-
-def state_of(string: Snapshot) -> StringState:
-    """Returns a string as a checkpoint holds it."""
-    return StringState(
-        string.order,
-        torch.stack([string.weights[bead] for bead in string.order]),
-        tuple(string.depths[bead] for bead in string.order),
-        tuple(string.segments.values()),
-    )
-
-
-@dataclass(frozen=True)
-class ChainState:
-    """All that a checkpoint holds of a chain. Raises ValueError where its parts contradict."""
-
-    next_bead: Count
-    """The id of the next new bead."""
-    now: StringState
-    stale: tuple[tuple[Count, Count], ...]
-    """Keys of the segments whose beads have moved since they were measured, in ascending order."""
-    known: dict[Count, float]
-    """The objective at beads, by their ids, where it was measured with their present weights."""
-    trace: tuple[Peak, ...]
-    """The highest point of the string as it changed."""
-    lowest: StringState | None = None
-    """The measured string with the lowest barrier so far."""
-
-    def __post_init__(self) -> None:
-        """Raises ValueError where the parts contradict each other."""
-        if not set(self.stale) <= {segment.key for segment in self.now.segments}:
-            raise ValueError("stale names a segment that does not exist")
-        if not self.known.keys() <= set(self.now.order):
-            raise ValueError("known names a bead that does not exist")
-        if self.lowest is None:
-            ids = self.now.order
-        elif not self.lowest.whole:
-            raise ValueError("lowest has a segment that is not measured")
-        elif not self.trace:
-            raise ValueError("trace is empty, but there is a lowest string")
-        else:
-            ids = self.now.order + self.lowest.order
-        if max(ids) >= self.next_bead:
-            raise ValueError(f"next_bead is {self.next_bead}, but there is a bead {max(ids)}")

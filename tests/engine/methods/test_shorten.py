@@ -20,6 +20,7 @@ from engine.methods.method import StagedMethod
 from engine.methods.shorten import MARGINS, Shortening
 from engine.path import audit, chain
 from engine.path.chain import Chain
+from engine.path.chain_string import string_of
 from engine.path.segments import Measured, measure
 from engine.problem.problem import build_problem
 from engine.record.events import (
@@ -201,7 +202,7 @@ def test_a_string_with_one_inner_bead_gets_more_where_they_shorten_it() -> None:
     stage.begin()
     while not stage.done:
         stage.step(None)
-    beads = string.string().beads.astype(np.float64)
+    beads = string_of(string, {}).beads.astype(np.float64)
     two, around = 2 * math.hypot(2, 2 * math.tan(math.pi / 6)), geodesic(beads[0], beads[-1], 1.0)
     assert len(beads) > 3
     assert around < length_of(beads) < two - 0.4 * (two - around)

@@ -135,12 +135,11 @@ def test_a_segment_above_the_level_is_opened_again() -> None:
     assert failed.t == pytest.approx((0.03 + 1) / 2, abs=1e-3)
     assert [segment.state for segment in chain.in_order()] == ["closed", "open"]
     assert chain.segments[3, LAST].measured.peak == failed.peak
-    assert not chain.audited
 
 
 def test_a_string_that_holds_is_left_as_it_is() -> None:
     chain = chain_of(ring, [1.0, 0.0], [0.6, 0.8])
-    looked = Audit(spec_with(), chain, 100)
+    looked, before = Audit(spec_with(), chain, 100), chain.in_order()
     look(looked)
     assert looked.reopen() == []
-    assert chain.audited == looked.measured
+    assert all(one is other for one, other in zip(chain.in_order(), before, strict=True))

@@ -16,6 +16,8 @@ from engine.path.certificate.proof import EFFORT
 from engine.path.certificate.proving import PASSES
 from engine.path.certification import Certification, Plan, net_of, plan_for, with_point
 from engine.path.chain import Chain
+from engine.path.chain_string import string_of
+from engine.path.chain_view import ChainView, Work
 from engine.path.segments import Measured
 from engine.problem.problem import Problem, build_problem
 from engine.record.events import (
@@ -101,9 +103,10 @@ def test_what_is_below_the_level_is_proven(problem: Problem) -> None:
     assert all_of(proof) == [] and proof.plan == Plan("prove", EFFORT)
     assert proof.reopen() == [] and proof.undecided() == []
     assert chain.certified is True
-    bounds = [segment.bound for segment in chain.progress("proof", (), 0, 1.0).segments]
+    shown = ChainView(chain).progress(Work("proof", 1.0, 0), {})
+    bounds = [segment.bound for segment in shown.segments]
     assert all(bound is not None and bound <= chain.bound for bound in bounds)
-    cells = chain.string().cells
+    cells = string_of(chain, {}).cells
     assert cells is not None and set(cells[:, 0]) == {0.0, 1.0}
 
 

@@ -4,43 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from engine.path.chain import TRACE, Chain
-from engine.path.snapshot import Key, Snapshot, distance
-from engine.problem.problem import Problem
+from engine.path.snapshot import Key, distance
 from engine.record.events import FIRST, LAST, SegmentClosed, SegmentFailed, SegmentMeasured
-from tests.support.landscapes import goal, landscape
-from tests.support.workers import Here, vmapped
-
-POINTS = 17
-LEVEL = 0.375
-ENDS = ([-1.0, 0.2], [2.0, 0.6])
-
-
-def bowl(w: Tensor) -> Tensor:
-    """w₂ and a parabola over w₁: of a segment whose w₂ is level, the ends are the peaks."""
-    return 0.1 * w[0].square() + w[1]
-
-
-def chain_of(*beads: list[float], level: float = LEVEL, problem: Problem | None = None) -> Chain:
-    """The string 1 — 3 — 4 … — 2 through these points, not measured yet."""
-    problem = problem or landscape(bowl)
-    chain = Chain(Here(vmapped(problem)), goal(level), POINTS)
-    ids = [FIRST, *range(LAST + 1, LAST + len(beads) - 1), LAST]
-    chain.begin([(bead, torch.tensor(at), 0) for bead, at in zip(ids, beads, strict=True)])
-    return chain
-
-
-def measured(*beads: list[float], level: float = LEVEL) -> Chain:
-    chain = chain_of(*beads, level=level)
-    chain.measure(chain.keys)
-    return chain
+from tests.support.chains import ENDS, LEVEL, POINTS, bowl, chain_of, measured
 
 
 def states(chain: Chain) -> list[str]:
@@ -231,98 +203,3 @@ def test_a_segment_fails_with_its_reason() -> None:
     assert (failed.left, failed.right, failed.reason) == (FIRST, LAST, "it is steep")
     assert failed.peak == pytest.approx(0.5)
     assert states(chain) == ["failed"]
-
-
-# ---------------------------------------------------------------- what others see
-
-
-def test_a_board_shows_the_string() -> None:
-    chain = measured(ENDS[0], [0.5, 0.0], ENDS[1])
-    chain.depths[3] = 1
-    now = chain.progress("search", (), 7, 0.25, {3: 0.125})
-    assert (now.phase, now.aim, now.bead_steps) == ("search", 0.25, 7)
-    assert (now.beads, now.order, now.beads_per_depth) == (3, (FIRST, 3, LAST), (2, 1))
-    assert now.losses == pytest.approx((0.3, 0.125, 1.0))  # the fresher loss counts
-    assert [segment.state for segment in now.segments] == ["closed", "open"]
-    assert now.max_peak == pytest.approx(1.0)
-    straight = math.hypot(3.0, 0.4)
-    bent = math.hypot(1.5, 0.2) + math.hypot(1.5, 0.6)
-    assert now.normalized_length == pytest.approx(bent / straight)
-
-
-def test_a_board_before_anything_is_measured_has_no_order() -> None:
-    chain = chain_of(ENDS[0], [0.5, 0.0], ENDS[1])
-    now = chain.progress("endpoints", (), 0, LEVEL)
-    assert (now.beads, now.order, now.losses, now.segments) == (3, (), (), ())
-    assert math.isnan(now.max_peak)
-
-
-def test_a_board_names_a_bead_only_while_it_trains() -> None:
-    chain = measured(*ENDS)
-    segment = replace(chain.in_order()[0], bead=9, state="training")
-    chain.update(segment)
-    assert chain.progress("search", (), 0, LEVEL).segments[0].bead == 9
-    chain.update(replace(segment, state="failed"))
-    assert chain.progress("search", (), 0, LEVEL).segments[0].bead is None
-
-
-def test_audited_profiles_are_shown_where_every_segment_has_one() -> None:
-    chain = measured(ENDS[0], [0.5, 0.0], ENDS[1])
-    fine = {
-        key: replace(chain.segments[key].measured, losses=np.full(POINTS, 0.5 + n), peak=0.5 + n)
-        for n, key in enumerate(chain.keys)
-    }
-    chain.audited = {chain.keys[0]: fine[chain.keys[0]]}
-    assert chain.progress("audit", (), 0, LEVEL).max_peak == pytest.approx(1.0)
-    chain.audited = fine
-    assert chain.progress("audit", (), 0, LEVEL).max_peak == 1.5
-    assert chain.string().losses.tolist() == [0.5, 1.5, 1.5]
-
-
-def test_a_string_is_measured_for_its_file_where_it_has_moved() -> None:
-    chain = measured(ENDS[0], [0.5, 0.0], ENDS[1])
-    chain.move({3: torch.tensor([0.5, 0.7])})
-    assert chain.string_products == 2 * POINTS * 3 * 2  # points, samples, weights
-    string = chain.string()
-    assert chain.unmeasured == [(FIRST, 3), (3, LAST)]  # nothing of it is kept
-    exact = [bowl(torch.from_numpy(bead)).item() for bead in string.beads]
-    np.testing.assert_allclose(string.losses, exact, rtol=1e-6)
-    for (a, b), profile in zip(
-        pairwise(torch.from_numpy(string.beads)), string.profiles, strict=True
-    ):
-        there = [bowl(torch.lerp(a, b, float(t))).item() for t in string.t]
-        np.testing.assert_allclose(profile, there, rtol=1e-5)
-
-
-# ---------------------------------------------------------------- checkpoint
-
-
-def test_a_restored_chain_is_the_same() -> None:
-    chain = measured(ENDS[0], [0.5, 0.0], [1.0, 0.1], ENDS[1])
-    chain.move({3: torch.tensor([0.5, 0.7]), 4: torch.tensor([1.0, 0.8])})
-    chain.measure([(3, 4)])
-    chain.update(replace(chain.in_order()[2], bead=8, attempt=2, stalled=1, state="training"))
-    chain.stale.add((4, LAST))
-    state = chain.state
-    problem = chain.problem
-    again = Chain(Here(vmapped(problem)), goal(LEVEL), POINTS)
-    again.resume(state)
-    assert again.order == chain.order
-    assert again.depths == chain.depths
-    assert again.known == chain.known
-    assert again.unmeasured == chain.unmeasured
-    assert again.trace == chain.trace
-    assert again.new_bead() == chain.new_bead()
-    for one, other in zip(chain.in_order(), again.in_order(), strict=True):
-        assert replace(one, measured=other.measured) == other
-        np.testing.assert_array_equal(one.measured.losses, other.measured.losses)
-        assert (one.measured.peak, one.measured.t_star) == (
-            other.measured.peak,
-            other.measured.t_star,
-        )
-    for bead in chain.order:
-        assert torch.equal(again.weights[bead], chain.weights[bead])
-    kept, lowest = again.lowest, chain.lowest
-    assert isinstance(kept, Snapshot) and lowest is not None
-    assert kept.barrier == lowest.barrier
-    assert kept.weights[3].tolist() == [0.5, 0.0]
