@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.methods.base import Stage, Tally, Verdict
-from engine.methods.constrained import ConstrainedState
+from engine.methods.constrained_state import ConstrainedState
 from engine.methods.descent import Descent, DescentState
 from engine.methods.detour import DetourState
 from engine.methods.endpoints import EndpointState

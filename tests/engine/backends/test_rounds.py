@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.backends.backend import Backend
 from engine.backends.rounds import advance
-from engine.methods.constrained import tether_of
+from engine.methods.tied_string import tether_of
 from engine.networks.mlp import MlpNetwork
 from engine.problem.problem import build_problem
 from engine.run.choose_backend import backend_of

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.methods.constrained import tether_of
+from engine.methods.tied_string import tether_of
 from engine.spec.search import Constrained
 from engine.steps.tethers import (
     EVEN,
