@@ -42,17 +42,7 @@ def find_factory(factory: str, key: str) -> Callable[..., Any]:
             f"is {factory!r}; name a function as package.module:function or file.py:function",
             key=f"{key}.factory",
         )
-    try:
-        with user_code.to_itself(place):
-            module = _from_file(Path(place)) if is_file(place) else _from_path(place)
-    except (Exception, SystemExit) as error:  # it is not our code
-        missing = isinstance(error, FileNotFoundError)
-        reason = "no such file" if missing else user_code.plain(str(error))
-        raise InputError(
-            f"{place} cannot be imported ({type(error).__name__}: {reason}); install its package, "
-            "or name the file: path/to/file.py:function",
-            key=f"{key}.factory",
-        ) from error
+    module = _imported(place, key)
     function = getattr(module, name, None)
     if not callable(function):
         named = [each for each, value in vars(module).items() if callable(value)]
@@ -61,6 +51,21 @@ def find_factory(factory: str, key: str) -> Callable[..., Any]:
             f"{place} has no function {name!r}; it has {known or 'none'}", key=f"{key}.factory"
         )
     return function  # type: ignore[no-any-return]
+
+
+def _imported(place: str, key: str) -> ModuleType:
+    """Returns the module of a file or of a dotted name. Raises InputError, which names `key`."""
+    try:
+        with user_code.to_itself(place):
+            return _from_file(Path(place)) if is_file(place) else _from_path(place)
+    except (Exception, SystemExit) as error:  # it is not our code
+        missing = isinstance(error, FileNotFoundError)
+        reason = "no such file" if missing else user_code.plain(str(error))
+        raise InputError(
+            f"{place} cannot be imported ({type(error).__name__}: {reason}); install its package, "
+            "or name the file: path/to/file.py:function",
+            key=f"{key}.factory",
+        ) from error
 
 
 def is_file(place: str) -> bool:

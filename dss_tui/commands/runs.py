@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -22,6 +23,7 @@ from engine.record.finding import (
 )
 from engine.record.lock import is_live
 from engine.record.rundir import RunDir
+from engine.record.runs import Summary
 from engine.record.sweep_summary import summarize_any
 
 #: The seconds to wait for an engine to stop, which takes a round of training and a checkpoint.
@@ -38,19 +40,24 @@ def ls() -> int:
         print(f"no runs in {runs_folder()}; `dss-tui run digits` makes one", file=sys.stderr)
         return 0
     console = Console() if sys.stdout.isatty() else Console(width=200)
+    summaries = [summarize_any(run) for run in found]
+    console.print(_table(summaries))
+    for damaged in (fault for summary in summaries for fault in summary.damaged):
+        print(damaged, file=sys.stderr)
+    return 0
+
+
+def _table(summaries: Sequence[Summary]) -> Table:
+    """Returns a table with a row for each run."""
     table = Table(box=None, pad_edge=False)
     titles = {"name": "run", "peak/level": "max peak / level"}
     columns = [BY_KEY[key] for key in LISTED]
     for column in columns:
         title = titles.get(column.key, column.key)
         table.add_column(title, justify="right" if column.right else "left")
-    summaries = [summarize_any(run) for run in found]
     for summary in summaries:
         table.add_row(*(Text(column.cell(summary)) for column in columns))
-    console.print(table)
-    for damaged in (fault for summary in summaries for fault in summary.damaged):
-        print(damaged, file=sys.stderr)
-    return 0
+    return table
 
 
 def stop(name: str) -> int:

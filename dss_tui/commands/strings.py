@@ -208,7 +208,7 @@ def _certificate_tree(found: Certificate, *, with_cells: bool) -> dict[str, Any]
 
 def _report(path: Path, check: Check) -> list[str]:
     """Returns the lines of a check's results for a person."""
-    worst, level = check.worst, too_high(check.level, check.level_tolerance)
+    worst = check.worst
     tolerance = f" with tolerance {check.level_tolerance:g}" if check.level_tolerance else ""
     highest = max(check.peaks)
     lines = [
@@ -237,19 +237,23 @@ def _report(path: Path, check: Check) -> list[str]:
         f"along the whole path, at {check.along_points} points a segment:",
         *(f"  {on.words:<26} {low:.4g} … {high:.4g}" for on, low, high in check.along),
     ]
-    above = sum(peak > check.bound for peak in check.peaks)
+    return [*lines, _holds(check)]
+
+
+def _holds(check: Check) -> str:
+    """Returns the line that says whether a path holds, or why it does not."""
+    level = too_high(check.level, check.level_tolerance)
     if not check.agrees:
-        lines.append(
+        return (
             f"DOES NOT HOLD: the file's profiles differ from those measured by "
             f"{check.disagreement:.2g} (allowed: {check.tolerance:g}); it was changed or damaged."
         )
-    elif check.mirror is not None and not check.mirror.agrees:
-        lines.append(f"DOES NOT HOLD: {check.mirror.words}.")
-    elif above:
-        lines.append(f"DOES NOT HOLD: {above} of {len(check.peaks)} segments exceed {level}.")
-    else:
-        lines.append(f"HOLDS: no measured point of the path exceeds {level}.")
-    return lines
+    if check.mirror is not None and not check.mirror.agrees:
+        return f"DOES NOT HOLD: {check.mirror.words}."
+    above = sum(peak > check.bound for peak in check.peaks)
+    if above:
+        return f"DOES NOT HOLD: {above} of {len(check.peaks)} segments exceed {level}."
+    return f"HOLDS: no measured point of the path exceeds {level}."
 
 
 def _tree(check: Check) -> dict[str, Any]:

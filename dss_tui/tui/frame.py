@@ -11,6 +11,14 @@ from dss_tui.tui.plot import Plot, Point
 from dss_tui.tui.tracks import Track, bars_of
 
 
+def _shown_level(plot: Plot) -> float | None:
+    """Returns the level of a plot, or None where its axis cannot show it."""
+    level = plot.level
+    if level is None or not math.isfinite(level) or (plot.log_y and level <= 0):
+        return None
+    return level
+
+
 @dataclass(frozen=True)
 class Frame:
     """The axes of a plot, and its level."""
@@ -25,9 +33,7 @@ class Frame:
     @classmethod
     def around(cls, plot: Plot, points: Sequence[Point]) -> Frame:
         """Returns the axes of a plot. Curves fill its width, with some room above and below."""
-        level = plot.level
-        if level is not None and (not math.isfinite(level) or (plot.log_y and level <= 0)):
-            level = None
+        level = _shown_level(plot)
         heights = [y for _, y in points] + ([] if level is None else [level])
         heights += [end for curve in plot.curves for _, *ends in bars_of(curve) for end in ends]
         y = Axis.around(heights, 0.05, plot.log_y)

@@ -128,14 +128,11 @@ def draw(plot: Plot, width: int, height: int, palette: Palette) -> Drawn:
 
     Only one thread may call it, because plotext draws on a single figure of its own.
     """
-    if width < MIN_WIDTH or height < MIN_HEIGHT:
-        return Drawn(plot, _words("too small to plot", width, palette))
     tracks = [track_of(curve, width) for curve in plot.curves]
     points = [point for track in tracks for point in track if point is not None]
-    if not points:
-        return Drawn(plot, _words("nothing to plot yet", width, palette))
-    if plot.log_y and all(y <= 0 for _, y in points):
-        return Drawn(plot, _words("nothing above 0 for a log scale", width, palette))
+    why_not = _why_not(plot, points, width, height)
+    if why_not:
+        return Drawn(plot, _words(why_not, width, palette))
     frame = Frame.around(plot, points)
     above = header(plot, tracks, width, palette)
     below = footer(plot, width, palette) if height >= 8 else []
@@ -143,13 +140,33 @@ def draw(plot: Plot, width: int, height: int, palette: Palette) -> Drawn:
     if plot.equal:
         frame = frame.with_equal_units(width - LABELS, 2 * (canvas_height - 2))
     canvas = _canvas(plot, frame, tracks, width, canvas_height)
-    area = Area.of(canvas.plain.split("\n"))
-    if area is not None and above:
-        area = replace(area, top=area.top + 1, bottom=area.bottom + 1)
-    blocks = [above, list(_inked(canvas, palette)), below]
+    text = _stacked([above, list(_inked(canvas, palette)), below])
+    return Drawn(plot, text, bool(below), frame, _area(canvas, lower=bool(above)))
+
+
+def _stacked(blocks: Sequence[Sequence[Piece]]) -> Text:
+    """Returns blocks of pieces one below another; those that are empty take no line."""
     lines = [[("\n", ""), *block] for block in blocks if block]
-    text = styled([piece for line in lines for piece in line][1:])
-    return Drawn(plot, text, bool(below), frame, area)
+    return styled([piece for line in lines for piece in line][1:])
+
+
+def _area(canvas: Text, *, lower: bool) -> Area | None:
+    """Returns the area within the axes; `lower` by a line, where one stands above the canvas."""
+    area = Area.of(canvas.plain.split("\n"))
+    if area is None or not lower:
+        return area
+    return replace(area, top=area.top + 1, bottom=area.bottom + 1)
+
+
+def _why_not(plot: Plot, points: Sequence[Point], width: int, height: int) -> str:
+    """Returns why a plot of these points cannot be drawn, or nothing where it can."""
+    if width < MIN_WIDTH or height < MIN_HEIGHT:
+        return "too small to plot"
+    if not points:
+        return "nothing to plot yet"
+    if plot.log_y and all(y <= 0 for _, y in points):
+        return "nothing above 0 for a log scale"
+    return ""
 
 
 def _words(words: str, width: int, palette: Palette) -> Text:

@@ -40,17 +40,8 @@ def phases(now: Snapshot) -> tuple[Phase, ...]:
     progress = now.progress
     if progress is None:
         return ()
-    stage, trained = progress.phase, {FIRST, LAST} & now.view.depths.keys()
-    closed = f"{progress.counters.closed}/{len(progress.segments)}"
-    ends = "start" if stage == "start" else "endpoints"
-    search = "search" if stage in (*ENDS, *CHECKS) else stage
-    check = stage if stage in CHECKS else "audit"
-    found = [
-        (ends, f"{len(trained)}/2" if stage == "endpoints" else ""),
-        (search, closed if progress.segments else ""),
-        (check, _proven(progress) if stage == "proof" else ""),
-    ]
-    at = 0 if stage in ENDS else 2 if stage in CHECKS else 1
+    trained = {FIRST, LAST} & now.view.depths.keys()
+    found, at = _in_order(progress, len(trained)), _place(progress.phase)
     if at > 0 and not trained:
         found, at = found[1:], at - 1  # the search itself made the ends
     standings = [_standing(number - at, now) for number in range(len(found))]
@@ -58,6 +49,25 @@ def phases(now: Snapshot) -> tuple[Phase, ...]:
         Phase(name, standing, "" if standing == "ahead" else detail)
         for (name, detail), standing in zip(found, standings, strict=True)
     )
+
+
+def _in_order(progress: Progress, trained: int) -> list[tuple[str, str]]:
+    """Returns the names of the phases and how much of each is done; `trained` counts the ends."""
+    stage = progress.phase
+    closed = f"{progress.counters.closed}/{len(progress.segments)}"
+    return [
+        (
+            "start" if stage == "start" else "endpoints",
+            f"{trained}/2" if stage == "endpoints" else "",
+        ),
+        ("search" if stage in (*ENDS, *CHECKS) else stage, closed if progress.segments else ""),
+        (stage if stage in CHECKS else "audit", _proven(progress) if stage == "proof" else ""),
+    ]
+
+
+def _place(stage: str) -> int:
+    """Returns the number of the phase that a stage is in, from 0."""
+    return 0 if stage in ENDS else 2 if stage in CHECKS else 1
 
 
 def _standing(after: int, now: Snapshot) -> Standing:

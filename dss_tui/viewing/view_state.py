@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import singledispatch
 
 from engine.record.events import (
     AuditFailed,
@@ -70,80 +71,138 @@ class View:
         return tuple(depths.count(depth) for depth in range(len(self.depth_times)))
 
 
-def sentence(record: Record) -> str:  # noqa: C901  # one flat case for each kind of event
+def sentence(record: Record) -> str:
     """Returns the sentence about an event that the log shows."""
-    match record.event:
-        case RunStarted() as e:
-            tolerance = f", tolerance {e.tolerance:g}" if e.tolerance else ""
-            return (
-                f"started: {e.method}, level {e.level_words} on the {e.level_on}{tolerance}, "
-                f"alpha {e.alpha:g}, seed {e.seed}, "
-                f"{e.parameters} parameters, {e.samples} samples, on {', '.join(e.devices)}"
-            )
-        case EndpointTrained() as e:
-            loss = _loss(e.loss)
-            return f"endpoint {e.bead} trained to {loss} in {e.steps} steps (try {e.attempt})"
-        case SegmentMeasured() as e:
-            return (
-                f"segment {e.left}–{e.right}: peak {_loss(e.peak)} at t = {e.t_star:.3f}, "
-                f"length {e.length:.3g}, depth {e.depth}"
-            )
-        case BeadInserted() as e:
-            return (
-                f"bead {e.bead} put between {e.left} and {e.right} at t = {e.t:.3f}, "
-                f"loss {_loss(e.loss)}"
-            )
-        case BeadTrained() as e:
-            return f"bead {e.bead} trained to {_loss(e.loss)} in {e.steps} steps (try {e.attempt})"
-        case BeadFailed() as e:
-            what = "endpoint" if e.left is None else "bead"
-            return (
-                f"{what} {e.bead} missed its target: {e.reason} at loss {_loss(e.loss)} after "
-                f"{e.steps} steps; next: {e.remedy}"
-            )
-        case SegmentClosed() as e:
-            return f"segment {e.left}–{e.right} closed, peak {_loss(e.peak)}"
-        case SegmentFailed() as e:
-            return f"segment {e.left}–{e.right} failed, peak {_loss(e.peak)}: {e.reason}"
-        case AuditFailed() as e:
-            return (
-                f"segment {e.left}–{e.right} reopened: the audit found {_loss(e.peak)} at "
-                f"t = {e.t:.3f}"
-            )
-        case SegmentUndecided() as e:
-            return (
-                f"segment {e.left}–{e.right} could not be proven on [{e.u:.6g}, {e.v:.6g}] in "
-                f"{e.bounds} cells"
-            )
-        case LevelSet() as e:
-            how = "final level" if e.bracket.settled else "level to try"
-            return f"{how} {e.level:.6g} ({e.bracket.words})"
-        case LevelLowered() as e:
-            beads = ", ".join(map(str, e.held_up_by))
-            return f"level lowered from {e.met:.4g} to {e.level:.4g}; held up last by beads {beads}"
-        case LevelHeld() as e:
-            beads = ", ".join(map(str, e.held_up_by))
-            return (
-                f"level {e.level:.4g} holds since {e.steps} steps because of beads {beads}; the "
-                f"highest peak is {_loss(e.peak)}, between {e.left} and {e.right}"
-            )
-        case StringShortened() as e:
-            return (
-                f"string shortened: normalized length {e.length_before:.4f} to "
-                f"{e.length_after:.4f}, {e.beads_before} beads to {e.beads_after}"
-            )
-        case CheckpointSaved() as e:
-            return f"checkpoint written ({e.reason.replace('_', ' ')})"
-        case Paused():
-            return "paused"
-        case Continued() as e:
-            return f"goes on from event {e.from_seq}"
-        case RunFinished() as e:
-            return e.sentence + (f" {e.diagnosis.words}" if e.diagnosis else "")
-        case Unknown() as e:
-            name = e.kind.replace("_", " ")
-            return f"{name}: {e.sentence}" if e.sentence else name
-    return record.event.name
+    return _told(record.event)
+
+
+@singledispatch
+def _told(event: object) -> str:
+    """Returns the sentence about an event, of which there is a function for each kind."""
+    raise TypeError(f"no sentence tells of {type(event).__name__}")
+
+
+@_told.register
+def _(e: RunStarted) -> str:
+    tolerance = f", tolerance {e.tolerance:g}" if e.tolerance else ""
+    return (
+        f"started: {e.method}, level {e.level_words} on the {e.level_on}{tolerance}, "
+        f"alpha {e.alpha:g}, seed {e.seed}, "
+        f"{e.parameters} parameters, {e.samples} samples, on {', '.join(e.devices)}"
+    )
+
+
+@_told.register
+def _(e: EndpointTrained) -> str:
+    loss = _loss(e.loss)
+    return f"endpoint {e.bead} trained to {loss} in {e.steps} steps (try {e.attempt})"
+
+
+@_told.register
+def _(e: SegmentMeasured) -> str:
+    return (
+        f"segment {e.left}–{e.right}: peak {_loss(e.peak)} at t = {e.t_star:.3f}, "
+        f"length {e.length:.3g}, depth {e.depth}"
+    )
+
+
+@_told.register
+def _(e: BeadInserted) -> str:
+    return (
+        f"bead {e.bead} put between {e.left} and {e.right} at t = {e.t:.3f}, loss {_loss(e.loss)}"
+    )
+
+
+@_told.register
+def _(e: BeadTrained) -> str:
+    return f"bead {e.bead} trained to {_loss(e.loss)} in {e.steps} steps (try {e.attempt})"
+
+
+@_told.register
+def _(e: BeadFailed) -> str:
+    what = "endpoint" if e.left is None else "bead"
+    return (
+        f"{what} {e.bead} missed its target: {e.reason} at loss {_loss(e.loss)} after "
+        f"{e.steps} steps; next: {e.remedy}"
+    )
+
+
+@_told.register
+def _(e: SegmentClosed) -> str:
+    return f"segment {e.left}–{e.right} closed, peak {_loss(e.peak)}"
+
+
+@_told.register
+def _(e: SegmentFailed) -> str:
+    return f"segment {e.left}–{e.right} failed, peak {_loss(e.peak)}: {e.reason}"
+
+
+@_told.register
+def _(e: AuditFailed) -> str:
+    return f"segment {e.left}–{e.right} reopened: the audit found {_loss(e.peak)} at t = {e.t:.3f}"
+
+
+@_told.register
+def _(e: SegmentUndecided) -> str:
+    return (
+        f"segment {e.left}–{e.right} could not be proven on [{e.u:.6g}, {e.v:.6g}] in "
+        f"{e.bounds} cells"
+    )
+
+
+@_told.register
+def _(e: LevelSet) -> str:
+    how = "final level" if e.bracket.settled else "level to try"
+    return f"{how} {e.level:.6g} ({e.bracket.words})"
+
+
+@_told.register
+def _(e: LevelLowered) -> str:
+    beads = ", ".join(map(str, e.held_up_by))
+    return f"level lowered from {e.met:.4g} to {e.level:.4g}; held up last by beads {beads}"
+
+
+@_told.register
+def _(e: LevelHeld) -> str:
+    beads = ", ".join(map(str, e.held_up_by))
+    return (
+        f"level {e.level:.4g} holds since {e.steps} steps because of beads {beads}; the "
+        f"highest peak is {_loss(e.peak)}, between {e.left} and {e.right}"
+    )
+
+
+@_told.register
+def _(e: StringShortened) -> str:
+    return (
+        f"string shortened: normalized length {e.length_before:.4f} to "
+        f"{e.length_after:.4f}, {e.beads_before} beads to {e.beads_after}"
+    )
+
+
+@_told.register
+def _(e: CheckpointSaved) -> str:
+    return f"checkpoint written ({e.reason.replace('_', ' ')})"
+
+
+@_told.register
+def _(_event: Paused) -> str:
+    return "paused"
+
+
+@_told.register
+def _(e: Continued) -> str:
+    return f"goes on from event {e.from_seq}"
+
+
+@_told.register
+def _(e: RunFinished) -> str:
+    return e.sentence + (f" {e.diagnosis.words}" if e.diagnosis else "")
+
+
+@_told.register
+def _(e: Unknown) -> str:
+    name = e.kind.replace("_", " ")
+    return f"{name}: {e.sentence}" if e.sentence else name
 
 
 def _loss(value: float) -> str:

@@ -74,22 +74,31 @@ def _check(name: str, array: NDArray[Any], path: Path) -> None:
 
 def _inputs(name: str, x: NDArray[Any], spec: ArraysData, path: Path) -> NDArray[Any]:
     """Returns x as the keys take it. Raises InputError where it is of another type."""
-    whole = x.dtype.kind in "iu"
-    if spec.inputs == "tokens" and whole:
+    if spec.inputs == "tokens":
+        if x.dtype.kind not in "iu":
+            raise _other_type("inputs", "tokens", f"{name} of {x.dtype}", "whole numbers", path)
         return changed(x, np.int64 if x.dtype.kind == "u" and x.dtype.itemsize > 1 else x.dtype)
-    if spec.inputs == "pixels" and x.dtype == np.uint8:
+    if spec.inputs == "pixels":
+        if x.dtype != np.uint8:
+            raise _other_type("inputs", "pixels", f"{name} of {x.dtype}", "uint8", path)
         return x
-    if spec.inputs in ("tokens", "pixels"):
-        needed = "uint8" if spec.inputs == "pixels" else "whole numbers"
-        raise _other_type("inputs", spec.inputs, f"{name} of {x.dtype}", needed, path)
-    if spec.inputs is None and whole and _inexact(x):
+    return changed(_as_values(name, x, spec, path), np.float32)
+
+
+def _as_values(name: str, x: NDArray[Any], spec: ArraysData, path: Path) -> NDArray[Any]:
+    """Returns x as it is taken for values: flat, unless the keys say that it is values.
+
+    Raises InputError for whole numbers that float32 would change, unless the keys say so.
+    """
+    if spec.inputs is not None:
+        return x
+    if x.dtype.kind in "iu" and _inexact(x):
         raise InputError(
             f"{name} holds whole numbers beyond {EXACT}, which float32 does not tell apart; set "
             f"{KEY}.inputs: tokens where they are numbers of things, or values",
             file=path,
         )
-    x = x.reshape(len(x), -1) if spec.inputs is None and len(x) else x
-    return changed(x, np.float32)
+    return x.reshape(len(x), -1) if len(x) else x
 
 
 def _targets(name: str, y: NDArray[Any], spec: ArraysData, path: Path) -> NDArray[Any]:

@@ -57,18 +57,23 @@ def _inputs(x: NDArray[Any], spec: CustomData) -> NDArray[Any]:
         )
     if x.ndim < 1:
         raise wrong(spec.factory, f"x of type {x.dtype} and shape {x.shape}")
-    whole = x.dtype.kind in "iu"
-    if (spec.inputs == "pixels" and x.dtype != np.uint8) or (spec.inputs == "tokens" and not whole):
-        needed = "uint8" if spec.inputs == "pixels" else "whole numbers"
+    _check_type(x, spec)
+    if x.dtype.kind in "iu":
+        return changed(x, _whole_type(x))
+    x = _values(x, "x", spec)
+    return x[:, None] if x.ndim == 1 else x
+
+
+def _check_type(x: NDArray[Any], spec: CustomData) -> None:
+    """Raises InputError where x is not of the type that the keys say."""
+    needed = {"pixels": "uint8", "tokens": "whole numbers"}.get(spec.inputs or "")
+    fits = x.dtype == np.uint8 if spec.inputs == "pixels" else x.dtype.kind in "iu"
+    if needed is not None and not fits:
         raise InputError(
             f"is {spec.inputs}, but {spec.factory} returned x of {x.dtype}; return {needed}, or "
             "choose values",
             key=f"{KEY}.inputs",
         )
-    if whole:
-        return changed(x, _whole_type(x))
-    x = _values(x, "x", spec)
-    return x[:, None] if x.ndim == 1 else x
 
 
 def _targets(y: NDArray[Any], spec: CustomData) -> NDArray[Any]:

@@ -174,8 +174,7 @@ class Shortening(ChainStage):
         room = beads_left is None or len(opened) <= beads_left
         if self.margins >= len(MARGINS) or not room:
             return []
-        found = [self._downhill(segment) for segment in opened]
-        beads = [theta for theta in found if theta is not None]
+        beads = [theta for theta in map(self._downhill, opened) if theta is not None]
         if len(beads) < len(opened):
             return []
         for segment, theta in zip(opened, beads, strict=True):
@@ -215,30 +214,39 @@ class Shortening(ChainStage):
         beads = self._inner(parity)
         if not beads:
             return
-        ways = self._ways(beads)
-        tried = [
-            (bead, self.weights[bead] + share * way)
-            for bead in beads
-            for share in SHARES
-            for way in ways[bead]
-        ]
-        pairs = []
-        for bead, theta in tried:
-            left, right = (self.weights[end] for end in self.chain.neighbours(bead))
-            pairs += [(left, theta), (theta, right)]
-        found = self.chain.profiles_of(pairs, self._bound)
+        tried = self._places(beads)
         best: dict[int, tuple[float, Weights]] = {
             bead: (self._length_at(bead, self.weights[bead]), self.weights[bead]) for bead in beads
         }
-        for number, (bead, theta) in enumerate(tried):
+        for (bead, theta), holds in zip(tried, self._hold(tried), strict=True):
             length = self._length_at(bead, theta)
-            holds = self._holds(found[2 * number]) and self._holds(found[2 * number + 1])
             if holds and length < best[bead][0]:
                 best[bead] = (length, theta)
         self.chain.move(
             {bead: theta for bead, (_, theta) in best.items() if theta is not self.weights[bead]}
         )
         self.chain.measure(self.chain.unmeasured)
+
+    def _places(self, beads: list[int]) -> list[tuple[int, Weights]]:
+        """Returns beads with the weights (param,) that they may be moved to, each several times."""
+        return [
+            (bead, self.weights[bead] + share * way)
+            for bead, ways in self._ways(beads).items()
+            for share in SHARES
+            for way in ways
+        ]
+
+    def _hold(self, moved: Sequence[tuple[int, Weights]]) -> list[bool]:
+        """Returns whether both segments of a bead would stay below the bound, for each new place.
+
+        `moved` are beads with the weights (param,) that each may be moved to.
+        """
+        pairs = []
+        for bead, theta in moved:
+            left, right = (self.weights[end] for end in self.chain.neighbours(bead))
+            pairs += [(left, theta), (theta, right)]
+        held = [self._holds(measured) for measured in self.chain.profiles_of(pairs, self._bound)]
+        return [left and right for left, right in zip(held[::2], held[1::2], strict=True)]
 
     def _ways(self, beads: list[int]) -> dict[int, list[Weights]]:
         """Returns two ways (param,) for each bead.

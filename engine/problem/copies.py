@@ -99,21 +99,10 @@ def moving(network: nn.Module, patterns: Sequence[str] | None) -> tuple[Paramete
     require gradients. Raises InputError where a pattern fits none, or one cannot be moved.
     """
     every = dict(named_parameters(network))
-    for pattern in patterns or ():
-        if not any(fnmatchcase(name, pattern) for name in every):
-            raise InputError(
-                f"is {pattern!r}, which fits the name of no parameter; {nearest(pattern, every)}",
-                key="path_parameters",
-            )
-    found = {
-        name: parameter
-        for name, parameter in every.items()
-        if (
-            parameter.requires_grad
-            if patterns is None
-            else any(fnmatchcase(name, pattern) for pattern in patterns)
-        )
-    }
+    if patterns is None:
+        found = {name: each for name, each in every.items() if each.requires_grad}
+    else:
+        found = _named_by(patterns, every)
     for name, parameter in found.items():
         if not parameter.is_floating_point():
             raise InputError(
@@ -128,6 +117,23 @@ def moving(network: nn.Module, patterns: Sequence[str] | None) -> tuple[Paramete
             key="problem.network.factory",
         )
     return tuple(Parameter(name, tuple(each.shape)) for name, each in found.items())
+
+
+def _named_by(
+    patterns: Sequence[str], every: Mapping[str, nn.Parameter]
+) -> dict[str, nn.Parameter]:
+    """Returns the parameters whose names fit a pattern. Raises InputError where one fits none."""
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in every):
+            raise InputError(
+                f"is {pattern!r}, which fits the name of no parameter; {nearest(pattern, every)}",
+                key="path_parameters",
+            )
+    return {
+        name: parameter
+        for name, parameter in every.items()
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
+    }
 
 
 def places_of(network: nn.Module, parameters: Sequence[Parameter]) -> tuple[tuple[str, str], ...]:

@@ -67,15 +67,21 @@ def _find(name: str, is_one: Callable[[Path], bool]) -> RunDir:
     known = _in_runs_folder(is_one)
     if name == LAST and known:
         return known[-1]
-    started = [each for each in known if name and each.name.startswith(name)]
-    if len(started) == 1:
-        return started[0]
-    if started:
-        raise InputError(f"{_listed([each.name for each in started])}; give more of it", file=name)
+    begun = _begun_with(name, known)
+    if begun is not None:
+        return begun
     if os.path.isdir(path):
         raise InputError("is not a run directory: it has no run.yaml", file=name)
     hint = _hint(name, [each.name for each in known])
     raise InputError(f"no such run in {runs_folder()} nor at that path; {hint}", file=name)
+
+
+def _begun_with(start: str, known: list[RunDir]) -> RunDir | None:
+    """Returns the one folder whose name begins so, or None. Raises InputError for several."""
+    begun = [each for each in known if start and each.name.startswith(start)]
+    if len(begun) > 1:
+        raise InputError(f"{_listed([each.name for each in begun])}; give more of it", file=start)
+    return begun[0] if begun else None
 
 
 def _hint(run: str, names: list[str]) -> str:

@@ -50,6 +50,11 @@ class PlaneBead:
     """The objective at the bead itself, which may lie off the plane."""
 
 
+def _ascends(axis: Axis) -> bool:
+    """Returns whether each coordinate is above the one before it, and all are finite."""
+    return all(low < high for low, high in pairwise(axis)) and isfinite(axis[-1] - axis[0])
+
+
 @dataclass(frozen=True, kw_only=True)
 class LossPlane:
     """The objective on a grid in the plane through three beads (Garipov et al. 2018).
@@ -85,14 +90,13 @@ class LossPlane:
     def __post_init__(self) -> None:
         """Raises ValueError where the parts contradict each other."""
         for name, axis in (("x", self.x), ("y", self.y)):
-            ascending = all(low < high for low, high in pairwise(axis))
-            if not ascending or not isfinite(axis[-1] - axis[0]):
+            if not _ascends(axis):
                 raise ValueError(f"{name} does not ascend from one finite number to another")
         if len(self.losses) != len(self.y) or {len(row) for row in self.losses} != {len(self.x)}:
             raise ValueError(f"losses has no row of {len(self.x)} values for each y")
         if tuple(corner.bead for corner in self.corners) != self.beads:
             raise ValueError("corners are not the places of its beads")
-        if not all(isfinite(corner.x) and isfinite(corner.y) for corner in self.corners):
+        if not all(isfinite(at) for corner in self.corners for at in (corner.x, corner.y)):
             raise ValueError("corners holds a place that is not finite")
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,20 +77,21 @@ class RunScan:
         folder = runs_folder()
         stamps = {name: each for name, each in _all_stamps(folder) if any(each[1 : 1 + len(HELD)])}
         known = {name: self._known[name] for name in stamps if name in self._known}
-        todo = [name for name in stamps if not _holds(known.get(name), stamps[name])]
-        # What was read longest ago comes first, so that none is left out for ever.
-        todo.sort(key=lambda name: (_number(known.get(name)), -_newest(stamps[name])))
-        for at, name in enumerate(todo):
+        for at, name in enumerate(_to_read(stamps, known)):
             if at and self._clock() >= until:
                 break
             self._readings += 1
             known[name] = _Read(stamps[name], self._summary(RunDir(folder / name)), self._readings)
         self._known = known
-        going = {name for name, read in known.items() if not read.settled}
-        self._sweeps = {name: each for name, each in self._sweeps.items() if name in going}
+        self._forget_settled()
         found = (read.summary for read in known.values())
         newest_first = sorted(found, key=lambda run: (run.made_s, run.name), reverse=True)
         return Look(tuple(newest_first), complete=len(known) == len(stamps))
+
+    def _forget_settled(self) -> None:
+        """Lets go of the readers of sweeps that have come to rest, or are gone."""
+        going = {name for name, read in self._known.items() if not read.settled}
+        self._sweeps = {name: each for name, each in self._sweeps.items() if name in going}
 
     def _summary(self, run: RunDir) -> Summary:
         """Returns the facts of a run, or of a sweep, whose reader is kept while that goes on."""
@@ -101,6 +102,15 @@ class RunScan:
         if found.state in UNSETTLED:
             self._sweeps[run.name] = reader
         return found
+
+
+def _to_read(stamps: Mapping[str, Stamps], known: Mapping[str, _Read]) -> list[str]:
+    """Returns the names of the runs to read.
+
+    What was read longest ago comes first, so that none is left out for ever.
+    """
+    names = [name for name in stamps if not _holds(known.get(name), stamps[name])]
+    return sorted(names, key=lambda name: (_number(known.get(name)), -_newest(stamps[name])))
 
 
 def _holds(read: _Read | None, stamps: Stamps) -> bool:

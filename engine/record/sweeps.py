@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 
 from engine.errors import InputError
@@ -154,25 +155,19 @@ class SweepReader:
         now = time.time()
         elapsed_s = 0.0 if session is None else session.elapsed_now_s(now if live else session.at)
         began = session.began if session is not None and live else None
-        levels = tuple(
-            LevelState(row, part, _eta_s(part, began, elapsed_s, now))
-            for row, part in zip(self._rows, _parts(cells, plan.pairs), strict=True)
-        )
+        over = None if session is None or live or session.state != "ended" else session
         done = all(cell.ended for cell in cells)
-        state = "ended" if done else "unfinished"
-        if live:
-            state = session.state if session is not None else "preparing"
-            state = "running" if state == "ended" else state
-        over = session is not None and not live and session.state == "ended"
-        status = session.exit_status if over and session is not None else None
+        parts = zip(self._rows, _parts(cells, plan.pairs), strict=True)
+        etas = partial(_eta_s, began=began, elapsed_s=elapsed_s, now=now)
+        levels = tuple(LevelState(row, part, etas(part)) for row, part in parts)
         return SweepView(
-            state,
+            _state_of(session, live=live, done=done),
             plan,
             levels,
             elapsed_s,
-            _eta_s(cells, began, elapsed_s, now),
-            session.sentence if over and session is not None else "",
-            0 if done else (status or 0),
+            etas(cells),
+            "" if over is None else over.sentence,
+            0 if done else _status_of(over),
             faults,
         )
 
@@ -180,6 +175,20 @@ class SweepReader:
 def _differs(one: Brief, other: Brief) -> bool:
     """Returns whether two briefs are not the same object, which is so for what has changed."""
     return one is not other
+
+
+def _state_of(session: SweepState | None, *, live: bool, done: bool) -> str:
+    """Returns the state of a sweep in one of the words of `SweepView.state`."""
+    if not live:
+        return "ended" if done else "unfinished"
+    if session is None:
+        return "preparing"
+    return "running" if session.state == "ended" else session.state
+
+
+def _status_of(session: SweepState | None) -> int:
+    """Returns the exit status of a session that is over, 0 where there is none."""
+    return 0 if session is None else (session.exit_status or 0)
 
 
 def _parts(cells: tuple[CellState, ...], pairs: int) -> list[tuple[CellState, ...]]:

@@ -51,16 +51,20 @@ def _of_spec(spec: ProblemSpec) -> Iterator[str]:
 def _of_module(module: nn.Module) -> Iterator[str]:
     """Yields the suspects in a module: hooks, own train() or eval(), and unusual weights."""
     for name, layer in module.named_modules():
-        place = f"{type(layer).__name__} {name}".strip()
-        if any(vars(layer).get(hooks) for hooks in HOOKS):
-            yield f"hooks on {place}"
-        if type(layer).train is not nn.Module.train or type(layer).eval is not nn.Module.eval:
-            yield f"what train() and eval() do in {place}"
-        if isinstance(layer, _BatchNorm) and not layer.track_running_stats:
-            yield f"{place}, which keeps no running statistics"
+        yield from _of_layer(layer, f"{type(layer).__name__} {name}".strip())
     for name, buffer in module.named_buffers():
         if buffer.is_complex():
             yield f"the complex buffer {name}, whose real part is used"
     places = Counter(parameter.data_ptr() for parameter in module.parameters())
     if places and max(places.values()) > 1:
         yield "parameters that share memory without being one (tie the parameters, not their data)"
+
+
+def _of_layer(layer: nn.Module, place: str) -> Iterator[str]:
+    """Yields the suspects in a layer at a place: hooks, own train() or eval(), no statistics."""
+    if any(vars(layer).get(hooks) for hooks in HOOKS):
+        yield f"hooks on {place}"
+    if type(layer).train is not nn.Module.train or type(layer).eval is not nn.Module.eval:
+        yield f"what train() and eval() do in {place}"
+    if isinstance(layer, _BatchNorm) and not layer.track_running_stats:
+        yield f"{place}, which keeps no running statistics"

@@ -210,15 +210,25 @@ def joined(parts: Sequence[Rows]) -> Rows:
 
 def check_columns(rows: Rows) -> None:
     """Raises ValueError where the columns of rows that a file held do not belong together."""
+    _check_lengths(rows)
+    _check_values(rows)
+
+
+def _check_lengths(rows: Rows) -> None:
+    """Raises ValueError where the columns of rows are not as long as their weights."""
     count, width = rows.theta.shape
     columns = {name: getattr(rows, name) for name in COLUMNS if name != "theta"}
     odd = [name for name, column in columns.items() if len(column) != count]
     odd += [slot for slot, tensor in rows.state.items() if tensor.shape != (count, width)]
     if odd or len(rows.seeds) != count:
         raise ValueError(f"{(*odd, 'seeds')[0]} does not have the length of theta, {count}")
-    whole = {name: columns[name] for name in ("patience", "steps", "best_step")}
-    if any(column.dtype != torch.int64 or (column < 0).any() for column in whole.values()):
-        raise ValueError(f"{', '.join(whole)} are not all counts")
+
+
+def _check_values(rows: Rows) -> None:
+    """Raises ValueError where columns of rows hold values that no training gives them."""
+    whole = (rows.patience, rows.steps, rows.best_step)
+    if any(column.dtype != torch.int64 or (column < 0).any() for column in whole):
+        raise ValueError("patience, steps, best_step are not all counts")
     if not set(rows.end.tolist()) <= set(End):
         raise ValueError(f"end holds another number than those from 0 to {max(End):d}")
     real = [rows.target, rows.loss, rows.best, *rows.state.values()]

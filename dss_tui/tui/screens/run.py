@@ -33,7 +33,7 @@ from dss_tui.tui.widgets.segment_table import SegmentTable
 from dss_tui.tui.widgets.selection import about
 from dss_tui.viewing import counters, session
 from dss_tui.viewing.engine_log import EngineLog, warned
-from dss_tui.viewing.follow import Follower
+from dss_tui.viewing.follow import Follower, Snapshot
 from dss_tui.viewing.view_state import sentence
 from dss_tui.viewing.words import short_clock
 from engine.record.rundir import RunDir
@@ -144,8 +144,23 @@ class RunScreen(Ended, Steering):
         """
         now = self.snapshot
         heads = self.query("#head")
-        key = (
-            *(head.content_size.width for head in heads),  # the panel of keys takes some of it
+        # The panel of keys takes some of the width.
+        key = (*(head.content_size.width for head in heads), *self._drawn_from(now))
+        if key == self._shown or not heads:
+            return  # nothing is new, or the screen is going
+        self._shown = key
+        if self.following and (now.going or now.replayed):
+            self.follow_the_action()
+        looked = self.looked()
+        self._show_words(looked)
+        self.query_one(Views).show(looked, plots=plots)
+        if plots:
+            self._plots_due_s = monotonic() + PLOTS_EVERY_S
+        self._show_keys()
+
+    def _drawn_from(self, now: Snapshot) -> tuple[object, ...]:
+        """Returns all that the screen depends on, besides its size."""
+        return (
             now.state,
             now.view.seq,
             now.progress and (now.progress.time, now.progress.seq),
@@ -161,18 +176,11 @@ class RunScreen(Ended, Steering):
             self.following,
             self.app.theme,
         )
-        if key == self._shown or not heads:
-            return  # nothing is new, or the screen is going
-        self._shown = key
-        if self.following and (now.going or now.replayed):
-            self.follow_the_action()
-        looked = self.looked()
-        self._show_words(looked)
-        self.query_one(Views).show(looked, plots=plots)
-        if plots:
-            self._plots_due_s = monotonic() + PLOTS_EVERY_S
+
+    def _show_keys(self) -> None:
+        """Makes the row of keys anew where keys have come or gone, since that takes its time."""
         keys = [self.check_action(action, ()) for action in CHANGING]
-        if keys != self._keys:  # the row of keys is made anew, which takes its time
+        if keys != self._keys:
             self._keys = keys
             self.refresh_bindings()
 

@@ -181,13 +181,26 @@ def counted(now: Snapshot, seconds: float, trends: Trends = NO_TRENDS) -> list[s
     progress = now.progress
     if progress is None:
         return []
-    counters, limits, said = progress.counters, progress.limits or NO_LIMITS, []
+    limits = progress.limits or NO_LIMITS
+    said = _of_level(progress, trends) + _of_string(progress, limits, trends)
+    return said + _spent(now, progress, limits, seconds)
+
+
+def _of_level(progress: Progress, trends: Trends) -> list[str]:
+    """Returns how the level came about, and how far the string is from it."""
+    said = []
     if progress.bracket is not None:
         said.append(progress.bracket.words)
     if progress.peak_over_level is not None:
         worst = multiple(progress.peak_over_level, 3)
         said.append(f"worst peak {worst}{LEVEL}{trends.peaks.plain}")
         said += [both(progress.level, progress.tolerance)] * bool(progress.tolerance)
+    return said
+
+
+def _of_string(progress: Progress, limits: Limits, trends: Trends) -> list[str]:
+    """Returns the counters of a string, its length and its turns."""
+    counters, said = progress.counters, []
     if progress.segments:
         said.append(f"beads {_of(counters.beads, limits.beads)}")
     if progress.segments and math.isfinite(counters.normalized_length):
@@ -200,7 +213,7 @@ def counted(now: Snapshot, seconds: float, trends: Trends = NO_TRENDS) -> list[s
         said += [f"depth {counters.depth}", f"open {counters.open} of {len(progress.segments)}"]
     said += [f"training {counters.in_training}"] * bool(counters.in_training)
     said += [f"failed {counters.failed}"] * bool(counters.failed)
-    return said + _spent(now, progress, limits, seconds)
+    return said
 
 
 def _spent(now: Snapshot, progress: Progress, limits: Limits, seconds: float) -> list[str]:

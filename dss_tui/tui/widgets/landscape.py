@@ -155,20 +155,28 @@ def _label(row: int, scale: Scale, mark: float | None, style: str) -> Piece:
     return f"{number:>{LEFT - 1}} ", style
 
 
+def _ground(dash: Piece) -> Piece:
+    """Returns the glyph and the style of a cell above the loss: the row's dash, or a blank."""
+    return dash if dash[0] else (" ", "")
+
+
+def _eighths(row: int, loss: float, scale: Scale, dash: Piece, level: float) -> int:
+    """Returns how many eighths of a cell are filled from below for a loss."""
+    filled = round(8 * min(max(scale.rise(loss) - row, 0.0), 1.0))
+    if dash[0] == LEVEL:  # in the middle of its row, which rounding must not cross
+        filled = min(filled, 4) if loss <= level else max(filled, 5)
+    return max(filled, 1) if row == 0 else filled  # a known loss is always seen
+
+
 def _cell(
     row: int, loss: float, scale: Scale, dash: Piece, level: float, palette: Palette, at: bool
 ) -> Piece:
     """Returns the glyph and the style of one cell. `at` says that the cursor is on its column."""
-    if math.isnan(loss):
-        empty = ("·", palette.dim) if row == 0 else dash if dash[0] else (" ", "")
-        return ("│", palette.highlight) if at and row else empty
-    filled = round(8 * min(max(scale.rise(loss) - row, 0.0), 1.0))
-    if dash[0] == LEVEL:  # in the middle of its row, which rounding must not cross
-        filled = min(filled, 4) if loss <= level else max(filled, 5)
-    if row == 0:
-        filled = max(filled, 1)  # a known loss is always seen
+    if math.isnan(loss) and row == 0:
+        return "·", palette.dim
+    filled = 0 if math.isnan(loss) else _eighths(row, loss, scale, dash, level)
     if filled == 0:
-        return ("│", palette.highlight) if at else dash if dash[0] else (" ", "")
+        return ("│", palette.highlight) if at else _ground(dash)
     top = loss if filled < 8 else min(loss, scale.value(row + 1))
     colour = palette.highlight if at else palette.of_ratio(top / level)
     if filled == 8 and dash[0]:

@@ -337,11 +337,15 @@ class RunsTab(Vertical):
                 return
         self.post_message(CompareRuns(first, second))
 
+    def _meant(self) -> list[Summary]:
+        """Returns the marked runs, or else the one under the cursor."""
+        names = self._marked or (self._table.run_name,)
+        return [run for run in self._runs if run.name in names]
+
     @work
     async def action_delete(self) -> None:
         """Deletes the marked runs, or else the one under the cursor, after a question."""
-        names = list(self._marked) or [name for name in [self._table.run_name] if name is not None]
-        asked = [run for run in self._runs if run.name in names]
+        asked = self._meant()
         free = [run for run in asked if run.state not in HELD]
         held = [run.name for run in asked if run.state in HELD]
         if not free:

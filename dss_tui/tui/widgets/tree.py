@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.text import Text
 
 from dss_tui.tui.palette import Palette, styled
@@ -50,10 +52,8 @@ def _row(
     """Returns the line of some depths."""
     glyphs = [(" ", "")] * columns
     beads = [bead for bead in scene.beads if scene.depths.get(bead) in shown]
-    for bead in beads if len(shown) == 1 else []:
-        left, right = (at.get(parent) for parent in scene.parents[bead])
-        if left is not None and right is not None:
-            _bracket(glyphs, min(left, right), max(left, right), palette.dim)
+    if len(shown) == 1:
+        _join_to_parents(glyphs, [scene.parents[bead] for bead in beads], at, palette.dim)
     losses = dict(zip(scene.beads, scene.losses, strict=True))
     for bead in beads:
         glyph, style = bead_piece(losses[bead] / scene.bound, palette)
@@ -61,6 +61,19 @@ def _row(
         glyphs[at[bead]] = (glyph, style)
     label = f"depth {shown[0]}" if len(shown) == 1 else f"{shown[0]} to {shown[-1]}"
     return styled([(f"{label:>{LEFT - 1}} ", palette.axis), *glyphs])
+
+
+def _join_to_parents(
+    glyphs: list[tuple[str, str]],
+    parents: Sequence[tuple[int, int]],
+    at: dict[int, int],
+    style: str,
+) -> None:
+    """Draws the brackets between pairs of parents of which both are on the string."""
+    for pair in parents:
+        left, right = (at.get(parent) for parent in pair)
+        if left is not None and right is not None:
+            _bracket(glyphs, min(left, right), max(left, right), style)
 
 
 def _bracket(glyphs: list[tuple[str, str]], left: int, right: int, style: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,20 +68,25 @@ def _under(held: Any, key: str, path: Path) -> Any:
 
 def _checked(held: Any, path: Path) -> dict[str, Tensor]:
     """Returns the tensors of a mapping by name. Raises InputError where there are none."""
-    if isinstance(held, Mapping):
-        named = {name: each for name, each in held.items() if isinstance(each, Tensor)}
-        if named and all(isinstance(name, str) for name in named):
-            return named
-    inside = held.values() if isinstance(held, Mapping) else [held]
+    if not isinstance(held, Mapping):
+        raise _no_tensors(held, [held], "", path)
+    named = {name: each for name, each in held.items() if isinstance(each, Tensor)}
+    if named and all(isinstance(name, str) for name in named):
+        return named
+    keys = f" of {listed(map(str, held))}" if held else ""
+    raise _no_tensors(held, held.values(), keys, path)
+
+
+def _no_tensors(held: Any, inside: Iterable[Any], keys: str, path: Path) -> InputError:
+    """Returns the error of what holds no tensors by name, but things of other kinds `inside`."""
     whole = next((each for each in inside if isinstance(each, Inert)), None)
     if whole is not None:
-        raise InputError(
+        return InputError(
             f"holds a pickled {type(whole).__name__}, whose code is not run; save it with "
             "torch.save(model.state_dict(), …)",
             file=path,
         )
-    keys = f" of {listed(map(str, held))}" if isinstance(held, Mapping) and held else ""
-    raise InputError(
+    return InputError(
         f"holds {type(held).__name__}{keys}, not tensors by name; save model.state_dict()",
         file=path,
     )
