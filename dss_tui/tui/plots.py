@@ -128,9 +128,11 @@ def draw(plot: Plot, width: int, height: int, palette: Palette) -> Drawn:
 
     Only one thread may call it, because plotext draws on a single figure of its own.
     """
+    if width < MIN_WIDTH or height < MIN_HEIGHT:
+        return Drawn(plot, _words("too small to plot", width, palette))
     tracks = [track_of(curve, width) for curve in plot.curves]
     points = [point for track in tracks for point in track if point is not None]
-    why_not = _why_not(plot, points, width, height)
+    why_not = _why_not(plot, points)
     if why_not:
         return Drawn(plot, _words(why_not, width, palette))
     frame = Frame.around(plot, points)
@@ -158,10 +160,8 @@ def _area(canvas: Text, *, lower: bool) -> Area | None:
     return replace(area, top=area.top + 1, bottom=area.bottom + 1)
 
 
-def _why_not(plot: Plot, points: Sequence[Point], width: int, height: int) -> str:
+def _why_not(plot: Plot, points: Sequence[Point]) -> str:
     """Returns why a plot of these points cannot be drawn, or nothing where it can."""
-    if width < MIN_WIDTH or height < MIN_HEIGHT:
-        return "too small to plot"
     if not points:
         return "nothing to plot yet"
     if plot.log_y and all(y <= 0 for _, y in points):
