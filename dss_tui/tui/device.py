@@ -8,14 +8,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 from rich.text import Text
 
 from dss_tui.tui.palette import Palette, styled
 from dss_tui.tui.widgets.sparkline import sparkline
-from engine.record.meta import read_meta
+from engine.devices import nvml
+from engine.devices.memory import GIB
+from engine.devices.nvml import Reading
+from engine.record.meta import Gpu, read_meta
 from engine.record.reading import Damaged
 from engine.record.rundir import RunDir
 
@@ -23,13 +24,11 @@ from engine.record.rundir import RunDir
 SAMPLE_S, KEPT = 1.0, 120
 #: The cells of a graph.
 CELLS = 12
-#: The bytes of a GiB.
-GIB = 2**30
 
 
 @dataclass(frozen=True)
 class Gauge:
-    """A GPU as it was sampled, the oldest sample first. NaN stands where it did not answer."""
+    """A GPU as it was sampled, the oldest sample first. NaN stands for what it did not tell."""
 
     name: str
     busy: tuple[float, ...]
@@ -37,30 +36,21 @@ class Gauge:
     used: tuple[float, ...]
     """The memory in use, in GiB, (sample,)."""
     total: float
-    """The memory that it has, in GiB; NaN while it has not answered."""
-
-
-@lru_cache(maxsize=1)
-def _library() -> Any | None:
-    """Returns NVIDIA's management library, or None where there is no NVIDIA driver."""
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except Exception:  # no library, no driver, or one that does not fit the other
-        return None
-    return pynvml
+    """The memory that it has, in GiB; NaN while it has not told it."""
 
 
 class Gpus:
-    """Samples the GPUs of a run while its engine is at work on this machine."""
+    """Samples the GPUs of a run while its engine is at work on this machine.
+
+    They are looked up by the identifiers that the run has noted, so that GPUs of this machine are
+    never taken for another's, and what CUDA_VISIBLE_DEVICES says here does not matter.
+    """
 
     def __init__(self, run: RunDir, clock: Callable[[], float] = time.monotonic) -> None:
         """Has sampled nothing yet. `clock` returns seconds."""
         self._run, self._clock = run, clock
         self._due_s = -math.inf
-        self._samples: dict[str, deque[tuple[float, float]]] = {}
-        self._total: dict[str, float] = {}
+        self._samples: dict[str, deque[Reading]] = {}
 
     def look(self, devices: Sequence[str]) -> tuple[Gauge, ...]:
         """Returns the GPUs among `devices`, such as cuda:0, sampled anew once in `SAMPLE_S`.
@@ -72,51 +62,56 @@ class Gpus:
             return ()
         if self._clock() >= self._due_s:
             self._due_s = self._clock() + SAMPLE_S
-            library = _library() if self._is_here() else None
-            for name in names if library is not None else []:
-                kept = self._samples.setdefault(name, deque(maxlen=KEPT))
-                kept.append(self._sample(library, name))
-        return tuple(self._gauge(name) for name in names if name in self._samples)
+            for gpu in self._own():
+                if gpu.device in names:
+                    self._sample(gpu)
+        return tuple(_gauge(name, self._samples[name]) for name in names if name in self._samples)
 
-    def _is_here(self) -> bool:
-        """Returns whether the newest session of the run is on this machine."""
+    def _own(self) -> tuple[Gpu, ...]:
+        """Returns the GPUs of the run's newest session that can be asked for on this machine."""
         try:
             meta = read_meta(self._run)
         except Damaged:
-            return False
-        return meta is not None and meta.host == socket.gethostname()
+            return ()
+        if meta is None or meta.host != socket.gethostname():
+            return ()
+        return tuple(gpu for gpu in meta.gpus if gpu.uuid)
 
-    def _sample(self, library: Any, name: str) -> tuple[float, float]:
-        """Returns how busy a GPU is in percent, and its memory in use in GiB."""
-        try:
-            handle = library.nvmlDeviceGetHandleByIndex(int(name.removeprefix("cuda:")))
-            memory = library.nvmlDeviceGetMemoryInfo(handle)
-            busy = library.nvmlDeviceGetUtilizationRates(handle).gpu
-        except (ValueError, library.NVMLError):
-            return math.nan, math.nan
-        self._total[name] = memory.total / GIB
-        return float(busy), memory.used / GIB
+    def _sample(self, gpu: Gpu) -> None:
+        """Keeps how a GPU answers now, where there is a driver."""
+        library = nvml.library()
+        if library is not None:
+            kept = self._samples.setdefault(gpu.device, deque(maxlen=KEPT))
+            kept.append(nvml.read(library, gpu.uuid))
 
-    def _gauge(self, name: str) -> Gauge:
-        """Returns what was sampled of a GPU."""
-        busy, used = zip(*self._samples[name], strict=True)
-        return Gauge(name, busy, used, self._total.get(name, math.nan))
+
+def _gauge(name: str, samples: Sequence[Reading]) -> Gauge:
+    """Returns what was sampled of a GPU."""
+    totals = [each.total / GIB for each in samples if not math.isnan(each.total)]
+    return Gauge(
+        name,
+        tuple(each.busy for each in samples),
+        tuple(each.used / GIB for each in samples),
+        totals[-1] if totals else math.nan,
+    )
 
 
 def gauge_words(gauge: Gauge, palette: Palette, *, graphs: bool) -> Text:
-    """Returns how busy a GPU is and its memory, with a graph of each over time with `graphs`."""
+    """Returns how busy a GPU is and its memory, with a graph of each over time with `graphs`.
+
+    What it does not tell is left out: a part of a GPU has no load of its own.
+    """
     busy, used = gauge.busy[-1], gauge.used[-1]
-    if math.isnan(busy):
+    words = []
+    if not math.isnan(busy):
+        words.append((gauge.busy, 100.0, f"{busy:.0f} % busy"))
+    if not math.isnan(used):
+        words.append((gauge.used, gauge.total, f"{used:.1f} of {gauge.total:.0f} GiB"))
+    if not words:
         return styled([(f"{gauge.name} does not answer", palette.dim)])
-    words = [
-        (_graph(gauge.busy, 100.0, palette) if graphs else "", f"{busy:.0f} % busy"),
-        (
-            _graph(gauge.used, gauge.total, palette) if graphs else "",
-            f"{used:.1f} of {gauge.total:.0f} GiB",
-        ),
-    ]
     pieces = [(gauge.name, palette.dim)]
-    for graph, word in words:
+    for values, high, word in words:
+        graph = _graph(values, high, palette) if graphs else ""
         pieces += [(f" {graph}" if graph else "", palette.train), (f" {word}", palette.dim)]
     return styled(pieces)
 

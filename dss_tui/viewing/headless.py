@@ -18,7 +18,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from dss_tui.viewing import counters
-from dss_tui.viewing.engine_log import EngineLog, warned
+from dss_tui.viewing.engine_log import EngineLog, computing, warned
 from dss_tui.viewing.words import clock
 from engine.record.events import Outcome, Record
 from engine.record.finding import reference, resume_command
@@ -85,16 +85,17 @@ class _Watcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends the thread."""
+        """Ends the thread, and tells what the log has got since it last looked."""
         self._ended.set()
         self._thread.join()
+        self._tell_log()
 
     def show(self, progress: Progress) -> None:
         """Shows the progress that was just read."""
         raise NotImplementedError
 
-    def warn(self, words: str) -> None:
-        """Tells what the engine warns of."""
+    def tell(self, words: str, style: str = "") -> None:
+        """Prints a line. Displays that have colours give it the style."""
         print(words, file=sys.stderr, flush=True)
 
     def summarize(self, ended: Ended) -> None:
@@ -114,11 +115,18 @@ class _Watcher:
             self.look()
 
     def look(self) -> None:
-        """Reads and shows warnings and progress that are new."""
-        for words in warned(self._log.new_lines()):
-            self.warn(words)
+        """Reads and shows what is new in the log and in the progress."""
+        self._tell_log()
         with suppress(Damaged):  # the engine replaces the file before long
             self._look(read_progress(self.run))
+
+    def _tell_log(self) -> None:
+        """Tells what the session computes with, and what the engine warns of."""
+        lines = self._log.new_lines()
+        for words in computing(lines):
+            self.tell(words)
+        for words in warned(lines):
+            self.tell(words, "yellow")
 
     def _look(self, progress: Progress | None) -> None:
         """Shows a progress, unless it was shown before."""
@@ -164,9 +172,9 @@ class RichDisplay(_Watcher):
         super().__exit__()
         self._live.__exit__(None, None, None)
 
-    def warn(self, words: str) -> None:
-        """Prints it above the lines that are redrawn."""
-        self._live.console.print(words, style="yellow")
+    def tell(self, words: str, style: str = "") -> None:
+        """Prints a line above those that are redrawn."""
+        self._live.console.print(words, style=style, highlight=False, markup=False)
 
     def show(self, progress: Progress) -> None:
         """Draws the counters and the beads in training."""

@@ -16,7 +16,7 @@ from engine.methods.given import as_given
 from engine.path.certificate.proving import provable_or_why
 from engine.problem.problem import Problem, build_problem
 from engine.run import mirror
-from engine.run.choose_backend import choose_backend
+from engine.run.choose_backend import SURELY_FUSED, choose_backend
 from engine.run.plain_torch import plainly
 from engine.run.practices import check_practices
 from engine.shapes import Beads, PerBead
@@ -35,6 +35,8 @@ class Prepared:
     """The preset with its device, workers and backend decided; feeding it back repeats the run."""
     backend: Backend
     """The backend that computes the problem of the spec."""
+    why: str = ""
+    """The reason, in words, for which the backend was chosen."""
 
 
 def prepare(spec: Spec) -> Prepared:
@@ -43,6 +45,7 @@ def prepare(spec: Spec) -> Prepared:
     A user's own code is compared with plain torch here, before anything is trained (`mirror`).
     Raises InputError for a spec that cannot run.
     """
+    asked = spec.search.batching
     spec = resolve_devices(spec)
     check_method(spec)
     problem = build_problem(
@@ -62,7 +65,16 @@ def prepare(spec: Spec) -> Prepared:
         raise mirror.refusal(spec.problem, mirror.Report((), plainly(error))) from error
     _check_batches(spec, backend)
     _check_mirrored(spec, backend)
-    return Prepared(spec, backend)
+    return Prepared(spec, backend, _why(asked, backend))
+
+
+def _why(asked: str, backend: Backend) -> str:
+    """Returns the reason, in words, for which a backend was chosen where a preset `asked` so."""
+    if asked != "auto":
+        return "as the preset says"
+    if backend.name == "fused" and backend.problem.parameter_count <= SURELY_FUSED:
+        return "compiled code is the fastest for small fully connected networks"
+    return "the fastest here of those that can compute it"
 
 
 def _check_provable(spec: Spec, problem: Problem) -> None:

@@ -7,39 +7,31 @@ Used in the foreground by `dss-tui run --headless` and, in a process of its own,
 from __future__ import annotations
 
 import logging
-import os
-import platform
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
-
-import numpy as np
-import torch
 
 from engine.errors import InputError, SaveError
 from engine.record.commands import Command
 from engine.record.events import Continued, Event, Outcome, Record, RunFinished, RunStarted
 from engine.record.finding import resume_command
 from engine.record.findings import Diagnosis, Totals
-from engine.record.meta import Meta, read_meta
 from engine.record.reading import LARGEST_PRESET, Damaged, read_text
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
 from engine.record.writer import RunWriter
 from engine.record.writing import open_log, replace
 from engine.run import checkpoint
+from engine.run.facts import facts, unseen_gpus
 from engine.run.job import Job
 from engine.run.loop import Pace, Stopwatch, totals
 from engine.run.prepare import Prepared, prepare
 from engine.run.store import DirectoryStore
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import dump
-from engine.version import __version__
 from engine.workers.pool import Workers, open_pool
 
 Observer = Callable[[Record], None]
@@ -121,13 +113,16 @@ def run(
     written to its log and its events, and returned as the outcome `failed`.
     """
     with RunWriter(directory) as writer, logging_to(directory.log):
+        unseen = unseen_gpus()
+        if unseen is not None:
+            log.warning("no GPU is used: %s", unseen.words)
         asked = directory.load_spec()
         prepared = prepared or prepare(asked)
         spec = prepared.spec
         if spec != asked and not directory.checkpoint.exists():  # which belongs to that file
             replace(directory.spec, dump(spec).encode())
         with open_pool(prepared.backend, spec) as pool:
-            return run_session(writer, spec, pool, signals, observe)
+            return run_session(writer, spec, pool, signals, observe, why=prepared.why)
 
 
 def run_session(
@@ -139,17 +134,20 @@ def run_session(
     pace: Pace | None = None,
     wait: Callable[[float], None] = time.sleep,
     hurried: Callable[[], bool] = lambda: False,
+    why: str = "",
 ) -> Ended:
     """Runs a session of a run whose spec is resolved, on devices that others may share.
 
     `wait` waits a number of seconds while the run pauses. Once `hurried` returns True, a stop does
-    no more than to write the checkpoint.
+    no more than to write the checkpoint. `why` says in words why its backend was chosen.
 
     Raises InputError where the run's checkpoint belongs to another spec, or is damaged.
     """
     job = Job.on(pool, spec)
     kept = checkpoint.resume(writer.run, spec, job.method)
-    writer.meta(_meta(writer.run, spec))
+    meta = facts(writer.run, spec, why)
+    writer.meta(meta)
+    log.info(meta.words)
     store = DirectoryStore(writer, job, hurried)
     control = SessionControl(writer, signals, wait)
     return _Session(writer, job, observe, store, control).run(
@@ -234,31 +232,6 @@ class _Session:
                 f"{self.writer.run.log}."
             )
         return RunFinished(Outcome.FAILED, sentence, totals(self.job.method.progress(), 0.0))
-
-
-def _meta(directory: RunDir, spec: Spec) -> Meta:
-    """Returns the facts of a session that begins now."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    names = [torch.cuda.get_device_name(d) for d in spec.device.split(",") if d != "cpu"]
-    return Meta(
-        version=__version__,
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        devices=tuple(names) or (f"cpu, {spec.workers} threads",),
-        torch=torch.__version__,
-        numpy=np.__version__,
-        python=platform.python_version(),
-        started=_started_before(directory) or now,
-        session_started=now,
-    )
-
-
-def _started_before(directory: RunDir) -> str | None:
-    """Returns the time when the run's first session began, or None where it is not known."""
-    with suppress(Damaged):
-        before = read_meta(directory)
-        return before.started if before is not None else None
-    return None
 
 
 class _LogFile(logging.FileHandler):

@@ -17,6 +17,7 @@ from dss_tui.tui.widgets.log_view import LOGGED, LogView
 from dss_tui.tui.widgets.plot_view import PlotView
 from dss_tui.tui.widgets.projection_view import ProjectionView
 from dss_tui.tui.widgets.segment_table import SegmentTable
+from dss_tui.viewing.engine_log import COMPUTING
 from dss_tui.viewing.follow import Snapshot
 from dss_tui.viewing.scene import Scene
 from dss_tui.viewing.view_state import Pair, sentence
@@ -166,11 +167,11 @@ class Views(Vertical):
             plot = curves.projection(looked.run, now.progress, looked.pair, looked.side)
             self.query_one(ProjectionView).show(plot, palette)
 
-    def log_events(self, records: Sequence[Record], warnings: Sequence[str]) -> None:
-        """Adds events and warnings of the engine to the log."""
+    def log_events(self, records: Sequence[Record], lines: Sequence[str]) -> None:
+        """Adds events, and lines of the engine's own log, to the log."""
         log = self.query_one(LogView)
         for record in records[-LOGGED:]:
             style = "dim" if isinstance(record.event, Continued) else ""
             log.add(Text(f"{clock(record.time)}  {sentence(record)}", style=style))
-        for line in warnings:
-            log.add(Text(line, style="yellow"))
+        for line in lines:
+            log.add(Text(line, style="dim" if COMPUTING in line else "yellow"))

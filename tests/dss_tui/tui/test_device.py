@@ -2,62 +2,41 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import socket
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from textual.pilot import Pilot
 
-from dss_tui.tui import device
 from dss_tui.tui.app import DssApp
-from dss_tui.tui.device import GIB, KEPT, Gauge, Gpus, gauge_words
+from dss_tui.tui.device import KEPT, Gauge, Gpus, gauge_words
 from dss_tui.tui.palette import Palette
 from dss_tui.tui.screens.run import RunScreen
+from engine.devices import nvml
 from engine.record.events import RunStarted
-from engine.record.meta import Meta
+from engine.record.meta import Gpu, Meta
 from engine.record.rundir import RunDir
 from engine.record.writer import RunWriter
+from tests.support.acted_nvml import ActedGpu, ActedNvml, part, silent
 from tests.support.pilots import drive, said, until, watching
 from tests.support.run_folders import progress
 from tests.support.told_runs import greedy_run
 
 STARTED = RunStarted("greedy", 0.02, 0.7, 5, 61, 40, ("cuda:0", "cuda:1"))
-
-
-class NVMLError(Exception):
-    """The library's own error."""
-
-
-@dataclass
-class Library:
-    """A library that answers for two GPUs, and counts how often it is asked."""
-
-    busy: Iterator[int]
-    gone: set[int] = field(default_factory=set)
-    asked: int = 0
-    NVMLError: type[Exception] = NVMLError
-
-    def nvmlDeviceGetHandleByIndex(self, number: int) -> int:
-        self.asked += 1
-        if number in self.gone or number > 1:
-            raise NVMLError("lost")
-        return number
-
-    def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:
-        return SimpleNamespace(used=(3.5 + handle) * GIB, total=16 * GIB)
-
-    def nvmlDeviceGetUtilizationRates(self, handle: int) -> SimpleNamespace:
-        return SimpleNamespace(gpu=next(self.busy))
+#: The run uses the second and the third GPU of the machine, in the other order.
+OWN = (Gpu("cuda:0", uuid="GPU-c"), Gpu("cuda:1", uuid="GPU-b"))
+HERE = Meta(host=socket.gethostname(), gpus=OWN)
 
 
 @pytest.fixture
-def library(monkeypatch: pytest.MonkeyPatch) -> Library:
-    found = Library(iter(range(0, 100_000)))
-    monkeypatch.setattr(device, "_library", lambda: found)
+def library(monkeypatch: pytest.MonkeyPatch) -> ActedNvml:
+    """A machine with three GPUs, two of which are the run's."""
+    gpus = [ActedGpu("GPU-a", busy=1.0), ActedGpu("GPU-b", used=4.5), ActedGpu("GPU-c")]
+    found = ActedNvml(gpus)
+    monkeypatch.setattr(nvml, "opened", found.opened)
     return found
 
 
@@ -65,7 +44,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Library:
 def run(tmp_path: Path) -> RunDir:
     """A run whose session is on this machine."""
     found = greedy_run(tmp_path)
-    found.meta.write_bytes(Meta(host=socket.gethostname()).to_json())
+    found.meta.write_bytes(HERE.to_json())
     return found
 
 
@@ -76,54 +55,87 @@ class Clock:
         return self.now
 
 
+def looked(run: RunDir, *names: str) -> list[str]:
+    """What the head tells of GPUs after one look, without graphs."""
+    gauges = Gpus(run).look(names or ("cuda:0", "cuda:1"))
+    return [gauge_words(each, Palette.plain(), graphs=False).plain for each in gauges]
+
+
 def test_a_gpu_is_sampled_once_a_second_and_the_oldest_samples_go(
-    run: RunDir, library: Library
+    run: RunDir, library: ActedNvml
 ) -> None:
-    clock = Clock()
+    clock, loads = Clock(), itertools.count()
     gpus = Gpus(run, clock)
-    for _ in range(5):
-        (gauge,) = gpus.look(("cuda:0",))
-        assert gauge == Gauge("cuda:0", (0.0,), (3.5,), 16.0)
-    clock.now = 0.9
-    assert len(gpus.look(("cuda:0",))[0].busy) == 1
-    for second in range(1, KEPT + 10):
+    for second in range(KEPT + 10):
         clock.now = float(second)
-        (gauge,) = gpus.look(("cuda:0",))
-    assert gauge.busy == tuple(float(at) for at in range(10, KEPT + 10))
-    assert library.asked == KEPT + 10
+        library.gpus[2].busy = float(next(loads))
+        for later in (0.0, 0.5, 0.9):
+            clock.now = second + later
+            (gauge,) = gpus.look(("cuda:0",))
+    assert gauge == Gauge(
+        "cuda:0", tuple(float(at) for at in range(10, KEPT + 10)), (3.5,) * KEPT, 16.0
+    )
+    assert len(library.asked) == KEPT + 10
+
+
+def test_the_runs_own_gpus_are_told_and_no_others(
+    run: RunDir, library: ActedNvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the viewer's own environment lets CUDA see."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert looked(run) == ["cuda:0 87 % busy 3.5 of 16 GiB", "cuda:1 87 % busy 4.5 of 16 GiB"]
+    assert set(library.asked) == {"GPU-b", "GPU-c"}
 
 
 def test_nothing_is_sampled_for_a_run_on_the_cpu_or_elsewhere(
-    run: RunDir, library: Library
+    run: RunDir, library: ActedNvml
 ) -> None:
-    assert Gpus(run).look(("cpu",)) == ()
-    assert library.asked == 0
-    run.meta.write_bytes(Meta(host="elsewhere").to_json())
-    assert Gpus(run).look(("cuda:0",)) == ()
+    assert looked(run, "cpu") == []
+    for meta in (replace(HERE, host="elsewhere"), replace(HERE, gpus=()), Meta()):
+        run.meta.write_bytes(meta.to_json())
+        assert looked(run) == []
+    run.meta.write_bytes(replace(HERE, gpus=(Gpu("cuda:0"), Gpu("cuda:7", uuid="GPU-a"))).to_json())
+    assert looked(run) == []  # a GPU that is not known, and one that is not asked for
     run.meta.write_bytes(b"noise")
-    assert Gpus(run).look(("cuda:0",)) == ()
+    assert looked(run) == []
     run.meta.unlink()
-    assert Gpus(run).look(("cuda:0",)) == ()
-    assert library.asked == 0
+    assert looked(run) == []
+    assert library.asked == []
 
 
 def test_without_a_driver_nothing_is_told(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "_library", lambda: None)
-    assert Gpus(run).look(("cuda:0",)) == ()
+    monkeypatch.setattr(nvml, "opened", silent)
+    assert looked(run) == []
 
 
-def test_a_gpu_that_falls_silent_is_told(run: RunDir, library: Library) -> None:
+def test_a_part_of_a_gpu_tells_its_memory_alone(run: RunDir, library: ActedNvml) -> None:
+    """Torch tells its identifier as if it were that of a whole GPU."""
+    library.gpus[0].parts = [part(0), part(1)]
+    gpus = (Gpu("cuda:0", uuid="MIG-0-aa"), Gpu("cuda:1", uuid="GPU-1-aa"))
+    run.meta.write_bytes(replace(HERE, gpus=gpus).to_json())
+    assert looked(run) == ["cuda:0 3.5 of 18 GiB", "cuda:1 3.5 of 18 GiB"]
+
+
+def test_each_answer_stands_by_itself(run: RunDir, library: ActedNvml) -> None:
+    library.gpus[2].refuses = {"memory": "Insufficient Permissions", "name": "Not Supported"}
+    library.gpus[1].refuses = {"anything": "GPU is lost"}
+    assert looked(run) == ["cuda:0 87 % busy", "cuda:1 does not answer"]
+
+
+def test_a_gpu_that_falls_silent_is_told(run: RunDir, library: ActedNvml) -> None:
     clock = Clock()
     gpus = Gpus(run, clock)
     gpus.look(("cuda:0", "cuda:1"))
-    library.gone.add(1)
+    library.gpus[1].refuses = {"anything": "GPU is lost"}
     clock.now = 2.0
     first, second = gpus.look(("cuda:0", "cuda:1"))
-    assert (first.busy, second.busy[0]) == ((0.0, 2.0), 1.0) and math.isnan(second.busy[1])
+    assert (first.busy, second.busy[0]) == ((87.0, 87.0), 87.0) and math.isnan(second.busy[1])
     palette = Palette.plain()
     assert gauge_words(second, palette, graphs=True).plain == "cuda:1 does not answer"
-    (never,) = Gpus(run).look(("cuda:7",))
-    assert gauge_words(never, palette, graphs=True).plain == "cuda:7 does not answer"
+    library.gpus[1].refuses = {}
+    clock.now = 4.0
+    second = gpus.look(("cuda:0", "cuda:1"))[1]
+    assert "87 % busy" in gauge_words(second, palette, graphs=True).plain
 
 
 def test_graphs_stand_on_the_scale_of_the_whole() -> None:
@@ -136,7 +148,7 @@ def test_graphs_stand_on_the_scale_of_the_whole() -> None:
     assert "▁▁▁▁▁▁▁▁▁▁▁█ 100 % busy" in gauge_words(long, palette, graphs=True).plain
 
 
-def test_the_head_of_a_run_at_work_tells_its_gpus(run: RunDir, library: Library) -> None:
+def test_the_head_of_a_run_at_work_tells_its_gpus(run: RunDir, library: ActedNvml) -> None:
     """While the engine is at work; nothing is sampled and told once it has ended."""
     run.events.unlink()
 
@@ -147,11 +159,11 @@ def test_the_head_of_a_run_at_work_tells_its_gpus(run: RunDir, library: Library)
             writer.record(STARTED, 0.1)
             writer.progress(progress(1.0))
             await until(pilot, lambda: "% busy" in said(screen, "#head"))
-            await until(pilot, lambda: "cuda:1 ▁▁ " in said(screen, "#head"))  # two samples of each
+            await until(pilot, lambda: "cuda:1 ▇▇ " in said(screen, "#head"))  # two samples of each
             assert "3.5 of 16 GiB" in said(screen, "#head")
             assert "4.5 of 16 GiB" in said(screen, "#head")
         await until(pilot, lambda: "% busy" not in said(screen, "#head"))
-        asked = library.asked
+        asked = list(library.asked)
         await pilot.pause(1.2)
         assert library.asked == asked
 
