@@ -52,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_presets(commands)
     _add_data(commands)
     _add_bench(commands)
+    _add_doctor(commands)
     _add_serve(commands)
     return parser
 
@@ -299,6 +300,19 @@ def _add_bench(commands: Commands) -> None:
     bench.add_argument("--quick", action="store_true", help="short timings, 3 repeats, 1,32 beads")
     bench.add_argument("--json", action="store_true", help="all of it as one JSON object")
     bench.set_defaults(command=dispatch.bench)
+
+
+def _add_doctor(commands: Commands) -> None:
+    """Adds the command `doctor`."""
+    doctor = commands.add_parser(
+        "doctor",
+        help="look whether all works here: GPUs, backends, terminal, folders, data",
+        description="Looks at this machine in about half a minute: software, folders, data, each "
+        "GPU, what each backend computes, and the terminal. The last line is for bug reports.",
+        epilog="exit status: 0 all is well, 3 something is wrong and its row says what to do",
+    )
+    doctor.add_argument("--json", action="store_true", help="all of it as one JSON object")
+    doctor.set_defaults(command=dispatch.doctor)
 
 
 def _add_serve(commands: Commands) -> None:

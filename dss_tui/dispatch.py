@@ -135,6 +135,13 @@ def bench(asked: argparse.Namespace) -> int:
     return bench.bench(asked)
 
 
+def doctor(asked: argparse.Namespace) -> int:
+    """Runs `doctor` and returns the exit status."""
+    from dss_tui.commands import doctor
+
+    return doctor.doctor(as_json=asked.json)
+
+
 def serve(asked: argparse.Namespace) -> int:
     """Runs `serve` and returns the exit status."""
     from dss_tui.commands import serve

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import sys
 import termios
-import tty
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+from dss_tui.viewing import question
 
 if TYPE_CHECKING:
     from textual_image.widget import SixelImage, TGPImage
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 QUESTION = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c"
 ATTRIBUTES, SIXEL = re.compile(rb"\x1b\[\?([\d;]*)c"), b"4"
 KITTY = b"\x1b_Gi=31;OK"
-
-#: The seconds after which a terminal is taken for one that does not answer.
-SILENT_S = 0.2
 
 #: The widget for a picture, None where the terminal shows none or was not asked.
 _found: Picture | None = None
@@ -51,7 +48,8 @@ def ask(wanted: bool | None) -> None:
         return
     answer = b""
     with suppress(OSError, ValueError, AttributeError, termios.error):  # it is no terminal
-        answer = _answer(sys.__stdin__.fileno(), sys.__stdout__.fileno())  # type: ignore[union-attr]
+        streams = (sys.__stdin__.fileno(), sys.__stdout__.fileno())  # type: ignore[union-attr]
+        answer = question.answer(QUESTION, ATTRIBUTES, *streams)
     attributes = ATTRIBUTES.search(answer)
     if attributes is not None and SIXEL in attributes[1].split(b";"):
         from textual_image.widget import SixelImage
@@ -66,16 +64,3 @@ def ask(wanted: bool | None) -> None:
 def picture() -> Picture | None:
     """Returns the widget for a picture, or None where the terminal shows none."""
     return _found
-
-
-def _answer(keyboard: int, screen: int) -> bytes:
-    """Returns what the terminal answers to the question. Raises termios.error without one."""
-    before, answer = termios.tcgetattr(keyboard), b""
-    tty.setcbreak(keyboard, termios.TCSANOW)
-    try:
-        os.write(screen, QUESTION)
-        while not ATTRIBUTES.search(answer) and select.select([keyboard], [], [], SILENT_S)[0]:
-            answer += os.read(keyboard, 1024)
-    finally:
-        termios.tcsetattr(keyboard, termios.TCSANOW, before)
-    return answer

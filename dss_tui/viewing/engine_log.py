@@ -8,7 +8,6 @@ from engine.record.lines import LineTail
 from engine.record.rundir import RunDir
 from engine.record.runs import tried
 
-
 #: What stands in the log before the line that tells what a session computes with.
 COMPUTING = " INFO computing on "
 

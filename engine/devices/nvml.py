@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 Answer = TypeVar("Answer")
@@ -51,11 +51,6 @@ class Reading:
     """The memory that it has, in bytes."""
     refused: tuple[Refused, ...] = ()
     """The questions that were not answered."""
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether it has told neither its load nor its memory."""
-        return math.isnan(self.busy) and math.isnan(self.used)
 
 
 @dataclass(frozen=True)
@@ -117,8 +112,11 @@ def handle_of(library: Any, uuid: str) -> Any:
     other = f"{WHOLE if uuid.startswith(PART) else PART}{bare}"
     try:
         return library.nvmlDeviceGetHandleByUUID(uuid)
-    except Exception:  # whatever the first one raises, the second one's error is told
-        return library.nvmlDeviceGetHandleByUUID(other)
+    except Exception as error:
+        try:
+            return library.nvmlDeviceGetHandleByUUID(other)
+        except Exception:
+            raise error from None
 
 
 def read(library: Any, uuid: str) -> Reading:
@@ -139,7 +137,7 @@ def cards(library: Any) -> tuple[Card, ...]:
     """Returns the whole GPUs of this machine that answer, in the library's order."""
     questions = Questions()
     count = questions.ask("count", library.nvmlDeviceGetCount) or 0
-    found = [questions.ask("card", lambda at=at: _card(library, at)) for at in range(count)]
+    found = [questions.ask("card", partial(_card, library, number)) for number in range(count)]
     return tuple(card for card in found if card is not None)
 
 
@@ -162,7 +160,7 @@ def _parts(library: Any, handle: Any) -> Sequence[str]:
         part = library.nvmlDeviceGetMigDeviceHandleByIndex(handle, number)
         return text(library.nvmlDeviceGetUUID(part))
 
-    found = [questions.ask("part", lambda at=at: uuid(at)) for at in range(most)]
+    found = [questions.ask("part", partial(uuid, number)) for number in range(most)]
     return [each for each in found if each is not None]  # numbers without a part are refused
 
 

@@ -146,9 +146,9 @@ def _recurrent(x: Tensor, weight: Tensor) -> Tensor:
     layer = torch.nn.LSTM(size, size, batch_first=True).to(x)
     square = weight.flatten()[: size * size].reshape(size, size).repeat(4, 1) / size**0.5
     with torch.no_grad():
-        for name, parameter in layer.named_parameters():
+        for parameter in layer.parameters():
             parameter.copy_(square if parameter.ndim == 2 else torch.zeros_like(parameter))
-        output, _ = layer(x.flatten(2).transpose(1, 2))
+        output: Tensor = layer(x.flatten(2).transpose(1, 2))[0]
     return output
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-Measured: TypeAlias = Mapping[str, str | int | float | bool | None | tuple[str, ...]]
-"""Plain facts by name, for other programs."""
+Measured: TypeAlias = Mapping[str, object]
+"""Facts by name, for other programs: texts, numbers, truths, lists of texts, and None."""
 
 
 class State(StrEnum):

@@ -83,8 +83,8 @@ def _words(tried: list[Tried]) -> str:
     worst = max(each.resumed for each in tried)
     how = "to the same bits" if worst == 0 else f"within rounding ({worst:.0e})"
     return (
-        f"{names} agree with float64: losses to {loss:.0e}, gradients to {gradient:.0e}; a stopped "
-        f"search resumes {how}"
+        f"{names}: losses to {loss:.0e}, gradients to {gradient:.0e} of float64; a stopped search "
+        f"resumes {how}"
     )
 
 

@@ -10,16 +10,13 @@ import torch
 from engine.devices import nvml, visible
 from engine.devices.driver import Driver, driver
 from engine.devices.memory import GIB, host_memory
-from engine.doctor.findings import Finding, State
+from engine.doctor.findings import Finding, Measured, State
 from engine.run.facts import build, for_gpus, gpu, unseen_gpus
 from engine.workers.pool import cores
 
 #: The free bytes of a memory below which there is something to know about it.
 SMALL = GIB
-LOST = (
-    "see what `nvidia-smi` says; a lost GPU comes back when the machine restarts, and a permission "
-    "from its administrator"
-)
+LOST = "restart the machine; if it is lost again, its cooling, power or slot fails"
 
 
 def devices() -> list[str]:
@@ -73,16 +70,14 @@ def gpus_found() -> Iterator[Finding]:
         yield Finding("GPUs", State.OK, told, brief="no GPU", measured=measured)
 
 
-def _seen(
-    there: Driver | None, seen: int, variable: str | None, measured: dict[str, object]
-) -> Finding:
+def _seen(there: Driver | None, seen: int, variable: str | None, measured: Measured) -> Finding:
     """Returns the finding where torch sees GPUs."""
     told = build()
     count = "1 GPU" if seen == 1 else f"{seen} GPUs"
     words = f"torch sees {count} by {for_gpus(told)}"
     if told.hip:
         note = f"{words}; dss-tui has not been tried on AMD's GPUs"
-        return Finding("GPUs", State.NOTE, note, brief=words, measured=measured)  # type: ignore[arg-type]
+        return Finding("GPUs", State.NOTE, note, brief=words, measured=measured)
     if there is not None:
         words += f", {there.words}"
     brief = words
@@ -91,8 +86,8 @@ def _seen(
     if there is None or there.why_silent:
         why = nvml.opened().why
         words += f"; its management library does not answer ({why}), so no screen shows its load"
-        return Finding("GPUs", State.NOTE, words, "pip install nvidia-ml-py", brief, measured)  # type: ignore[arg-type]
-    return Finding("GPUs", State.OK, words, brief=brief, measured=measured)  # type: ignore[arg-type]
+        return Finding("GPUs", State.NOTE, words, "pip install nvidia-ml-py", brief, measured)
+    return Finding("GPUs", State.OK, words, brief=brief, measured=measured)
 
 
 def _uuids() -> tuple[str, ...]:
@@ -107,7 +102,7 @@ def gpu_memory(device: str) -> Iterator[Finding]:
     found = gpu(device)
     told = torch.cuda.get_device_properties(device)
     words = f"{found.words}, capability {told.major}.{told.minor}"
-    measured: dict[str, str | int | float | None | tuple[str, ...]] = {
+    measured: dict[str, object] = {
         "name": found.name,
         "uuid": found.uuid,
         "free": found.free,
@@ -119,14 +114,16 @@ def gpu_memory(device: str) -> Iterator[Finding]:
     reading = None if library is None or not found.uuid else nvml.read(library, found.uuid)
     refused = () if reading is None else reading.refused
     measured["refused"] = tuple(f"{each.what}: {each.why}" for each in refused)
-    if reading is not None and reading.is_silent:
-        words = f"{words}; it does not answer: {refused[0].why}"
+    lost = [each.why for each in refused if "lost" in each.why.lower()]
+    if lost:
+        words = f"{words}; its driver says: {lost[0]}"
         yield Finding(device, State.WRONG, words, LOST, brief, measured)
-    elif found.free < SMALL:
+    elif found.total and found.free < SMALL:
         remedy = "`nvidia-smi` lists who uses it; end them, or choose another device"
         yield Finding(device, State.NOTE, words, remedy, brief, measured)
     elif refused:
         lacks = "; ".join(f"its {each.what} is not told ({each.why})" for each in refused)
-        yield Finding(device, State.NOTE, f"{words}; {lacks}", brief=brief, measured=measured)
+        words = f"{words}; {lacks}, so no screen shows it"
+        yield Finding(device, State.NOTE, words, brief=brief, measured=measured)
     else:
         yield Finding(device, State.OK, words, brief=brief, measured=measured)

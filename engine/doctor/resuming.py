@@ -7,9 +7,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from engine.backends.backend import Backend
 from engine.errors import InputError
 from engine.record.events import BeadInserted, EndpointTrained, Event, Outcome, Record
 from engine.record.finding import create

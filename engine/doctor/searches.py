@@ -1,4 +1,4 @@
-"""The small searches with which a machine is checked: one for each kind of network. No torch here."""
+"""The small searches by which a machine is checked, one for each kind of network. No torch here."""
 
 from __future__ import annotations
 

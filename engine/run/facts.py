@@ -59,7 +59,7 @@ def gpu(device: str) -> Gpu:
     told = torch.cuda.get_device_properties(device)
     uuid = getattr(told, "uuid", None)  # older versions of torch do not tell it
     number = torch.device(device).index or 0
-    free, total = 0, told.total_memory
+    free = total = 0
     with suppress(RuntimeError):  # some drivers do not tell what others use
         free, total = torch.cuda.mem_get_info(device)
     return Gpu(
@@ -92,7 +92,7 @@ def unseen_gpus() -> Unseen | None:
     there, error = driver(), ""
     if there is not None and build().cuda is not None:
         try:
-            torch.cuda.init()
+            torch.cuda.init()  # type: ignore[no-untyped-call]
         except (RuntimeError, AssertionError) as raised:
             error = str(raised).splitlines()[0]
     return why_unseen(there, build(), os.environ.get(visible.VARIABLE), error)

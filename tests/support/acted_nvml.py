@@ -60,7 +60,7 @@ class ActedNvml:
 
     def nvmlDeviceGetHandleByUUID(self, uuid: str) -> ActedGpu:
         self.asked.append(uuid)
-        for gpu in [*self.gpus, *(part for gpu in self.gpus for part in gpu.parts)]:
+        for gpu in [*self.gpus, *(part for whole in self.gpus for part in whole.parts)]:
             if gpu.uuid == uuid:
                 return _unless(gpu, "anything")
         raise NVMLError("Not Found")
@@ -79,7 +79,8 @@ class ActedNvml:
         return SimpleNamespace(gpu=_unless(gpu, "load").busy)
 
     def nvmlDeviceGetMigMode(self, gpu: ActedGpu) -> tuple[int, int]:
-        return _unless(gpu, "parts") and (int(bool(gpu.parts)), int(bool(gpu.parts)))
+        is_divided = int(bool(_unless(gpu, "parts").parts))
+        return is_divided, is_divided
 
     def nvmlDeviceGetMaxMigDeviceCount(self, gpu: ActedGpu) -> int:
         return 7
