@@ -83,12 +83,13 @@ def colours() -> Iterator[Finding]:
     """Yields how many colours the terminal has, as far as its environment tells."""
     if not _is_there():
         return
-    system = Console(stderr=True).color_system
+    console = Console(stderr=True)
+    system = None if console.no_color else console.color_system
     measured = {"colours": system}
     if system in ("truecolor", "256"):
         yield Finding("colours", State.OK, COLOURS[system], brief=system, measured=measured)
         return
-    if os.environ.get("NO_COLOR"):
+    if console.no_color:
         words, remedy = "none, because NO_COLOR is set", ""
     else:
         words = COLOURS.get(system or "", "none") + ": all can be read, some of it less well"

@@ -14,9 +14,9 @@ from engine.doctor.resuming import STOPS, _difference, resumed
 from engine.doctor.searches import search_of
 from engine.errors import InputError
 from engine.methods.method import MethodState
+from engine.record import packing
 from engine.record.events import Continued, Event, Record
 from engine.record.finding import create
-from engine.record import packing
 from engine.record.packing import Packed
 from engine.record.string_file import encode, read
 from engine.record.writer import RunWriter
