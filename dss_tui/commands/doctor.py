@@ -16,7 +16,8 @@ from rich.text import Text
 from dss_tui.viewing import abilities
 from dss_tui.viewing.session import environment
 from engine import __version__
-from engine.doctor.findings import Begun, Finding, State, looked
+from engine.doctor import surroundings
+from engine.doctor.findings import Begun, Check, Finding, State, looked
 from engine.doctor.process import Message, Stopped, examined
 from engine.record.events import dump_json
 from engine.record.signals import Signals
@@ -58,16 +59,19 @@ def doctor(*, as_json: bool) -> int:
 
 
 def everything(signals: Signals) -> Iterator[Message]:
-    """Returns the messages of the terminal's checks, and then those of the engine's.
+    """Returns the messages of all checks: of the terminal, the surroundings and the devices.
 
     The terminal is looked at before it returns, while nothing else is drawn there.
     """
-    return chain(list(_of_terminal()), examined(environment(), lambda: bool(signals.received)))
+    return chain(
+        list(_here(abilities.checks())),
+        _here(surroundings.checks()),
+        examined(environment(), lambda: signals.received is not None),
+    )
 
 
-def _of_terminal() -> Iterator[Message]:
-    """Yields the messages of the terminal's checks."""
-    checks = abilities.checks()
+def _here(checks: Sequence[Check]) -> Iterator[Message]:
+    """Yields the messages of checks that this process makes."""
     for number, check in enumerate(checks, 1):
         yield Begun(check.name, check.part, number, len(checks))
         yield from looked(check)

@@ -16,8 +16,12 @@ from engine.doctor.findings import Begun, Check, Finding, State, looked
 from engine.record.events import dump_json
 
 
+#: How warnings begin of what has a row of its own, that of compiled code.
+TOLD = ("numba cannot be imported", "compiling for this machine", "compiled code cannot be kept")
+
+
 class Warned(logging.Handler):
-    """A handler that keeps the engine's warnings, each once."""
+    """A handler that keeps the engine's warnings, each once, but for those that have a row."""
 
     def __init__(self) -> None:
         """Has kept nothing yet."""
@@ -29,7 +33,7 @@ class Warned(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keeps a warning that is new."""
         words = record.getMessage()
-        if words not in self._seen:
+        if words not in self._seen and not words.startswith(TOLD):
             self._seen.add(words)
             self.new.append(words)
 

@@ -1,4 +1,4 @@
-"""The list of all checks of this machine, the quick ones first."""
+"""The checks of the devices of this machine and of what they compute, the quick ones first."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from functools import partial
 
 import torch
 
-from engine.cache import cache_folder
-from engine.doctor import folders, processors, software
+from engine.doctor import processors, software
 from engine.doctor.arithmetic import products
 from engine.doctor.findings import Check, Finding
 from engine.doctor.networks import network
 from engine.doctor.searches import PROBLEMS, search_of
-from engine.record.finding import runs_folder
 from engine.workers.pool import set_precision
 
 #: The kinds of networks that are tried on all GPUs together.
@@ -26,9 +24,6 @@ def checks() -> list[Check]:
     devices = processors.devices()
     gpus = devices[1:]
     found = [
-        Check("versions", "software", software.versions),
-        Check("data sets", "folders", folders.data_sets),
-        *_writable(),
         Check("cpu", "devices", processors.cpu),
         Check("GPUs", "devices", processors.gpus_found),
         *(Check(each, "devices", partial(processors.gpu_memory, each)) for each in gpus),
@@ -42,15 +37,6 @@ def checks() -> list[Check]:
         Check(f"{device} {kind}", "computing", partial(network, kind, device))
         for device, kind in every
     ]
-
-
-def _writable() -> Iterator[Check]:
-    """Yields the checks of the folders that are written to."""
-    for what, folder, variable in (
-        ("runs folder", runs_folder(), "DSS_TUI_RUNS"),
-        ("cache folder", cache_folder(), "DSS_TUI_CACHE"),
-    ):
-        yield Check(what, "folders", partial(folders.writable, what, folder, variable))
 
 
 def _products(device: str) -> Iterator[Finding]:

@@ -21,6 +21,9 @@ COMMAND = (sys.executable, "-P", "-m", "engine.doctor")
 #: The seconds between two looks whether to stop, and those after which a check is given up.
 LOOK_S, SILENT_S = 0.2, 180.0
 
+#: The remedy where the checks cannot even begin.
+REINSTALL = "install torch anew, which they need: pip install --force-reinstall torch"
+
 Message = Begun | Finding
 
 
@@ -56,9 +59,10 @@ def examined(
             why = process.why_ended()
         if not why:
             return
-        yield Finding("checks" if begun is None else begun.name, State.WRONG, why, REPORT)
         if begun is None:  # it cannot even begin
+            yield Finding("torch", State.WRONG, why, REINSTALL)
             return
+        yield Finding(begun.name, State.WRONG, why, REPORT)
         done = begun.number
 
 

@@ -134,4 +134,8 @@ def test_the_terminal_is_looked_at_first_and_then_the_engine(
     with Signals() as signals:
         every = list(doctor.everything(signals))
     assert every[0] == Begun("terminal", "terminal", 1, 3)
+    assert [each.name for each in every if isinstance(each, Begun)] == [
+        *("terminal", "colours", "characters"),
+        *("versions", "data sets", "runs folder", "cache folder"),
+    ]
     assert every[-1] == CPU and asked == [False]

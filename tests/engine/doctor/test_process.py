@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.cache import warn_of_compiling
 from engine.doctor import checks as module
 from engine.doctor import process
 from engine.doctor.__main__ import Warned, findings, main
@@ -86,7 +87,7 @@ def test_a_process_that_cannot_begin(tmp_path: Path) -> None:
     script = tmp_path / "child.py"
     script.write_text("raise ImportError('no torch')")
     (found,) = examined(os.environ, command=[sys.executable, str(script)])
-    assert isinstance(found, Finding) and found.what == "checks"
+    assert isinstance(found, Finding) and found.what == "torch"
     assert found.found == "its process ended with status 1: ImportError: no torch"
 
 
@@ -106,7 +107,7 @@ def test_the_command_checks_this_machine() -> None:
     """Of the real command only its first message is awaited."""
     with process.Process([*process.COMMAND, "0"], os.environ, process.SILENT_S) as running:
         first = next(running.messages(lambda: False))
-    assert first == Begun("versions", "software", 1, first.of)  # type: ignore[union-attr]
+    assert first == Begun("cpu", "devices", 1, first.of)  # type: ignore[union-attr]
 
 
 # ---------------------------------------------------------------- within the process
@@ -137,6 +138,7 @@ def test_warnings_of_the_engine_are_notes_and_each_comes_once() -> None:
         def look() -> Iterator[Finding]:
             log.warning("no CUDA graphs here (%s)", "a reason")
             log.info("of no interest")
+            warn_of_compiling()
             yield works(1)
 
         check = Check("cuda:0 cnn", "computing", look)
