@@ -33,14 +33,14 @@ def checks() -> list[Check]:
     ]
 
 
-def _is_there() -> bool:
+def is_there() -> bool:
     """Returns whether the streams that the screens use are a terminal's."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def terminal() -> Iterator[Finding]:
     """Yields the kind and the size of the terminal."""
-    if not _is_there():
+    if not is_there():
         words = "stdin or stderr is no terminal, so it was not looked at"
         yield Finding("terminal", State.NOTE, words, brief="no terminal")
         return
@@ -81,7 +81,7 @@ def _around() -> str:
 
 def colours() -> Iterator[Finding]:
     """Yields how many colours the terminal has, as far as its environment tells."""
-    if not _is_there():
+    if not is_there():
         return
     console = Console(stderr=True)
     system = None if console.no_color else console.color_system
@@ -134,7 +134,7 @@ def characters() -> Iterator[Finding]:
 
 def _drawn_width() -> int | None:
     """Returns the columns that the characters take on the terminal, or None where not told."""
-    if not _is_there() or os.environ.get("TERM") in (None, "", "dumb"):
+    if not is_there() or os.environ.get("TERM") in (None, "", "dumb"):
         return None
     asked = b"\r" + CHARACTERS.encode() + b"\x1b[6n"
     try:
