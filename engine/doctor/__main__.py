@@ -15,8 +15,11 @@ from typing import TextIO
 from engine.doctor.findings import Begun, Check, Finding, State, looked
 from engine.record.events import dump_json
 
-#: How warnings begin of what has a row of its own, that of compiled code.
-TOLD = ("numba cannot be imported", "compiling for this machine", "compiled code cannot be kept")
+#: How warnings begin of what has a row of its own: that of compiled code, and that of GPUs.
+TOLD = (
+    *("numba cannot be imported", "compiling for this machine", "compiled code cannot be kept"),
+    "no GPU is used",
+)
 
 
 class Warned(logging.Handler):

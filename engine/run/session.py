@@ -113,9 +113,6 @@ def run(
     written to its log and its events, and returned as the outcome `failed`.
     """
     with RunWriter(directory) as writer, logging_to(directory.log):
-        unseen = unseen_gpus()
-        if unseen is not None:
-            log.warning("no GPU is used: %s", unseen.words)
         asked = directory.load_spec()
         prepared = prepared or prepare(asked)
         spec = prepared.spec
@@ -148,6 +145,9 @@ def run_session(
     meta = facts(writer.run, spec, why)
     writer.meta(meta)
     log.info(meta.words)
+    unseen = unseen_gpus()
+    if unseen is not None:
+        log.warning("no GPU is used: %s", unseen.words)
     store = DirectoryStore(writer, job, hurried)
     control = SessionControl(writer, signals, wait)
     return _Session(writer, job, observe, store, control).run(

@@ -13,8 +13,14 @@ import torch
 
 from engine.devices import nvml
 from engine.devices.memory import GIB
-from engine.record.meta import Gpu
+from engine.record.events import Outcome
+from engine.record.finding import create
+from engine.record.meta import Gpu, read_meta
+from engine.record.rundir import RunDir
+from engine.record.signals import Signals
 from engine.run.facts import build, facts, for_gpus, gpu, unseen_gpus
+from engine.run.prepare import prepare
+from engine.run.session import run as run_directory
 from tests.support.acted_nvml import ActedGpu, ActedNvml, silent
 from tests.support.preset import spec_of
 from tests.support.told_runs import greedy_run
@@ -110,6 +116,47 @@ def test_gpus_that_torch_does_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_gpus_that_torch_sees_are_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nvml, "opened", ActedNvml([ActedGpu("GPU-a")]).opened)
     assert unseen_gpus() is None
+
+
+def session(tmp_path: Path, *overrides: str) -> RunDir:
+    """A run of one session, which ends soon."""
+    usual = ("device=cpu", "workers=1", "limits.steps=1")
+    run = create(spec_of(*usual, *overrides), "new", tmp_path / "new")
+    with Signals() as signals:
+        assert run_directory(run, signals).outcome is Outcome.LIMIT_REACHED
+    return run
+
+
+def test_a_session_says_what_it_computes_with_and_why(tmp_path: Path) -> None:
+    run = session(tmp_path, "search.batching=vmap")
+    meta, log = read_meta(run), run.log.read_text()
+    assert meta is not None and (meta.backend, meta.backend_why) == ("vmap", "as the preset says")
+    assert log.count(f" INFO {meta.words}\n") == 1
+    assert "no GPU is used" not in log
+
+
+def test_a_session_without_the_gpus_that_the_driver_sees_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(nvml, "opened", ActedNvml([ActedGpu("GPU-a")]).opened)
+    log = session(tmp_path, "search.batching=loop").log.read_text()
+    assert " WARNING no GPU is used: the driver sees 1 GPU, but torch " in log
+    assert "install a torch that is built for CUDA 13" in log
+
+
+def test_why_a_backend_was_chosen() -> None:
+    """Compiled code for the smallest; what was measured for others."""
+    small = prepare(spec_of("device=cpu", "workers=1"))
+    assert (small.backend.name, small.why) == (
+        "fused",
+        "compiled code is the fastest for small fully connected networks",
+    )
+    dropping = ("device=cpu", "workers=1", "problem.network.dropout=0.25")
+    other = prepare(spec_of(*dropping))
+    assert other.backend.name != "fused"
+    assert other.why == "the fastest here of those that can compute it"
 
 
 def test_what_torch_is_built_for(monkeypatch: pytest.MonkeyPatch) -> None:

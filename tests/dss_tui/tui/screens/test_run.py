@@ -455,7 +455,10 @@ def test_a_warning_is_told_until_something_newer_happens(tmp_path: Path) -> None
     run = greedy_run(tmp_path)
     lines = run.events.read_text().splitlines(keepends=True)
     run.events.write_text("".join(lines[:-1]))
-    run.log.write_text("2026-11-29 20:03:19,297 WARNING of long ago\n")
+    run.log.write_text(
+        "2026-11-29 20:03:18,297 INFO computing on cpu, 2 threads\n"
+        "2026-11-29 20:03:19,297 WARNING of long ago\n"
+    )
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         newest = screen_of(app).seen.view.newest
@@ -469,6 +472,9 @@ def test_a_warning_is_told_until_something_newer_happens(tmp_path: Path) -> None
             event = SegmentMeasured(1, 5, 1, 1.5, 0.018, 0.5)
             writer.record(event, 40.0)
             await until(pilot, lambda: "compiling" not in said(app.screen, "#event"))
+        entries = [entry.words for entry in app.screen.query_one(LogView)._entries]
+        shown = {entry.plain[24:]: str(entry.style) for entry in entries if "INFO" in entry.plain}
+        assert shown == {"INFO computing on cpu, 2 threads": "dim"}
 
     drive(steps, watching(run))
 
