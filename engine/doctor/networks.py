@@ -43,15 +43,24 @@ class Tried:
 def network(kind: str, devices: str) -> Iterator[Finding]:
     """Yields how a kind of network does on some devices, with every backend that can compute it."""
     tried = list(_backends(kind, devices))
-    faults = {each.backend: each.fault(devices) for each in tried if each.fault(devices)}
+    faults: dict[str, list[Way]] = {}
+    for each in tried:
+        faults.setdefault(each.fault(devices), []).append(each.backend)
+    well = faults.pop("", [])
     what = f"{devices} {kind}"
     if not faults:
         yield Finding(what, State.OK, _words(tried), measured=_facts(tried))
         return
-    well = [each.backend for each in tried if each.backend not in faults]
-    told = "; ".join(f"{backend}: {fault}" for backend, fault in faults.items())
-    remedy = f"set search.batching={well[0]} for such networks, and {REPORT}" if well else REPORT
-    yield Finding(what, State.WRONG, told, remedy, measured=_facts(tried))
+    told = "; ".join(f"{listed(ways)}: {fault}" for fault, ways in faults.items())
+    yield Finding(what, State.WRONG, told, _remedy(devices, well), measured=_facts(tried))
+
+
+def _remedy(devices: str, well: list[Way]) -> str:
+    """Returns what to do where backends are at fault, and `well` are those that are not."""
+    if well:
+        return f"set search.batching={well[0]} for such networks, and {REPORT}"
+    first, *others = devices.split(",")
+    return f"choose one of them, such as --device {first}, and {REPORT}" if others else REPORT
 
 
 def _backends(kind: str, devices: str) -> Iterator[Tried]:
