@@ -15,7 +15,7 @@ from engine import __version__
 STATUSES = """\
 exit status:
   0  connected (verify: the path holds; sweep: every cell has ended; measure: done)
-  3  the search or the check ended without a connection
+  3  the search or the check ended without a connection (doctor: something is wrong)
   2  bad input, said in one line
   1  an internal failure; the run's engine.log has the details
   128+N  ended by signal N, with the checkpoint written
