@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 from jaxtyping import install_import_hook
+
+if TYPE_CHECKING:
+    from tests.support.gpus import Gpus
 
 # A change is accepted or not by the same examples each time; whoever runs the tests by hand draws
 # new ones. A busy machine draws them slowly, which says nothing of the code.
@@ -43,6 +47,19 @@ def one_thread() -> Iterator[None]:
 
     torch.set_num_threads(1)
     yield
+
+
+@pytest.fixture(params=[1, 2], ids=["one_gpu", "two_gpus"])
+def gpus(request: pytest.FixtureRequest) -> Iterator[Gpus]:
+    """One and two GPUs: real ones where torch sees any, else acted ones; or so many as asked for.
+
+    Streams that touch the same memory without an order fail the test.
+    """
+    from tests.support.gpus import gpus_for_a_test
+
+    with gpus_for_a_test(request.param) as found:
+        yield found
+        found.check()
 
 
 @pytest.fixture(autouse=True)
