@@ -249,6 +249,11 @@ class Group:
         """Returns the number of rows."""
         return len(self.beads)
 
+    def to(self, device: torch.device) -> Group:
+        """Returns the group on a device, or the object itself where it is there already."""
+        rows = self.rows.to(device)
+        return self if rows is self.rows else replace(self, rows=rows)
+
     @property
     def going(self) -> bool:
         """Whether any of its rows takes steps."""

@@ -2,21 +2,21 @@
 
 On CUDA a worker is a device and has a stream of its own. On the CPU it is a thread with one
 intra-op thread, because torch's default number of them on busy cores is slower by a factor of up to
-100. Work goes in as shards and comes back in order. A worker's exception is raised where the
-results are awaited.
+100. Work goes in as shards and comes back in order, all of it on the first worker's device. A
+worker's exception is raised where the results are awaited.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from types import TracebackType
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,16 +24,17 @@ import torch
 from engine.backends.backend import Backend
 from engine.errors import InputError
 from engine.spec.keys import Spec
-
-log = logging.getLogger("engine")
+from engine.workers.memory import Frugal
+from engine.workers.speeds import Speeds
 
 Result_co = TypeVar("Result_co", covariant=True)
 Result = TypeVar("Result")
 Item_contra = TypeVar("Item_contra", contravariant=True)
 Item = TypeVar("Item")
 
-#: The share with which the newest shard counts in a GPU's measured speed.
-NEWEST = 0.3
+#: The products and values of a step from which on a second GPU pays. With fewer, one computes for
+#: less time than the interpreter needs to launch its kernels, and all GPUs wait for one interpreter.
+WORTH_A_GPU = 10**9
 
 
 class Task(Protocol[Item_contra, Result_co]):
@@ -47,6 +48,14 @@ class Task(Protocol[Item_contra, Result_co]):
 
     def __call__(self, backend: Backend, items: Sequence[Item_contra], /) -> Sequence[Result_co]:
         """Returns a result for each item."""
+
+
+@runtime_checkable
+class Movable(Protocol):
+    """A result that holds tensors."""
+
+    def to(self, device: torch.device, /) -> object:
+        """Returns the same with its tensors on a device."""
 
 
 @runtime_checkable
@@ -77,9 +86,8 @@ class Pool:
         """Starts a worker for each of `devices`, with a replica of the backend."""
         self.devices = tuple(devices)
         self._clock = clock
-        self._speeds: list[float | None] = [None] * len(devices)
-        """The samples per second of each GPU; None before its first shard, and on the CPU."""
-        self._backends = [backend.replica(device) for device in devices]
+        self._speeds = Speeds(len(devices))
+        self._workers = [Frugal(backend.replica(device)) for device in devices]
         self._threads = [
             ThreadPoolExecutor(
                 1, f"worker-{number}", initializer=prepare_thread, initargs=(device,)
@@ -90,7 +98,7 @@ class Pool:
     @property
     def backend(self) -> Backend:
         """The backend of the first worker."""
-        return self._backends[0]
+        return self._workers[0].backend
 
     def __enter__(self) -> Pool:
         """Returns the pool itself."""
@@ -107,29 +115,31 @@ class Pool:
             thread.shutdown(cancel_futures=True)
 
     def shards(self, items: Sequence[Item], sizes: Sequence[int]) -> list[Sequence[Item]]:
-        """Returns contiguous parts, one for each worker that is worth its thread.
+        """Returns contiguous parts, one for each worker that is worth its thread or its launches.
 
         `sizes` are the numbers of samples that are computed for each item. Parts are as even as
-        possible, or in proportion to the workers' speeds where these are known; some may be empty.
-        On the CPU speeds are not used. The cut then depends on nothing but the items and the number
-        of workers, so that a rerun computes the same.
+        possible, or on GPUs in proportion to the workers' speeds; some may be empty. On the CPU the
+        cut depends on nothing but the items and the number of workers, so that a rerun computes the
+        same.
         """
         problem = self.backend.problem
         work = sum(sizes) * (problem.cost.products + problem.cost.values)
         on_cpu = problem.device.type == "cpu"
-        worth = max(1, work // self.backend.worth_a_thread) if on_cpu else len(items)
-        count = min(len(self._threads), len(items), worth)
+        worth = work // (self.backend.worth_a_thread if on_cpu else WORTH_A_GPU)
+        count = min(len(self._threads), len(items), max(1, worth))
         if count == 1:
             return [items]
-        known = [speed for speed in self._speeds[:count] if speed is not None]
-        speeds = known if len(known) == count else [1.0] * count
+        speeds = self._speeds.of_first(count)
         ends = np.cumsum([0.0, *speeds]) / sum(speeds) * sum(sizes)
         middles = np.cumsum(sizes) - np.array(sizes) / 2
         cuts = [0, *np.searchsorted(middles, ends[1:-1]).tolist(), len(items)]
         return [items[a:b] for a, b in pairwise(cuts)]
 
     def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]:
-        """Returns a task's results in the order of the items, or raises a worker's exception."""
+        """Returns a task's results in the order of the items, or raises a worker's exception.
+
+        Tensors in the results are on the first worker's device, whichever worker computed them.
+        """
         if not items:
             return []
         sizes = [task.size(item) for item in items]
@@ -141,17 +151,20 @@ class Pool:
             for number, (thread, shard) in enumerate(zip(self._threads, shards, strict=False))
             if shard and number >= here
         ]
-        first = self._here(task, shards[0]) if here and shards[0] else []
-        return [*first, *(result for future in running for result in future.result())]
+        first = [self._here(task, shards[0])] if here and shards[0] else []
+        done = [*first, *(future.result() for future in running)]
+        if len(done) == len(self._threads) > 1 and self.devices[0].type != "cpu":
+            self._speeds.learn([share.speed for share in done])
+        return [result for share in done for result in share.results]
 
-    def _here(self, task: Task[Item, Result], shard: Sequence[Item]) -> list[Result]:
+    def _here(self, task: Task[Item, Result], shard: Sequence[Item]) -> _Done[Result]:
         """Returns the results of the first worker's shard, which the calling thread computes.
 
         Compiled code often takes less time than to hand it to a thread and to wait for it.
         """
         before = torch.get_num_threads()
         try:
-            return list(self._work(task, 0, shard, threads=1))
+            return self._work(task, 0, shard, threads=1)
         finally:
             if before != 1:
                 torch.set_num_threads(before)
@@ -165,62 +178,34 @@ class Pool:
 
     def _work(
         self, task: Task[Item, Result], number: int, shard: Sequence[Item], threads: int
-    ) -> Sequence[Result]:
-        """Computes one shard in a worker's thread and returns its results.
+    ) -> _Done[Result]:
+        """Computes one shard in a worker's thread, and brings its results to the first device.
 
         `threads` is the number of torch's threads for it.
         """
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)
-        device = self.devices[number]
-        if device.type == "cpu":
-            return self._attempt(task, number, shard)
-        began = self._clock()
+        device, began = self.devices[number], self._clock()
         with _in_stream(device):
-            results = self._attempt(task, number, shard)
+            found = self._workers[number].run(task, shard)
+            results = [brought(result, self.devices[0]) for result in found]
         samples = sum(task.size(item) for item in shard)
-        self._learn(number, samples / max(1e-9, self._clock() - began))
-        return results
-
-    def _learn(self, number: int, speed: float) -> None:
-        """Updates a worker's speed from the samples per second of its newest shard."""
-        before = self._speeds[number]
-        self._speeds[number] = speed if before is None else before + NEWEST * (speed - before)
-
-    def _attempt(
-        self, task: Task[Item, Result], number: int, shard: Sequence[Item]
-    ) -> Sequence[Result]:
-        """Computes a shard, and once more in pieces of half the size where memory runs out.
-
-        Raises MemoryError where that is not enough.
-        """
-        backend = self._backends[number]
-        try:
-            return task(backend, shard)
-        except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
-                raise
-        half = backend.within(backend.piece_bytes // 2)
-        log.warning("out of memory: from now on in pieces of %.3g MiB", half.piece_bytes / 2**20)
-        self._backends[number] = half
-        if half.problem.device.type == "cuda":
-            torch.cuda.empty_cache()
-        try:
-            return task(half, shard)
-        except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
-                raise
-            raise MemoryError(
-                f"not enough memory for pieces of {half.piece_bytes / 2**30:.3g} GiB; lower "
-                "limits.memory or search.greedy.slots"
-            ) from error
+        return _Done(results, samples / max(1e-9, self._clock() - began))
 
 
-def _out_of_memory(error: Exception) -> bool:
-    """Returns whether an allocation failed. On the CPU torch says so in its message only."""
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-        return True
-    return "not enough memory" in str(error) or "can't allocate memory" in str(error)
+@dataclass(frozen=True)
+class _Done(Generic[Result]):
+    """What a worker has made of its shard, and the samples per second that it took."""
+
+    results: list[Result]
+    speed: float
+
+
+def brought(result: Any, device: torch.device) -> Any:
+    """Returns a result with its tensors on a device; what holds none is returned as it is."""
+    if isinstance(result, tuple):
+        return tuple(brought(part, device) for part in result)
+    return result.to(device) if isinstance(result, Movable) else result
 
 
 def prepare_thread(device: torch.device) -> None:
@@ -235,8 +220,11 @@ def prepare_thread(device: torch.device) -> None:
 def _in_stream(device: torch.device) -> Iterator[None]:
     """Makes this thread's stream wait for the device's default one before the block.
 
-    After the block the thread waits for its stream.
+    After the block the thread waits for its stream. On the CPU nothing waits.
     """
+    if device.type == "cpu":
+        yield
+        return
     stream = torch.cuda.current_stream(device)
     stream.wait_stream(torch.cuda.default_stream(device))
     yield

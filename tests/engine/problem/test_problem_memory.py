@@ -308,14 +308,14 @@ def test_results_are_the_same_as_in_pieces_of_that_size_from_the_start() -> None
         assert pool.run(Losses(), theta) == retried
 
 
-def test_a_second_time_it_gives_up_and_names_the_limit() -> None:
+def test_it_goes_on_to_ever_smaller_pieces() -> None:
     problem = problem_of(most=15)
-    with (
-        Pool(in_pieces(problem, 40), [torch.device("cpu")]) as pool,
-        pytest.raises(MemoryError, match=r"not enough memory for pieces of .* GiB; lower limits.m"),
-    ):
-        pool.run(Losses(), list(beads(problem)))
-    assert [samples for _, samples in calls if samples > 3] == [40, 20]
+    theta = list(beads(problem))
+    with Pool(in_pieces(problem, 40), [torch.device("cpu")]) as pool:
+        found = pool.run(Losses(), theta)
+    assert [samples for _, samples in calls if samples > 3][:3] == [40, 20, 10]
+    expected = vmapped(problem_of()).losses(torch.stack(theta))
+    torch.testing.assert_close(torch.tensor(found), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_another_error_is_not_tried_again() -> None:
@@ -338,14 +338,17 @@ def test_a_run_goes_on_in_smaller_pieces(tmp_path: Path) -> None:
 
 
 def test_a_run_that_has_no_room_ends_in_words(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Not even pieces of a few samples fit, and they become no smaller."""
+    monkeypatch.setattr("engine.workers.memory.Frugal._shrink", lambda worker: False)
     memory = memory_for(problem_of(), 40)
     status, directory = run(tmp_path, spec_of(memory), "problem.network.args.most=3")
     assert status == 1
     ended = finished(read_records(directory))
     assert ended is not None and ended.outcome == "failed"
-    assert "MemoryError: not enough memory for pieces of " in ended.sentence
-    assert "GiB; lower limits.memory or search.greedy.slots" in ended.sentence
+    assert "MemoryError: not enough memory on cpu for one item in pieces of " in ended.sentence
     assert ended.sentence in capsys.readouterr().out
-    assert "DefaultCPUAllocator" in directory.log.read_text()
+    assert (
+        "DefaultCPUAllocator" in ended.sentence and "at most 1 items" in directory.log.read_text()
+    )

@@ -10,7 +10,9 @@ import torch
 
 from engine.backends.backend import Backend
 from engine.problem.problem import Problem
-from engine.workers.pool import Pool, open_pool
+from engine.steps.rows import Group, fresh
+from engine.workers.pool import WORTH_A_GPU, Pool, open_pool
+from tests.support.gpus import Gpus
 from tests.support.landscapes import landscape, ring, spec_for
 from tests.support.small_problem import small_problem
 from tests.support.workers import vmapped
@@ -61,17 +63,56 @@ def test_items_of_unequal_size_are_cut_evenly(problem: Problem) -> None:
         assert pool.shards(range(7), sizes[::-1]) == [range(0, 1), range(1, 7)]
 
 
-def test_faster_workers_get_more_once_all_speeds_are_known(problem: Problem) -> None:
-    """As GPUs of two kinds would: the second does three times as many samples a second."""
-    sizes = [10**7] * 8
-    with Pool(vmapped(problem), [CPU] * 2) as pool:
-        pool._learn(1, 300.0)
-        assert pool.shards(range(8), sizes) == [range(0, 4), range(4, 8)]
-        pool._learn(0, 100.0)
-        assert pool.shards(range(8), sizes) == [range(0, 2), range(2, 8)]
-        for _ in range(30):  # it is slowed down by something else
-            pool._learn(1, 100.0)
-        assert pool.shards(range(8), sizes) == [range(0, 4), range(4, 8)]
+@dataclass(frozen=True)
+class Made:
+    """A task that gives a new tensor of the worker's device for each item, in a tuple and bare."""
+
+    def size(self, item: int) -> int:
+        return 10**9
+
+    def __call__(
+        self, backend: Backend, items: Sequence[int]
+    ) -> list[tuple[str, torch.Tensor, Group]]:
+        device = backend.problem.device
+        theta = torch.full((1, 3), 0.5, device=device)
+        group = Group((1,), fresh(theta, ("momentum",), 0.1, 7, [3]))
+        return [(str(device), torch.full((2,), item, device=device), group) for item in items]
+
+
+@pytest.mark.parametrize("gpus", [2, 8], indirect=True)
+def test_whatever_gpu_computed_it_a_result_is_on_the_first(problem: Problem, gpus: Gpus) -> None:
+    with Pool(vmapped(problem), gpus.devices) as pool:
+        found = pool.run(Made(), list(range(16)))
+    assert {device for device, _, _ in found} == set(map(str, gpus.devices))
+    first = gpus.devices[0]
+    assert all(theta.device == first for _, theta, _ in found)
+    assert torch.stack([theta for _, theta, _ in found])[:, 0].tolist() == list(range(16))
+    for _, _, group in found:
+        assert group.rows.theta.device == group.rows.state["momentum"].device == first
+
+
+@pytest.mark.parametrize("gpus", [2], indirect=True)
+def test_small_work_stays_on_one_gpu(problem: Problem, gpus: Gpus) -> None:
+    with Pool(vmapped(problem), gpus.devices) as pool:
+        cost = problem.cost.products + problem.cost.values
+        assert len(pool.shards(range(8), 8 * [WORTH_A_GPU // cost // 8])) == 1
+        assert len(pool.shards(range(8), 8 * [3 * WORTH_A_GPU // cost // 8])) == 2
+
+
+@pytest.mark.parametrize("gpus", [2], indirect=True)
+def test_a_faster_gpu_gets_more(problem: Problem, gpus: Gpus) -> None:
+    """Speeds are those of calls that both took part in, and not of one that only the first had."""
+    with Pool(vmapped(problem), gpus.devices) as pool:
+        speeds = pool._speeds
+        assert pool.shards(range(8), 8 * [10**9]) == [range(0, 4), range(4, 8)]
+        for _ in range(30):
+            speeds.learn([100.0, 300.0])
+        assert pool.shards(range(8), 8 * [10**9]) == [range(0, 2), range(2, 8)]
+        before = speeds.of_first(2)
+        pool.run(Made(), [1])
+        assert speeds.of_first(2) == before
+        pool.run(Made(), [1, 2, 3, 4])
+        assert speeds.of_first(2) != before
 
 
 @pytest.mark.parametrize(("precision", "rounded"), [("float32", False), ("tf32", True)])

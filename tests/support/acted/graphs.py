@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
 from tests.support.acted.machine import line, machine
 from tests.support.acted.streams import (
@@ -27,6 +26,7 @@ from tests.support.acted.streams import (
     default_stream,
     set_stream,
     synchronize,
+    tensors_in,
 )
 
 
@@ -47,8 +47,7 @@ class Entry:
         """Computes the operation again, in its very tensors."""
         with drawing(self.function, self.place):
             found = self.function(*self.args, **self.kwargs)
-        made = [each for each in tree_leaves(found) if isinstance(each, Tensor)]
-        for out, new in zip(self.outs, made, strict=False):
+        for out, new in zip(self.outs, tensors_in(found), strict=False):
             out.copy_(new)
 
 

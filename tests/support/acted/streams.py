@@ -179,6 +179,15 @@ def address(tensor: Tensor) -> int:
     return found
 
 
+def tensors_in(tree: Any) -> Iterator[Tensor]:
+    """Yields the tensors of lists and tuples within each other."""
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, list | tuple):
+        for each in tree:
+            yield from tensors_in(each)
+
+
 class Cells:
     """The cells of all storages in use, by the storage's address."""
 

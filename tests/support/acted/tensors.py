@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map
 
 from tests.support.acted.graphs import Entry, drawing
 from tests.support.acted.machine import line, machine
-from tests.support.acted.streams import CELLS, Cell, Stream, address, current_stream, join
+from tests.support.acted.streams import (
+    CELLS,
+    Cell,
+    Stream,
+    address,
+    current_stream,
+    join,
+    tensors_in,
+)
 
 #: Operations that move values between devices.
 COPIES = frozenset({"copy_", "_to_copy", "set_"})
@@ -131,7 +139,7 @@ def innermost(tensor: Tensor) -> Tensor:
 def _operate(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Returns what an operation gives, computed on the CPU, after all that CUDA asks of it."""
     name = func._schema.name.split("::")[1]
-    tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
+    tensors = list(tensors_in((args, tuple(kwargs.values()))))
     ours = [each for each in tensors if isinstance(each, GpuTensor)]
     place = _place(name, args, ours, [t for t in tensors if not isinstance(t, GpuTensor)])
     stream = current_stream(place)
@@ -144,14 +152,14 @@ def _operate(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         stream.refuse_in_capture(name)
         machine().note_sync(name)
     machine().check(name)
-    bare, named = tree_map(_bare, args), tree_map(_bare, {**kwargs})
+    bare, named = _mapped(_bare, args), {name: _mapped(_bare, kwargs[name]) for name in kwargs}
     named.pop("device", None)
     written = _written(func, bare, named)
     if stream.tape is not None:
         stream.tape.keep(written, stream)
     with drawing(func, place):
         found = func(*bare, **named)
-    outs = [each for each in tree_leaves(found) if isinstance(each, Tensor)]
+    outs = list(tensors_in(found))
     inputs = {address(each.elem) for each in ours}
     makes = not written and any(address(each) not in inputs for each in outs)
     if (written or makes) and not name.startswith(("empty", "new_empty")):
@@ -173,7 +181,17 @@ def _operate(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             return each
         return known[id(each)] if id(each) in known else GpuTensor(each, place)
 
-    return tree_map(wrapped, found)
+    return _mapped(wrapped, found)
+
+
+def _mapped(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Returns lists and tuples with a function's results in place of what they hold.
+
+    Operations take no other containers, and torch's own trees take most of an operation's time.
+    """
+    if isinstance(tree, list | tuple):
+        return type(tree)([_mapped(function, each) for each in tree])
+    return function(tree)
 
 
 def _bare(each: Any) -> Any:
@@ -231,10 +249,7 @@ def _called_by(*functions: str) -> bool:
 
 def _by_mask(args: tuple[Any, ...]) -> bool:
     """Returns whether an index holds a mask, whose size the host must know."""
-    return any(
-        isinstance(each, Tensor) and each.dtype in (torch.bool, torch.uint8)
-        for each in tree_leaves(args[1])
-    )
+    return any(each.dtype in (torch.bool, torch.uint8) for each in tensors_in(args[1]))
 
 
 def _arrange_copy(to: Tensor, of: Tensor, stream: Stream, waits: bool) -> None:
@@ -261,14 +276,22 @@ def _waits(to: Tensor, of: Tensor, non_blocking: bool = False) -> bool:
     return not isinstance(host, GpuTensor) and not (non_blocking and is_pinned(host))
 
 
+@cache
+def _written_arguments(func: Any) -> tuple[tuple[int, str], ...]:
+    """Returns the places and the names of the arguments that an operation writes to."""
+    return tuple(
+        (place, argument.name)
+        for place, argument in enumerate(func._schema.arguments)
+        if argument.alias_info is not None and argument.alias_info.is_write
+    )
+
+
 def _written(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
     """Returns the tensors that an operation writes to, those of its arguments."""
     found: list[Tensor] = []
-    for place, argument in enumerate(func._schema.arguments):
-        if argument.alias_info is None or not argument.alias_info.is_write:
-            continue
-        given = args[place] if place < len(args) else kwargs.get(argument.name)
-        found += [each for each in tree_leaves(given) if isinstance(each, Tensor)]
+    for place, name in _written_arguments(func):
+        given = args[place] if place < len(args) else kwargs.get(name)
+        found += tensors_in(given)
     return found
 
 
