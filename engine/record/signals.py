@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-#: The signals that ask a process to end.
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: The signals that ask a process to end. SLURM sends SIGUSR1 before a job's time is over, where it
+#: is told to (`--signal=USR1@60`), and SIGTERM when it is.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 @contextmanager

@@ -45,6 +45,8 @@ class RunWriter:
         records = read_all_records(self.run)
         self.seq = records[-1].seq if records else 0
         """The number of the newest event."""
+        self.last: Event | None = None
+        """The newest event of this session; None before its first one."""
         self.started_seq = next((r.seq for r in records if isinstance(r.event, RunStarted)), None)
         """The number of the event `run_started`, or None where no session came that far."""
         self._events = open_to_append(self.run.events)
@@ -75,7 +77,7 @@ class RunWriter:
             with contextlib.suppress(OSError):
                 self._events.truncate(whole)
             raise SaveError(f"{self.run.events}: cannot be written: {error.strerror}") from error
-        self.seq = record.seq
+        self.seq, self.last = record.seq, event
         return record
 
     def sync_events(self) -> None:

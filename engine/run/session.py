@@ -42,6 +42,9 @@ log = logging.getLogger("engine")
 #: How the comment of run.yaml begins that tells how the level came about.
 LEVEL_NOTE = "# search.level:"
 
+#: The counters of a run of which nothing is known.
+NOTHING = Totals(0, 0, 0, 0, 0, (), 0, float("nan"), float("nan"), 0.0)
+
 #: The seconds between two readings of the commands.
 BETWEEN_LOOKS_S = 0.02
 
@@ -110,16 +113,35 @@ def run(
     A new run whose preset was `prepared` before its directory was made is not prepared again.
 
     Raises InputError where the directory does not allow it. A failure of the engine itself is
-    written to its log and its events, and returned as the outcome `failed`.
+    written to its log and its events, and returned as the outcome `failed`, whenever it comes.
     """
     with RunWriter(directory) as writer, logging_to(directory.log):
-        asked = directory.load_spec()
-        prepared = prepared or prepare(asked)
-        spec = prepared.spec
-        if spec != asked and not directory.checkpoint.exists():  # which belongs to that file
-            replace(directory.spec, dump(spec).encode())
-        with open_pool(prepared.backend, spec) as pool:
-            return run_session(writer, spec, pool, signals, observe, why=prepared.why)
+        try:
+            return _run(writer, signals, observe, prepared)
+        except (InputError, SaveError):
+            raise
+        except Exception as error:
+            if isinstance(writer.last, RunFinished):  # it is told, and the observer is gone
+                raise
+            log.exception("the engine failed")
+            why = f"{type(error).__name__}: {error}"
+            sentence = f"The engine failed: {why}. The details are in {directory.log}."
+            observe(writer.record(RunFinished(Outcome.FAILED, sentence, NOTHING), 0.0))
+            return Ended(Outcome.FAILED, sentence)
+
+
+def _run(
+    writer: RunWriter, signals: Signals, observe: Observer, prepared: Prepared | None
+) -> Ended:
+    """Prepares a run directory where it is not prepared, and runs a session of it."""
+    directory = writer.run
+    asked = directory.load_spec()
+    prepared = prepared or prepare(asked)
+    spec = prepared.spec
+    if spec != asked and not directory.checkpoint.exists():  # which belongs to that file
+        replace(directory.spec, dump(spec).encode())
+    with open_pool(prepared.backend, spec) as pool:
+        return run_session(writer, spec, pool, signals, observe, why=prepared.why)
 
 
 def run_session(
@@ -157,9 +179,8 @@ def run_session(
 
 def refuse(directory: RunDir, error: InputError | SaveError) -> None:
     """Tells viewers that a run could not start, except where another process is running it."""
-    empty = Totals(0, 0, 0, 0, 0, (), 0, float("nan"), float("nan"), 0.0)
     with suppress(InputError, SaveError, OSError), RunWriter(directory) as writer:
-        writer.record(RunFinished(Outcome.FAILED, f"It cannot run: {error}.", empty), 0.0)
+        writer.record(RunFinished(Outcome.FAILED, f"It cannot run: {error}.", NOTHING), 0.0)
 
 
 @dataclass(frozen=True)
@@ -183,7 +204,7 @@ class _Session:
         except Exception as error:
             if not isinstance(error, SaveError):
                 log.exception("the engine failed")
-            event = self._failure(error, kept)
+            event = self._failure(error, kept, elapsed())
             with suppress(SaveError):  # where the disk is full, the log and the caller know
                 self._tell(event, elapsed())
         assert isinstance(event, RunFinished)
@@ -215,7 +236,9 @@ class _Session:
         """Writes an event and shows it to the observer. Raises SaveError."""
         self.observe(self.writer.record(event, elapsed_s))
 
-    def _failure(self, error: Exception, kept: checkpoint.Checkpoint | None) -> RunFinished:
+    def _failure(
+        self, error: Exception, kept: checkpoint.Checkpoint | None, elapsed_s: float
+    ) -> RunFinished:
         """Returns the last event of a session that an error ended."""
         before_s = kept.elapsed_s if kept is not None else None
         saved_s = before_s if self.store.saved_s is None else self.store.saved_s
@@ -231,7 +254,20 @@ class _Session:
                 f"The engine failed: {type(error).__name__}: {error}. {safe}; the details are in "
                 f"{self.writer.run.log}."
             )
-        return RunFinished(Outcome.FAILED, sentence, totals(self.job.method.progress(), 0.0))
+        return RunFinished(Outcome.FAILED, sentence, self._totals(elapsed_s))
+
+    def _totals(self, elapsed_s: float) -> Totals:
+        """Returns the counters of a session that failed, at that running time.
+
+        They are those that were shown last where the method itself cannot tell any more, as after
+        a failure that leaves its tensors out of reach.
+        """
+        try:
+            return totals(self.job.method.progress(), elapsed_s)
+        except Exception:
+            log.exception("where the search stood cannot be told")
+        shown = self.store.shown
+        return NOTHING if shown is None else totals(shown, elapsed_s)
 
 
 class _LogFile(logging.FileHandler):

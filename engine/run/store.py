@@ -44,6 +44,8 @@ class DirectoryStore:
         self._writer, self._job, self._hurried = writer, job, hurried
         self.saved_s: float | None = None
         """Running time at the newest checkpoint of this session."""
+        self.shown: MethodProgress | None = None
+        """Where the method stood when viewers were shown it last."""
 
     @property
     def seq(self) -> int:
@@ -81,6 +83,7 @@ class DirectoryStore:
 
     def progress(self, now: MethodProgress, elapsed_s: float, state: ProgressState) -> None:
         """Replaces `progress.json`. Raises SaveError."""
+        self.shown = now
         self._writer.progress(self._progress(now, elapsed_s, state))
 
     def plane(self, beads: Triple, elapsed_s: float) -> None:

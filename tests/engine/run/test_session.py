@@ -33,7 +33,12 @@ SETTINGS = [
     "checkpoint_seconds=0.2",
 ]
 OPTIONS = [*(part for setting in SETTINGS for part in ("--set", setting)), "--headless"]
-NUMBERS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+NUMBERS = {
+    signal.SIGINT: 130,
+    signal.SIGTERM: 143,
+    signal.SIGHUP: 129,
+    signal.SIGUSR1: 128 + signal.SIGUSR1,
+}
 
 
 def start(*arguments: str, limit: Callable[[], None] | None = None) -> subprocess.Popen[str]:
