@@ -189,6 +189,9 @@ def _add_strings(commands: Commands) -> None:
         help="with --certify: the straight line between the two ends instead of the path",
     )
     verify.add_argument("--cells", action="store_true", help="with --certify: list the cells of t")
+    verify.add_argument(
+        "--device", default="cpu", help="what measures: cpu (default), cuda, auto or a list"
+    )
     verify.add_argument("--json", action="store_true", help="the result as one JSON object")
     verify.add_argument(
         "--run-factories",

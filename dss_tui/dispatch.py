@@ -85,6 +85,10 @@ def verify(asked: argparse.Namespace) -> int:
     from dss_tui.commands import strings
 
     if asked.certify:
+        if asked.device != "cpu":
+            raise InputError(
+                "is for measuring, and proofs are made on the CPU; leave it out", key="--device"
+            )
         return strings.certify(
             asked.string,
             level=asked.level,
@@ -97,7 +101,11 @@ def verify(asked: argparse.Namespace) -> int:
         if getattr(asked, key):
             raise InputError("belongs to --certify; give that too", key=f"--{key}")
     return strings.verify(
-        asked.string, points=asked.grid, as_json=asked.json, run_factories=asked.run_factories
+        asked.string,
+        points=asked.grid,
+        as_json=asked.json,
+        run_factories=asked.run_factories,
+        device=asked.device,
     )
 
 

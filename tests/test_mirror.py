@@ -117,7 +117,7 @@ NOTHING_TO_TEST = {
 #: Test files that belong to no one module.
 OF_SEVERAL = {
     "test_library": "what `import engine` offers",
-    "backends/test_gpu": "needs a GPU, and skips as a whole where there is none",
+    "backends/test_gpu": "whole searches on real or acted GPUs",
     "record/test_damaged": "the commands on folders in which something is damaged",
 }
 

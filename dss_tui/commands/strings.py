@@ -51,10 +51,10 @@ def export(run: str, out: Path, *, with_data: bool, force: bool) -> int:
     return 0
 
 
-def verify(path: Path, *, points: int, as_json: bool, run_factories: bool) -> int:
+def verify(path: Path, *, points: int, as_json: bool, run_factories: bool, device: str) -> int:
     """Measures a string file's path and returns 0 where it holds, 3 where it does not.
 
-    Raises InputError where the file or the number of points cannot be used.
+    Raises InputError where the file, the number of points or the device cannot be used.
     """
     if points < 5:
         raise InputError(f"is {points}, but must be at least 5", key="--grid")
@@ -62,7 +62,7 @@ def verify(path: Path, *, points: int, as_json: bool, run_factories: bool) -> in
     from engine.run.verify import verify as measure_again
 
     try:
-        check = measure_again(held, points, run_factories=run_factories)
+        check = measure_again(held, points, run_factories=run_factories, device=device)
     except InputError as error:
         raise InputError(str(error), file=path) from None
     if as_json:

@@ -25,7 +25,8 @@ from engine.bench.roofline import measure_limits
 from engine.bench.suite import Request
 from engine.bench.throughput import Throughput, step_of
 from engine.run.prepare import prepare
-from engine.workers.pool import open_pool, resolve_devices
+from engine.workers.devices import on, resolve_devices, roomiest
+from engine.workers.pool import open_pool
 
 
 def answer(request: Request, clock: Clock = time.perf_counter) -> Limits | PresetReport:
@@ -36,6 +37,7 @@ def answer(request: Request, clock: Clock = time.perf_counter) -> Limits | Prese
     torch.set_num_threads(1)
     if request.preset is None:
         spec = resolve_devices(request.spec)
+        spec = on(spec, roomiest()) if spec.device == "auto" else spec
         return measure_limits(spec.device, spec.workers or 1, request.effort, clock)
     return measure_preset(request, request.preset, clock)
 

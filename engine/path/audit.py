@@ -21,6 +21,7 @@ from engine.record.events import AuditFailed, Event
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
 from engine.steps.recipe import Recipe
+from engine.workers.devices import float64_cost
 
 #: The number of segments that one step measures.
 AT_ONCE = 16
@@ -36,8 +37,9 @@ class Audit:
         self._chain, self._samples = chain, chain.problem.objective_samples
         self.search_points = len(chain.grid)
         products = chain.problem.cost.products
-        # float64 costs twice; a step of training costs a pass forward and two back.
-        cost = 2 * 10 * self.search_points * self._samples * products * len(chain.keys)
+        # A step of training costs a pass forward and two back.
+        slower = float64_cost(chain.pool.devices[0])
+        cost = slower * 10 * self.search_points * self._samples * products * len(chain.keys)
         run = multiplications(spec, chain, bead_steps)
         audit = spec.search.audit
         cheap = cost <= max(ALWAYS_CHEAP, audit.share * run)

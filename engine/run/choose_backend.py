@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from statistics import median
 
 import torch
@@ -21,10 +20,10 @@ from engine.backends.fused.layout import fused_layout
 from engine.backends.in_place import InPlaceBackend
 from engine.backends.torch_backend import PIECE_BYTES
 from engine.backends.vmapped import FEW_TOGETHER, VmappedBackend
-from engine.cache import cache_folder, warn_of_compiling
+from engine.cache import warn_of_compiling
 from engine.errors import InputError
 from engine.problem.problem import Problem
-from engine.record import writing
+from engine.run.remembered import remember, remembered
 from engine.seeds import generator
 from engine.spec.keys import Spec
 from engine.spec.problem import ProblemSpec
@@ -32,15 +31,18 @@ from engine.spec.stages import stages_of
 from engine.spec.training import Training
 from engine.steps.practice import PLAIN, Practice, practice_of
 from engine.steps.recipe import Recipe
+from engine.workers.devices import free_bytes
 from engine.workers.pool import prepare_thread
 
 log = logging.getLogger("engine")
 
+#: The file of the cache folder with the fastest backends found so far.
+FILE = "batching.json"
 #: The numbers of beads, of samples at most, and of repetitions of a measurement.
 BEADS, SAMPLES, REPEATS = 16, 2048, 3
 #: The seconds of a first step after which only one more is measured.
 LONG_S = 0.5
-#: The share of a GPU's memory for layers' outputs, where limits.memory is null.
+#: The share of a GPU's free memory for layers' outputs, where limits.memory is null.
 GPU_SHARE = 0.25
 
 #: The factor on the time of a loop on the CPU. A loop uses several cores better than it is measured
@@ -122,7 +124,7 @@ def _why_not_fused(spec: Spec, problem: Problem) -> str | None:
         return "only fully connected networks with the losses mse, l1 and cross_entropy are"
     if problem.sample_bytes > FUSED_BYTES:
         return f"it would copy {problem.sample_bytes / 2**30:.1f} GiB of samples into memory"
-    practice = practice_of(_most_of(spec), spec.problem.network.drops)
+    practice = practice_of(most_of(spec), spec.problem.network.drops)
     if practice != PLAIN:
         return f"its steps have no {practice.words}"
     if not available():
@@ -175,9 +177,7 @@ def _piece_bytes(spec: Spec) -> int:
         return max(1, int(spec.limits.memory * 2**30 / workers))
     if spec.device == "cpu":
         return PIECE_BYTES
-    names = spec.device.split(",")
-    smallest = min(torch.cuda.get_device_properties(name).total_memory for name in names)
-    return int(GPU_SHARE * smallest)
+    return int(GPU_SHARE * min(map(free_bytes, spec.device.split(","))))
 
 
 # ---------------------------------------------------------------- the fastest way
@@ -193,10 +193,10 @@ def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = F
     if reason is not None:
         log.info("search.batching: loop, because vmap cannot be (%s)", reason)
         return "loop"
-    samples = min(SAMPLES, Recipe(_most_of(spec)).samples(len(problem.train)))
+    samples = min(SAMPLES, Recipe(most_of(spec)).samples(len(problem.train)))
     device = torch.device(spec.device.split(",")[0])
     key = _fingerprint(spec, problem, samples, device)
-    known = _remembered()
+    known = remembered(FILE)
     more: tuple[Way, ...] = ("fused",) if fusible else ()
     ways: tuple[Way, ...] = (*more, "vmap", "loop")
     if device.type == "cuda":
@@ -205,13 +205,13 @@ def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = F
         there, most = problem.to(device), _piece_bytes(spec)
         tried = {way: backend_of(way, spec.problem, there, most) for way in ways}
         with ThreadPoolExecutor(1, initializer=prepare_thread, initargs=(device,)) as thread:
-            practice = practice_of(_most_of(spec), problem.drops)
+            practice = practice_of(most_of(spec), problem.drops)
             known[key] = thread.submit(_measured, tried, practice, samples, clock).result()
-        _remember(known)
+        remember(FILE, known)
     return next(way for way in ways if way == known[key])
 
 
-def _most_of(spec: Spec) -> Training:
+def most_of(spec: Spec) -> Training:
     """Returns the training in which the method of a spec spends most of its time."""
     settings = stages_of(spec)
     match spec.search.method:
@@ -255,23 +255,7 @@ def _fingerprint(spec: Spec, problem: Problem, samples: int, device: torch.devic
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     shape = [list(problem.train.shape), samples]
     what = [spec.problem.network.model_dump(mode="json"), shape, name, torch.__version__]
-    practice = practice_of(_most_of(spec), problem.drops)
+    practice = practice_of(most_of(spec), problem.drops)
     if practice != PLAIN:
         what.append(repr(practice))
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
-
-
-def _remembered() -> dict[str, str]:
-    """Returns the fastest backends found so far, by fingerprint."""
-    with suppress(OSError, ValueError):
-        tree = json.loads((cache_folder() / "batching.json").read_bytes())
-        if isinstance(tree, dict):
-            return tree
-    return {}
-
-
-def _remember(known: dict[str, str]) -> None:
-    """Keeps the fastest backends found so far. Does nothing where they cannot be written."""
-    with suppress(OSError):
-        cache_folder().mkdir(parents=True, exist_ok=True)
-        writing.replace(cache_folder() / "batching.json", json.dumps(known).encode())

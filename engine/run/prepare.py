@@ -17,6 +17,7 @@ from engine.path.certificate.proving import provable_or_why
 from engine.problem.problem import Problem, build_problem
 from engine.run import mirror
 from engine.run.choose_backend import SURELY_FUSED, choose_backend
+from engine.run.choose_device import choose_device
 from engine.run.plain_torch import plainly
 from engine.run.practices import check_practices
 from engine.shapes import Beads, PerBead
@@ -24,7 +25,8 @@ from engine.spec.checks import check_level_on, check_method
 from engine.spec.keys import Spec
 from engine.spec.level import LevelOn
 from engine.spec.stages import stages_of
-from engine.workers.pool import resolve_devices, set_precision
+from engine.workers.devices import resolve_devices
+from engine.workers.pool import set_precision
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def prepare(spec: Spec) -> Prepared:
     _check_provable(spec, problem)
     check_practices(spec, problem)
     try:
-        spec, backend = choose_backend(spec, problem)
+        spec, backend = choose_backend(choose_device(spec, problem), problem)
     except InputError:
         raise
     except Exception as error:

@@ -30,8 +30,10 @@ from engine.record.string_file import StringFile
 from engine.run import mirror
 from engine.run.choose_backend import backend_to_verify
 from engine.run.mirror import Report
+from engine.spec.keys import check_device
 from engine.spec.level import LevelOn, bound
 from engine.spec.problem import ProblemSpec
+from engine.workers.devices import TWICE, float64_cost, resolved
 from engine.workers.pool import Pool, cores
 
 SPLITS = get_args(Split)
@@ -122,7 +124,9 @@ class Check:
         return self.mirror is None or self.mirror.agrees
 
 
-def verify(file: StringFile, points: int = POINTS, *, run_factories: bool = False) -> Check:
+def verify(
+    file: StringFile, points: int = POINTS, *, run_factories: bool = False, device: str = "cpu"
+) -> Check:
     """Measures a whole string from scratch, as `dss-tui verify` does.
 
     Data and network are made anew from the file's description, and nothing of the file is trusted
@@ -132,20 +136,23 @@ def verify(file: StringFile, points: int = POINTS, *, run_factories: bool = Fals
         file: What `read_string` returns.
         points: The number of points on each segment, five or more; peaks are refined between them.
         run_factories: Whether functions of a user's own, which the file names, may be run.
+        device: What measures, as the key `device` of a preset names it: cpu, cuda for all GPUs, or
+            a list such as cuda:0,cuda:1. With auto it is the GPUs where torch sees any.
 
     Raises:
-        InputError: The path cannot be measured: data are missing or others than those of the run,
-            the file's parameters are not those of its network, or it names functions that would
-            have to be run and `run_factories` is false.
+        InputError: The path cannot be measured: torch does not see that device, data are missing
+            or others than those of the run, the file's parameters are not those of its network, or
+            it names functions that would have to be run and `run_factories` is false.
     """
     check_points(points)
     check_level(file)
+    devices = devices_of(device)
     problem = problem_of(file, run_factories=run_factories)
     beads = torch.from_numpy(file.string.beads).double()
     pairs = list(pairwise(beads))
     samples = problem.objective_samples
-    dtype = dtype_for(problem, points * len(pairs))
-    with measuring(file.header.problem, problem) as pool:
+    dtype = dtype_for(problem, points * len(pairs), devices[0])
+    with measuring(file.header.problem, problem, devices) as pool:
         grid = np.linspace(0.0, 1.0, points)
         measured = measure(pool, pairs, grid, samples, dtype=dtype)
         profiles = np.stack(along(pool, pairs, file.string.t, samples, dtype=dtype))
@@ -220,15 +227,36 @@ def check_points(points: int) -> None:
         raise InputError(f"is {points}, but must be at least {FEWEST}", key="points")
 
 
-def dtype_for(problem: Problem, points: int) -> torch.dtype:
-    """Returns float64, or float32 where so many losses would take very long in that."""
+def devices_of(name: str) -> list[torch.device]:
+    """Returns the devices that a name stands for, as in `verify`; the CPU once for each core.
+
+    Raises InputError for a name of no device, or one that torch does not see.
+    """
+    name = "cuda" if name == "auto" and torch.cuda.is_available() else name
+    try:
+        device = resolved(check_device(name))
+    except ValueError as error:
+        raise InputError(str(error), key="device") from None
+    if device == "cpu":
+        return [torch.device("cpu")] * cores()
+    return [torch.device(each) for each in device.split(",")]
+
+
+def dtype_for(problem: Problem, points: int, device: torch.device | None = None) -> torch.dtype:
+    """Returns float64, or float32 where so many losses would take very long in that on a device.
+
+    None stands for the CPU.
+    """
     products = points * problem.objective_samples * problem.cost.products
-    return torch.float64 if products <= PRECISE else torch.float32
+    slower = 1.0 if device is None else float64_cost(device) / TWICE
+    return torch.float64 if slower * products <= PRECISE else torch.float32
 
 
-def measuring(spec: ProblemSpec, problem: Problem) -> Pool:
-    """Returns a pool on every core that measures a problem by torch's own operations."""
-    return Pool(backend_to_verify(spec, problem), [torch.device("cpu")] * cores())
+def measuring(
+    spec: ProblemSpec, problem: Problem, devices: Sequence[torch.device] | None = None
+) -> Pool:
+    """Returns a pool on devices, or every core, that measures a problem by torch's operations."""
+    return Pool(backend_to_verify(spec, problem), devices or devices_of("cpu"))
 
 
 def _refuse_factories(spec: ProblemSpec) -> None:

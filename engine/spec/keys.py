@@ -17,6 +17,23 @@ from engine.spec.problem import ProblemSpec
 from engine.spec.search import Search
 from engine.spec.training import Endpoints
 
+#: Why devices with names of torch's are not accepted, and what to choose.
+UNSUPPORTED = {
+    "mps": "Apple's GPUs have no float64, in which strings are audited; choose cpu",
+    "rocm": "torch calls AMD's GPUs cuda as well; choose cuda",
+    "hip": "torch calls AMD's GPUs cuda as well; choose cuda",
+}
+
+
+def check_device(device: str) -> str:
+    """Returns a text that names devices. Raises ValueError for another, or unsupported ones."""
+    kind = device.partition(":")[0]
+    if kind in UNSUPPORTED:
+        raise ValueError(f"is {device!r}; {UNSUPPORTED[kind]}")
+    if not re.fullmatch(r"auto|cpu|cuda|cuda:\d+(,cuda:\d+)*", device):
+        raise ValueError(f"is {device!r}; choose auto, cpu, cuda, or a list: cuda:0,cuda:1")
+    return device
+
 
 class Limits(Part):
     """The limits of a run, at which it is stopped. It can go on with other limits."""
@@ -29,7 +46,7 @@ class Limits(Part):
     """The longest running time of the whole run, resumed parts included; null sets no limit."""
     memory: PositiveFloat | None = None
     """The GiB that the layers' outputs may take at a time; null takes 0.25 for each thread on the
-    CPU, and a quarter of a GPU."""
+    CPU, and a quarter of what is free on a GPU."""
 
 
 class Spec(Part):
@@ -54,7 +71,8 @@ class Spec(Part):
     seed: NonNegativeInt = 0
     """The seed of everything random in the run, the data excepted, which have their own."""
     device: str = "auto"
-    """The devices: auto, cpu, cuda, or a list such as cuda:0,cuda:1."""
+    """The devices: auto, cpu, cuda for all GPUs, or a list such as cuda:0,cuda:1. With auto the CPU
+    and the GPU with the most free memory are measured once, and the faster one is taken."""
     precision: Literal["float32", "tf32"] = "float32"
     """The precision of products on a GPU. With tf32, ten bits of each factor are kept: that is
     faster, and a loss close to the level may come out on its other side. The audit in float64 is
@@ -70,9 +88,7 @@ class Spec(Part):
     @classmethod
     def _device_is_known(cls, device: str) -> str:
         """Raises ValueError for a text that names no devices."""
-        if not re.fullmatch(r"auto|cpu|cuda|cuda:\d+(,cuda:\d+)*", device):
-            raise ValueError(f"is {device!r}; choose auto, cpu, cuda, or a list: cuda:0,cuda:1")
-        return device
+        return check_device(device)
 
     @property
     def moving(self) -> tuple[str, ...] | None:

@@ -22,7 +22,6 @@ import numpy as np
 import torch
 
 from engine.backends.backend import Backend
-from engine.errors import InputError
 from engine.spec.keys import Spec
 from engine.workers.memory import Frugal
 from engine.workers.speeds import Speeds
@@ -33,7 +32,7 @@ Item_contra = TypeVar("Item_contra", contravariant=True)
 Item = TypeVar("Item")
 
 #: The products and values of a step from which on a second GPU pays. With fewer, one computes for
-#: less time than the interpreter needs to launch its kernels, and all GPUs wait for one interpreter.
+#: less time than the interpreter needs to launch its kernels, and all of them wait for that.
 WORTH_A_GPU = 10**9
 
 
@@ -229,27 +228,6 @@ def _in_stream(device: torch.device) -> Iterator[None]:
     stream.wait_stream(torch.cuda.default_stream(device))
     yield
     stream.synchronize()
-
-
-def resolve_devices(spec: Spec) -> Spec:
-    """Returns the spec with its devices and its number of workers decided.
-
-    Raises InputError for a CUDA device that this machine does not have.
-    """
-    device = spec.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda":
-        device = ",".join(f"cuda:{n}" for n in range(max(1, torch.cuda.device_count())))
-    for name in device.split(",") if device != "cpu" else []:
-        if int(name.removeprefix("cuda:")) >= torch.cuda.device_count():
-            raise InputError(
-                f"is {spec.device}, but torch sees {torch.cuda.device_count()} CUDA devices here; "
-                "choose cpu or auto",
-                key="device",
-            )
-    workers = spec.workers or cores()
-    return spec.model_copy(update={"device": device, "workers": workers if device == "cpu" else 1})
 
 
 def cores() -> int:

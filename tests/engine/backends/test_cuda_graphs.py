@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -13,9 +14,9 @@ from engine.backends.cuda_graphs import MOST, CudaGraphsBackend, Graphs, Outputs
 from engine.problem.problem import Problem, build_problem
 from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
+from engine.workers.pool import prepare_thread
+from tests.support.gpus import Gpus
 from tests.support.workers import vmapped
-
-ON_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
 
 
 class Recorder:
@@ -132,22 +133,25 @@ def test_no_more_are_kept_than_there_is_room_for() -> None:
     assert len(recorder.sizes) == MOST
 
 
-@ON_GPU
+@pytest.mark.parametrize("gpus", [1], indirect=True)
 @pytest.mark.parametrize("on_batches", [False, True])
-def test_graphs_of_a_gpu(on_batches: bool) -> None:
-    from engine.workers.pool import prepare_thread
+def test_graphs_of_a_gpu(on_batches: bool, gpus: Gpus) -> None:
+    def compare() -> None:
+        prepare_thread(gpus.devices[0])
+        plain = make().to(gpus.devices[0])
+        recorded = with_graphs(plain, Graphs())
+        for count in (9, 12, 30):
+            theta = beads(plain, count)
+            batches = torch.randint(0, 30, (count, 7), device=gpus.devices[0])
+            for _ in range(3):
+                ours, theirs = (
+                    p.loss_and_grad_on(theta, batches) if on_batches else p.loss_and_grad(theta)
+                    for p in (recorded, vmapped(plain))
+                )
+                torch.testing.assert_close(ours, theirs)
+        assert not recorded.graphs.failed
 
-    device = torch.device("cuda:0")
-    prepare_thread(device)
-    plain = make().to(device)
-    recorded = with_graphs(plain, Graphs())
-    for count in (9, 12, 30):
-        theta = beads(plain, count)
-        batches = torch.randint(0, 30, (count, 7), device=device)
-        for _ in range(3):
-            ours, theirs = (
-                p.loss_and_grad_on(theta, batches) if on_batches else p.loss_and_grad(theta)
-                for p in (recorded, vmapped(plain))
-            )
-            torch.testing.assert_close(ours, theirs)
-    assert not recorded.graphs.failed
+    with ThreadPoolExecutor(1) as thread:  # whose stream is its own
+        thread.submit(compare).result()
+    if gpus.machine is not None:
+        assert gpus.machine.counts.captures == 2 and gpus.machine.counts.replays == 2 + 9

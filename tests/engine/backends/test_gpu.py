@@ -1,82 +1,235 @@
-"""On a CUDA device: the same losses, a whole run, its resume; skipped where there is none."""
+"""On GPUs, real ones or acted: the CPU's numbers, whole searches on one, two and eight, resumes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from dss_tui.cli import main
-from engine.backends.backend import Backend
+from engine.methods.constrained import tether_of
 from engine.path.segments import measure, search_grid
-from engine.problem.problem import build_problem
-from engine.record.string_file import read
+from engine.problem.problem import Problem, build_problem
+from engine.record.events import Outcome
+from engine.record.string_file import StringFile, read
+from engine.run.choose_backend import backend_of
+from engine.run.prepare import prepare
+from engine.run.search import Search
 from engine.run.verify import verify
+from engine.spec.keys import Spec
+from engine.spec.problem import ProblemSpec
+from engine.spec.validation import validated
+from engine.spec.yaml_file import parse
+from engine.steps.recipe import Recipe
+from engine.steps.rows import Group
+from engine.steps.tethers import Off
+from engine.training.trainer import Trainer
 from engine.workers.pool import Pool
 from presets import load_preset
+from tests.support.gpus import Gpus
 from tests.support.workers import vmapped
 
-pytestmark = pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="torch sees no CUDA device here"
-)
-TWO = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="torch sees fewer than two GPUs")
+
+@pytest.fixture(autouse=True)
+def all_gpus_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The few beads of a test are shared out as many are elsewhere."""
+    monkeypatch.setattr("engine.workers.pool.WORTH_A_GPU", 1)
 
 
-@pytest.mark.parametrize("preset", ["quadratic", "digits", "digits-cnn"])
-def test_losses_gradients_and_profiles_are_those_of_the_cpu(preset: str) -> None:
-    problem = build_problem(load_preset(preset).problem)
-    on_gpu = problem.to(torch.device("cuda:0"))
-    theta = torch.stack([problem.initial(seed) for seed in range(12)])
-    for ours, theirs in zip(
-        vmapped(on_gpu).loss_and_grad(theta.cuda()),
-        vmapped(problem).loss_and_grad(theta),
-        strict=True,
-    ):
+def small(preset: str, tmp_path: Path) -> tuple[ProblemSpec, Problem]:
+    """The network of a preset on the first few of its samples, or of a text."""
+    text = tmp_path / "text.txt"
+    text.write_text("to be or not to be, that is the question. " * 40)
+    words = [
+        f"problem.data.path={text}",
+        "problem.network.hidden=5",
+        "problem.network.vocabulary=15",
+    ]
+    spec = load_preset(preset, words if preset == "text-lstm" else []).problem
+    problem = build_problem(spec)
+    return spec, problem.cut("train", 24).cut("held_out", 24)
+
+
+@pytest.mark.parametrize("gpus", [1], indirect=True)
+@pytest.mark.parametrize("preset", ["quadratic", "digits-cnn", "text-lstm"])
+@pytest.mark.parametrize("way", ["vmap", "loop"])
+def test_losses_and_gradients_are_those_of_the_cpu(
+    preset: str, way: Any, gpus: Gpus, tmp_path: Path
+) -> None:
+    spec, problem = small(preset, tmp_path)
+    theta = torch.stack([problem.initial(seed) for seed in range(4)])
+    numbers = torch.arange(24).reshape(4, 6)
+    here, there = (backend_of(way, spec, each) for each in (problem, problem.to(gpus.devices[0])))
+    found = there.loss_and_grad_on(theta.cuda(), numbers.cuda())
+    for ours, theirs in zip(found, here.loss_and_grad_on(theta, numbers), strict=True):
         torch.testing.assert_close(ours.cpu(), theirs, rtol=1e-4, atol=1e-5)
-    pairs, grid, profiles = list(pairwise(theta)), search_grid(17), []
-    for device in ("cuda:0", "cpu"):
-        with Pool(vmapped(problem), [torch.device(device)]) as pool:
-            profiles.append(measure(pool, pairs, grid, len(problem.train)))
+    losses = there.losses(theta.cuda()).cpu()
+    torch.testing.assert_close(losses, here.losses(theta), rtol=1e-4, atol=1e-5)
+
+
+def normalized() -> Problem:
+    tree = {
+        "data": {"kind": "digits"},
+        "network": {"kind": "resnet", "input": [1, 8, 8], "widths": [2, 3], "outputs": 10},
+        "loss": "cross_entropy",
+        "batch_norm": {"samples": 16},
+    }
+    return build_problem(validated(ProblemSpec, tree)).cut("train", 24).cut("held_out", 24)
+
+
+@pytest.mark.parametrize("gpus", [1], indirect=True)
+def test_models_are_normalized_as_on_the_cpu(gpus: Gpus) -> None:
+    problem = normalized()
+    theta = torch.stack([problem.initial(seed) for seed in range(3)])
+    found = vmapped(problem.to(gpus.devices[0])).losses(theta.cuda()).cpu()
+    torch.testing.assert_close(found, vmapped(problem).losses(theta), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("gpus", [1, 2, 8], indirect=True)
+def test_profiles_are_those_of_the_cpu(gpus: Gpus, tmp_path: Path) -> None:
+    _, problem = small("digits", tmp_path)
+    theta = torch.stack([problem.initial(seed) for seed in range(6)])
+    grid, profiles = search_grid(9), []
+    for devices, home in ((gpus.devices, gpus.devices[0]), ([torch.device("cpu")], None)):
+        pairs = list(pairwise(theta if home is None else theta.to(home)))
+        with Pool(vmapped(problem), devices) as pool:
+            profiles.append(measure(pool, pairs, grid, 24))
     for one, other in zip(*profiles, strict=True):
         assert one.peak == pytest.approx(other.peak, rel=1e-4)
+        assert one.losses == pytest.approx(other.losses, rel=1e-4)
 
 
-@pytest.mark.parametrize("batching", ["vmap", "graph", "auto"])
-def test_a_run_connects_and_its_string_holds_on_the_cpu(batching: str, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    words = ["run", "digits", "--headless", "--device", "cuda", "--out", str(out)]
-    assert main([*words, "--set", f"search.batching={batching}"]) == 0
-    check = verify(read(out / "string.safetensors"), 501)
+# ---------------------------------------------------------------- whole searches
+
+ADAM = {"optimizer": {"kind": "adam", "lr": 0.02}, "max_steps": 600, "check_every": 10}
+
+
+def preset(method: str, device: str, **search: Any) -> dict[str, Any]:
+    """A search of a second or so on acted GPUs."""
+    data: dict[str, Any] = {"kind": "polynomial", "coefficients": [0.1, 0.3, 0.4], "points": 20}
+    network: dict[str, Any] = {"kind": "mlp", "sizes": [1, 4, 4, 1], "activation": "tanh"}
+    if method == "linear":
+        data = {"kind": "linear_map", "features": 3, "outputs": 2, "samples": 20, "noise": 0.1}
+        network = {"kind": "linear", "sizes": [3, 4, 2]}
+    return {
+        "problem": {"data": data, "network": network, "loss": "mse"},
+        "endpoints": ADAM,
+        "search": {
+            "method": method,
+            "level": 0.1 if method == "linear" else 0.02,
+            "batching": "vmap",
+            "certify": "off",
+            "greedy": ADAM | {"grid": 9},
+            "constrained": ADAM | {"max_beads": 9, "grid": 9},
+        }
+        | search,
+        "device": device,
+        "workers": 1,
+        "seed": 3,
+    }
+
+
+def searched(spec: Spec) -> tuple[Outcome | None, StringFile]:
+    with Search(prepare(spec)) as search:
+        search.run()
+        return search.outcome, search.string()
+
+
+WAYS: dict[str, tuple[str, dict[str, Any]]] = {
+    "greedy": ("greedy", {}),
+    "shortened": ("greedy", {"shorten": True, "shortening": {"doublings": 0, "sweeps": 3}}),
+    "constrained": ("constrained", {}),
+    "auto": ("auto", {}),
+    "linear": ("linear", {}),
+    "mini-batches": ("greedy", {"greedy": ADAM | {"batch_size": 7, "grid": 9}}),
+}
+
+
+@pytest.mark.parametrize(
+    ("gpus", "way"),
+    [(1, "mini-batches"), *((2, way) for way in WAYS), (8, "greedy"), (8, "constrained")],
+    indirect=["gpus"],
+)
+def test_a_search_finds_what_it_finds_on_the_cpu(way: str, gpus: Gpus) -> None:
+    method, keys = WAYS[way]
+    outcome, found = searched(parse(preset(method, gpus.words, **keys)))
+    assert outcome is Outcome.CONNECTED
+    check = verify(found, 101)
+    assert check.below_level and check.agrees
+    if gpus.machine is None:  # a real GPU sums otherwise, and the search may go another way
+        return
+    expected_outcome, expected = searched(parse(preset(method, "cpu", **keys)))
+    assert expected_outcome is outcome
+    assert found.string.beads == pytest.approx(expected.string.beads, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("gpus", [2], indirect=True)
+def test_a_run_that_was_stopped_goes_on(gpus: Gpus, tmp_path: Path) -> None:
+    tree, out = preset("constrained", gpus.words), str(tmp_path / "run")
+    (tmp_path / "tiny.yaml").write_text(json.dumps(tree))
+    words = ["run", str(tmp_path / "tiny.yaml"), "--headless", "--out", out]
+    assert main([*words, "--set", "limits.steps=40"]) == 3
+    assert main(["resume", out, "--headless", "--set", "limits.steps=null"]) == 0
+    found = read(tmp_path / "run" / "string.safetensors")
+    _, whole = searched(parse(tree))
+    if gpus.machine is not None:
+        assert found.string.beads == pytest.approx(whole.string.beads, rel=1e-3, abs=1e-4)
+    check = verify(found, 101, device=gpus.words)
     assert check.below_level and check.agrees
 
 
-def test_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
-    out = str(tmp_path / "run")
-    words = ["run", "digits", "--headless", "--device", "cuda", "--out", out]
-    assert main([*words, "--set", "limits.steps=400"]) == 3
-    assert main(["resume", out, "--headless", "--set", "limits.steps=null"]) == 0
+@pytest.mark.parametrize("gpus", [2], indirect=True)
+def test_a_sweep_of_constrained_searches_ends(gpus: Gpus, tmp_path: Path) -> None:
+    """Their strings share calls, and each string as a whole goes to one GPU."""
+    (tmp_path / "tiny.yaml").write_text(json.dumps(preset("constrained", gpus.words)))
+    words = ["sweep", str(tmp_path / "tiny.yaml"), "--headless", "--pairs", "2"]
+    assert main([*words, "--levels", "0.02", "--out", str(tmp_path / "sweep")]) == 0
+    strings = list((tmp_path / "sweep").rglob("string.safetensors"))
+    assert len(strings) == 2
+    assert all(verify(read(path), 51).below_level for path in strings)
 
 
-@dataclass(frozen=True)
-class Where:
-    """A task that tells which device did each item."""
+# ---------------------------------------------------------------- budgets
 
-    def size(self, item: int) -> int:
-        return 1000
+ROWS, STEPS = 6, 10
 
-    def __call__(self, backend: Backend, items: Sequence[int]) -> list[tuple[int, str]]:
-        return [(item, str(backend.problem.device)) for item in items]
+#: The launches and the waits of a round that are allowed, for rows and for a string of so many.
+LAUNCHES = {"vmap": {"rows": 1060, "string": 1315}, "graph": {"rows": 610, "string": 865}}
+WAITS = {"rows": 3 * ROWS + 3, "string": 15}
 
 
-@TWO
-def test_two_gpus_share_the_items() -> None:
-    devices = [torch.device("cuda:0"), torch.device("cuda:1")]
-    with Pool(vmapped(build_problem(load_preset("digits").problem)), devices) as pool:
-        for _ in range(3):
-            found = pool.run(Where(), list(range(100)))
-            assert [item for item, _ in found] == list(range(100))
-            assert {device for _, device in found} == {"cuda:0", "cuda:1"}
+@pytest.mark.parametrize("gpus", [1], indirect=True)
+@pytest.mark.parametrize("what", ["rows", "string"])
+@pytest.mark.parametrize("way", ["vmap", "graph"])
+def test_a_round_keeps_to_its_budget(way: Any, what: str, gpus: Gpus) -> None:
+    if gpus.machine is None:
+        pytest.skip("launches and waits are counted on acted GPUs")
+    spec = parse(preset("constrained", "cuda:0"))
+    problem = build_problem(spec.problem)
+    settings = spec.search.constrained
+    string = what == "string"
+    recipe = Recipe(settings, tether_of(settings) if string else Off(), evaluate="after")
+    with Pool(backend_of(way, spec.problem, problem), gpus.devices) as pool:
+        trainer = Trainer(recipe, pool)
+        theta = torch.stack([problem.initial(seed) for seed in range(ROWS)]).cuda()
+        cut = [range(ROWS)] if string else [[row] for row in range(ROWS)]
+        trainer.groups = [
+            Group(
+                tuple(row + 1 for row in rows),
+                trainer.rows_for(theta[list(rows)], 1e-9, list(rows)),
+            )
+            for rows in cut
+        ]
+        for _ in range(2):  # graphs are recorded
+            trainer.advance()
+        gpus.machine.count_anew()
+        trainer.advance()
+    counts = gpus.machine.counts
+    assert counts.sums["launches"] <= LAUNCHES[way][what]
+    assert counts.sums["syncs"] <= WAITS[what]
+    assert counts.sums["copies from the host"] <= 2
+    assert counts.replays == (STEPS if way == "graph" else 0)
