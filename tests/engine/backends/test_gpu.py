@@ -199,7 +199,7 @@ ROWS, STEPS = 6, 10
 
 #: The launches and the waits of a round that are allowed, for rows and for a string of so many.
 LAUNCHES = {"vmap": {"rows": 1060, "string": 1315}, "graph": {"rows": 610, "string": 865}}
-WAITS = {"rows": 3 * ROWS + 3, "string": 15}
+WAITS = {"rows": 3 * ROWS + 6, "string": 15}
 
 
 @pytest.mark.parametrize("gpus", [1], indirect=True)
