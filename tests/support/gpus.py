@@ -31,7 +31,8 @@ class Gpus:
     def check(self) -> None:
         """Fails where two streams have used the same memory without an order."""
         if self.machine is not None:
-            assert not self.machine.counts.races
+            races = dict(self.machine.counts.races)
+            assert not races, races
 
 
 @contextmanager

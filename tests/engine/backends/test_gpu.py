@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from dss_tui.cli import main
-from engine.methods.constrained import tether_of
+from engine.methods.tied_string import tether_of
 from engine.path.segments import measure, search_grid
 from engine.problem.problem import Problem, build_problem
 from engine.record.events import Outcome
@@ -145,13 +145,22 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "constrained": ("constrained", {}),
     "auto": ("auto", {}),
     "linear": ("linear", {}),
+    "graphs": ("greedy", {"batching": "graph", "greedy": ADAM | {"batch_size": 7, "grid": 9}}),
+    "the fastest backend": ("greedy", {"batching": "auto"}),
     "mini-batches": ("greedy", {"greedy": ADAM | {"batch_size": 7, "grid": 9}}),
 }
 
 
 @pytest.mark.parametrize(
     ("gpus", "way"),
-    [(1, "mini-batches"), *((2, way) for way in WAYS), (8, "greedy"), (8, "constrained")],
+    [
+        (1, "graphs"),
+        (1, "the fastest backend"),
+        *((2, way) for way in ("greedy", "shortened", "constrained", "auto", "linear")),
+        (2, "mini-batches"),
+        (8, "greedy"),
+        (8, "constrained"),
+    ],
     indirect=["gpus"],
 )
 def test_a_search_finds_what_it_finds_on_the_cpu(way: str, gpus: Gpus) -> None:
@@ -162,7 +171,8 @@ def test_a_search_finds_what_it_finds_on_the_cpu(way: str, gpus: Gpus) -> None:
     assert check.below_level and check.agrees
     if gpus.machine is None:  # a real GPU sums otherwise, and the search may go another way
         return
-    expected_outcome, expected = searched(parse(preset(method, "cpu", **keys)))
+    on_cpu = parse(preset(method, "cpu", **keys | {"batching": "vmap"}))
+    expected_outcome, expected = searched(on_cpu)
     assert expected_outcome is outcome
     assert found.string.beads == pytest.approx(expected.string.beads, rel=1e-3, abs=1e-4)
 

@@ -74,6 +74,11 @@ VALUES = [
     ("limits.beads=1", "limits.beads: is 1, but must be greater than or equal to 2"),
     ("limits.seconds=0", "limits.seconds: is 0, but must be greater than 0"),
     ("description=true", "description: is true, but must be a valid string"),
+    (
+        "device=mps",
+        "device: is 'mps'; Apple's GPUs have no float64, in which strings are audited; choose cpu",
+    ),
+    ("device=rocm:1", "device: is 'rocm:1'; torch calls AMD's GPUs cuda as well; choose cuda"),
     ("device=gpu", "device: is 'gpu'; choose auto, cpu, cuda, or a list: cuda:0,cuda:1"),
     ("problem.loss=mae", "problem.loss: is \"mae\"; did you mean 'mse'?"),
     ("problem.data.points=true", "problem.data.points: is true, but must be a valid integer"),
