@@ -26,12 +26,16 @@ UNSUPPORTED = {
 
 
 def check_device(device: str) -> str:
-    """Returns a text that names devices. Raises ValueError for another, or unsupported ones."""
+    """Returns a text that names devices, each once. Raises ValueError for any other text."""
     kind = device.partition(":")[0]
     if kind in UNSUPPORTED:
         raise ValueError(f"is {device!r}; {UNSUPPORTED[kind]}")
     if not re.fullmatch(r"auto|cpu|cuda|cuda:\d+(,cuda:\d+)*", device):
         raise ValueError(f"is {device!r}; choose auto, cpu, cuda, or a list: cuda:0,cuda:1")
+    names = device.split(",")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"is {device!r}; name {twice} once, since a GPU has one worker")
     return device
 
 

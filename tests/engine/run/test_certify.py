@@ -173,6 +173,10 @@ def test_the_command_prints_json(
     [
         (["--certify", "--level", "x"], "--level: is x, but must be a number above 0, or lowest"),
         (["--certify", "--level", "-1"], "--level: is -1, but must be"),
+        (
+            ["--certify", "--device", "cuda"],
+            "--device: is for measuring, and proofs are made on the",
+        ),
         (["--level", "1"], "--level: belongs to --certify"),
         (["--straight"], "--straight: belongs to --certify"),
         (["--cells"], "--cells: belongs to --certify"),

@@ -79,6 +79,10 @@ VALUES = [
         "device: is 'mps'; Apple's GPUs have no float64, in which strings are audited; choose cpu",
     ),
     ("device=rocm:1", "device: is 'rocm:1'; torch calls AMD's GPUs cuda as well; choose cuda"),
+    (
+        "device='cuda:0,cuda:1,cuda:0'",
+        "device: is 'cuda:0,cuda:1,cuda:0'; name cuda:0 once, since a GPU has one worker",
+    ),
     ("device=gpu", "device: is 'gpu'; choose auto, cpu, cuda, or a list: cuda:0,cuda:1"),
     ("problem.loss=mae", "problem.loss: is \"mae\"; did you mean 'mse'?"),
     ("problem.data.points=true", "problem.data.points: is true, but must be a valid integer"),
