@@ -18,6 +18,7 @@ from engine.problem.problem import Problem, build_problem
 from engine.run import mirror
 from engine.run.choose_backend import SURELY_FUSED, choose_backend
 from engine.run.choose_device import choose_device
+from engine.run.facts import unseen_gpus
 from engine.run.plain_torch import plainly
 from engine.run.practices import check_practices
 from engine.shapes import Beads, PerBead
@@ -48,6 +49,7 @@ def prepare(spec: Spec) -> Prepared:
     Raises InputError for a spec that cannot run.
     """
     asked = spec.search.batching
+    _check_seen(spec)
     spec = resolve_devices(spec)
     check_method(spec)
     problem = build_problem(
@@ -77,6 +79,13 @@ def _why(asked: str, backend: Backend) -> str:
     if backend.name == "fused" and backend.problem.parameter_count <= SURELY_FUSED:
         return "compiled code is the fastest for small fully connected networks"
     return "the fastest here of those that can compute it"
+
+
+def _check_seen(spec: Spec) -> None:
+    """Raises InputError where GPUs are asked for that the driver sees, but torch does not."""
+    unseen = unseen_gpus() if spec.device.startswith("cuda") else None
+    if unseen is not None:
+        raise InputError(f"is {spec.device}, but {unseen.words}", key="device")
 
 
 def _check_provable(spec: Spec, problem: Problem) -> None:

@@ -12,9 +12,12 @@ import pytest
 
 from dss_tui.cli import main
 from engine.cache import cache_folder
+from engine.devices.driver import Build, Driver
+from engine.errors import InputError
 from engine.problem.problem import Problem, build_problem
 from engine.run import choose_device as choosing
 from engine.run.choose_device import choose_device
+from engine.run.prepare import prepare
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import load, parse
 from engine.workers.devices import on, resolve_devices
@@ -112,6 +115,21 @@ def test_a_backend_of_one_kind_of_device_decides_without_a_measurement(
         named = resolve_devices(spec_of(device="cuda:0"))
         assert choose_device(named, problem) is named
     assert choose_device(resolve_devices(spec_of()), problem).device == "cpu"
+
+
+def test_gpus_that_torch_does_not_see_are_refused_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An old driver is told of where GPUs are asked for, and nobody computes on the CPU instead."""
+    old = Driver("470.82", cuda=(11, 4), gpus=2)
+    monkeypatch.setattr("engine.run.facts.driver", lambda: old)
+    monkeypatch.setattr("engine.run.facts.build", lambda: Build("2.13.0+cu130", "13.0"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.init", lambda: None)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    with pytest.raises(InputError, match=r"device: is cuda:1, but the driver 470\.82 runs CUDA up"):
+        prepare(spec_of(device="cuda:1"))
+    assert prepare(spec_of()).spec.device == "cpu"  # the log of the session tells why
 
 
 class Clock:
