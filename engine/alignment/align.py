@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from engine.alignment.evidence import of_activations, of_weights, samples_for
+from engine.alignment.evidence import faint, of_activations, of_weights, samples_for
 from engine.alignment.forward import Forward
 from engine.alignment.matching import matched
 from engine.alignment.relabelling import Relabelling, relabelled
@@ -82,13 +82,12 @@ def align(problem: Problem, first: Weights, second: Weights, by: By) -> Aligned:
         )
     ours, theirs = forward.named(first), forward.named(second)
     ours_scale, theirs_scale = balance(units, ours), balance(units, theirs)
-    samples = 0
-    if by == "weights":
-        pair = balanced(units, ours, ours_scale), balanced(units, theirs, theirs_scale)
-        evidence = of_weights(units, *pair)
-    else:
+    pair = balanced(units, ours, ours_scale), balanced(units, theirs, theirs_scale)
+    evidence, samples = of_weights(units, *pair), 0
+    if by == "activations":
         samples = samples_for(forward, traced, min(TRACED, len(problem.train)))
-        evidence = of_activations(forward, forward.traced(samples), samples, first, second)
+        seen = of_activations(forward, forward.traced(samples), samples, first, second)
+        evidence = [*seen, *faint(evidence)]
     found = matched(units, evidence)
     scales = _scales(units, found, ours_scale, theirs_scale)
     return kept(forward, second, units, replace(found, scales=scales), by, samples)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,6 +17,8 @@ from engine.shapes import Weights
 SAMPLES, FEWEST = 512, 32
 #: The number of activations of one model that may be held at once.
 HELD = 2**25
+#: The most that faint evidence comes to, where the correlation of a unit with itself is 1.
+FAINT = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +60,19 @@ def of_activations(
     x = forward.samples(samples)
     first, second = (_activations(traced, forward.inputs(theta, x)) for theta in (ours, theirs))
     return [_folded(a, b, block.axes) for (block, a), (_, b) in zip(first, second, strict=True)]
+
+
+def faint(evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Returns evidence that counts only where other evidence leaves several orders equally good.
+
+    Units that never fire on the samples have no activations to be told by.
+    """
+    lengths = [
+        sum(float(part.square().sum()) for part in parts) ** 0.5
+        for parts in ([each.ours for each in evidence], [each.theirs for each in evidence])
+    ]
+    share = FAINT / max(lengths[0] * lengths[1], 1e-300)
+    return [replace(each, ours=share * each.ours) for each in evidence]
 
 
 def samples_for(forward: Forward, traced: Traced, samples: int) -> int:

@@ -42,11 +42,12 @@ class Forward:
 
     def named(self, theta: Weights) -> dict[str, Tensor]:
         """Returns the parameters that move, by name, in float64."""
+        theta = theta.to(self.problem.device, torch.float64)
         held = {place: each[0] for place, each in self.problem.named(theta[None]).items()}
         return {each.name: held[each.name] for each in self.problem.parameters}
 
     def vector(self, named: Named) -> Weights:
-        """Returns parameters as a weight vector (param,), in their own precision."""
+        """Returns parameters as a weight vector (param,)."""
         return torch.cat([named[each.name].flatten() for each in self.problem.parameters])
 
     def samples(self, count: int) -> Inputs:
@@ -89,7 +90,7 @@ class Forward:
     def _carried(self, theta: Weights) -> dict[str, Tensor]:
         """Returns the buffers that are a function of the weights."""
         carried = self.problem.carried
-        found = {} if carried is None else carried.at(theta[None])
+        found = {} if carried is None else carried.at(theta[None].double())
         return {name: each[0] for name, each in found.items()}
 
     def _widening(self) -> AbstractContextManager[object]:

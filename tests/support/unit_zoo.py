@@ -29,7 +29,7 @@ class Skip(nn.Module):
 
 
 class Padded(nn.Module):
-    """Adds an image at half the size, its channels padded with zeros, as ResNets without weights."""
+    """Adds an image at half the size, its channels padded with zeros."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
@@ -56,7 +56,9 @@ class Concatenated(nn.Module):
 class Recurrent(nn.Module):
     """Embeds tokens and predicts the next ones from a recurrent layer's states."""
 
-    def __init__(self, layer: type[nn.RNNBase], layers: int = 1, both: bool = False) -> None:
+    def __init__(
+        self, layer: Callable[..., nn.Module], layers: int = 1, both: bool = False
+    ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(7, 4)
         self.layer = layer(4, 5, layers, batch_first=True, bidirectional=both)
@@ -64,7 +66,8 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         states, _ = self.layer(self.embedding(x))
-        return self.output(states).transpose(1, 2)
+        scores: Tensor = self.output(states)
+        return scores.transpose(1, 2)
 
 
 class Transformer(nn.Module):
@@ -85,7 +88,8 @@ class Transformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1], dtype=self.places.dtype)
         states = self.encoder(self.embedding(x) + self.places, mask=mask)
-        return self.output(states).transpose(1, 2)
+        scores: Tensor = self.output(states)
+        return scores.transpose(1, 2)
 
 
 class Deciding(nn.Module):
@@ -97,12 +101,13 @@ class Deciding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.inner(x.flatten(1))
-        return self.output(x if x.sum() > 0 else -x)
+        scores: Tensor = self.output(x if x.sum() > 0 else -x)
+        return scores
 
 
-def conv(i: int, o: int, k: int = 3, **more: int) -> nn.Module:
+def conv(i: int, o: int, k: int = 3, groups: int = 1) -> nn.Module:
     """A convolution that keeps the image's size."""
-    return nn.Conv2d(i, o, k, padding=k // 2, **more)
+    return nn.Conv2d(i, o, k, padding=k // 2, groups=groups)
 
 
 def block(i: int, o: int, norm: Callable[[int], nn.Module]) -> nn.Module:
@@ -116,9 +121,15 @@ def block(i: int, o: int, norm: Callable[[int], nn.Module]) -> nn.Module:
 def resnet(norm: Callable[[int], nn.Module]) -> nn.Module:
     """A residual network with a skip across shapes."""
     return nn.Sequential(
-        conv(1, 4), norm(4), nn.ReLU(), block(4, 4, norm), block(4, 6, norm),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, CLASSES),
-    )  # fmt: skip
+        conv(1, 4),
+        norm(4),
+        nn.ReLU(),
+        block(4, 4, norm),
+        block(4, 6, norm),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(6, CLASSES),
+    )
 
 
 def layer_norm(channels: int) -> nn.Module:
@@ -138,7 +149,7 @@ IMAGES: dict[str, Callable[[], nn.Module]] = {
         nn.LayerNorm(6),
         nn.GELU(),
         nn.Linear(6, CLASSES),
-    ),  # fmt: skip
+    ),
     "cnn": lambda: nn.Sequential(
         conv(1, 4),
         nn.ReLU(),
@@ -149,7 +160,7 @@ IMAGES: dict[str, Callable[[], nn.Module]] = {
         nn.Linear(45, 6),
         nn.ReLU(),
         nn.Linear(6, CLASSES),
-    ),  # fmt: skip
+    ),
     "resnet-bn": lambda: resnet(nn.BatchNorm2d),
     "resnet-ln": lambda: resnet(layer_norm),
     "vgg": lambda: nn.Sequential(
@@ -170,7 +181,7 @@ IMAGES: dict[str, Callable[[], nn.Module]] = {
         nn.ReLU(),
         nn.Dropout(),
         nn.Linear(8, CLASSES),
-    ),  # fmt: skip
+    ),
     "depthwise": lambda: nn.Sequential(
         conv(1, 6),
         nn.ReLU(),
@@ -185,7 +196,7 @@ IMAGES: dict[str, Callable[[], nn.Module]] = {
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Linear(4, CLASSES),
-    ),  # fmt: skip
+    ),
     "grouped": lambda: nn.Sequential(
         conv(1, 6),
         nn.ReLU(),
@@ -197,7 +208,7 @@ IMAGES: dict[str, Callable[[], nn.Module]] = {
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Linear(4, CLASSES),
-    ),  # fmt: skip
+    ),
     "padded": lambda: nn.Sequential(
         conv(1, 4),
         nn.ReLU(),
@@ -205,7 +216,7 @@ IMAGES: dict[str, Callable[[], nn.Module]] = {
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Linear(8, CLASSES),
-    ),  # fmt: skip
+    ),
     "concatenated": lambda: nn.Sequential(
         conv(1, 4),
         nn.ReLU(),
@@ -215,7 +226,7 @@ IMAGES: dict[str, Callable[[], nn.Module]] = {
         nn.Linear(12 * 36, 6),
         nn.ReLU(),
         nn.Linear(6, CLASSES),
-    ),  # fmt: skip
+    ),
 }
 """Makers of networks for images (sample, 1, 6, 6)."""
 

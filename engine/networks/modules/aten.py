@@ -80,7 +80,11 @@ def _traced(
     # With gradients, because layers of torch's have other code without them.
     with torch.enable_grad(), context:
         make = make_fx(forward, tracing_mode="fake", _allow_non_fake_inputs=True)
-        return make(own, others, x)
+        graph = make(own, others, x)
+    # Nothing that is thrown away, such as the last states of an LSTM, ties units to each other.
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return graph
 
 
 def _read_by(forward: Forward, own: list[Tensor], others: list[Tensor], x: Inputs) -> list[object]:

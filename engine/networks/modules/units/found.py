@@ -68,15 +68,25 @@ class Along:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """A single place of an axis."""
+
+    shape: tuple[int, ...]
+    """The shape of a tensor with its axes taken apart."""
+    dim: int
+    """The axis of that shape."""
+    place: int
+    """The place along it."""
+
+
+@dataclass(frozen=True)
 class Block:
     """A part of a tensor of which each axis holds one group."""
 
     narrowed: tuple[tuple[int, int], ...]
     """The first place and the number of places of each axis of the tensor."""
-    shape: tuple[int, ...]
-    """The shape to which they are taken apart."""
-    selected: tuple[tuple[int, int], ...]
-    """The axes of that shape of which one place is taken, and the place; the last axis first."""
+    taken: tuple[Taken, ...]
+    """The single places that are then taken of axes, one after another."""
     axes: tuple[Along, ...]
     """What the axes that are left hold."""
 
@@ -84,10 +94,9 @@ class Block:
         """Returns the block of a tensor, as a view of it."""
         for dim, (start, size) in enumerate(self.narrowed):
             tensor = tensor.narrow(dim, start, size)
-        tensor = tensor.view(self.shape)
-        for dim, place in self.selected:
-            tensor = tensor.select(dim, place)
-        return tensor
+        for each in self.taken:
+            tensor = tensor.view(each.shape).select(each.dim, each.place)
+        return tensor.view([each.size for each in self.axes])
 
 
 @dataclass(frozen=True)
@@ -189,8 +198,8 @@ class _Reader:
         while before != (before := _signature(held)):
             for value in values:
                 settle(value.axes)
-                _flatten_parents(value.axes)
             for value in held:
+                _flatten_parents(value.axes)
                 for each in value.axes:
                     _keep_pieces_outermost(each)
         for value in self.leaves.values():
@@ -305,14 +314,12 @@ class _Numbering:
         for chosen in product(*(_pieces(own, 0) for own in value.axes)):
             narrowed = tuple((start, length(parts)) for start, parts in chosen)
             factors = [(dim, factor) for dim, (_, parts) in enumerate(chosen) for factor in parts]
-            shape = tuple(factor.atom.size for _, factor in factors)
-            for selected, left in _by_place([*enumerate(factors)], ()):
-                here = [placed for _, placed in left]
+            for taken, here in _by_place(factors, ()):
                 if name:
                     for dim, factor in here:
                         self._number(factor, f"{name}:{dim}")
                 axes = tuple(self._along(*placed, here) for placed in here)
-                found.append(Block(narrowed, shape, selected, axes))
+                found.append(Block(narrowed, taken, axes))
         return tuple(found)
 
     def _number(self, factor: Factor, name: str) -> None:
@@ -368,29 +375,27 @@ def _pieces(own: Axis, start: int) -> list[tuple[int, Axis]]:
     return found
 
 
-Placed = list[tuple[int, tuple[int, Factor]]]
-"""The factors of a block by their place in its shape, each with the axis of the tensor."""
+Placed = list[tuple[int, Factor]]
+"""The factors of a block, each with the axis of the tensor."""
 
 
 def _by_place(
-    factors: Placed, selected: tuple[tuple[int, int], ...]
-) -> Iterator[tuple[tuple[tuple[int, int], ...], Placed]]:
-    """Yields the parts of a block that differ in what some atoms are at a frozen parent's places.
-
-    Each comes with the places that were selected, the last axis first.
-    """
-    parents = [f.atom.root.placed_by for _, (_, f) in factors if f.atom.root.by_place]
+    factors: Placed, taken: tuple[Taken, ...]
+) -> Iterator[tuple[tuple[Taken, ...], Placed]]:
+    """Yields the parts of a block that differ in what atoms are at places of a frozen parent."""
+    parents = [f.atom.root.placed_by for _, f in factors if f.atom.root.by_place]
     parent = parents[0].root if parents and parents[0] is not None else None
-    here = [number for number, (_, f) in factors if f.atom.root is parent]
-    if not here:
-        yield tuple(sorted(selected, reverse=True)), factors
+    here = [number for number, (_, f) in enumerate(factors) if f.atom.root is parent]
+    if parent is None or not here:
+        yield taken, factors
         return
     (number,) = here
-    assert parent is not None
+    shape = tuple(factor.atom.size for _, factor in factors)
+    rest = [each for place, each in enumerate(factors) if place != number]
     for place in range(parent.size):
         left = [
-            (each, (dim, Factor(at_place(factor.atom, parent, place), factor.power)))
-            for each, (dim, factor) in factors
-            if each != number
+            (dim, part)
+            for dim, (atom, power) in rest
+            for part in spread((Factor(at_place(atom, parent, place), power),))
         ]
-        yield from _by_place(left, (*selected, (number, place)))
+        yield from _by_place(left, (*taken, Taken(shape, number, place)))
