@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from torch import Tensor
 
 from engine.alignment.evidence import faint, of_activations, of_weights, samples_for
-from engine.alignment.forward import Forward
+from engine.alignment.forward import Forward, Traced, one_thread
 from engine.alignment.matching import matched
 from engine.alignment.relabelling import Relabelling, relabelled
 from engine.alignment.scaling import balance, balanced
@@ -16,8 +15,7 @@ from engine.errors import InputError
 from engine.networks.modules.units.found import Units
 from engine.problem.problem import Problem
 from engine.shapes import Weights
-
-By = Literal["weights", "activations"]
+from engine.spec.training import AlignedBy
 
 #: The number of samples with which the forward is traced, where none are compared.
 TRACED = 2
@@ -34,7 +32,7 @@ class Aligned:
 
     theta: Weights
     """The relabelled second model, (param,), in its own precision."""
-    by: By
+    by: AlignedBy
     """What was compared."""
     units: Units
     """The symmetries of the network: the groups, and where the units of each stand."""
@@ -63,7 +61,7 @@ class Aligned:
         )
 
 
-def align(problem: Problem, first: Weights, second: Weights, by: By) -> Aligned:
+def align(problem: Problem, first: Weights, second: Weights, by: AlignedBy) -> Aligned:
     """Returns the second model (param,) with its hidden units in the order of the first's.
 
     Units of ReLU networks are rescaled too, to the balance of incoming and outgoing weights that
@@ -71,15 +69,29 @@ def align(problem: Problem, first: Weights, second: Weights, by: By) -> Aligned:
     InputError where the network cannot be traced, has no hidden units, or where the relabelled
     model is not the same function.
     """
+    with one_thread():
+        return _aligned(problem, first, second, by)
+
+
+def symmetries(problem: Problem) -> tuple[Forward, Traced]:
+    """Returns the forward of a problem's network, traced with its symmetries.
+
+    Raises InputError where it cannot be traced or has no hidden units.
+    """
     forward = Forward(problem)
     traced = forward.traced(min(TRACED, len(problem.train)))
-    units = traced.units
-    if not any(not group.frozen for group in units.groups):
+    if all(group.frozen for group in traced.units.groups):
         raise InputError(
             "the network has no hidden units that could change places; connect the models as they "
             "are",
             key="problem.network",
         )
+    return forward, traced
+
+
+def _aligned(problem: Problem, first: Weights, second: Weights, by: AlignedBy) -> Aligned:
+    forward, traced = symmetries(problem)
+    units = traced.units
     ours, theirs = forward.named(first), forward.named(second)
     ours_scale, theirs_scale = balance(units, ours), balance(units, theirs)
     pair = balanced(units, ours, ours_scale), balanced(units, theirs, theirs_scale)
@@ -106,7 +118,12 @@ def _scales(
 
 
 def kept(
-    forward: Forward, second: Weights, units: Units, by: Relabelling, how: By, samples: int = 0
+    forward: Forward,
+    second: Weights,
+    units: Units,
+    by: Relabelling,
+    how: AlignedBy,
+    samples: int = 0,
 ) -> Aligned:
     """Returns the relabelled second model, which must be the same function as before.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +29,17 @@ class Traced:
 
     graph: fx.GraphModule
     units: Units
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Makes a context in which torch computes with one thread, so that sums always round alike."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Forward:

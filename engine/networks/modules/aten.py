@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
@@ -76,6 +75,9 @@ def _traced(
     x: Inputs,
     context: AbstractContextManager[object],
 ) -> fx.GraphModule:
+    # Imported here because it takes seconds, and few searches need it.
+    from torch.fx.experimental.proxy_tensor import make_fx
+
     own = [each.detach().clone().requires_grad_() for each in own]
     # With gradients, because layers of torch's have other code without them.
     with torch.enable_grad(), context:
