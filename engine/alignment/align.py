@@ -60,6 +60,18 @@ class Aligned:
             f"{len(groups)} {'group' if len(groups) == 1 else 'groups'} changed their places"
         )
 
+    @property
+    def table(self) -> list[str]:
+        """What became of each group, in a line each."""
+        moved = self.relabelling.moved()
+        return [
+            f"{group.name:<44} {count:>6} of {order.numel()} units moved"
+            for group, count, order in zip(
+                self.units.groups, moved, self.relabelling.orders, strict=True
+            )
+            if not group.frozen
+        ]
+
 
 def align(problem: Problem, first: Weights, second: Weights, by: AlignedBy) -> Aligned:
     """Returns the second model (param,) with its hidden units in the order of the first's.

@@ -92,8 +92,8 @@ def rescaled(part: Tensor, axes: Sequence[Along], scales: Sequence[Tensor]) -> T
         if each.scale is not None:
             sizes = [1] * part.ndim
             sizes[dim] = each.size
-            factors = scales[each.scale].to(part.dtype) ** each.sign
-            part = part * factors.reshape(sizes)
+            factors = scales[each.scale] ** each.sign
+            part = part.double() * factors.reshape(sizes)
     return part
 
 
