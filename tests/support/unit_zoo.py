@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engine.alignment.relabelling import Relabelling
 from engine.data import Dataset
+from engine.networks.modules.units.found import Group, Units
 from engine.problem.problem import Problem, build_problem
 from engine.spec.problem import ProblemSpec
 
@@ -97,7 +99,7 @@ class Deciding(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.inner, self.output = nn.Linear(6, 4), nn.Linear(4, CLASSES)
+        self.inner, self.output = nn.Linear(36, 4), nn.Linear(4, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.inner(x.flatten(1))
@@ -241,9 +243,16 @@ TOKENS: dict[str, Callable[[], nn.Module]] = {
 """Makers of networks for tokens (sample, 5)."""
 
 
+OTHERS: dict[str, Callable[[], nn.Module]] = {
+    "deciding": Deciding,
+    "single": lambda: nn.Sequential(nn.Flatten(), nn.Linear(36, CLASSES)),
+}
+"""Makers of networks for images whose units cannot be aligned."""
+
+
 def made(name: str) -> nn.Module:
     """Makes one of these networks; presets call it by args: {name: …}."""
-    return (IMAGES | TOKENS | {"deciding": Deciding})[name]()
+    return (IMAGES | TOKENS | OTHERS)[name]()
 
 
 def problem_of(name: str) -> Problem:
@@ -262,3 +271,19 @@ def problem_of(name: str) -> Problem:
         "loss": "cross_entropy",
     }
     return build_problem(ProblemSpec.model_validate(spec), data)
+
+
+def planted(units: Units, seed: int) -> Relabelling:
+    """Returns a random order of every group, and random scales."""
+    draws = torch.Generator().manual_seed(seed)
+
+    def order(group: Group) -> Tensor:
+        if group.frozen:
+            return torch.arange(group.size)
+        if group.parent is None:
+            return torch.randperm(group.size, generator=draws)
+        rows = range(units.groups[group.parent].size)
+        return torch.stack([torch.randperm(group.size, generator=draws) for _ in rows])
+
+    scales = [torch.rand(each.size, generator=draws).double() + 0.5 for each in units.scales]
+    return Relabelling(tuple(map(order, units.groups)), tuple(scales))
