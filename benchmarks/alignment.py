@@ -12,6 +12,7 @@ begun after `--seconds`.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from dataclasses import dataclass
 from statistics import mean
@@ -103,9 +104,10 @@ def main() -> None:
             break
         for arm in ARMS:
             found[arm].append(searched(options.preset, seed, arm))
+            print(f"pair {seed} {arm:12} {row(found[arm][-1:])}", file=sys.stderr, flush=True)
     print(f"{'align':12} {'peak':>7} {'steps':>9} {'gradients':>11} {'beads':>6} {'length':>7}")
     for arm in ARMS:
-        print(f"{arm:12} {row(found[arm])}", flush=True)
+        print(f"{arm:12} {row(found[arm])}")
 
 
 if __name__ == "__main__":

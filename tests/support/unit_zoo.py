@@ -287,3 +287,22 @@ def planted(units: Units, seed: int) -> Relabelling:
 
     scales = [torch.rand(each.size, generator=draws).double() + 0.5 for each in units.scales]
     return Relabelling(tuple(map(order, units.groups)), tuple(scales))
+
+
+def images() -> tuple[Tensor, Tensor]:
+    """Returns the random images and classes of `problem_of`; presets call it."""
+    draws = np.random.default_rng(3)
+    x = draws.standard_normal((SAMPLES, 1, 6, 6)).astype(np.float32)
+    return torch.from_numpy(x), torch.from_numpy(draws.integers(CLASSES, size=SAMPLES))
+
+
+def preset_of(name: str) -> dict[str, object]:
+    """Returns the keys of a preset with one of the networks for images."""
+    return {
+        "problem": {
+            "data": {"kind": "custom", "factory": f"{__name__}:images"},
+            "network": {"kind": "custom", "factory": f"{__name__}:made", "args": {"name": name}},
+            "loss": "cross_entropy",
+        },
+        "search": {"level": 0.5},
+    }
