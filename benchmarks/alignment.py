@@ -5,8 +5,8 @@ between them three times: as they are, relabelled by weights, and by activations
 (`endpoints.align`). It prints the means over the pairs: the peak of the straight line over the
 level, the optimizer steps of beads on the path (without those of the ends), the sample gradients
 of these steps with the samples that matching passed through the network, the beads, the normalized
-length, and how many pairs were connected. Ends are trained alike in all three. No further pair is
-begun after `--seconds`.
+length, and how many pairs were connected. Ends are trained alike in all three, and nothing is
+proven. No further pair is begun after `--seconds`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from engine.alignment.align import CHECKED
 from engine.alignment.evidence import SAMPLES
 from engine.problem.problem import build_problem
 
-ARMS = ("null", "weights", "activations")
+ARMS: tuple[str | None, ...] = (None, "weights", "activations")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Found:
     connected: bool
 
 
-def searched(preset: str, seed: int, arm: str) -> Found:
+def searched(preset: str, seed: int, arm: str | None) -> Found:
     """Trains a pair, relabels it where asked, and searches a path."""
     spec = engine.load_preset(
         preset, {"endpoints.align": None if arm == "null" else arm}, seed=seed
@@ -63,7 +63,7 @@ def searched(preset: str, seed: int, arm: str) -> Found:
     steps = finished.totals.bead_steps - of_ends
     batch = spec.search.greedy.batch_size
     gradients = steps * (samples if batch == "full" else batch)
-    if arm != "null":
+    if arm is not None:
         gradients += 2 * min(CHECKED, samples)
     if arm == "activations":
         gradients += 2 * min(SAMPLES, samples)
@@ -98,16 +98,20 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     began = time.monotonic()
-    found: dict[str, list[Found]] = {arm: [] for arm in ARMS}
+    found: dict[str | None, list[Found]] = {arm: [] for arm in ARMS}
     for seed in range(options.pairs):
         if time.monotonic() - began > options.seconds:
             break
         for arm in ARMS:
             found[arm].append(searched(options.preset, seed, arm))
-            print(f"pair {seed} {arm:12} {row(found[arm][-1:])}", file=sys.stderr, flush=True)
+            print(
+                f"pair {seed} {arm or 'null':12} {row(found[arm][-1:])}",
+                file=sys.stderr,
+                flush=True,
+            )
     print(f"{'align':12} {'peak':>7} {'steps':>9} {'gradients':>11} {'beads':>6} {'length':>7}")
     for arm in ARMS:
-        print(f"{arm:12} {row(found[arm])}")
+        print(f"{arm or 'null':12} {row(found[arm])}")
 
 
 if __name__ == "__main__":
