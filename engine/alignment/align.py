@@ -12,7 +12,7 @@ from engine.alignment.matching import matched
 from engine.alignment.relabelling import Relabelling, relabelled
 from engine.alignment.scaling import balance, balanced
 from engine.errors import InputError
-from engine.networks.modules.units.found import Units
+from engine.networks.modules.units.groups import Units
 from engine.problem.problem import Problem
 from engine.shapes import Weights
 from engine.spec.training import AlignedBy

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx
 
 from engine.alignment.forward import Forward, Named, Traced
-from engine.networks.modules.units.found import Along, Block, Units
+from engine.networks.modules.units.groups import Along, Block, Units
 from engine.shapes import Weights
 
 #: The number of training samples whose activations are compared, and the fewest.

@@ -13,7 +13,8 @@ from engine.errors import InputError
 from engine.networks.modules import lent
 from engine.networks.modules.aten import Unseen, traced
 from engine.networks.modules.calls import Inputs
-from engine.networks.modules.units.found import Units, units_of
+from engine.networks.modules.units.found import units_of
+from engine.networks.modules.units.groups import Units
 from engine.networks.modules.widened import Widened
 from engine.problem.batch_norm import STATISTICS, batch_norms, collect
 from engine.problem.problem import Problem

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.alignment.evidence import Evidence
 from engine.alignment.relabelling import Relabelling, reordered, unchanged
-from engine.networks.modules.units.found import Group, Units
+from engine.networks.modules.units.groups import Group, Units
 
 #: The number of times that every group is looked at again, at most.
 SWEEPS = 100

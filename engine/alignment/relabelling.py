@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.alignment.forward import Named
-from engine.networks.modules.units.found import Along, Block, Group, Units
+from engine.networks.modules.units.groups import Along, Block, Group, Units
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.alignment.forward import Named
 from engine.alignment.relabelling import Relabelling, blocks_of, relabelled, rescaled, unchanged
-from engine.networks.modules.units.found import Along, Units
+from engine.networks.modules.units.groups import Along, Units
 
 #: The number of rounds in which scales are balanced at most, and the change that ends them.
 ROUNDS, CHANGE = 1000, 1e-13

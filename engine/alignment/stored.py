@@ -15,7 +15,7 @@ from engine.alignment.align import Aligned, kept, symmetries
 from engine.alignment.forward import one_thread
 from engine.alignment.relabelling import Relabelling
 from engine.errors import InputError
-from engine.networks.modules.units.found import Units
+from engine.networks.modules.units.groups import Units
 from engine.problem.problem import Problem
 from engine.record import writing
 from engine.record.events import dump_json

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from engine.alignment.relabelling import Relabelling
 from engine.data import Dataset
-from engine.networks.modules.units.found import Group, Units
+from engine.networks.modules.units.groups import Group, Units
 from engine.problem.problem import Problem, build_problem
 from engine.spec.problem import ProblemSpec
 

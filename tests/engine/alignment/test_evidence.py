@@ -9,7 +9,7 @@ import torch
 from engine.alignment import evidence as module
 from engine.alignment.evidence import Evidence, faint, of_activations, of_weights, samples_for
 from engine.alignment.forward import Forward
-from engine.networks.modules.units.found import Along
+from engine.networks.modules.units.groups import Along
 from tests.support import unit_zoo
 
 

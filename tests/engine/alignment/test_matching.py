@@ -12,7 +12,7 @@ from engine.alignment.forward import Forward
 from engine.alignment.matching import assigned, matched
 from engine.alignment.relabelling import Relabelling, relabelled, unchanged
 from engine.alignment.scaling import balance, balanced
-from engine.networks.modules.units.found import Along, Group, Units
+from engine.networks.modules.units.groups import Along, Group, Units
 from tests.support import unit_zoo
 
 SIZES: dict[str, list[int]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from engine.alignment.relabelling import Relabelling, relabelled, same_order, unchanged
-from engine.networks.modules.units.found import Along, Block, Group, Scales, Taken, Units
+from engine.networks.modules.units.groups import Along, Block, Group, Scales, Taken, Units
 
 GROUPS = (Group("w:0", 3), Group("w:1", 2, parent=0), Group("v:0", 2))
 SCALES = (Scales("v:0", 2, 2),)

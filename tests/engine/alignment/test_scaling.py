@@ -8,7 +8,7 @@ import torch
 
 from engine.alignment.relabelling import relabelled, unchanged
 from engine.alignment.scaling import balance, balanced
-from engine.networks.modules.units.found import Along, Block, Scales, Units
+from engine.networks.modules.units.groups import Along, Block, Scales, Units
 
 WEIGHT = Block(((0, 2), (0, 1)), (), (Along(2, None, 0, 1), Along(1, None)))
 AFTER = Block(((0, 1), (0, 2)), (), (Along(1, None), Along(2, None, 0, -1)))

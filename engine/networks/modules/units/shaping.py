@@ -20,9 +20,7 @@ from engine.networks.modules.units.atoms import (
     spread,
     unify,
 )
-from engine.networks.modules.units.values import Call, Rule, Value, dims_of
-
-Results = Sequence[tuple[Axis, ...]]
+from engine.networks.modules.units.values import Call, Results, Rule, Value, dims_of
 
 
 def view(call: Call) -> Results:
@@ -254,7 +252,7 @@ def along(call: Call) -> Results:
     return [value.axes] * len(call.shapes)
 
 
-def normal_shape(call: Call) -> Results:
+def repeat(call: Call) -> Results:
     """Repeats a value as a whole; what is repeated keeps its order."""
     return call.unknown() if prod(call["repeats"]) != 1 else view(call)
 
@@ -283,7 +281,7 @@ SHAPING: dict[str, Rule] = {
     "cat": cat,
     "stack": stack,
     "constant_pad_nd": pad,
-    "repeat": normal_shape,
+    "repeat": repeat,
     **dict.fromkeys(("index", "index_select"), picked),
     **dict.fromkeys(
         (

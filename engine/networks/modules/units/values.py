@@ -68,10 +68,8 @@ class Call:
     @property
     def values(self) -> list[Value]:
         """The values among the arguments, those of lists included."""
-        every: list[Value] = []
-        for each in self.given.values():
-            every += [part for part in (each if isinstance(each, list) else [each])]
-        return [each for each in every if isinstance(each, Value)]
+        listed = [each if isinstance(each, list) else [each] for each in self.given.values()]
+        return [each for part in listed for each in part if isinstance(each, Value)]
 
     def unknown(self) -> list[tuple[Axis, ...]]:
         """Leaves all units of the arguments as they are; returns axes that are frozen too."""
@@ -80,7 +78,10 @@ class Call:
         return [tuple(axis(size, frozen=True) for size in shape) for shape in self.shapes]
 
 
-Rule = Callable[[Call], Sequence[tuple[Axis, ...]]]
+Results = Sequence[tuple[Axis, ...]]
+"""The axes of each result of a call."""
+
+Rule = Callable[[Call], Results]
 """Makes the axes one that a call brings together, and returns those of each of its results."""
 
 

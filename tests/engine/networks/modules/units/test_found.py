@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from engine.alignment.relabelling import relabelled
 from engine.networks.modules.aten import traced
-from engine.networks.modules.units.found import Along, Block, Taken, Units, units_of
+from engine.networks.modules.units.found import units_of
+from engine.networks.modules.units.groups import Along, Block, Taken, Units
 from tests.support.unit_zoo import planted
 
 Body = Callable[[Tensor, "Between"], Tensor]
