@@ -48,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_attach(commands)
     _add_runs(commands)
     _add_strings(commands)
+    _add_align(commands)
     _add_sweep(commands)
     _add_presets(commands)
     _add_data(commands)
@@ -231,6 +232,56 @@ def _add_measure(commands: Commands) -> None:
         help="let the file name functions of yours that make its network, data or loss",
     )
     measure.set_defaults(command=dispatch.measure)
+
+
+def _add_align(commands: Commands) -> None:
+    """Adds the command `align`."""
+    align = commands.add_parser(
+        "align",
+        help="a model with its hidden units in another one's order, its function unchanged",
+        description="Writes model B with its hidden units relabelled into the order of model A's, "
+        "and those of ReLU networks rescaled. The result is checked to be the same function on "
+        "training samples, in float64.",
+        epilog="A and B are checkpoints: .pt, .safetensors, .ckpt, …, or folders from the Hub. "
+        "exit status: 0 done, 2 bad input, or a network whose units cannot be found",
+    )
+    align.add_argument("first", metavar="A", help="the checkpoint whose order is taken")
+    align.add_argument("second", metavar="B", help="the checkpoint that is relabelled")
+    align.add_argument("--preset", metavar="P", required=True, help="names data and network")
+    align.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        required=True,
+        help="where to write B's tensors by their own names: .safetensors or .pt",
+    )
+    align.add_argument(
+        "--by",
+        choices=("weights", "activations"),
+        default="weights",
+        help="what is compared (default weights); activations are those on training samples",
+    )
+    align.add_argument(
+        "--permutation", type=Path, metavar="F", help="write the orders to a .safetensors file too"
+    )
+    align.add_argument(
+        "--apply", type=Path, metavar="F", help="take the orders of such a file; A is not compared"
+    )
+    align.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="override a key of the preset (repeatable)",
+    )
+    align.add_argument(
+        "--key", metavar="K", help="where checkpoints hold the tensors, as endpoints.key"
+    )
+    align.add_argument(
+        "--prefix", metavar="X", help="before the tensors' names, as endpoints.prefix"
+    )
+    align.set_defaults(command=dispatch.align)
 
 
 def _add_sweep(commands: Commands) -> None:

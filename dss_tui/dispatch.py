@@ -122,6 +122,13 @@ def measure(asked: argparse.Namespace) -> int:
     )
 
 
+def align(asked: argparse.Namespace) -> int:
+    """Runs `align` and returns the exit status."""
+    from dss_tui.commands import align
+
+    return align.align(asked)
+
+
 def presets(asked: argparse.Namespace) -> int:
     """Runs `presets` and returns the exit status."""
     from dss_tui.commands import presets

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from engine.record.string_file import Header, StringFile
     from engine.record.string_file import read as read_string
     from engine.record.string_file import write as write_string
+    from engine.run.align import Relabelled, align
     from engine.run.certify import Certificate, certify
     from engine.run.grid import Found, search_pairs
     from engine.run.loss_plane import measure_plane
@@ -52,12 +53,14 @@ __all__ = [
     "LossPlane",
     "Measured",
     "Outcome",
+    "Relabelled",
     "RunFinished",
     "SaveError",
     "Search",
     "Spec",
     "StringFile",
     "__version__",
+    "align",
     "certify",
     "events",
     "load_preset",
@@ -83,11 +86,13 @@ _HOMES = {
     "LossPlane": "engine.record.loss_plane",
     "Measured": "engine.path.segments",
     "Outcome": "engine.record.events",
+    "Relabelled": "engine.run.align",
     "RunFinished": "engine.record.events",
     "SaveError": "engine.errors",
     "Search": "engine.run.search",
     "Spec": "engine.spec.keys",
     "StringFile": "engine.record.string_file",
+    "align": "engine.run.align",
     "certify": "engine.run.certify",
     "events": "engine.record.events:",
     "load_preset": "engine.spec.shipped",

@@ -17,6 +17,7 @@ TESTS = ROOT / "tests"
 #: Modules whose tests are in another module's file, because they are tested by what they do there.
 ELSEWHERE = {
     "__main__": "run/test_session",
+    "alignment/forward": "alignment/test_align",
     "backends/backend": "problem/test_problem",
     "backends/fused/backend": "backends/fused/test_problem",
     "backends/fused/kernels": "backends/test_disk_cache",
@@ -64,6 +65,13 @@ ELSEWHERE = {
     "networks/modules/linear": "networks/test_networks",
     "networks/modules/lstm": "networks/test_lstm",
     "networks/modules/mlp": "networks/test_networks",
+    "networks/modules/units/computing": "networks/modules/units/test_found",
+    "networks/modules/units/contracting": "alignment/test_matching",
+    "networks/modules/units/groups": "alignment/test_relabelling",
+    "networks/modules/units/normalizing": "alignment/test_matching",
+    "networks/modules/units/reading": "networks/modules/units/test_found",
+    "networks/modules/units/shaping": "networks/modules/units/test_found",
+    "networks/modules/units/values": "networks/modules/units/test_found",
     "networks/modules/resnet": "networks/test_resnet",
     "networks/steps": "networks/modules/test_tracing",
     "path/certificate/bernstein": "path/certificate/test_losses",

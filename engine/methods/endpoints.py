@@ -11,6 +11,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import torch
 
+from engine.methods.aligned import aligned
 from engine.methods.base import Verdict
 from engine.methods.judged import above_the_level, judged
 from engine.methods.stage import SteadyStage
@@ -148,7 +149,11 @@ class EndpointTraining(SteadyStage):
     def step(self, beads_left: int | None) -> list[Event]:
         """See `Stage`."""
         self.trainer.advance()
+        before = len(self.trained)
         events = [self._settle(row) for row in self.trainer.retire()]
+        if self.done and len(self.trained) > before and LAST in self.trained:
+            first, last = self.trained[FIRST], self.trained[LAST]
+            self.trained[LAST] = aligned(self.spec, self.chain.problem, first, last)
         now = {row.bead: row.theta for row in self.trainer.rows} | self.trained
         self.chain.move(self._with_copy(now))
         if self.of_epochs and self.done:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.errors import InputError
+from engine.methods.aligned import aligned, check_alignable
 from engine.methods.base import Verdict
 from engine.methods.judged import above_the_level, judged
 from engine.methods.stage import ChainStage
@@ -20,6 +21,7 @@ from engine.problem.problem import Problem
 from engine.record import string_file
 from engine.record.events import FIRST, LAST, EndpointTrained, Event
 from engine.record.string_file import StringFile
+from engine.shapes import Weights
 from engine.spec.keys import Spec
 
 
@@ -46,11 +48,37 @@ def as_given(spec: Spec, problem: Problem) -> Problem:
 
     Raises InputError where such a file does not fit the problem.
     """
+    align = spec.endpoints.align
     if spec.search.string is not None:
-        return with_state_of(read_string(spec, problem), problem)
+        held = read_string(spec, problem)
+        if align not in (None, held.header.relabelled):
+            raise InputError(
+                f"is {align}, but the ends of search.string are taken as they are; leave it null",
+                key="endpoints.align",
+            )
+        return with_state_of(held, problem)
+    check_alignable(spec, problem)
+    problem = replace(problem, relabelled=align)
     if spec.endpoints.kind == "files":
-        return with_fixed_of(spec.endpoints, problem)
+        return _with_buffers_of_both(spec, with_fixed_of(spec.endpoints, problem))
     return problem
+
+
+def _with_buffers_of_both(spec: Spec, problem: Problem) -> Problem:
+    """Returns the problem with carried buffers that belong to the ends as they are connected."""
+    if problem.carried is None or spec.endpoints.align is None:
+        return problem
+    first, last = given_ends(spec, problem)
+    return problem.with_carried(first, last, problem.carried.buffers)
+
+
+def given_ends(spec: Spec, problem: Problem) -> list[Weights]:
+    """Returns the models (param,) of `endpoints.a` and `endpoints.b`, as they are to be connected.
+
+    Raises InputError as `read_endpoints` does, and as `aligned` does.
+    """
+    first, last = read_endpoints(spec.endpoints, problem)
+    return [first, aligned(spec, problem, first, last)]
 
 
 def with_state_of(file: StringFile, problem: Problem) -> Problem:
@@ -69,6 +97,7 @@ def with_state_of(file: StringFile, problem: Problem) -> Problem:
             )
     first, last = (torch.from_numpy(file.string.beads[end]) for end in (0, -1))
     fixed, carried = _tensors(file.fixed), _tensors(file.carried)
+    problem = replace(problem, relabelled=file.header.relabelled)
     return problem.with_fixed(fixed).with_carried(first, last, carried)
 
 
@@ -144,8 +173,8 @@ class GivenEndpoints(ChainStage):
         """Whether the models have been measured."""
 
     def begin(self) -> None:
-        """Makes the two models the chain. Raises InputError as `read_endpoints` does."""
-        ends = read_endpoints(self.spec.endpoints, self.chain.problem)
+        """Makes the two models the chain. Raises InputError as `given_ends` does."""
+        ends = given_ends(self.spec, self.chain.problem)
         self.chain.begin([(bead, end, 0) for bead, end in zip((FIRST, LAST), ends, strict=True)])
 
     def step(self, beads_left: int | None) -> list[Event]:

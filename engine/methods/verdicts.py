@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.methods.base import Verdict
@@ -43,7 +44,8 @@ def not_closed(found: Found) -> Verdict:
         f"Not connected: {len(failed)} of {len(found.now.segments)} segments stayed above "
         f"{too_high(level, search.tolerance)}; the worst peak is "
         f"{worst.measured.peak / level:.3g} × level, between beads "
-        f"{worst.left} and {worst.right} at depth {worst.depth}. This does "
+        f"{worst.left} and {worst.right} at depth "
+        f"{worst.depth}{_listed(found.chain.problem.remarks)}. This does "
         "not prove that no path exists; another seed, a higher level or more steps may "
         f"find one.{found.level_told}",
     )
@@ -55,7 +57,7 @@ def sampled(found: Found, audit: Audit) -> Verdict:
     problem = found.chain.problem
     words = problem.normalized_by
     told = [f"normalized by {words}"] if words else []
-    remarks = "".join(f", {clause}" for clause in (*told, *problem.remarks))
+    remarks = _listed((*told, *problem.remarks))
     return Verdict(
         Outcome.CONNECTED,
         f"Connected: {now.beads} beads, normalized length {now.normalized_length:.4f}, "
@@ -77,7 +79,8 @@ def proven(found: Found) -> Verdict:
         f"Connected, proven: {now.beads} beads, normalized length {now.normalized_length:.4f}, "
         f"{_shortened(found)}at every point of the path the {search.level_on.words} is at most "
         f"{multiple(highest / found.chain.goal.level)} × level ({_both(found)}proven in {cells} "
-        f"{'cell' if cells == 1 else 'cells'}).{found.level_told}",
+        f"{'cell' if cells == 1 else 'cells'}{_listed(found.chain.problem.remarks)})."
+        f"{found.level_told}",
     )
 
 
@@ -90,6 +93,11 @@ def not_proven(found: Found, undecided: int, why: str = "") -> Verdict:
         f"segments could not be proven to stay below the level, {how}; no sampled point is above "
         "it. Choose certify: auto, or a lower alpha, so that beads lie farther below the level.",
     )
+
+
+def _listed(clauses: Sequence[str]) -> str:
+    """Returns clauses as they follow one in brackets."""
+    return "".join(f", {clause}" for clause in clauses)
 
 
 def _both(found: Found) -> str:

@@ -29,6 +29,11 @@ from engine.spec.level import LevelOn, in_brackets
 STAYS = 0.15
 #: Share of its loss by which a peak changes at most that is said to keep its height.
 KEPT = 0.05
+#: Said of ends whose hidden units are in different orders, as those of any two trainings are.
+UNALIGNED = (
+    "The ends' hidden units are not aligned, which may be all that keeps them apart: set "
+    "endpoints.align to weights or activations."
+)
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,15 @@ def diagnose(spec: Spec, chain: Chain, trials: Trials) -> Diagnosis | None:
         relabelled=() if relabelled is None else relabelled.units,
         rescaled=relabelled is not None and relabelled.rescaled,
         words=" ".join(
-            _words(spec.search.level_on, chain.goal, lowest, chain.trace, stuck, relabelled)
+            _words(
+                spec.search.level_on,
+                chain.goal,
+                lowest,
+                chain.trace,
+                stuck,
+                relabelled,
+                unaligned=_unaligned(spec, chain),
+            )
         ),
     )
 
@@ -106,6 +119,16 @@ def _relabelling(spec: Spec, chain: Chain) -> Relabelling | None:
     return relabelling(*ends, chain.problem.parameters, scalable=scalable)
 
 
+def _unaligned(spec: Spec, chain: Chain) -> bool:
+    """Returns whether the ends have hidden units that could be aligned and are not.
+
+    A network has hidden units where one matrix follows another.
+    """
+    matrices = sum(len(parameter.shape) > 1 for parameter in chain.problem.parameters)
+    asked = spec.search.string is None and spec.endpoints.kind != "permuted"
+    return asked and matrices > 1 and chain.problem.relabelled is None
+
+
 def _counted(counts: Mapping[str, int]) -> tuple[str, ...]:
     """Returns the counts in words, the greatest first."""
     return tuple(f"{count} × {name}" for name, count in Counter(counts).most_common())
@@ -118,6 +141,8 @@ def _words(
     trace: list[Peak],
     stuck: float | None,
     relabelled: Relabelling | None,
+    *,
+    unaligned: bool,
 ) -> list[str]:
     level, tolerance = goal.level, goal.tolerance
     said = [
@@ -129,6 +154,8 @@ def _words(
     if stuck is not None:
         said.append(f"The string as a whole could not be lowered below {stuck:.4g}.")
     said.append(_moved(trace, lowest))
+    if unaligned:
+        said.append(UNALIGNED)
     if relabelled is not None and relabelled.units:
         said.append(_same_function(relabelled))
     said.append(

@@ -36,6 +36,7 @@ from engine.spec.level import LevelOn
 from engine.spec.optimizers import Exempt
 from engine.spec.problem import BatchNorm as BatchNormSpec
 from engine.spec.problem import ProblemSpec
+from engine.spec.training import AlignedBy
 
 Split = Literal["train", "held_out"]
 
@@ -93,6 +94,9 @@ class Problem:
     """The names of the network's modules whose inner values a gradient computes again."""
     drops: bool = False
     """Whether steps of training drop values at random where their block leaves that open."""
+    relabelled: AlignedBy | None = None
+    """What the second end's hidden units were matched by, to be put into the first one's order;
+    None where both ends are as they were trained."""
 
     @property
     def parameter_count(self) -> int:
@@ -277,8 +281,8 @@ class Problem:
     def remarks(self) -> tuple[str, ...]:
         """What is to be said of the models besides, in clauses.
 
-        That is which part of the network's output is compared, how many weights move, and which
-        buffers are mixed of those of the ends.
+        That is which part of the network's output is compared, how many weights move, which buffers
+        are mixed of those of the ends, and whether an end was relabelled.
         """
         found = [f"comparing {self.output} of what the network returns"] if self.output else []
         if not self.moves_all:
@@ -288,6 +292,8 @@ class Problem:
             )
         if self.carried is not None:
             found.append(f"mixing the ends' {listed(self.carried.buffers)}")
+        if self.relabelled is not None:
+            found.append(f"endpoint 2 relabelled by {self.relabelled}")
         return tuple(found)
 
 

@@ -14,7 +14,7 @@ from io import BytesIO
 from math import inf, prod
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import safetensors.numpy
@@ -30,6 +30,7 @@ from engine.record.geometry import BeadString
 from engine.record.string_parts import Arrays
 from engine.spec.level import LevelOn
 from engine.spec.problem import ProblemSpec
+from engine.spec.training import AlignedBy
 from engine.spec.validation import validated
 
 FORMAT, VERSION = "dss-string", 1
@@ -70,10 +71,17 @@ class Header:
     """A segment holds up to (1 + tolerance) × level."""
     bracket: Bracket | None = None
     """How the level came about in the search; None where the preset named it."""
+    relabelled: AlignedBy | None = None
+    """What the last bead's hidden units were matched by when they were put into the first one's
+    order; None where both ends are as they were trained."""
 
     def to_tree(self) -> dict[str, Any]:
         """Returns the header as plain values for JSON."""
-        how = {} if self.bracket is None else {"level_from": asdict(self.bracket)}
+        how: dict[str, Any] = {}
+        if self.bracket is not None:
+            how["level_from"] = asdict(self.bracket)
+        if self.relabelled is not None:
+            how["relabelled"] = self.relabelled
         return how | {
             "format": FORMAT,
             "version": VERSION,
@@ -287,6 +295,7 @@ def header_of(text: str | None, path: Path) -> Header:
             level_on=level_on,
             tolerance=_tolerance(tree.get("tolerance", 0.0)),
             bracket=decode(Bracket, tree["level_from"]) if "level_from" in tree else None,
+            relabelled=_relabelled(tree.get("relabelled")),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
@@ -311,6 +320,13 @@ def _cells(arrays: Arrays, segments: int, path: Path) -> NDArray[np.float64] | N
     if not known or not ((u >= 0) & (u < v) & (v <= 1)).all() or not np.isfinite(bound).all():
         raise InputError("cells holds what is no part of a segment; export it again", file=path)
     return cells.astype(np.float64)
+
+
+def _relabelled(value: Any) -> AlignedBy | None:
+    """Returns what the last bead was relabelled by. Raises ValueError for anything else."""
+    if value is not None and value not in get_args(AlignedBy):
+        raise ValueError(f"relabelled {value}")
+    return value  # type: ignore[no-any-return]
 
 
 def _tolerance(value: Any) -> float:

@@ -95,6 +95,7 @@ class Job:
             level_on=search.level_on,
             tolerance=search.tolerance,
             bracket=None if descent is None else descent.now,
+            relabelled=self.problem.relabelled,
         )
         fixed = {name: each.numpy() for name, each in self.problem.fixed.items()}
         ends = self.problem.carried

@@ -204,10 +204,11 @@ def _check_swap(swap: tuple[int, int], layout: DenseLayout) -> None:
 
 def _check_average(spec: Spec) -> None:
     """Raises InputError where an average of ends is asked for and no stage trains ends alone."""
-    method = spec.search.method
+    method, together = spec.search.method, spec.endpoints.kind == "random"
+    together = together and spec.endpoints.align is None
     for key in ("ema", "swa"):
         value = getattr(spec.endpoints, key)
-        if value is not None and method == "constrained" and spec.endpoints.kind == "random":
+        if value is not None and method == "constrained" and together:
             raise InputError(
                 f"is {value:g}, but with search.method constrained the ends are trained as beads "
                 "of the string; choose greedy or auto, or leave it null",

@@ -63,7 +63,7 @@ def stages_of(spec: Spec) -> Stages:
     impatient = spec.endpoints.model_copy(update={"patience": search.auto.patience})
     points = constrained.grid if search.method == "constrained" else greedy.grid
     return Stages(
-        ends_held=spec.endpoints.held or search.number is None,
+        ends_held=spec.endpoints.held or spec.endpoints.align is not None or search.number is None,
         grid=_first(search.grid, points),
         endpoints=impatient if search.method == "auto" else spec.endpoints,
         greedy=greedy,

@@ -11,6 +11,10 @@ from engine.spec.augment import Augment
 from engine.spec.optimizers import Optimizer, RmsProp
 from engine.spec.schedules import Constant, Falling, Piecewise, Schedule
 
+AlignedBy = Literal["weights", "activations"]
+"""What of two models is compared where the second one's hidden units are brought into the order of
+the first one's."""
+
 BatchSize = Literal["full"] | PositiveInt
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 
@@ -143,6 +147,12 @@ class Endpoints(Training):
     all later epochs. From the first of them on, the mean is judged and becomes the end. Null:
     none."""
 
+    align: AlignedBy | None = None
+    """What the hidden units of the second end are relabelled by, into the order of the first one's,
+    before anything else: weights, or activations on training samples. Its function stays the same,
+    but not the place of its weights: another pair of models is connected, and the run says so. Both
+    ends then stay as they are. Null: not at all."""
+
     until: Literal["level", "epochs"] = "level"
     """How long the ends are trained. With level, until they reach their share of the level; with
     epochs, by their recipe for a number of epochs, whatever their loss. They are then judged, and
@@ -165,6 +175,16 @@ class Endpoints(Training):
             self.kind != "files" and (self.a, self.b) != (None, None)
         ):
             raise ValueError("kind: files needs both files, a and b; the other kinds have none")
+        return self
+
+    @model_validator(mode="after")
+    def _copies_keep_their_order(self) -> Endpoints:
+        """Raises ValueError where a copy with two units swapped is to be swapped back."""
+        if self.align is not None and self.kind == "permuted":
+            raise ValueError(
+                "align would undo the swap of kind: permuted; leave align null, or choose another "
+                "kind"
+            )
         return self
 
     @model_validator(mode="after")

@@ -34,6 +34,7 @@ ORDER = (
     "engine.spec",
     "engine.record",
     "engine.problem",
+    "engine.alignment",
     "engine.steps",
     "engine.backends",
     "engine.workers",

@@ -1,0 +1,52 @@
+"""`dss-tui align`: a checkpoint in another one's order, in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dss_tui.cli import main
+from engine.problem.problem import build_problem
+from presets import load_preset
+from tests.support.commands import refused
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    """Two models of `quadratic`."""
+    problem = build_problem(load_preset("quadratic").problem)
+    paths = []
+    for seed in (1, 2):
+        theta = problem.initial(seed)
+        path = tmp_path / f"{seed}.pt"
+        torch.save({name: each[0] for name, each in problem.named(theta[None]).items()}, path)
+        paths.append(str(path))
+    return paths
+
+
+def test_it_writes_model_and_permutation_and_takes_them_again(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, perm, again = (tmp_path / name for name in ("o.pt", "p.safetensors", "q.pt"))
+    asked = ["align", *files, "--preset", "quadratic"]
+    assert main([*asked, "--out", str(out), "--permutation", str(perm)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith(f"{out}: {files[1]}, relabelled by weights: ")
+    assert "layers.0.weight:0" in said[1] and said[-1].startswith("its outputs on training samples")
+    assert main([*asked, "--out", str(again), "--apply", str(perm)]) == 0
+    ours, theirs = (torch.load(path, weights_only=True) for path in (out, again))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_what_cannot_be_written_or_read_is_one_line(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["align", *files, "--preset", "quadratic", "--out"]
+    refused(capsys, [*asked, str(tmp_path / "o.npz")], "must end in .safetensors or .pt")
+    refused(capsys, [*asked, str(tmp_path / "no" / "o.pt")], "--out", "its folder does not exist")
+    out = str(tmp_path / "o.pt")
+    refused(capsys, [*asked, out, "--permutation", out], "--permutation", "must end in")
+    refused(capsys, [*asked, out, "--apply", files[0]], "must end in .safetensors")
+    refused(capsys, ["align", files[0], out, *asked[3:], out], "no such file")
