@@ -114,6 +114,13 @@ def measure(asked: argparse.Namespace) -> int:
     )
 
 
+def barrier(asked: argparse.Namespace) -> int:
+    """Runs `barrier` and returns the exit status."""
+    from dss_tui.commands import barrier
+
+    return barrier.barrier(asked)
+
+
 def presets(asked: argparse.Namespace) -> int:
     """Runs `presets` and returns the exit status."""
     from dss_tui.commands import presets
