@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 #: The heads of the table's columns of numbers, and how wide each column is.
 COLUMNS = (
-    ("first", 9),
-    ("second", 9),
-    ("peak", 10),
+    ("first", 10),
+    ("second", 10),
+    ("peak", 9),
     ("at t", 7),
     ("over mean", 11),
     ("over chord", 12),
