@@ -49,10 +49,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_attach(commands)
     _add_runs(commands)
     _add_strings(commands)
-    _add_barrier(commands)
     _add_sweep(commands)
     _add_presets(commands)
     _add_data(commands)
+    _add_barrier(commands)
     _add_bench(commands)
     _add_doctor(commands)
     _add_serve(commands)
@@ -232,6 +232,60 @@ def _add_measure(commands: Commands) -> None:
     measure.set_defaults(command=dispatch.measure)
 
 
+def _add_sweep(commands: Commands) -> None:
+    """Adds the command `sweep`."""
+    sweep = commands.add_parser(
+        "sweep", help="many pairs at many levels, in one batch; the same command goes on"
+    )
+    sweep.add_argument("preset", metavar="PRESET", help="the name of a preset, or a .yaml file")
+    sweep.add_argument("--levels", required=True, metavar="A,B,C", help="such as 0.1,0.05,0.01")
+    sweep.add_argument("--pairs", type=int, required=True, metavar="N", help="at each level")
+    sweep.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="new, or one to go on with"
+    )
+    sweep.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="override a key of the preset (repeatable)",
+    )
+    sweep.add_argument("--seed", type=int, metavar="N", help="of pair 0; pair k has N + k")
+    sweep.add_argument("--device", metavar="D", help="auto, cpu, cuda, or cuda:0,cuda:1")
+    sweep.add_argument(
+        "--at-once", type=int, default=64, metavar="N", help="pairs under way at a time"
+    )
+    sweep.add_argument(
+        "--headless", action="store_true", help="no screen: progress in lines, then the tables"
+    )
+    _add_fps(sweep)
+    sweep.add_argument("--json", action="store_true", help="the tables as one JSON object")
+    sweep.set_defaults(command=dispatch.sweep)
+
+
+def _add_presets(commands: Commands) -> None:
+    """Adds the command `presets`."""
+    presets = commands.add_parser("presets", help="list the presets, or print one")
+    presets.add_argument("name", nargs="?", metavar="NAME")
+    presets.set_defaults(command=dispatch.presets)
+
+
+def _add_data(commands: Commands) -> None:
+    """Adds the command `data`."""
+    data = commands.add_parser(
+        "data", help="list the data sets: what they need, what is there, where to get them"
+    )
+    data.add_argument(
+        "name", nargs="?", metavar="NAME", help="one of them, such as mnist, or a preset"
+    )
+    data.add_argument(
+        "--to", type=Path, metavar="FILE.npz", help="write its samples there, to be mapped from it"
+    )
+    data.add_argument("--json", action="store_true", help="the list as one JSON array")
+    data.set_defaults(command=dispatch.data)
+
+
 def _add_barrier(commands: Commands) -> None:
     """Adds the command `barrier`."""
     barrier = commands.add_parser(
@@ -293,60 +347,6 @@ def _add_barrier(commands: Commands) -> None:
         help="let a string name functions of yours that make its network, data or loss",
     )
     barrier.set_defaults(command=dispatch.barrier)
-
-
-def _add_sweep(commands: Commands) -> None:
-    """Adds the command `sweep`."""
-    sweep = commands.add_parser(
-        "sweep", help="many pairs at many levels, in one batch; the same command goes on"
-    )
-    sweep.add_argument("preset", metavar="PRESET", help="the name of a preset, or a .yaml file")
-    sweep.add_argument("--levels", required=True, metavar="A,B,C", help="such as 0.1,0.05,0.01")
-    sweep.add_argument("--pairs", type=int, required=True, metavar="N", help="at each level")
-    sweep.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="new, or one to go on with"
-    )
-    sweep.add_argument(
-        "--set",
-        dest="overrides",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="override a key of the preset (repeatable)",
-    )
-    sweep.add_argument("--seed", type=int, metavar="N", help="of pair 0; pair k has N + k")
-    sweep.add_argument("--device", metavar="D", help="auto, cpu, cuda, or cuda:0,cuda:1")
-    sweep.add_argument(
-        "--at-once", type=int, default=64, metavar="N", help="pairs under way at a time"
-    )
-    sweep.add_argument(
-        "--headless", action="store_true", help="no screen: progress in lines, then the tables"
-    )
-    _add_fps(sweep)
-    sweep.add_argument("--json", action="store_true", help="the tables as one JSON object")
-    sweep.set_defaults(command=dispatch.sweep)
-
-
-def _add_presets(commands: Commands) -> None:
-    """Adds the command `presets`."""
-    presets = commands.add_parser("presets", help="list the presets, or print one")
-    presets.add_argument("name", nargs="?", metavar="NAME")
-    presets.set_defaults(command=dispatch.presets)
-
-
-def _add_data(commands: Commands) -> None:
-    """Adds the command `data`."""
-    data = commands.add_parser(
-        "data", help="list the data sets: what they need, what is there, where to get them"
-    )
-    data.add_argument(
-        "name", nargs="?", metavar="NAME", help="one of them, such as mnist, or a preset"
-    )
-    data.add_argument(
-        "--to", type=Path, metavar="FILE.npz", help="write its samples there, to be mapped from it"
-    )
-    data.add_argument("--json", action="store_true", help="the list as one JSON array")
-    data.set_defaults(command=dispatch.data)
 
 
 def _add_bench(commands: Commands) -> None:

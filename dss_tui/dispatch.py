@@ -114,13 +114,6 @@ def measure(asked: argparse.Namespace) -> int:
     )
 
 
-def barrier(asked: argparse.Namespace) -> int:
-    """Runs `barrier` and returns the exit status."""
-    from dss_tui.commands import barrier
-
-    return barrier.barrier(asked)
-
-
 def presets(asked: argparse.Namespace) -> int:
     """Runs `presets` and returns the exit status."""
     from dss_tui.commands import presets
@@ -133,6 +126,13 @@ def data(asked: argparse.Namespace) -> int:
     from dss_tui.commands import data
 
     return data.data(asked.name, as_json=asked.json, to=asked.to)
+
+
+def barrier(asked: argparse.Namespace) -> int:
+    """Runs `barrier` and returns the exit status."""
+    from dss_tui.commands import barrier
+
+    return barrier.barrier(asked)
 
 
 def bench(asked: argparse.Namespace) -> int:
