@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import torch
@@ -137,6 +137,16 @@ class _Watched(InPlace):
         self.rescaling = Rescaling(self.network)
 
 
+@dataclass(frozen=True, eq=False)
+class _Ends:
+    """The moments of the models on both sides of some segments."""
+
+    left: Pairs | None
+    """The models on the left, by whose identity the segments are known."""
+    moments: dict[int, tuple[list[Moments], list[Moments]]] = field(default_factory=dict)
+    """Those of the left and the right model of each segment, by its number."""
+
+
 class RepairBackend(InPlaceBackend):
     """A backend whose models between two others are repaired.
 
@@ -150,13 +160,19 @@ class RepairBackend(InPlaceBackend):
 
         Raises InputError where the network has no hidden linear or convolution layer.
         """
+        if self._ends.left is not left:
+            self._ends = _Ends(left)
         found = []
-        ends: dict[int, tuple[list[Moments], list[Moments]]] = {}
         for row, at in zip(rows.tolist(), t, strict=True):
-            if row not in ends:
-                ends[row] = self._watched(left[row]), self._watched(right[row])
-            found.append(self._repaired(left[row], right[row], at, *ends[row]))
+            if row not in self._ends.moments:
+                self._ends.moments[row] = self._watched(left[row]), self._watched(right[row])
+            found.append(self._repaired(left[row], right[row], at, *self._ends.moments[row]))
         return torch.cat(found)
+
+    @cached_property
+    def _ends(self) -> _Ends:
+        """The moments of the models that were asked for last; a search for a peak asks again."""
+        return _Ends(None)
 
     def _repaired(
         self,
