@@ -122,7 +122,7 @@ def main() -> None:
     spec = engine.load_preset(asked.preset, overrides, seed=asked.seed)
     began = time.perf_counter()
     strings = ends(spec, asked.pairs)
-    print(f"{len(strings)} pairs trained in {time.perf_counter() - began:.0f} s")
+    print(f"{len(strings)} pairs trained in {time.perf_counter() - began:.0f} s", flush=True)
     print("| " + " | ".join(COLUMNS) + " |")
     print("|" + "---|" * len(COLUMNS))
     for name, repair in (("as they are", False), ("repaired", True)):

@@ -172,20 +172,13 @@ def barrier(
     """
     check_points(points)
     ends = both_ends(first, last)
-    task = _task(spec, ends, run_factories=run_factories)
     if isinstance(spec, Spec):
         key, prefix = key or spec.endpoints.key, prefix or spec.endpoints.prefix
-    names = (ends[0].words, ends[1].words)
-    one, other = (end.model(task.problem, key, prefix) for end in ends)
-    if torch.equal(one.theta.double(), other.theta.double()):
-        raise InputError(
-            f"is the same model as {names[0]}, so that nothing lies between them; give another",
-            file=names[1],
-        )
-    task = replace(task, problem=with_state_of_both(task.problem, one, other, names))
-    pair, aligned = (one.theta.double(), other.theta.double()), None
+    task, pair = _of_both(_task(spec, ends, run_factories=run_factories), ends, key, prefix)
+    aligned = None
     if relabel is not None:
         pair, aligned = _relabelled(relabel, pair, task.problem)
+    pair = (pair[0].double(), pair[1].double())
     dtype = dtype_for(task.problem, points)
     lines = [_line(task, pair, on, points, dtype, repair=repair) for on in _measures(task.problem)]
     _check_mirrored(task, pair, lines[0], repaired=repair)
@@ -195,7 +188,7 @@ def barrier(
     train = _on_split(lines, "train")
     assert train is not None
     return Barrier(
-        names=names,
+        names=(ends[0].words, ends[1].words),
         t=tuple(search_grid(points).tolist()),
         train=train,
         held_out=_on_split(lines, "held_out"),
@@ -246,6 +239,24 @@ def _task(spec: Spec | ProblemSpec | None, ends: tuple[End, End], *, run_factori
     )
 
 
+def _of_both(
+    task: _Task, ends: tuple[End, End], key: str | None, prefix: str | None
+) -> tuple[_Task, Pair]:
+    """Returns the two models, and the task with what does not move as they hold it.
+
+    Raises InputError where one does not fit the network, or both are the same.
+    """
+    one, other = (end.model(task.problem, key, prefix) for end in ends)
+    names = (ends[0].words, ends[1].words)
+    if torch.equal(one.theta.double(), other.theta.double()):
+        raise InputError(
+            f"is the same model as {names[0]}, so that nothing lies between them; give another",
+            file=names[1],
+        )
+    problem = with_state_of_both(task.problem, one, other, names)
+    return replace(task, problem=problem), (one.theta, other.theta)
+
+
 def _measures(problem: Problem) -> list[LevelOn]:
     """Returns what is measured: the loss, and the error where there are classes, on each split."""
     metrics: list[Literal["loss", "error_rate"]] = ["loss"]
@@ -288,7 +299,7 @@ def _relabelled(relabel: Relabel, pair: Pair, problem: Problem) -> tuple[Pair, A
             key="align",
         )
     other, aligned = relabel(*pair, problem)
-    return (pair[0], other.double()), aligned
+    return (pair[0], other), aligned
 
 
 def _check_mirrored(task: _Task, pair: Pair, loss: Line, *, repaired: bool) -> None:
