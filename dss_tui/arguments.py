@@ -14,7 +14,8 @@ from engine import __version__
 
 STATUSES = """\
 exit status:
-  0  connected (verify: the path holds; sweep: every cell has ended; measure: done)
+  0  connected (verify: the path holds; sweep: every cell has ended; measure,
+     barrier: done)
   3  the search or the check ended without a connection (doctor: something is wrong)
   2  bad input, said in one line
   1  an internal failure; the run's engine.log has the details
@@ -52,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_sweep(commands)
     _add_presets(commands)
     _add_data(commands)
+    _add_barrier(commands)
     _add_bench(commands)
     _add_doctor(commands)
     _add_serve(commands)
@@ -336,6 +338,69 @@ def _add_data(commands: Commands) -> None:
     )
     data.add_argument("--json", action="store_true", help="the list as one JSON array")
     data.set_defaults(command=dispatch.data)
+
+
+def _add_barrier(commands: Commands) -> None:
+    """Adds the command `barrier`."""
+    barrier = commands.add_parser(
+        "barrier",
+        help="loss and error along the straight line between two models",
+        description="Measures loss and error, training and held-out, along the straight line from "
+        "model A to model B, and the barrier as the literature defines it. Nothing is trained, and "
+        "no level is needed. Batch normalization gets statistics of its own at each point.",
+        epilog="A and B are checkpoints (.pt, .safetensors, .ckpt, …, or a folder from the Hub), "
+        "or beads of a string: STRING#first, STRING#last or STRING#17, by its id, of a string file "
+        "or a run. A string alone stands for both its ends. exit status: 0 measured, 2 bad input",
+    )
+    barrier.add_argument("first", metavar="A", help="a checkpoint, a bead, or a whole string")
+    barrier.add_argument("second", metavar="B", nargs="?", help="another checkpoint or bead")
+    barrier.add_argument(
+        "--preset",
+        metavar="P",
+        help="names data, network and loss; a string that names them itself needs none",
+    )
+    barrier.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="override a key of the preset, such as problem.data.limit=2000 (repeatable)",
+    )
+    for part, example in (
+        ("network", "'{kind: mlp, sizes: [64, 32, 10]}' or mine.py:Classifier"),
+        ("data", "digits or mine.py:moons"),
+        ("loss", "cross_entropy or mine.py:focal"),
+    ):
+        barrier.add_argument(
+            f"--{part}",
+            metavar="F",
+            help=f"instead of a preset: what stands behind problem.{part} there, such as "
+            f"{example}, or a .yaml file that holds it",
+        )
+    barrier.add_argument(
+        "--points", type=int, default=33, metavar="N", help="on the line (default 33)"
+    )
+    barrier.add_argument(
+        "--repair",
+        action="store_true",
+        help="rescale the hidden units of the models in between (REPAIR); they then are not on the "
+        "line",
+    )
+    barrier.add_argument(
+        "--key", metavar="K", help="where checkpoints hold the tensors, as endpoints.key"
+    )
+    barrier.add_argument(
+        "--prefix", metavar="X", help="before the tensors' names, as endpoints.prefix"
+    )
+    barrier.add_argument("--json", action="store_true", help="the result as one JSON object")
+    barrier.add_argument("--csv", type=Path, metavar="FILE", help="write the values to a .csv file")
+    barrier.add_argument(
+        "--run-factories",
+        action="store_true",
+        help="let a string name functions of yours that make its network, data or loss",
+    )
+    barrier.set_defaults(command=dispatch.barrier)
 
 
 def _add_bench(commands: Commands) -> None:

@@ -143,6 +143,13 @@ def data(asked: argparse.Namespace) -> int:
     return data.data(asked.name, as_json=asked.json, to=asked.to)
 
 
+def barrier(asked: argparse.Namespace) -> int:
+    """Runs `barrier` and returns the exit status."""
+    from dss_tui.commands import barrier
+
+    return barrier.barrier(asked)
+
+
 def bench(asked: argparse.Namespace) -> int:
     """Runs `bench` and returns the exit status."""
     from dss_tui.commands import bench

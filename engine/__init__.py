@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from engine.record.string_file import read as read_string
     from engine.record.string_file import write as write_string
     from engine.run.align import Relabelled, align
+    from engine.run.barrier import Barrier, barrier
     from engine.run.certify import Certificate, certify
     from engine.run.grid import Found, search_pairs
     from engine.run.loss_plane import measure_plane
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from engine.spec.shipped import load_preset
 
 __all__ = [
+    "Barrier",
     "BeadString",
     "Certificate",
     "Check",
@@ -61,6 +63,7 @@ __all__ = [
     "StringFile",
     "__version__",
     "align",
+    "barrier",
     "certify",
     "events",
     "load_preset",
@@ -76,6 +79,7 @@ __all__ = [
 #: Where each name stands: a module, and after a colon what it is called there where that is another
 #: name, or nothing where it is the module itself.
 _HOMES = {
+    "Barrier": "engine.run.barrier",
     "BeadString": "engine.record.geometry",
     "Certificate": "engine.run.certify",
     "Check": "engine.run.verify",
@@ -93,6 +97,7 @@ _HOMES = {
     "Spec": "engine.spec.keys",
     "StringFile": "engine.record.string_file",
     "align": "engine.run.align",
+    "barrier": "engine.run.barrier",
     "certify": "engine.run.certify",
     "events": "engine.record.events:",
     "load_preset": "engine.spec.shipped",

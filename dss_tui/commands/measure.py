@@ -89,12 +89,12 @@ def _show(plane: LossPlane, written: Path | None) -> None:
     console = Console()
     width, height = shutil.get_terminal_size() if console.is_terminal else SIZE
     console = Console(width=width, height=height)
-    console.print(draw(plane, _palette(console), width, min(height - 2, SIZE[1])))
+    console.print(draw(plane, palette(console), width, min(height - 2, SIZE[1])))
     if written is not None:
         print(f"written to {written}")
 
 
-def _palette(console: Console) -> Palette:
+def palette(console: Console) -> Palette:
     """Returns the palette that suits the terminal on stdout."""
     if console.color_system in ("truecolor", "256") and not console.no_color:
         return Palette.dark()

@@ -23,7 +23,7 @@ def words(ended: RunFinished) -> list[str]:
 def _facts(found: Diagnosis) -> list[str]:
     """Returns the lines with the numbers of a diagnosis."""
     lines = [
-        f"lowest barrier  {found.barrier:.6g} = {found.barrier / found.level:.4g} × level"
+        f"lowest peak     {found.barrier:.6g} = {found.barrier / found.level:.4g} × level"
         f"{in_brackets(found.level, found.tolerance)}, between "
         f"beads {found.left} and {found.right} at t = {found.t:.3f}, depth {found.depth}"
     ]

@@ -31,6 +31,11 @@ WORDS: tuple[tuple[str, str], ...] = (
         "trained until it is below the level.",
     ),
     (
+        "barrier",
+        "How far the straight line between two models rises above them: its peak loss less the "
+        "mean of both. A high peak alone is no barrier. `dss-tui barrier` measures both.",
+    ),
+    (
         "depth",
         "How many splits of segments led to a bead. A landscape that is hard to cross needs "
         "deep splits.",

@@ -67,7 +67,7 @@ class Method(Protocol):
         """Returns how the string's profiles were measured, for the string's file."""
 
     def diagnosis(self) -> Diagnosis | None:
-        """Returns what is known of the barrier, should the search end without a connection."""
+        """Returns what is known of the highest peak, should the search end without a connection."""
 
 
 class Stage(Protocol[State]):

@@ -80,7 +80,7 @@ class Descent:
     @property
     def best(self) -> float:
         """The highest value on the best whole string; infinite before there is one."""
-        return inf if self.chain.lowest is None else self.chain.lowest.barrier
+        return inf if self.chain.lowest is None else self.chain.lowest.highest
 
     @property
     def trying(self) -> Snapshot | None:

@@ -1,7 +1,7 @@
 """The string that a method works on: beads in order, and what is known of each segment.
 
 A method says which beads there are; the chain measures the segments between them and keeps the
-string with the lowest barrier so far. `chain_view` shows it to others, `chain_string` makes what a
+string with the lowest peak so far. `chain_view` shows it to others, `chain_string` makes what a
 file holds of it, and `chain_state` what a checkpoint holds.
 """
 
@@ -58,7 +58,7 @@ class Chain:
         """The objective at beads, by id, where it was measured with their present weights."""
         self.next_bead = LAST + 1
         self.lowest: Snapshot | None = None
-        """The measured string with the lowest barrier so far."""
+        """The measured string with the lowest peak so far."""
         self.trace: list[Peak] = []
         """The highest point of the string each time it was whole; every other is left out in turn
         where there are many."""
@@ -158,7 +158,7 @@ class Chain:
     def correct(self, segment: Segment) -> None:
         """Takes over what a check has found of a segment that was thought closed.
 
-        It is known of the string with the lowest barrier too, so that nobody falls back to a string
+        It is known of the string with the lowest peak too, so that nobody falls back to a string
         whose peak was merely not seen.
         """
         self.update(segment)
@@ -213,7 +213,7 @@ class Chain:
         if not self.order or self.unmeasured:
             return
         now = self.snapshot()
-        if self.lowest is None or now.barrier < self.lowest.barrier:
+        if self.lowest is None or now.highest < self.lowest.highest:
             self.lowest = now
         self.trace.append(now.peak())
         if len(self.trace) > TRACE:
@@ -237,11 +237,11 @@ class Chain:
             self._note_ends(key, segment.measured)
 
     def fall_back(self) -> None:
-        """Goes back to the string with the lowest barrier, if it is lower than the present one.
+        """Goes back to the string with the lowest peak, if it is lower than the present one.
 
         Its segments above the bound count as failed.
         """
-        if self.lowest is None or self.lowest.barrier >= self.snapshot().barrier:
+        if self.lowest is None or self.lowest.highest >= self.snapshot().highest:
             return
         self.take(self.lowest)
         for segment in self.in_order():

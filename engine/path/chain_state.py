@@ -108,7 +108,7 @@ class ChainState:
     trace: tuple[Peak, ...]
     """The highest point of the string as it changed."""
     lowest: StringState | None = None
-    """The measured string with the lowest barrier so far."""
+    """The measured string with the lowest peak so far."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where the parts contradict each other."""

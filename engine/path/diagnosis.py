@@ -70,7 +70,7 @@ def _one_more(counts: Mapping[str, int], name: str) -> dict[str, int]:
 
 
 def diagnose(spec: Spec, chain: Chain, trials: Trials) -> Diagnosis | None:
-    """Returns what is known of the barrier; None where no whole string was ever measured."""
+    """Returns what is known of the highest peak; None where no whole string was ever measured."""
     if chain.lowest is None:
         return None
     lowest = chain.lowest.peak()

@@ -105,18 +105,39 @@ def measure(
     refined, and of a segment that exceeds it only the highest peak is.
     """
     profiles = along(pool, pairs, t, samples, dtype=dtype, known=known)
-    summits = [
+    places = [
         (number, place)
         for number, losses in enumerate(profiles)
-        for place in _summits(losses, level)
+        for place in summits(losses, level)
     ]
-    spans = [(*pairs[number], t[place - 1], t[place + 1]) for number, place in summits]
+    spans = [(*pairs[number], t[place - 1], t[place + 1]) for number, place in places]
     peaks = [[(float(losses.max()), float(t[losses.argmax()]))] for losses in profiles]
-    for (number, _), found in zip(summits, pool.run(Climb(samples, dtype), spans), strict=True):
+    for (number, _), found in zip(places, pool.run(Climb(samples, dtype), spans), strict=True):
         peaks[number].append(found)
     return [
         Measured(t, losses, *_highest(seen)) for losses, seen in zip(profiles, peaks, strict=True)
     ]
+
+
+def above_chord(
+    pool: Workers,
+    pair: Pair,
+    measured: Measured,
+    samples: int,
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> float:
+    """Returns max over t of γ(t) − (1 − t)·γ(0) − t·γ(1), the profile's rise above its chord.
+
+    `measured` is the profile of the segment `pair`, whose highest rise is refined like a peak. The
+    result is at least 0, and NaN where a loss is not finite.
+    """
+    t, first, last = measured.t, float(measured.losses[0]), float(measured.losses[-1])
+    rise = measured.losses - ((1 - t) * first + t * last)
+    spans = [(*pair, t[place - 1], t[place + 1]) for place in summits(rise, None)[:1]]
+    climbed = pool.run(Climb(samples, dtype, (first, last)), spans)
+    found, _ = _highest([(float(height), 0.0) for height in rise] + climbed)
+    return max(0.0, found) if np.isfinite(found) else found
 
 
 def along(
@@ -161,7 +182,7 @@ def _parts(segments: int, workers: int) -> int:
     return 1 if segments >= WHOLE * workers else workers // gcd(segments, workers)
 
 
-def _summits(losses: Floats, level: float | None) -> list[int]:
+def summits(losses: Floats, level: float | None) -> list[int]:
     """Returns the places on a grid of the local maxima to refine, the highest first.
 
     Where the profile is a parabola near a maximum of the grid, it rises above that by at most an
@@ -221,6 +242,8 @@ class Climb:
     samples: int
     """Number of samples that the objective is averaged over."""
     dtype: torch.dtype
+    chord: tuple[float, float] = (0.0, 0.0)
+    """The values at t = 0 and at t = 1 of a straight line that is subtracted from the profile."""
 
     def size(self, span: tuple[Weights, Weights, float, float]) -> int:
         """Returns the number of samples that are computed for a span."""
@@ -229,11 +252,12 @@ class Climb:
     def __call__(
         self, backend: Backend, spans: Sequence[tuple[Weights, Weights, float, float]]
     ) -> list[tuple[float, float]]:
-        """Returns the highest loss found on each span, and its t."""
+        """Returns the highest loss found on each span, less the chord's there, and its t."""
         backend = backend.to(self.dtype)
         left, right = _stacked(backend.problem, [(a, b) for a, b, _, _ in spans])
         rows = torch.arange(len(spans), device=left.device)
         real: Any = np.float64 if self.dtype is torch.float64 else np.float32
+        at_left, at_right = self.chord
         low: Places = np.array([span[2] for span in spans], real)
         high: Places = np.array([span[3] for span in spans], real)
 
@@ -243,7 +267,8 @@ class Climb:
                 .cpu()
                 .numpy()
             )
-            return losses
+            chord: Places = (1 - t) * real(at_left) + t * real(at_right)
+            return losses - chord
 
         a, b = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
         at_a, at_b = loss(a), loss(b)

@@ -129,7 +129,7 @@ class Snapshot:
     segments: Mapping[Key, Segment]
 
     @property
-    def barrier(self) -> float:
+    def highest(self) -> float:
         """The highest loss on the string."""
         return max(segment.height for segment in self.segments.values())
 

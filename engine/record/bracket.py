@@ -62,10 +62,10 @@ class Bracket:
         tries = f"{self.tries} {'try' if self.tries == 1 else 'tries'}"
         said = (
             f"The lowest level found between these ends is {level:.6g}, in {tries}. It is an upper "
-            f"bound of the barrier between them"
+            f"bound of the lowest peak of all paths between them"
         )
         if level <= self.ends * (1 + self.resolution):
-            return f"{said}, and no barrier above the ends: the worse one has {self.ends:.6g}."
+            return f"{said}, none of which is lower than the worse end, which has {self.ends:.6g}."
         failed = f"the search failed at {self.failed:.6g}" if isfinite(self.failed) else ""
         ends = f"the worse end has {self.ends:.6g}"
         return f"{said}: {', and '.join(filter(None, [failed, ends]))}."

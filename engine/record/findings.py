@@ -1,4 +1,4 @@
-"""What the last event of a run tells: its counters and what is known of the barrier. No torch."""
+"""What the last event of a run tells: its counters, and what is known of its peak. No torch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class Diagnosis:
     """The findings of a search that ended without a connection."""
 
     barrier: float
-    """The highest loss on the string whose highest loss is the lowest of all strings seen."""
+    """The peak of the string whose peak is the lowest of all strings seen. It is the objective
+    itself, not its rise above the ends, which the literature calls the barrier."""
     level: Level
     left: Count
     """The left one of the beads between which that string is highest."""

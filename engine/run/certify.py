@@ -15,7 +15,7 @@ import torch
 
 from engine.errors import InputError
 from engine.path.certificate.network import Provable
-from engine.path.certificate.proof import Proof
+from engine.path.certificate.proof import EFFORT, Proof
 from engine.path.certificate.proving import (
     Prove,
     Timed,
@@ -111,7 +111,7 @@ def certify(
     wanted = bound(header.level, header.tolerance) if level is None else level
     with measuring(header.problem, problem) as pool:
         if wanted == np.inf:
-            wanted, found = _lowest(pool, net, beads)
+            wanted, found = lowest(pool, net, beads)
         else:
             found = _proven(pool, net, beads, wanted)
     ids = header.bead_ids or tuple(range(1, len(file.string.beads) + 1))
@@ -130,22 +130,28 @@ def certify(
     )
 
 
-def _proven(pool: Pool, net: Provable, beads: list[Weights], level: float) -> list[Timed]:
-    return proven(pool, Prove(net, level), list(pairwise(beads)))
+def _proven(
+    pool: Pool, net: Provable, beads: list[Weights], level: float, effort: int = EFFORT
+) -> list[Timed]:
+    return proven(pool, Prove(net, level, effort), list(pairwise(beads)))
 
 
-def _lowest(pool: Pool, net: Provable, beads: list[Weights]) -> tuple[float, list[Timed]]:
-    """Returns the smallest level that is proven, and its proofs.
+def lowest(
+    pool: Pool, net: Provable, beads: list[Weights], effort: int = EFFORT
+) -> tuple[float, list[Timed]]:
+    """Returns the smallest level that is proven of the segments between beads, and its proofs.
 
     It begins a little above the highest value measured. A level below the true peak is refuted by
-    a higher value, from which it goes on; one that stays undecided is tried farther above.
+    a higher value, from which it goes on; one that stays undecided is tried farther above. `effort`
+    is the number of cells of a segment that are bounded at most for each level. Where none is
+    proven, the last one tried is returned.
     """
     pairs, grid = list(pairwise(beads)), search_grid(POINTS)
     measured = measure(pool, pairs, grid, len(net.samples), dtype=torch.float64)
     reached, close, tries = max(segment.peak for segment in measured), CLOSE, 0
     while True:
         level = reached * (1 + close)
-        found = _proven(pool, net, beads, level)
+        found = _proven(pool, net, beads, level, effort)
         higher = [each.proof.refuted_by for each in found if each.proof.refuted_by is not None]
         if higher:
             reached = max(higher)

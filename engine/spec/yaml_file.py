@@ -101,7 +101,7 @@ def read_yaml(text: str, file: object) -> Any:
 
 def load(path: Path, overrides: Iterable[str] = ()) -> Spec:
     """Returns the spec in a YAML file with `a.b=value` overrides. Raises InputError."""
-    return spec_of(_read_tree(path), path, overrides)
+    return spec_of(read_tree(path), path, overrides)
 
 
 def faults_in(path: Path, overrides: Iterable[str] = ()) -> list[InputError]:
@@ -110,7 +110,7 @@ def faults_in(path: Path, overrides: Iterable[str] = ()) -> list[InputError]:
     Each error knows its key. There are none where `load` returns a spec.
     """
     try:
-        tree = _read_tree(path)
+        tree = read_tree(path)
     except InputError as error:
         return [error]
     found = []
@@ -133,7 +133,7 @@ def spec_of(tree: Any, path: Path, overrides: Iterable[str] = ()) -> Spec:
     return _anchor_paths(spec, path.parent)
 
 
-def _read_tree(path: Path) -> Any:
+def read_tree(path: Path) -> Any:
     """Returns the plain value of a YAML file. Raises InputError where it cannot be read."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -207,10 +207,10 @@ def _anchor_paths(spec: Spec, folder: Path) -> Spec:
 
     They are looked for in `folder` first. The files are then found again from any current folder.
     """
-    return renamed(spec, partial(_anchored, folder=folder))
+    return renamed(spec, partial(anchored, folder=folder))
 
 
-def _anchored(names: Names, text: str, folder: Path) -> str:
+def anchored(names: Names, text: str, folder: Path) -> str:
     """Returns the text of a key with the full path in place of a file's, if it names a file."""
     if names is Names.PATH:
         return _full(text, folder)

@@ -58,12 +58,14 @@ def test_the_page_does_what_it_says(
     change: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands = []
-    blocks = TEXT
+    blocks, shown = TEXT, ""
     for old, new in CHANGES[change].items():
         assert old in blocks
         blocks = blocks.replace(old, new)
     for kind, block in re.findall(r"^```(\w+)\n(.*?)^```$", blocks, re.M | re.S):
-        if kind == "sh":
+        if kind == "text":
+            shown = block
+        elif kind == "sh":
             for line in block.splitlines():
                 run_line(line)
                 commands.append(line)
@@ -73,6 +75,7 @@ def test_the_page_does_what_it_says(
             (folder / first.removeprefix("# ")).write_text(block)
     assert [line.split()[:2] for line in commands] == [
         ["python", "train.py"],
+        ["dss-tui", "barrier"],
         ["dss-tui", "run"],
         ["dss-tui", "export"],
         ["dss-tui", "verify"],
@@ -82,6 +85,13 @@ def test_the_page_does_what_it_says(
     said = capsys.readouterr().out
     assert re.search(r"^Connected: \d+ beads, ", said, re.M)
     assert "HOLDS" in said
+    assert "loss along the straight line" in said and "⠒⠒ training" in said
+    heads, *rows = shown.splitlines()
+    assert heads in said
+    for row in rows:
+        (measured,) = re.findall(f"^{row[:20]}.*$", said, re.M)
+        if change == "as it stands":
+            assert _numbers(measured) == pytest.approx(_numbers(row), rel=0.5, abs=0.2)
 
     with np.load(folder / "path.npz") as file:
         for name, bead in (("a.pt", file["beads"][0]), ("b.pt", file["beads"][-1])):
@@ -97,6 +107,11 @@ def test_the_page_does_what_it_says(
     assert "give --run-factories" in told
 
 
+def _numbers(row: str) -> list[float]:
+    """The numbers in a row of the table, shares of samples in per cent."""
+    return [float(number) for number in re.findall(r"[\d.]+(?:e-\d+)?", row[20:])]
+
+
 def _is_weight(name: str) -> bool:
     return not re.search(r"running_|num_batches", name)
 
@@ -104,7 +119,7 @@ def _is_weight(name: str) -> bool:
 def test_a_checkpoint_above_the_level_ends_the_run_as_the_page_says(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = {block.splitlines()[0][2:]: block for kind, block in BLOCKS if kind != "sh"}
+    files = {block.splitlines()[0][2:]: block for kind, block in BLOCKS if kind in NAMES}
     for name in ("mine.py", "mine.yaml", "train.py"):
         (folder / name).write_text(files[name].replace("range(300)", "range(3)"))
     run_line("python train.py")
@@ -128,7 +143,10 @@ def test_every_key_that_the_page_names_is_one() -> None:
         "search.greedy",
     }
     options = {word for text in quoted for word in re.findall(r"--[\w-]+", text)}
-    assert options == {"--run-factories", "--to"}
+    assert options == {
+        *("--run-factories", "--to", "--network", "--data", "--loss"),
+        *("--repair", "--json", "--csv"),
+    }
     overrides = [
         "problem.batch_norm={statistics: batch, samples: 256}",
         "problem.network.recompute=[layer1, layer2]",

@@ -65,20 +65,32 @@ def read_models(spec: Endpoints, problem: Problem) -> list[Model]:
 def with_fixed_of(spec: Endpoints, problem: Problem) -> Problem:
     """Returns the problem with what does not move as the two files of `endpoints` hold it.
 
-    Buffers that differ are carried along the path (`problem.carried`), except those by which the
-    network does not go, such as counters; of these the problem keeps its own. Raises InputError as
-    `read_models` does, and where the files differ in a parameter, or in a buffer of whole numbers.
+    Raises InputError as `read_models` and `with_state_of_both` do.
     """
     one, other = read_models(spec, problem)
+    return with_state_of_both(problem, one, other, (str(spec.a), str(spec.b)), "endpoints.b")
+
+
+def with_state_of_both(
+    problem: Problem, one: Model, other: Model, names: tuple[str, str], key: str | None = None
+) -> Problem:
+    """Returns the problem with what does not move as two models hold it.
+
+    Buffers that differ are carried along the path (`problem.carried`), except those by which the
+    network does not go, such as counters; of these the problem keeps its own. Raises InputError,
+    which tells the models by their `names`, where they differ in a parameter, or in a buffer of
+    whole numbers; `key` is the second one's.
+    """
+    first_name, second_name = names
     parameters = dict(copies.named_parameters(problem.network))
     differing = [name for name in one.fixed if _differ(one.fixed[name], other.fixed.get(name))]
     for name in differing:
         if name in parameters:
             raise InputError(
-                f"differs from {spec.a} in {name}, which does not move along the path; give models "
-                "that share it, or let it move: path_parameters",
-                file=spec.b,
-                key="endpoints.b",
+                f"differs from {first_name} in {name}, which does not move along the path; give "
+                "models that share it, or let it move: path_parameters",
+                file=second_name,
+                key=key,
             )
     common = {name: each for name, each in one.fixed.items() if name not in differing}
     problem = problem.with_fixed(common)
@@ -89,11 +101,11 @@ def with_fixed_of(spec: Endpoints, problem: Problem) -> Problem:
             continue
         if first.shape != last.shape or not (first.is_floating_point() or first.is_complex()):
             raise InputError(
-                f"differs from {spec.a} in the buffer {name}, and there is nothing between "
+                f"differs from {first_name} in the buffer {name}, and there is nothing between "
                 f"{shapes(first, types=True)} and {shapes(last, types=True)}; give models that "
                 "share it",
-                file=spec.b,
-                key="endpoints.b",
+                file=second_name,
+                key=key,
             )
         carried[name] = torch.stack([first, last])
     return problem.with_carried(one.theta, other.theta, carried)
@@ -124,7 +136,11 @@ def _ignores(
 
 
 def read_model(
-    named: str, preset_key: str, problem: Problem, key: str | None = None, prefix: str | None = None
+    named: str,
+    preset_key: str | None,
+    problem: Problem,
+    key: str | None = None,
+    prefix: str | None = None,
 ) -> Model:
     """Returns the model in a checkpoint, as the network loads it.
 

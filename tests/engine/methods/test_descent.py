@@ -88,16 +88,16 @@ def test_a_pass_of_known_height_is_found_to_the_resolution(method: str) -> None:
     assert f"lowest level found between these ends is {found.chain.level:.6g}, in " in (
         found.verdict.sentence
     )
-    assert "an upper bound of the barrier" in found.verdict.sentence
-    assert "no barrier above the ends" not in found.verdict.sentence
+    assert "an upper bound of the lowest peak of all paths" in found.verdict.sentence
+    assert "lower than the worse end" not in found.verdict.sentence
 
 
 @pytest.mark.parametrize("method", ["greedy", "constrained", "auto"])
-def test_no_barrier_above_the_ends(method: str) -> None:
+def test_no_peak_above_the_ends(method: str) -> None:
     found, bracket, _, peak = searched(raised, spec_of("lowest", method, seed=2))
     assert peak <= found.chain.level <= bracket.ends * 1.02
     assert found.verdict is not None
-    assert "no barrier above the ends: the worse one has 0.05" in found.verdict.sentence
+    assert "lower than the worse end, which has 0.05" in found.verdict.sentence
     assert math.isnan(bracket.failed)
     assert bracket.line > 10 * bracket.ends  # the straight line rises far above it
 

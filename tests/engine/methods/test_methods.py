@@ -187,7 +187,7 @@ LOWEST = (("level", "lowest"), ("resolution", 0.2))
 
 
 def raised(w: Tensor) -> Tensor:
-    """A ring whose valley has no barrier above its floor of 0.05."""
+    """A ring whose valley has no peak above its floor of 0.05."""
     return ring(w) + 0.05
 
 

@@ -137,7 +137,7 @@ def test_what_is_not_a_number_is_higher_than_all() -> None:
     broken = replace(segment, measured=replace(segment.measured, peak=math.nan))
     chain.update(broken)
     assert broken.height == math.inf
-    assert chain.snapshot().barrier == math.inf
+    assert chain.snapshot().highest == math.inf
     assert chain.snapshot().peak().left == FIRST
 
 
@@ -173,7 +173,7 @@ def test_the_lowest_string_is_kept_and_gone_back_to() -> None:
         chain.move({3: torch.tensor([0.0, height])})
         chain.measure(chain.unmeasured)
         assert chain.lowest is not None
-        assert chain.lowest.barrier == pytest.approx(barrier)
+        assert chain.lowest.highest == pytest.approx(barrier)
         assert chain.lowest.weights[3].tolist() == pytest.approx([0.0, 0.4])
     assert states(chain) == ["open", "open"]
     chain.fall_back()

@@ -43,7 +43,7 @@ def test_a_restored_chain_is_the_same() -> None:
         assert torch.equal(again.weights[bead], chain.weights[bead])
     kept, lowest = again.lowest, chain.lowest
     assert isinstance(kept, Snapshot) and lowest is not None
-    assert kept.barrier == lowest.barrier
+    assert kept.highest == lowest.highest
     assert kept.weights[3].tolist() == [0.5, 0.0]
 
 

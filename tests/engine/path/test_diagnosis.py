@@ -72,7 +72,7 @@ def found_by(method: StagedMethod) -> Diagnosis:
 
 
 @pytest.mark.parametrize("seed", range(3, 6))
-def test_two_wells_have_a_barrier_at_their_pass(seed: int) -> None:
+def test_two_wells_have_their_peak_at_their_pass(seed: int) -> None:
     with disconnected(seed) as method:
         found = found_by(method)
         assert found.level == 0.3
@@ -94,7 +94,7 @@ def test_two_wells_have_a_barrier_at_their_pass(seed: int) -> None:
         assert f"{found.barrier:.4g}" in found.words
 
 
-def test_the_string_that_is_left_attains_the_barrier() -> None:
+def test_the_string_that_is_left_attains_the_peak() -> None:
     with disconnected() as method:
         found = found_by(method)
         assert highest_loss(method) == pytest.approx(found.barrier, rel=1e-4)
@@ -254,7 +254,7 @@ def test_a_diagnosis_comes_back_from_its_line() -> None:
         assert from_line(record.to_line()) == record
 
 
-def test_a_barrier_that_is_not_finite_comes_back_as_nan() -> None:
+def test_a_peak_that_is_not_finite_comes_back_as_nan() -> None:
     with disconnected() as method:
         found = replace(found_by(method), barrier=math.inf, trace=((2.0, 0.0, 0.5, math.inf),))
     back = from_line(Record(3, 1.5, ended(found)).to_line())
@@ -299,7 +299,7 @@ def test_diagnose_prints_the_facts(unconnected: Path, capsys: pytest.CaptureFixt
     assert main(["diagnose", str(unconnected)]) == 3
     said = " ".join(capsys.readouterr().out.split())
     assert " ".join(finish(unconnected).sentence.split()) in said
-    assert f"lowest barrier {found.barrier:.6g} =" in said
+    assert f"lowest peak {found.barrier:.6g} =" in said
     assert f"between beads {found.left} and {found.right} at t = {found.t:.3f}" in said
     assert found.stuck_level is not None
     assert f"stuck level {found.stuck_level:.6g}" in said

@@ -18,6 +18,7 @@ from engine.path.segments import (
     Along,
     Climb,
     Measured,
+    above_chord,
     along,
     audit_grid,
     measure,
@@ -188,3 +189,20 @@ def test_every_worker_has_as_much_of_a_few_segments(
     assert max(sizes) - min(sizes) <= 18  # half of a piece
     for ours, theirs in zip(found, alone, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_the_rise_above_the_chord_is_found_between_the_points() -> None:
+    """Of a parabola that lies on a slope, the highest rise is elsewhere than the peak."""
+    problem = landscape(lambda w: 0.3 + 2 * w[0] - 3 * w[0] * w[0])
+    pair = (torch.tensor([0.1, 0.0]), torch.tensor([0.9, 0.0]))
+    found = segment(problem, [0.1, 0.0], [0.9, 0.0], points=5)
+    rise = above_chord(Here(vmapped(problem)), pair, found, 3, dtype=torch.float64)
+    assert rise == pytest.approx(3 * 0.4**2, rel=1e-5)  # half-way, where the chord's slope is
+    assert found.t_star == pytest.approx((1 / 3 - 0.1) / 0.8, abs=1e-2)
+    valley = landscape(lambda w: w[0] * w[0])
+    found = segment(valley, [-1.0, 0.0], [0.5, 0.0], points=5)
+    pair = (torch.tensor([-1.0, 0.0]), torch.tensor([0.5, 0.0]))
+    assert above_chord(Here(vmapped(valley)), pair, found, 3, dtype=torch.float64) == 0
+    broken = landscape(lambda w: w[0].log())
+    found = segment(broken, [-1.0, 0.2], [1.5, 0.2])
+    assert np.isnan(above_chord(Here(vmapped(broken)), pair, found, 3, dtype=torch.float64))

@@ -28,11 +28,13 @@ def test_sentences_say_that_it_is_an_upper_bound() -> None:
     ended = Bracket("lowest", 0.01, 2.0, 0.0505, 0.05, 9, settled=True, resolution=0.02)
     assert ended.told(0.051) == (
         "The lowest level found between these ends is 0.051, in 9 tries. It is an upper bound of "
-        "the barrier between them: the search failed at 0.05, and the worse end has 0.01."
+        "the lowest peak of all paths between them: the search failed at 0.05, and the worse end "
+        "has 0.01."
     )
     flat = Bracket("lowest", 0.01, 2.0, 0.0101, tries=1, settled=True, resolution=0.02)
     assert flat.told(0.0102) == (
         "The lowest level found between these ends is 0.0102, in 1 try. It is an upper bound of "
-        "the barrier between them, and no barrier above the ends: the worse one has 0.01."
+        "the lowest peak of all paths between them, none of which is lower than the worse end, "
+        "which has 0.01."
     )
     assert TRYING.told(0.04) == "The level is still sought; the best string so far rises to 0.05."

@@ -101,7 +101,7 @@ def test_the_lowest_level_is_just_above_what_the_path_reaches(connected: StringF
     assert max(peak) * (1 - 1e-9) <= found.bound <= max(peak) * (1 + 2e-4)
 
 
-def test_the_straight_line_has_a_proven_barrier(connected: StringFile) -> None:
+def test_the_straight_line_has_a_proven_peak(connected: StringFile) -> None:
     found = certify(connected, level=inf, straight=True)
     assert len(found.proofs) == 1 and found.certified is True
     ends = connected.string.beads[[0, -1]]
