@@ -1,9 +1,11 @@
 """Barriers between pairs of models that were trained alike from different random weights.
 
 Each pair is trained as a search trains its ends, and nothing else. Loss and error are measured
-along the straight line between the two, as they are and repaired (REPAIR). Each number is the mean
-over the pairs with its standard error. *Over mean* is the peak less the mean of the ends, and *over
-chord* the highest rise above the straight line between their values.
+along the straight line between the two, as they are, with the second one relabelled into the order
+of the first, and with the models in between repaired (REPAIR). Batch normalization always gets new
+statistics at each point. Each number is the mean over the pairs with its standard error. *Over
+mean* is the peak less the mean of the ends, and *over chord* the highest rise above the straight
+line between their values.
 
 python benchmarks/barriers.py digits --pairs 10
 """
@@ -20,6 +22,7 @@ import torch
 
 import engine
 from engine.spec.goal import goal_of
+from engine.spec.training import AlignedBy
 
 COLUMNS = (
     "preset",
@@ -41,7 +44,7 @@ class Measured:
     """The barriers of all pairs of one preset, measured in one way."""
 
     name: str
-    """What was done to the models: as they are, or repaired."""
+    """What was done to the models."""
     found: Sequence[engine.Barrier]
     seconds: float
 
@@ -55,16 +58,32 @@ def ends(spec: engine.Spec, pairs: int) -> list[engine.StringFile]:
     return [one.string for one in found if one not in missed]
 
 
-def measured(
-    name: str, strings: Sequence[engine.StringFile], points: int, *, repair: bool
-) -> Measured:
+@dataclass(frozen=True)
+class Way:
+    """What is done to models before the line between them is measured."""
+
+    name: str
+    align: AlignedBy | None = None
+    repair: bool = False
+
+
+WAYS = (
+    Way("as they are"),
+    Way("repaired", repair=True),
+    Way("aligned by weights", "weights"),
+    Way("aligned by activations", "activations"),
+    Way("aligned by activations, repaired", "activations", repair=True),
+)
+
+
+def measured(way: Way, strings: Sequence[engine.StringFile], points: int) -> Measured:
     """Measures the straight line between the ends of each string."""
     began = time.perf_counter()
     found = [
-        engine.barrier(string, None, None, points, repair=repair, certify=False)
+        engine.barrier(string, points=points, repair=way.repair, align=way.align, certify=False)
         for string in strings
     ]
-    return Measured(name, found, time.perf_counter() - began)
+    return Measured(way.name, found, time.perf_counter() - began)
 
 
 def told(
@@ -125,8 +144,8 @@ def main() -> None:
     print(f"{len(strings)} pairs trained in {time.perf_counter() - began:.0f} s", flush=True)
     print("| " + " | ".join(COLUMNS) + " |")
     print("|" + "---|" * len(COLUMNS))
-    for name, repair in (("as they are", False), ("repaired", True)):
-        print(line(asked.preset, measured(name, strings, asked.points, repair=repair)), flush=True)
+    for way in WAYS:
+        print(line(asked.preset, measured(way, strings, asked.points)), flush=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from engine import __version__
 STATUSES = """\
 exit status:
   0  connected (verify: the path holds; sweep: every cell has ended; measure,
-     barrier: done)
+     align, barrier: done)
   3  the search or the check ended without a connection (doctor: something is wrong)
   2  bad input, said in one line
   1  an internal failure; the run's engine.log has the details
@@ -380,6 +380,19 @@ def _add_barrier(commands: Commands) -> None:
         )
     barrier.add_argument(
         "--points", type=int, default=33, metavar="N", help="on the line (default 33)"
+    )
+    barrier.add_argument(
+        "--align",
+        nargs="?",
+        const="weights",
+        choices=("weights", "activations"),
+        help="first bring B's hidden units into A's order (default: weights are compared)",
+    )
+    barrier.add_argument(
+        "--permutation",
+        type=Path,
+        metavar="F",
+        help="bring them into the order in a file of dss-tui align --permutation instead",
     )
     barrier.add_argument(
         "--repair",

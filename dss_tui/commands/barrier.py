@@ -38,6 +38,10 @@ def barrier(asked: argparse.Namespace) -> int:
         raise InputError(f"is {asked.points}, but must be at least 5", key="--points")
     if asked.csv is not None:
         _check_writable(asked.csv)
+    if asked.align and asked.permutation is not None:
+        raise InputError(
+            "takes an order that was found before; leave --align out", key="--permutation"
+        )
     spec = _spec(asked)
     from engine.run.barrier import barrier as measured
 
@@ -47,6 +51,8 @@ def barrier(asked: argparse.Namespace) -> int:
         spec,
         asked.points,
         repair=asked.repair,
+        align=asked.align,
+        permutation=asked.permutation,
         certify=not asked.json,
         key=asked.key,
         prefix=asked.prefix,

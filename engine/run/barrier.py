@@ -11,13 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from os import PathLike
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 import torch
 
+from engine.alignment.align import Aligned
+from engine.alignment.align import align as align_models
+from engine.alignment.stored import applied
 from engine.backends.backend import Backend
-from engine.errors import InputError, listed
+from engine.errors import InputError
 from engine.path.certificate.proof import EFFORT
 from engine.path.certificate.proving import PASSES, allowed, disagreement, provable_or_why
 from engine.path.segments import Pair, above_chord, measure, search_grid
@@ -34,6 +39,7 @@ from engine.shapes import Weights
 from engine.spec.keys import Spec
 from engine.spec.level import LevelOn
 from engine.spec.problem import ProblemSpec
+from engine.spec.training import AlignedBy
 from engine.workers.pool import Pool, cores
 
 #: Points of the straight line where nothing else is asked for.
@@ -43,11 +49,9 @@ WORTH = 5e10
 #: Cells below which a proof is not begun, because the peak would hardly be decided.
 LEAST_EFFORT = 16
 
-Aligned = Literal["weights", "activations"]
-"""What the hidden units of the second model were matched by."""
-Relabel = Callable[[Weights, Weights, Problem], tuple[Weights, Aligned]]
+Relabel = Callable[[Weights, Weights, Problem], Aligned]
 """Takes two models (param,) of a problem, and returns the second one with its hidden units in the
-first one's order, its function unchanged, and what they were matched by."""
+first one's order, its function unchanged."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class Barrier:
     """The training samples."""
     held_out: OnSplit | None
     """The samples held out; None where there are none."""
-    aligned: Aligned | None
+    aligned: AlignedBy | None
     """What the second model's hidden units were matched by before; None for models as they are."""
     repaired: bool
     """Whether the models between the two are repaired, and so are not on the straight line."""
@@ -138,7 +142,8 @@ def barrier(
     points: int = POINTS,
     *,
     repair: bool = False,
-    relabel: Relabel | None = None,
+    align: AlignedBy | None = None,
+    permutation: str | PathLike[str] | None = None,
     certify: bool = True,
     key: str | None = None,
     prefix: str | None = None,
@@ -159,7 +164,9 @@ def barrier(
         repair: Whether each model between the two has the means and deviations of its hidden units
             set to those between the two models' (REPAIR, Jordan et al. 2022). Such a model is not
             on the straight line.
-        relabel: Brings the second model's hidden units into the first one's order before.
+        align: What the second model's hidden units are matched by, to be brought into the first
+            one's order before; its function stays the same (`engine.align`).
+        permutation: A file of `dss-tui align` whose order they are brought into instead.
         certify: Whether the peak of the loss is proven where that takes some ten seconds at most.
         key: The key under which checkpoints hold the tensors, as `endpoints.key`.
         prefix: The text before the tensors' names in checkpoints, as `endpoints.prefix`.
@@ -168,16 +175,17 @@ def barrier(
 
     Raises:
         InputError: A model cannot be read or does not fit the network; both are the same; data are
-            missing; or `spec` is.
+            missing, or `spec` is; or the network's hidden units cannot be found, to be aligned.
     """
     check_points(points)
+    relabel = _relabelling(align, permutation)
     ends = both_ends(first, last)
     if isinstance(spec, Spec):
         key, prefix = key or spec.endpoints.key, prefix or spec.endpoints.prefix
     task, pair = _of_both(_task(spec, ends, run_factories=run_factories), ends, key, prefix)
     aligned = None
     if relabel is not None:
-        pair, aligned = _relabelled(relabel, pair, task.problem)
+        task, pair, aligned = _relabelled(relabel, task, pair)
     pair = (pair[0].double(), pair[1].double())
     dtype = dtype_for(task.problem, points)
     lines = [_line(task, pair, on, points, dtype, repair=repair) for on in _measures(task.problem)]
@@ -290,16 +298,29 @@ def _pool(backend: Backend) -> Pool:
     return Pool(backend, [torch.device("cpu")] * cores())
 
 
-def _relabelled(relabel: Relabel, pair: Pair, problem: Problem) -> tuple[Pair, Aligned]:
-    """Returns two models, the second one relabelled, and what it was matched by."""
+def _relabelling(by: AlignedBy | None, permutation: PathLike[str] | str | None) -> Relabel | None:
+    """Returns how the second model is relabelled: by a comparison, as a file says, or not at all.
+
+    Raises InputError where both are asked for.
+    """
+    if by is not None and permutation is not None:
+        raise InputError("takes an order that was found before; leave align out", key="permutation")
+    if permutation is not None:
+        return lambda first, second, problem: applied(problem, second, Path(permutation))
+    if by is not None:
+        return lambda first, second, problem: align_models(problem, first, second, by)
+    return None
+
+
+def _relabelled(relabel: Relabel, task: _Task, pair: Pair) -> tuple[_Task, Pair, AlignedBy]:
+    """Returns the task and two models, the second one relabelled, and what it was matched by.
+
+    Buffers that differ between the two are carried to where the second one lies then.
+    """
+    problem, found = task.problem, relabel(*pair, task.problem)
     if problem.carried is not None:
-        raise InputError(
-            f"the models differ in {listed(problem.carried.buffers)}, which cannot be brought into "
-            "another order; measure them as they are",
-            key="align",
-        )
-    other, aligned = relabel(*pair, problem)
-    return (pair[0], other), aligned
+        problem = problem.with_carried(pair[0], found.theta, problem.carried.buffers)
+    return replace(task, problem=problem), (pair[0], found.theta), found.by
 
 
 def _check_mirrored(task: _Task, pair: Pair, loss: Line, *, repaired: bool) -> None:

@@ -76,6 +76,7 @@ def test_the_page_does_what_it_says(
     assert [line.split()[:2] for line in commands] == [
         ["python", "train.py"],
         ["dss-tui", "barrier"],
+        ["dss-tui", "barrier"],
         ["dss-tui", "run"],
         ["dss-tui", "export"],
         ["dss-tui", "verify"],
@@ -86,10 +87,11 @@ def test_the_page_does_what_it_says(
     assert re.search(r"^Connected: \d+ beads, ", said, re.M)
     assert "HOLDS" in said
     assert "loss along the straight line" in said and "⠒⠒ training" in said
+    assert "second  b.pt, relabelled by weights" in said
     heads, *rows = shown.splitlines()
     assert heads in said
     for row in rows:
-        (measured,) = re.findall(f"^{row[:20]}.*$", said, re.M)
+        measured, _ = re.findall(f"^{row[:20]}.*$", said, re.M)
         if change == "as it stands":
             assert _numbers(measured) == pytest.approx(_numbers(row), rel=0.5, abs=0.2)
 

@@ -73,6 +73,13 @@ def test_repaired_models_are_told_to_be_off_the_line(
     assert json.loads(capsys.readouterr().out)["repaired"] is True
 
 
+def test_aligned_models_say_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(f"a.pt b.pt {NETWORK} --points 5 --json --align") == 0
+    assert json.loads(capsys.readouterr().out)["aligned"] == "weights"
+    assert run("path.npz --points 5 --align activations") == 0
+    assert "path.npz#last, relabelled by activations" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
@@ -89,6 +96,7 @@ def test_repaired_models_are_told_to_be_off_the_line(
         ("path.npz --csv gone/table.csv", "--csv: its folder does not exist"),
         ("path.npz --preset quadratic --loss mse", "--loss: is what the preset says"),
         ("path.npz --set seed=1", "--set: changes a key of a preset; give --preset too"),
+        ("path.npz --align --permutation p.safetensors", "leave --align out"),
         ("a.pt b.pt --data digits", "--network: is missing; network, data and loss go together"),
     ],
 )

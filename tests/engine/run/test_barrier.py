@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 import engine
-from engine.problem.problem import TRAINING_LOSS, Problem, build_problem
-from engine.run.barrier import Aligned, Barrier, Line, barrier
-from engine.shapes import Weights
+from engine.problem.problem import TRAINING_LOSS, build_problem
+from engine.run.barrier import Barrier, Line, barrier
 from engine.spec.keys import Spec
+from engine.spec.training import AlignedBy
 from tests.support.pairs import (
     Vector,
     between,
@@ -173,27 +173,54 @@ def test_without_classes_and_samples_held_out_there_is_less_to_tell(tmp_path: Pa
 # ---------------------------------------------------------------- relabelled models
 
 
-def swapped(first: Weights, second: Weights, problem: Problem) -> tuple[Weights, Aligned]:
-    """The second model with the units of its first hidden layer the other way round."""
-    parts = {name: part[0] for name, part in problem.named(second[None]).items()}
+def planted(first: Vector) -> Vector:
+    """The same function of `quadratic`, the units of its first hidden layer the other way round."""
+    problem = build_problem(quadratic().problem)
+    parts = {name: part[0] for name, part in problem.named(torch.from_numpy(first)[None]).items()}
     parts["layers.0.weight"] = parts["layers.0.weight"].flip(0)
     parts["layers.0.bias"] = parts["layers.0.bias"].flip(0)
     parts["layers.1.weight"] = parts["layers.1.weight"].flip(1)
-    return torch.cat([part.flatten() for part in parts.values()]), "weights"
+    return torch.cat([part.flatten() for part in parts.values()]).numpy()
 
 
-def test_a_relabelled_model_is_measured_in_its_new_order() -> None:
+@pytest.mark.parametrize("by", ["weights", "activations"])
+def test_a_relabelled_copy_has_no_barrier(by: AlignedBy) -> None:
     spec = quadratic()
     first, _ = vectors(spec)
-    problem = build_problem(spec.problem)
-    copy, _ = swapped(torch.from_numpy(first), torch.from_numpy(first), problem)
-    apart = engine.barrier(first, copy.numpy(), spec, certify=False)
+    copy = planted(first)
+    apart = engine.barrier(first, copy, spec, certify=False)
     assert apart.train.loss.values[0] == pytest.approx(apart.train.loss.values[-1])
     assert apart.distance > 1 and apart.aligned is None
     assert abs(apart.train.loss.values[POINTS] - apart.train.loss.values[0]) > 1e-3
-    found = engine.barrier(first, copy.numpy(), spec, certify=False, relabel=swapped)
-    assert found.aligned == "weights" and found.distance == 0
-    assert found.train.loss.over_interpolation == 0
+    found = engine.barrier(first, copy, spec, certify=False, align=by)
+    assert found.aligned == by and found.distance < 1e-6
+    assert found.train.loss.over_interpolation < 1e-9
+
+
+def test_an_order_that_was_found_before_is_taken_again(
+    tmp_path: Path, models: list[nn.Module]
+) -> None:
+    """The line is that to the checkpoint which `engine.align` writes."""
+    a, b = saved((models[0], models[1]), tmp_path)
+    spec = digits_spec()
+    relabelled = engine.align(a, b, spec, "activations")
+    relabelled.write(tmp_path / "c.pt")
+    relabelled.write_permutation(tmp_path / "order.safetensors")
+    plain, by_file, by_order, at_once = (
+        barrier(a, other, spec, POINTS, certify=False, **more)
+        for other, more in (
+            (b, {}),
+            (str(tmp_path / "c.pt"), {}),
+            (b, {"permutation": tmp_path / "order.safetensors"}),
+            (b, {"align": "activations"}),
+        )
+    )
+    assert by_order.train.loss.values == at_once.train.loss.values
+    assert by_order.train.loss.values == pytest.approx(by_file.train.loss.values, rel=1e-5)
+    assert (by_order.aligned, by_file.aligned) == ("activations", None)
+    assert at_once.train.loss.over_mean < plain.train.loss.over_mean
+    with pytest.raises(engine.InputError, match="leave align out"):
+        barrier(a, b, spec, align="weights", permutation=tmp_path / "order.safetensors")
 
 
 # ---------------------------------------------------------------- what cannot be measured
