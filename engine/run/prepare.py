@@ -40,6 +40,8 @@ class Prepared:
     """The backend that computes the problem of the spec."""
     why: str = ""
     """The reason, in words, for which the backend was chosen."""
+    unseen: str = ""
+    """Why torch sees none of this machine's GPUs, where the device was left open; else empty."""
 
 
 def prepare(spec: Spec) -> Prepared:
@@ -49,7 +51,7 @@ def prepare(spec: Spec) -> Prepared:
     Raises InputError for a spec that cannot run.
     """
     asked = spec.search.batching
-    _check_seen(spec)
+    unseen = _unseen(spec)
     spec = resolve_devices(spec)
     check_method(spec)
     problem = build_problem(
@@ -69,7 +71,7 @@ def prepare(spec: Spec) -> Prepared:
         raise mirror.refusal(spec.problem, mirror.Report((), plainly(error))) from error
     _check_batches(spec, backend)
     _check_mirrored(spec, backend)
-    return Prepared(spec, backend, _why(asked, backend))
+    return Prepared(spec, backend, _why(asked, backend), unseen)
 
 
 def _why(asked: str, backend: Backend) -> str:
@@ -81,11 +83,17 @@ def _why(asked: str, backend: Backend) -> str:
     return "the fastest here of those that can compute it"
 
 
-def _check_seen(spec: Spec) -> None:
-    """Raises InputError where GPUs are asked for that the driver sees, but torch does not."""
-    unseen = unseen_gpus() if spec.device.startswith("cuda") else None
-    if unseen is not None:
+def _unseen(spec: Spec) -> str:
+    """Returns why torch sees no GPU where the driver does and the device is left open.
+
+    Raises InputError where GPUs are asked for.
+    """
+    unseen = None if spec.device == "cpu" else unseen_gpus()
+    if unseen is None:
+        return ""
+    if spec.device != "auto":
         raise InputError(f"is {spec.device}, but {unseen.words}", key="device")
+    return unseen.words
 
 
 def _check_provable(spec: Spec, problem: Problem) -> None:

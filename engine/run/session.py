@@ -25,7 +25,7 @@ from engine.record.signals import Signals
 from engine.record.writer import RunWriter
 from engine.record.writing import open_log, replace
 from engine.run import checkpoint
-from engine.run.facts import facts, unseen_gpus
+from engine.run.facts import facts
 from engine.run.job import Job
 from engine.run.loop import Pace, Stopwatch, totals
 from engine.run.prepare import Prepared, prepare
@@ -140,6 +140,8 @@ def _run(
     spec = prepared.spec
     if spec != asked and not directory.checkpoint.exists():  # which belongs to that file
         replace(directory.spec, dump(spec).encode())
+    if prepared.unseen:
+        log.warning("no GPU is used: %s", prepared.unseen)
     with open_pool(prepared.backend, spec) as pool:
         return run_session(writer, spec, pool, signals, observe, why=prepared.why)
 
@@ -167,9 +169,6 @@ def run_session(
     meta = facts(writer.run, spec, why)
     writer.meta(meta)
     log.info(meta.words)
-    unseen = unseen_gpus()
-    if unseen is not None:
-        log.warning("no GPU is used: %s", unseen.words)
     store = DirectoryStore(writer, job, hurried)
     control = SessionControl(writer, signals, wait)
     return _Session(writer, job, observe, store, control).run(

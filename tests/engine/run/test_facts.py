@@ -135,15 +135,19 @@ def test_a_session_says_what_it_computes_with_and_why(tmp_path: Path) -> None:
     assert "no GPU is used" not in log
 
 
-def test_a_session_without_the_gpus_that_the_driver_sees_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_a_session_without_the_gpus_that_the_driver_sees_says_so_unless_that_was_asked_for(
+    device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.version, "cuda", None)
     monkeypatch.setattr(nvml, "opened", ActedNvml([ActedGpu("GPU-a")]).opened)
-    log = session(tmp_path, "search.batching=loop").log.read_text()
-    assert " WARNING no GPU is used: the driver sees 1 GPU, but torch " in log
-    assert "install a torch that is built for CUDA 13" in log
+    log = session(tmp_path, "search.batching=loop", f"device={device}").log.read_text()
+    told = (
+        " WARNING no GPU is used: the driver sees 1 GPU, but torch ",
+        "install a torch that is built for CUDA 13",
+    )
+    assert [words in log for words in told] == [device == "auto"] * 2
 
 
 def test_why_a_backend_was_chosen() -> None:
