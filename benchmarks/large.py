@@ -206,7 +206,7 @@ def write_string(path: Path, spec: Spec, beads: int) -> float:
     first, last = problem.initial(1), problem.initial(2)
 
     def bead(number: int) -> Any:
-        factor = 1.2 if number == beads // 2 else 1.0
+        factor = 3.0 if number == beads // 2 else 1.0
         return (factor * torch.lerp(first, last, number / (beads - 1))).numpy()
 
     backend = InPlaceBackend(problem)
