@@ -3,8 +3,8 @@
 python benchmarks/large.py --networks 2M:50,11M:50,100M:20 --optimizers sgd,rmsprop --kill
 
 A line of the table is a search in a process of its own. It begins with a string of so many beads,
-evenly spaced between two random fully connected networks; one of them is too high, so that greedy
-DSS trains beads beside it, one at a time, until the steps run out. With `--kill` it is run again,
+near one or the other of two random fully connected networks. The one segment between these is too
+high, so that greedy DSS trains a bead in it until the steps run out. With `--kill` it is run again,
 killed after each of its first checkpoints and resumed, and its string compared with the first one.
 Anonymous memory (RssAnon) does not hold the pages of mapped files.
 """
@@ -66,10 +66,11 @@ search:
   method: greedy
   string: {string}
   level: {level}
+  alpha: 0.98
   batching: {batching}
   greedy: {{t_star: half, grid: 5, slots: 1, check_every: 5, optimizer: {optimizer}}}
   certify: 'off'
-limits: {{steps: {steps}}}
+limits: {{steps: {steps}, seconds: {seconds}}}
 checkpoint_seconds: {every}
 seed: 0
 device: cpu
@@ -103,6 +104,7 @@ def main() -> None:
     parser.add_argument("--optimizers", default="sgd")
     parser.add_argument("--batching", default="loop")
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--seconds", default="null", help="running time after which a run ends")
     parser.add_argument("--every", type=float, default=0.5, help="seconds between checkpoints")
     parser.add_argument("--folder", type=Path, help="where runs are written")
     parser.add_argument("--kill", action="store_true")
@@ -131,6 +133,7 @@ def line(asked: argparse.Namespace, network: str, optimizer: str) -> str:
             batching=asked.batching,
             string=given,
             steps=asked.steps,
+            seconds=asked.seconds,
             every=asked.every,
         )
         level = write_string(given, loaded(Path(folder), text(level=1.0)), int(count))
@@ -192,9 +195,9 @@ class Lazy(Sequence[Any]):
 
 
 def write_string(path: Path, spec: Spec, beads: int) -> float:
-    """Writes a string of evenly spaced beads, and returns a level that one alone exceeds.
+    """Writes a string with one segment that is longer than others, and returns a level below it.
 
-    The beads are written and measured one after another, since all of them may fit no memory.
+    The beads are made one after another, since all of them may fit no memory.
     """
     import torch
 
@@ -203,15 +206,32 @@ def write_string(path: Path, spec: Spec, beads: int) -> float:
 
     torch.set_num_threads(1)
     problem = build_problem(spec.problem)
-    first, last = problem.initial(1), problem.initial(2)
+    backend = InPlaceBackend(problem)
+
+    def loss(theta: torch.Tensor) -> float:
+        return float(backend.objective(theta[None]))
+
+    def centred(seed: int) -> torch.Tensor:
+        """Random weights whose last bias, which the output moves with, is the best one."""
+        theta, slopes = problem.initial(seed), []
+        for shift in (1.0, -2.0, 1.0):
+            theta[-1] += shift
+            slopes.append(loss(theta) * shift)
+        theta[-1] -= (slopes[0] + slopes[1] / 2) / 4
+        return theta
+
+    first, level, seed = centred(1), 0.0, 1
+    while True:
+        seed += 1
+        last = centred(seed)
+        level = 1.03 * max(loss(first), loss(last))
+        if loss(torch.lerp(first, last, 0.5)) > level:
+            break
 
     def bead(number: int) -> Any:
-        factor = 3.0 if number == beads // 2 else 1.0
-        return (factor * torch.lerp(first, last, number / (beads - 1))).numpy()
+        near = first if number < beads // 2 else last
+        return (near * (1 + 1e-6 * number)).numpy()
 
-    backend = InPlaceBackend(problem)
-    ends = [torch.from_numpy(bead(number))[None] for number in (0, beads // 2 - 1, beads - 1)]
-    losses = [float(backend.objective(theta)) for theta in ends]
     rows = cast("NDArray[np.float32]", Stacked(Lazy(beads, bead)))
     header = Header(
         outcome="running",
@@ -229,7 +249,7 @@ def write_string(path: Path, spec: Spec, beads: int) -> float:
     string = BeadString(rows, np.zeros(beads), np.array([0.0, 1.0]), profiles)
     fixed = {name: each.numpy() for name, each in problem.fixed.items()}
     string_file.write(StringFile(header, string, fixed=fixed), path)
-    return 1.02 * max(losses)
+    return level
 
 
 def started(run: RunDir) -> subprocess.Popen[bytes]:

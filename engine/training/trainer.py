@@ -26,9 +26,9 @@ from engine.workers.pool import Workers
 JOINED = 2**20
 
 
-#: The bytes that rows in training may take, which a round holds twice: as they were, and as they
-#: become. More beads wait.
-ROWS_BYTES = 4 * 2**30
+#: The bytes of main memory, and the share of a GPU's, that rows in training may take. A round holds
+#: them twice: as they were, and as they become. More beads wait.
+ROWS_BYTES, ROWS_SHARE = 2**30, 0.25
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,13 @@ class Trainer:
     def most_rows(self) -> int:
         """The number of rows that fit into memory in training, one at least.
 
-        It depends on the problem and the optimizer alone, so that reruns train alike.
+        It depends on the problem, the optimizer and the device alone, so that reruns train alike.
         """
+        room, device = ROWS_BYTES, self._problem.device
+        if device.type == "cuda":
+            room = int(ROWS_SHARE * torch.cuda.get_device_properties(device).total_memory)
         vector = self._problem.parameter_count * self._problem.dtype.itemsize
-        return max(1, ROWS_BYTES // (2 * (1 + len(self.slots)) * vector))
+        return max(1, room // (2 * (1 + len(self.slots)) * vector))
 
     def admit(self, job: Job, start: Weights) -> None:
         """Puts one weight vector (param,) into training, as a group of its own."""
