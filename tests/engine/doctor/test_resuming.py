@@ -18,10 +18,11 @@ from engine.record import packing
 from engine.record.events import Continued, Event, Record
 from engine.record.finding import create
 from engine.record.packing import Packed
-from engine.record.string_file import encode, read
+from engine.record.string_file import read
 from engine.record.writer import RunWriter
 from engine.run.prepare import Prepared, prepare
 from engine.workers.pool import Pool, open_pool
+from tests.support.string_files import encode
 
 
 @pytest.fixture(scope="module")
