@@ -7,9 +7,10 @@ from math import inf, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dss_tui.viewing.waiting import Waiting
 from dss_tui.viewing.words import bytes_of
 from engine.errors import InputError
-from engine.record import string_file, writing
+from engine.record import string_file
 from engine.record.events import dump_json
 from engine.record.finding import find
 from engine.record.reading import check_regular
@@ -35,17 +36,20 @@ def export(run: str, out: Path, *, with_data: bool, force: bool) -> int:
         raise InputError("exists; choose another name or give --force", file=out, key="--out")
     if not out.absolute().parent.is_dir():
         raise InputError("its folder does not exist; make it first", file=out, key="--out")
+    if out.suffix not in string_file.WRITERS:
+        known = ", ".join(string_file.WRITERS)
+        raise InputError(f"ends in {out.suffix!r}; choose one of {known}", key="--out")
     held = string_file.read(directory.string)
     if with_data:
         from engine.problem.training_data import training_data
 
         held = replace(held, data=training_data(held.header.problem))
-    content = string_file.encode(held, out.suffix)
-    writing.replace(out, content)
+    with Waiting("written") as told:
+        size = string_file.write(held, out, told)
     header = held.header
     print(
         f"{out}: {len(held.string.beads)} beads, {header.outcome}, as of {header.elapsed_s:.1f} s "
-        f"of the run, {bytes_of(len(content))}"
+        f"of the run, {bytes_of(size)}"
     )
     print(f"check it with: dss-tui verify {out}")
     return 0
@@ -62,7 +66,10 @@ def verify(path: Path, *, points: int, as_json: bool, run_factories: bool, devic
     from engine.run.verify import verify as measure_again
 
     try:
-        check = measure_again(held, points, run_factories=run_factories, device=device)
+        with Waiting("measured") as told:
+            check = measure_again(
+                held, points, run_factories=run_factories, device=device, told=told
+            )
     except InputError as error:
         raise InputError(str(error), file=path) from None
     if as_json:
@@ -91,7 +98,10 @@ def certify(
     from engine.run.certify import certify as prove
 
     try:
-        found = prove(held, level=wanted, straight=straight, run_factories=run_factories)
+        with Waiting("proven") as told:
+            found = prove(
+                held, level=wanted, straight=straight, run_factories=run_factories, told=told
+            )
     except InputError as error:
         raise InputError(str(error), file=path) from None
     if as_json:

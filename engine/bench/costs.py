@@ -42,12 +42,16 @@ def measure_costs(
     method = string_of(spec, pool, beads)
     with tempfile.TemporaryDirectory() as folder:
         run = create(spec, "bench", Path(folder) / "run")
-        with RunWriter(run) as writer:
-            store = DirectoryStore(writer, Job(spec, problem, method))
+        with (
+            RunWriter(run) as writer,
+            DirectoryStore(writer, Job(spec, problem, method)) as store,
+        ):
 
             def checkpoint() -> int:
-                """Writes one checkpoint."""
+                """Writes one checkpoint, and the string."""
                 store.checkpoint(0.0)
+                store.string(0.0)
+                store.settle()
                 return 1
 
             def progress() -> int:

@@ -65,7 +65,8 @@ class EvenBeads(SteadyStage):
     def step(self, beads_left: int | None) -> list[Event]:
         """Trains the beads for one round; the first step puts them on the string before."""
         events = [] if self.placed else self._place()
-        room = self.spec.search.greedy.slots - len(self.trainer.groups)
+        slots = min(self.spec.search.greedy.slots, self.trainer.most_rows)
+        room = max(0, slots - len(self.trainer.groups))
         for bead in self.waiting[:room]:
             self._train(bead)
         del self.waiting[:room]

@@ -110,7 +110,8 @@ class GreedySearch(TrainingStage):
 
     def _admit(self, beads_left: int | None) -> list[Event]:
         """Puts beads of open segments into training while there are slots, from end to end."""
-        room = self.greedy.slots - len(self.trainer.groups)
+        slots = min(self.greedy.slots, self.trainer.most_rows)
+        room = slots - len(self.trainer.groups)
         if beads_left is not None:
             room = min(room, beads_left - len(self.trainer.groups))
         opened = [segment for segment in self.chain.in_order() if segment.state == "open"]

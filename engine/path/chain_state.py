@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import torch
 
 from engine.path.chain import Chain
 from engine.path.snapshot import Peak, Segment, Snapshot
@@ -14,7 +13,20 @@ from engine.problem.problem import Problem
 from engine.record.events import FIRST, LAST
 from engine.record.marks import Count, Depth
 from engine.record.unfit import Unfit
-from engine.shapes import Beads
+from engine.shapes import Weights
+
+
+@dataclass(frozen=True)
+class Bead:
+    """A bead at rest, as a checkpoint holds it: its weights are changed by nobody.
+
+    A bead that moves gets another tensor, so whoever knows the tensor knows what it holds.
+    """
+
+    bead: Count
+    """The id of the bead."""
+    weights: Weights
+    """(param,)"""
 
 
 @dataclass(frozen=True)
@@ -24,10 +36,7 @@ class StringState:
     Beads are ordered from end to end; of the segments between them some may be missing.
     """
 
-    order: tuple[Count, ...]
-    """Ids of the beads."""
-    beads: Beads
-    """(bead, param) Their weights."""
+    beads: tuple[Bead, ...]
     depths: tuple[Depth, ...]
     """(bead,) Their depths."""
     segments: tuple[Segment, ...]
@@ -35,20 +44,24 @@ class StringState:
 
     def __post_init__(self) -> None:
         """Raises ValueError where the parts contradict each other."""
-        if not len(self.order) == len(self.beads) == len(self.depths):
-            raise ValueError(
-                f"order names {len(self.order)} beads, but there are weights of {len(self.beads)} "
-                f"and depths of {len(self.depths)}"
-            )
+        if len(self.beads) != len(self.depths):
+            raise ValueError(f"there are {len(self.beads)} beads, but depths of {len(self.depths)}")
+        if len({(each.weights.shape, each.weights.dtype) for each in self.beads}) > 1:
+            raise ValueError("beads do not all have as many weights, of one type")
         if (self.order[:1], self.order[-1:]) != ((FIRST,), (LAST,)):
-            raise ValueError(f"order does not lead from bead {FIRST} to bead {LAST}")
+            raise ValueError(f"beads do not lead from bead {FIRST} to bead {LAST}")
         if len(set(self.order)) < len(self.order):
-            raise ValueError("order names a bead twice")
+            raise ValueError("beads name a bead twice")
         keys = [segment.key for segment in self.segments]
         if len(set(keys)) < len(keys) or not set(keys) <= set(pairwise(self.order)):
             raise ValueError("segments are not those between neighbouring beads")
         for segment in self.segments:
             _check_profile(segment)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Ids of the beads."""
+        return tuple(each.bead for each in self.beads)
 
     @property
     def whole(self) -> bool:
@@ -59,8 +72,7 @@ class StringState:
     def of(cls, string: Snapshot) -> StringState:
         """Returns a string as a checkpoint holds it."""
         return cls(
-            string.order,
-            torch.stack([string.weights[bead] for bead in string.order]),
+            tuple(Bead(bead, string.weights[bead]) for bead in string.order),
             tuple(string.depths[bead] for bead in string.order),
             tuple(string.segments.values()),
         )
@@ -70,16 +82,16 @@ class StringState:
 
         Raises Unfit where its beads are not weights of that problem.
         """
-        wanted, found = problem.parameter_count, self.beads.shape[1]
-        if found != wanted or self.beads.dtype != problem.dtype:
+        first = self.beads[0].weights
+        wanted, found = problem.parameter_count, len(first)
+        if found != wanted or first.dtype != problem.dtype:
             raise Unfit(
-                f"its beads are {found} numbers of {self.beads.dtype}, but the problem has "
+                f"its beads are {found} numbers of {first.dtype}, but the problem has "
                 f"{wanted} of {problem.dtype}"
             )
-        beads = self.beads.to(problem.device).unbind()
         return Snapshot(
             self.order,
-            dict(zip(self.order, beads, strict=True)),
+            {each.bead: each.weights.to(problem.device) for each in self.beads},
             dict(zip(self.order, self.depths, strict=True)),
             {segment.key: segment for segment in self.segments},
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from engine.path.chain import Chain
 from engine.path.segments import Floats, Measured
 from engine.path.snapshot import Key, Snapshot
-from engine.record.geometry import BeadString
+from engine.record.geometry import BeadString, stacked
 from engine.shapes import Weights
 
 
@@ -63,7 +63,7 @@ def _bead_string(
     """Returns a string of beads (param,) with the profiles of its segments and its proven cells."""
     losses = [profile.losses[0] for profile in profiles] + [profiles[-1].losses[-1]]
     return BeadString(
-        beads=np.stack([theta.cpu().numpy() for theta in weights]).astype(np.float32),
+        beads=stacked([theta.cpu().numpy() for theta in weights]),
         losses=np.array(losses),
         t=profiles[0].t,
         profiles=np.stack([profile.losses for profile in profiles]),

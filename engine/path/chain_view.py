@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from engine.path.chain import Chain
 from engine.path.segments import Floats, Measured, Pair, along, search_grid
 from engine.path.snapshot import Key, MethodProgress, Segment
@@ -12,6 +14,10 @@ from engine.record.progress import SegmentProgress, TrainingProgress
 
 #: Number of values of t at which the secondary metric is measured along a segment.
 SECONDARY_POINTS = 17
+#: The multiplications up to which several segments are measured for one look of viewers.
+SECONDARY_PRODUCTS = 2 * 10**10
+#: The secondary metric along a segment where it is not measured yet.
+NOTHING: Floats = np.array([])
 
 
 @dataclass(frozen=True)
@@ -82,12 +88,15 @@ class ChainView:
         """Returns the secondary metric (point,) along the segments that have a profile.
 
         It is for viewers alone, and so is measured when they look, with the present weights. The
-        points are an even grid of t.
+        points are an even grid of t. Of large networks, some segments are measured at a time; those
+        that are not measured yet have no points.
         """
         chain = self._chain
         keys = [segment.key for segment in chain.in_order()]
         pairs = [(chain.weights[left], chain.weights[right]) for left, right in keys]
-        new = [pair for pair in pairs if pair not in self._secondary]
+        products = SECONDARY_POINTS * chain.problem.secondary_samples * chain.problem.cost.products
+        some = max(1, SECONDARY_PRODUCTS // max(1, products))
+        new = [pair for pair in pairs if pair not in self._secondary][:some]
         found = along(
             chain.pool,
             new,
@@ -96,8 +105,8 @@ class ChainView:
             objective=chain.problem.secondary,
         )
         known = self._secondary | dict(zip(new, found, strict=True))
-        self._secondary = {pair: known[pair] for pair in pairs}
-        return [known[pair] for pair in pairs]
+        self._secondary = {pair: known[pair] for pair in pairs if pair in known}
+        return [known.get(pair, NOTHING) for pair in pairs]
 
 
 def _seen(segment: Segment, measured: Measured) -> SegmentProgress:

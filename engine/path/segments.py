@@ -7,11 +7,11 @@ peak found on the grid is refined by golden-section search in its neighbourhood 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from math import gcd
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from engine.workers.pool import Workers
 
 Pair = tuple[Weights, Weights]
 Floats = NDArray[np.float64]
+Item = TypeVar("Item")
 Places = NDArray[Any]
 """The places along segments, float32 or float64."""
 
@@ -33,6 +34,9 @@ REFINED = 2
 #: Number of steps of golden-section search, each of which leaves 0.618 of a neighbourhood.
 GOLDEN_STEPS = 6
 GOLDEN = (5**0.5 - 1) / 2
+#: The bytes of beads that a worker puts side by side to measure segments between them. Further
+#: segments are measured after those.
+SIDE_BY_SIDE = 256 * 2**20
 #: Segments for each worker from which on none is cut: they are even enough among the workers.
 WHOLE = 4
 
@@ -97,14 +101,16 @@ def measure(
     dtype: torch.dtype = torch.float32,
     known: Mapping[Weights, float] | None = None,
     level: float | None = None,
+    cut: int = 1,
 ) -> list[Measured]:
     """Returns the profiles of many segments on t from 0 to 1, with refined peaks.
 
     `samples` is the number of samples of the objective, and `known` its value at some beads. Where
     only peaks above a `level` matter, those that the bend of the profile keeps below it are not
-    refined, and of a segment that exceeds it only the highest peak is.
+    refined, and of a segment that exceeds it only the highest peak is. Each segment is measured in
+    `cut` parts at least.
     """
-    profiles = along(pool, pairs, t, samples, dtype=dtype, known=known)
+    profiles = along(pool, pairs, t, samples, dtype=dtype, known=known, cut=cut)
     places = [
         (number, place)
         for number, losses in enumerate(profiles)
@@ -149,6 +155,7 @@ def along(
     dtype: torch.dtype = torch.float32,
     known: Mapping[Weights, float] | None = None,
     objective: LevelOn | None = None,
+    cut: int = 1,
 ) -> list[Floats]:
     """Returns the objective on t from 0 to 1 of each segment, (point,) each, as in `measure`.
 
@@ -157,7 +164,7 @@ def along(
     """
     at = dict(known or {})  # by the identity of their tensors
     beads = [bead for bead in dict.fromkeys(chain.from_iterable(pairs)) if bead not in at]
-    parts = np.array_split(t[1:-1], _parts(len(pairs), len(pool.devices)))
+    parts = np.array_split(t[1:-1], max(cut, _parts(len(pairs), len(pool.devices))))
     lines = [(bead, bead, t[:1]) for bead in beads]
     lines += [(*pair, part) for pair in pairs for part in parts]
     found = pool.run(Along(samples, dtype, objective), lines)
@@ -226,6 +233,16 @@ class Along:
         backend = backend.to(self.dtype)
         if self.objective is not None:
             backend = backend.with_objective(self.objective, self.samples)
+        return [
+            losses
+            for some in few_at_once(lines, backend.problem)
+            for losses in self._together(backend, some)
+        ]
+
+    def _together(
+        self, backend: Backend, lines: Sequence[tuple[Weights, Weights, Floats]]
+    ) -> list[Floats]:
+        """Returns the objective at the places of some lines, whose beads lie side by side."""
         counts = [len(t) for _, _, t in lines]
         rows = torch.arange(len(lines)).repeat_interleave(torch.tensor(counts))
         left, right = _stacked(backend.problem, [(a, b) for a, b, _ in lines])
@@ -254,6 +271,16 @@ class Climb:
     ) -> list[tuple[float, float]]:
         """Returns the highest loss found on each span, less the chord's there, and its t."""
         backend = backend.to(self.dtype)
+        return [
+            found
+            for some in few_at_once(spans, backend.problem)
+            for found in self._together(backend, some)
+        ]
+
+    def _together(
+        self, backend: Backend, spans: Sequence[tuple[Weights, Weights, float, float]]
+    ) -> list[tuple[float, float]]:
+        """Returns what is found on some spans, whose beads lie side by side."""
         left, right = _stacked(backend.problem, [(a, b) for a, b, _, _ in spans])
         rows = torch.arange(len(spans), device=left.device)
         real: Any = np.float64 if self.dtype is torch.float64 else np.float32
@@ -284,7 +311,17 @@ class Climb:
         return list(zip(highest.tolist(), place.tolist(), strict=True))
 
 
+def few_at_once(items: Sequence[Item], problem: Problem) -> Iterator[Sequence[Item]]:
+    """Yields items, between two beads each, in parts whose beads fit side by side."""
+    size = max(1, SIDE_BY_SIDE // (2 * problem.parameter_count * problem.dtype.itemsize))
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
 def _stacked(problem: Problem, pairs: Sequence[Pair]) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns the left and the right models, (pair, param) each, in the problem's precision."""
-    left, right = (torch.stack(side) for side in zip(*pairs, strict=True))
+    if len(pairs) == 1:  # as they are: a copy of a large one takes its time
+        left, right = (bead[None] for bead in pairs[0])
+    else:
+        left, right = (torch.stack(side) for side in zip(*pairs, strict=True))
     return left.to(problem.device, problem.dtype), right.to(problem.device, problem.dtype)

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import torch
 
-from engine.path.snapshot import distance, over_chord
+from engine.path.snapshot import distance, double_pieces, over_chord
 from engine.shapes import Weights
 
 
@@ -59,9 +59,13 @@ class Shapes:
         known = self._turns.get(triple)
         if known is not None:
             return known
-        left, middle, right = (bead.double() for bead in triple)
-        before, after = middle - left, right - middle
-        lengths = float(torch.linalg.vector_norm(before) * torch.linalg.vector_norm(after))
+        before, after, product = 0.0, 0.0, 0.0
+        for left, middle, right in double_pieces(*triple):
+            one, other = middle - left, right - middle
+            before = math.hypot(before, float(torch.linalg.vector_norm(one)))
+            after = math.hypot(after, float(torch.linalg.vector_norm(other)))
+            product += float(one @ other)
+        lengths = before * after
         if not 0 < lengths < math.inf:
             return math.nan
-        return math.degrees(math.acos(min(max(float(before @ after) / lengths, -1.0), 1.0)))
+        return math.degrees(math.acos(min(max(product / lengths, -1.0), 1.0)))

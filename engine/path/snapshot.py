@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +16,9 @@ from engine.record.bracket import Bracket
 from engine.record.marks import Count, Depth
 from engine.record.progress import SegmentProgress, SegmentState, TrainingProgress
 from engine.shapes import Weights
+
+#: The number of weights that are taken in float64 at a time.
+PIECE = 2**24
 
 Key = tuple[int, int]
 """The ids of a segment's left and right bead."""
@@ -172,4 +176,15 @@ def over_chord(length: float, beads: Sequence[Weights]) -> float:
 
 def distance(left: Weights, right: Weights) -> float:
     """Returns the Euclidean distance of two weight vectors, computed in float64."""
-    return float(torch.linalg.vector_norm(right.double() - left.double()))
+    return math.hypot(
+        *(float(torch.linalg.vector_norm(b - a)) for a, b in double_pieces(left, right))
+    )
+
+
+def double_pieces(*vectors: Weights) -> Iterator[tuple[Weights, ...]]:
+    """Yields vectors of one length in float64, piece by piece, since large ones fill the memory.
+
+    Those of most networks are one piece.
+    """
+    for start in range(0, len(vectors[0]), PIECE):
+        yield tuple(vector[start : start + PIECE].double() for vector in vectors)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.record.arc import Place
+from engine.record.tensor_file import Stacked
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,8 @@ class BeadString:
     """Beads in their order along the string, with their losses and their segments' profiles."""
 
     beads: NDArray[np.float32]
-    """The weights, (bead, param)."""
+    """The weights, (bead, param). Those of a search at work are `Stacked`, which has the shape, the
+    rows and the length of such an array, and becomes one by `np.asarray`."""
     losses: NDArray[np.float64]
     """The objective at each bead, (bead,)."""
     t: NDArray[np.float64]
@@ -32,10 +37,22 @@ class BeadString:
         return float(self.profiles.max())
 
 
+def stacked(beads: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+    """Returns beads (param,) that lie apart as those of a `BeadString`, without a copy of them."""
+    vectors = [bead.astype(np.float32, copy=False) for bead in beads]
+    return cast("NDArray[np.float32]", Stacked(vectors))
+
+
 def segment_lengths(beads: NDArray[np.float32]) -> NDArray[np.float64]:
     """Returns ‖θ_{k+1} − θ_k‖₂ over all parameters, (bead−1,)."""
-    steps = np.diff(beads.astype(np.float64), axis=0)
-    return np.asarray(np.linalg.norm(steps, axis=1))
+    lengths = [np.linalg.norm(step[None], axis=1)[0] for step in _steps(beads)]
+    return np.array(lengths, dtype=np.float64)
+
+
+def _steps(beads: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
+    """Yields θ_{k+1} − θ_k one after another, since large beads fill the memory."""
+    for left, right in pairwise(beads):
+        yield right.astype(np.float64) - left.astype(np.float64)
 
 
 def normalized_length(beads: NDArray[np.float32]) -> float:
@@ -46,9 +63,9 @@ def normalized_length(beads: NDArray[np.float32]) -> float:
 
 def turning_angles(beads: NDArray[np.float32]) -> NDArray[np.float64]:
     """Returns the angle in radians between consecutive segments at each inner bead, (bead−2,)."""
-    steps = np.diff(beads.astype(np.float64), axis=0)
-    lengths = np.linalg.norm(steps, axis=1)
-    cosines = (steps[:-1] * steps[1:]).sum(axis=1) / (lengths[:-1] * lengths[1:])
+    lengths = segment_lengths(beads)
+    products = [(before * after)[None].sum(axis=1)[0] for before, after in pairwise(_steps(beads))]
+    cosines = np.array(products, dtype=np.float64) / (lengths[:-1] * lengths[1:])
     return np.asarray(np.arccos(np.clip(cosines, -1.0, 1.0)))
 
 

@@ -54,6 +54,16 @@ class RunDir:
         return self.path / "checkpoint.safetensors"
 
     @property
+    def checkpoint_before(self) -> Path:
+        """The checkpoint before that one, where beads at rest have files of their own."""
+        return self.path / "checkpoint.before.safetensors"
+
+    @property
+    def beads(self) -> Path:
+        """The folder of the beads at rest that checkpoints refer to."""
+        return self.path / "beads"
+
+    @property
     def string(self) -> Path:
         """The newest string (`string_file`)."""
         return self.path / "string.safetensors"

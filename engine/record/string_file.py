@@ -8,32 +8,37 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
-from io import BytesIO
 from math import inf, prod
 from os import PathLike
 from pathlib import Path
-from typing import Any, get_args
+from typing import IO, Any, cast, get_args
 
 import numpy as np
-import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from engine.errors import InputError
-from engine.record import string_parts, writing
+from engine.record import string_parts, tensor_file, writing
 from engine.record.bracket import Bracket
 from engine.record.decoding import decode
 from engine.record.events import dump_json
 from engine.record.geometry import BeadString
 from engine.record.string_parts import Arrays
+from engine.record.tensor_file import Stacked
 from engine.spec.level import LevelOn
 from engine.spec.problem import ProblemSpec
 from engine.spec.training import AlignedBy
 from engine.spec.validation import validated
 
 FORMAT, VERSION = "dss-string", 1
+
+#: The values of a tensor from which on it is mapped into memory rather than read.
+MAPPED = 2**24
+
+Written = dict[str, NDArray[Any] | Stacked]
+"""What is written to a file, by name."""
 
 #: What stands before the names of what does not move, and of buffers that differ between the ends.
 FIXED, CARRIED = "fixed.", "carried."
@@ -120,12 +125,15 @@ class StringFile:
 # ---------------------------------------------------------------- writing
 
 
-def write(file: StringFile, path: str | PathLike[str]) -> int:
+def write(
+    file: StringFile, path: str | PathLike[str], told: Callable[[float], None] = lambda share: None
+) -> int:
     """Writes a string file, which is replaced whole or not at all, and returns its bytes' number.
 
     Args:
         file: The string with its header, and the training data where it is to hold them.
         path: Where; the ending says how: `.safetensors`, `.npz`, or `.pt`, which needs torch.
+        told: A function that is called with the share that is written, from 0 to 1, now and then.
 
     Raises:
         InputError: The ending is another one.
@@ -134,17 +142,40 @@ def write(file: StringFile, path: str | PathLike[str]) -> int:
     path = Path(path)
     if path.suffix not in WRITERS:
         raise InputError(f"ends in {path.suffix!r}; choose one of {', '.join(WRITERS)}", file=path)
-    content = encode(file, path.suffix)
-    writing.replace(path, content)
-    return len(content)
+    with writing.replacing(path) as held:
+        counted = _Counted(held, file.string.beads.nbytes, told)
+        write_to(file, path.suffix, cast("IO[bytes]", counted))
+        return held.tell()
 
 
-def encode(file: StringFile, ending: str) -> bytes:
-    """Returns the bytes of a string file with that ending. Raises InputError for an unknown one."""
-    if ending not in WRITERS:
-        raise InputError(f"ends in {ending!r}; choose one of {', '.join(WRITERS)}", key="--out")
-    arrays: Arrays = {
-        "beads": np.asarray(file.string.beads, np.float32),
+@dataclass(frozen=True)
+class _Counted:
+    """A file to write to that tells how much of `total` bytes it holds."""
+
+    held: IO[bytes]
+    total: int
+    told: Callable[[float], None]
+
+    def write(self, content: Any) -> int:
+        """Writes bytes, and tells how many there are."""
+        size = self.held.write(content)
+        self.told(min(1.0, self.held.tell() / self.total))
+        return size
+
+    def writelines(self, parts: Iterable[Any]) -> None:
+        """Writes many bytes."""
+        for part in parts:
+            self.write(part)
+
+    def __getattr__(self, name: str) -> Any:
+        """Returns everything else of the file."""
+        return getattr(self.held, name)
+
+
+def write_to(file: StringFile, ending: str, held: IO[bytes]) -> None:
+    """Writes a string file with that ending, one of `WRITERS`, bead by bead."""
+    arrays: Written = {
+        "beads": _single(file.string.beads),
         "losses": np.asarray(file.string.losses, np.float64),
         "t": np.asarray(file.string.t, np.float64),
         "profiles": np.asarray(file.string.profiles, np.float64),
@@ -155,34 +186,37 @@ def encode(file: StringFile, ending: str) -> bytes:
     arrays |= string_parts.prefixed(CARRIED, file.carried)
     if file.data is not None:
         arrays |= string_parts.of_data(*file.data)
-    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    return WRITERS[ending](contiguous, dump_json(file.header.to_tree()))
+    WRITERS[ending](arrays, dump_json(file.header.to_tree()), held)
 
 
-def _write_safetensors(arrays: Arrays, header: str) -> bytes:
-    """Returns the bytes of a .safetensors file."""
-    return safetensors.numpy.save(arrays, metadata={"dss": header})
+def _single(beads: NDArray[Any] | Stacked) -> NDArray[np.float32] | Stacked:
+    """Returns beads in float32."""
+    return beads if beads.dtype == np.float32 else np.asarray(beads, np.float32)
 
 
-def _write_npz(arrays: Arrays, header: str) -> bytes:
-    """Returns the bytes of an .npz file, with the header as an array of one text."""
-    buffer = BytesIO()
-    np.savez(buffer, **arrays, dss=np.array(header))  # type: ignore[arg-type]
-    return buffer.getvalue()
+def _write_safetensors(arrays: Written, header: str, held: IO[bytes]) -> None:
+    """Writes a .safetensors file."""
+    held.writelines(tensor_file.pieces(arrays, {"dss": header}))
 
 
-def _write_pt(arrays: Arrays, header: str) -> bytes:
-    """Returns the bytes of a .pt file that holds a dictionary."""
+def _write_npz(arrays: Written, header: str, held: IO[bytes]) -> None:
+    """Writes an .npz file, with the header as an array of one text."""
+    whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    np.savez(held, **whole, dss=np.array(header))  # type: ignore[arg-type]
+
+
+def _write_pt(arrays: Written, header: str, held: IO[bytes]) -> None:
+    """Writes a .pt file that holds a dictionary."""
     import torch
 
-    buffer = BytesIO()
-    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    torch.save(tensors | {"dss": header}, buffer)
-    return buffer.getvalue()
+    tensors = {
+        name: torch.from_numpy(np.asarray(array, order="C")) for name, array in arrays.items()
+    }
+    torch.save(tensors | {"dss": header}, held)
 
 
 #: The writer of each format, by the ending of a file's name.
-WRITERS: dict[str, Callable[[Arrays, str], bytes]] = {
+WRITERS: dict[str, Callable[[Written, str, IO[bytes]], None]] = {
     ".safetensors": _write_safetensors,
     ".npz": _write_npz,
     ".pt": _write_pt,
@@ -226,10 +260,17 @@ def _read_safetensors(path: Path) -> tuple[Arrays, str | None]:
     """Returns the arrays and the header of a .safetensors file. Raises ValueError."""
     try:
         with safe_open(path, framework="numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in list(file.keys())}
+            large = [name for name in list(file.keys()) if _is_large(file.get_slice(name))]
+            arrays = {name: file.get_tensor(name) for name in set(file.keys()).difference(large)}
+            arrays |= {name: tensor_file.mapped(path, name) for name in large}
             return arrays, (file.metadata() or {}).get("dss")
     except SafetensorError as error:
         raise ValueError(str(error)) from None
+
+
+def _is_large(tensor: Any) -> bool:
+    """Returns whether a tensor of a file is mapped rather than read."""
+    return prod(tensor.get_shape()) > MAPPED and tensor.get_dtype() in tensor_file.TYPES
 
 
 def _read_npz(path: Path) -> tuple[Arrays, str | None]:
@@ -361,7 +402,7 @@ def _checked(arrays: Arrays, header: Header, path: Path) -> StringFile:
                 f"{name} has shape {arrays[name].shape}, but {shape} is needed; export it again",
                 file=path,
             )
-        if arrays[name].dtype.kind != "f" or not np.isfinite(arrays[name]).all():
+        if arrays[name].dtype.kind != "f" or not all(np.isfinite(a).all() for a in arrays[name]):
             raise InputError(
                 f"{name} holds values that are not finite numbers; export it again", file=path
             )

@@ -39,7 +39,8 @@ class RunWriter:
 
     def _take(self) -> None:
         """Cleans up after a lost process, and opens the files of events and commands."""
-        for leftover in filter(is_leftover, [*self.run.path.iterdir(), *_planes(self.run)]):
+        inner = [path for folder in (self.run.planes, self.run.beads) for path in _within(folder)]
+        for leftover in filter(is_leftover, [*self.run.path.iterdir(), *inner]):
             leftover.unlink(missing_ok=True)
         _drop_half_line(self.run)
         records = read_all_records(self.run)
@@ -100,10 +101,10 @@ class RunWriter:
         return self._commands.new_commands()
 
 
-def _planes(run: RunDir) -> list[Path]:
-    """Returns the files in the folder of a run's planes; none where that is no folder."""
+def _within(folder: Path) -> list[Path]:
+    """Returns the files in a folder within a run's; none where that is no folder."""
     try:
-        return list(run.planes.iterdir()) if is_folder(run.planes) else []
+        return list(folder.iterdir()) if is_folder(folder) else []
     except OSError:
         return []
 

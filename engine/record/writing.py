@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Iterator
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO
@@ -19,17 +20,41 @@ def replace(path: Path, content: bytes, *, durable: bool = True) -> None:
     A `durable` content survives a loss of power. Raises SaveError where the file cannot be written;
     the old content is then still there.
     """
+    with replacing(path, durable=durable) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
+    """Opens a file that takes the place of another, as `replace` does, once its block has ended.
+
+    Raises SaveError as `replace` does; whatever else the block raises leaves the old content too.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(content)
+            yield file
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError as error:
+    except Exception as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise SaveError(f"{path}: cannot be written: {error.strerror}") from error
+        raise
+
+
+def sync_folder(path: Path) -> None:
+    """Makes the names in a folder survive a loss of power. Raises SaveError."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
         raise SaveError(f"{path}: cannot be written: {error.strerror}") from error
 
 

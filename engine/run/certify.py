@@ -27,6 +27,7 @@ from engine.path.certificate.proving import (
 from engine.path.segments import measure, search_grid
 from engine.record.string_file import StringFile
 from engine.run.mirror import Report
+from engine.run.telling import Telling, Told, untold
 from engine.run.verify import check_level, measuring, mirrored, problem_of
 from engine.shapes import Weights
 from engine.spec.level import bound
@@ -89,12 +90,14 @@ def certify(
     level: float | None = None,
     straight: bool = False,
     run_factories: bool = False,
+    told: Told = untold,
 ) -> Certificate:
     """Proves from weights and data alone that a file's path stays at or below a level.
 
     The level is the file's own unless one is given, and infinity asks for the smallest that can be
     proven, to one part in ten thousand where it comes to that. With `straight`, the path is the
-    straight line between the file's two ends. Raises InputError where there is no proof for the
+    straight line between the file's two ends. `told` is called with the share of the segments whose
+    proof, at the level that is tried, has ended. Raises InputError where there is no proof for the
     network, and as `verify` does.
     """
     check_level(file)
@@ -111,9 +114,9 @@ def certify(
     wanted = bound(header.level, header.tolerance) if level is None else level
     with measuring(header.problem, problem) as pool:
         if wanted == np.inf:
-            wanted, found = lowest(pool, net, beads)
+            wanted, found = lowest(pool, net, beads, told=told)
         else:
-            found = _proven(pool, net, beads, wanted)
+            found = _proven(pool, net, beads, wanted, told)
     ids = header.bead_ids or tuple(range(1, len(file.string.beads) + 1))
     string = file.string
     return Certificate(
@@ -131,13 +134,24 @@ def certify(
 
 
 def _proven(
-    pool: Pool, net: Provable, beads: list[Weights], level: float, effort: int = EFFORT
+    pool: Pool,
+    net: Provable,
+    beads: list[Weights],
+    level: float,
+    told: Told,
+    effort: int = EFFORT,
 ) -> list[Timed]:
-    return proven(pool, Prove(net, level, effort), list(pairwise(beads)))
+    task, pairs = Prove(net, level, effort), list(pairwise(beads))
+    telling = Telling(pool, sum(map(task.size, pairs)), told, Prove, per_part=0)
+    return proven(telling, task, pairs)
 
 
 def lowest(
-    pool: Pool, net: Provable, beads: list[Weights], effort: int = EFFORT
+    pool: Pool,
+    net: Provable,
+    beads: list[Weights],
+    effort: int = EFFORT,
+    told: Told = untold,
 ) -> tuple[float, list[Timed]]:
     """Returns the smallest level that is proven of the segments between beads, and its proofs.
 
@@ -151,7 +165,7 @@ def lowest(
     reached, close, tries = max(segment.peak for segment in measured), CLOSE, 0
     while True:
         level = reached * (1 + close)
-        found = _proven(pool, net, beads, level, effort)
+        found = _proven(pool, net, beads, level, told, effort)
         higher = [each.proof.refuted_by for each in found if each.proof.refuted_by is not None]
         if higher:
             reached = max(higher)

@@ -1,33 +1,44 @@
-"""Checkpoints, from which a search goes on as if it had never ended."""
+"""Checkpoints, from which a search goes on as if it had never ended.
+
+Where the beads of a string take much room, those at rest have files of their own (`bead_files`),
+and the checkpoint refers to them. What a search holds is taken first, in the thread that searches;
+it may then be written while the search goes on.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from engine.errors import InputError
 from engine.methods.method import MethodState, StagedMethod
+from engine.path.chain_state import Bead
+from engine.record import tensor_file
 from engine.record.decoding import decode, parse_json
 from engine.record.marks import Count, Seconds
-from engine.record.packing import Packed, pack, unpack
+from engine.record.packing import REFERENCE, Packed, instances, pack, unpack
 from engine.record.reading import Damaged, check_regular
 from engine.record.rundir import RunDir
 from engine.record.unfit import Unfit
-from engine.record.writing import replace
-from engine.run.old_checkpoints import translated
+from engine.record.writing import replacing
+from engine.run.bead_files import BeadFiles, is_name
+from engine.run.old_checkpoints import from_version_2, from_version_3
 from engine.spec.keys import ASIDE, Spec, digest
 
 #: What stands before the names of what does not move.
 FIXED = "fixed."
-#: The layout that is written, and the one before it, which is read too.
-VERSION, BEFORE = "3", "2"
+#: The layout that is written, and those before it, which are read too.
+VERSION, BEFORE = "4", ("2", "3")
 
 
 @dataclass(frozen=True)
@@ -55,9 +66,44 @@ class _Head:
     elapsed_s: Seconds
 
 
-def write(run: RunDir, checkpoint: Checkpoint) -> None:
-    """Replaces the run's checkpoint. Raises SaveError; the one before is then still there."""
-    tensors, plain = pack(checkpoint.method)
+@dataclass(frozen=True)
+class Draft:
+    """A checkpoint that is to be written."""
+
+    files: BeadFiles
+    arrays: Mapping[str, NDArray[Any]]
+    """What its own file holds, by name."""
+    metadata: Mapping[str, str]
+    refers: frozenset[str]
+    """The names of all beads with files that it refers to."""
+    new: dict[str, Tensor]
+    """The beads among them that have no file yet."""
+
+    @property
+    def large(self) -> bool:
+        """Whether it takes long to write, or beads have files."""
+        own = sum(array.nbytes for array in self.arrays.values())
+        return bool(self.refers) or own > self.files.apart
+
+    def write(self) -> None:
+        """Replaces the run's checkpoint. Raises SaveError; the one before is then still there.
+
+        Files are written, and deleted, in such an order that what the checkpoints refer to is there
+        whenever the process ends.
+        """
+        run = self.files.run
+        self.files.write(self.new)
+        with replacing(run.checkpoint) as file:
+            file.writelines(tensor_file.pieces(self.arrays, self.metadata))
+            if self.refers or self.files.before:
+                _keep_the_one_before(run)
+        self.files.keep(self.refers)
+
+
+def draft(checkpoint: Checkpoint, files: BeadFiles) -> Draft:
+    """Returns what is to be written of a checkpoint. It stays as it is as the search goes on."""
+    names = files.name(instances(Bead, checkpoint.method))
+    tensors, plain = pack(checkpoint.method, names)
     # Python's own JSON here, not the files' standard one: what is not finite must come back.
     metadata = {
         "checkpoint": VERSION,
@@ -66,30 +112,101 @@ def write(run: RunDir, checkpoint: Checkpoint) -> None:
         "elapsed_s": repr(checkpoint.elapsed_s),
         "method": json.dumps(plain),
     }
+    apart = {name: tensors.pop(name) for name in names.values() if name in tensors}
     tensors |= {f"{FIXED}{name}": tensor for name, tensor in checkpoint.fixed.items()}
-    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    replace(run.checkpoint, safetensors.torch.save(on_cpu, metadata))
+    return Draft(
+        files,
+        {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()},
+        metadata,
+        frozenset(apart),
+        {name: tensor for name, tensor in apart.items() if name not in files.written},
+    )
 
 
-def resume(run: RunDir, spec: Spec, method: StagedMethod) -> Checkpoint | None:
+def write(run: RunDir, checkpoint: Checkpoint) -> None:
+    """Replaces the run's checkpoint at once. Raises SaveError."""
+    draft(checkpoint, BeadFiles(run)).write()
+
+
+def _keep_the_one_before(run: RunDir) -> None:
+    """Keeps the checkpoint that is about to be replaced, in place of an older one.
+
+    Does nothing where a file cannot have two names: the folder then holds one checkpoint alone.
+    """
+    temporary = run.checkpoint_before.with_name(f".{run.checkpoint_before.name}.{os.getpid()}.tmp")
+    with suppress(OSError):
+        temporary.unlink(missing_ok=True)
+        os.link(run.checkpoint, temporary, follow_symlinks=False)
+        os.replace(temporary, run.checkpoint_before)
+
+
+def resume(
+    run: RunDir, spec: Spec, method: StagedMethod, files: BeadFiles | None = None
+) -> Checkpoint | None:
     """Brings a search to where its run's checkpoint left it, and returns the checkpoint.
 
-    Returns None before the first was written. Raises Damaged where the file is not a checkpoint of
+    Its beads with files are mapped from there, and `files` knows them afterwards. Returns None
+    before the first checkpoint was written. Raises Damaged where the file is not a checkpoint of
     this search, and InputError where it belongs to another preset than this one.
     """
+    files = files or BeadFiles(run)
     if not check_regular(run.checkpoint):
         return None
     head, (tensors, plain) = _opened(run.checkpoint)
     fixed = {name: each for name, each in tensors.items() if name.startswith(FIXED)}
-    packed = {name: each for name, each in tensors.items() if name not in fixed}, plain
+    held = {name: each for name, each in tensors.items() if name not in fixed}
     if head.fingerprint not in (spec.fingerprint(), full_fingerprint(run)):
         raise InputError(
             f"belongs to another preset than {run.spec}; put that run's own run.yaml back, or "
             "start a new run",
             file=run.checkpoint,
         )
-    held = method.chain.problem.fixed
-    for name, tensor in fixed.items():
+    _check_fixed(run, method.chain.problem.fixed, fixed)
+    referred = bead_names(plain)
+    held |= files.read(referred)
+    try:
+        state = unpack(MethodState, _present(head.version, (held, plain), method), run.checkpoint)
+        method.resume(state)
+    except Unfit as unfit:
+        raise Damaged(run.checkpoint, f"its state does not fit: {unfit}") from None
+    files.take_stock(referred, _referred_before(run))
+    return Checkpoint(state, head.seq, head.elapsed_s, head.fingerprint, fixed)
+
+
+def _present(version: str, packed: Packed, method: StagedMethod) -> Packed:
+    """Returns a packed state in the present layout. Raises Unfit."""
+    match version:
+        case "2":
+            return from_version_2(packed, method.stages)
+        case "3":
+            return from_version_3(packed)
+    return packed
+
+
+def bead_names(plain: Any) -> set[str]:
+    """Returns the names of the beads with files that the plain part of a state refers to."""
+    if isinstance(plain, list):
+        return {name for item in plain for name in bead_names(item)}
+    if not isinstance(plain, dict):
+        return set()
+    name = plain.get(REFERENCE)
+    if isinstance(name, str):
+        return {name} if is_name(name) else set()
+    return {name for item in plain.values() for name in bead_names(item)}
+
+
+def _referred_before(run: RunDir) -> set[str]:
+    """Returns the names that the checkpoint before refers to; none where it cannot be read."""
+    with suppress(InputError):
+        if check_regular(run.checkpoint_before):
+            _, (_, plain) = _opened(run.checkpoint_before, whole=False)
+            return bead_names(plain)
+    return set()
+
+
+def _check_fixed(run: RunDir, held: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Raises InputError where what does not move is not what a checkpoint has found."""
+    for name, tensor in found.items():
         own = held.get(name.removeprefix(FIXED))
         if own is None or not _same(own, tensor):
             raise InputError(
@@ -97,14 +214,6 @@ def resume(run: RunDir, spec: Spec, method: StagedMethod) -> Checkpoint | None:
                 "has now; bring back the function, or the files, that the run was started with",
                 file=run.checkpoint,
             )
-    try:
-        if head.version == BEFORE:
-            packed = translated(packed, method.stages)
-        state = unpack(MethodState, packed, run.checkpoint)
-        method.resume(state)
-    except Unfit as unfit:
-        raise Damaged(run.checkpoint, f"its state does not fit: {unfit}") from None
-    return Checkpoint(state, head.seq, head.elapsed_s, head.fingerprint, fixed)
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
@@ -112,20 +221,24 @@ def _same(one: Tensor, other: Tensor) -> bool:
     return torch.equal(one.cpu().nan_to_num(), other.nan_to_num())
 
 
-def _opened(path: Path) -> tuple[_Head, Packed]:
-    """Returns the content of a checkpoint, with its state packed. Raises InputError or Damaged."""
+def _opened(path: Path, *, whole: bool = True) -> tuple[_Head, Packed]:
+    """Returns the content of a checkpoint, with its state packed. Raises InputError or Damaged.
+
+    Its tensors are left out where it is not to be read as a `whole`.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = list(file.keys()) if whole else []
+            tensors = {name: file.get_tensor(name) for name in names}
         head = {key: metadata[key] for key in ("fingerprint", "seq", "elapsed_s")}
         version, method = metadata["checkpoint"], metadata["method"]
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise _unreadable(path, error) from None
-    if version not in (VERSION, BEFORE):
+    if version not in (VERSION, *BEFORE):
         raise InputError(
-            f"has version {version!r}, but this dss-tui reads {BEFORE} and {VERSION}; resume with "
-            "the dss-tui that wrote it",
+            f"has version {version!r}, but this dss-tui reads {', '.join(BEFORE)} and {VERSION}; "
+            "resume with the dss-tui that wrote it",
             file=path,
         )
     try:
@@ -137,7 +250,13 @@ def _opened(path: Path) -> tuple[_Head, Packed]:
 
 def _unreadable(path: Path, why: Exception) -> Damaged:
     """Returns the error for a checkpoint that cannot be read."""
+    before = RunDir(path.parent).checkpoint_before
     remedy = "delete it to start this run from the beginning"
+    if os.path.lexists(before):
+        remedy = (
+            f"move {before.name} into its place to go on from the one before, or delete both to "
+            "start this run from the beginning"
+        )
     return Damaged(path, f"it cannot be read ({why}); {remedy}")
 
 

@@ -40,6 +40,8 @@ log = logging.getLogger("engine")
 FILE = "batching.json"
 #: The numbers of beads, of samples at most, and of repetitions of a measurement.
 BEADS, SAMPLES, REPEATS = 16, 2048, 3
+#: The weights of all beads of a measurement: with large networks it takes fewer beads.
+WEIGHTS = 2**25
 #: The seconds of a first step after which only one more is measured.
 LONG_S = 0.5
 #: The share of a GPU's free memory for layers' outputs, where limits.memory is null.
@@ -226,10 +228,11 @@ def most_of(spec: Spec) -> Training:
 def _measured(tried: dict[Way, Backend], practice: Practice, samples: int, clock: Stopwatch) -> Way:
     """Returns the backend that takes the least time for a step of some beads."""
     problem = next(iter(tried.values())).problem
-    theta = torch.stack([problem.initial(seed) for seed in range(BEADS)])
-    numbers = generator(0, "batching").integers(0, len(problem.train), (BEADS, samples))
+    beads = max(1, min(BEADS, WEIGHTS // problem.parameter_count))
+    theta = torch.stack([problem.initial(seed) for seed in range(beads)])
+    numbers = generator(0, "batching").integers(0, len(problem.train), (beads, samples))
     batches = torch.from_numpy(numbers).to(problem.device)
-    keys = torch.arange(BEADS, device=problem.device)
+    keys = torch.arange(beads, device=problem.device)
 
     def seconds(way: Way) -> float:
         """Returns the seconds of one step."""

@@ -51,8 +51,18 @@ class Store(Protocol):
     def seq(self) -> int:
         """The number of the newest event written."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is too much to write for another periodic checkpoint."""
+
     def checkpoint(self, elapsed_s: float) -> None:
-        """Keeps all that a resume needs, and the string as it is now."""
+        """Begins to keep all that a resume needs; where that is little, it ends with it too."""
+
+    def settle(self) -> None:
+        """Waits until the newest checkpoint is kept."""
+
+    def string(self, elapsed_s: float) -> None:
+        """Keeps the string as it is now, where checkpoints do not."""
 
     def final_string(self, outcome: Outcome, elapsed_s: float) -> None:
         """Keeps the string with which the session ends with this outcome."""
@@ -68,9 +78,16 @@ class Nowhere:
     """The store of a search that leaves nothing behind but its events."""
 
     resumable = False
+    busy = False
     seq = 0
 
     def checkpoint(self, elapsed_s: float) -> None:
+        """Keeps nothing."""
+
+    def settle(self) -> None:
+        """Waits for nothing."""
+
+    def string(self, elapsed_s: float) -> None:
         """Keeps nothing."""
 
     def final_string(self, outcome: Outcome, elapsed_s: float) -> None:
@@ -208,7 +225,7 @@ def search(
             snapshots.run(elapsed, show)
         yield from method.step(_beads_left(tally, limits))
         snapshots.run_when_due(elapsed, show)
-        if method.verdict is None:
+        if method.verdict is None and not store.busy:
             checkpoints.run_when_due(elapsed, store.checkpoint)
 
 
@@ -225,7 +242,7 @@ def _grant(
             if command == "stop":
                 return _stopped("as asked")
             if command == "checkpoint":
-                yield from _checkpoint(store, elapsed, "asked for")
+                yield from _checkpoint(store, elapsed, "asked for", string=True)
             if isinstance(command, PlaneThrough):
                 # For viewers alone, so that it takes nothing of the time that the search may run.
                 with elapsed.held():
@@ -233,7 +250,7 @@ def _grant(
             if command == "pause" and not paused:
                 paused = True
                 elapsed.hold()
-                yield from _checkpoint(store, elapsed, "paused")
+                yield from _checkpoint(store, elapsed, "paused", string=True)
                 yield Paused()
                 store.progress(method.progress(), elapsed(), "paused")
             if command == "continue" and paused:
@@ -245,11 +262,16 @@ def _grant(
         control.sleep(PAUSED_S)
 
 
-def _checkpoint(store: Store, elapsed: Stopwatch, reason: str) -> Iterator[Event]:
-    """Writes a checkpoint and says so, where the store keeps any."""
+def _checkpoint(
+    store: Store, elapsed: Stopwatch, reason: str, *, string: bool = False
+) -> Iterator[Event]:
+    """Writes a checkpoint, with the string if asked to, and says so, where the store keeps any."""
     if not store.resumable:
         return
     store.checkpoint(elapsed())
+    if string:
+        store.string(elapsed())
+    store.settle()
     yield CheckpointSaved(reason)
 
 

@@ -157,17 +157,22 @@ def of_string(
     `string` holds the objective as the engine measured it. Where `own_data` is false, the data are
     not the factory's but those of the problem.
     """
-    beads, count = torch.from_numpy(string.beads).to(problem.device), len(string.beads)
+    count = len(string.beads)
     point = len(string.t) // 2
     t = float(string.t[point])
     measure = problem.objective
 
+    def weights(bead: int) -> Weights:
+        return torch.from_numpy(string.beads[bead]).to(problem.device)
+
     def comparisons(user: PlainTorch) -> Iterator[Task]:
         for bead in _spread(count):
             where = f"of bead {bead + 1} of {count}"
-            yield partial(_compared, user, beads[bead], measure, where, float(string.losses[bead]))
+            yield partial(
+                _compared, user, weights(bead), measure, where, float(string.losses[bead])
+            )
         for left in _spread(count - 1):
-            between = torch.lerp(beads[left].double(), beads[left + 1].double(), t)
+            between = torch.lerp(weights(left).double(), weights(left + 1).double(), t)
             where = f"at t = {t:.3g} between beads {left + 1} and {left + 2} of {count}"
             engine = float(string.profiles[left, point])
             yield partial(_compared, user, between, measure, where, engine)

@@ -1,7 +1,9 @@
-"""Checkpoints of version 2, put into the layout of version 3.
+"""Checkpoints of versions 2 and 3, put into the layout of version 4.
 
 Version 2 had the tensors of each part under a prefix of its own, dicts with their keys as words,
-and the rows of a trainer one by one. Nothing is checked here: what is made is read as any state is.
+and the rows of a trainer one by one. Version 3 had the beads of a string as one tensor beside their
+ids, and the rows of a trainer in one part. Nothing is checked here: what is made is read as any
+state is.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from torch import Tensor
 
 from engine.methods.base import Stage
 from engine.methods.stage import TrainingStage
-from engine.record.packing import REFERENCE, Packed
+from engine.record.packing import REFERENCE, ROW, Packed
 from engine.record.unfit import Unfit
 from engine.training.trainer import Trainer
 
@@ -24,8 +26,45 @@ Tensors = dict[str, Tensor]
 WRONG = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError)
 
 
-def translated(old: Packed, stages: Sequence[Stage[Any]]) -> Packed:
+def from_version_3(old: Packed) -> Packed:
+    """Returns the state of a search in the present layout.
+
+    Raises Unfit where what is to be translated is not there.
+    """
+    tensors, plain = old
+    try:
+        return tensors, _with_parts(plain)
+    except WRONG as error:
+        raise Unfit(f"it is not laid out as version 3 ({type(error).__name__}: {error})") from None
+
+
+def _with_parts(plain: Any) -> Any:
+    """Returns a plain value with the beads of strings, and the rows of trainers, in parts."""
+    if isinstance(plain, list):
+        return [_with_parts(item) for item in plain]
+    if not isinstance(plain, dict):
+        return plain
+    made = {name: _with_parts(item) for name, item in plain.items()}
+    if {"order", "beads", "depths"} <= plain.keys():
+        made["beads"] = [
+            {"bead": bead, "weights": plain["beads"] | {ROW: row}}
+            for row, bead in enumerate(plain["order"])
+        ]
+    if {"sizes", "rows"} <= plain.keys():
+        made["rows"] = [] if plain["rows"] is None else [made["rows"]]
+    return made
+
+
+def from_version_2(old: Packed, stages: Sequence[Stage[Any]]) -> Packed:
     """Returns the state of a search with these stages in the present layout.
+
+    Raises Unfit where what is to be translated is not there.
+    """
+    return from_version_3(_version_3(old, stages))
+
+
+def _version_3(old: Packed, stages: Sequence[Stage[Any]]) -> Packed:
+    """Returns the state of a search with these stages in the layout of version 3.
 
     Raises Unfit where what is to be translated is not there.
     """

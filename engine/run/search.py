@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from math import inf
 from types import TracebackType
+
+import numpy as np
 
 from engine.record.events import Event, Outcome, RunFinished
 from engine.record.string_file import StringFile
@@ -88,7 +91,7 @@ class Search(Iterator[Event]):
         """
         if self._at_work is not None:
             job, elapsed = self._at_work
-            return job.string("running", elapsed())
+            return _whole(job.string("running", elapsed()))
         if self._string is None:
             raise RuntimeError("there is no string before the first event, nor after a close")
         return self._string
@@ -105,12 +108,19 @@ class Search(Iterator[Event]):
             try:
                 for event in job.events(Nowhere(), Undisturbed(), elapsed, NEVER):
                     if isinstance(event, RunFinished):
-                        self._string = job.string(str(event.outcome), event.totals.elapsed_s)
+                        self._string = _whole(
+                            job.string(str(event.outcome), event.totals.elapsed_s)
+                        )
                         self.finished = event
                         self._at_work = None
                     yield event
             finally:
                 self._at_work = None
+
+
+def _whole(file: StringFile) -> StringFile:
+    """Returns a string whose beads are one array."""
+    return replace(file, string=replace(file.string, beads=np.asarray(file.string.beads)))
 
 
 def search(spec: Spec) -> Search:

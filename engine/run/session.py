@@ -25,6 +25,7 @@ from engine.record.signals import Signals
 from engine.record.writer import RunWriter
 from engine.record.writing import open_log, replace
 from engine.run import checkpoint
+from engine.run.bead_files import BeadFiles
 from engine.run.facts import facts
 from engine.run.job import Job
 from engine.run.loop import Pace, Stopwatch, totals
@@ -165,15 +166,16 @@ def run_session(
     Raises InputError where the run's checkpoint belongs to another spec, or is damaged.
     """
     job = Job.on(pool, spec)
-    kept = checkpoint.resume(writer.run, spec, job.method)
+    files = BeadFiles(writer.run)
+    kept = checkpoint.resume(writer.run, spec, job.method, files)
     meta = facts(writer.run, spec, why)
     writer.meta(meta)
     log.info(meta.words)
-    store = DirectoryStore(writer, job, hurried)
     control = SessionControl(writer, signals, wait)
-    return _Session(writer, job, observe, store, control).run(
-        kept, pace or Pace(checkpoint_s=spec.checkpoint_seconds)
-    )
+    with DirectoryStore(writer, job, hurried, files) as store:
+        return _Session(writer, job, observe, store, control).run(
+            kept, pace or Pace(checkpoint_s=spec.checkpoint_seconds)
+        )
 
 
 def refuse(directory: RunDir, error: InputError | SaveError) -> None:
@@ -239,6 +241,8 @@ class _Session:
         self, error: Exception, kept: checkpoint.Checkpoint | None, elapsed_s: float
     ) -> RunFinished:
         """Returns the last event of a session that an error ended."""
+        with suppress(SaveError):  # then the checkpoint before is still good
+            self.store.settle()
         before_s = kept.elapsed_s if kept is not None else None
         saved_s = before_s if self.store.saved_s is None else self.store.saved_s
         safe = (

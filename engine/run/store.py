@@ -1,10 +1,16 @@
-"""Writes checkpoints, strings and progress of a running search into its run directory."""
+"""Writes checkpoints, strings and progress of a running search into its run directory.
+
+Small checkpoints are written at once, and the string with them. A thread writes large ones, those
+whose beads have files of their own, while the search goes on.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +22,9 @@ from engine.record.events import Outcome
 from engine.record.loss_plane import Triple
 from engine.record.progress import Counters, Progress, ProgressState, SegmentProgress
 from engine.record.writer import RunWriter
-from engine.record.writing import replace
 from engine.run import checkpoint
+from engine.run.bead_files import BeadFiles
+from engine.run.checkpoint import Draft
 from engine.run.job import Job
 
 log = logging.getLogger("engine")
@@ -28,36 +35,67 @@ log = logging.getLogger("engine")
 AT_A_CHECKPOINT, AT_A_STOP = 10**9, 10**11
 
 
+#: After a checkpoint was written by a thread, the next one waits for so many times as long.
+PAUSE = 20
+
+
 class DirectoryStore:
-    """The `loop.Store` of a run directory."""
+    """The `loop.Store` of a run directory, to be used within a `with` block."""
 
     resumable = True
 
     def __init__(
-        self, writer: RunWriter, job: Job, hurried: Callable[[], bool] = lambda: False
+        self,
+        writer: RunWriter,
+        job: Job,
+        hurried: Callable[[], bool] = lambda: False,
+        files: BeadFiles | None = None,
     ) -> None:
         """Keeps what comes of a job in the run directory of a writer.
 
         Where `hurried` returns True, strings are not measured for a checkpoint or a stop. The file
-        of an earlier one then stays.
+        of an earlier one then stays. `files` are those that a checkpoint was resumed from.
         """
         self._writer, self._job, self._hurried = writer, job, hurried
+        self._files = files or BeadFiles(writer.run)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
+        self._writing: Future[None] | None = None
+        """The checkpoint that the thread writes."""
+        self._large = False
+        """Whether the newest checkpoint was left to the thread, and the string not written."""
+        self._ready_s = float("-inf")
+        """The time from which on the thread may write another one."""
         self.saved_s: float | None = None
         """Running time at the newest checkpoint of this session."""
         self.shown: MethodProgress | None = None
         """Where the method stood when viewers were shown it last."""
+
+    def __enter__(self) -> DirectoryStore:
+        """Returns the store itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Waits until the thread has written what it writes."""
+        self._thread.shutdown()
 
     @property
     def seq(self) -> int:
         """The number of the newest event written."""
         return self._writer.seq
 
+    @property
+    def busy(self) -> bool:
+        """Whether another periodic checkpoint waits. Raises SaveError where the last one failed."""
+        if self._writing is not None and self._writing.done():
+            self.settle()
+        return self._writing is not None or time.monotonic() < self._ready_s
+
     def checkpoint(self, elapsed_s: float) -> None:
         """Writes all that a resume needs, and the string where that costs little.
 
-        Raises SaveError.
+        Where that is much, a thread writes it, and the string waits for `string`. Raises SaveError.
         """
-        self._writer.sync_events()
+        self.settle()
         method = self._job.method
         kept = checkpoint.Checkpoint(
             method.state,
@@ -66,9 +104,39 @@ class DirectoryStore:
             self._job.spec.fingerprint(),
             self._job.problem.fixed,
         )
-        checkpoint.write(self._writer.run, kept)
+        draft = checkpoint.draft(kept, self._files)
+        self._large = draft.large
+        if draft.large:
+            self._writing = self._thread.submit(self._write, draft, elapsed_s)
+            return
+        self._write(draft, elapsed_s)
+        self._ready_s = float("-inf")
+        self._cheap_string(elapsed_s)
+
+    def _write(self, draft: Draft, elapsed_s: float) -> None:
+        """Writes a checkpoint, which is safe once this returns. Raises SaveError."""
+        began = time.monotonic()
+        self._writer.sync_events()
+        draft.write()
         self.saved_s = elapsed_s
-        if method.string_products <= AT_A_CHECKPOINT and not self._hurried():
+        now = time.monotonic()
+        self._ready_s = now + PAUSE * (now - began)
+
+    def settle(self) -> None:
+        """Waits until the newest checkpoint is written. Raises SaveError."""
+        if self._writing is None:
+            return
+        writing, self._writing = self._writing, None
+        writing.result()
+        self._files.make_room()
+
+    def string(self, elapsed_s: float) -> None:
+        """Writes the string where that costs little, and no checkpoint does. Raises SaveError."""
+        if self._large:
+            self._cheap_string(elapsed_s)
+
+    def _cheap_string(self, elapsed_s: float) -> None:
+        if self._job.method.string_products <= AT_A_CHECKPOINT and not self._hurried():
             self._string("running", elapsed_s)
 
     def final_string(self, outcome: Outcome, elapsed_s: float) -> None:
@@ -99,8 +167,7 @@ class DirectoryStore:
 
     def _string(self, outcome: str, elapsed_s: float) -> None:
         """Measures and writes the newest string. Raises SaveError."""
-        held = self._job.string(outcome, elapsed_s)
-        replace(self._writer.run.string, string_file.encode(held, ".safetensors"))
+        string_file.write(self._job.string(outcome, elapsed_s), self._writer.run.string)
 
     def _secondary_samples(self) -> int | None:
         """Returns the number of samples of the secondary metric, or None for the whole split."""

@@ -7,6 +7,7 @@ in float64, and the numbers in the file are compared with the measured ones.
 from __future__ import annotations
 
 import glob
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
@@ -21,7 +22,7 @@ from engine.data.own_samples import class_count
 from engine.errors import InputError
 from engine.methods.given import with_state_of
 from engine.part import functions_in
-from engine.path.segments import Pair, along, measure, search_grid
+from engine.path.segments import Along, Pair, along, measure, search_grid
 from engine.problem.baseline import by_frequencies
 from engine.problem.copies import Parameter
 from engine.problem.problem import Problem, Split, build_problem
@@ -30,11 +31,12 @@ from engine.record.string_file import StringFile
 from engine.run import mirror
 from engine.run.choose_backend import backend_to_verify
 from engine.run.mirror import Report
+from engine.run.telling import BETWEEN, Telling, Told, untold
 from engine.spec.keys import check_device
 from engine.spec.level import LevelOn, bound
 from engine.spec.problem import ProblemSpec
 from engine.workers.devices import TWICE, float64_cost, resolved
-from engine.workers.pool import Pool, cores
+from engine.workers.pool import Pool, Workers, cores
 
 SPLITS = get_args(Split)
 
@@ -125,7 +127,12 @@ class Check:
 
 
 def verify(
-    file: StringFile, points: int = POINTS, *, run_factories: bool = False, device: str = "cpu"
+    file: StringFile,
+    points: int = POINTS,
+    *,
+    run_factories: bool = False,
+    device: str = "cpu",
+    told: Told = untold,
 ) -> Check:
     """Measures a whole string from scratch, as `dss-tui verify` does.
 
@@ -138,6 +145,8 @@ def verify(
         run_factories: Whether functions of a user's own, which the file names, may be run.
         device: What measures, as the key `device` of a preset names it: cpu, cuda for all GPUs, or
             a list such as cuda:0,cuda:1. With auto it is the GPUs where torch sees any.
+        told: A function that is called with the share of the work that is done, from 0 to 1, every
+            second or so where it takes long.
 
     Raises:
         InputError: The path cannot be measured: torch does not see that device, data are missing
@@ -148,26 +157,30 @@ def verify(
     check_level(file)
     devices = devices_of(device)
     problem = problem_of(file, run_factories=run_factories)
-    beads = torch.from_numpy(file.string.beads).double()
-    pairs = list(pairwise(beads))
+    pairs = list(pairwise(map(torch.from_numpy, file.string.beads)))
     samples = problem.objective_samples
     dtype = dtype_for(problem, points * len(pairs), devices[0])
+    single = file.header.audit.get("precision", "float32") != "float64"
+    again = single and dtype == torch.float64
+    stated = len(file.string.t)
     with measuring(file.header.problem, problem, devices) as pool:
+        each = samples * (points + stated * (2 if again else 1)) + _samples_of_ranges(problem)
+        telling = counted(pool, problem, told, each * len(pairs))
+        cut = math.ceil(points * samples / telling.per_part)
         grid = np.linspace(0.0, 1.0, points)
-        measured = measure(pool, pairs, grid, samples, dtype=dtype)
-        profiles = np.stack(along(pool, pairs, file.string.t, samples, dtype=dtype))
-        single = file.header.audit.get("precision", "float32") != "float64"
+        measured = measure(telling, pairs, grid, samples, dtype=dtype, cut=cut)
+        profiles = np.stack(along(telling, pairs, file.string.t, samples, dtype=dtype, cut=cut))
         rough = profiles
-        if single and dtype == torch.float64:
-            rough = np.stack(along(pool, pairs, file.string.t, samples))
-        ranges = _ranges(pool, problem, pairs)
+        if again:
+            rough = np.stack(along(telling, pairs, file.string.t, samples, cut=cut))
+        ranges = _ranges(telling, problem, pairs)
     losses = np.array([*profiles[:, 0], profiles[-1, -1]])
     level = file.header.level
     return Check(
         level=level,
         level_tolerance=file.header.tolerance,
         level_on=file.header.level_on,
-        beads=len(beads),
+        beads=len(file.string.beads),
         points=points,
         peaks=tuple(segment.peak for segment in measured),
         t_stars=tuple(segment.t_star for segment in measured),
@@ -259,6 +272,11 @@ def measuring(
     return Pool(backend_to_verify(spec, problem), devices or devices_of("cpu"))
 
 
+def counted(pool: Pool, problem: Problem, told: Told, total: float) -> Telling:
+    """Returns a pool that tells how many of a `total` of samples are measured along segments."""
+    return Telling(pool, total, told, Along, per_part=BETWEEN / problem.cost.products)
+
+
 def _refuse_factories(spec: ProblemSpec) -> None:
     """Raises InputError where the problem names functions of a user's own."""
     named = list(functions_in(spec))
@@ -271,19 +289,29 @@ def _refuse_factories(spec: ProblemSpec) -> None:
 
 
 def _ranges(
-    pool: Pool, problem: Problem, pairs: Sequence[Pair]
+    pool: Workers, problem: Problem, pairs: Sequence[Pair]
 ) -> tuple[tuple[LevelOn, float, float], ...]:
     """Returns the lowest and the highest value along the string of each metric on each split."""
+    found = []
+    for measure_on in _looked_at(problem):
+        samples = len(problem.samples(measure_on.split))
+        profiles = np.stack(along(pool, pairs, search_grid(COARSE), samples, objective=measure_on))
+        found.append((measure_on, float(profiles.min()), float(profiles.max())))
+    return tuple(found)
+
+
+def _samples_of_ranges(problem: Problem) -> int:
+    """Returns the number of samples that `_ranges` computes for a segment."""
+    return sum(COARSE * len(problem.samples(each.split)) for each in _looked_at(problem))
+
+
+def _looked_at(problem: Problem) -> list[LevelOn]:
+    """Returns each metric on each split that has samples."""
     metrics: list[Literal["loss", "error_rate"]] = ["loss"]
     if problem.classes is not None:
         metrics.append("error_rate")
     splits: list[Split] = [split for split in SPLITS if len(problem.samples(split))]
-    found = []
-    for metric, split in product(metrics, splits):
-        measure_on, samples = LevelOn(metric=metric, split=split), len(problem.samples(split))
-        profiles = np.stack(along(pool, pairs, search_grid(COARSE), samples, objective=measure_on))
-        found.append((measure_on, float(profiles.min()), float(profiles.max())))
-    return tuple(found)
+    return [LevelOn(metric=metric, split=split) for metric, split in product(metrics, splits)]
 
 
 def problem_of(file: StringFile, *, run_factories: bool = False) -> Problem:

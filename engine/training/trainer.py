@@ -22,6 +22,14 @@ from engine.steps.recipe import Recipe
 from engine.steps.rows import Group, Row, Rows, check_columns, fresh, joined
 from engine.workers.pool import Workers
 
+#: The number of values in rows up to which a checkpoint holds them in one part.
+JOINED = 2**20
+
+
+#: The bytes of main memory, and the share of a GPU's, that rows in training may take. A round holds
+#: them twice: as they were, and as they become. More beads wait.
+ROWS_BYTES, ROWS_SHARE = 2**30, 0.25
+
 
 @dataclass(frozen=True)
 class Job:
@@ -80,6 +88,18 @@ class Trainer:
         """Returns rows for a group, which start from weights (bead, param) and took no step yet."""
         return fresh(theta, self.slots, target, self.training.patience, seeds)
 
+    @property
+    def most_rows(self) -> int:
+        """The number of rows that fit into memory in training, one at least.
+
+        It depends on the problem, the optimizer and the device alone, so that reruns train alike.
+        """
+        room, device = ROWS_BYTES, self._problem.device
+        if device.type == "cuda":
+            room = int(ROWS_SHARE * torch.cuda.get_device_properties(device).total_memory)
+        vector = self._problem.parameter_count * self._problem.dtype.itemsize
+        return max(1, room // (2 * (1 + len(self.slots)) * vector))
+
     def admit(self, job: Job, start: Weights) -> None:
         """Puts one weight vector (param,) into training, as a group of its own."""
         patience = job.patience or self.training.patience
@@ -120,18 +140,31 @@ class Trainer:
             self.bead_steps,
             beads=tuple(bead for group in self.groups for bead in group.beads),
             sizes=tuple(len(group) for group in self.groups),
-            rows=joined([group.rows.to(torch.device("cpu")) for group in self.groups]),
+            rows=self._held(),
         )
+
+    def _held(self) -> tuple[Rows, ...]:
+        """Returns the rows as a checkpoint holds them: in one part, which is short to write.
+
+        Where that copy would be large, each group is a part instead, as it is: no round changes
+        rows in place. Where rows are on a GPU, they are copied from there in any case.
+        """
+        rows = [group.rows.to(torch.device("cpu")) for group in self.groups]
+        vectors = sum(len(part) * (1 + len(part.state)) for part in rows)
+        if vectors * self._problem.parameter_count > JOINED:
+            return tuple(rows)
+        return (joined(rows),)
 
     def resume(self, state: TrainerState) -> None:
         """Goes on from a state. Raises Unfit where its rows are none of this trainer's."""
         self.bead_steps, self.groups = state.bead_steps, []
-        if state.rows is None:
-            return
-        self._check(state.rows)
+        for part in state.rows:
+            self._check(part)
         beads = iter(state.beads)
-        parts = joined([state.rows.to(self._problem.device)]).split(state.sizes)
-        self.groups = [Group(tuple(islice(beads, len(part))), part) for part in parts]
+        parts = [rows for part in state.parts for rows in part]
+        self.groups = [
+            Group(tuple(islice(beads, len(rows))), rows.to(self._problem.device)) for rows in parts
+        ]
 
     def _check(self, rows: Rows) -> None:
         """Raises Unfit for rows of another optimizer or another problem."""
@@ -155,12 +188,12 @@ class TrainerState:
     """(row,) The ids of the beads that the rows are."""
     sizes: tuple[Annotated[int, Range(1)], ...] = ()
     """Number of rows in each group, in order."""
-    rows: Rows | None = None
-    """The rows of all groups one after another; None where there are none."""
+    rows: tuple[Rows, ...] = ()
+    """The rows of all groups one after another, in parts that hold one or more groups each."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where the numbers of rows, beads and groups contradict each other."""
-        count = 0 if self.rows is None else len(self.rows)
+        count = sum(map(len, self.rows))
         if not len(self.beads) == sum(self.sizes) == count:
             raise ValueError(
                 f"there are {count} rows, but {len(self.beads)} beads and groups of "
@@ -168,5 +201,19 @@ class TrainerState:
             )
         if len(set(self.beads)) < count:
             raise ValueError("beads names a bead twice")
-        if self.rows is not None:
-            check_columns(self.rows)
+        for part in self.rows:
+            check_columns(part)
+        self.parts  # noqa: B018, which raises ValueError
+
+    @property
+    def parts(self) -> list[list[Rows]]:
+        """The rows of each group, for each part. Raises ValueError where a part cuts a group."""
+        sizes, found = iter(self.sizes), []
+        for part in self.rows:
+            counts: list[int] = []
+            while sum(counts) < len(part):
+                counts.append(next(sizes))
+            if sum(counts) > len(part):
+                raise ValueError("sizes cut a group into two parts")
+            found.append(part.split(counts) if len(counts) > 1 else [part])
+        return found

@@ -27,14 +27,18 @@ def told(part: str) -> set[str]:
 def files(folder: Path) -> set[str]:
     """The files of a run in a folder, by the names that the page gives them."""
     found = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
-    return {re.sub(r"\d+-\d+-\d+(?=\.json)", "A-B-C", name) for name in found}
+    named = {re.sub(r"\d+-\d+-\d+(?=\.json)", "A-B-C", name) for name in found}
+    return {re.sub(r"^beads/\d+\.\d+", "beads/ID.VERSION", name) for name in named}
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    """A run that was stopped at a limit, noted on, and asked for a plane and a pause."""
+    """A run whose beads have files, stopped at two limits, noted on, and asked for a plane."""
     out = tmp_path_factory.mktemp("page") / "run"
-    assert main(["run", "quadratic", "--out", str(out), *QUICK, "--set", "limits.beads=3"]) == 3
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("engine.run.bead_files.APART", 0)
+        assert main(["run", "quadratic", "--out", str(out), *QUICK, "--set", "limits.beads=3"]) == 3
+        assert main(["resume", str(out), "--headless", "--set", "limits.beads=4"]) == 3
     found = RunDir(out)
     write_note(found, "a note")
     send(found, PlaneThrough((1, 3, 2)))

@@ -13,7 +13,7 @@ import pytest
 
 import engine
 from dss_tui.cli import main
-from engine.record.string_file import encode
+from tests.support.string_files import encode
 
 ROOT = Path(__file__).parents[2]
 

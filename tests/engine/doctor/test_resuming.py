@@ -17,11 +17,12 @@ from engine.methods.method import MethodState
 from engine.record import packing
 from engine.record.events import Continued, Event, Record
 from engine.record.finding import create
-from engine.record.packing import Packed
-from engine.record.string_file import encode, read
+from engine.record.packing import Names, Packed
+from engine.record.string_file import read
 from engine.record.writer import RunWriter
 from engine.run.prepare import Prepared, prepare
 from engine.workers.pool import Pool, open_pool
+from tests.support.string_files import encode
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +58,11 @@ def test_a_state_that_is_lost_is_noticed(
     """Weights that are written a little off lead elsewhere."""
     exact = packing.pack
 
-    def inexact(state: MethodState) -> Packed:
-        tensors, plain = exact(state)
+    def inexact(state: MethodState, names: Names) -> Packed:
+        tensors, plain = exact(state, names)
         return {
-            name: each + 1e-3 if name.endswith(".beads") else each for name, each in tensors.items()
+            name: each + 1e-3 if name.endswith((".weights", ".theta")) else each
+            for name, each in tensors.items()
         }, plain
 
     monkeypatch.setattr("engine.run.checkpoint.pack", inexact)

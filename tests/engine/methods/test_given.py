@@ -11,10 +11,11 @@ from engine.errors import InputError
 from engine.problem.problem import Problem, build_problem
 from engine.record.events import BeadInserted, BeadTrained, Outcome, SegmentMeasured
 from engine.record.geometry import BeadString
-from engine.record.string_file import Header, StringFile, encode
+from engine.record.string_file import Header, StringFile
 from engine.spec.keys import Spec
 from tests.support.landscapes import landscape, ring, spec_for
 from tests.support.searches import highest_loss, method_for, run
+from tests.support.string_files import encode
 
 ANGLES = np.linspace(0.1, 3.0, 6)
 ARC = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1).astype(np.float32)

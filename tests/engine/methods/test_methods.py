@@ -38,12 +38,13 @@ from engine.record.events import (
 )
 from engine.record.geometry import BeadString
 from engine.record.packing import pack, unpack
-from engine.record.string_file import Header, StringFile, encode
+from engine.record.string_file import Header, StringFile
 from engine.run.loop import Pace, Stopwatch, search
 from engine.spec.keys import Limits, Spec
 from engine.spec.yaml_file import parse
 from engine.workers.pool import Pool
 from tests.support.landscapes import Surface, double_well, landscape, ring
+from tests.support.string_files import encode
 from tests.support.workers import vmapped
 
 FAST = {"optimizer": {"kind": "sgd", "lr": 0.05}, "max_steps": 400}
@@ -401,6 +402,16 @@ class Memory:
     def checkpoint(self, elapsed_s: float) -> None:
         self.kept = through_bytes(self.method.state)
         self.method.string()
+
+    @property
+    def busy(self) -> bool:
+        return False
+
+    def settle(self) -> None:
+        pass
+
+    def string(self, elapsed_s: float) -> None:
+        pass
 
     def final_string(self, outcome: Outcome, elapsed_s: float) -> None:
         self.outcomes.append(outcome)

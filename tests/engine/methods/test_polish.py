@@ -13,6 +13,7 @@ from engine.methods.constrained import ConstrainedSearch
 from engine.methods.polish import Polish
 from engine.path.chain import Chain
 from engine.record.events import FIRST, LAST, BeadFailed, BeadTrained, Event, Outcome, SegmentFailed
+from engine.record.unfit import Unfit
 from engine.spec.keys import Spec
 from engine.workers.pool import Pool
 from tests.support.landscapes import Surface, double_well, goal, landscape, spec_for
@@ -122,6 +123,31 @@ def test_an_endpoint_that_is_lost_ends_the_search(end: int) -> None:
         assert (missed.bead, missed.left, missed.right) == (end, None, None)
         assert (missed.remedy, missed.attempt) == ("none left", 1)
         assert chain.order[0] == FIRST and chain.order[-1] == LAST
+
+
+def test_beads_wait_where_memory_is_short_with_the_same_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    beads = [ENDS[0], GOOD, LOST, HIGH, ENDS[1]]
+    with released(tilted, beads) as (stage, chain):
+        run(stage)
+        expected = {bead: theta.tolist() for bead, theta in chain.weights.items()}
+    monkeypatch.setattr("engine.training.trainer.ROWS_BYTES", 1)
+    with released(tilted, beads) as (stage, chain):
+        assert (len(stage.trainer.groups), len(stage.waiting)) == (1, 4)
+        while len(stage.waiting) > 2:
+            stage.step(None)
+        kept = stage.state
+        assert len(kept.waiting) == 2
+        stage.resume(kept)
+        stage.check_ready()
+        while not stage.done:
+            assert len(stage.trainer.groups) <= 1
+            stage.step(None)
+        assert {bead: theta.tolist() for bead, theta in chain.weights.items()} == expected
+        stage.waiting = [GOOD[0], GOOD[0]]
+        with pytest.raises(Unfit, match="which cannot all wait"):
+            stage.check_ready()
 
 
 def test_nothing_happens_to_a_closed_string() -> None:

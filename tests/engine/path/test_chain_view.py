@@ -75,3 +75,13 @@ def test_the_metric_beside_is_measured_once_for_beads_that_stay() -> None:
     then = view.secondary()
     assert then[0] is first[0]
     assert then[1] is not first[1] and (then[1] != first[1]).any()
+
+
+def test_of_large_networks_some_segments_are_measured_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("engine.path.chain_view.SECONDARY_PRODUCTS", 0)
+    view = ChainView(measured(ENDS[0], [0.5, 0.0], ENDS[1]))
+    sizes = [[len(values) for values in view.secondary()] for _ in range(3)]
+    whole = SECONDARY_POINTS
+    assert sizes == [[whole, 0], [whole, whole], [whole, whole]]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from engine.record.decoding import parse_json
 from engine.record.marks import Count, Length
-from engine.record.packing import pack, unpack
+from engine.record.packing import instances, pack, unpack
 from engine.record.reading import Damaged
 
 FILE = Path("checkpoint.safetensors")
@@ -204,3 +204,46 @@ def test_another_states_values_are_refused() -> None:
 def test_what_no_file_can_hold_is_a_mistake_of_ours(value: object) -> None:
     with pytest.raises(TypeError, match="since: no file can hold a"):
         pack(Resting("resting", value))  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- what is held once
+
+
+@dataclass(frozen=True)
+class Strings:
+    now: tuple[Tensor, ...]
+    best: tuple[Tensor, ...]
+    rows: Tensor
+
+
+def test_a_vector_that_stands_twice_is_held_once_and_a_row_as_a_row() -> None:
+    rows, bead = torch.arange(6.0).reshape(3, 2), torch.tensor([7.0, 8.0])
+    equal = bead.clone()
+    state = Strings((bead, rows[1], equal), (rows[1], bead), rows)
+    tensors, plain = pack(state, {bead: "beads/7.1"})
+    assert tensors.keys() == {"beads/7.1", "now.2", "rows"}
+    assert plain["now"] == [
+        {"$tensor": "beads/7.1"},
+        {"$tensor": "rows", "$row": 1},
+        {"$tensor": "now.2"},
+    ]
+    assert plain["best"] == [{"$tensor": "rows", "$row": 1}, {"$tensor": "beads/7.1"}]
+    back = unpack(Strings, (tensors, json.loads(json.dumps(plain))), FILE)
+    assert back.now[0] is back.best[1]
+    for one, other in zip(back.now + back.best, state.now + state.best, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_instances_are_found_wherever_they_stand() -> None:
+    tensor = torch.zeros(2)
+    state = Strings((tensor, tensor), (), torch.ones(1, 2))
+    assert [each is tensor for each in instances(Tensor, state)] == [True, True, False]
+    assert list(instances(Mood, {1: (Mood.CALM,), 2: [Mood.EAGER]})) == [Mood.CALM]
+
+
+@pytest.mark.parametrize("row", [3, -1, 1.0, "1", None])
+def test_a_row_that_is_not_there_is_refused(row: object) -> None:
+    rows = torch.zeros(3, 2)
+    plain = {"now": [{"$tensor": "rows", "$row": row}], "best": [], "rows": {"$tensor": "rows"}}
+    with pytest.raises(Damaged, match="its tensor 'rows' has no row"):
+        unpack(Strings, ({"rows": rows}, plain), FILE)

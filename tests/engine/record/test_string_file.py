@@ -25,6 +25,7 @@ from engine.record.geometry import BeadString
 from engine.record.string_file import Header, StringFile
 from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
+from tests.support.string_files import encode
 from tests.support.workers import vmapped
 
 ENDINGS = [".safetensors", ".npz", ".pt"]
@@ -137,7 +138,7 @@ def test_a_string_comes_back(ending: str, with_data: bool, tmp_path: Path) -> No
         HEADER, string_of(held), (data["data.x"], data["data.y"]) if with_data else None
     )
     path = tmp_path / f"string{ending}"
-    path.write_bytes(string_file.encode(file, ending))
+    path.write_bytes(encode(file, ending))
     back = string_file.read(path)
     assert back.header == HEADER
     for name, array in held.items():
@@ -173,7 +174,7 @@ def test_tensors_have_the_promised_types_whatever_came_in() -> None:
     held = arrays()
     rounded = {name: array.astype(np.float32) for name, array in held.items()}
     odd = string_of(rounded | {"beads": np.asfortranarray(held["beads"].astype(">f8"))})
-    raw = safetensors.numpy.load(string_file.encode(StringFile(HEADER, odd), ".safetensors"))
+    raw = safetensors.numpy.load(encode(StringFile(HEADER, odd), ".safetensors"))
     assert {name: array.dtype.str for name, array in raw.items()} == {
         "beads": "<f4",
         "losses": "<f8",
@@ -185,7 +186,7 @@ def test_tensors_have_the_promised_types_whatever_came_in() -> None:
 
 
 def test_the_metadata_are_the_promised_json() -> None:
-    content = string_file.encode(StringFile(HEADER, string_of(arrays())), ".npz")
+    content = encode(StringFile(HEADER, string_of(arrays())), ".npz")
     with np.load(BytesIO(content), allow_pickle=False) as held:
         written = json.loads(str(held["dss"]))
     assert (
@@ -212,7 +213,7 @@ def test_the_metadata_are_the_promised_json() -> None:
 
 def test_ten_lines_of_numpy_reproduce_every_loss(tmp_path: Path) -> None:
     path = tmp_path / "string.npz"
-    path.write_bytes(string_file.encode(measured_string(), ".npz"))
+    path.write_bytes(encode(measured_string(), ".npz"))
 
     with np.load(path) as held:
         file = dict(held)
@@ -239,8 +240,9 @@ def test_ten_lines_of_numpy_reproduce_every_loss(tmp_path: Path) -> None:
 
 def test_an_unknown_ending_cannot_be_written() -> None:
     with pytest.raises(InputError) as caught:
-        string_file.encode(StringFile(HEADER, string_of(arrays())), ".h5")
-    assert str(caught.value) == "--out: ends in '.h5'; choose one of .safetensors, .npz, .pt"
+        string_file.write(StringFile(HEADER, string_of(arrays())), "string.h5")
+    said = "string.h5: ends in '.h5'; choose one of .safetensors, .npz, .pt"
+    assert str(caught.value) == said
 
 
 def test_an_unknown_ending_cannot_be_read(tmp_path: Path) -> None:
@@ -261,7 +263,7 @@ def test_a_missing_file_says_how_to_make_one(ending: str, tmp_path: Path) -> Non
 @EVERY_ENDING
 @pytest.mark.parametrize("share", [0.0, 0.002, 0.1, 0.5, 0.9, 0.999])
 def test_a_cut_file_is_not_whole(ending: str, share: float, tmp_path: Path) -> None:
-    whole = string_file.encode(StringFile(HEADER, string_of(arrays())), ending)
+    whole = encode(StringFile(HEADER, string_of(arrays())), ending)
     path = tmp_path / f"string{ending}"
     path.write_bytes(whole[: int(share * len(whole))])
     assert refusal(path).startswith(f"is not a whole {ending} string file (")

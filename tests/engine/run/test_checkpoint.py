@@ -173,10 +173,19 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunDir, Spec]:
         ("stages.1.kind", "polish", "stages are not those of this search, endpoints, greedy"),
         ("stages.1.kind", "sleep", "stages.1.kind is 'sleep', but must be one of"),
         ("chain.next_bead", 2, "chain next_bead is 2, but there is a bead 2"),
-        ("chain.now.order", [2, 1], "chain.now order does not lead from bead 1 to bead 2"),
-        ("chain.now.order", [1, 1, 2], "chain.now order names 3 beads, but there are weights of 2"),
-        ("chain.now.depths", [0], "chain.now order names 2 beads, but there are weights of 2 and"),
-        ("chain.now.beads", {"$tensor": "gone"}, "it holds no tensor 'gone'"),
+        ("chain.now.beads.0.bead", 2, "chain.now beads do not lead from bead 1 to bead 2"),
+        ("chain.now.depths", [0], "chain.now there are 2 beads, but depths of 1"),
+        ("chain.now.beads.0.weights", {"$tensor": "gone"}, "it holds no tensor 'gone'"),
+        (
+            "chain.now.beads.0.weights",
+            {"$tensor": "stages.0.trainer.rows.0.theta", "$row": 2},
+            "its tensor 'stages.0.trainer.rows.0.theta' has no row 2",
+        ),
+        (
+            "chain.now.beads.0.weights",
+            {"$tensor": "stages.0.trainer.rows.0.loss"},
+            "beads do not all have as many weights",
+        ),
         ("chain.stale", [[1, 7]], "chain stale names a segment that does not exist"),
         ("chain.known", [[7, 0.5]], "chain known names a bead that does not exist"),
         ("stages.0.attempts", [[1, 1]], "stages.0 attempts, steps and trained are not of the ends"),
@@ -187,8 +196,12 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunDir, Spec]:
             [1],
             "there are 2 rows, but 2 beads and groups of 1",
         ),
-        ("stages.0.trainer.rows.state", [], "stages.0 rows have [] of an optimizer"),
-        ("stages.0.trainer.rows.loss", {"$tensor": "chain.now.beads"}, "trainer.rows.loss is "),
+        ("stages.0.trainer.rows.0.state", [], "stages.0 rows have [] of an optimizer"),
+        (
+            "stages.0.trainer.rows.0.loss",
+            {"$tensor": "stages.0.trainer.rows.0.theta"},
+            "trainer.rows.0.loss is ",
+        ),
     ],
 )
 def test_a_contradiction_is_one_sentence(

@@ -117,6 +117,16 @@ class Memory:
             raise SaveError("checkpoint: cannot be written: No space left on device")
         self.done.append(f"checkpoint at {elapsed_s:g} after {self.seq}")
 
+    @property
+    def busy(self) -> bool:
+        return False
+
+    def settle(self) -> None:
+        pass
+
+    def string(self, elapsed_s: float) -> None:
+        pass
+
     def final_string(self, outcome: Outcome, elapsed_s: float) -> None:
         self.done.append(f"string {outcome}")
 

@@ -14,8 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from dss_tui.cli import main
-from engine.record.string_file import StringFile, encode, read
+from engine.record.string_file import StringFile, read
 from engine.run.verify import verify
+from tests.support.string_files import encode
 
 README = Path(__file__).parents[3] / "README.md"
 

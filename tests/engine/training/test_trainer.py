@@ -13,7 +13,7 @@ from engine.spec.training import Training
 from engine.spec.validation import validated
 from engine.steps.recipe import Recipe
 from engine.steps.rows import End, Row
-from engine.training.trainer import Job, Trainer
+from engine.training.trainer import Job, Trainer, TrainerState
 from engine.workers.pool import Pool
 from tests.support.landscapes import landscape, ring
 from tests.support.small_problem import small_problem
@@ -137,10 +137,17 @@ def test_a_loss_that_is_not_finite_ends_its_row_alone(batch_size: str | int) -> 
     assert ended[2].end is End.REACHED
 
 
+@pytest.mark.parametrize("joined", [0, 2**20], ids=["in parts", "joined"])
 @pytest.mark.parametrize("batch_size", ["full", 16])
 def test_a_restored_trainer_goes_on_to_the_same_bits(
-    problem: Problem, pool: Pool, batch_size: str | int
+    problem: Problem,
+    pool: Pool,
+    batch_size: str | int,
+    joined: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("engine.training.trainer.JOINED", joined)
+
     def fresh() -> Trainer:
         return Trainer(Recipe(training(batch_size=batch_size)), pool)
 
@@ -149,7 +156,8 @@ def test_a_restored_trainer_goes_on_to_the_same_bits(
         trainer.admit(Job(bead, 5e-4, seed=bead), problem.initial(bead))
     trainer.advance()
     state = trainer.state
-    expected = run_to_end(trainer)
+    assert len(state.rows) == (1 if joined else 2)
+    expected = run_to_end(trainer)  # which leaves the rows of the state as they are
 
     restored = fresh()
     restored.resume(state)
@@ -158,6 +166,30 @@ def test_a_restored_trainer_goes_on_to_the_same_bits(
     for bead, row in expected.items():
         assert torch.equal(found[bead].theta, row.theta)
         assert (found[bead].steps, found[bead].loss) == (row.steps, row.loss)
+
+
+def test_parts_that_cut_a_group_are_refused(problem: Problem, pool: Pool) -> None:
+    trainer = Trainer(Recipe(training()), pool)
+    for bead in (4, 5, 6):
+        trainer.admit(Job(bead, 5e-4, seed=bead), problem.initial(bead))
+    (rows,) = trainer.state.rows
+    parts = (rows.part(slice(0, 2)), rows.part(slice(2, 3)))
+    assert TrainerState(0, (4, 5, 6), (2, 1), parts).parts[0][0] is parts[0]
+    assert [
+        len(each) for part in TrainerState(0, (4, 5, 6), (1, 1, 1), parts).parts for each in part
+    ] == [1, 1, 1]
+    with pytest.raises(ValueError, match="sizes cut a group into two parts"):
+        TrainerState(0, (4, 5, 6), (1, 2), parts)
+
+
+def test_as_many_rows_train_at_once_as_memory_holds(
+    problem: Problem, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer(Recipe(training()), pool)  # adam: two tensors beside the weights
+    vector = 4 * problem.parameter_count
+    for limit, most in ((vector, 1), (2 * 3 * vector, 1), (5 * 2 * 3 * vector, 5)):
+        monkeypatch.setattr("engine.training.trainer.ROWS_BYTES", limit)
+        assert trainer.most_rows == most
 
 
 def test_rows_of_large_networks_take_their_rounds_one_after_another(

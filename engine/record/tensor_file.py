@@ -1,0 +1,157 @@
+"""Files of tensors in the format of safetensors, written and read a piece at a time. No torch here.
+
+A file of many gigabytes is written without a second copy of it in memory, and its largest tensors
+can be mapped instead of read. What is written, every reader of the format reads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.record.decoding import decode, parse_json
+from engine.record.marks import Count
+from engine.record.reading import MIB, Damaged, open_to_read
+from engine.record.unfit import Unfit
+
+Arrays = Mapping[str, NDArray[Any]]
+
+#: The names that the format gives to types of numbers.
+TYPES: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+    "I16": np.dtype("<i2"),
+    "I8": np.dtype("i1"),
+    "U64": np.dtype("<u8"),
+    "U32": np.dtype("<u4"),
+    "U16": np.dtype("<u2"),
+    "U8": np.dtype("u1"),
+    "BOOL": np.dtype("?"),
+}
+NAMES = {dtype: name for name, dtype in TYPES.items()}
+
+#: The bytes of the largest list of tensors that is read.
+LARGEST_LIST = 100 * MIB
+#: The bytes that are written at a time.
+PIECE = 16 * MIB
+
+
+class Stacked(Sequence[NDArray[Any]]):
+    """Vectors that lie apart, as one array (vector, …), which is made only where it is asked for.
+
+    They all have one shape and one type.
+    """
+
+    def __init__(self, vectors: Sequence[NDArray[Any]]) -> None:
+        """Takes the vectors, one at least, in order."""
+        self._vectors = vectors
+        self.dtype = vectors[0].dtype
+        self.shape = (len(vectors), *vectors[0].shape)
+        self.nbytes = prod(self.shape) * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        """Returns the number of vectors."""
+        return len(self._vectors)
+
+    def __getitem__(self, which: Any) -> Any:
+        """Returns a vector; or several, as an array, where `which` is a slice or a list."""
+        if isinstance(which, int | np.integer):
+            return self._vectors[int(which)]
+        numbers = range(len(self))[which] if isinstance(which, slice) else which
+        return np.stack([self._vectors[number] for number in numbers])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Returns all vectors as one array."""
+        return np.stack(self._vectors).astype(dtype or self.dtype, copy=False)
+
+
+# ---------------------------------------------------------------- writing
+
+
+def pieces(
+    arrays: Mapping[str, NDArray[Any] | Stacked], metadata: Mapping[str, str]
+) -> Iterator[Any]:
+    """Yields the bytes of a file piece by piece, as `bytes` and views of the arrays' memory.
+
+    Raises TypeError for an array of numbers that the format does not have.
+    """
+    # As the format's own writer does it: types with wide numbers first, so that all are aligned.
+    order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
+    head: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    end = 0
+    for name in order:
+        array = arrays[name]
+        if array.dtype not in NAMES:
+            raise TypeError(f"{name}: no file can hold numbers of type {array.dtype}")
+        start, end = end, end + array.nbytes
+        head[name] = {
+            "dtype": NAMES[array.dtype],
+            "shape": array.shape,
+            "data_offsets": (start, end),
+        }
+    text = json.dumps(head, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little") + text
+    for name in order:
+        array = arrays[name]
+        for part in array if isinstance(array, Stacked) else (array,):
+            yield from _bytes_of(part)
+
+
+def _bytes_of(array: NDArray[Any]) -> Iterator[memoryview]:
+    """Yields the bytes of an array, some MiB at a time."""
+    flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    for start in range(0, len(flat), PIECE):
+        yield flat[start : start + PIECE].data
+
+
+# ---------------------------------------------------------------- reading
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """The entry of a tensor in the list at a file's beginning."""
+
+    dtype: str
+    shape: tuple[Count, ...]
+    data_offsets: tuple[Count, Count]
+
+
+def mapped(path: Path, name: str, largest_list: int = LARGEST_LIST) -> NDArray[Any]:
+    """Returns a tensor of a file, mapped into memory: what is not in use costs none.
+
+    The array may be written to; the file does not change. Raises Damaged where the file, which is
+    no link, holds no such tensor as a whole.
+    """
+    descriptor = open_to_read(path)
+    if descriptor is None:
+        raise Damaged(path, "it is missing")
+    with os.fdopen(descriptor, "rb") as file:
+        try:
+            size = os.fstat(file.fileno()).st_size
+            length = int.from_bytes(file.read(8), "little")
+            if length > min(size - 8, largest_list):
+                raise Unfit("its list of tensors is not whole")
+            head = parse_json(file.read(length))
+            entry = decode(_Entry, head.get(name) if isinstance(head, dict) else None)
+            start, end = (8 + length + offset for offset in entry.data_offsets)
+            dtype = TYPES.get(entry.dtype)
+            if dtype is None or end > size or end - start != prod(entry.shape) * dtype.itemsize:
+                raise Unfit(f"its tensor {name!r} is not whole")
+            if end == start:
+                return np.empty(entry.shape, dtype)
+            found: NDArray[Any] = np.memmap(file, dtype, "c", start, entry.shape)
+            return found
+        except (Unfit, OSError, ValueError) as error:
+            raise Damaged(path, f"it cannot be read: {error}") from None

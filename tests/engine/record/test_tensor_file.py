@@ -1,0 +1,113 @@
+"""Files of tensors: what others read of them, and which are refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from safetensors import safe_open
+
+from engine.record import tensor_file
+from engine.record.reading import Damaged
+from engine.record.tensor_file import Stacked, mapped, pieces
+
+RANDOM = np.random.default_rng(0)
+ARRAYS: dict[str, Any] = {
+    "odd": np.array([1, 2, 3], np.int8),
+    "one": np.array(2.5),
+    "none": np.empty((0, 3), np.float32),
+    "flags": np.array([True, False]),
+    "table": RANDOM.standard_normal((4, 5)).astype(np.float32),
+    "counts": np.arange(6).reshape(2, 3),
+    "apart": Stacked(list(RANDOM.standard_normal((3, 7)).astype(np.float32))),
+    "turned": np.arange(6.0).reshape(2, 3).T,
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    made = tmp_path / "some.safetensors"
+    made.write_bytes(b"".join(bytes(each) for each in pieces(ARRAYS, {"dss": "ü"})))
+    return made
+
+
+def test_every_reader_of_the_format_reads_it(path: Path) -> None:
+    found = safetensors.numpy.load_file(path)
+    assert found.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        expected = np.asarray(array)
+        assert found[name].dtype == expected.dtype
+        assert found[name].shape == expected.shape
+        assert found[name].tobytes() == expected.tobytes()
+    with safe_open(path, framework="numpy") as file:
+        assert file.metadata() == {"dss": "ü"}
+
+
+def test_tensors_are_mapped_and_the_file_stays_as_it_is(path: Path) -> None:
+    before = path.read_bytes()
+    for name, array in ARRAYS.items():
+        found = mapped(path, name)
+        assert np.array_equal(found, np.asarray(array))
+        found[...] = 0
+    assert path.read_bytes() == before
+
+
+def test_large_arrays_are_written_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    array = RANDOM.standard_normal(100)
+    whole = b"".join(bytes(each) for each in pieces({"a": array}, {}))
+    monkeypatch.setattr(tensor_file, "PIECE", 24)
+    parts = [bytes(each) for each in pieces({"a": array}, {})]
+    assert max(map(len, parts[1:])) == 24
+    assert b"".join(parts) == whole
+
+
+def test_vectors_that_lie_apart_are_as_good_as_an_array() -> None:
+    rows = [np.arange(3.0) + 10 * row for row in range(4)]
+    apart, whole = Stacked(rows), np.stack(rows)
+    assert (apart.shape, len(apart), apart.nbytes) == (whole.shape, len(whole), whole.nbytes)
+    assert apart[2] is rows[2]
+    assert np.array_equal(np.asarray(apart), whole)
+    assert np.array_equal(np.asarray(apart, np.float32), whole.astype(np.float32))
+    assert np.array_equal(apart[1:], whole[1:])
+    assert np.array_equal(apart[[0, -1]], whole[[0, -1]])
+    assert [row.tolist() for row in apart] == whole.tolist()
+
+
+def test_no_file_holds_what_the_format_has_no_name_for() -> None:
+    with pytest.raises(TypeError, match="z: no file can hold numbers of type complex128"):
+        list(pieces({"z": np.array([1j])}, {}))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "its list of tensors is not whole"),
+        (b"\xff" * 64, "its list of tensors is not whole"),
+        ((2).to_bytes(8, "little") + b"[]", "must be an object"),
+        ((2).to_bytes(8, "little") + b"{x", "it is not whole JSON"),
+        (None, "its tensor 'table' is not whole"),
+    ],
+)
+def test_what_is_not_whole_is_refused(path: Path, content: bytes | None, why: str) -> None:
+    path.write_bytes(path.read_bytes()[:-60] if content is None else content)
+    with pytest.raises(Damaged, match=why):
+        mapped(path, "table")
+
+
+def test_neither_links_nor_pipes_are_followed(path: Path) -> None:
+    link = path.with_name("link")
+    link.symlink_to(path)
+    pipe = path.with_name("pipe")
+    os.mkfifo(pipe)
+    for other, why in ((link, "a link"), (pipe, "a pipe"), (path.with_name("gone"), "missing")):
+        with pytest.raises(Damaged, match=why):
+            mapped(other, "table")
+
+
+def test_a_list_longer_than_is_read_is_refused(path: Path) -> None:
+    with pytest.raises(Damaged, match="its list of tensors is not whole"):
+        mapped(path, "table", largest_list=16)
