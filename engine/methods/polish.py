@@ -18,7 +18,7 @@ from engine.record.events import FIRST, LAST, BeadFailed, Event
 from engine.seeds import derive
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
-from engine.steps.recipe import Recipe
+from engine.steps.recipe import recipe_of
 from engine.steps.rows import Row
 from engine.training.trainer import Job, Trainer, TrainerState
 
@@ -40,7 +40,7 @@ class Polish(SteadyStage):
     def __init__(self, spec: Spec, chain: Chain) -> None:
         """Makes the stage; its beads go into training when it begins."""
         self.spec, self.chain = spec, chain
-        self.trainer = Trainer(Recipe(stages_of(spec).polish), chain.pool)
+        self.trainer = Trainer(recipe_of(spec, stages_of(spec).polish), chain.pool)
         self.verdict: Verdict | None = None
 
     def begin(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -142,11 +143,18 @@ class Samples:
             return pixels
         if isinstance(self.scaling, ByImage):
             return standardized(pixels)
-        mean, std = (
-            torch.tensor(values, dtype=pixels.dtype, device=pixels.device)[:, None, None]
-            for values in (self.scaling.mean, self.scaling.std)
-        )
+        mean, std = _scale(self.scaling, pixels.dtype, pixels.device)
         return pixels.sub_(mean).div_(std)
+
+
+@cache
+def _scale(scaling: Scaling, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Returns the mean and the deviation of each channel, (channel, 1, 1), made once a device."""
+    mean, std = (
+        torch.tensor(values, dtype=dtype, device=device)[:, None, None]
+        for values in (scaling.mean, scaling.std)
+    )
+    return mean, std
 
 
 def central(x: Tensor, side: int | None) -> Tensor:
