@@ -61,6 +61,11 @@ def capture_on_gpu(call: Callable[[], Tensors], pool: Any) -> Recording:
     return graph.replay, outputs
 
 
+def pool_on_gpu() -> Any:
+    """Returns a new memory pool for graphs."""
+    return torch.cuda.graph_pool_handle()
+
+
 def refusal(call: Callable[[], object]) -> str | None:
     """Returns why a call cannot be recorded as a CUDA graph, or None where nothing is known.
 
@@ -97,7 +102,7 @@ class Graphs:
     def __init__(
         self,
         capture: Capture = capture_on_gpu,
-        new_pool: Callable[[], Any] = torch.cuda.graph_pool_handle,
+        new_pool: Callable[[], Any] = pool_on_gpu,
     ) -> None:
         """Makes an empty collection. `capture` records a call in a pool that `new_pool` makes."""
         self._capture, self._new_pool = capture, new_pool
@@ -128,9 +133,9 @@ class Graphs:
         key = (key, rounded_up(rows), *shapes)
         self._busy = True
         try:
-            graph = self._known.get(key) or self._recorded(key, function, each, whole)
+            graph = self._known.get(key)
             if graph is None:
-                return function(*each, *whole)
+                return self._first(key, function, each, whole)
             self._known.move_to_end(key)
             _fill(graph.inputs, each, whole, rows)
             graph.replay()
@@ -145,20 +150,29 @@ class Graphs:
         self._rooms.clear()
         self._pool = None
 
-    def _recorded(
-        self, key: Hashable, function: Function, each: Tensors, whole: Tensors
-    ) -> _Graph | None:
-        """Records a function and keeps the graph if it computes the same as the function.
+    def _first(self, key: Hashable, function: Function, each: Tensors, whole: Tensors) -> Tensors:
+        """Returns the results of a function without a graph, and records it for later calls.
 
-        Returns None where it was not called before, when libraries may set themselves up, or where
-        it cannot be recorded.
+        It is not recorded the first time, when libraries may set themselves up. The graph is kept
+        if it computes the same.
         """
+        expected = function(*each, *whole)
         self._calls[key] = self._calls.get(key, 0) + 1
-        if self._calls[key] <= BEFORE:
-            return None
+        if self._calls[key] > BEFORE:
+            self._record(key, function, each, whole, expected)
+        return expected
+
+    def _record(
+        self,
+        key: Hashable,
+        function: Function,
+        each: Tensors,
+        whole: Tensors,
+        expected: Tensors,
+    ) -> None:
+        """Records a function and keeps the graph if its results are those that are expected."""
         rows = len(each[0])
         try:
-            expected = function(*each, *whole)
             graph = self._captured(function, self._inputs(each, whole))
             graph.replay()
             found = (output[:rows] for output in graph.outputs)
@@ -167,14 +181,12 @@ class Graphs:
                 raise RuntimeError("it computes something else")
         except torch.cuda.OutOfMemoryError:
             self._give_up("memory ran out")
-            return None
         except RuntimeError as error:
             self._give_up(_in_brief(error))
-            return None
-        while len(self._known) >= MOST:
-            self._known.popitem(last=False)
-        self._known[key] = graph
-        return graph
+        else:
+            while len(self._known) >= MOST:
+                self._known.popitem(last=False)
+            self._known[key] = graph
 
     def _captured(self, function: Function, inputs: Tensors) -> _Graph:
         """Returns the recording of a function of these very tensors."""
@@ -261,6 +273,9 @@ class CudaGraphsBackend(VmappedBackend):
         Those of this one are dropped, because it is asked for where memory has run out.
         """
         self.graphs.drop()
+        if self.problem.device.type == "cuda":
+            with CAPTURING:
+                torch.cuda.empty_cache()
         return super().within(piece_bytes)
 
     def recorded(
