@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -201,24 +202,36 @@ def test_smaller_pieces_begin_without_graphs() -> None:
     assert len(backend.graphs) == len(smaller.graphs) == 0 and smaller.piece_bytes == 1000
 
 
+def in_a_thread(device: torch.device, work: Callable[[], None]) -> None:
+    """Does work in a thread like a worker's, whose stream is its own."""
+    with ThreadPoolExecutor(1, initializer=prepare_thread, initargs=(device,)) as thread:
+        thread.submit(work).result()
+
+
 def test_graphs_of_a_gpu() -> None:
     with gpus_for_a_test(1) as gpus:
-        prepare_thread(gpus.devices[0])
         plain = make().to(gpus.devices[0])
         recorded = CudaGraphsBackend(plain)
-        for count in (9, 12, 30, 30):
-            theta = beads(plain, count)
-            for _ in range(3):
-                ours, theirs = (p.loss_and_grad(theta) for p in (recorded, vmapped(plain)))
-                torch.testing.assert_close(ours, theirs)
+
+        def compare() -> None:
+            for count in (9, 12, 30, 30):
+                theta = beads(plain, count)
+                for _ in range(3):
+                    ours, theirs = (p.loss_and_grad(theta) for p in (recorded, vmapped(plain)))
+                    torch.testing.assert_close(ours, theirs)
+
+        in_a_thread(gpus.devices[0], compare)
         assert len(recorded.graphs) == 2 and recorded.graphs.failed is None
         gpus.check()
 
 
 def test_a_call_that_makes_the_host_wait_is_refused_before_it_is_captured() -> None:
     with gpus_for_a_test(1) as gpus:
-        prepare_thread(gpus.devices[0])
         x = torch.arange(4.0, device=gpus.devices[0])
-        assert refusal(lambda: x * 2) is None
-        assert "synchroniz" in (refusal(lambda: x[x > 1]) or "")
-        assert refusal(lambda: x + 1) is None and (x > 1).any().item()
+
+        def ask() -> None:
+            assert refusal(lambda: x * 2) is None
+            assert "synchroniz" in (refusal(lambda: x[x > 1]) or "")
+            assert refusal(lambda: x + 1) is None and (x > 1).any().item()
+
+        in_a_thread(gpus.devices[0], ask)

@@ -14,7 +14,7 @@ from engine.backends.backend import Backend
 from engine.backends.cuda_graphs import CudaGraphsBackend
 from engine.backends.vmapped import VmappedBackend
 from engine.data.base import Scaling
-from engine.methods.constrained import tether_of
+from engine.methods.tied_string import tether_of
 from engine.problem.problem import Problem, build_problem
 from engine.spec.problem import ProblemSpec
 from engine.spec.search import Constrained
