@@ -29,6 +29,11 @@ def mixed(keys: Tensor, counters: Tensor | int) -> Tensor:
     return _scrambled(_scrambled(keys) + _GOLDEN * (counters + 1))
 
 
+def whole(keys: Tensor, counters: Tensor) -> Tensor:
+    """Returns int64 numbers from 0 to 2³¹ − 1 for keys and their counters, which broadcast."""
+    return _shifted(_scrambled_in_place(keys + _GOLDEN * (counters + 1)), 33)
+
+
 def uniform(keys: Tensor, count: int) -> Tensor:
     """Returns `count` numbers in [0, 1) for each key, (…, count) float32."""
     counters = torch.arange(1, count + 1, device=keys.device)

@@ -5,7 +5,7 @@ The results for a weight vector never depend on which others share a call, up to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -20,6 +20,11 @@ from engine.steps.rows import Group
 
 Way = Literal["fused", "vmap", "graph", "loop"]
 """The names of the backends in `search.batching`."""
+
+
+Tensors = tuple[Tensor, ...]
+Function = Callable[..., Tensors]
+"""A function of tensors."""
 
 
 @runtime_checkable
@@ -98,6 +103,16 @@ class Backend(Protocol):
         The step sees mini-batches as in `loss_and_grad_on`, or with None all training samples. It
         differs from what is measured by its `practice`. Where that draws, `keys` are the keys of
         the steps, (bead,) int64.
+        """
+
+    def recorded(
+        self, key: Hashable, function: Function, each: Tensors, whole: Tensors = ()
+    ) -> Tensors:
+        """Returns what a function gives for tensors, from a recording of it where there is one.
+
+        `each` are tensors (row, …), and so are the results, of which each row depends on its own
+        row and on `whole`. Functions of equal keys take the same steps for tensors of the same
+        shapes, whatever the number of rows, and ask nothing of the device.
         """
 
     def advance(self, recipe: Recipe, groups: Sequence[Group]) -> list[Group]:

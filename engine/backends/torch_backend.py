@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from math import prod
 from types import MappingProxyType
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from engine.backends import rounds
-from engine.backends.backend import Way
+from engine.backends.backend import Function, Tensors, Way
 from engine.backends.models import (
     InPlace,
     InTurn,
@@ -25,6 +25,7 @@ from engine.backends.models import (
     joined,
     normalize,
 )
+from engine.backends.precision import measuring, stepping
 from engine.backends.torch_step import loss_of_step, pieces_of, samples_of_step, weights_of
 from engine.networks.modules.calls import Inputs, picked
 from engine.networks.modules.dropout import in_training_mode
@@ -169,21 +170,23 @@ class TorchBackend(ABC):
         )
         whole = weights(samples.y).sum()
         mode: Mode = "batch" if self._by_batch else "given"
-        with torch.no_grad(), self._widening:
+        with torch.no_grad(), self._widening, measuring(self.problem.device):
             statistics = self._statistics(theta, in_turn)
             models = self._models(theta, mode, statistics, in_turn)
+            left = len(samples)
             for x, y in samples.pieces(size, self.problem.dtype, least):
                 total[going] += models.each(of_samples, (x, y), at_once).double()
                 seen[going] += weights(y).sum().double()
-                if bound is None:
+                left -= len(y)
+                if bound is None or not left:  # after the last piece there is nothing to save
                     continue
                 below = ~(total[going] > bound[going] * whole)
                 if not below.any():
                     break
                 if not below.all():
                     going = going[below]
-                    left = {name: values[going] for name, values in statistics.items()}
-                    models = self._models(theta[going], mode, left, in_turn)
+                    theirs = {name: values[going] for name, values in statistics.items()}
+                    models = self._models(theta[going], mode, theirs, in_turn)
         return (total / seen).to(theta.dtype)
 
     # ------------------------------------------------------------ training
@@ -192,19 +195,23 @@ class TorchBackend(ABC):
         """Returns F_e of each weight vector and its gradient, on all training samples."""
         return self._on_all(theta)
 
-    def _on_all(self, theta: Beads) -> tuple[PerBead, Beads]:
-        """Returns losses and gradients on all training samples, of all weight vectors together."""
+    def _on_all(self, theta: Beads, practice: Practice = PLAIN) -> tuple[PerBead, Beads]:
+        """Returns losses and gradients on all training samples, of all weight vectors together.
+
+        Of the practice only its precision counts.
+        """
         train = self.problem.train
         at_once, size, least = self._piece(len(train), copies=3, together=self.problem.normalizes)
         models = self._models(theta, "batch", in_turn=self._one_by_one(theta))
         loss = torch.zeros_like(theta[:, 0], dtype=torch.float64)
         grad = torch.zeros_like(theta)
-        of_samples = loss_of_step(self.problem, models.network, PLAIN)
+        of_samples = loss_of_step(self.problem, models.network, practice)
         weight = self.problem.weights(train.y).sum()
-        for x, y in train.pieces(size, self.problem.dtype, least):
-            of_some, slopes = models.loss_and_grad(of_samples, (x, y), at_once)
-            loss += of_some
-            grad += slopes
+        with stepping(practice.precision, theta.device):
+            for x, y in train.pieces(size, self.problem.dtype, least):
+                of_some, slopes = models.loss_and_grad(of_samples, (x, y), at_once)
+                loss += of_some
+                grad += slopes
         return (loss / weight.double()).to(theta.dtype), grad / weight
 
     def loss_and_grad_on(self, theta: Beads, batches: Batches) -> tuple[PerBead, Beads]:
@@ -229,7 +236,10 @@ class TorchBackend(ABC):
         of_samples = loss_of_step(problem, models.network, practice)
         loss, grad = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta)
         least = 2 if problem.normalizes else 1
-        with in_training_mode(models.network, practice.dropout):
+        with (
+            in_training_mode(models.network, practice.dropout),
+            stepping(practice.precision, theta.device),
+        ):
             for numbers in pieces_of(batches, min(size, practice.micro_batch or size), least):
                 parts = samples_of_step(problem, numbers, practice, keys)
                 of_some, slopes = models.loss_and_grad(of_samples, parts, at_once, own=True)
@@ -253,6 +263,8 @@ class TorchBackend(ABC):
             if batches is None:
                 return self.loss_and_grad(theta)
             return self.loss_and_grad_on(theta, batches)
+        if batches is None and practice.on_all:
+            return self._on_all(theta, practice)
         if batches is None:
             every = torch.arange(len(self.problem.train), device=theta.device)
             batches = every.expand(len(theta), -1)
@@ -261,6 +273,12 @@ class TorchBackend(ABC):
             rows = zip(torch.split(theta, 1), torch.split(batches, 1), each, strict=True)
             return joined([self._on(row, some, practice, key) for row, some, key in rows])
         return self._on(theta, batches, practice, keys)
+
+    def recorded(
+        self, key: Hashable, function: Function, each: Tensors, whole: Tensors = ()
+    ) -> Tensors:
+        """Returns what the function gives; this backend records nothing. See `Backend.recorded`."""
+        return function(*each, *whole)
 
     def advance(self, recipe: Recipe, groups: Sequence[Group]) -> list[Group]:
         """Returns the groups after one round: at most `check_every` steps of each row that goes."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from engine.backends.models import Model, OfModel
+from engine.backends.precision import casting
 from engine.networks.modules.dropout import Dropping, generator_of
 from engine.networks.modules.recomputed import recomputing
 from engine.problem.augment import augmented
@@ -33,21 +36,35 @@ def samples_of_step(
 def loss_of_step(problem: Problem, network: nn.Module, practice: Practice) -> OfModel:
     """Returns a step's function of a model, x, y and perhaps keys: the sum of its losses."""
     names, loss = problem.recomputed, problem.step_loss(practice.label_smoothing)
+    device, dtype = problem.device, problem.dtype
 
     def summed(model: Model, x: Tensor, y: Tensor, keys: Tensor | None = None) -> Tensor:
         if not practice.dropout:
-            with recomputing(network, names):
-                return loss(model(x), y).sum()
-        with Dropping(keys) as dropping, recomputing(network, names, dropping.again):
-            outputs = model(x)
-        return loss(outputs, y).sum()
+            with casting(practice.precision, device), recomputing(network, names):
+                outputs = model(x)
+        else:
+            with (
+                casting(practice.precision, device),
+                Dropping(keys) as dropping,
+                recomputing(network, names, dropping.again),
+            ):
+                outputs = model(x)
+        return loss(_precise(outputs, dtype), y).sum()
 
     def seeded(model: Model, x: Tensor, y: Tensor, keys: Tensor) -> Tensor:
-        with generator_of(keys):
+        with casting(practice.precision, device), generator_of(keys):
             outputs = model(x)
-        return loss(outputs, y).sum()
+        return loss(_precise(outputs, dtype), y).sum()
 
     return seeded if practice.dropout and problem.draws_within else summed
+
+
+def _precise(outputs: Any, dtype: torch.dtype) -> Any:
+    """Returns a network's outputs with those in bfloat16 in the precision of its weights."""
+    return tree_map(
+        lambda part: part.to(dtype) if getattr(part, "dtype", None) == torch.bfloat16 else part,
+        outputs,
+    )
 
 
 def weights_of(problem: Problem, batches: Batches) -> PerBead:

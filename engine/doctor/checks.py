@@ -7,12 +7,12 @@ from functools import partial
 
 import torch
 
+from engine.backends.precision import measuring
 from engine.doctor import processors, software
 from engine.doctor.arithmetic import products
 from engine.doctor.findings import Check, Finding
 from engine.doctor.networks import network
-from engine.doctor.searches import PROBLEMS, search_of
-from engine.workers.pool import set_precision
+from engine.doctor.searches import PROBLEMS
 
 #: The kinds of networks that are tried on all GPUs together.
 TOGETHER = ("mlp", "resnet")
@@ -41,5 +41,5 @@ def checks() -> list[Check]:
 
 def _products(device: str) -> Iterator[Finding]:
     """Yields whether a device computes in float32 with the switches that a run sets."""
-    set_precision(search_of("mlp", device, "auto"))
-    yield from products(device)
+    with measuring(torch.device(device)):
+        yield from products(device)

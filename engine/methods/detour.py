@@ -22,7 +22,7 @@ from engine.record.unfit import Unfit
 from engine.seeds import derive
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
-from engine.steps.recipe import Recipe
+from engine.steps.recipe import recipe_of
 from engine.steps.rows import Row
 from engine.training.trainer import Job, Trainer, TrainerState
 
@@ -52,7 +52,7 @@ class Detour(TrainingStage):
     def __init__(self, spec: Spec, chain: Chain, restarts: Restarts, number: int) -> None:
         """Makes the stage; `number` tells apart the detours of one search, from 0."""
         self.spec, self.chain, self.restarts, self.number = spec, chain, restarts, number
-        self.trainer = Trainer(Recipe(stages_of(spec).detour), chain.pool)
+        self.trainer = Trainer(recipe_of(spec, stages_of(spec).detour), chain.pool)
         self.bead = 0
         """The id of the model in training; 0 before there is one."""
         self.attempts = 0

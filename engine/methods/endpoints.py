@@ -28,7 +28,7 @@ from engine.spec.stages import stages_of
 from engine.spec.training import Endpoints, Training
 from engine.steps.averages import average_of
 from engine.steps.epochs import steps_of_epochs
-from engine.steps.recipe import Recipe
+from engine.steps.recipe import recipe_of
 from engine.steps.rows import End, Row
 from engine.training.trainer import Job, Trainer, TrainerState
 
@@ -129,7 +129,7 @@ class EndpointTraining(SteadyStage):
             training = training.model_copy(update={"max_steps": steps, "patience": steps + 1})
         elif restarts is not None:
             self.restarts = restarts
-        recipe = Recipe(training, average=average_of(spec.endpoints))
+        recipe = recipe_of(spec, training, average=average_of(spec.endpoints))
         self.trainer = Trainer(recipe, chain.pool)
         trained = (FIRST,) if spec.endpoints.kind == "permuted" else (FIRST, LAST)
         self.attempts = dict.fromkeys(trained, 0)

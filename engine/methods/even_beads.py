@@ -21,7 +21,7 @@ from engine.record.marks import Count
 from engine.record.unfit import Unfit
 from engine.seeds import derive
 from engine.spec.keys import Spec
-from engine.steps.recipe import Recipe
+from engine.steps.recipe import recipe_of
 from engine.steps.rows import End, Row
 from engine.training.trainer import Job, Trainer, TrainerState
 
@@ -51,7 +51,7 @@ class EvenBeads(SteadyStage):
     def __init__(self, spec: Spec, chain: Chain) -> None:
         """Makes the stage; the beads are put on the string in its first step."""
         self.spec, self.chain = spec, chain
-        self.trainer = Trainer(Recipe(spec.search.greedy), chain.pool)
+        self.trainer = Trainer(recipe_of(spec, spec.search.greedy), chain.pool)
         self.placed = False
         """Whether the beads are on the string."""
         self.attempts: dict[int, int] = {}

@@ -23,7 +23,7 @@ from engine.record.events import BeadFailed, BeadInserted, BeadTrained, Event
 from engine.record.unfit import Unfit
 from engine.seeds import derive
 from engine.spec.keys import Spec
-from engine.steps.recipe import Recipe
+from engine.steps.recipe import recipe_of
 from engine.steps.rows import Row
 from engine.training.trainer import Job, Trainer, TrainerState
 
@@ -52,7 +52,7 @@ class GreedySearch(TrainingStage):
     def __post_init__(self) -> None:
         """Takes the settings from the preset."""
         self.greedy = self.spec.search.greedy
-        self.trainer = Trainer(Recipe(self.greedy), self.chain.pool)
+        self.trainer = Trainer(recipe_of(self.spec, self.greedy), self.chain.pool)
 
     def begin(self) -> None:
         """See `Stage`; the chain is taken as it is."""

@@ -20,7 +20,7 @@ from engine.record.unfit import Unfit
 from engine.seeds import derive
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
-from engine.steps.recipe import Recipe
+from engine.steps.recipe import recipe_of
 from engine.steps.rows import Row
 from engine.training.trainer import Job, Trainer, TrainerState
 
@@ -43,7 +43,7 @@ class Polish(SteadyStage):
     def __init__(self, spec: Spec, chain: Chain) -> None:
         """Makes the stage; its beads go into training when it begins."""
         self.spec, self.chain = spec, chain
-        self.trainer = Trainer(Recipe(stages_of(spec).polish), chain.pool)
+        self.trainer = Trainer(recipe_of(spec, stages_of(spec).polish), chain.pool)
         self.waiting: list[int] = []
         """Beads that are to be trained once there is room for them in memory."""
         self.verdict: Verdict | None = None

@@ -18,7 +18,7 @@ from engine.seeds import derive
 from engine.shapes import Weights
 from engine.spec.keys import Spec
 from engine.spec.search import Constrained
-from engine.steps.recipe import Recipe
+from engine.steps.recipe import recipe_of
 from engine.steps.rows import Group, Row, Rows, check_columns
 from engine.steps.tethers import Hard, Off, Several, Soft, Springs, Tether, evenly_spaced
 from engine.training.trainer import Trainer
@@ -37,7 +37,8 @@ class TiedString:
         """Makes a string without rows, which it has from `begin` on."""
         settings = spec.search.constrained
         self._chain, self._seed = chain, spec.seed
-        self._trainer = Trainer(Recipe(settings, tether_of(settings), evaluate="after"), chain.pool)
+        recipe = recipe_of(spec, settings, tether=tether_of(settings), evaluate="after")
+        self._trainer = Trainer(recipe, chain.pool)
         # A string has one level for all beads, and is stuck where one of them cannot reach it.
         self.target = max(chain.goal.target, chain.goal.enough)
         """The level at which it is lowered far enough."""
@@ -62,7 +63,7 @@ class TiedString:
             if bead in stay:
                 kept = before.part(slice(row, row + 1))
                 kept = kept.aimed(torch.full_like(kept.target, torch.inf))
-                rows = rows.with_part(torch.tensor([end]), kept)
+                rows = rows.with_part([end], kept)
         self._put(rows)
 
     @property

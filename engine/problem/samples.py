@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -142,11 +143,21 @@ class Samples:
             return pixels
         if isinstance(self.scaling, ByImage):
             return standardized(pixels)
-        mean, std = (
-            torch.tensor(values, dtype=pixels.dtype, device=pixels.device)[:, None, None]
-            for values in (self.scaling.mean, self.scaling.std)
-        )
+        if pixels.dtype not in self._scales:
+            self._scales[pixels.dtype] = tuple(
+                torch.tensor(values, dtype=pixels.dtype, device=pixels.device)[:, None, None]
+                for values in (self.scaling.mean, self.scaling.std)
+            )
+        mean, std = self._scales[pixels.dtype]
         return pixels.sub_(mean).div_(std)
+
+    @cached_property
+    def _scales(self) -> dict[torch.dtype, tuple[Tensor, ...]]:
+        """The mean and the deviation of each channel, (channel, 1, 1) on the device, by type.
+
+        They are made when first needed, because the host waits for their copy.
+        """
+        return {}
 
 
 def central(x: Tensor, side: int | None) -> Tensor:

@@ -8,29 +8,32 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from statistics import median
+from typing import TypeVar
 
 import torch
 
 from engine.backends.backend import Backend, Way
-from engine.backends.cuda_graphs import CudaGraphsBackend
+from engine.backends.cuda_graphs import BEFORE, CudaGraphsBackend, refusal
 from engine.backends.fused.backend import FusedBackend
 from engine.backends.fused.compilation import available, compiled, warm_up
 from engine.backends.fused.layout import fused_layout
 from engine.backends.in_place import InPlaceBackend
+from engine.backends.round_steps import RoundSteps
 from engine.backends.torch_backend import PIECE_BYTES
 from engine.backends.vmapped import FEW_TOGETHER, VmappedBackend
 from engine.cache import warn_of_compiling
 from engine.errors import InputError
 from engine.problem.problem import Problem
 from engine.run.remembered import remember, remembered
-from engine.seeds import generator
 from engine.spec.keys import Spec
 from engine.spec.problem import ProblemSpec
 from engine.spec.stages import stages_of
 from engine.spec.training import Training
-from engine.steps.practice import PLAIN, Practice, practice_of
-from engine.steps.recipe import Recipe
+from engine.steps.practice import PLAIN
+from engine.steps.recipe import Recipe, recipe_of
+from engine.steps.rows import Rows, fresh
 from engine.workers.devices import free_bytes
 from engine.workers.pool import prepare_thread
 
@@ -55,17 +58,18 @@ SURELY_FUSED = 30_000
 #: The bytes of all samples in float32 up to which they are copied for compiled code.
 FUSED_BYTES = 2**30
 
+Result = TypeVar("Result")
 Stopwatch = Callable[[], float]
 
 
 def choose_backend(
     spec: Spec, problem: Problem, clock: Stopwatch = time.perf_counter
 ) -> tuple[Spec, Backend]:
-    """Returns the spec with its `search.batching` decided, and the backend that it names.
+    """Returns the spec with `search.batching` and `mini_batches` decided, and the backend.
 
     Raises InputError where search.batching asks for a backend that cannot compute the problem.
     """
-    chosen = spec.search.batching
+    spec, chosen = _with_orders(spec), spec.search.batching
     if chosen == "fused":
         _check_fused(spec, problem)
     if chosen in ("vmap", "graph"):
@@ -74,6 +78,8 @@ def choose_backend(
         raise InputError(
             "is graph, but the device is cpu, which has none; choose auto", key="search.batching"
         )
+    if chosen == "graph":
+        _check_graph(spec, problem)
     if chosen == "auto":
         fusible = _why_not_fused(spec, problem) is None
         small = problem.parameter_count <= SURELY_FUSED
@@ -84,6 +90,14 @@ def choose_backend(
     search = spec.search.model_copy(update={"batching": chosen})
     backend = backend_of(chosen, spec.problem, problem, _piece_bytes(spec))
     return spec.model_copy(update={"search": search}), backend
+
+
+def _with_orders(spec: Spec) -> Spec:
+    """Returns the spec with its `mini_batches` decided: hashed on GPUs, where they are on auto."""
+    if spec.mini_batches != "auto":
+        return spec
+    orders = "shuffled" if spec.device == "cpu" else "hashed"
+    return spec.model_copy(update={"mini_batches": orders})
 
 
 def backend_of(
@@ -126,7 +140,7 @@ def _why_not_fused(spec: Spec, problem: Problem) -> str | None:
         return "only fully connected networks with the losses mse, l1 and cross_entropy are"
     if problem.sample_bytes > FUSED_BYTES:
         return f"it would copy {problem.sample_bytes / 2**30:.1f} GiB of samples into memory"
-    practice = practice_of(most_of(spec), spec.problem.network.drops)
+    practice = recipe_of(spec, most_of(spec)).practice(problem)
     if practice != PLAIN:
         return f"its steps have no {practice.words}"
     if not available():
@@ -158,7 +172,7 @@ def _why_not_vmap(spec: Spec, problem: Problem) -> str | None:
     theta = torch.stack([problem.initial(seed) for seed in range(FEW_TOGETHER)])
     few = min(2, len(problem.train))
     batches = torch.arange(few).expand(len(theta), few)
-    practices = {practice_of(each, problem.drops) for each in stages_of(spec).trainings}
+    practices = {recipe_of(spec, each).practice(problem) for each in stages_of(spec).trainings}
     try:
         backend = VmappedBackend(problem)
         for practice in {PLAIN, *practices}:
@@ -195,9 +209,10 @@ def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = F
     if reason is not None:
         log.info("search.batching: loop, because vmap cannot be (%s)", reason)
         return "loop"
-    samples = min(SAMPLES, Recipe(most_of(spec)).samples(len(problem.train)))
+    recipe = _recipe_to_measure(spec, problem)
+    beads = _beads_to_measure(spec, problem)
     device = torch.device(spec.device.split(",")[0])
-    key = _fingerprint(spec, problem, samples, device)
+    key = _fingerprint(spec, problem, recipe, beads, device)
     known = remembered(FILE)
     more: tuple[Way, ...] = ("fused",) if fusible else ()
     ways: tuple[Way, ...] = (*more, "vmap", "loop")
@@ -206,11 +221,15 @@ def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = F
     if known.get(key) not in ways:
         there, most = problem.to(device), _piece_bytes(spec)
         tried = {way: backend_of(way, spec.problem, there, most) for way in ways}
-        with ThreadPoolExecutor(1, initializer=prepare_thread, initargs=(device,)) as thread:
-            practice = practice_of(most_of(spec), problem.drops)
-            known[key] = thread.submit(_measured, tried, practice, samples, clock).result()
+        known[key] = _in_thread(device, lambda: _measured(tried, recipe, beads, clock))
         remember(FILE, known)
     return next(way for way in ways if way == known[key])
+
+
+def _in_thread(device: torch.device, work: Callable[[], Result]) -> Result:
+    """Returns what is computed in a thread like a worker's."""
+    with ThreadPoolExecutor(1, initializer=prepare_thread, initargs=(device,)) as thread:
+        return thread.submit(work).result()
 
 
 def most_of(spec: Spec) -> Training:
@@ -225,40 +244,127 @@ def most_of(spec: Spec) -> Training:
             return settings.greedy
 
 
-def _measured(tried: dict[Way, Backend], practice: Practice, samples: int, clock: Stopwatch) -> Way:
-    """Returns the backend that takes the least time for a step of some beads."""
-    problem = next(iter(tried.values())).problem
-    beads = max(1, min(BEADS, WEIGHTS // problem.parameter_count))
-    theta = torch.stack([problem.initial(seed) for seed in range(beads)])
-    numbers = generator(0, "batching").integers(0, len(problem.train), (beads, samples))
-    batches = torch.from_numpy(numbers).to(problem.device)
-    keys = torch.arange(beads, device=problem.device)
+def _recipe_to_measure(spec: Spec, problem: Problem) -> Recipe:
+    """Returns the recipe of the steps that are measured: few of them, on SAMPLES samples at most.
+
+    A GPU takes a whole round, because that is what it may record.
+    """
+    training = most_of(spec)
+    recipe = recipe_of(spec, training)
+    few = {"check_every": 1} if spec.device == "cpu" else {}
+    samples = recipe.samples(len(problem.train))
+    size = {"batch_size": min(SAMPLES, samples)} if samples > SAMPLES else {}
+    return replace(recipe, training=training.model_copy(update=few | size))
+
+
+def _beads_to_measure(spec: Spec, problem: Problem) -> int:
+    """Returns how many beads one worker trains at a time: on the CPU, BEADS at most.
+
+    On a GPU they are as many as its share of memory holds with their gradients and optimizer.
+    Nowhere have they more than WEIGHTS weights.
+    """
+    few = max(1, WEIGHTS // problem.parameter_count)
+    if spec.search.method in ("constrained", "linear"):
+        return min(BEADS, few)
+    workers = (spec.workers or 1) if spec.device == "cpu" else len(spec.device.split(","))
+    share = -(-spec.search.greedy.slots // workers)
+    if spec.device == "cpu":
+        return min(BEADS, share, few)
+    vectors = 4 + len(recipe_of(spec, most_of(spec)).slots)
+    return max(1, min(share, few, _piece_bytes(spec) // (vectors * 4 * problem.parameter_count)))
+
+
+def _measured(tried: dict[Way, Backend], recipe: Recipe, beads: int, clock: Stopwatch) -> Way:
+    """Returns the backend that takes the least time for the steps of some beads."""
+    steps = {way: _Steps(backend, recipe, beads) for way, backend in tried.items()}
+    why = _why_no_graph(steps["graph"], steps["vmap"]) if "graph" in tried else None
+    if why is not None:
+        log.info("search.batching: no CUDA graphs, because %s", why)
+        del steps["graph"]
 
     def seconds(way: Way) -> float:
-        """Returns the seconds of one step."""
+        """Returns the seconds of the steps."""
         began = clock()
-        found, _ = tried[way].practised(theta, batches, practice, keys)
-        found.tolist()  # waits for the device
+        steps[way].take()
         return clock() - began
 
     def typical(way: Way) -> float:
-        """Returns the median after a first step, which may compile or fill a cache."""
+        """Returns the median after a first time, which may compile or fill a cache."""
         return median(seconds(way) for _ in range(1 if seconds(way) > LONG_S else REPEATS))
 
-    taken = {way: typical(way) for way in tried}
-    bias = LOOP_BIAS if problem.device.type == "cpu" else 1.0
+    taken = {way: typical(way) for way in steps}
+    on_cpu = next(iter(tried.values())).problem.device.type == "cpu"
+    bias = LOOP_BIAS if on_cpu else 1.0
     best = min(taken, key=lambda way: taken[way] * (bias if way == "loop" else 1.0))
     slowest = max(taken.values()) / taken[best]
     log.info("search.batching: %s, %.1f times as fast as the slowest way", best, slowest)
     return best
 
 
-def _fingerprint(spec: Spec, problem: Problem, samples: int, device: torch.device) -> str:
+class _Steps:
+    """The steps of some beads with a backend, which may be taken again and again."""
+
+    def __init__(self, backend: Backend, recipe: Recipe, beads: int) -> None:
+        """Makes rows for so many beads, which never end."""
+        problem = backend.problem
+        self.backend = backend
+        self._steps = RoundSteps(backend, recipe)
+        theta = torch.stack([problem.initial(seed) for seed in range(beads)])
+        never, forever = -1.0, recipe.training.max_steps
+        self._rows = fresh(theta, recipe.slots, never, forever, range(beads))
+
+    def take(self) -> None:
+        """Takes the steps, and waits for the device."""
+        self.asked().told  # noqa: B018 - the host waits here
+
+    def asked(self) -> Rows:
+        """Returns the rows after the steps. The host does not wait for them."""
+        beads = len(self._rows)
+        return self._steps.taken(self._rows, [0] * beads, range(beads))
+
+
+def _why_no_graph(recorded: _Steps, launched: _Steps) -> str | None:
+    """Returns why steps cannot be recorded as a CUDA graph, or None where they can.
+
+    `launched` are the same steps without graphs. They are taken first, so that nothing is captured
+    which is known to fail.
+    """
+    launched.take()
+    why = refusal(launched.asked)
+    if why is not None:
+        return why
+    assert isinstance(recorded.backend, CudaGraphsBackend)
+    for _ in range(BEFORE + 1):
+        recorded.take()
+    return recorded.backend.graphs.failed
+
+
+def _check_graph(spec: Spec, problem: Problem) -> None:
+    """Raises InputError where the steps of a search cannot be recorded as CUDA graphs."""
+    device, most = torch.device(spec.device.split(",")[0]), _piece_bytes(spec)
+    recipe, there = _recipe_to_measure(spec, problem), problem.to(device)
+    beads = _beads_to_measure(spec, problem)
+
+    def refused() -> str | None:
+        ways: tuple[Way, Way] = ("graph", "vmap")
+        return _why_no_graph(
+            *(_Steps(backend_of(way, spec.problem, there, most), recipe, beads) for way in ways)
+        )
+
+    why = _in_thread(device, refused)
+    if why is not None:
+        raise InputError(
+            f"is graph, but steps cannot be recorded ({why}); choose auto", key="search.batching"
+        )
+
+
+def _fingerprint(
+    spec: Spec, problem: Problem, recipe: Recipe, beads: int, device: torch.device
+) -> str:
     """Returns a hash of all that a measurement depends on."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-    shape = [list(problem.train.shape), samples]
-    what = [spec.problem.network.model_dump(mode="json"), shape, name, torch.__version__]
-    practice = practice_of(most_of(spec), problem.drops)
-    if practice != PLAIN:
-        what.append(repr(practice))
+    shape = [list(problem.train.shape), recipe.samples(len(problem.train)), beads]
+    network = spec.problem.network.model_dump(mode="json")
+    what: list[object] = [network, shape, name, torch.__version__]
+    what += [recipe.training.check_every, spec.limits.memory, repr(recipe.practice(problem))]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

@@ -5,6 +5,7 @@ Every search is prepared here once, in a run directory, in a sweep or without an
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import torch
@@ -27,7 +28,8 @@ from engine.spec.keys import Spec
 from engine.spec.level import LevelOn
 from engine.spec.stages import stages_of
 from engine.workers.devices import resolve_devices
-from engine.workers.pool import set_precision
+
+log = logging.getLogger("engine")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ def prepare(spec: Spec) -> Prepared:
     unseen = _unseen(spec)
     spec = resolve_devices(spec)
     check_method(spec)
+    if spec.precision == "tf32" and spec.device == "cpu":
+        log.warning("precision: tf32 is for GPUs; on the cpu steps are computed in float32")
     problem = build_problem(
         spec.problem, objective=spec.search.level_on, path_parameters=spec.moving
     )
@@ -115,7 +119,6 @@ def _check_mirrored(spec: Spec, backend: Backend) -> None:
     """
     if not mirror.is_own(spec.problem):
         return
-    set_precision(spec)
     device = torch.device(spec.device.split(",")[0])
 
     def values(theta: Beads, measure: LevelOn) -> PerBead:

@@ -17,6 +17,9 @@ from engine.spec.problem import ProblemSpec
 from engine.spec.search import Search
 from engine.spec.training import Endpoints
 
+Precision = Literal["float32", "tf32", "bf16"]
+"""The names of the precisions of steps."""
+
 #: Why devices with names of torch's are not accepted, and what to choose.
 UNSUPPORTED = {
     "mps": "Apple's GPUs have no float64, in which strings are audited; choose cpu",
@@ -77,10 +80,16 @@ class Spec(Part):
     device: str = "auto"
     """The devices: auto, cpu, cuda for all GPUs, or a list such as cuda:0,cuda:1. With auto the CPU
     and the GPU with the most free memory are measured once, and the faster one is taken."""
-    precision: Literal["float32", "tf32"] = "float32"
-    """The precision of products on a GPU. With tf32, ten bits of each factor are kept: that is
-    faster, and a loss close to the level may come out on its other side. The audit in float64 is
-    not touched by it."""
+    precision: Precision = "float32"
+    """The precision of the network's products in steps of training. With tf32, on GPUs alone, ten
+    bits of each factor are kept; with bf16 the network runs in bfloat16 under torch's autocast,
+    seven bits, which takes half the memory too. Both are faster on GPUs. Weights and losses that
+    are judged stay in float32, and the audit in float64."""
+    mini_batches: Literal["auto", "shuffled", "hashed"] = "shuffled"
+    """The random orders in which steps go through the samples: shuffled by numpy on the host, a
+    pass at a time, or hashed, which any device computes entry by entry, so that a GPU need not wait
+    for the host. auto: hashed on GPUs. Both are functions of the seeds alone. A new run takes auto
+    where a preset leaves the key out, and run.yaml names the one that it took."""
     checkpoint_seconds: PositiveFloat = 5.0
     """The seconds between checkpoints. There are more where writing one takes over a twentieth of
     them."""
@@ -104,14 +113,18 @@ class Spec(Part):
         """Returns the spec as a new run writes it down.
 
         Where a preset leaves out `problem.batch_norm.seed`, the samples that statistics are taken
-        from are drawn, because the first ones may all be of one class. A spec read from the folder
-        of a run keeps what that run did: there the key is given, or means the first samples.
+        from are drawn, because the first ones may all be of one class. Where it leaves out
+        `mini_batches`, the device decides. A spec read from the folder of a run keeps what that run
+        did: there the keys are given, or mean the first samples and shuffled orders.
         """
+        changes: dict[str, Any] = {}
         batch_norm = self.problem.batch_norm
-        if "seed" in batch_norm.model_fields_set:
-            return self
-        drawn = {"batch_norm": batch_norm.model_copy(update={"seed": 0})}
-        return self.model_copy(update={"problem": self.problem.model_copy(update=drawn)})
+        if "seed" not in batch_norm.model_fields_set:
+            drawn = {"batch_norm": batch_norm.model_copy(update={"seed": 0})}
+            changes["problem"] = self.problem.model_copy(update=drawn)
+        if "mini_batches" not in self.model_fields_set:
+            changes["mini_batches"] = "auto"
+        return self.model_copy(update=changes) if changes else self
 
     def fingerprint(self) -> str:
         """Returns a checksum that is equal for two specs whose searches take the same steps.

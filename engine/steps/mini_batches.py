@@ -1,6 +1,8 @@
 """Draws the samples of each step of each row, as a function of the row's seed and its steps alone.
 
-So nothing about them has to be kept between rounds or written to a checkpoint.
+So nothing about them has to be kept between rounds or written to a checkpoint. There are two kinds
+of streams (`mini_batches` in a preset): *shuffled* orders are permuted by numpy on the host, whole
+passes at a time; *hashed* ones are computed entry by entry, on whatever device the rows are.
 """
 
 from __future__ import annotations
@@ -10,9 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from engine.seeds import permutation
-from engine.shapes import Rounds
+from engine.shapes import Rounds, Steps
+from engine.steps import hashed_orders
 
 
 def mini_batches(
@@ -23,7 +27,7 @@ def mini_batches(
     samples: int,
     drop_last: bool = False,
 ) -> Rounds:
-    """Returns the sample numbers of the next `count` steps, (row, step, sample).
+    """Returns the samples of the next `count` steps of shuffled streams, (row, step, sample).
 
     Row k draws from the stream of `seeds[k]` and has taken `steps[k]` steps. A step sees `size` of
     the `samples` training samples. With `drop_last`, no step sees samples of two passes.
@@ -34,6 +38,23 @@ def mini_batches(
         for seed, start in zip(seeds, steps, strict=True)
     ]
     return torch.from_numpy(np.stack(numbers)).view(len(numbers), count, size)
+
+
+def hashed_batches(
+    seeds: Tensor,
+    steps: Steps,
+    count: int,
+    size: int,
+    samples: int,
+    drop_last: bool = False,
+) -> Rounds:
+    """Returns the sample numbers of the next `count` steps of hashed streams, (row, step, sample).
+
+    `seeds` and `steps` (row,) are int64 tensors on one device; the rest is as in `mini_batches`.
+    """
+    of_a_pass = samples_of_a_pass(size, samples, drop_last)
+    numbers = hashed_orders.sample_numbers(seeds, steps * size, count * size, samples, of_a_pass)
+    return numbers.view(len(steps), count, size)
 
 
 def samples_of_a_pass(size: int, samples: int, drop_last: bool) -> int:

@@ -7,15 +7,14 @@ of any size, and on any device, and nothing about them is saved.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from engine.draws import mixed
 from engine.shapes import Batches, Steps
 from engine.spec.augment import Augment
+from engine.spec.keys import Precision
 from engine.spec.training import Training
 
 
@@ -31,11 +30,19 @@ class Practice:
     """Whether values are dropped at random."""
     micro_batch: int | None = None
     """The number of samples that are computed with at a time; None: as many as fit into memory."""
+    precision: Precision = "float32"
+    """The precision of the network's products."""
 
     @property
     def as_judged(self) -> bool:
         """Whether steps see the very loss that is measured, on the samples that they take."""
-        return not (self.label_smoothing or self.augment or self.dropout)
+        as_precise = self.precision == "float32"
+        return as_precise and not (self.label_smoothing or self.augment or self.dropout)
+
+    @property
+    def on_all(self) -> bool:
+        """Whether a step on all the data is the sum over them, apart from its precision."""
+        return replace(self, precision="float32") == PLAIN
 
     @property
     def draws(self) -> bool:
@@ -44,9 +51,10 @@ class Practice:
 
     @property
     def words(self) -> str:
-        """The keys of a training block by which steps differ, such as "augment and dropout"."""
+        """The keys by which steps differ, such as "augment and dropout"."""
         keys = [key for key in ("micro_batch", "label_smoothing", "augment") if getattr(self, key)]
         keys += ["dropout"] if self.dropout else []
+        keys += [] if self.precision == "float32" else [f"precision {self.precision}"]
         return " and ".join(filter(None, (", ".join(keys[:-1]), *keys[-1:])))
 
 
@@ -54,8 +62,8 @@ PLAIN = Practice()
 """The practice of steps that compute what is measured."""
 
 
-def practice_of(training: Training, drops: bool) -> Practice:
-    """Returns what the steps of a training block compute.
+def practice_of(training: Training, drops: bool, precision: Precision = "float32") -> Practice:
+    """Returns what the steps of a training block compute in a precision.
 
     `drops` says whether they drop values where the block leaves that open.
     """
@@ -65,12 +73,16 @@ def practice_of(training: Training, drops: bool) -> Practice:
         augment=None if augment == Augment() else augment,
         dropout=drops if training.dropout is None else training.dropout,
         micro_batch=training.micro_batch,
+        precision=precision,
     )
 
 
-def row_keys(seeds: Sequence[int], steps: Steps) -> Tensor:
-    """Returns the key of each row's next step, (row,) int64, where it has taken `steps` (row,)."""
-    return mixed(torch.tensor(seeds, dtype=torch.int64, device=steps.device), steps)
+def row_keys(seeds: Tensor, steps: Steps) -> Tensor:
+    """Returns the key of each row's next step, (row,) int64.
+
+    `seeds` (row,) int64 are the seeds of the rows, and `steps` (row,) the steps they have taken.
+    """
+    return mixed(seeds, steps)
 
 
 def sample_keys(rows: Tensor, numbers: Batches) -> Tensor:

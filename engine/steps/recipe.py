@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+import torch
 
 from engine.problem.problem import Problem
+from engine.shapes import Rounds
+from engine.spec.keys import Precision, Spec
 from engine.spec.training import Training
 from engine.steps.averages import Average
 from engine.steps.linear_map import Identity, LinearMap
+from engine.steps.mini_batches import hashed_batches, mini_batches
 from engine.steps.optimizers import build_optimizer
 from engine.steps.practice import Practice, practice_of
 from engine.steps.rows import AVERAGE
@@ -34,6 +40,10 @@ class Recipe:
     depends on all beads."""
     average: Average | None = None
     """The average over a row's steps that is judged in place of its weights; None: none."""
+    precision: Precision = "float32"
+    """The precision of the network's products in steps."""
+    hashed: bool = False
+    """Whether the samples of steps are hashed orders, which the device computes, or shuffled."""
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -43,7 +53,7 @@ class Recipe:
 
     def practice(self, problem: Problem) -> Practice:
         """Returns what steps compute otherwise than the training loss of a problem."""
-        return practice_of(self.training, problem.drops)
+        return practice_of(self.training, problem.drops, self.precision)
 
     def sees_objective(self, problem: Problem) -> bool:
         """Returns whether each step computes, on its way, what rows are judged by."""
@@ -54,3 +64,28 @@ class Recipe:
         """Returns the number of samples that a step sees, where the data hold `data` of them."""
         size = self.training.batch_size
         return data if size == "full" else min(size, data)
+
+    def drawn(self, seeds: Sequence[int], steps: Sequence[int], data: int) -> Rounds | None:
+        """Returns the samples of the steps of a round in main memory, (row, step, sample).
+
+        Rows have these seeds and have taken so many steps. Returns None where each step sees all of
+        the `data` training samples.
+        """
+        training, size = self.training, self.samples(data)
+        if training.batch_size == "full":
+            return None
+        count, drop_last = training.check_every, training.drop_last
+        if self.hashed:
+            each = torch.tensor(seeds), torch.tensor(steps)
+            return hashed_batches(*each, count, size, data, drop_last)
+        return mini_batches(seeds, steps, count, size, data, drop_last)
+
+
+def recipe_of(spec: Spec, training: Training, **others: Any) -> Recipe:
+    """Returns the recipe of a training block with what a resolved spec says of all its steps.
+
+    `others` are the other fields of the recipe. A CPU has no TF32, and computes in float32 there.
+    """
+    precision = spec.precision if spec.device != "cpu" or spec.precision != "tf32" else "float32"
+    hashed = spec.mini_batches == "hashed"
+    return Recipe(training, precision=precision, hashed=hashed, **others)

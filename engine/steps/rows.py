@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
+from functools import cached_property
+from itertools import chain
+from math import nan
 from typing import Any
 
 import torch
@@ -41,6 +44,28 @@ class End(IntEnum):
     def words(self) -> str:
         """The end as events name it, such as "out of steps"."""
         return self.name.lower().replace("_", " ")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the host knows of rows without waiting for their device, one number for each row."""
+
+    loss: tuple[float, ...]
+    """The objective of each row at its last evaluation; NaN before the first one."""
+    steps: tuple[int, ...]
+    """The number of steps that each row has taken."""
+    end: tuple[End, ...]
+    """The reason why each row takes no more steps; `GOING` where it takes steps."""
+
+    @property
+    def going(self) -> list[int]:
+        """The numbers of the rows that take steps."""
+        return [number for number, end in enumerate(self.end) if end is End.GOING]
+
+    def part(self, start: int, count: int) -> Told:
+        """Returns what is known of `count` consecutive rows from the row `start`."""
+        some = slice(start, start + count)
+        return Told(self.loss[some], self.steps[some], self.end[some])
 
 
 @dataclass(frozen=True)
@@ -79,6 +104,30 @@ class Rows:
         """A mask of the rows that take steps, (row,)."""
         return self.end == End.GOING
 
+    @cached_property
+    def told(self) -> Told:
+        """The losses, steps and ends of all rows as plain numbers.
+
+        The host waits for the device when this is first read, and never again. Whoever writes into
+        the rows' tensors does so before.
+        """
+        loss, steps, end = torch.stack(
+            [column.double() for column in (self.loss, self.steps, self.end)]
+        ).tolist()
+        return Told(tuple(loss), tuple(map(int, steps)), tuple(map(_END, end)))
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All columns, and then the state's tensors in the order of their names."""
+        state = [self.state[slot] for slot in sorted(self.state)]
+        return (*(getattr(self, name) for name in COLUMNS), *state)
+
+    def with_tensors(self, tensors: Sequence[Tensor]) -> Rows:
+        """Returns rows of other tensors, in the order of `tensors`."""
+        columns: Any = dict(zip(COLUMNS, tensors, strict=False))
+        state = dict(zip(sorted(self.state), tensors[len(COLUMNS) :], strict=True))
+        return Rows(state=state, seeds=self.seeds, **columns)
+
     @property
     def judged(self) -> Beads:
         """The weights that are judged, (row, param): the average, or else the weights."""
@@ -111,19 +160,21 @@ class Rows:
         kept = (now == End.GOING) & (self.end > End.REACHED)
         return replace(self, loss=loss, end=torch.where(kept, self.end, now))
 
-    def part(self, which: slice | Tensor) -> Rows:
+    def part(self, which: slice | Sequence[int]) -> Rows:
         """Returns some rows, by a slice or by their numbers."""
-        numbers = range(len(self))[which] if isinstance(which, slice) else which.tolist()
-        return self._each(lambda column: column[which], [self.seeds[n] for n in numbers])
+        numbers = range(len(self))[which] if isinstance(which, slice) else which
+        taken = which if isinstance(which, slice) else places(which, self.theta.device)
+        return self._each(lambda column: column[taken], [self.seeds[n] for n in numbers])
 
-    def with_part(self, numbers: Tensor, part: Rows) -> Rows:
-        """Returns the rows with those of these numbers (row,) replaced by the rows of `part`."""
+    def with_part(self, numbers: Sequence[int], part: Rows) -> Rows:
+        """Returns the rows with those of these numbers replaced by the rows of `part`."""
         if len(numbers) == len(self):
             return part
+        taken = places(numbers, self.theta.device)
 
         def put(column: Tensor, new: Tensor) -> Tensor:
             column = column.clone()
-            column[numbers] = new
+            column[taken] = new
             return column
 
         columns: Any = {name: put(getattr(self, name), getattr(part, name)) for name in COLUMNS}
@@ -131,15 +182,16 @@ class Rows:
         return replace(self, state=state, **columns)
 
     def split(self, counts: Sequence[int]) -> list[Rows]:
-        """Returns consecutive parts of these lengths, as views."""
+        """Returns consecutive parts of these lengths, as views, with what is told of them."""
         parts = {name: torch.split(getattr(self, name), list(counts)) for name in COLUMNS}
         slots = {slot: torch.split(tensor, list(counts)) for slot, tensor in self.state.items()}
         found, start = [], 0
         for number, count in enumerate(counts):
             columns = {name: part[number] for name, part in parts.items()}
             state = {slot: part[number] for slot, part in slots.items()}
-            seeds = self.seeds[start : start + count]
-            found.append(Rows(state=state, seeds=seeds, **columns))
+            rows = Rows(state=state, seeds=self.seeds[start : start + count], **columns)
+            known = "told" in vars(self)
+            found.append(_knowing(rows, self.told.part(start, count)) if known else rows)
             start += count
         return found
 
@@ -147,7 +199,8 @@ class Rows:
         """Returns the rows on a device, or the object itself where they are there already."""
         if self.theta.device == device:
             return self
-        return self._each(lambda column: column.to(device), self.seeds)
+        there = self._each(lambda column: column.to(device), self.seeds)
+        return _knowing(there, self.told) if "told" in vars(self) else there
 
     def without(self, row: int) -> Rows:
         """Returns the rows without one of them."""
@@ -164,6 +217,8 @@ class Rows:
         return Rows(state=state, seeds=tuple(seeds), **columns)
 
 
+#: The ends by their numbers.
+_END = {float(end): end for end in End}.__getitem__
 #: The names of the tensors of `Rows`, its state left out.
 COLUMNS = tuple(field.name for field in fields(Rows) if field.name not in ("state", "seeds"))
 
@@ -171,6 +226,16 @@ COLUMNS = tuple(field.name for field in fields(Rows) if field.name not in ("stat
 def _reached_or_going(loss: PerBead, target: PerBead) -> Tensor:
     """Returns the `End` of rows with these losses, REACHED or GOING, (row,) int8."""
     return torch.where(loss <= target, End.REACHED, End.GOING).to(torch.int8)
+
+
+def places(numbers: Sequence[int], device: torch.device) -> Tensor:
+    """Returns whole numbers as a tensor on a device, (number,) int64. The host does not wait."""
+    return sent(torch.tensor(numbers, dtype=torch.int64), device)
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """Returns a tensor of main memory on a device. The host does not wait for the copy."""
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
 def fresh(
@@ -183,7 +248,7 @@ def fresh(
     """
     count = torch.zeros(len(theta), dtype=torch.int64, device=theta.device)
     loss = torch.zeros(len(theta), dtype=theta.dtype, device=theta.device)
-    return Rows(
+    rows = Rows(
         theta=theta,
         state={
             slot: theta.clone() if slot == AVERAGE else torch.zeros_like(theta) for slot in slots
@@ -197,6 +262,26 @@ def fresh(
         end=count.to(torch.int8),
         seeds=tuple(seeds),
     )
+    each = len(theta)
+    return _knowing(rows, Told((nan,) * each, (0,) * each, (End.GOING,) * each))
+
+
+def _knowing(rows: Rows, told: Told) -> Rows:
+    """Returns the rows, of which the host need not ask any more."""
+    vars(rows)["told"] = told
+    return rows
+
+
+def told_of(parts: Sequence[Rows], whole: Rows) -> Told:
+    """Returns what is told of all parts, of which `whole` holds the rows one after another.
+
+    The host waits for the device once at most.
+    """
+    if not all("told" in vars(part) for part in parts):
+        return whole.told
+    each = [part.told for part in parts]
+    columns = ([getattr(told, name) for told in each] for name in ("loss", "steps", "end"))
+    return Told(*(tuple(chain.from_iterable(column)) for column in columns))
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
@@ -257,20 +342,22 @@ class Group:
     @property
     def going(self) -> bool:
         """Whether any of its rows takes steps."""
-        return bool(self.rows.going.any())
+        return End.GOING in self.rows.told.end
 
     @property
     def bead_steps(self) -> int:
         """The number of steps that its rows have taken together."""
-        return int(self.rows.steps.sum())
+        return sum(self.rows.told.steps)
 
     def each(self) -> list[Row]:
         """Returns its rows one by one, with plain numbers."""
-        rows = self.rows
-        columns = (rows.loss.tolist(), rows.steps.tolist(), rows.end.tolist())
+        told = self.rows.told
+        numbers = (told.loss, told.steps, told.end)
         return [
-            Row(bead, theta, loss, steps, End(end))
-            for bead, theta, loss, steps, end in zip(self.beads, rows.judged, *columns, strict=True)
+            Row(bead, theta, loss, steps, end)
+            for bead, theta, loss, steps, end in zip(
+                self.beads, self.rows.judged, *numbers, strict=True
+            )
         ]
 
 

@@ -6,8 +6,8 @@ It is a function of the row's own steps alone, so nothing about it is kept in a 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,8 +56,7 @@ def _course(schedule: Schedule, at: Tensor) -> Tensor:
         case Constant():
             return torch.ones_like(at)
         case Step():
-            milestones = torch.tensor(schedule.milestones, dtype=at.dtype, device=at.device)
-            passed = (at[:, None] >= milestones).sum(1)
+            passed = sum((at >= milestone).long() for milestone in schedule.milestones)
             return torch.pow(torch.full_like(at, schedule.gamma), passed)
         case Linear():
             return 1 - (1 - schedule.floor) * _share(schedule, at)
@@ -65,9 +64,19 @@ def _course(schedule: Schedule, at: Tensor) -> Tensor:
             wave = (1 + torch.cos(torch.pi * _share(schedule, at))) / 2
             return schedule.floor + (1 - schedule.floor) * wave
         case Piecewise():
-            shares, factors = np.array(schedule.points).T
-            lines = np.interp(at.cpu().numpy() / schedule.length, shares, factors)
-            return torch.from_numpy(lines).to(at.device)
+            return _on_lines(schedule, at / schedule.length)
+
+
+def _on_lines(schedule: Piecewise, at: Tensor) -> Tensor:
+    """Returns the factors at shares (row,) of the length, on the lines through the points.
+
+    The operations are those of numpy.interp, without a wait for the device.
+    """
+    found = torch.full_like(at, schedule.points[-1][1])
+    for (left, low), (right, high) in reversed(list(pairwise(schedule.points))):
+        line = (high - low) / (right - left) * (at - left) + low
+        found = torch.where(at < right, line, found)
+    return found
 
 
 def _share(schedule: Linear | Cosine, at: Tensor) -> Tensor:

@@ -11,9 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -170,20 +168,16 @@ def spread(theta: Beads) -> Beads:
     if len(theta) < 3:
         return theta
     precise = theta.double()
-    lengths = (precise[1:] - precise[:-1]).norm(dim=1).cpu().numpy()
-    arc: NDArray[np.float64] = np.concatenate([[0.0], np.cumsum(lengths)])
-    if not (np.isfinite(arc[-1]) and arc[-1] > 0):
-        return theta
-    places = np.linspace(0.0, arc[-1], len(arc))[1:-1]
-    left = np.clip(np.searchsorted(arc, places, side="right") - 1, 0, len(arc) - 2)
+    arc = torch.zeros_like(precise[:, 0])
+    arc[1:] = (precise[1:] - precise[:-1]).norm(dim=1).cumsum(0)
+    last = len(arc) - 1
+    places = torch.arange(1, last, dtype=arc.dtype, device=arc.device) * (arc[-1] / last)
+    left = (torch.searchsorted(arc, places, right=True) - 1).clamp(0, last - 1)
     gap = arc[left + 1] - arc[left]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(gap > 0, np.clip((places - arc[left]) / gap, 0, 1), 0.0)
-    rows, shares = torch.from_numpy(left).to(theta.device), torch.from_numpy(t).to(theta.device)
-    spaced = theta.clone()
-    inner = torch.lerp(precise[rows], precise[rows + 1], shares[:, None])
-    spaced[1:-1] = inner.to(theta.dtype)
-    return spaced
+    share = torch.where(gap > 0, ((places - arc[left]) / gap).clamp(0, 1), 0.0)
+    inner = torch.lerp(precise[left], precise[left + 1], share[:, None]).to(theta.dtype)
+    sound = arc[-1].isfinite() & (arc[-1] > 0)
+    return torch.cat([theta[:1], torch.where(sound, inner, theta[1:-1]), theta[-1:]])
 
 
 def evenly_spaced(theta: Beads) -> Beads:

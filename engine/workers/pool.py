@@ -237,15 +237,8 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def set_precision(spec: Spec) -> None:
-    """Lets GPUs round to TF32 where the spec says so, and nowhere else."""
-    torch.backends.cuda.matmul.allow_tf32 = spec.precision == "tf32"
-    torch.backends.cudnn.allow_tf32 = spec.precision == "tf32"
-
-
 def open_pool(backend: Backend, spec: Spec) -> Pool:
-    """Returns the pool of a resolved spec, and sets the spec's precision for the process."""
-    set_precision(spec)
+    """Returns the pool of a resolved spec."""
     if spec.device == "cpu":
         return Pool(backend, [torch.device("cpu")] * (spec.workers or 1))
     return Pool(backend, [torch.device(name) for name in spec.device.split(",")])

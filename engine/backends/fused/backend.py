@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import torch
 
-from engine.backends import rounds
 from engine.backends.backend import Way
 from engine.backends.fused.layout import Layout, Tie
 from engine.backends.fused.problem import FusedProblem
@@ -18,7 +17,7 @@ from engine.backends.models import InPlace
 from engine.backends.torch_backend import PIECE_BYTES
 from engine.backends.vmapped import VmappedBackend
 from engine.problem.problem import Problem, Split
-from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rows, Weights
+from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rounds, Rows, Weights
 from engine.spec.level import LevelOn
 from engine.spec.training import Training
 from engine.steps.judge import IMPROVEMENT
@@ -26,6 +25,7 @@ from engine.steps.linear_map import Identity
 from engine.steps.practice import PLAIN
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group, joined
+from engine.steps.rows import Rows as RowsInTraining
 from engine.steps.tethers import Hard, Several, Soft, Springs, Tether
 
 #: The multiplications of a row in a round, which take some milliseconds.
@@ -133,8 +133,7 @@ class FusedBackend(VmappedBackend):
         if recipe.evaluate == "after":
             return [self._string(recipe, group, tie) for group in groups]
         rows = joined([group.rows for group in groups])
-        size = recipe.samples(len(self.problem.train))
-        batches = rounds.batches_of(self, recipe.training, rows, size)
+        batches = self._batches(recipe, rows)
         self.compiled.advance(
             recipe.training, rows, IMPROVEMENT, batches, self._decaying(recipe.training)
         )
@@ -149,11 +148,14 @@ class FusedBackend(VmappedBackend):
     def _string(self, recipe: Recipe, group: Group, tie: Tie) -> Group:
         """Returns a string after one round, which is one compiled call."""
         rows = joined([group.rows])
-        size = recipe.samples(len(self.problem.train))
-        batches = rounds.batches_of(self, recipe.training, rows, size)
+        batches = self._batches(recipe, rows)
         decays = self._decaying(recipe.training)
         self.compiled.advance_string(recipe.training, rows, IMPROVEMENT, tie, batches, decays)
         return replace(group, rows=rows)
+
+    def _batches(self, recipe: Recipe, rows: RowsInTraining) -> Rounds | None:
+        """Returns the sample numbers of a round's steps; None where each step sees all the data."""
+        return recipe.drawn(rows.seeds, rows.steps.tolist(), len(self.problem.train))
 
     def _decaying(self, training: Training) -> Weights | None:
         """Returns (param,) 1 for each weight that decays and 0 for the others; None: all decay."""

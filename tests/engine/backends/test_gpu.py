@@ -207,8 +207,8 @@ def test_a_sweep_of_constrained_searches_ends(gpus: Gpus, tmp_path: Path) -> Non
 ROWS = 6
 
 #: The launches and the waits of a round that are allowed, for rows and for a string of so many.
-LAUNCHES = {"vmap": {"rows": 1060, "string": 1315}, "graph": {"rows": 610, "string": 865}}
-WAITS = {"rows": 3 * ROWS + 6, "string": 15}
+LAUNCHES = {"vmap": {"rows": 900, "string": 1210}, "graph": {"rows": 110, "string": 200}}
+WAITS = 2
 
 
 @pytest.mark.parametrize("gpus", [1], indirect=True)
@@ -239,6 +239,6 @@ def test_a_round_keeps_to_its_budget(way: Any, what: str, gpus: Gpus) -> None:
         trainer.advance()
     counts = gpus.machine.counts
     assert counts.sums["launches"] <= LAUNCHES[way][what]
-    assert counts.sums["syncs"] <= WAITS[what]
+    assert counts.sums["syncs"] <= WAITS
     assert counts.sums["copies from the host"] <= 2
-    assert bool(counts.replays) is (way == "graph")
+    assert counts.replays == (way == "graph")

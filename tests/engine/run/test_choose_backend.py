@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ from engine.spec.level import LevelOn
 from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 from tests.support.commands import refused
+from tests.support.gpus import Gpus, gpus_for_a_test
 from tests.support.workers import vmapped
 
 HERE = __name__
@@ -91,6 +93,20 @@ def margin(gap: float) -> Callable[[Tensor, Tensor], Tensor]:
     return loss
 
 
+class AsksTheDevice(nn.Module):
+    """Asks for a number that the device holds, in each call, for which the host waits."""
+
+    scale: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(60, 3)
+        self.register_buffer("scale", torch.tensor(2.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(x.flatten(1)) * float(self.scale)  # type: ignore[no-any-return]
+
+
 IMAGES = {"kind": "custom", "factory": f"{HERE}:images"}
 TEXTS = {"kind": "custom", "factory": f"{HERE}:texts"}
 SIZE = {"input": [2, 6, 5], "outputs": 3}
@@ -151,6 +167,11 @@ CASES: dict[str, dict[str, Any]] = {
     },
 }
 FUSED = ["mlp", "mlp-l1", "linear"]
+ASKING = {
+    "data": IMAGES,
+    "network": {"kind": "custom", "factory": f"{HERE}:AsksTheDevice"},
+    "loss": "cross_entropy",
+}
 
 
 def spec_of(case: str) -> ProblemSpec:
@@ -425,6 +446,94 @@ def test_compiled_code_is_refused_without_numba_and_on_a_gpu(
 def test_graphs_are_refused_without_a_gpu() -> None:
     with pytest.raises(InputError, match=r"^search\.batching: is graph, but the device is cpu"):
         decided(run_spec("mlp", batching="graph"), no_clock)
+
+
+def on_gpu(gpus: Gpus, problem: dict[str, Any], **keys: Any) -> Spec:
+    """A spec of a search on the GPUs, of few beads and steps."""
+    adam = {"optimizer": {"kind": "adam"}, "check_every": 2, "slots": 4, "batch_size": 3}
+    search = {"level": 0.5, "greedy": adam} | keys.pop("search", {})
+    tree = {"problem": problem, "search": search, "device": gpus.words, "workers": 1} | keys
+    return validated(Spec, tree)
+
+
+def test_steps_that_make_the_host_wait_are_not_recorded(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found out without a capture that fails; the reason is told, and not forgotten."""
+    monkeypatch.setattr(logging.getLogger("engine"), "propagate", True)
+    caplog.set_level(logging.INFO)
+    with gpus_for_a_test(1) as gpus:
+        spec = on_gpu(gpus, ASKING)
+        problem = build_problem(spec.problem)
+        chosen, _ = batching.choose_backend(spec, problem)
+        assert chosen.search.batching in ("vmap", "loop")
+        assert re.search("no CUDA graphs, because .*synchroniz", caplog.text)
+        if gpus.machine is not None:
+            assert not gpus.machine.counts.captures and not gpus.machine.counts.refused
+        with pytest.raises(InputError, match="is graph, but steps cannot be recorded"):
+            batching.choose_backend(on_gpu(gpus, ASKING, search={"batching": "graph"}), problem)
+    kept = json.loads((cache_folder() / "batching.json").read_text())
+    assert set(kept.values()) <= {"vmap", "loop"}
+
+
+def test_steps_that_can_be_recorded_may_be_chosen() -> None:
+    ticks = iter(range(10**6))
+    with gpus_for_a_test(1) as gpus:
+        spec = on_gpu(gpus, CASES["mlp"], search={"batching": "graph"})
+        problem = build_problem(spec.problem)
+        _, backend = batching.choose_backend(spec, problem, lambda: float(next(ticks)))
+        assert backend.name == "graph"
+        auto = on_gpu(gpus, CASES["mlp"])
+        monotone = iter([9.0] * 4 + [8.0] * 4 + [1.0] * 4)
+        now = [0.0, False]
+
+        def clock() -> float:
+            now[0] += next(monotone) if now[1] else 0.0
+            now[1] = not now[1]
+            return now[0]
+
+        chosen, _ = batching.choose_backend(auto, problem, clock)
+        assert chosen.search.batching == "graph"
+        if gpus.machine is not None:
+            assert gpus.machine.counts.captures == 2
+        gpus.check()
+
+
+def test_the_precision_the_slots_and_the_memory_are_part_of_what_is_measured() -> None:
+    fast = {"optimizer": {"kind": "sgd"}, "batch_size": 5}
+    plain = run_spec("cnn", greedy=fast)
+    assert decided(plain, Clock(*VMAP)) == "vmap"
+    others = [
+        plain.model_copy(update={"precision": "bf16"}),
+        plain.model_copy(update={"limits": plain.limits.model_copy(update={"memory": 0.5})}),
+        run_spec("cnn", greedy=fast | {"slots": 9}),
+    ]
+    for other in others:
+        assert decided(other, Clock(*LOOP)) == "loop"
+    assert decided(plain.model_copy(update={"precision": "tf32"}), no_clock) == "vmap"
+
+
+def test_the_orders_of_samples_are_decided_by_the_device() -> None:
+    spec = run_spec("cnn", batching="vmap").of_a_new_run()
+    assert spec.mini_batches == "auto"
+    problem = build_problem(spec.problem)
+    assert batching.choose_backend(spec, problem)[0].mini_batches == "shuffled"
+    with gpus_for_a_test(1) as gpus:
+        there = spec.model_copy(update={"device": gpus.words})
+        assert batching.choose_backend(there, problem)[0].mini_batches == "hashed"
+    older = run_spec("cnn", batching="vmap")  # a run.yaml of before does not have the key
+    assert batching.choose_backend(older, problem)[0].mini_batches == "shuffled"
+    named = older.model_copy(update={"mini_batches": "hashed"})
+    assert batching.choose_backend(named, problem)[0] == named
+
+
+@needs_numba
+def test_compiled_code_is_refused_for_steps_in_bf16() -> None:
+    spec = run_spec("mlp", batching="fused").model_copy(update={"precision": "bf16"})
+    with pytest.raises(InputError, match="is fused, but its steps have no precision bf16; choose"):
+        batching.choose_backend(spec, build_problem(spec.problem))
+    auto = run_spec("mlp").model_copy(update={"precision": "bf16"})
+    assert decided(auto, Clock(*VMAP)) == "vmap"
 
 
 @pytest.mark.parametrize(("beads", "few", "calls"), [(5, 5, 1), (5, 6, 0), (1, 2, 0)])

@@ -142,3 +142,13 @@ def test_a_renamed_key_leaves_the_fingerprint() -> None:
 def test_a_default_that_is_spelled_out_leaves_the_fingerprint() -> None:
     spelled = ["search.greedy.grid=33", "endpoints.optimizer={kind: rmsprop, lr: 1e-3}"]
     assert spec_of(*spelled).fingerprint() == spec_of().fingerprint()
+
+
+def test_a_new_run_lets_the_device_decide_on_orders_and_an_old_one_keeps_its_own() -> None:
+    older = spec_of()
+    assert older.mini_batches == "shuffled"
+    assert older.of_a_new_run().mini_batches == "auto"
+    named = spec_of("mini_batches=shuffled")
+    assert named.of_a_new_run().mini_batches == "shuffled"
+    assert named.fingerprint() == older.fingerprint()
+    assert spec_of("mini_batches=hashed").fingerprint() != older.fingerprint()

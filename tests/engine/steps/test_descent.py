@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.spec.optimizers import Adam
 from engine.spec.training import Training
 from engine.steps.descent import build_descent
+from engine.steps.optimizers import RowAdam
 from tests.support.torch_recipes import BLOCKS, OPTIMIZERS, TorchRecipe
 
 
@@ -62,3 +64,18 @@ def check_against_torch(training: Training, exempt: bool, dtype: torch.dtype, mo
             torch.testing.assert_close(theta[row], torch.cat(parts), rtol=0, atol=most)
     assert steps.tolist() == [taken] * 3
     assert (theta - starts).abs().max() > 0.01  # they did move
+
+
+def test_the_fused_kernel_takes_the_step_of_adam() -> None:
+    """Each row at its own number of steps. A GPU takes it where all rows have one rate."""
+    random = torch.Generator().manual_seed(3)
+    theta, grad, mean, square = (torch.randn(3, 40, generator=random) for _ in range(4))
+    rule = RowAdam(Adam(kind="adam", lr=0.01, betas=(0.8, 0.99)))
+    state = {"mean": mean / 10, "square": square.square()}
+    start = theta.clone(), {name: tensor.clone() for name, tensor in state.items()}
+    steps = torch.tensor([0, 5, 1000])
+    expected = rule.step(theta, grad, state, steps, 0.01)
+    found = rule.fused(theta, grad, state, steps, 0.01)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+    assert torch.equal(theta, start[0])
+    assert all(torch.equal(state[name], start[1][name]) for name in state)

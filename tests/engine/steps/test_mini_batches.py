@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
-from engine.steps.mini_batches import mini_batches, sample_numbers
+from engine.spec.training import Training
+from engine.steps.mini_batches import hashed_batches, mini_batches, sample_numbers
+from engine.steps.recipe import Recipe
 
 
 def test_the_stream_of_samples_passes_through_all_of_them() -> None:
@@ -29,3 +32,31 @@ def test_without_the_last_samples_no_step_sees_two_passes() -> None:
     assert set(drawn[0].flatten().tolist()) == set(range(11))
     whole = mini_batches([4], [0], 6, size=3, samples=11)
     assert drawn[0, :3].equal(whole[0, :3]) and not drawn[0, 3:].equal(whole[0, 3:])
+
+
+def test_hashed_streams_go_on_where_they_were() -> None:
+    """Whatever the number of steps of a call; and a step never sees samples of two passes."""
+    seeds = torch.tensor([4, 5])
+    drawn = hashed_batches(seeds, torch.tensor([0, 2]), 30, size=3, samples=11, drop_last=True)
+    later = hashed_batches(seeds, torch.tensor([7, 9]), 23, size=3, samples=11, drop_last=True)
+    assert torch.equal(drawn[:, 7:], later)
+    for step in range(0, 30, 3):
+        assert len(set(drawn[0, step : step + 3].flatten().tolist())) == 9
+    whole = hashed_batches(seeds, torch.tensor([0, 0]), 11, size=3, samples=11)
+    assert [each.flatten().bincount().tolist() for each in whole] == [[3] * 11] * 2
+    host = mini_batches([4, 5], [0, 2], 30, size=3, samples=11, drop_last=True)
+    assert not torch.equal(host, drawn)
+
+
+def test_a_recipe_draws_the_streams_that_it_names() -> None:
+    for hashed in (False, True):
+        recipe = Recipe(Training(batch_size=3, check_every=4, drop_last=True), hashed=hashed)
+        found = recipe.drawn([4, 5], [0, 2], 11)
+        steps = torch.tensor([4, 5]), torch.tensor([0, 2])
+        expected = (
+            hashed_batches(*steps, 4, 3, 11, drop_last=True)
+            if hashed
+            else mini_batches([4, 5], [0, 2], 4, 3, 11, drop_last=True)
+        )
+        assert found is not None and torch.equal(found, expected)
+    assert Recipe(Training(batch_size="full")).drawn([4], [0], 11) is None

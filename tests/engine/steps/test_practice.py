@@ -229,6 +229,6 @@ def test_a_practice_says_whether_steps_see_what_is_judged(problem: Problem) -> N
 
 
 def test_keys_differ_between_seeds_steps_and_samples() -> None:
-    rows = row_keys([5, 6, 5], torch.tensor([0, 0, 1]))
+    rows = row_keys(torch.tensor([5, 6, 5]), torch.tensor([0, 0, 1]))
     numbers = torch.tensor([[3, 4], [3, 4], [3, 4]])
     assert len(set(sample_keys(rows, numbers).flatten().tolist())) == 6

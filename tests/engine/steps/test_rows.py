@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from engine.steps.rows import COLUMNS, End, Group, Rows, fresh, joined
+from engine.steps.rows import COLUMNS, End, Group, Rows, fresh, joined, told_of
 
 
 def some(count: int, first: int = 0) -> Rows:
@@ -16,7 +18,7 @@ def some(count: int, first: int = 0) -> Rows:
     for place, name in enumerate(("steps", "loss", "best", "best_step")):
         column = getattr(rows, name)
         column[:] = (torch.arange(count) + 10 * place + first).to(column)
-    return rows
+    return replace(rows)  # of which nothing is told yet
 
 
 def same(one: Rows, other: Rows) -> bool:
@@ -35,11 +37,11 @@ def test_what_is_split_is_joined_again() -> None:
 
 
 def test_a_part_goes_back_to_its_places() -> None:
-    whole, numbers = some(5), torch.tensor([1, 4])
+    whole, numbers = some(5), [1, 4]
     other = some(2, first=50)
     put = whole.with_part(numbers, other)
     assert same(put.part(numbers), Rows(**{**vars(other), "seeds": (1, 4)}))
-    rest = torch.tensor([0, 2, 3])
+    rest = [0, 2, 3]
     assert same(put.part(rest), whole.part(rest))
     assert same(whole, some(5))  # the rows themselves are as they were
 
@@ -76,16 +78,34 @@ def test_a_row_that_was_not_looked_at_goes() -> None:
 
 
 def test_a_group_goes_while_a_row_does() -> None:
-    rows = some(2)
-    rows.end[:] = torch.tensor([End.REACHED, End.GOING])
+    rows = replace(some(2), end=torch.tensor([End.REACHED, End.GOING], dtype=torch.int8))
     group = Group((7, 9), rows)
     assert group.going and len(group) == 2
-    rows.end[1] = End.OUT_OF_STEPS
+    ended = torch.tensor([End.REACHED, End.OUT_OF_STEPS], dtype=torch.int8)
+    group = replace(group, rows=replace(rows, end=ended))
     assert not group.going
     seven, nine = group.each()
     assert (seven.bead, seven.steps, seven.end) == (7, 0, End.REACHED)
     assert nine.end.words == "out of steps"
     assert group.bead_steps == sum(rows.steps.tolist())
+
+
+def test_what_is_told_of_rows_is_told_of_their_parts() -> None:
+    """And not of rows that are made from them with other values."""
+    whole = some(6)
+    untold = whole.split([1, 5])
+    assert "told" not in vars(untold[0])
+    assert (whole.told.steps, whole.told.loss) == ((0, 1, 2, 3, 4, 5), (10, 11, 12, 13, 14, 15))
+    one, five = whole.split([1, 5])
+    assert vars(five)["told"].steps == (1, 2, 3, 4, 5)
+    assert told_of([five, one], joined([five, one])).loss == (11, 12, 13, 14, 15, 10)
+    assert told_of([one, untold[1]], joined([one, untold[1]])) == whole.told
+    later = replace(five, steps=five.steps + 1)
+    assert later.told.steps == (2, 3, 4, 5, 6)
+    start = fresh(torch.zeros(2, 3), (), 0.1, 5, [1, 2])
+    again = replace(start).told
+    assert (start.told.steps, start.told.end) == (again.steps, again.end) == ((0, 0), (0, 0))
+    assert len(start.told.loss) == 2 and start.told.going == [0, 1]
 
 
 @pytest.mark.parametrize("end", End)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -61,3 +62,10 @@ def test_a_pass_without_its_last_samples_is_shorter() -> None:
     pace = pace_of(training, 2, 5)
     assert pace is not None
     assert pace.factors(torch.arange(6)).tolist() == [1, 1, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_lines_are_those_of_numpy_to_the_bit() -> None:
+    points = ((0.0, 0.2), (0.1, 1.0), (0.37, 0.9), (1.0, 0.013))
+    found = factors(Piecewise(kind="piecewise", length=97, points=points), 120)
+    at = np.arange(120) / 97
+    assert found == np.interp(at, *np.array(points).T).tolist()

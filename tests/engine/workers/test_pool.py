@@ -11,9 +11,8 @@ import torch
 from engine.backends.backend import Backend
 from engine.problem.problem import Problem
 from engine.steps.rows import Group, fresh
-from engine.workers.pool import WORTH_A_GPU, Pool, open_pool
+from engine.workers.pool import WORTH_A_GPU, Pool
 from tests.support.gpus import Gpus
-from tests.support.landscapes import landscape, ring, spec_for
 from tests.support.small_problem import small_problem
 from tests.support.workers import vmapped
 
@@ -113,14 +112,3 @@ def test_a_faster_gpu_gets_more(problem: Problem, gpus: Gpus) -> None:
         assert speeds.of_first(2) == before
         pool.run(Made(), [1, 2, 3, 4])
         assert speeds.of_first(2) != before
-
-
-@pytest.mark.parametrize(("precision", "rounded"), [("float32", False), ("tf32", True)])
-def test_tf32_is_used_where_it_is_asked_for(precision: str, rounded: bool) -> None:
-    spec = spec_for(0.3).model_copy(update={"precision": precision, "device": "cpu", "workers": 1})
-    try:
-        with open_pool(vmapped(landscape(ring)), spec):
-            assert torch.backends.cuda.matmul.allow_tf32 is rounded
-            assert torch.backends.cudnn.allow_tf32 is rounded
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False

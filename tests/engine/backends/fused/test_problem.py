@@ -231,7 +231,7 @@ def rows_of(theta: Floats, training: Training, target: float = 1e-12) -> Rows:
 
 def some_of(rows: Rows, which: slice) -> Rows:
     """Copies of some rows."""
-    return rows.part(torch.arange(len(rows))[which])
+    return rows.part(list(range(len(rows)))[which])
 
 
 def bits(rows: Rows) -> list[bytes]:

@@ -1,0 +1,238 @@
+"""The steps of a round between two evaluations, as a function of tensors alone.
+
+It asks nothing of the device, so a backend may record it as a whole: losses, gradients, what
+becomes of rows, and the optimizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from engine.shapes import Batches, BeadMask, Beads, PerBead, Rounds
+from engine.spec.training import Training
+from engine.steps.descent import build_descent
+from engine.steps.epochs import epochs_of
+from engine.steps.judge import judge
+from engine.steps.mini_batches import hashed_batches
+from engine.steps.practice import row_keys
+from engine.steps.recipe import Recipe
+from engine.steps.rows import AVERAGE, Rows, places, sent
+from engine.steps.tethers import Tether
+
+if TYPE_CHECKING:
+    from engine.backends.backend import Backend
+
+#: The most steps that are taken, and perhaps recorded, as one function on a GPU.
+AT_ONCE = 32
+
+
+class RoundSteps:
+    """The steps that rows take by a recipe."""
+
+    def __init__(self, backend: Backend, recipe: Recipe, strings: Sequence[slice] = ()) -> None:
+        """Prepares steps of rows that are part of these strings, each a slice of all rows."""
+        problem, self.training = backend.problem, recipe.training
+        self.backend, self.recipe, self.strings = backend, recipe, strings
+        self.data = len(problem.train)
+        self.samples = recipe.samples(self.data)
+        self.practice = recipe.practice(problem)
+        self.sees_objective = recipe.sees_objective(problem)
+        self.epochs = epochs_of(self.training, self.samples, self.data)
+        decaying = problem.decaying(self.training.optimizer.decay_exempt)
+        self.descent = build_descent(self.training, self.samples, self.data, decaying)
+
+    def taken(
+        self, rows: Rows, taken: Sequence[int], numbers: Sequence[int], of: Rows | None = None
+    ) -> Rows:
+        """Returns rows after a round of steps.
+
+        The rows have taken so many steps each, and have these numbers among the rows of all
+        strings, `of`, which are needed where a tether ties them.
+        """
+        device, count = rows.theta.device, self.training.check_every
+        drawn = self._drawn(rows.seeds, taken, device)
+        tied = of is not None and self.recipe.tether.ties
+        each = [places(rows.seeds, device), *([places(numbers, device)] if tied else [])]
+        # For this many steps no row reaches its limit. A GPU looks at each, so that one recording
+        # serves all rounds.
+        free = self.training.max_steps - max(taken) if device.type == "cpu" else 0
+        at_once = count if device.type == "cpu" else _divisor(count, AT_ONCE)
+        theta = of.theta if of is not None else rows.theta
+        for first in range(0, count, at_once):
+            some = () if drawn is None else (drawn[:, first : first + at_once],)
+            together = (theta, of.loss) if tied and of is not None else ()
+            steps = _Function(self, rows, at_once, free - first, tied, bool(some))
+            found = self.backend.recorded(
+                (self.recipe, at_once, *(self._lengths if tied else ())),
+                steps,
+                (*rows.tensors, *each, *some),
+                together,
+            )
+            rows = rows.with_tensors(found)
+            if tied:
+                theta = theta.index_copy(0, each[1], rows.theta)
+        return rows
+
+    @property
+    def _lengths(self) -> tuple[int, ...]:
+        """The numbers of rows of the strings."""
+        return tuple(string.stop - string.start for string in self.strings)
+
+    def _drawn(
+        self, seeds: Sequence[int], taken: Sequence[int], device: torch.device
+    ) -> Rounds | None:
+        """Returns the samples of a round that the host draws; None where it draws none."""
+        if self.recipe.hashed:
+            return None
+        drawn = self.recipe.drawn(seeds, taken, self.data)
+        return None if drawn is None else sent(drawn, device)
+
+    # ------------------------------------------------------------ in tensors
+
+    def steps(
+        self,
+        rows: Rows,
+        seeds: Tensor,
+        batches: Rounds | None,
+        string: _Strings | None,
+        count: int,
+        free: int,
+    ) -> Rows:
+        """Returns rows after `count` steps, for the first `free` of which none is at its limit.
+
+        `seeds` (row,) are those of the rows. `batches` holds the samples of each step, or None
+        where the device draws them or each step sees all.
+        """
+        if self.training.batch_size != "full" and batches is None:
+            drop_last = self.training.drop_last
+            batches = hashed_batches(seeds, rows.steps, count, self.samples, self.data, drop_last)
+        for number in range(count):
+            batch = None if batches is None else batches[:, number]
+            loss, grad = self._loss_and_grad(rows, seeds, batch)
+            moving: BeadMask | None
+            if self.sees_objective:
+                rows = judged(rows, loss, self.training)
+                moving = rows.going
+            elif number < free:
+                moving = None
+            else:
+                moving = rows.going & (rows.steps < self.training.max_steps)
+            rows = self._stepped(rows, grad, moving, string)
+        return rows
+
+    def _loss_and_grad(
+        self, rows: Rows, seeds: Tensor, batch: Batches | None
+    ) -> tuple[PerBead, Beads]:
+        """Returns the losses and gradients of rows, on all the data or on a batch each."""
+        points = self.recipe.at.points(rows.theta)
+        keys = row_keys(seeds, rows.steps) if self.practice.draws else None
+        found = self.backend.practised(points, batch, self.practice, keys)
+        return self.recipe.at.pull_back(*found)
+
+    def _stepped(
+        self, rows: Rows, grad: Beads, moving: BeadMask | None, string: _Strings | None
+    ) -> Rows:
+        """Returns rows after one step of those in the mask `moving`, or of all where it is None."""
+        if string is not None:
+            grad = grad + string.pulls()
+        theta, state = self.descent.step(rows.theta, grad, dict(rows.state), rows.steps)
+        if string is not None:
+            theta = rows.theta + string.projected(theta - rows.theta)
+        if self.recipe.average is not None:
+            average = rows.state[AVERAGE]
+            state[AVERAGE] = self.recipe.average.after(average, theta, rows.steps, self.epochs)
+        if moving is None:
+            rows = replace(rows, theta=theta, state=state, steps=rows.steps + 1)
+        else:
+            mask = moving[:, None]
+            kept = {slot: torch.where(mask, state[slot], rows.state[slot]) for slot in state}
+            theta = torch.where(mask, theta, rows.theta)
+            rows = replace(rows, theta=theta, state=kept, steps=rows.steps + moving)
+        if string is not None:
+            string.theta[string.numbers] = rows.theta
+        return rows
+
+
+@dataclass(frozen=True)
+class _Function:
+    """The steps of rows as a function of tensors: columns, state, seeds, and what else is needed.
+
+    It is called with tensors (row, …), and then those of whole strings.
+    """
+
+    of: RoundSteps
+    like: Rows
+    """Rows with the same names of state."""
+    count: int
+    free: int
+    tied: bool
+    drawn: bool
+    """Whether the host has drawn the samples of the steps."""
+
+    def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Returns the rows' tensors after the steps."""
+        columns = len(self.like.tensors)
+        rows, rest = self.like.with_tensors(tensors[:columns]), iter(tensors[columns:])
+        seeds = next(rest)
+        numbers = next(rest) if self.tied else None
+        batches = next(rest) if self.drawn else None
+        string = None
+        if numbers is not None:
+            theta, loss = next(rest).clone(), next(rest)
+            string = _Strings(self.of.recipe.tether, self.of.strings, theta, loss, numbers)
+        return self.of.steps(rows, seeds, batches, string, self.count, self.free).tensors
+
+
+@dataclass(frozen=True)
+class _Strings:
+    """The strings whose beads are tied, resting ones included, while some of them take steps."""
+
+    tether: Tether
+    places: Sequence[slice]
+    """The rows of each string."""
+    theta: Beads
+    """The weights of all rows, which steps write into."""
+    loss: PerBead
+    """The losses of all rows before the steps."""
+    numbers: Tensor
+    """The number among all rows of each that takes steps."""
+
+    def pulls(self) -> Beads:
+        """Returns the tether's pulls on the rows that take steps."""
+        found = torch.zeros_like(self.theta)
+        for string in self.places:
+            found[string] = self.tether.pull(self.theta[string], self.loss[string])
+        return found[self.numbers]
+
+    def projected(self, updates: Beads) -> Beads:
+        """Returns the tether's projections of the updates of the rows that take steps."""
+        found = torch.zeros_like(self.theta)
+        found[self.numbers] = updates
+        for string in self.places:
+            theta, loss = self.theta[string], self.loss[string]
+            found[string] = self.tether.project(theta, found[string], loss)
+        return found[self.numbers]
+
+
+def judged(rows: Rows, loss: PerBead, training: Training) -> Rows:
+    """Returns rows whose objective is `loss` (row,), with a note of those that have ended by it."""
+    best, best_step, end = judge(
+        loss,
+        rows.target,
+        rows.best,
+        rows.best_step,
+        rows.steps,
+        rows.patience,
+        training.max_steps,
+    )
+    return replace(rows, loss=loss, best=best, best_step=best_step, end=end)
+
+
+def _divisor(number: int, most: int) -> int:
+    """Returns the largest divisor of a number that is at most `most`."""
+    return next(each for each in range(min(number, most), 0, -1) if number % each == 0)
