@@ -12,16 +12,16 @@ RMSPROP = tl.constexpr(arrays.RMSPROP)
 
 
 @compiled
-def take_step(how: tl.constexpr, rule, params, theta, slow, square, grad, decays, pace, step):
+def take_step(how: tl.constexpr, rule, weight_count, theta, slow, square, grad, decays, pace, step):
     """Takes one step of the weights at `theta` along the gradient at `grad`, in place.
 
     `slow` and `square` are as in `Columns`, `decays` as in the problem, and `pace` is read at
     `step`.
     """
-    shrink = _shrink(how, rule, params, grad)
-    for start in range(0, params, how.piece):
+    shrink = _shrink(how, rule, weight_count, grad)
+    for start in range(0, weight_count, how.piece):
         p = start + tl.arange(0, how.piece)
-        own = p < params
+        own = p < weight_count
         weights = tl.load(theta + p, own, 0.0)
         slope = _within(how, rule, tl.load(grad + p, own, 0.0)) * shrink
         rate = tl.load(pace.rate + step)
@@ -52,14 +52,14 @@ def _within(how: tl.constexpr, rule, slope):
 
 
 @compiled
-def _shrink(how: tl.constexpr, rule, params, grad):
+def _shrink(how: tl.constexpr, rule, weight_count, grad):
     """Returns the factor that brings the norm of a gradient within its bound."""
     if not how.clips_norm:
         return 1.0
     squares = tl.zeros((how.piece,), tl.float64)
-    for start in range(0, params, how.piece):
+    for start in range(0, weight_count, how.piece):
         p = start + tl.arange(0, how.piece)
-        slope = _within(how, rule, tl.load(grad + p, p < params, 0.0)).to(tl.float64)
+        slope = _within(how, rule, tl.load(grad + p, p < weight_count, 0.0)).to(tl.float64)
         squares += slope * slope
     share = rule.clip_norm / (tl.sqrt(tl.sum(squares, axis=0)) + rule.norm_eps)
     return tl.where(share > 1.0, 1.0, share).to(tl.float32)  # one that is not a number stays so
