@@ -1,15 +1,11 @@
 """What a launch takes: a network and a rule as constants of the kernel, and tensors and numbers.
 
-Triton takes named tuples apart, so kernels read their fields. This module imports neither torch nor
-Triton.
+Triton takes named tuples apart, so kernels read their fields.
 """
 
-from __future__ import annotations
+from typing import NamedTuple
 
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from torch import Tensor
 
 
 class Net(NamedTuple):

@@ -1,7 +1,7 @@
 """The tiles in which a network is computed, and the networks that are small enough for it.
 
 A program of a kernel holds the weights of one bead, the values of some samples and the sums of the
-gradient in its registers. This module imports neither torch nor Triton.
+gradient in its registers.
 """
 
 from __future__ import annotations
