@@ -88,8 +88,8 @@ def weights_of(layout: Layout, beads: int) -> torch.Tensor:
     return torch.from_numpy(drawn.astype(np.float32))
 
 
-def rounds_of(case: Case, training: Training, rows: Rows) -> tuple[Rows, Rows]:
-    """Rows after a round on the CPU and after one of the kernels."""
+def rounds_of(case: Case, training: Training, rows: Rows, device: str = "cpu") -> tuple[Rows, Rows]:
+    """Rows after a round of compiled code and after one of the kernels on a device."""
     x, y = samples_of(case.layout, SAMPLES)
     batches = decays = None
     if case.batch:
@@ -97,10 +97,13 @@ def rounds_of(case: Case, training: Training, rows: Rows) -> tuple[Rows, Rows]:
         batches = mini_batches(rows.seeds, taken, training.check_every, case.batch, SAMPLES)
     if case.exempt:
         decays = torch.arange(case.layout.parameter_count).remainder(2).float()
-    theirs, ours = joined([rows]), joined([rows])
+    theirs = joined([rows])
     FusedProblem(case.layout, x, y).advance(training, theirs, IMPROVEMENT, batches, decays)
-    TritonProblem(case.layout, x, y).advance(training, ours, batches, decays)
-    return theirs, ours
+    there = torch.device(device)
+    ours = joined([rows.to(there)])
+    batches, decays = (None if each is None else each.to(there) for each in (batches, decays))
+    TritonProblem(case.layout, x.to(there), y.to(there)).advance(training, ours, batches, decays)
+    return theirs, ours.to(torch.device("cpu"))
 
 
 def compared(name: str, before: Rows, theirs: Rows, ours: Rows) -> Found:
@@ -122,7 +125,7 @@ def _apart(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a - b).abs().max() / a.abs().max()) if a.numel() else 0.0
 
 
-def steps() -> Iterator[Found]:
+def steps(device: str = "cpu") -> Iterator[Found]:
     """Three steps of a row in each case, from the middle of its schedule."""
     for name, case in CASES.items():
         keys = {"batch_size": case.batch or "full", "check_every": 3} | case.keys
@@ -130,11 +133,21 @@ def steps() -> Iterator[Found]:
         slots = build_optimizer(case.optimizer).slots
         rows = fresh(weights_of(case.layout, 1), slots, 1e-3, 100, [5])
         rows = replace(rows, steps=rows.steps + 9)
-        yield compared(name, rows, *rounds_of(case, training, rows))
+        yield compared(name, rows, *rounds_of(case, training, rows, device))
 
 
-def ends() -> Iterator[Found]:
-    """Rows that end in each way at different steps, and one that had ended before."""
+def losses(device: str = "cpu") -> Iterator[Found]:
+    """The losses of two models of each network."""
+    for layout in LAYOUTS:
+        x, y = samples_of(layout, SAMPLES)
+        theta = weights_of(layout, 2)
+        theirs = torch.from_numpy(FusedProblem(layout, x, y).losses(theta))
+        ours = TritonProblem(layout, x.to(device), y.to(device)).losses(theta.to(device))
+        yield Found(f"losses of {layout}", _apart(theirs, ours.cpu()), True, True, [])
+
+
+def ends(device: str = "cpu") -> Iterator[Found]:
+    """Rows that end in each way at different steps, and go into later rounds as they ended."""
     for batch in (None, 7):
         training = Training(
             optimizer=OPTIMIZERS["sgd"], check_every=4, max_steps=8, batch_size=batch or "full"
@@ -147,13 +160,19 @@ def ends() -> Iterator[Found]:
         rows.patience[5] = 2
         rows.best[5], rows.best_step[5], rows.steps[5] = 1e-9, 1, 2
         for number in range(3):
-            theirs, ours = rounds_of(Case(batch=batch), training, rows)
+            theirs, ours = rounds_of(Case(batch=batch), training, rows, device)
             yield compared(f"ends, batch {batch}, round {number}", rows, theirs, ours)
             rows = theirs
 
 
+def everything(device: str = "cpu") -> Iterator[Found]:
+    yield from losses(device)
+    yield from steps(device)
+    yield from ends(device)
+
+
 def main() -> None:
-    for found in (*steps(), *ends()):
+    for found in everything():
         print(json.dumps(asdict(found)), flush=True)
 
 
