@@ -427,62 +427,6 @@ def test_graphs_are_refused_without_a_gpu() -> None:
         decided(run_spec("mlp", batching="graph"), no_clock)
 
 
-def on_gpu(case: str, **search: Any) -> Spec:
-    spec = run_spec(case, **search)
-    limits = spec.limits.model_copy(update={"memory": 1.0})
-    return spec.model_copy(update={"device": "cuda:0", "limits": limits})
-
-
-@pytest.fixture
-def rounds_fail(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
-    """Why the machine has no kernels, which a test may change, and none of its GPU is asked."""
-    reasons: list[str | None] = [None]
-    monkeypatch.setattr(batching, "why_not", lambda: reasons[0])
-    monkeypatch.setattr(batching, "_why_rounds_fail", lambda spec, problem: None)
-    monkeypatch.setattr(batching, "fastest", lambda *arguments, **keys: "graph")
-    return reasons
-
-
-def test_small_networks_take_whole_rounds_on_a_gpu(
-    rounds_fail: list[str | None], caplog: pytest.LogCaptureFixture
-) -> None:
-    assert decided(on_gpu("mlp-l1"), no_clock) == "triton"
-    assert decided(on_gpu("linear"), no_clock) == "triton"
-    assert decided(on_gpu("mlp-l1", method="constrained"), no_clock) == "graph"
-    assert decided(on_gpu("cnn"), no_clock) == "graph"
-    assert caplog.messages == []
-    rounds_fail[0] = "there is no C compiler"
-    assert decided(on_gpu("mlp-l1"), no_clock) == "graph"
-    (message,) = caplog.messages
-    assert message == (
-        "no whole rounds on the GPU (there is no C compiler): small networks train slower"
-    )
-
-
-@pytest.mark.parametrize(
-    ("spec", "reason"),
-    [
-        (run_spec("mlp", batching="triton"), "the device is cpu"),
-        (on_gpu("cnn", batching="triton"), "only fully connected networks with the losses"),
-        (on_gpu("mlp-l1", batching="triton"), "there is no C compiler; choose auto"),
-    ],
-)
-def test_whole_rounds_are_refused_where_no_kernel_takes_them(
-    spec: Spec, reason: str, rounds_fail: list[str | None]
-) -> None:
-    rounds_fail[0] = "there is no C compiler"
-    with pytest.raises(InputError, match=rf"^search\.batching: is triton, but {reason}"):
-        decided(spec, no_clock)
-
-
-def test_networks_that_fit_no_block_take_no_whole_rounds(rounds_fail: list[str | None]) -> None:
-    tree = CASES["mlp"] | {"network": {"kind": "mlp", "sizes": [60, 70, 3]}}
-    spec = on_gpu("mlp", batching="triton")
-    spec = spec.model_copy(update={"problem": validated(ProblemSpec, tree)})
-    with pytest.raises(InputError, match="its network does not fit one block of a GPU's threads"):
-        decided(spec, no_clock)
-
-
 @pytest.mark.parametrize(("beads", "few", "calls"), [(5, 5, 1), (5, 6, 0), (1, 2, 0)])
 def test_few_beads_go_one_after_another(
     beads: int, few: int, calls: int, monkeypatch: pytest.MonkeyPatch
