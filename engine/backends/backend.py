@@ -18,7 +18,7 @@ from engine.steps.practice import Practice
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group
 
-Way = Literal["fused", "vmap", "graph", "loop"]
+Way = Literal["fused", "triton", "vmap", "graph", "loop"]
 """The names of the backends in `search.batching`."""
 
 

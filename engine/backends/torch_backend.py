@@ -88,15 +88,21 @@ class TorchBackend(ABC):
 
     def replica(self, device: torch.device) -> Self:
         """Returns the backend on a device, with a network of its own for a thread of its own."""
-        return type(self)(self.problem.to(device), self.piece_bytes)
+        return self._made(self.problem.to(device), self.piece_bytes)
 
     def within(self, piece_bytes: int) -> Self:
         """Returns the backend with calls that go in pieces of at most so many bytes."""
-        return type(self)(self.problem, piece_bytes, self._networks)
+        return self._made(self.problem, piece_bytes, self._networks)
 
     def _with(self, problem: Problem) -> Self:
         """Returns the backend of another problem with the same network on the same device."""
-        return type(self)(problem, self.piece_bytes, self._networks)
+        return self._made(problem, self.piece_bytes, self._networks)
+
+    def _made(
+        self, problem: Problem, piece_bytes: int, networks: dict[torch.dtype, InPlace] | None = None
+    ) -> Self:
+        """Returns a backend of the same kind; see `__init__`."""
+        return type(self)(problem, piece_bytes, networks)
 
     # ------------------------------------------------------------ measuring
 

@@ -22,6 +22,9 @@ from engine.backends.fused.layout import fused_layout
 from engine.backends.in_place import InPlaceBackend
 from engine.backends.round_steps import RoundSteps
 from engine.backends.torch_backend import PIECE_BYTES
+from engine.backends.triton_rounds.availability import why_it_fails, why_not
+from engine.backends.triton_rounds.backend import TritonBackend
+from engine.backends.triton_rounds.tiles import fits
 from engine.backends.vmapped import FEW_TOGETHER, VmappedBackend
 from engine.cache import warn_of_compiling
 from engine.errors import InputError
@@ -72,6 +75,8 @@ def choose_backend(
     spec, chosen = _with_orders(spec), spec.search.batching
     if chosen == "fused":
         _check_fused(spec, problem)
+    if chosen == "triton":
+        _check_triton(spec, problem)
     if chosen in ("vmap", "graph"):
         _check_vmap(spec, problem)
     if chosen == "graph" and spec.device == "cpu":
@@ -83,7 +88,12 @@ def choose_backend(
     if chosen == "auto":
         fusible = _why_not_fused(spec, problem) is None
         small = problem.parameter_count <= SURELY_FUSED
-        chosen = "fused" if fusible and small else fastest(spec, problem, clock, fusible=fusible)
+        if fusible and small:
+            chosen = "fused"
+        elif _takes_rounds(spec, problem):
+            chosen = "triton"
+        else:
+            chosen = fastest(spec, problem, clock, fusible=fusible)
     if chosen == "fused" and not compiled():
         warn_of_compiling()
         warm_up()
@@ -109,6 +119,8 @@ def backend_of(
             layout = fused_layout(spec.network, spec.loss)
             assert layout is not None  # or it would not have been chosen
             return FusedBackend(problem, layout, piece_bytes)
+        case "triton":
+            return _triton(spec, problem, piece_bytes)
         case "vmap":
             return VmappedBackend(problem, piece_bytes)
         case "graph":
@@ -134,6 +146,17 @@ def _why_not_fused(spec: Spec, problem: Problem) -> str | None:
     """Returns why compiled code cannot compute the problem, or None where it can."""
     if spec.device != "cpu":
         return f"the device is {spec.device}"
+    reason = _why_not_dense(spec, problem)
+    if reason is not None:
+        return reason
+    if not available():
+        log.warning("numba cannot be imported: small networks train many times slower")
+        return "numba cannot be imported"
+    return None
+
+
+def _why_not_dense(spec: Spec, problem: Problem) -> str | None:
+    """Returns why code for fully connected networks cannot compute the problem, or None."""
     if spec.path_parameters is not None:
         return "path_parameters lets some parameters stay"
     if fused_layout(spec.problem.network, spec.problem.loss) is None:
@@ -143,10 +166,50 @@ def _why_not_fused(spec: Spec, problem: Problem) -> str | None:
     practice = recipe_of(spec, most_of(spec)).practice(problem)
     if practice != PLAIN:
         return f"its steps have no {practice.words}"
-    if not available():
-        log.warning("numba cannot be imported: small networks train many times slower")
-        return "numba cannot be imported"
     return None
+
+
+def _check_triton(spec: Spec, problem: Problem) -> None:
+    """Raises InputError where no kernel takes whole rounds of the problem."""
+    reason = _why_no_rounds(spec, problem) or why_not() or _why_rounds_fail(spec, problem)
+    if reason is not None:
+        raise InputError(f"is triton, but {reason}; choose auto", key="search.batching")
+
+
+def _takes_rounds(spec: Spec, problem: Problem) -> bool:
+    """Returns whether a kernel takes whole rounds of most beads here, or says why none does."""
+    if spec.search.method == "constrained" or _why_no_rounds(spec, problem) is not None:
+        return False
+    reason = why_not() or _why_rounds_fail(spec, problem)
+    if reason is not None:
+        log.warning("no whole rounds on the GPU (%s): small networks train slower", reason)
+    return reason is None
+
+
+def _why_no_rounds(spec: Spec, problem: Problem) -> str | None:
+    """Returns why there is no kernel for rounds of the problem, or None where there is one."""
+    if spec.device == "cpu":
+        return "the device is cpu"
+    reason = _why_not_dense(spec, problem)
+    if reason is not None:
+        return reason
+    layout = fused_layout(spec.problem.network, spec.problem.loss)
+    assert layout is not None  # or there would be a reason
+    return None if fits(layout) else "its network does not fit one block of a GPU's threads"
+
+
+def _why_rounds_fail(spec: Spec, problem: Problem) -> str | None:
+    """Returns why the kernel for most of a search cannot be used here, or None, from a trial."""
+    there = problem.to(torch.device(spec.device.split(",")[0]))
+    backend = _triton(spec.problem, there, _piece_bytes(spec))
+    return why_it_fails(backend, backend.paced(recipe_of(spec, most_of(spec))))
+
+
+def _triton(spec: ProblemSpec, problem: Problem, piece_bytes: int) -> TritonBackend:
+    """Returns the backend of whole rounds in one launch."""
+    layout = fused_layout(spec.network, spec.loss)
+    assert layout is not None  # or it would not have been chosen
+    return TritonBackend(problem, layout, piece_bytes)
 
 
 def _check_vmap(spec: Spec, problem: Problem) -> None:

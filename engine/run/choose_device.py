@@ -17,7 +17,7 @@ from engine.run.choose_backend import choose_backend, most_of
 from engine.run.remembered import remember, remembered
 from engine.spec.keys import Spec
 from engine.spec.training import Training
-from engine.steps.recipe import Recipe
+from engine.steps.recipe import recipe_of
 from engine.training.trainer import Job, Trainer
 from engine.workers.devices import on, roomiest
 from engine.workers.pool import open_pool
@@ -78,7 +78,7 @@ def _speed(spec: Spec, problem: Problem, clock: Stopwatch) -> float:
 
         def seconds(steps: int) -> float:
             """Returns the seconds of so many steps of each bead, with what belongs to a round."""
-            recipe = Recipe(training.model_copy(update={"check_every": steps}))
+            recipe = recipe_of(spec, training.model_copy(update={"check_every": steps}))
             trainer = Trainer(recipe, pool)
             for bead in range(beads):
                 trainer.admit(Job(bead + 1, -inf, seed=bead), problem.initial(bead))
@@ -96,7 +96,7 @@ def _speed(spec: Spec, problem: Problem, clock: Stopwatch) -> float:
 
 def _beads(spec: Spec, problem: Problem, training: Training) -> int:
     """Returns the number of beads that are trained for a measurement."""
-    samples = Recipe(training).samples(len(problem.train))
+    samples = recipe_of(spec, training).samples(len(problem.train))
     products = 3 * samples * problem.cost.products  # a pass forward and two back
     most = min(BEADS, spec.search.greedy.slots)
     return max(1, min(most, WEIGHTS // problem.parameter_count, PRODUCTS // max(1, products)))

@@ -221,11 +221,12 @@ class Search(Part):
     the path is audited; require: always, or the search ends without a connection; off: never."""
     audit: Audit = Audit()
     """The settings of the audit, which a run must pass before it is called connected."""
-    batching: Literal["auto", "fused", "vmap", "graph", "loop"] = "auto"
+    batching: Literal["auto", "fused", "triton", "vmap", "graph", "loop"] = "auto"
     """The backend, which computes beads together: by compiled code for fully connected networks on
-    the CPU (fused), in one call for all (vmap), in such a call recorded as a CUDA graph (graph), or
-    one after another (loop). With auto, it is fused for small fully connected networks on the CPU,
-    and else the fastest one, which is measured once. run.yaml holds its name."""
+    the CPU (fused), or whole rounds of theirs in one launch on a GPU (triton), in one call for all
+    (vmap), in such a call recorded as a CUDA graph (graph), or one after another (loop). With auto,
+    it is fused or triton for small fully connected networks, and else the fastest one, which is
+    measured once. run.yaml holds its name."""
 
     @property
     def number(self) -> float | None:

@@ -16,7 +16,7 @@ from engine.steps.averages import Average
 from engine.steps.linear_map import Identity, LinearMap
 from engine.steps.mini_batches import hashed_batches, mini_batches
 from engine.steps.optimizers import build_optimizer
-from engine.steps.practice import Practice, practice_of
+from engine.steps.practice import PLAIN, Practice, practice_of
 from engine.steps.rows import AVERAGE
 from engine.steps.tethers import Off, Tether
 
@@ -54,6 +54,14 @@ class Recipe:
     def practice(self, problem: Problem) -> Practice:
         """Returns what steps compute otherwise than the training loss of a problem."""
         return practice_of(self.training, problem.drops, self.precision)
+
+    def is_plain(self, problem: Problem) -> bool:
+        """Returns whether rows take their steps on the training loss, by which they are judged.
+
+        Nothing comes between a row's weights and that loss: no draws, no map and no average.
+        """
+        plain = self.practice(problem) == PLAIN and self.average is None
+        return plain and self.at == Identity() and problem.steps_see_objective
 
     def sees_objective(self, problem: Problem) -> bool:
         """Returns whether each step computes, on its way, what rows are judged by."""

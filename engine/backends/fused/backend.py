@@ -21,8 +21,6 @@ from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rounds, Rows, 
 from engine.spec.level import LevelOn
 from engine.spec.training import Training
 from engine.steps.judge import IMPROVEMENT
-from engine.steps.linear_map import Identity
-from engine.steps.practice import PLAIN
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group, joined
 from engine.steps.rows import Rows as RowsInTraining
@@ -128,7 +126,7 @@ class FusedBackend(VmappedBackend):
     def advance(self, recipe: Recipe, groups: Sequence[Group]) -> list[Group]:
         """Returns the groups after one round, with torch where the recipe has no compiled code."""
         tie = _tie(recipe.tether)
-        if tie is None or not self._has_compiled(recipe):
+        if tie is None or not recipe.is_plain(self.problem):
             return super().advance(recipe, groups)
         if recipe.evaluate == "after":
             return [self._string(recipe, group, tie) for group in groups]
@@ -139,11 +137,6 @@ class FusedBackend(VmappedBackend):
         )
         parts = rows.split([len(group) for group in groups])
         return [replace(group, rows=part) for group, part in zip(groups, parts, strict=True)]
-
-    def _has_compiled(self, recipe: Recipe) -> bool:
-        """Returns whether there is compiled code for the steps of single rows."""
-        plain = recipe.practice(self.problem) == PLAIN and recipe.average is None
-        return plain and recipe.at == Identity() and self.problem.steps_see_objective
 
     def _string(self, recipe: Recipe, group: Group, tie: Tie) -> Group:
         """Returns a string after one round, which is one compiled call."""

@@ -158,6 +158,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
         (1, "the fastest backend"),
         *((2, way) for way in ("shortened", "constrained", "auto", "linear")),
         (2, "mini-batches"),
+        (2, "graphs"),
         (8, "greedy"),
     ],
     indirect=["gpus"],

@@ -1,0 +1,1 @@
+"""Whole rounds of small fully connected networks on a GPU, in one launch (Triton)."""
