@@ -11,7 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.record.arc import Place
+from engine.record.reading import MIB
 from engine.record.tensor_file import Stacked
+
+#: The bytes of all beads of a string up to which they are copied into one array.
+COPIED = 8 * MIB
 
 
 @dataclass(frozen=True)
@@ -19,8 +23,8 @@ class BeadString:
     """Beads in their order along the string, with their losses and their segments' profiles."""
 
     beads: NDArray[np.float32]
-    """The weights, (bead, param). Those of a search at work are `Stacked`, which has the shape, the
-    rows and the length of such an array, and becomes one by `np.asarray`."""
+    """The weights, (bead, param). Large ones of a search at work are `Stacked`, which has the shape,
+    the rows and the length of such an array, and becomes one by `np.asarray`."""
     losses: NDArray[np.float64]
     """The objective at each bead, (bead,)."""
     t: NDArray[np.float64]
@@ -38,8 +42,10 @@ class BeadString:
 
 
 def stacked(beads: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
-    """Returns beads (param,) that lie apart as those of a `BeadString`, without a copy of them."""
+    """Returns beads (param,) that lie apart as those of a `BeadString`; large ones are not copied."""
     vectors = [bead.astype(np.float32, copy=False) for bead in beads]
+    if sum(vector.nbytes for vector in vectors) <= COPIED:
+        return np.stack(vectors)
     return cast("NDArray[np.float32]", Stacked(vectors))
 
 

@@ -93,6 +93,6 @@ def test_a_search_that_cannot_be_prepared_is_told(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(networks, "prepare", fail)
     found = found_of("mlp")
     assert found.state is State.WRONG
-    assert found.found == "fused, vmap, graph and loop: OSError: no room"
-    ways: tuple[Way, ...] = ("fused", "vmap", "graph", "loop")
+    assert found.found == "fused, triton, vmap, graph and 1 more: OSError: no room"
+    ways: tuple[Way, ...] = ("fused", "triton", "vmap", "graph", "loop")
     assert set(found.measured) == {f"{way}.failure" for way in ways}

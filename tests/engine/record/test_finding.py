@@ -26,7 +26,7 @@ def test_a_new_run_holds_its_resolved_preset(spec: Spec, tmp_path: Path) -> None
 
 
 def test_a_new_run_draws_the_samples_of_batch_norm_statistics(spec: Spec, tmp_path: Path) -> None:
-    """Where its preset says nothing. A folder without the key means the first samples."""
+    """Where its preset says nothing. A folder without the keys means what they were made for."""
 
     def written(name: str, **batch_norm: object) -> int | None:
         tree = spec.model_dump(mode="json")
@@ -37,9 +37,9 @@ def test_a_new_run_draws_the_samples_of_batch_norm_statistics(spec: Spec, tmp_pa
     assert written("seven", seed=7) == 7
     assert written("first", seed=None) is None
     made = create(spec, "cubic", tmp_path / "old")
-    drawn = "    samples: 1024\n    seed: 0\n"
-    assert drawn in made.spec.read_text()
-    made.spec.write_text(made.spec.read_text().replace(drawn, "    samples: 1024\n"))
+    text, drawn, orders = made.spec.read_text(), "    seed: 0\n", "mini_batches: auto\n"
+    assert f"    samples: 1024\n{drawn}" in text and orders in text
+    made.spec.write_text(text.replace(drawn, "").replace(orders, ""))
     assert made.load_spec().problem.batch_norm.seed is None
     assert made.load_spec().fingerprint() == spec.fingerprint()
 

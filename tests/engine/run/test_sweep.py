@@ -169,7 +169,8 @@ def test_cells_are_run_directories(whole: Path) -> None:
 
 def test_a_cell_logs_in_its_own_file(whole: Path) -> None:
     for run in cells(whole):
-        (line,) = run.log.read_text().splitlines()
+        facts, line = run.log.read_text().splitlines()
+        assert " INFO computing on cpu" in facts
         end = ending(run)
         assert end is not None and line.endswith(f"INFO {end.sentence}")
     assert len((whole / "engine.log").read_text().splitlines()) >= 6
