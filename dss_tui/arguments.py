@@ -64,14 +64,7 @@ def _add_run(commands: Commands) -> None:
     """Adds the command `run`."""
     run = commands.add_parser("run", help="search for a path, from a preset")
     run.add_argument("preset", metavar="PRESET", help="the name of a preset, or a .yaml file")
-    run.add_argument(
-        "--set",
-        dest="overrides",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="override a key of the preset, such as search.level=1e-3 (repeatable)",
-    )
+    _add_set(run, "search.level=1e-3")
     run.add_argument("--out", type=Path, metavar="DIR", help="the run directory (new or empty)")
     run.add_argument("--seed", type=int, metavar="N", help="the same as --set seed=N")
     run.add_argument("--device", metavar="D", help="auto, cpu, cuda, or cuda:0,cuda:1")
@@ -85,6 +78,29 @@ def _add_attach(commands: Commands) -> None:
     attach.add_argument("run", metavar="RUN", help="or the folder of a sweep")
     _add_fps(attach)
     attach.set_defaults(command=dispatch.attach)
+
+
+def _add_set(parser: argparse.ArgumentParser, example: str = "") -> None:
+    """Adds the option `--set`, whose help gives an example."""
+    such = f", such as {example}" if example else ""
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help=f"override a key of the preset{such} (repeatable)",
+    )
+
+
+def _add_names(parser: argparse.ArgumentParser) -> None:
+    """Adds the options by which tensors are found in checkpoints, `--key` and `--prefix`."""
+    parser.add_argument(
+        "--key", metavar="K", help="where checkpoints hold the tensors, as endpoints.key"
+    )
+    parser.add_argument(
+        "--prefix", metavar="X", help="before the tensors' names, as endpoints.prefix"
+    )
 
 
 def _add_fps(parser: argparse.ArgumentParser) -> None:
@@ -150,14 +166,7 @@ def _add_strings(commands: Commands) -> None:
         "shorten", help="pull the string of a connected run tight, as a new run"
     )
     shorten.add_argument("run", metavar="RUN")
-    shorten.add_argument(
-        "--set",
-        dest="overrides",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="override a key of the run, such as search.shortening.sweeps=200 (repeatable)",
-    )
+    _add_set(shorten, "search.shortening.sweeps=200")
     shorten.add_argument("--out", type=Path, metavar="DIR", help="the new run's directory")
     _add_display(shorten)
     shorten.set_defaults(command=dispatch.shorten)
@@ -269,20 +278,8 @@ def _add_align(commands: Commands) -> None:
     align.add_argument(
         "--apply", type=Path, metavar="F", help="take the orders of such a file; A is not compared"
     )
-    align.add_argument(
-        "--set",
-        dest="overrides",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="override a key of the preset (repeatable)",
-    )
-    align.add_argument(
-        "--key", metavar="K", help="where checkpoints hold the tensors, as endpoints.key"
-    )
-    align.add_argument(
-        "--prefix", metavar="X", help="before the tensors' names, as endpoints.prefix"
-    )
+    _add_set(align)
+    _add_names(align)
     align.set_defaults(command=dispatch.align)
 
 
@@ -297,14 +294,7 @@ def _add_sweep(commands: Commands) -> None:
     sweep.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="new, or one to go on with"
     )
-    sweep.add_argument(
-        "--set",
-        dest="overrides",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="override a key of the preset (repeatable)",
-    )
+    _add_set(sweep)
     sweep.add_argument("--seed", type=int, metavar="N", help="of pair 0; pair k has N + k")
     sweep.add_argument("--device", metavar="D", help="auto, cpu, cuda, or cuda:0,cuda:1")
     sweep.add_argument(
@@ -359,14 +349,7 @@ def _add_barrier(commands: Commands) -> None:
         metavar="P",
         help="names data, network and loss; a string that names them itself needs none",
     )
-    barrier.add_argument(
-        "--set",
-        dest="overrides",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="override a key of the preset, such as problem.data.limit=2000 (repeatable)",
-    )
+    _add_set(barrier, "problem.data.limit=2000")
     for part, example in (
         ("network", "'{kind: mlp, sizes: [64, 32, 10]}' or mine.py:Classifier"),
         ("data", "digits or mine.py:moons"),
@@ -400,12 +383,7 @@ def _add_barrier(commands: Commands) -> None:
         help="rescale the hidden units of the models in between (REPAIR); they then are not on the "
         "line",
     )
-    barrier.add_argument(
-        "--key", metavar="K", help="where checkpoints hold the tensors, as endpoints.key"
-    )
-    barrier.add_argument(
-        "--prefix", metavar="X", help="before the tensors' names, as endpoints.prefix"
-    )
+    _add_names(barrier)
     barrier.add_argument("--json", action="store_true", help="the result as one JSON object")
     barrier.add_argument("--csv", type=Path, metavar="FILE", help="write the values to a .csv file")
     barrier.add_argument(
