@@ -152,6 +152,12 @@ IMAGES: dict[str, Callable[[], nn.Module]] = {
         nn.GELU(),
         nn.Linear(6, CLASSES),
     ),
+    "residual": lambda: nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(36, 30),
+        Skip(nn.Sequential(nn.Linear(30, 50), nn.ReLU(), nn.Linear(50, 30))),
+        nn.Linear(30, CLASSES),
+    ),
     "cnn": lambda: nn.Sequential(
         conv(1, 4),
         nn.ReLU(),

@@ -18,6 +18,7 @@ from tests.support import unit_zoo
 SIZES: dict[str, list[int]] = {
     "mlp": [5, 6],
     "mlp-tanh": [5, 6],
+    "residual": [30, 50],
     "cnn": [4, 5, 6],
     "resnet-bn": [4, 4, 6, 6],
     "resnet-ln": [4, 4, 6, 6],
