@@ -19,7 +19,8 @@ from engine.spec.training import AlignedBy
 
 #: The number of samples with which the forward is traced, where none are compared.
 TRACED = 2
-#: The number of training samples on which the relabelled model must be the same function.
+#: The number of training samples on which the relabelled model must be the same function, and from
+#: which batch normalization then takes its statistics.
 CHECKED = 256
 #: How far its outputs may be off, relative to the largest one; the second for networks that were
 #: written for float32.
@@ -144,7 +145,7 @@ def kept(
     """
     theta = forward.vector(relabelled(units, forward.named(second), by))
     x = forward.samples(CHECKED)
-    before, after = forward.output(second, x), forward.output(theta, x)
+    before, after = (forward.output(each, x, CHECKED) for each in (second, theta))
     off = float((before - after).abs().max() / before.abs().max().clamp(min=1e-300))
     most = TOLERANCE_OF_FLOAT32 if forward.problem.widens else TOLERANCE
     if not off <= most:

@@ -67,12 +67,15 @@ class Forward:
         x, _ = self.problem.train[:count].part(slice(None), torch.float64)
         return x
 
-    def statistics(self, theta: Weights) -> dict[str, Tensor]:
-        """Returns a model's own statistics of batch normalization, by buffer name."""
+    def statistics(self, theta: Weights, most: int | None = None) -> dict[str, Tensor]:
+        """Returns a model's own statistics of batch normalization, by buffer name.
+
+        They come from all samples that the problem estimates them from, or from at most `most`.
+        """
         estimate = self.problem.estimate
         if estimate is None:
             return {}
-        x, _ = estimate.part(slice(None), torch.float64)
+        x, _ = estimate[:most].part(slice(None), torch.float64)
         layers = [layer for _, layer in self._layers]
         for layer in layers:
             layer.mode = "collect"
@@ -87,9 +90,9 @@ class Forward:
         """The names of the buffers that hold statistics of batch normalization."""
         return [f"{name}.{own}".lstrip(".") for name, _ in self._layers for own in STATISTICS]
 
-    def output(self, theta: Weights, x: Inputs) -> Tensor:
-        """Returns a model's outputs, normalized by its own statistics."""
-        statistics = self.statistics(theta)
+    def output(self, theta: Weights, x: Inputs, most: int | None = None) -> Tensor:
+        """Returns a model's outputs, normalized by its own statistics of at most `most` samples."""
+        statistics = self.statistics(theta, most)
         with self._widening():
             return self._output(theta, statistics, x)
 

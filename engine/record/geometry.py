@@ -23,8 +23,8 @@ class BeadString:
     """Beads in their order along the string, with their losses and their segments' profiles."""
 
     beads: NDArray[np.float32]
-    """The weights, (bead, param). Large ones of a search at work are `Stacked`, which has the shape,
-    the rows and the length of such an array, and becomes one by `np.asarray`."""
+    """The weights, (bead, param). Large ones of a search at work are `Stacked`, which has the
+    shape, the rows and the length of such an array, and becomes one by `np.asarray`."""
     losses: NDArray[np.float64]
     """The objective at each bead, (bead,)."""
     t: NDArray[np.float64]
@@ -42,7 +42,7 @@ class BeadString:
 
 
 def stacked(beads: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
-    """Returns beads (param,) that lie apart as those of a `BeadString`; large ones are not copied."""
+    """Returns beads (param,) as those of a `BeadString`, large ones without a copy of them."""
     vectors = [bead.astype(np.float32, copy=False) for bead in beads]
     if sum(vector.nbytes for vector in vectors) <= COPIED:
         return np.stack(vectors)
