@@ -126,11 +126,14 @@ def check_unused(folder: Path) -> None:
 def as_begun(spec: Spec, begun: Spec) -> Spec:
     """Returns the spec with its open keys as they were decided when the sweep began.
 
-    Rounding depends on device, workers and batching, and losses on the samples that are drawn.
+    Rounding depends on device, workers and batching, and losses on the samples that are drawn, for
+    statistics and for mini-batches.
     """
     if spec.device not in ("auto", begun.device, begun.device.partition(":")[0]):
         return spec  # it is refused later
     update: dict[str, Any] = {"device": begun.device, "workers": spec.workers or begun.workers}
+    if "mini_batches" not in spec.model_fields_set:
+        update["mini_batches"] = begun.mini_batches
     if spec.search.batching == "auto":
         batching = {"batching": begun.search.batching}
         update["search"] = spec.search.model_copy(update=batching)

@@ -24,11 +24,15 @@ from engine.record.unfit import Unfit
 
 Arrays = Mapping[str, NDArray[Any]]
 
+#: A type that numpy lacks, as the two bytes of each number.
+BFLOAT16 = np.dtype([("bfloat16", "<u2")])
 #: The names that the format gives to types of numbers.
 TYPES: dict[str, np.dtype[Any]] = {
+    "C64": np.dtype("<c8"),
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
+    "BF16": BFLOAT16,
     "I64": np.dtype("<i8"),
     "I32": np.dtype("<i4"),
     "I16": np.dtype("<i2"),

@@ -116,11 +116,19 @@ def draft(checkpoint: Checkpoint, files: BeadFiles) -> Draft:
     tensors |= {f"{FIXED}{name}": tensor for name, tensor in checkpoint.fixed.items()}
     return Draft(
         files,
-        {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()},
+        {name: _array(tensor) for name, tensor in tensors.items()},
         metadata,
         frozenset(apart),
         {name: tensor for name, tensor in apart.items() if name not in files.written},
     )
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    """Returns a tensor as an array, which shares its memory on the CPU."""
+    plain = tensor.detach().cpu().contiguous()
+    if plain.dtype == torch.bfloat16:
+        return plain.view(torch.int16).numpy().view(tensor_file.BFLOAT16)
+    return plain.numpy()
 
 
 def write(run: RunDir, checkpoint: Checkpoint) -> None:

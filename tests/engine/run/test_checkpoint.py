@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from engine.errors import InputError
 from engine.methods.method import StagedMethod
@@ -103,6 +104,17 @@ def test_what_does_not_move_must_be_that_of_the_network(tmp_path: Path) -> None:
         pytest.raises(InputError, match=r"holds another 0\.bias, which does not move"),
     ):
         checkpoint.resume(run, spec, method)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "complex64", "int64", "bool"])
+def test_numbers_of_any_type_that_torch_writes_stay_as_they_are(dtype: str, tmp_path: Path) -> None:
+    spec = load_preset("quadratic")
+    run, held = RunDir(tmp_path), torch.arange(6.0).sub(2).view(2, 3).to(getattr(torch, dtype))
+    with search(spec) as method:
+        kept = Checkpoint(method.state, 1, 2.0, spec.fingerprint(), {"w": held.T})
+        checkpoint.write(run, kept)
+    found = load_file(run.checkpoint)["fixed.w"]
+    assert found.dtype == held.dtype and torch.equal(found, held.T)
 
 
 def same(one: StagedMethod, other: StagedMethod) -> bool:
