@@ -57,7 +57,6 @@ ELSEWHERE = {
     "doctor/samples": "doctor/test_networks",
     "doctor/searches": "doctor/test_networks",
     "inert": "problem/checkpoints/test_inert_pickle",
-    "methods/base": "methods/test_methods",
     "methods/detour": "methods/test_methods_blocks",
     "methods/method": "methods/test_methods",
     "methods/stage": "methods/test_methods",

@@ -10,6 +10,7 @@ from engine.errors import InputError
 from engine.part import functions_in
 from engine.spec.catalogue import Listed
 from engine.spec.keys import Spec
+from engine.spec.methods import METHODS
 from engine.spec.problem import CustomLoss, Data, Loss, Network, WeightedCrossEntropy
 
 
@@ -86,12 +87,7 @@ def loss(spec: Loss) -> str:
 def method(spec: Spec) -> str:
     """Returns the method of a search, its main setting, and the kind of its ends."""
     search = spec.search
-    detail = {
-        "greedy": f"depth up to {search.greedy.max_depth}",
-        "constrained": f"hyperplane {search.constrained.hyperplane}",
-        "auto": f"greedy, constrained, {search.auto.detours} detours",
-        "linear": "in closed form",
-    }[search.method]
+    detail = METHODS[search.method].words.format(s=search)
     start = "" if spec.endpoints.kind == "random" else f", {spec.endpoints.kind} endpoints"
     return f"{search.method}: {detail}{start}" + (", shortened" if search.shorten else "")
 

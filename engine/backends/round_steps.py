@@ -52,11 +52,11 @@ class RoundSteps:
         """Returns rows after a round of steps.
 
         The rows have taken so many steps each, and have these numbers among the rows of all
-        strings, `of`, which are needed where a tether ties them.
+        strings, `of`, which are needed where their steps depend on each other.
         """
         device, count = rows.theta.device, self.training.check_every
         drawn = self._drawn(rows.seeds, taken, device)
-        tied = of is not None and self.recipe.tether.ties
+        tied = of is not None and self.recipe.binds
         each = [places(rows.seeds, device), *([places(numbers, device)] if tied else [])]
         # For this many steps no row reaches its limit. A GPU looks at each, so that one recording
         # serves all rounds.
@@ -113,9 +113,9 @@ class RoundSteps:
             batches = hashed_batches(seeds, rows.steps, count, self.samples, self.data, drop_last)
         for number in range(count):
             batch = None if batches is None else batches[:, number]
-            loss, grad = self._loss_and_grad(rows, seeds, batch)
+            loss, grad = self._loss_and_grad(rows, seeds, batch, string)
             moving: BeadMask | None
-            if self.sees_objective:
+            if self.sees_objective or not self.recipe.at.own:
                 rows = judged(rows, loss, self.training)
                 moving = rows.going
             elif number < free:
@@ -126,20 +126,27 @@ class RoundSteps:
         return rows
 
     def _loss_and_grad(
-        self, rows: Rows, seeds: Tensor, batch: Batches | None
+        self, rows: Rows, seeds: Tensor, batch: Batches | None, string: _Strings | None
     ) -> tuple[PerBead, Beads]:
-        """Returns the losses and gradients of rows, on all the data or on a batch each."""
-        points = self.recipe.at.points(rows.theta)
-        keys = row_keys(seeds, rows.steps) if self.practice.draws else None
-        found = self.backend.practised(points, batch, self.practice, keys)
-        return self.recipe.at.pull_back(*found)
+        """Returns the losses and gradients of rows, on all the data or on a batch each.
+
+        Where they are those of points apart from the rows, each row has the loss of its string.
+        """
+        if string is None or self.recipe.at.own:
+            keys = row_keys(seeds, rows.steps) if self.practice.draws else None
+            return self.backend.practised(rows.theta, batch, self.practice, keys)
+        keys = row_keys(seeds, rows.steps)
+        shares = string.shares(keys)
+        drawn = keys if self.practice.draws else None
+        found = self.backend.practised(string.points(shares), batch, self.practice, drawn)
+        return string.pulled_back(shares, *found)
 
     def _stepped(
         self, rows: Rows, grad: Beads, moving: BeadMask | None, string: _Strings | None
     ) -> Rows:
         """Returns rows after one step of those in the mask `moving`, or of all where it is None."""
         if string is not None:
-            grad = grad + string.pulls()
+            grad = string.steered(grad)
         theta, state = self.descent.step(rows.theta, grad, dict(rows.state), rows.steps)
         if string is not None:
             theta = rows.theta + string.projected(theta - rows.theta)
@@ -184,7 +191,7 @@ class _Function:
         string = None
         if numbers is not None:
             theta, loss = next(rest).clone(), next(rest)
-            string = _Strings(self.of.recipe.tether, self.of.strings, theta, loss, numbers)
+            string = _Strings(self.of.recipe, self.of.strings, theta, loss, numbers)
         return self.of.steps(rows, seeds, batches, string, self.count, self.free).tensors
 
 
@@ -192,7 +199,7 @@ class _Function:
 class _Strings:
     """The strings whose beads are tied, resting ones included, while some of them take steps."""
 
-    tether: Tether
+    recipe: Recipe
     places: Sequence[slice]
     """The rows of each string."""
     theta: Beads
@@ -202,15 +209,57 @@ class _Strings:
     numbers: Tensor
     """The number among all rows of each that takes steps."""
 
-    def pulls(self) -> Beads:
-        """Returns the tether's pulls on the rows that take steps."""
+    @property
+    def tether(self) -> Tether:
+        """The tether of each string."""
+        return self.recipe.tether
+
+    def shares(self, keys: Tensor) -> list[Tensor]:
+        """Returns the shares of each string's rows in the points of a step, (point, row) each.
+
+        `keys` are those of the rows that take steps, which are all inner ones.
+        """
+        counts = [string.stop - string.start for string in self.places]
+        parts = torch.split(keys, [count - 2 for count in counts])
+        found = [self.recipe.at.shares(*each) for each in zip(counts, parts, strict=True)]
+        return [each.to(self.theta.dtype) for each in found]
+
+    def points(self, shares: Sequence[Tensor]) -> Beads:
+        """Returns the weights of all points, those of one string after another."""
+        each = zip(shares, self.places, strict=True)
+        return torch.cat([share @ self.theta[string] for share, string in each])
+
+    def pulled_back(
+        self, shares: Sequence[Tensor], loss: PerBead, grad: Beads
+    ) -> tuple[PerBead, Beads]:
+        """Returns losses and gradients of the rows that take steps, from those of the points.
+
+        The loss of a string is the mean over its points.
+        """
+        counts = [len(share) for share in shares]
+        means = [part.mean().expand(len(part)) for part in torch.split(loss, counts)]
+        each = zip(shares, torch.split(grad, counts), strict=True)
+        grads = [share[:, 1:-1].T @ part / len(part) for share, part in each]
+        return torch.cat(means), torch.cat(grads)
+
+    def steered(self, grad: Beads) -> Beads:
+        """Returns the gradients by which the rows that take steps do so, the tether's part in."""
+        if not self.tether.ties:
+            return grad
         found = torch.zeros_like(self.theta)
         for string in self.places:
             found[string] = self.tether.pull(self.theta[string], self.loss[string])
-        return found[self.numbers]
+        whole = torch.zeros_like(self.theta)
+        whole[self.numbers] = grad + found[self.numbers]
+        for string in self.places:
+            theta, loss = self.theta[string], self.loss[string]
+            whole[string] = self.tether.steer(theta, whole[string], loss)
+        return whole[self.numbers]
 
     def projected(self, updates: Beads) -> Beads:
         """Returns the tether's projections of the updates of the rows that take steps."""
+        if not self.tether.ties:
+            return updates
         found = torch.zeros_like(self.theta)
         found[self.numbers] = updates
         for string in self.places:

@@ -99,7 +99,12 @@ class _Batch:
             self._respace(torch.cat(after))
 
     def _evaluate_moved(self) -> None:
-        """Judges the rows that have taken steps and go on."""
+        """Judges the rows that have taken steps and go on.
+
+        Control points are not: no model of their curve is where they are.
+        """
+        if not self.recipe.at.own:
+            return
         if self.steps.sees_objective:  # the others have been judged where they are
             self._leave_out_ended()
         if not self.numbers:

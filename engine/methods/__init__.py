@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from engine.methods.base import Method, Stage
-from engine.methods.constrained import ConstrainedSearch
 from engine.methods.descent import Descent, Phase
-from engine.methods.detour import Detour
 from engine.methods.endpoints import EndpointTraining, Impatient, Restarts
-from engine.methods.even_beads import EvenBeads
 from engine.methods.given import GivenEndpoints, GivenString
 from engine.methods.greedy import GreedySearch
-from engine.methods.linear import LinearSampling
 from engine.methods.method import StagedMethod
 from engine.methods.polish import Polish
 from engine.methods.shorten import Shortening
 from engine.path.chain import Chain
 from engine.spec.goal import goal_of
 from engine.spec.keys import Spec
+from engine.spec.methods import METHODS
 from engine.spec.stages import stages_of
 from engine.workers.pool import Workers
 
@@ -47,7 +45,7 @@ def _in_phase(spec: Spec, chain: Chain, phase: Phase) -> list[Stage[Any]]:
             return _begun(spec, chain)
         case "try":
             again: list[Stage[Any]] = []
-            if spec.search.string is None and spec.search.method in ("greedy", "auto"):
+            if spec.search.string is None and METHODS[spec.search.method].splits:
                 again = [Polish(spec, chain)]
             return [*again, *_between(spec, chain)]
         case "final":
@@ -81,26 +79,8 @@ def _begun(spec: Spec, chain: Chain) -> list[Stage[Any]]:
 
 def _between(spec: Spec, chain: Chain) -> list[Stage[Any]]:
     """Returns the stages that look for a path between the ends of a chain."""
-    greedy, polish = GreedySearch(spec, chain), Polish(spec, chain)
     if spec.search.string is not None:
-        return [polish, greedy]
-    constrained = ConstrainedSearch(spec, chain)
-    even: list[Stage[Any]] = [EvenBeads(spec, chain)] if spec.search.min_inner_beads else []
-    match spec.search.method:
-        case "greedy":
-            return [*even, greedy]
-        case "constrained":
-            after = spec.search.constrained.on_stuck == "greedy"
-            return [constrained, polish, greedy] if after else [constrained]
-        case "auto":
-            settings = stages_of(spec)
-            around = Impatient(settings.detour, settings.detour_restarts)
-            detours = [
-                stage
-                for number in range(spec.search.auto.detours)
-                for stage in (Detour(spec, chain, around, number), GreedySearch(spec, chain))
-            ]
-            again = GreedySearch(spec, chain)
-            return [*even, greedy, constrained, polish, again, *detours]
-        case "linear":
-            return [LinearSampling(spec, chain)]
+        return [Polish(spec, chain), GreedySearch(spec, chain)]
+    method = import_module(METHODS[spec.search.method].module)
+    stages: list[Stage[Any]] = method.between(spec, chain)
+    return stages

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from engine.path.snapshot import MethodProgress
 from engine.record.events import Event, Outcome
 from engine.record.findings import Diagnosis
 from engine.record.geometry import BeadString
+from engine.record.marks import Kind
 from engine.record.progress import TrainingProgress
 from engine.shapes import Weights
 
 State = TypeVar("State")
+
+
+class StageState(Kind):
+    """What a checkpoint holds of a stage: a frozen dataclass with a `kind` of its own."""
+
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,7 @@ class Method(Protocol):
         """Returns what is known of the highest peak, should the search end without a connection."""
 
 
+@runtime_checkable
 class Stage(Protocol[State]):
     """A part of a method: it works on the chain that all stages of a method share."""
 

@@ -7,14 +7,18 @@ are inserted, when the level falls, and when the string is stuck.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from engine.methods.base import Verdict
+from engine.methods.base import Stage, Verdict
 from engine.methods.constrained_state import ConstrainedState
+from engine.methods.greedy import GreedySearch
+from engine.methods.polish import Polish
 from engine.methods.stuck_beads import StuckBeads
-from engine.methods.tied_string import TiedString
+from engine.methods.tied_string import TiedString, tether_of
 from engine.path.chain import Chain, trained
 from engine.path.segments import split_point
 from engine.path.snapshot import Segment
@@ -35,7 +39,7 @@ class ConstrainedSearch:
         """Makes the stage, which has no string before it begins."""
         self.chain, self.settings = chain, spec.search.constrained
         self.margin = stages_of(spec).constrained_margin
-        self.string = TiedString(spec, chain)
+        self.string = TiedString(spec, chain, self.settings, tether_of(self.settings))
         self.given_up = StuckBeads(spec, chain, self.string)
         self.moved_last: tuple[int, ...] = ()
         """Ids of the beads that were above the level in the last round."""
@@ -273,3 +277,11 @@ class ConstrainedSearch:
     def check_ready(self) -> None:
         """See `Stage`."""
         self.string.check_ready()
+
+
+def between(spec: Spec, chain: Chain) -> list[Stage[Any]]:
+    """Returns the stages of the method `constrained`."""
+    constrained = ConstrainedSearch(spec, chain)
+    if spec.search.constrained.on_stuck != "greedy":
+        return [constrained]
+    return [constrained, Polish(spec, chain), GreedySearch(spec, chain)]

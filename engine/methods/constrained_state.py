@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Literal
 
+from engine.methods.base import StageState
 from engine.record.marks import Count
 from engine.shapes import Beads, PerBead, Steps
 
@@ -24,7 +25,7 @@ class StringRows:
 
 
 @dataclass(frozen=True)
-class ConstrainedState:
+class ConstrainedState(StageState):
     """All that a checkpoint holds of constrained DSS beside the chain.
 
     Raises ValueError where the level is not a number.

@@ -25,6 +25,7 @@ from engine.record.events import FIRST, LAST, Event, LevelSet, Outcome
 from engine.record.unfit import Unfit
 from engine.spec.goal import goal_above
 from engine.spec.keys import Spec
+from engine.spec.methods import METHODS
 from engine.spec.search import TimesEnds
 
 Phase = Literal["ends", "try", "final"]
@@ -76,6 +77,12 @@ class Descent:
     def lowers(self) -> bool:
         """Whether the lowest level is looked for."""
         return self.spec.search.level == LOWEST
+
+    @property
+    def once(self) -> bool:
+        """Whether a single try finds the lowest level that the method can find."""
+        search = self.spec.search
+        return search.string is None and METHODS[search.method].once
 
     @property
     def best(self) -> float:
@@ -165,11 +172,10 @@ class Descent:
         """Begins the next try, or settles for the best string where nothing is left to be found."""
         if not isfinite(self.best):
             return self._rise()
-        once = self.spec.search.method == "linear" and self.bracket.tries
-        if once or self._narrow():
+        if (self.once and self.bracket.tries) or self._narrow():
             return self._settle()
         self.bracket = replace(self.bracket, tries=self.bracket.tries + 1)
-        if self.spec.search.method == "linear":  # its path is one and the same at every level
+        if self.once:  # its path is one and the same at every level
             return self._begin("try", self.floor * (1 + self._half))
         middle = sqrt(self._low * self.best)
         if isfinite(self.bracket.failed):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.methods.base import Verdict
+from engine.methods.base import StageState, Verdict
 from engine.methods.endpoints import Restarts
 from engine.methods.judged import trained_to
 from engine.methods.stage import TrainingStage
@@ -28,7 +28,7 @@ from engine.training.trainer import Job, Trainer, TrainerState
 
 
 @dataclass(frozen=True)
-class DetourState:
+class DetourState(StageState):
     """All that a checkpoint holds of the training of a model to go around by."""
 
     trainer: TrainerState

@@ -12,7 +12,7 @@ from typing import Literal, Protocol, runtime_checkable
 import torch
 
 from engine.methods.aligned import aligned
-from engine.methods.base import Verdict
+from engine.methods.base import StageState, Verdict
 from engine.methods.judged import above_the_level, judged
 from engine.methods.stage import SteadyStage
 from engine.path.chain import Chain
@@ -97,7 +97,7 @@ NEVER = -1e30
 
 
 @dataclass(frozen=True)
-class EndpointState:
+class EndpointState(StageState):
     """All that a checkpoint holds of the training of the ends; dicts are by the ends' ids."""
 
     trainer: TrainerState

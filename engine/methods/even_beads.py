@@ -7,12 +7,12 @@ line. The beads are trained as greedy DSS trains its own; their segments are lef
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from engine.methods.base import Verdict
+from engine.methods.base import Stage, StageState, Verdict
 from engine.methods.stage import SteadyStage
 from engine.methods.starts import LADDER, perturbed
 from engine.path.chain import Chain
@@ -27,7 +27,7 @@ from engine.training.trainer import Job, Trainer, TrainerState
 
 
 @dataclass(frozen=True)
-class EvenBeadsState:
+class EvenBeadsState(StageState):
     """All that a checkpoint holds of the training of evenly spaced beads."""
 
     trainer: TrainerState
@@ -145,3 +145,8 @@ class EvenBeads(SteadyStage):
             raise Unfit(f"waiting names beads {self.waiting}, which cannot all wait")
         if not self.placed and len(self.chain.order) > 2:
             raise Unfit("placed is false, but there are inner beads")
+
+
+def inner_beads(spec: Spec, chain: Chain) -> list[Stage[Any]]:
+    """Returns the stage that trains evenly spaced beads, where any are asked for."""
+    return [EvenBeads(spec, chain)] if spec.search.min_inner_beads else []

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.errors import InputError
 from engine.methods.aligned import aligned, check_alignable
-from engine.methods.base import Verdict
+from engine.methods.base import StageState, Verdict
 from engine.methods.judged import above_the_level, judged
 from engine.methods.stage import ChainStage
 from engine.path.chain import Chain
@@ -106,7 +106,7 @@ def _tensors(arrays: dict[str, NDArray[Any]]) -> dict[str, Tensor]:
 
 
 @dataclass(frozen=True)
-class GivenState:
+class GivenState(StageState):
     """The state of a stage of which the chain holds everything."""
 
     kind: Literal["given"] = "given"

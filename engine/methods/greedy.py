@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from engine.methods.base import Verdict
+from engine.methods.base import Stage, StageState, Verdict
+from engine.methods.even_beads import inner_beads
 from engine.methods.judged import trained_to
 from engine.methods.stage import TrainingStage
 from engine.methods.starts import LADDER, start
@@ -32,7 +33,7 @@ STALLED = 0.95
 
 
 @dataclass(frozen=True)
-class GreedyState:
+class GreedyState(StageState):
     """All that a checkpoint holds of greedy DSS beside the chain."""
 
     trainer: TrainerState
@@ -198,3 +199,8 @@ class GreedySearch(TrainingStage):
 def _stalls(half: Segment, whole: Segment) -> bool:
     """Returns whether half of a segment is no progress over the whole of it."""
     return half.height >= STALLED * whole.height and half.length >= STALLED * whole.length
+
+
+def between(spec: Spec, chain: Chain) -> list[Stage[Any]]:
+    """Returns the stages of the method `greedy`."""
+    return [*inner_beads(spec, chain), GreedySearch(spec, chain)]

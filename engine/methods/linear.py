@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 
-from engine.methods.base import Verdict
+from engine.methods.base import Stage, StageState, Verdict
 from engine.methods.stage import ChainStage
 from engine.path.chain import Chain
 from engine.path.linear_path import LinearPath, linear_path
@@ -31,7 +31,7 @@ NEAREST_TO_MEASURE = 2**-9
 
 
 @dataclass(frozen=True)
-class LinearState:
+class LinearState(StageState):
     """All that a checkpoint holds of the sampling of the closed form."""
 
     places: dict[Count, Annotated[float, Range(0, 1)]]
@@ -120,3 +120,8 @@ class LinearSampling(ChainStage):
         along = [self.places[bead] for bead in self.chain.order]
         if any(left >= right for left, right in pairwise(along)):
             raise Unfit("places does not rise along the string")
+
+
+def between(spec: Spec, chain: Chain) -> list[Stage[Any]]:
+    """Returns the stages of the method `linear`."""
+    return [LinearSampling(spec, chain)]

@@ -9,17 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.methods.base import Stage, Tally, Verdict
-from engine.methods.constrained_state import ConstrainedState
+from engine.methods.base import Stage, StageState, Tally, Verdict
 from engine.methods.descent import Descent, DescentState
-from engine.methods.detour import DetourState
-from engine.methods.endpoints import EndpointState
-from engine.methods.even_beads import EvenBeadsState
-from engine.methods.given import GivenState
-from engine.methods.greedy import GreedySearch, GreedyState
-from engine.methods.linear import LinearState
-from engine.methods.polish import PolishState
-from engine.methods.shorten import ShorteningState
+from engine.methods.greedy import GreedySearch
 from engine.methods.verdicts import Found, not_closed, not_proven, proven, sampled
 from engine.path.audit import Audit, multiplications
 from engine.path.certification import MOST_BEADS, Certification, Plan, net_of, plan_for
@@ -37,19 +29,6 @@ from engine.record.marks import Count
 from engine.record.unfit import Unfit, below
 from engine.shapes import Weights
 from engine.spec.keys import Spec
-
-StageState = (
-    EndpointState
-    | GivenState
-    | EvenBeadsState
-    | GreedyState
-    | ConstrainedState
-    | PolishState
-    | DetourState
-    | LinearState
-    | ShorteningState
-)
-"""What a checkpoint holds of a stage, of whatever kind."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.methods.base import Verdict
+from engine.methods.base import StageState, Verdict
 from engine.methods.endpoints import not_trained
 from engine.methods.judged import trained_to
 from engine.methods.stage import SteadyStage
@@ -26,7 +26,7 @@ from engine.training.trainer import Job, Trainer, TrainerState
 
 
 @dataclass(frozen=True)
-class PolishState:
+class PolishState(StageState):
     """All that a checkpoint holds of the training of single beads of a stuck string."""
 
     trainer: TrainerState

@@ -20,7 +20,7 @@ from typing import Literal
 import torch
 
 from engine.backends.backend import Backend
-from engine.methods.base import Verdict
+from engine.methods.base import StageState, Verdict
 from engine.methods.stage import ChainStage
 from engine.path.chain import Chain
 from engine.path.chain_state import StringState
@@ -61,7 +61,7 @@ class Gradient:
 
 
 @dataclass(frozen=True)
-class ShorteningState:
+class ShorteningState(StageState):
     """All that a checkpoint holds of shortening beside the chain.
 
     Raises ValueError where its parts contradict each other.

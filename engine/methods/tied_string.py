@@ -18,6 +18,7 @@ from engine.seeds import derive
 from engine.shapes import Weights
 from engine.spec.keys import Spec
 from engine.spec.search import Constrained
+from engine.spec.training import Training
 from engine.steps.recipe import recipe_of
 from engine.steps.rows import Group, Row, Rows, check_columns
 from engine.steps.tethers import Hard, Off, Several, Soft, Springs, Tether, evenly_spaced
@@ -33,12 +34,10 @@ class TiedString:
     The chain has the weights of the beads after each round.
     """
 
-    def __init__(self, spec: Spec, chain: Chain) -> None:
+    def __init__(self, spec: Spec, chain: Chain, training: Training, tether: Tether) -> None:
         """Makes a string without rows, which it has from `begin` on."""
-        settings = spec.search.constrained
-        self._chain, self._seed = chain, spec.seed
-        recipe = recipe_of(spec, settings, tether=tether_of(settings), evaluate="after")
-        self._trainer = Trainer(recipe, chain.pool)
+        self._chain, self._spec, self._training = chain, spec, training
+        self._trainer = self._tied(tether)
         # A string has one level for all beads, and is stuck where one of them cannot reach it.
         self.target = max(chain.goal.target, chain.goal.enough)
         """The level at which it is lowered far enough."""
@@ -48,6 +47,20 @@ class TiedString:
         """The level that is held now: beads above it move."""
         self.held = (True, True)
         """Whether the first and the last bead hold still, whatever their loss."""
+
+    def _tied(self, tether: Tether) -> Trainer:
+        recipe = recipe_of(self._spec, self._training, tether=tether, evaluate="after")
+        return Trainer(recipe, self._chain.pool)
+
+    def tie(self, tether: Tether) -> None:
+        """Ties the beads in another way, and leaves them as they are."""
+        before, self._trainer = self._trainer, self._tied(tether)
+        self._trainer.groups, self._trainer.bead_steps = before.groups, before.bead_steps
+
+    @property
+    def round_steps(self) -> int:
+        """The number of steps that a bead takes in a round."""
+        return self._trainer.training.check_every
 
     # ------------------------------------------------------------ rows
 
@@ -96,7 +109,7 @@ class TiedString:
 
     def _rows_of(self, beads: list[int], level: float) -> Rows:
         theta = torch.stack([self._chain.weights[bead] for bead in beads])
-        seeds = [derive(self._seed, "string", bead) for bead in beads]
+        seeds = [derive(self._spec.seed, "string", bead) for bead in beads]
         return self._trainer.rows_for(theta, level, seeds)
 
     # ------------------------------------------------------------ the level

@@ -3,8 +3,9 @@
 `decode(kind, value)` returns a plain value as an instance of `kind`, or raises `Unfit`. It
 understands numbers, texts, `Literal`, enumerations, tuples, dicts, `X | None`, `Annotated` with a
 `Range`, `Positive`, `Length` or `Formerly`, frozen dataclasses, unions of dataclasses that have a
-`kind`, pydantic models, and tensors and arrays that stand in their places. Decoders are made once
-for each type and are plain closures, because a viewer reads tens of thousands of events.
+`kind`, any dataclass below a `Kind`, pydantic models, and tensors and arrays that stand in their
+places. Decoders are made once for each type and are plain closures, because a viewer reads tens of
+thousands of events.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from engine.record.marks import Formerly, Length, Positive, Range
+from engine.record.marks import Formerly, Kind, Length, Positive, Range
 from engine.record.simple_values import SIMPLE, Decoder
 from engine.record.unfit import Unfit, refused
 
@@ -75,6 +76,8 @@ def _class(kind: type) -> Decoder:
         return _member(kind)
     if issubclass(kind, BaseModel):
         return _model(kind)
+    if Kind in kind.__bases__:
+        return _any_below(kind)
     return _object(kind) if is_dataclass(kind) else _instance(kind)
 
 
@@ -163,6 +166,11 @@ def _union(parts: tuple[Any, ...]) -> Decoder:
         return None if value is None else decode(value)
 
     return check
+
+
+def _any_below(base: type) -> Decoder:
+    """Returns the decoder of the dataclasses below a `Kind`, those that are defined later too."""
+    return lambda value: _kinds(base.__subclasses__())(value)
 
 
 def _kinds(classes: list[Any]) -> Decoder:

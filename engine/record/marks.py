@@ -39,6 +39,14 @@ class Formerly:
     key: str
 
 
+class Kind:
+    """The base of frozen dataclasses that are told apart by `kind: Literal["name"]`.
+
+    Where its direct subclass stands as a type, any dataclass below that is meant, wherever it is
+    defined. Nobody has to list them.
+    """
+
+
 Count = Annotated[int, Range(0)]
 """A whole number from 0 to 2⁵³, such as a bead's id or a number of steps."""
 

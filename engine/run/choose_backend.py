@@ -31,6 +31,7 @@ from engine.errors import InputError
 from engine.problem.problem import Problem
 from engine.run.remembered import remember, remembered
 from engine.spec.keys import Spec
+from engine.spec.methods import METHODS
 from engine.spec.problem import ProblemSpec
 from engine.spec.stages import stages_of
 from engine.spec.training import Training
@@ -178,7 +179,9 @@ def _check_triton(spec: Spec, problem: Problem) -> None:
 
 def _takes_rounds(spec: Spec, problem: Problem) -> bool:
     """Returns whether a kernel takes whole rounds of most beads here, or says why none does."""
-    if spec.search.method == "constrained" or _why_no_rounds(spec, problem) is not None:
+    method = METHODS[spec.search.method]
+    alone = method.splits or method.training == "endpoints"
+    if not alone or _why_no_rounds(spec, problem) is not None:
         return False
     reason = why_not() or _why_rounds_fail(spec, problem)
     if reason is not None:
@@ -297,14 +300,7 @@ def _in_thread(device: torch.device, work: Callable[[], Result]) -> Result:
 
 def most_of(spec: Spec) -> Training:
     """Returns the training in which the method of a spec spends most of its time."""
-    settings = stages_of(spec)
-    match spec.search.method:
-        case "constrained":
-            return settings.constrained
-        case "linear":
-            return settings.endpoints
-        case "greedy" | "auto":
-            return settings.greedy
+    return stages_of(spec).method
 
 
 def _recipe_to_measure(spec: Spec, problem: Problem) -> Recipe:
@@ -327,7 +323,7 @@ def _beads_to_measure(spec: Spec, problem: Problem) -> int:
     Nowhere have they more than WEIGHTS weights.
     """
     few = max(1, WEIGHTS // problem.parameter_count)
-    if spec.search.method in ("constrained", "linear"):
+    if not METHODS[spec.search.method].splits:
         return min(BEADS, few)
     workers = (spec.workers or 1) if spec.device == "cpu" else len(spec.device.split(","))
     share = -(-spec.search.greedy.slots // workers)

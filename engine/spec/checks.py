@@ -7,6 +7,7 @@ from engine.errors import InputError
 from engine.networks import DenseLayout, NetworkKeys
 from engine.networks.linear import check_linear_sizes
 from engine.spec.keys import Spec
+from engine.spec.methods import METHODS
 from engine.spec.problem import CustomLoss, Loss, ProblemSpec, WeightedCrossEntropy
 
 __all__ = ["check_fit", "check_level_on", "check_method", "check_quickly"]
@@ -221,7 +222,7 @@ def _check_inner_beads(spec: Spec) -> None:
     wanted, method, most = spec.search.min_inner_beads, spec.search.method, spec.limits.beads
     if not wanted:
         return
-    if method not in ("greedy", "auto"):
+    if not METHODS[method].splits:
         raise InputError(
             f"is {wanted}, but search.method is {method}, which decides by itself where beads go; "
             "choose 0, or search.method: greedy or auto",

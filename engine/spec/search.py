@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Discriminator,
     Field,
@@ -18,6 +19,7 @@ from pydantic import (
 
 from engine.part import Fraction, Names, Part
 from engine.spec.level import LevelOn
+from engine.spec.methods import known
 from engine.spec.training import BatchSize, PartialTraining, Training
 
 Grid = Annotated[int, Field(ge=5)]
@@ -87,6 +89,52 @@ class Auto(Part):
     detours: NonNegativeInt = 2
     """The number of new models that are tried as way-points around a stretch that was not
     crossed."""
+
+
+class Neb(PartialTraining):
+    """The settings of the nudged elastic band, whose beads relax across the band.
+
+    A key that is left out is taken from search.greedy, but check_every. The band is trained in
+    cycles, and gets beads between them where it is too high (AutoNEB, Draxler et al. 2018).
+    """
+
+    check_every: PositiveInt = 10
+    """The number of steps in a round. Tangents go by the losses after the last round."""
+    beads: PositiveInt = 5
+    """The number of inner beads that the band begins with, evenly spaced."""
+    spring: NonNegativeFloat = 1e-3
+    """The constant of the springs between neighbours, which act along the band."""
+    cycle: PositiveInt = 200
+    """The number of steps of a cycle, after which segments are measured and beads inserted."""
+    insert: NonNegativeFloat = 0.2
+    """A segment gets a bead where its peak rises above both of its beads by more than this share of
+    the higher one, or where it alone exceeds the level."""
+    climb: NonNegativeInt = 0
+    """The number of last cycles in which the highest bead climbs to the saddle."""
+    max_beads: Annotated[int, Field(ge=3)] = 100
+    """The number of beads on the band, its ends included, up to which beads are inserted."""
+
+
+class Curve(PartialTraining):
+    """The settings of a curve that is trained for its expected loss (Garipov et al. 2018).
+
+    A key that is left out is taken from search.greedy.
+    """
+
+    control_points: PositiveInt = 1
+    """The number of control points between the two ends, all of which are trained."""
+    look_every: PositiveInt = 100
+    """The number of steps after which models along the curve are judged. Where all are below the
+    level, the curve is made a string and measured."""
+
+
+class Complex(Curve):
+    """The settings of two simplexes that join the ends (Benton et al. 2021)."""
+
+    control_points: PositiveInt = 2
+    """The number of vertices that both simplexes share, all of which are trained."""
+    volume: NonNegativeFloat = 1e-5
+    """The loss by which the logarithm of each simplex's volume counts in steps."""
 
 
 class Polish(PartialTraining):
@@ -172,9 +220,11 @@ AnyLevel = Annotated[
 class Search(Part):
     """The search for a path, and the level that it must stay below."""
 
-    method: Literal["greedy", "constrained", "auto", "linear"] = "greedy"
-    """The method: greedy DSS (Algorithm 1), constrained DSS (§6), auto for both and detours, or
-    linear for the path in closed form between deep linear networks (§2.1)."""
+    method: Annotated[str, AfterValidator(known)] = "greedy"
+    """The method. Dynamic String Sampling: greedy (Algorithm 1), constrained (§6), or auto for both
+    and detours. Other searches: neb (nudged elastic band), bezier, polychain and simplex, which are
+    trained for their expected loss. Or linear, the path in closed form between deep linear networks
+    (§2.1)."""
     level: AnyLevel
     """The level L0 that no point of the path may exceed, a training loss unless level_on says
     otherwise: a number; {times_ends: 1.5}, that many times the worse end's; or lowest, the lowest
@@ -203,6 +253,14 @@ class Search(Part):
     """The settings of greedy DSS, in every method that uses it."""
     constrained: Constrained = Constrained()
     """The settings of constrained DSS, in every method that uses it."""
+    neb: Neb = Neb()
+    """The settings of the nudged elastic band."""
+    bezier: Curve = Curve()
+    """The settings of the Bezier curve."""
+    polychain: Curve = Curve()
+    """The settings of the chain of straight lines."""
+    simplex: Complex = Complex()
+    """The settings of the simplexes."""
     polish: Polish = Polish()
     """The training of the beads of a stuck string, each for itself."""
     auto: Auto = Auto()

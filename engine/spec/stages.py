@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from engine.spec.keys import Spec
-from engine.spec.training import Training
+from engine.spec.methods import METHODS
+from engine.spec.training import PartialTraining, Training
 
 Value = TypeVar("Value")
 
@@ -21,6 +22,10 @@ class Stages:
 
     ends_held: bool
     """Whether the search leaves the ends as they are, once they are there."""
+    method: Training
+    """The training of most beads of the method: of the ends, where it trains no others."""
+    method_key: str
+    """The key of that block in a preset."""
     grid: int
     """The number of points t = 0 … 1 at which every stage evaluates a segment."""
     endpoints: Training
@@ -44,6 +49,7 @@ class Stages:
     def by_key(self) -> dict[str, Training]:
         """The training blocks of all stages, by the keys of a preset that hold them."""
         return {
+            self.method_key: self.method,
             "endpoints": self.endpoints,
             "search.greedy": self.greedy,
             "search.constrained": self.constrained,
@@ -61,10 +67,13 @@ def stages_of(spec: Spec) -> Stages:
     """Returns the settings of a spec's stages, each null key taken from where it is documented."""
     search, greedy, constrained = spec.search, spec.search.greedy, spec.search.constrained
     impatient = spec.endpoints.model_copy(update={"patience": search.auto.patience})
-    points = constrained.grid if search.method == "constrained" else greedy.grid
+    block = METHODS[search.method].training
+    own = spec.endpoints if block == "endpoints" else getattr(search, block)
     return Stages(
         ends_held=spec.endpoints.held or spec.endpoints.align is not None or search.number is None,
-        grid=_first(search.grid, points),
+        method=own.over(greedy) if isinstance(own, PartialTraining) else own,
+        method_key=block if block == "endpoints" else f"search.{block}",
+        grid=_first(search.grid, getattr(own, "grid", greedy.grid)),
         endpoints=impatient if search.method == "auto" else spec.endpoints,
         greedy=greedy,
         constrained=constrained,

@@ -1,7 +1,7 @@
-"""The points at which gradients are taken: a linear map of a group's rows.
+"""The points at which gradients are taken: a linear map of the rows of a string.
 
 Beads are trained where they are, by the identity. A curve with control points is trained at points
-that are sums of its rows, and a gradient comes back to the rows by the transposed map.
+that are weighted sums of its rows, and a gradient comes back to a row by its weight in each sum.
 """
 
 from __future__ import annotations
@@ -9,28 +9,36 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from engine.shapes import Beads, PerBead
+import torch
+from torch import Tensor
 
 
 @runtime_checkable
 class LinearMap(Protocol):
-    """A linear map from the rows of a round to the weight vectors at which losses are computed."""
+    """A linear map from the rows of a string to the weight vectors at which losses are computed."""
 
-    def points(self, theta: Beads) -> Beads:
-        """Returns the weight vectors at which losses and gradients are computed, (point, param)."""
+    @property
+    def own(self) -> bool:
+        """Whether the point of each row is the row itself. If so, `shares` is not called."""
 
-    def pull_back(self, loss: PerBead, grad: Beads) -> tuple[PerBead, Beads]:
-        """Returns the losses (row,) and gradients (row, param) of the rows from those of points."""
+    def shares(self, rows: int, keys: Tensor) -> Tensor:
+        """Returns the shares of rows in the points of a step, (point, row).
+
+        The string has `rows` rows, its two ends included, which rest. The others move, all or none,
+        and there are as many points as those, so that a step of a row costs one gradient. `keys`
+        (point,) int64 are the keys of their steps, from which the map may draw.
+        """
 
 
 @dataclass(frozen=True)
 class Identity:
     """The map that trains each row at its own weights."""
 
-    def points(self, theta: Beads) -> Beads:
-        """Returns the rows."""
-        return theta
+    @property
+    def own(self) -> bool:
+        """True, because each row is a point."""
+        return True
 
-    def pull_back(self, loss: PerBead, grad: Beads) -> tuple[PerBead, Beads]:
-        """Returns the losses and gradients as they are."""
-        return loss, grad
+    def shares(self, rows: int, keys: Tensor) -> Tensor:
+        """Returns a one for each row that moves."""
+        return torch.eye(rows, device=keys.device)[1:-1]

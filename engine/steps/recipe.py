@@ -33,7 +33,7 @@ class Recipe:
     tether: Tether = field(default_factory=Off)
     """The tether between the rows of a group."""
     at: LinearMap = field(default_factory=Identity)
-    """The map from the rows of a group to the points at which gradients are computed."""
+    """The map from the rows of a string to the points at which gradients are computed."""
     evaluate: Literal["before", "after"] = "before"
     """Whether the objective is evaluated before or after the steps of a round, where the steps do
     not see it. Strings are evaluated after a round in any case, since the next step of a bead
@@ -44,6 +44,11 @@ class Recipe:
     """The precision of the network's products in steps."""
     hashed: bool = False
     """Whether the samples of steps are hashed orders, which the device computes, or shuffled."""
+
+    @property
+    def binds(self) -> bool:
+        """Whether the steps of a row depend on other rows of its group."""
+        return self.tether.ties or not self.at.own
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -61,12 +66,13 @@ class Recipe:
         Nothing comes between a row's weights and that loss: no draws, no map and no average.
         """
         plain = self.practice(problem) == PLAIN and self.average is None
-        return plain and self.at == Identity() and problem.steps_see_objective
+        return plain and self.at.own and problem.steps_see_objective
 
     def sees_objective(self, problem: Problem) -> bool:
         """Returns whether each step computes, on its way, what rows are judged by."""
         whole = self.training.batch_size == "full" and self.average is None
-        return whole and self.practice(problem).as_judged and problem.steps_see_objective
+        as_judged = self.practice(problem).as_judged and self.at.own
+        return whole and as_judged and problem.steps_see_objective
 
     def samples(self, data: int) -> int:
         """Returns the number of samples that a step sees, where the data hold `data` of them."""

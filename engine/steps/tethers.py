@@ -1,9 +1,10 @@
 """Tethers, which tie the rows of a string to each other while they train (§6).
 
 Inner bead i has the neighbours i−1 and i+1 and the chord c_i, the unit vector from one to the
-other. A tether adds to the gradients of a step (`pull`), takes away from its updates (`project`),
-and puts the whole string in order after a round (`respace`). It sees weights, updates and losses
-of the whole string, resting beads included, and leaves the two ends alone.
+other. A tether adds to the gradients of a step (`pull`), turns the sums (`steer`), takes away from
+the step's updates (`project`), and puts the whole string in order after a round (`respace`). It
+sees weights, updates and losses of the whole string, resting beads included, and leaves the two
+ends alone.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ class Tether(Protocol):
     def pull(self, theta: Beads, loss: PerBead) -> Beads:
         """Returns the vectors that are added to the gradients of the losses at `theta`."""
 
+    def steer(self, theta: Beads, grad: Beads, loss: PerBead) -> Beads:
+        """Returns the gradients by which the optimizer steps, from those with the pulls."""
+
     def project(self, theta: Beads, update: Beads, loss: PerBead) -> Beads:
         """Returns the allowed parts of the updates of a step that starts from `theta`."""
 
@@ -49,6 +53,10 @@ class Off:
         """Returns zeros."""
         return torch.zeros_like(theta)
 
+    def steer(self, theta: Beads, grad: Beads, loss: PerBead) -> Beads:
+        """Returns the gradients as they are."""
+        return grad
+
     def project(self, theta: Beads, update: Beads, loss: PerBead) -> Beads:
         """Returns the updates as they are."""
         return update
@@ -59,7 +67,7 @@ class Off:
 
 
 @dataclass(frozen=True)
-class _Tied(Off):
+class Tied(Off):
     """The base of tethers that tie beads, but so far do nothing to them."""
 
     @property
@@ -69,7 +77,7 @@ class _Tied(Off):
 
 
 @dataclass(frozen=True)
-class Hard(_Tied):
+class Hard(Tied):
     """The tether that keeps each inner bead on the hyperplane equidistant from its neighbours."""
 
     def project(self, theta: Beads, update: Beads, loss: PerBead) -> Beads:
@@ -83,7 +91,7 @@ class Hard(_Tied):
 
 
 @dataclass(frozen=True)
-class Soft(_Tied):
+class Soft(Tied):
     """The tether by which leaving the hyperplane costs κ·|⟨θ_i − (θ_{i−1} + θ_{i+1})/2, c_i⟩|."""
 
     kappa: float
@@ -97,7 +105,7 @@ class Soft(_Tied):
 
 
 @dataclass(frozen=True)
-class Springs(_Tied):
+class Springs(Tied):
     """The tether by which each inner bead costs ζ(‖θ_{i−1} − θ_i‖ + ‖θ_{i+1} − θ_i‖)."""
 
     zeta: float
@@ -112,7 +120,7 @@ class Springs(_Tied):
 
 
 @dataclass(frozen=True)
-class Several(_Tied):
+class Several(Tied):
     """A list of tethers as one: pulls add up, projections and respacings follow each other."""
 
     parts: tuple[Tether, ...]
@@ -121,6 +129,12 @@ class Several(_Tied):
     def pull(self, theta: Beads, loss: PerBead) -> Beads:
         """Returns the sum of the parts' pulls."""
         return torch.stack([part.pull(theta, loss) for part in self.parts]).sum(0)
+
+    def steer(self, theta: Beads, grad: Beads, loss: PerBead) -> Beads:
+        """Returns the gradients after the turns of all parts."""
+        for part in self.parts:
+            grad = part.steer(theta, grad, loss)
+        return grad
 
     def project(self, theta: Beads, update: Beads, loss: PerBead) -> Beads:
         """Returns the updates after the projections of all parts."""

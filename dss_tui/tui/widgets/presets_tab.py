@@ -21,7 +21,8 @@ from dss_tui.tui.widgets.preset_table import PresetTable
 from engine.errors import InputError, SaveError
 from engine.spec.catalogue import Listed, catalogue, copied
 from engine.spec.keys import Spec
-from engine.spec.search import Greedy, Search
+from engine.spec.methods import METHODS
+from engine.spec.search import Greedy
 from engine.spec.shipped import load_preset
 from engine.spec.yaml_file import faults_in
 
@@ -29,7 +30,7 @@ from engine.spec.yaml_file import faults_in
 FIELDS = (
     ("level", "search.level", ()),
     ("alpha", "search.alpha", ()),
-    ("method", "search.method", get_args(Search.model_fields["method"].annotation)),
+    ("method", "search.method", tuple(METHODS)),
     ("seed", "seed", ()),
     ("device", "device", ("auto", "cpu", "cuda")),
     ("t*", "search.greedy.t_star", get_args(Greedy.model_fields["t_star"].annotation)),

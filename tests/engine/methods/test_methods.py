@@ -286,6 +286,34 @@ for _on_stuck in ("report", "reinit"):
 CASES["constrained greedy, shorten"] = Case(
     YES, 0.05, "constrained", ring, seed=8, search=constrained("greedy") + SHORTEN
 )
+#: Few steps, of a band or a curve that finds no way.
+SOON = {"max_steps": 120, "check_every": 20}
+PEERS: dict[str, dict[str, Any]] = {
+    "neb": {"cycle": 60, "spring": 0.1, "beads": 3},
+    "bezier": {"control_points": 2, "look_every": 60},
+    "polychain": {"control_points": 3, "look_every": 60},
+    "simplex": {"control_points": 1, "look_every": 60, "volume": 1e-4},
+}
+for _name, _keys in PEERS.items():
+    CASES[_name] = Case(YES, 0.4, _name, ring, seed=8, search=((_name, _keys),))
+    CASES[f"{_name}, no path"] = Case(
+        NO, 0.3, _name, double_well, seed=1, search=((_name, _keys | SOON),)
+    )
+CASES["neb, climbing, mini-batches"] = Case(
+    YES, 0.01, "neb", seed=2, search=(("neb", {"climb": 100, "cycle": 60, "batch_size": 4}),)
+)
+CASES["bezier, mini-batches, shorten"] = Case(
+    YES, 0.05, "bezier", seed=2, search=(("bezier", {"batch_size": 4}), *SHORTEN)
+)
+CASES["polychain, lowest"] = Case(
+    YES,
+    0.2,
+    "polychain",
+    raised,
+    seed=8,
+    search=(("polychain", {"control_points": 5}), *LOWEST),
+    others=BY_EPOCHS,
+)
 
 
 # ---------------------------------------------------------------- running a method
