@@ -34,8 +34,8 @@ def in_bins(confidence: Tensor, right: Tensor) -> Tensor:
 
     A bin holds its upper edge and not its lower one, and the first one 0 too.
     """
-    edges = torch.linspace(0, 1, BINS + 1, dtype=torch.float64, device=confidence.device)[1:-1]
     confidence = confidence.flatten().double()
+    edges = torch.arange(1, BINS, dtype=torch.float64, device=confidence.device) / BINS
     which = torch.bucketize(confidence, edges)
     weights = torch.stack([torch.ones_like(confidence), confidence, right.flatten().double()])
     return torch.stack([torch.bincount(which, each, BINS) for each in weights])
@@ -50,7 +50,7 @@ def expected_error(bins: Tensor) -> float:
 class Calibration(Kind):
     """Expected calibration error and negative log-likelihood at each place, on both splits."""
 
-    title: ClassVar[str] = "calibration"
+    title: ClassVar[str] = "how far confidence is from accuracy"
 
     def refusal(self, problem: Problem) -> str | None:
         """See `Kind`."""

@@ -9,7 +9,7 @@ same number.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 import torch
@@ -69,7 +69,7 @@ class Cka(Kind):
         runs = [slice(at, at + AT_ONCE) for at in range(0, len(places), AT_ONCE)]
         found = on.each(compared, runs, len(samples) * (AT_ONCE + 1))
         numbers = torch.tensor([row for run in found for row in run])  # (place, 2 × layer)
-        with_first, with_before = numbers.T.split(len(layers))
+        with_first, with_before = torch.split(numbers.T, len(layers))
         with_before[:, 0] = torch.nan  # there is none before the first
         return Found(
             (
@@ -85,11 +85,15 @@ def _alike(one: Sequence[Tensor], other: Sequence[Tensor]) -> list[float]:
     return [float((a * b).sum()) for a, b in zip(one, other, strict=True)]
 
 
-def _series(key: str, chart: str, layers: Sequence[str], numbers: Tensor) -> list[Series]:
+def _series(key: str, chart: str, layers: Iterable[str], numbers: Tensor) -> list[Series]:
     """Returns the likeness at each layer, whose numbers are (layer, place)."""
+    named = [
+        ("output", "output") if name == OUTPUT else (f"into_{name}", f"into {name}")
+        for name in layers
+    ]
     return [
-        Series(f"{key}_{name}", name if name == OUTPUT else f"into {name}", chart, floats(values))
-        for name, values in zip(layers, numbers, strict=True)
+        Series(f"{key}_{short}", words, chart, floats(values))
+        for (short, words), values in zip(named, numbers, strict=True)
     ]
 
 

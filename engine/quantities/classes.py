@@ -55,15 +55,15 @@ def accuracies(backend: OneByOne, theta: Weights, split: Split) -> Tensor:
     """
     problem, samples = backend.problem, backend.problem.samples(split)
     classes = problem.classes or 0
-    right, all_of = torch.zeros(2, classes, dtype=torch.float64)
+    right, every = (torch.zeros(classes, dtype=torch.float64) for _ in range(2))
     with backend.model(theta) as model:
         for some in backend.bounds(samples):
             x, y = samples.part(some, problem.dtype)
             true = labels(y)
             hits = true[outputs(problem, model, x).argmax(1) == true]
             right += torch.bincount(hits.flatten(), minlength=classes)[:classes].cpu()
-            all_of += torch.bincount(true.flatten(), minlength=classes)[:classes].cpu()
-    return right / all_of
+            every += torch.bincount(true.flatten(), minlength=classes)[:classes].cpu()
+    return right / every
 
 
 QUANTITY = Classes()

@@ -116,19 +116,20 @@ class OneByOne(InPlaceBackend):
 def _turned(
     slopes: tuple[Tensor, ...], parameters: list[nn.Parameter], parts: Any, *, keep: bool
 ) -> Weights:
-    """Returns the gradient (param,) of the product of a gradient with a vector, in parts."""
+    """Returns the gradient (param,) of the product of a gradient with a vector, in parts.
+
+    The whole graph is gone through backward, and not only what leads to the parameters, because
+    torch raises in no other way where a layer can be differentiated only once.
+    """
     pairs = [
         (slope, part.view_as(slope))
         for slope, part in zip(slopes, parts, strict=True)
         if slope.requires_grad  # others do not change with the weights
     ]
-    if not pairs:
-        return torch.cat([torch.zeros_like(each).flatten() for each in parameters])
-    found = torch.autograd.grad(
-        [slope for slope, _ in pairs],
-        parameters,
-        [part for _, part in pairs],
-        retain_graph=keep,
-        materialize_grads=True,
-    )
-    return torch.cat([each.flatten() for each in found]).detach()
+    held = [each.grad for each in parameters if each.grad is not None]
+    for grad in held:
+        grad.zero_()
+    if pairs:
+        of, along = zip(*pairs, strict=True)
+        torch.autograd.backward(of, along, retain_graph=keep)
+    return torch.cat([grad.flatten() for grad in held])

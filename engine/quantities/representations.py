@@ -19,8 +19,8 @@ from engine.networks.modules.calls import picked
 from engine.quantities.models import OneByOne
 from engine.shapes import Weights
 
-#: The name of what the network puts out.
-OUTPUT = "output"
+#: The name of what the network puts out, which no layer has.
+OUTPUT = ""
 #: The bytes of representations that are held at a time, in float64.
 HELD_BYTES = 2**28
 #: The numbers of samples of two trial passes, which tell what has an axis of samples.
@@ -70,7 +70,8 @@ def _gram(values: Tensor) -> Tensor:
     """Returns the centred products of representations (sample, value), of norm 1."""
     values -= values.mean(0)
     products = values @ values.T
-    return (products / torch.linalg.matrix_norm(products)).cpu()
+    norm: Tensor = torch.linalg.matrix_norm(products)
+    return (products / norm).cpu()
 
 
 def _groups(layers: dict[str, int], samples: int) -> Iterator[list[str]]:

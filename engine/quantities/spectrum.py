@@ -47,15 +47,16 @@ def spectrum(times: Times, size: int, count: int, seed: int, *, precise: bool = 
         return _whole(times, size, count)
     rng = np.random.default_rng(seed)
     start = rng.standard_normal(size)
-    if not np.isfinite(turned := times(start)).all():
+    turned = times(start)
+    if not np.isfinite(turned).all():
         return Spectrum((np.nan,) * count, np.nan, np.nan)
     if not turned.any():  # all of it is zero, in which ARPACK finds no direction
         return Spectrum((0.0,) * count, 0.0, 0.0)
     values, vectors = _lanczos(times, start, count, 1e-6 if precise else 1e-3)
     samples = []
     for _ in range(PROBES):
-        probe = rng.integers(0, 2, size) * 2.0 - 1.0
-        probe -= vectors @ (vectors.T @ probe)
+        signs: Floats = rng.choice([-1.0, 1.0], size)
+        probe: Floats = signs - vectors @ (vectors.T @ signs)
         samples.append(float(probe @ times(probe)))
     largest = np.full(count, np.nan)
     largest[: len(values)] = np.sort(values)[::-1]
