@@ -15,7 +15,7 @@ from torch import Tensor
 from engine.problem.problem import Problem, Split
 from engine.quantities.base import SPLITS, Found, Kind, Measurement, floats, samples_of
 from engine.quantities.models import OneByOne
-from engine.quantities.outputs import labels, no_scores, no_single_output, outputs
+from engine.quantities.outputs import labels, no_scores, outputs
 from engine.quantities.path import Path
 from engine.record.quantity import Series
 from engine.shapes import Weights
@@ -54,7 +54,7 @@ class Calibration(Kind):
 
     def refusal(self, problem: Problem) -> str | None:
         """See `Kind`."""
-        return no_scores(problem) or no_single_output(problem)
+        return no_scores(problem)
 
     def samples(self, path: Path, problem: Problem) -> int:
         """See `Kind`."""

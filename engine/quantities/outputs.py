@@ -32,8 +32,16 @@ def no_scores(problem: Problem) -> str | None:
 
 
 def no_single_output(problem: Problem) -> str | None:
-    """Returns why outputs cannot be averaged, as a clause, or None where they can."""
-    return "its loss sees several outputs at once" if problem.handing.whole else None
+    """Returns why outputs are not one tensor, as a clause, or None where they are.
+
+    A loss of a user's own sees whatever the network returns, which is tried.
+    """
+    if not problem.handing.whole:
+        return None
+    x, _ = problem.train[:2].part(slice(None), torch.float32)
+    with torch.no_grad():
+        found = problem.to(dtype=torch.float32).computing()(x)
+    return None if isinstance(found, Tensor) else "its loss sees several outputs at once"
 
 
 def outputs(problem: Problem, model: Model, x: Inputs) -> Tensor:

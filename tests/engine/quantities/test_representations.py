@@ -51,7 +51,8 @@ class Twice(nn.Module):
         self.layer, self.last = nn.Linear(4, 4), nn.Linear(4, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.last(input=self.layer(self.layer(x)))
+        found: Tensor = self.last(input=self.layer(self.layer(x)))
+        return found
 
 
 def test_a_layer_that_is_called_twice_has_what_it_takes_last() -> None:

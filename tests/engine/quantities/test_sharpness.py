@@ -13,7 +13,6 @@ from torch.func import functional_call, hessian
 
 from engine.problem.problem import Problem
 from engine.quantities import quantity, spectrum
-from engine.quantities import sharpness as module
 from engine.quantities.models import OneByOne
 from tests.support.paths import (
     LSTM,
@@ -113,19 +112,21 @@ class Once(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
-        return x * x
+        squares: Tensor = x * x
+        return squares
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, slope: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        return 2 * x * slope
+        slopes: Tensor = 2 * x * slope
+        return slopes
 
 
 def test_a_network_without_second_derivatives_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = drawn_problem()
     assert quantity("sharpness").refusal(problem) is None
-    monkeypatch.setattr(module.OneByOne, "_summed_loss", summed_once)
+    monkeypatch.setattr(OneByOne, "_summed_loss", summed_once)
     said = quantity("sharpness").refusal(problem)
     assert said is not None and said.startswith("torch has no second derivative of the network")
 
