@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from engine.run.along import Along
 
 #: The columns of what is printed elsewhere than on a terminal.
-WIDTH = 100
+WIDTH = 80
 
 
 def along(asked: argparse.Namespace) -> int:
