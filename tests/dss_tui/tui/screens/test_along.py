@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from textual.app import App
@@ -19,7 +19,6 @@ from engine.record.quantity import (
     Series,
     Table,
     path_of,
-    read_quantity,
     write_quantity,
 )
 from engine.record.rundir import RunDir
@@ -143,17 +142,39 @@ def test_a_damaged_file_is_said(run: RunDir) -> None:
     drive(AlongScreen(run), steps)
 
 
-def test_functions_of_a_users_own_run_only_after_a_key(tmp_path: Any) -> None:
-    run = RunDir(tmp_path / "custom")
-    sets = ["--set", "search.level=0.6"]
-    assert main(["run", "custom-example", "--headless", "--out", str(run.path), *sets]) == 0
+def test_functions_of_a_users_own_run_only_after_a_key(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command line is acted: it refuses, and with the option it measures."""
+    asked: list[list[str]] = []
+
+    async def acted(command: list[str], output: IO[bytes]) -> int:
+        asked.append(command[command.index("measure") :])
+        if "--run-factories" in command:
+            write_quantity(run, FOUND)
+            return 0
+        output.write(
+            b"to measure it, mine.py:f would be imported and run; if you trust this file, "
+        )
+        output.write(b"give --run-factories")
+        return 2
+
+    monkeypatch.setattr("dss_tui.tui.screens.along.finished", acted)
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: "ensemble" in seen(app))
-        await pilot.press("r")
+        await pilot.press("R")
         await until(pilot, lambda: "if you trust this file, press y" in words(app))
+        await until(pilot, lambda: "y run its functions" in words(app))
         await pilot.press("y")
-        await until(pilot, lambda: "ensemble: loss" in seen(app))
+        await until(pilot, lambda: "This network does not allow it" in seen(app))
+        await pilot.press("down", "down", "down", "down")
+        await until(pilot, lambda: "classes: accuracy (1 of 2)" in seen(app))
+        assert "run its functions" not in seen(app)
 
-    drive(AlongScreen(run), steps)
-    assert read_quantity(run, "ensemble") is not None
+    drive(AlongScreen(run), steps, (120, 30))
+    path = str(run.path)
+    assert asked == [
+        ["measure", path, "--what", "all"],
+        ["measure", path, "--what", "all", "--run-factories"],
+    ]
