@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
@@ -14,13 +15,17 @@ from engine.quantities import QUANTITIES, quantity
 from engine.quantities.base import Each, Kind, Measurement
 from engine.quantities.models import OneByOne
 from engine.quantities.path import Path, path_of
+from engine.record.geometry import BeadString
 from engine.record.quantity import Quantity
 from engine.record.string_file import StringFile
+from engine.run import mirror
 from engine.run.loss_plane import bead_ids
 from engine.run.measure import subject
 from engine.run.telling import BETWEEN, Telling, Told, untold
 from engine.run.verify import devices_of, dtype_for
+from engine.shapes import Weights
 from engine.spec.keys import Spec
+from engine.spec.problem import ProblemSpec
 from engine.workers.pool import Pool
 
 #: The word for all quantities that the network allows.
@@ -69,26 +74,28 @@ def measure_along(
             second or so where it takes long.
 
     Raises:
-        InputError: A quantity does not exist, or the network does not allow one that is named; or
-            the path cannot be measured, as `measure` says.
+        InputError: A quantity does not exist, or the network does not allow one that is named; the
+            path cannot be measured, as `measure` says; or plain torch finds other losses for a
+            user's own code.
     """
-    named = _named(what)
-    beads, problem, _ = subject(path, spec, run_factories=run_factories)
+    asked = [what] if isinstance(what, str) else list(what)
+    named = _named(asked)
+    beads, problem, described = subject(path, spec, run_factories=run_factories)
     problem = problem.with_objective(TRAINING_LOSS, len(problem.train))
     string = path if isinstance(path, StringFile) else None
     ids = None if string is None else bead_ids(string)
     there = path_of(beads, ids, problem.parameter_count, between)
-    kinds, left_out = _allowed(named, problem, refuse=what != ALL)
+    kinds, left_out = _allowed(named, problem, refuse=asked != [ALL])
+    own_data = spec is not None or string is None or string.data is None
+    _check_mirrored(described, problem, there, own_data=own_data)
     found = _measured(kinds, problem, there, seed, told)
     time = 0.0 if string is None else string.header.elapsed_s
     return Along({each.name: replace(each, time=time) for each in found}, left_out)
 
 
-def _named(what: str | Iterable[str]) -> list[str]:
+def _named(asked: Sequence[str]) -> list[str]:
     """Returns the names of quantities in the order of `QUANTITIES`. Raises InputError."""
-    names = [what] if isinstance(what, str) else list(what)
-    if ALL in names:
-        names = list(QUANTITIES) if len(names) == 1 else names
+    names = list(QUANTITIES) if asked == [ALL] else asked
     for name in names:
         if name not in QUANTITIES:
             raise InputError(
@@ -113,6 +120,32 @@ def _allowed(
         name, reason = next(iter(left_out.items()))
         raise InputError(f"{name} cannot be measured here: {reason}; leave it out", key="what")
     return {name: kind for name, kind in kinds.items() if name not in left_out}, left_out
+
+
+def _check_mirrored(
+    described: ProblemSpec, problem: Problem, path: Path, *, own_data: bool
+) -> None:
+    """Raises InputError where plain torch finds other losses for a user's own code.
+
+    They are compared at both ends of the path, and half-way on the straight line between them.
+    """
+    if not mirror.is_own(described):
+        return
+    dtype = dtype_for(problem, 3)
+    first, last = (path.weights(place) for place in (path.places[0], path.places[-1]))
+
+    def loss(backend: OneByOne, theta: Weights) -> float:
+        return backend.of_split(theta, "train")[0]
+
+    with Pool(OneByOne(problem), devices_of("cpu")) as pool:
+        models = [first, torch.lerp(first, last, 0.5), last]
+        losses = np.array(pool.run(Each(loss, len(problem.train), dtype), models))
+    grid = np.array([0.0, 0.5, 1.0])
+    beads = torch.stack([first, last]).numpy()
+    string = BeadString(beads, losses[[0, -1]], grid, losses[None])
+    report = mirror.of_string(described, problem, string, own_data=own_data)
+    if not report.agrees:
+        raise mirror.refusal(described, report)
 
 
 def _measured(

@@ -49,7 +49,7 @@ def string(spec: Spec) -> StringFile:
 
 def test_all_is_what_the_network_allows(string: StringFile) -> None:
     shares: list[float] = []
-    found = engine.measure_along(string, told=shares.append)
+    found = engine.measure_along(string, ["all"], told=shares.append)
     assert list(found.quantities) == ["ensemble", "swa", "gradient", "cka", "sharpness"]
     reason = "the network gives no scores of classes"
     assert found.left_out == {"calibration": reason, "classes": reason}
@@ -177,3 +177,36 @@ def test_several_outputs_at_once_are_no_ensemble(tmp_path: Path) -> None:
         "cka": reason,
     }
     assert {"swa", "gradient", "sharpness"} <= set(found.quantities)
+
+
+HELD = """
+import torch
+from torch import nn
+
+def network():
+    outer = nn.Sequential(nn.Linear(2, 6), nn.Tanh(), nn.Linear(6, 2))
+    made = [outer[0].weight.detach().clone()]
+    outer[0].register_forward_hook(lambda layer, args, out: out + made[0].sum())
+    return outer
+
+def points():
+    x = torch.randn(40, 2, generator=torch.Generator().manual_seed(3))
+    return x, (x[:, 0] * x[:, 1] > 0).long()
+"""
+
+
+def test_what_plain_torch_finds_otherwise_is_refused(tmp_path: Path) -> None:
+    """A network whose output depends on the weights that it was made with."""
+    file = tmp_path / "mine.py"
+    file.write_text(HELD)
+    spec = engine.load_preset(
+        "custom-example",
+        {
+            "problem.network": {"kind": "custom", "factory": f"{file}:network"},
+            "problem.data": {"kind": "custom", "factory": f"{file}:points"},
+            "problem.loss": "cross_entropy",
+        },
+    )
+    beads = np.random.default_rng(3).normal(size=(3, 32))
+    with pytest.raises(engine.InputError, match=r"^problem\.network: .* by plain torch"):
+        engine.measure_along(beads, "swa", spec)
