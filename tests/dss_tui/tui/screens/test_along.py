@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import IO, Any
 
 import pytest
 from textual.app import App
 from textual.pilot import Pilot
 
-from dss_tui.cli import main
 from dss_tui.tui.app import DssApp, Opening
 from dss_tui.tui.screens.along import AlongScreen, pages, plot
+from engine.record.events import dump_json
 from engine.record.quantity import (
     Quantity,
     Row,
@@ -42,18 +43,10 @@ FOUND = Quantity(
 )
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    out = tmp_path_factory.mktemp("connected") / "quick"
-    sets = ["--set", "problem.data.points=32", "--set", "search.level=5e-2", "--headless"]
-    assert main(["run", "quadratic", "--out", str(out), "--seed", "2", *sets]) == 0
-    return RunDir(out)
-
-
-@pytest.fixture(autouse=True)
-def nothing_measured(run: RunDir) -> None:
-    for path in run.measures.glob("*"):
-        path.unlink()
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    """A run's folder, of which the screen reads nothing but what was measured."""
+    return RunDir(tmp_path)
 
 
 def drive(screen: AlongScreen, steps: Drive, size: tuple[int, int] = (100, 30)) -> None:
@@ -119,15 +112,41 @@ def test_what_was_measured_before_is_shown(run: RunDir, size: tuple[int, int]) -
     drive(AlongScreen(run), steps, size)
 
 
-def test_of_a_live_run_nothing_is_written(run: RunDir) -> None:
+def test_of_a_live_run_nothing_is_written(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line, which is acted, writes what it finds to a file elsewhere."""
+
+    async def acted(command: list[str], output: IO[bytes]) -> int:
+        *asked, out = command[command.index("measure") :]
+        assert asked == ["measure", str(run.path), "--what", "classes", "--out"]
+        Path(out).write_text(dump_json({"classes": FOUND}))
+        return 0
+
+    monkeypatch.setattr("dss_tui.tui.screens.along.finished", acted)
+
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: "ensemble" in seen(app))
-        await pilot.press("down", "r")
-        await until(pilot, lambda: "swa: loss" in seen(app) and "average of weights" in seen(app))
+        await pilot.press("k", "k", "k", "r")
+        await until(pilot, lambda: "classes: accuracy (1 of 2)" in seen(app))
 
     with RunWriter(run):
         drive(AlongScreen(run), steps)
-    assert not list(run.measures.glob("*"))
+    assert not run.measures.exists()
+
+
+@pytest.mark.parametrize("way", ["escape", "quit"])
+def test_what_cannot_be_measured_is_said_by_a_process_that_ends(run: RunDir, way: str) -> None:
+    """A real one, of a folder that is no run."""
+
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: "ensemble" in seen(app))
+        await pilot.press("r")
+        if way == "quit":
+            return
+        await until(pilot, lambda: "it has no run.yaml" in words(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, AlongScreen))
+
+    drive(AlongScreen(run), steps)
 
 
 def test_a_damaged_file_is_said(run: RunDir) -> None:
