@@ -6,7 +6,7 @@ that softmax makes of them; they are held as logarithms. Elsewhere it is its out
 
 from __future__ import annotations
 
-from math import log, prod
+from math import log
 
 import torch
 from torch import Tensor
@@ -101,8 +101,3 @@ def distance(problem: Problem, one: Tensor, other: Tensor) -> Tensor:
     if gives_scores(problem):
         return share((one.exp() - other.exp()).abs().sum(1) / 2)
     return (one - other).double().square().flatten(1).sum(1)
-
-
-def tokens(y: Tensor) -> int:
-    """Returns the number of classes that a sample's targets name."""
-    return prod(labels(y).shape[1:])
