@@ -218,25 +218,51 @@ def _add_measure(commands: Commands) -> None:
     """Adds the command `measure`."""
     measure = commands.add_parser(
         "measure",
-        help="measure what lies around a path: a loss plane through three beads",
-        description="Measures the objective on 21 x 21 points in the plane through three beads of "
-        "a string (Garipov et al. 2018), and draws it with the level's contour.",
-        epilog="Of a run, the plane is also written to planes/A-B-C.json in its folder, unless "
-        "--json or --out is given or the run is live. exit status: 0 measured, 2 bad input",
+        help="measure what lies along a path, or a loss plane through three beads",
+        description="With --what, measures quantities at each bead of a string, over all samples: "
+        "the beads as an ensemble, the average of weights, gradients, calibration, the accuracy of "
+        "each class, likeness of representations, sharpness. With --plane, measures the objective "
+        "on 21 x 21 points in the plane through three beads (Garipov et al. 2018), and draws it.",
+        epilog="Of a run, a quantity is also written to measures/NAME.json and a plane to "
+        "planes/A-B-C.json in its folder, unless --json or --out is given or the run is live. "
+        "exit status: 0 measured, 2 bad input, or a quantity that the network does not allow",
     )
     measure.add_argument(
         "string", metavar="STRING", help="a string file, or a run, whose newest string is measured"
     )
-    measure.add_argument(
+    which = measure.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--what",
+        metavar="Q,Q,…",
+        help="one or several of ensemble, swa, gradient, calibration, classes, cka, sharpness; or "
+        "all, for those that the network allows",
+    )
+    which.add_argument(
         "--plane",
-        required=True,
         metavar="A,B,C",
         help="three beads by their ids, as the screens show them and the file's bead_ids list "
         "them from end to end (1 and 2 are the ends); in a file without ids, beads are numbered "
         "from 1 along the string",
     )
-    measure.add_argument("--out", type=Path, metavar="F", help="write the plane to a .json file")
-    measure.add_argument("--json", action="store_true", help="the plane as one JSON object")
+    measure.add_argument(
+        "--between",
+        type=int,
+        default=0,
+        metavar="N",
+        help="with --what: measure N points between two beads too (default 0)",
+    )
+    measure.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="with --what: of random vectors and samples (default 0)",
+    )
+    measure.add_argument(
+        "--csv", type=Path, metavar="F", help="with --what: write the values to a .csv file"
+    )
+    measure.add_argument("--out", type=Path, metavar="F", help="write what --json prints to F.json")
+    measure.add_argument("--json", action="store_true", help="the result as one JSON object")
     measure.add_argument(
         "--run-factories",
         action="store_true",

@@ -111,6 +111,13 @@ def verify(asked: argparse.Namespace) -> int:
 
 def measure(asked: argparse.Namespace) -> int:
     """Runs `measure` and returns the exit status."""
+    if asked.what is not None:
+        from dss_tui.commands import along
+
+        return along.along(asked)
+    for key in ("between", "seed", "csv"):
+        if getattr(asked, key):
+            raise InputError("belongs to --what; give that instead of --plane", key=f"--{key}")
     from dss_tui.commands import measure
 
     return measure.measure(

@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from engine.record.events import Event, Outcome, RunFinished
     from engine.record.geometry import BeadString
     from engine.record.loss_plane import LossPlane
+    from engine.record.quantity import Quantity
     from engine.record.string_file import Header, StringFile
     from engine.record.string_file import read as read_string
     from engine.record.string_file import write as write_string
     from engine.run.align import Relabelled, align
+    from engine.run.along import Along, measure_along
     from engine.run.barrier import Barrier, barrier
     from engine.run.certify import Certificate, certify
     from engine.run.grid import Found, search_pairs
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from engine.spec.shipped import load_preset
 
 __all__ = [
+    "Along",
     "Barrier",
     "BeadString",
     "Certificate",
@@ -55,6 +58,7 @@ __all__ = [
     "LossPlane",
     "Measured",
     "Outcome",
+    "Quantity",
     "Relabelled",
     "RunFinished",
     "SaveError",
@@ -68,6 +72,7 @@ __all__ = [
     "events",
     "load_preset",
     "measure",
+    "measure_along",
     "measure_plane",
     "read_string",
     "search",
@@ -79,6 +84,7 @@ __all__ = [
 #: Where each name stands: a module, and after a colon what it is called there where that is another
 #: name, or nothing where it is the module itself.
 _HOMES = {
+    "Along": "engine.run.along",
     "Barrier": "engine.run.barrier",
     "BeadString": "engine.record.geometry",
     "Certificate": "engine.run.certify",
@@ -90,6 +96,7 @@ _HOMES = {
     "LossPlane": "engine.record.loss_plane",
     "Measured": "engine.path.segments",
     "Outcome": "engine.record.events",
+    "Quantity": "engine.record.quantity",
     "Relabelled": "engine.run.align",
     "RunFinished": "engine.record.events",
     "SaveError": "engine.errors",
@@ -102,6 +109,7 @@ _HOMES = {
     "events": "engine.record.events:",
     "load_preset": "engine.spec.shipped",
     "measure": "engine.run.measure",
+    "measure_along": "engine.run.along",
     "measure_plane": "engine.run.loss_plane",
     "read_string": "engine.record.string_file:read",
     "search": "engine.run.search",

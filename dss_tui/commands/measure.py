@@ -27,9 +27,9 @@ def measure(name: str, beads: str, *, out: Path | None, as_json: bool, run_facto
     Raises InputError where the string, the beads or the file to write cannot be used.
     """
     wanted = three(beads)
-    run, path = _string_of(name)
+    run, path = string_of(name)
     if out is not None:
-        _check_writable(out)
+        check_writable(out, "--out", ".json")
     held = string_file.read(path)
     from engine.run.loss_plane import measure_plane
 
@@ -60,7 +60,7 @@ def three(text: str) -> Triple:
     return a, b, c
 
 
-def _string_of(name: str) -> tuple[RunDir | None, Path]:
+def string_of(name: str) -> tuple[RunDir | None, Path]:
     """Returns the run of that name, or None for a file, and the path of the string file.
 
     Raises InputError where there is neither.
@@ -76,12 +76,12 @@ def _string_of(name: str) -> tuple[RunDir | None, Path]:
     return run, run.string
 
 
-def _check_writable(out: Path) -> None:
-    """Raises InputError where a plane cannot be written to a path."""
-    if out.suffix != ".json":
-        raise InputError(f"ends in {out.suffix!r}; choose a name that ends in .json", key="--out")
+def check_writable(out: Path, key: str, ending: str) -> None:
+    """Raises InputError where what is measured cannot be written to a path of such an ending."""
+    if out.suffix != ending:
+        raise InputError(f"ends in {out.suffix!r}; choose a name that ends in {ending}", key=key)
     if not out.absolute().parent.is_dir():
-        raise InputError("its folder does not exist; make it first", file=out, key="--out")
+        raise InputError("its folder does not exist; make it first", file=out, key=key)
 
 
 def _show(plane: LossPlane, written: Path | None) -> None:

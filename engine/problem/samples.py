@@ -92,11 +92,14 @@ class Samples:
 
         Each part is (x, y). A last part of fewer than `least` samples joins the one before it.
         """
+        return (self.part(some, dtype) for some in self.bounds(size, least))
+
+    def bounds(self, size: int, least: int = 1) -> list[slice]:
+        """Returns where the parts of `pieces` begin and end."""
         starts = [*range(0, len(self), size)]
         if len(starts) > 1 and len(self) - starts[-1] < least:
             starts.pop()
-        ends = [*starts[1:], len(self)]
-        return (self.part(slice(*part), dtype) for part in zip(starts, ends, strict=True))
+        return [slice(*ends) for ends in zip(starts, [*starts[1:], len(self)], strict=True)]
 
     def part(
         self, which: slice | Tensor, dtype: torch.dtype, view: View | None = None

@@ -7,8 +7,6 @@ newest answer replaces the one before. No torch here.
 
 from __future__ import annotations
 
-import os
-import stat
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +15,13 @@ from math import isfinite
 from pathlib import Path
 from typing import Annotated, Literal
 
-from engine.errors import SaveError
 from engine.record.decoding import decoder, parse_json
 from engine.record.events import dump_json
 from engine.record.marks import Count, Length, Level, Seconds, Tolerance
 from engine.record.reading import LARGEST_JSON, Damaged, read_bytes
 from engine.record.rundir import RunDir
 from engine.record.unfit import Unfit
-from engine.record.writing import replace
+from engine.record.writing import is_folder, made_folder, replace
 from engine.spec.level import Measure, bound
 
 Triple = tuple[Count, Count, Count]
@@ -174,13 +171,8 @@ def write_answer(run: RunDir, answer: Answer) -> Path:
 
     Raises SaveError where it cannot be written, also where `planes` is no folder but a link.
     """
+    made_folder(run.planes)
     path = path_of(run, answer.beads)
-    try:
-        run.planes.mkdir(exist_ok=True)
-    except OSError as error:
-        raise SaveError(f"{run.planes}: cannot be made: {error.strerror}") from error
-    if not is_folder(run.planes):
-        raise SaveError(f"{run.planes}: is a link, which is not followed")
     replace(path, encode(answer))
     return path
 
@@ -214,8 +206,3 @@ def read_plane_file(path: Path) -> Answer | None:
     except Unfit as unfit:
         raise Damaged(path, str(unfit)) from None
     return answer
-
-
-def is_folder(path: Path) -> bool:
-    """Returns whether a path is a folder and no link. Raises OSError where there is nothing."""
-    return stat.S_ISDIR(os.lstat(path).st_mode)

@@ -74,6 +74,11 @@ class RunDir:
         return self.path / "planes"
 
     @property
+    def measures(self) -> Path:
+        """The folder of the quantities along the string that were measured (`quantity`)."""
+        return self.path / "measures"
+
+    @property
     def log(self) -> Path:
         """The warnings and tracebacks of the engine."""
         return self.path / "engine.log"

@@ -11,13 +11,12 @@ from engine.record.commands import Command, CommandTail
 from engine.record.events import Event, Record, RunStarted
 from engine.record.lines import LONGEST_LINE
 from engine.record.lock import take_lock
-from engine.record.loss_plane import is_folder
 from engine.record.meta import Meta
 from engine.record.progress import Progress
 from engine.record.reading import open_regular
 from engine.record.records import read_all_records
 from engine.record.rundir import RunDir
-from engine.record.writing import is_leftover, open_to_append, replace
+from engine.record.writing import is_folder, is_leftover, open_to_append, replace
 
 
 class RunWriter:

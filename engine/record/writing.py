@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 from collections.abc import Iterator
 from io import TextIOWrapper
 from pathlib import Path
@@ -44,6 +45,24 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError):
             raise SaveError(f"{path}: cannot be written: {error.strerror}") from error
         raise
+
+
+def made_folder(path: Path) -> None:
+    """Makes a folder within a run's, where there is none yet.
+
+    Raises SaveError where it cannot be made, also where there is a link in its place.
+    """
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise SaveError(f"{path}: cannot be made: {error.strerror}") from error
+    if not is_folder(path):
+        raise SaveError(f"{path}: is a link, which is not followed")
+
+
+def is_folder(path: Path) -> bool:
+    """Returns whether a path is a folder and no link. Raises OSError where there is nothing."""
+    return stat.S_ISDIR(os.lstat(path).st_mode)
 
 
 def sync_folder(path: Path) -> None:

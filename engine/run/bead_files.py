@@ -19,10 +19,9 @@ from torch import Tensor
 from engine.errors import SaveError
 from engine.path.chain_state import Bead
 from engine.record import tensor_file
-from engine.record.loss_plane import is_folder
 from engine.record.reading import MIB, Damaged
 from engine.record.rundir import RunDir
-from engine.record.writing import replacing, sync_folder
+from engine.record.writing import is_folder, replacing, sync_folder
 
 #: Bytes of all beads at rest up to which a checkpoint holds them itself.
 APART = 8 * MIB

@@ -18,6 +18,7 @@ from engine.run.verify import check_points, dtype_for, measuring, problem_of
 from engine.shapes import Beads
 from engine.spec.checks import check_level_on
 from engine.spec.keys import Spec
+from engine.spec.problem import ProblemSpec
 
 #: Points on each segment where nothing else is asked for.
 POINTS = 101
@@ -55,19 +56,28 @@ def measure(
             of this network, data that are missing, or too few points; or `spec` is missing.
     """
     check_points(points)
-    if isinstance(path, StringFile):
-        weights: ArrayLike = path.string.beads
-        problem = problem_of(path, run_factories=run_factories) if spec is None else _of(spec)
-        described = path.header.problem if spec is None else spec.problem
-    elif spec is None:
-        raise InputError("weights alone do not say what they are of; give a preset", key="spec")
-    else:
-        weights, problem, described = path, _of(spec), spec.problem
+    weights, problem, described = subject(path, spec, run_factories=run_factories)
     pairs = list(pairwise(_beads(weights, problem)))
     dtype = dtype_for(problem, points * len(pairs))
     with measuring(described, problem) as pool:
         grid, samples = search_grid(points), problem.objective_samples
         return segments.measure(pool, pairs, grid, samples, dtype=dtype)
+
+
+def subject(
+    path: StringFile | ArrayLike, spec: Spec | None, *, run_factories: bool
+) -> tuple[ArrayLike, Problem, ProblemSpec]:
+    """Returns the weights of a path, the problem that they are measured with, and its keys.
+
+    Raises InputError as `measure` does, but where the weights do not fit the problem.
+    """
+    if isinstance(path, StringFile):
+        problem = problem_of(path, run_factories=run_factories) if spec is None else _of(spec)
+        described = path.header.problem if spec is None else spec.problem
+        return path.string.beads, problem, described
+    if spec is None:
+        raise InputError("weights alone do not say what they are of; give a preset", key="spec")
+    return path, _of(spec), spec.problem
 
 
 def _of(spec: Spec) -> Problem:

@@ -28,6 +28,7 @@ def files(folder: Path) -> set[str]:
     """The files of a run in a folder, by the names that the page gives them."""
     found = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
     named = {re.sub(r"\d+-\d+-\d+(?=\.json)", "A-B-C", name) for name in found}
+    named = {re.sub(r"^measures/swa", "measures/NAME", name) for name in named}
     return {re.sub(r"^beads/\d+\.\d+", "beads/ID.VERSION", name) for name in named}
 
 
@@ -43,6 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     write_note(found, "a note")
     send(found, PlaneThrough((1, 3, 2)))
     assert main(["measure", str(out), "--plane", "1,3,2"]) == 0
+    assert main(["measure", str(out), "--what", "swa"]) == 0
     return found
 
 

@@ -41,6 +41,7 @@ ORDER = (
     "engine.training",
     "engine.path",
     "engine.methods",
+    "engine.quantities",
     "engine.run",
     "engine.bench",
     "engine.doctor",

@@ -14,6 +14,7 @@ from textual.widgets import DataTable, Static, TabbedContent
 from dss_tui.tui import curves
 from dss_tui.tui.palette import Palette, palette_of
 from dss_tui.tui.plot import Plot
+from dss_tui.tui.screens.along import AlongScreen
 from dss_tui.tui.screens.find import FIND, Finding
 from dss_tui.tui.screens.plane import PlaneScreen, three_around
 from dss_tui.tui.screens.replaying import Replaying
@@ -37,6 +38,7 @@ KEYS = (
     Binding("L", "log_scale", "linear or log scale", id="run.scale", show=False),
     Binding("enter", "zoom", "zoom", id="run.zoom", show=False),
     Binding("P", "plane", "loss plane of the segment", id="run.plane", show=False),
+    Binding("m", "along", "measure along the string", id="run.along", show=False),
     Binding(
         "left,h",
         "select(-1)",
@@ -256,6 +258,10 @@ class Selecting(Finding, Replaying):
             self.notify("a plane needs three beads", severity="warning")
         else:
             self.app.push_screen(PlaneScreen(self.run, beads))
+
+    def action_along(self) -> None:
+        """Shows what was measured along the string, with keys to measure it."""
+        self.app.push_screen(AlongScreen(self.run))
 
     def _zoomed(self) -> Plot | None:
         """Returns the plot of the selected segment under a line about it, or None."""
