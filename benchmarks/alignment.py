@@ -5,8 +5,9 @@ between them three times: as they are, relabelled by weights, and by activations
 (`endpoints.align`). It prints the means over the pairs: the peak of the straight line over the
 level, the optimizer steps of beads on the path (without those of the ends), the sample gradients
 of these steps with the samples that matching passed through the network, the beads, the normalized
-length, and how many pairs were connected. Ends are trained alike in all three, and nothing is
-proven. No further pair is begun after `--seconds`.
+length, and how many pairs were connected. Ends are trained alike in all three, and `--set
+search.certify=off` leaves out proofs. Each search is a line of `--out` as soon as it has ended, and
+the same command goes on from there. No further pair is begun after `--seconds`.
 """
 
 from __future__ import annotations
@@ -14,23 +15,28 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import dataclass
-from statistics import mean
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean, median
 
 import torch
 
 import engine
+from benchmarks.rows import Row, Rows
 from engine.alignment.align import CHECKED
 from engine.alignment.evidence import SAMPLES
 from engine.problem.problem import build_problem
 
-ARMS: tuple[str | None, ...] = (None, "weights", "activations")
+ARMS = ("null", "weights", "activations")
 
 
 @dataclass(frozen=True)
 class Found:
     """One search between a pair."""
 
+    pair: int
+    arm: str
+    """`endpoints.align`."""
     peak: float
     """The highest loss on the straight line, as a multiple of the level."""
     steps: int
@@ -40,13 +46,13 @@ class Found:
     beads: int
     length: float
     connected: bool
+    seconds: float
 
 
-def searched(preset: str, seed: int, arm: str | None) -> Found:
+def searched(preset: str, overrides: list[str], pair: int, arm: str) -> Found:
     """Trains a pair, relabels it where asked, and searches a path."""
-    spec = engine.load_preset(
-        preset, {"endpoints.align": None if arm == "null" else arm}, seed=seed
-    )
+    began = time.perf_counter()
+    spec = engine.load_preset(preset, [*overrides, f"endpoints.align={arm}"], seed=pair)
     of_ends = 0
     with engine.search(spec) as search:
         for event in search:
@@ -59,33 +65,38 @@ def searched(preset: str, seed: int, arm: str | None) -> Found:
                     pass
         file, finished = search.string(), search.finished
     assert finished is not None
-    samples = len(build_problem(spec.problem).train)
     steps = finished.totals.bead_steps - of_ends
-    batch = spec.search.greedy.batch_size
-    gradients = steps * (samples if batch == "full" else batch)
-    if arm is not None:
-        gradients += 2 * min(CHECKED, samples)
-    if arm == "activations":
-        gradients += 2 * min(SAMPLES, samples)
     (straight,) = engine.measure([file.string.beads[0], file.string.beads[-1]], spec)
     return Found(
+        pair,
+        arm,
         straight.peak / file.header.level,
         steps,
-        gradients,
+        gradients(spec, steps, arm),
         len(file.string.beads),
         finished.totals.normalized_length,
         finished.outcome is engine.Outcome.CONNECTED,
+        time.perf_counter() - began,
     )
 
 
-def row(found: list[Found]) -> str:
-    """The means over some pairs; lengths are those of connected ones."""
-    lengths = [each.length for each in found if each.connected]
+def gradients(spec: engine.Spec, steps: int, arm: str) -> int:
+    """Returns the sample gradients of so many steps, and the samples that matching has passed."""
+    samples, batch = len(build_problem(spec.problem).train), spec.search.greedy.batch_size
+    of_steps = steps * (samples if batch == "full" else batch)
+    checked = 0 if arm == "null" else 2 * min(CHECKED, samples)
+    compared = 2 * min(SAMPLES, samples) if arm == "activations" else 0
+    return of_steps + checked + compared
+
+
+def line(arm: str, rows: list[Row]) -> str:
+    """Returns the means over some pairs; lengths are those of connected ones."""
+    lengths = [row["length"] for row in rows if row["connected"]]
     return (
-        f"{mean(each.peak for each in found):7.2f} {mean(each.steps for each in found):9.0f} "
-        f"{mean(each.gradients for each in found):11.0f} {mean(each.beads for each in found):6.1f} "
-        f"{mean(lengths) if lengths else float('nan'):7.4f} "
-        f"{sum(each.connected for each in found):3d}/{len(found)}"
+        f"{arm:12} {mean(row['peak'] for row in rows):7.2f} "
+        f"{mean(row['steps'] for row in rows):9.0f} {median(row['steps'] for row in rows):9.0f} "
+        f"{mean(row['gradients'] for row in rows):11.0f} {mean(row['beads'] for row in rows):6.1f} "
+        f"{mean(lengths) if lengths else float('nan'):7.4f} {len(lengths):4d}/{len(rows)}"
     )
 
 
@@ -94,24 +105,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("preset")
     parser.add_argument("--pairs", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=300, help="after which no pair is begun")
+    parser.add_argument("--seconds", type=float, default=3600, help="after which none is begun")
+    parser.add_argument("--set", dest="overrides", action="append", default=[])
+    parser.add_argument("--out", type=Path, help="default runs/alignment-PRESET.jsonl")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    out = options.out or Path("runs") / f"alignment-{Path(options.preset).stem}.jsonl"
+    rows = Rows(out, {"preset": options.preset, "set": options.overrides})
     began = time.monotonic()
-    found: dict[str | None, list[Found]] = {arm: [] for arm in ARMS}
-    for seed in range(options.pairs):
+    for pair in range(options.pairs):
         if time.monotonic() - began > options.seconds:
             break
         for arm in ARMS:
-            found[arm].append(searched(options.preset, seed, arm))
-            print(
-                f"pair {seed} {arm or 'null':12} {row(found[arm][-1:])}",
-                file=sys.stderr,
-                flush=True,
-            )
-    print(f"{'align':12} {'peak':>7} {'steps':>9} {'gradients':>11} {'beads':>6} {'length':>7}")
+            if rows.find(pair=pair, arm=arm) is None:
+                row = rows.add(asdict(searched(options.preset, options.overrides, pair, arm)))
+                print(f"pair {pair} {line(arm, [row])}", file=sys.stderr, flush=True)
+    print(
+        f"{'align':12} {'peak':>7} {'steps':>9} {'median':>9} {'gradients':>11} {'beads':>6} "
+        f"{'length':>7} connected"
+    )
     for arm in ARMS:
-        print(f"{arm or 'null':12} {row(found[arm])}")
+        if every := rows.every(arm=arm):
+            print(line(arm, every))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
 """Barriers between pairs of models that were trained alike from different random weights.
 
-Each pair is trained as a search trains its ends, and nothing else. Loss and error are measured
-along the straight line between the two, as they are, with the second one relabelled into the order
-of the first, and with the models in between repaired (REPAIR). Batch normalization always gets new
-statistics at each point. Each number is the mean over the pairs with its standard error. *Over
-mean* is the peak less the mean of the ends, and *over chord* the highest rise above the straight
-line between their values.
+`python -m benchmarks.barriers digits --pairs 10` trains both ends of each pair as a search trains
+them, and nothing else. Loss and error are measured along the straight line between the two, as they
+are, with the second one relabelled into the order of the first, and with the models in between
+repaired (REPAIR). Batch normalization has new statistics at each point in all of these ways, so
+*aligned* means aligned with statistics estimated again. Where a network has such layers, two more
+ways mix the statistics of the two models in proportion to t instead, as is done where checkpoints
+are averaged buffer by buffer.
 
-python benchmarks/barriers.py digits --pairs 10
+The ends of each pair, and each row as soon as it is measured, are kept in `--out`, and the same
+command goes on from there. Each number of the table is the mean over the pairs with its standard
+error. *Over mean* is the peak less the mean of the ends, and *over chord* the highest rise above
+the straight line between their values.
 """
 
 from __future__ import annotations
@@ -15,47 +19,36 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 import engine
+from benchmarks.rows import Row, Rows
+from engine.alignment.forward import Forward
+from engine.networks.modules import lent
+from engine.problem.problem import Problem, Split, build_problem
+from engine.shapes import Weights
 from engine.spec.goal import goal_of
 from engine.spec.training import AlignedBy
 
-COLUMNS = (
-    "preset",
-    "pairs",
-    "models",
-    "loss of the ends",
-    "its peak",
-    "over mean",
-    "over chord",
-    "error over mean",
-    "held-out loss over mean",
-    "held-out error over mean",
-    "s a pair",
-)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The barriers of all pairs of one preset, measured in one way."""
-
-    name: str
-    """What was done to the models."""
-    found: Sequence[engine.Barrier]
-    seconds: float
-
-
-def ends(spec: engine.Spec, pairs: int) -> list[engine.StringFile]:
-    """Returns the strings of so many searches that had no room for a third bead."""
-    found = engine.search_pairs(spec, [goal_of(spec).level], pairs, pairs)
-    missed = [one for one in found if one.finished.totals.beads < 2]
-    if missed:
-        print(f"{len(missed)} pairs were not trained and are left out")
-    return [one.string for one in found if one not in missed]
+#: The columns of numbers: the key of each in a row, and the factor and the unit it is told in.
+COLUMNS = {
+    "loss of the ends": (1, ""),
+    "its peak": (1, ""),
+    "over mean": (1, ""),
+    "over chord": (1, ""),
+    "error over mean": (100, " %"),
+    "held-out loss over mean": (1, ""),
+    "held-out error over mean": (100, " %"),
+    "s a pair": (1, ""),
+}
+#: A level above every loss, for ends that are trained for a number of epochs, whatever they reach.
+FAR = 1e9
+#: The samples that are handed to a network at once.
+AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -65,87 +58,178 @@ class Way:
     name: str
     align: AlignedBy | None = None
     repair: bool = False
+    mixed: bool = False
+    """Whether models in between have a mixture of both ends' statistics, and not their own."""
 
 
 WAYS = (
     Way("as they are"),
-    Way("repaired", repair=True),
+    Way("as they are, statistics mixed", mixed=True),
     Way("aligned by weights", "weights"),
+    Way("aligned by weights, statistics mixed", "weights", mixed=True),
     Way("aligned by activations", "activations"),
+    Way("repaired", repair=True),
+    Way("aligned by weights, repaired", "weights", repair=True),
     Way("aligned by activations, repaired", "activations", repair=True),
 )
 
 
-def measured(way: Way, strings: Sequence[engine.StringFile], points: int) -> Measured:
-    """Measures the straight line between the ends of each string."""
+def ends(spec: engine.Spec, pair: int, folder: Path) -> engine.StringFile | None:
+    """Returns the string of a search that had no room for a third bead; None without two ends.
+
+    It is kept in a folder, and read from there.
+    """
+    path = folder / f"pair-{pair}.safetensors"
+    if path.exists():
+        return engine.read_string(path)
+    seeded = spec.model_copy(update={"seed": spec.seed + pair})
+    level = FAR if spec.endpoints.until == "epochs" else goal_of(spec).level
+    (found,) = engine.search_pairs(seeded, [level], 1)
+    if found.finished.totals.beads < 2:
+        print(f"pair {pair} was not trained, and is left out: {found.finished.sentence}")
+        return None
+    engine.write_string(found.string, path)
+    return found.string
+
+
+def row(way: Way, pair: int, string: engine.StringFile, points: int) -> Row:
+    """Returns what is measured of a pair in one way."""
     began = time.perf_counter()
-    found = [
-        engine.barrier(string, points=points, repair=way.repair, align=way.align, certify=False)
-        for string in strings
+    found = _mixed(way, string, points) if way.mixed else _barrier(way, string, points)
+    return {"pair": pair, "models": way.name, **found, "s a pair": time.perf_counter() - began}
+
+
+def _barrier(way: Way, string: engine.StringFile, points: int) -> Row:
+    """Returns the barrier as `dss-tui barrier` has it."""
+    found = engine.barrier(string, points=points, repair=way.repair, align=way.align, certify=False)
+    loss, held_out = found.train.loss, found.held_out
+    error = found.train.error
+    return {
+        "loss of the ends": sum(loss.ends) / 2,
+        "its peak": loss.peak,
+        "over mean": loss.over_mean,
+        "over chord": loss.over_interpolation,
+        "error over mean": None if error is None else error.over_mean,
+        "held-out loss over mean": None if held_out is None else held_out.loss.over_mean,
+        "held-out error over mean": None
+        if held_out is None or held_out.error is None
+        else held_out.error.over_mean,
+    }
+
+
+# ---------------------------------------------------------------- statistics of both ends, mixed
+
+
+def _mixed(way: Way, string: engine.StringFile, points: int) -> Row:
+    """Returns the barrier where batch normalization has statistics between those of the ends."""
+    problem = build_problem(string.header.problem)
+    first, last = (torch.from_numpy(string.string.beads[place]) for place in (0, -1))
+    if way.align is not None:
+        last = engine.align(string, by=way.align).aligned.theta
+    t = torch.linspace(0, 1, points).tolist()
+    train = between(problem, first, last, t, "train")
+    held_out = between(problem, first, last, t, "held_out") if len(problem.held_out) else None
+    losses = [loss for loss, _ in train]
+    mean = (losses[0] + losses[-1]) / 2
+    chord = [(1 - at) * losses[0] + at * losses[-1] for at in t]
+    return {
+        "loss of the ends": mean,
+        "its peak": max(losses),
+        "over mean": max(losses) - mean,
+        "over chord": max(loss - on for loss, on in zip(losses, chord, strict=True)),
+        "error over mean": _over_mean([error for _, error in train]),
+        "held-out loss over mean": held_out and _over_mean([loss for loss, _ in held_out]),
+        "held-out error over mean": held_out and _over_mean([error for _, error in held_out]),
+    }
+
+
+def _over_mean(values: Sequence[float]) -> float:
+    return max(values) - (values[0] + values[-1]) / 2
+
+
+def between(
+    problem: Problem, first: Weights, last: Weights, t: Sequence[float], split: Split
+) -> list[tuple[float, float]]:
+    """Returns loss and error at places of a line, each model with a mixture of two statistics.
+
+    Those of the two models (param,) are their own, from the samples of `problem.batch_norm`, and
+    are mixed in proportion to t.
+    """
+    forward, network = Forward(problem), problem.computing()
+    held = [
+        {
+            **{place: each[0] for place, each in problem.named(theta[None]).items()},
+            **{name: each.float() for name, each in forward.statistics(theta).items()},
+        }
+        for theta in (first, last)
     ]
-    return Measured(way.name, found, time.perf_counter() - began)
+    samples, found = problem.samples(split), []
+    for at in t:
+        weights = {name: torch.lerp(one, held[1][name], at) for name, one in held[0].items()}
+        loss = error = 0.0
+        for x, y in samples.pieces(AT_ONCE, problem.dtype):
+            with torch.no_grad():
+                output = lent.output(network, weights, x)
+            labels = y.argmax(-1) if y.is_floating_point() else y
+            loss += float(problem.sample_loss(output, y).sum())
+            error += float((output.argmax(-1) != labels).sum())
+        found.append((loss / len(samples), error / len(samples)))
+    return found
 
 
-def told(
-    found: Sequence[engine.Barrier], value: Callable[[engine.Barrier], float | None], share: bool
-) -> str:
+# ---------------------------------------------------------------- the table
+
+
+def told(rows: Sequence[Row], column: str) -> str:
     """Returns the mean of a number over all pairs and its standard error; shares in per cent."""
-    values = [each for each in map(value, found) if each is not None]
+    factor, unit = COLUMNS[column]
+    values = [row[column] for row in rows if row[column] is not None]
     if not values:
         return "–"
-    factor, unit = (100, " %") if share else (1, "")
     mean = f"{factor * statistics.mean(values):.3g}"
     if len(values) < 2:
         return mean + unit
     return f"{mean} ± {factor * statistics.stdev(values) / len(values) ** 0.5:.2g}{unit}"
 
 
-def line(preset: str, measured: Measured) -> str:
+def line(preset: str, way: Way, rows: Sequence[Row]) -> str:
     """Returns the table's line of a preset in one way."""
-    found = measured.found
-
-    def error(split: engine.Barrier, of: str) -> float | None:
-        on = split.train if of == "train" else split.held_out
-        return None if on is None or on.error is None else on.error.over_mean
-
-    def held_out_loss(each: engine.Barrier) -> float | None:
-        return None if each.held_out is None else each.held_out.loss.over_mean
-
-    cells = (
-        preset,
-        str(len(found)),
-        measured.name,
-        told(found, lambda each: sum(each.train.loss.ends) / 2, False),
-        told(found, lambda each: each.train.loss.peak, False),
-        told(found, lambda each: each.train.loss.over_mean, False),
-        told(found, lambda each: each.train.loss.over_interpolation, False),
-        told(found, lambda each: error(each, "train"), True),
-        told(found, held_out_loss, False),
-        told(found, lambda each: error(each, "held_out"), True),
-        f"{measured.seconds / len(found):.1f}",
-    )
+    cells = (preset, str(len(rows)), way.name, *(told(rows, column) for column in COLUMNS))
     return "| " + " | ".join(cells) + " |"
 
 
 def main() -> None:
-    """Prints a table of one preset."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Trains the pairs that are missing, measures the rows that are, and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("preset")
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--points", type=int, default=33)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", dest="overrides", action="append", default=[])
+    parser.add_argument("--ways", help="a part of the names of those wanted, such as weights")
+    parser.add_argument("--out", type=Path, help="a folder, by default runs/barriers-PRESET")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     overrides = ["limits.beads=2", "search.certify=off", *asked.overrides]
     spec = engine.load_preset(asked.preset, overrides, seed=asked.seed)
-    began = time.perf_counter()
-    strings = ends(spec, asked.pairs)
-    print(f"{len(strings)} pairs trained in {time.perf_counter() - began:.0f} s", flush=True)
-    print("| " + " | ".join(COLUMNS) + " |")
-    print("|" + "---|" * len(COLUMNS))
-    for way in WAYS:
-        print(line(asked.preset, measured(way, strings, asked.points)), flush=True)
+    normalizes = build_problem(spec.problem).normalizes
+    ways = [way for way in WAYS if (asked.ways or "") in way.name and (normalizes or not way.mixed)]
+    folder = asked.out or Path("runs") / f"barriers-{Path(asked.preset).stem}"
+    options = {each: getattr(asked, each) for each in ("preset", "points", "seed", "overrides")}
+    rows = Rows(folder / "rows.jsonl", options)
+    for pair in range(asked.pairs):
+        string = ends(spec, pair, folder)
+        if string is None:
+            continue
+        for way in ways:
+            if rows.find(pair=pair, models=way.name) is None:
+                measured = rows.add(row(way, pair, string, asked.points))
+                print(f"pair {pair}: {line(asked.preset, way, [measured])}", flush=True)
+    print("| preset | pairs | models | " + " | ".join(COLUMNS) + " |")
+    print("|" + "---|" * (3 + len(COLUMNS)))
+    for way in ways:
+        if found := rows.every(models=way.name):
+            print(line(asked.preset, way, found))
 
 
 if __name__ == "__main__":

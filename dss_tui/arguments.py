@@ -60,6 +60,14 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+#: What the two models may be that some commands take, for their helps.
+TWO_MODELS = (
+    "A and B are checkpoints (.pt, .safetensors, .ckpt, …, or a folder from the Hub), or beads of "
+    "a string: STRING#first, STRING#last or STRING#17, by its id, of a string file or a run. A "
+    "string alone stands for both its ends."
+)
+
+
 def _add_run(commands: Commands) -> None:
     """Adds the command `run`."""
     run = commands.add_parser("run", help="search for a path, from a preset")
@@ -100,6 +108,33 @@ def _add_names(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--prefix", metavar="X", help="before the tensors' names, as endpoints.prefix"
+    )
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say what two models are of, and how they are found in files."""
+    parser.add_argument(
+        "--preset",
+        metavar="P",
+        help="names data, network and loss; a string that names them itself needs none",
+    )
+    _add_set(parser, "problem.data.limit=2000")
+    for part, example in (
+        ("network", "'{kind: mlp, sizes: [64, 32, 10]}' or mine.py:Classifier"),
+        ("data", "digits or mine.py:moons"),
+        ("loss", "cross_entropy or mine.py:focal"),
+    ):
+        parser.add_argument(
+            f"--{part}",
+            metavar="F",
+            help=f"instead of a preset: what stands behind problem.{part} there, such as "
+            f"{example}, or a .yaml file that holds it",
+        )
+    _add_names(parser)
+    parser.add_argument(
+        "--run-factories",
+        action="store_true",
+        help="let a string name functions of yours that make its network, data or loss",
     )
 
 
@@ -279,12 +314,13 @@ def _add_align(commands: Commands) -> None:
         description="Writes model B with its hidden units relabelled into the order of model A's, "
         "and those of ReLU networks rescaled. The result is checked to be the same function on "
         "training samples, in float64.",
-        epilog="A and B are checkpoints: .pt, .safetensors, .ckpt, …, or folders from the Hub. "
-        "exit status: 0 done, 2 bad input, or a network whose units cannot be found",
+        epilog=f"{TWO_MODELS} Of such a string B is the last bead. exit status: 0 done, 2 bad "
+        "input, or a network whose units cannot be found",
     )
-    align.add_argument("first", metavar="A", help="the checkpoint whose order is taken")
-    align.add_argument("second", metavar="B", help="the checkpoint that is relabelled")
-    align.add_argument("--preset", metavar="P", required=True, help="names data and network")
+    align.add_argument("first", metavar="A", help="the checkpoint or bead whose order is taken")
+    align.add_argument(
+        "second", metavar="B", nargs="?", help="the checkpoint or bead that is relabelled"
+    )
     align.add_argument(
         "--out",
         type=Path,
@@ -304,8 +340,7 @@ def _add_align(commands: Commands) -> None:
     align.add_argument(
         "--apply", type=Path, metavar="F", help="take the orders of such a file; A is not compared"
     )
-    _add_set(align)
-    _add_names(align)
+    _add_models(align)
     align.set_defaults(command=dispatch.align)
 
 
@@ -364,29 +399,10 @@ def _add_barrier(commands: Commands) -> None:
         description="Measures loss and error, training and held-out, along the straight line from "
         "model A to model B, and the barrier as the literature defines it. Nothing is trained, and "
         "no level is needed. Batch normalization gets statistics of its own at each point.",
-        epilog="A and B are checkpoints (.pt, .safetensors, .ckpt, …, or a folder from the Hub), "
-        "or beads of a string: STRING#first, STRING#last or STRING#17, by its id, of a string file "
-        "or a run. A string alone stands for both its ends. exit status: 0 measured, 2 bad input",
+        epilog=f"{TWO_MODELS} exit status: 0 measured, 2 bad input",
     )
     barrier.add_argument("first", metavar="A", help="a checkpoint, a bead, or a whole string")
     barrier.add_argument("second", metavar="B", nargs="?", help="another checkpoint or bead")
-    barrier.add_argument(
-        "--preset",
-        metavar="P",
-        help="names data, network and loss; a string that names them itself needs none",
-    )
-    _add_set(barrier, "problem.data.limit=2000")
-    for part, example in (
-        ("network", "'{kind: mlp, sizes: [64, 32, 10]}' or mine.py:Classifier"),
-        ("data", "digits or mine.py:moons"),
-        ("loss", "cross_entropy or mine.py:focal"),
-    ):
-        barrier.add_argument(
-            f"--{part}",
-            metavar="F",
-            help=f"instead of a preset: what stands behind problem.{part} there, such as "
-            f"{example}, or a .yaml file that holds it",
-        )
     barrier.add_argument(
         "--points", type=int, default=33, metavar="N", help="on the line (default 33)"
     )
@@ -409,14 +425,15 @@ def _add_barrier(commands: Commands) -> None:
         help="rescale the hidden units of the models in between (REPAIR); they then are not on the "
         "line",
     )
-    _add_names(barrier)
+    barrier.add_argument(
+        "--no-certify",
+        dest="certify",
+        action="store_false",
+        help="measure alone; else a bound is proven where there is one, in some ten seconds each",
+    )
+    _add_models(barrier)
     barrier.add_argument("--json", action="store_true", help="the result as one JSON object")
     barrier.add_argument("--csv", type=Path, metavar="FILE", help="write the values to a .csv file")
-    barrier.add_argument(
-        "--run-factories",
-        action="store_true",
-        help="let a string name functions of yours that make its network, data or loss",
-    )
     barrier.set_defaults(command=dispatch.barrier)
 
 

@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from engine.errors import InputError
+from dss_tui.commands.two_models import check_writable, models_of
+from dss_tui.viewing.waiting import Waiting
 
 
 def align(asked: argparse.Namespace) -> int:
-    """Relabels a checkpoint, writes it, and returns 0.
+    """Relabels a model, writes it, and returns 0.
 
     Raises InputError where that cannot be done or a file not be written.
     """
-    for path, option in ((asked.out, "--out"), (asked.permutation, "--permutation")):
-        if path is not None:
-            _check_writable(path, option)
+    check_writable(asked.out, "--out", ".safetensors", ".pt")
+    if asked.permutation is not None:
+        check_writable(asked.permutation, "--permutation", ".safetensors")
+    spec = models_of(asked)
     from engine.run.align import align as aligned
-    from engine.run.align import check_ending
-    from presets import load_preset
 
-    check_ending(asked.out)
-    spec = load_preset(asked.preset, asked.overrides)
-    found = aligned(
-        asked.first,
-        asked.second,
-        spec,
-        asked.by,
-        permutation=asked.apply,
-        key=asked.key,
-        prefix=asked.prefix,
-    )
+    with Waiting("aligned") as told:
+        found = aligned(
+            asked.first,
+            asked.second,
+            spec,
+            asked.by,
+            permutation=asked.apply,
+            key=asked.key,
+            prefix=asked.prefix,
+            run_factories=asked.run_factories,
+            told=told,
+        )
     found.write(asked.out)
     if asked.permutation is not None:
         found.write_permutation(asked.permutation)
-    print(f"{asked.out}: {asked.second}, {found.words}")
+    print(f"{asked.out}: {found.name}, {found.words}")
     for line in found.aligned.table:
         print(f"  {line}")
     print(
@@ -42,11 +42,3 @@ def align(asked: argparse.Namespace) -> int:
         f"{found.aligned.passes} samples were passed through the network"
     )
     return 0
-
-
-def _check_writable(path: Path, option: str) -> None:
-    """Raises InputError where a file cannot be written there."""
-    if not path.absolute().parent.is_dir():
-        raise InputError("its folder does not exist; make it first", file=path, key=option)
-    if option == "--permutation" and path.suffix != ".safetensors":
-        raise InputError("must end in .safetensors; choose another name", file=path, key=option)

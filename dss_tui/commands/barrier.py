@@ -11,17 +11,18 @@ from rich.console import Console
 from rich.text import Text
 
 from dss_tui.commands.measure import palette
+from dss_tui.commands.two_models import check_writable, models_of
 from dss_tui.tui.plot import Curve, Plot, Role
 from dss_tui.tui.plots import draw
 from dss_tui.viewing import barrier as words
+from dss_tui.viewing.waiting import Waiting
 from engine.errors import InputError
 from engine.record import writing
 from engine.record.events import dump_json
-from engine.spec.keys import Spec
-from engine.spec.problem import ProblemSpec
 
 if TYPE_CHECKING:
-    from engine.run.barrier import Barrier, Line
+    from engine.run.barrier import Barrier
+    from engine.run.lines import Line
 
 #: The columns of a report that is printed elsewhere than on a terminal, and at most on one.
 WIDTH, WIDEST = 80, 120
@@ -37,27 +38,29 @@ def barrier(asked: argparse.Namespace) -> int:
     if asked.points < 5:
         raise InputError(f"is {asked.points}, but must be at least 5", key="--points")
     if asked.csv is not None:
-        _check_writable(asked.csv)
+        check_writable(asked.csv, "--csv", ".csv")
     if asked.align and asked.permutation is not None:
         raise InputError(
             "takes an order that was found before; leave --align out", key="--permutation"
         )
-    spec = _spec(asked)
+    spec = models_of(asked)
     from engine.run.barrier import barrier as measured
 
-    found = measured(
-        asked.first,
-        asked.second,
-        spec,
-        asked.points,
-        repair=asked.repair,
-        align=asked.align,
-        permutation=asked.permutation,
-        certify=not asked.json,
-        key=asked.key,
-        prefix=asked.prefix,
-        run_factories=asked.run_factories,
-    )
+    with Waiting("measured") as told:
+        found = measured(
+            asked.first,
+            asked.second,
+            spec,
+            asked.points,
+            repair=asked.repair,
+            align=asked.align,
+            permutation=asked.permutation,
+            certify=asked.certify,
+            key=asked.key,
+            prefix=asked.prefix,
+            run_factories=asked.run_factories,
+            told=told.stage,
+        )
     if asked.csv is not None:
         writing.replace(asked.csv, words.as_csv(found).encode())
     if asked.json:
@@ -65,38 +68,6 @@ def barrier(asked: argparse.Namespace) -> int:
     else:
         _show(found, asked.csv)
     return 0
-
-
-def _spec(asked: argparse.Namespace) -> Spec | ProblemSpec | None:
-    """Returns what the two are models of; None where a string is to say it. Raises InputError."""
-    parts = {key: getattr(asked, key) for key in ("network", "data", "loss")}
-    given = [key for key, text in parts.items() if text is not None]
-    if asked.preset is not None:
-        if given:
-            raise InputError(
-                "is what the preset says; leave one of the two out", key=f"--{given[0]}"
-            )
-        from presets import load_preset
-
-        return load_preset(asked.preset, asked.overrides)
-    if asked.overrides:
-        raise InputError("changes a key of a preset; give --preset too", key="--set")
-    if not given:
-        return None
-    if len(given) < len(parts):
-        missing = next(key for key in parts if key not in given)
-        raise InputError("is missing; network, data and loss go together", key=f"--{missing}")
-    from engine.spec.parts import problem_of_parts
-
-    return problem_of_parts(**parts)
-
-
-def _check_writable(out: Path) -> None:
-    """Raises InputError where the table cannot be written to a path."""
-    if out.suffix != ".csv":
-        raise InputError("must end in .csv; choose another name", file=out, key="--csv")
-    if not out.absolute().parent.is_dir():
-        raise InputError("its folder does not exist; make it first", file=out, key="--csv")
 
 
 def _show(found: Barrier, written: Path | None) -> None:

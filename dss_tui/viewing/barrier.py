@@ -8,25 +8,32 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dss_tui.viewing.words import told_in
+from engine.errors import listed
 
 if TYPE_CHECKING:
-    from engine.run.barrier import Barrier, Line, OnSplit
+    from engine.run.barrier import Barrier
+    from engine.run.lines import Line, OnSplit
 
 #: The heads of the table's columns of numbers, and how wide each column is.
 COLUMNS = (
-    ("first", 10),
-    ("second", 10),
+    ("first", 9),
+    ("second", 9),
     ("peak", 9),
-    ("at t", 7),
-    ("over mean", 11),
+    ("proven", 9),
+    ("at t", 6),
+    ("over mean", 10),
     ("over chord", 12),
 )
 #: The width of the table's column of words.
-LABELS = 20
+LABELS = 15
 
 DEFINITIONS = (
     "over mean: the peak less the mean of the two models (barrier of Git Re-Basin); over chord: "
     "the highest rise above the straight line between their values (linear mode connectivity)."
+)
+PROVEN = (
+    "proven: what is not exceeded anywhere on the line, rounding included; less the mean of the "
+    "two models, it bounds the barrier over the mean."
 )
 REPAIRED = (
     "Repaired: the hidden units of each model between the two have the means and deviations that "
@@ -57,18 +64,26 @@ def table(found: Barrier) -> list[str]:
 
 def _row(line: Line) -> str:
     """Returns the line of a metric over a split."""
-    error = line.measure.metric == "error_rate"
-    heights = (*line.ends, line.peak, line.over_mean, line.over_interpolation)
-    first, second, peak, over_mean, over_chord = (
-        f"{100 * value:.2f} %" if error else _short(value) for value in heights
+    first, second, peak, proven, over_mean, over_chord = (
+        _value(line, value)
+        for value in (*line.ends, line.peak, line.proven, line.over_mean, line.over_interpolation)
     )
-    told = (first, second, peak, f"{line.t_peak:.3f}", over_mean, over_chord)
+    told = (first, second, peak, proven, f"{line.t_peak:.3f}", over_mean, over_chord)
     cells = "".join(f"{text:>{width}}" for text, (_, width) in zip(told, COLUMNS, strict=True))
-    return f"{line.measure.words:<{LABELS}}{cells}"
+    return f"{_label(line):<{LABELS}}{cells}"
 
 
-def _short(value: float) -> str:
-    """Returns a loss in at most eight columns."""
+def _label(line: Line) -> str:
+    """Returns what a metric on a split is called in few letters, such as *held-out error*."""
+    return line.measure.words.removesuffix(" rate")
+
+
+def _value(line: Line, value: float | None) -> str:
+    """Returns a value of a metric in at most eight columns; that of a proof that is none as –."""
+    if value is None:
+        return "–"
+    if line.measure.metric == "error_rate":
+        return f"{100 * value:.2f} %"
     digits = f"{value:.4g}"
     return digits if len(digits) <= 8 else f"{value:.2e}"
 
@@ -82,14 +97,16 @@ def notes(found: Barrier, width: int) -> list[str]:
 
 
 def _proofs(found: Barrier) -> list[str]:
-    """Returns what is proven of the straight line, or why nothing is."""
-    said = [
-        f"PROVEN: the {line.measure.words} is at most {line.proven:.6g} everywhere on the line, so "
-        f"that its barrier over the mean is at most {line.proven_over_mean:.6g}."
-        for line in found.lines
-        if line.proven is not None
-    ]
-    return said + ([f"Not proven: {found.unproven}."] if found.unproven else [])
+    """Returns what *proven* means, and why some metrics have no proof."""
+    reasons: dict[str, list[str]] = {}
+    for line in found.lines:
+        if line.unproven:
+            reasons.setdefault(line.unproven, []).append(_label(line))
+    said = [PROVEN] if any(line.proven is not None for line in found.lines) else []
+    for reason, labels in reasons.items():
+        which = "" if len(labels) == len(found.lines) else f" ({listed(labels)})"
+        said.append(f"Not proven{which}: {reason}.")
+    return said
 
 
 # ---------------------------------------------------------------- for programs
@@ -122,6 +139,8 @@ def _measured(line: Line) -> dict[str, Any]:
         "peak": line.peak,
         "over_mean": line.over_mean,
         "over_interpolation": line.over_interpolation,
+        "proven": line.proven,
+        "unproven": line.unproven or None,
     }
 
 

@@ -23,7 +23,7 @@ class Waiting:
     """
 
     what: str
-    """The word before the share, such as *measured*."""
+    """The word before the share, such as *measured*, at first."""
     out: TextIO = field(default_factory=lambda: sys.stderr)
     clock: Callable[[], float] = time.monotonic
     _began_s: float = 0.0
@@ -58,6 +58,12 @@ class Waiting:
         self.out.write(("\r\x1b[K{}" if terminal else "{}\n").format(self._words(share, now)))
         self.out.flush()
         self._shown = True
+
+    def stage(self, what: str, share: float) -> None:
+        """Tells what is being done, in a word, and the share of that which is done."""
+        if what != self.what:
+            self.what, self._since_s, self._share = what, self.clock(), 1.0
+        self(share)
 
     def _words(self, share: float, now_s: float) -> str:
         left = (now_s - self._since_s) * (1 - share) / share if share > 0 else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from engine.alignment.evidence import faint, of_activations, of_weights, samples_for
-from engine.alignment.forward import Forward, Traced, one_thread
+from engine.alignment.forward import Forward, Named, Traced, one_thread
 from engine.alignment.matching import matched
 from engine.alignment.relabelling import Relabelling, relabelled
 from engine.alignment.scaling import balance, balanced
@@ -16,6 +16,7 @@ from engine.networks.modules.units.groups import Units
 from engine.problem.problem import Problem
 from engine.shapes import Weights
 from engine.spec.training import AlignedBy
+from engine.told import Told, untold
 
 #: The number of samples with which the forward is traced, where none are compared.
 TRACED = 2
@@ -74,24 +75,28 @@ class Aligned:
         ]
 
 
-def align(problem: Problem, first: Weights, second: Weights, by: AlignedBy) -> Aligned:
+def align(
+    problem: Problem, first: Weights, second: Weights, by: AlignedBy, told: Told = untold
+) -> Aligned:
     """Returns the second model (param,) with its hidden units in the order of the first's.
 
     Units of ReLU networks are rescaled too, to the balance of incoming and outgoing weights that
-    the first model's have. Everything is computed in float64 on the CPU, and without draws. Raises
-    InputError where the network cannot be traced, has no hidden units, or where the relabelled
+    the first model's have. Everything is computed in float64 on the CPU, and without draws. `told`
+    is called with the share of the samples that were passed through the network. Raises InputError
+    where the network cannot be traced, has no hidden units, or where the relabelled
     model is not the same function.
     """
     with one_thread():
-        return _aligned(problem, first, second, by)
+        return _aligned(problem, first, second, by, told)
 
 
-def symmetries(problem: Problem) -> tuple[Forward, Traced]:
+def symmetries(problem: Problem, told: Told = untold) -> tuple[Forward, Traced]:
     """Returns the forward of a problem's network, traced with its symmetries.
 
-    Raises InputError where it cannot be traced or has no hidden units.
+    `told` is called after its passes, once it is known how many there will be. Raises InputError
+    where it cannot be traced or has no hidden units.
     """
-    forward = Forward(problem)
+    forward = Forward(problem, told)
     traced = forward.traced(min(TRACED, len(problem.train)))
     if all(group.frozen for group in traced.units.groups):
         raise InputError(
@@ -102,32 +107,62 @@ def symmetries(problem: Problem) -> tuple[Forward, Traced]:
     return forward, traced
 
 
-def _aligned(problem: Problem, first: Weights, second: Weights, by: AlignedBy) -> Aligned:
-    forward, traced = symmetries(problem)
+def unaligned(problem: Problem, first: Weights, second: Weights) -> tuple[int, int]:
+    """Returns how many hidden units alignment by weights would give another place, and of how many.
+
+    Raises InputError as `symmetries` does.
+    """
+    with one_thread():
+        forward, traced = symmetries(problem)
+        pair = _Balanced(traced.units, forward.named(first), forward.named(second))
+        found = matched(traced.units, pair.evidence)
+    return sum(found.moved()), sum(order.numel() for order in found.orders)
+
+
+class _Balanced:
+    """The weights of two models, and the balance of incoming and outgoing ones that each has."""
+
+    def __init__(self, units: Units, ours: Named, theirs: Named) -> None:
+        self.units = units
+        self.scales = balance(units, ours), balance(units, theirs)
+        ours, theirs = (
+            balanced(units, each, by) for each, by in zip((ours, theirs), self.scales, strict=True)
+        )
+        self.evidence = of_weights(units, ours, theirs)
+        """The weights side by side, in the balance in which those of units have one length."""
+
+    def scales_for(self, by: Relabelling) -> tuple[Tensor, ...]:
+        """Returns the scales that give the relabelled second model the first one's balance."""
+        ours, theirs = self.scales
+        orders = [None if s.group is None else by.orders[s.group] for s in self.units.scales]
+        moved = [
+            scale if order is None else scale[order]
+            for order, scale in zip(orders, theirs, strict=True)
+        ]
+        return tuple(new / own for new, own in zip(moved, ours, strict=True))
+
+
+def _aligned(
+    problem: Problem, first: Weights, second: Weights, by: AlignedBy, told: Told
+) -> Aligned:
+    forward, traced = symmetries(problem, told)
     units = traced.units
-    ours, theirs = forward.named(first), forward.named(second)
-    ours_scale, theirs_scale = balance(units, ours), balance(units, theirs)
-    pair = balanced(units, ours, ours_scale), balanced(units, theirs, theirs_scale)
-    evidence, samples = of_weights(units, *pair), 0
+    pair = _Balanced(units, forward.named(first), forward.named(second))
+    evidence, samples = pair.evidence, 0
+    forward.passes.expected = _checking(forward)
     if by == "activations":
         samples = samples_for(forward, traced, min(TRACED, len(problem.train)))
+        forward.passes.expected += 2 * (samples + forward.estimated())
         seen = of_activations(forward, forward.traced(samples), samples, first, second)
         evidence = [*seen, *faint(evidence)]
     found = matched(units, evidence)
-    scales = _scales(units, found, ours_scale, theirs_scale)
-    return kept(forward, second, units, replace(found, scales=scales), by, samples)
+    scaled = replace(found, scales=pair.scales_for(found))
+    return kept(forward, second, units, scaled, by, samples)
 
 
-def _scales(
-    units: Units, by: Relabelling, ours: tuple[Tensor, ...], theirs: tuple[Tensor, ...]
-) -> tuple[Tensor, ...]:
-    """Returns the scales that give the relabelled second model the first one's balance."""
-    orders = [None if each.group is None else by.orders[each.group] for each in units.scales]
-    moved = [
-        scale if order is None else scale[order]
-        for order, scale in zip(orders, theirs, strict=True)
-    ]
-    return tuple(new / own for new, own in zip(moved, ours, strict=True))
+def _checking(forward: Forward) -> int:
+    """Returns the number of samples that `kept` passes through the network."""
+    return 2 * (min(CHECKED, len(forward.problem.train)) + forward.estimated(CHECKED))
 
 
 def kept(
@@ -143,6 +178,7 @@ def kept(
     `samples` is the number of samples of which activations were compared. Raises InputError where
     outputs on training samples differ by more than rounding.
     """
+    forward.passes.expected = forward.passes.expected or _checking(forward)
     theta = forward.vector(relabelled(units, forward.named(second), by))
     x = forward.samples(CHECKED)
     before, after = (forward.output(each, x, CHECKED) for each in (second, theta))

@@ -58,7 +58,11 @@ def of_activations(
     Clune, Lipson & Hopcroft 2016; Git Re-Basin, section 3.1).
     """
     x = forward.samples(samples)
-    first, second = (_activations(traced, forward.inputs(theta, x)) for theta in (ours, theirs))
+    found = []
+    for theta in (ours, theirs):
+        found.append(_activations(traced, forward.inputs(theta, x)))
+        forward.passes.add(samples)
+    first, second = found
     return [_folded(a, b, block.axes) for (block, a), (_, b) in zip(first, second, strict=True)]
 
 

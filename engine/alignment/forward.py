@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx
+from torch.utils._pytree import tree_leaves
 
 from engine.errors import InputError
 from engine.networks.modules import lent
@@ -19,6 +20,7 @@ from engine.networks.modules.widened import Widened
 from engine.problem.batch_norm import STATISTICS, batch_norms, collect
 from engine.problem.problem import Problem
 from engine.shapes import Weights
+from engine.told import Told, untold
 
 Named = Mapping[str, Tensor]
 """Tensors of a network by their names."""
@@ -43,11 +45,28 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@dataclass
+class Passes:
+    """Counts the samples that are passed through a network, and tells how many of all that is."""
+
+    told: Told
+    expected: int = 0
+    """The number of samples that will be passed; nothing is told before it is known."""
+    done: int = 0
+
+    def add(self, samples: int) -> None:
+        """Counts the samples of a pass that has ended."""
+        self.done += samples
+        if self.expected:
+            self.told(min(1.0, self.done / self.expected))
+
+
 class Forward:
     """Computes a problem's network in float64 on the CPU."""
 
-    def __init__(self, problem: Problem) -> None:
-        """Makes a copy of the network."""
+    def __init__(self, problem: Problem, told: Told = untold) -> None:
+        """Makes a copy of the network. `told` is called after each pass, as `Passes` says."""
+        self.passes = Passes(told)
         self.problem = problem.to(torch.device("cpu"), torch.float64)
         self.network = self.problem.computing()
         self._layers = batch_norms(self.network)
@@ -83,7 +102,13 @@ class Forward:
             found = collect(lambda x: self._output(theta, {}, x), layers, x)
         for layer in layers:
             layer.mode = "given"
+        self.passes.add(self.estimated(most))
         return dict(zip(self.statistic_names, found, strict=True))
+
+    def estimated(self, most: int | None = None) -> int:
+        """Returns the number of samples that statistics of at most `most` of them come from."""
+        estimate = self.problem.estimate
+        return 0 if estimate is None else len(estimate[:most])
 
     @property
     def statistic_names(self) -> list[str]:
@@ -94,7 +119,9 @@ class Forward:
         """Returns a model's outputs, normalized by its own statistics of at most `most` samples."""
         statistics = self.statistics(theta, most)
         with self._widening():
-            return self._output(theta, statistics, x)
+            output = self._output(theta, statistics, x)
+        self.passes.add(len(tree_leaves(x)[0]))
+        return output
 
     def _output(self, theta: Weights, statistics: Named, x: Inputs) -> Tensor:
         named = self.named(theta)

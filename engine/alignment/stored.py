@@ -21,6 +21,7 @@ from engine.record import writing
 from engine.record.events import dump_json
 from engine.shapes import Weights
 from engine.spec.training import AlignedBy
+from engine.told import Told, untold
 
 FORMAT, VERSION = "dss-permutation", 1
 #: What stands before the names of groups, and of scales, in the names of a file's tensors.
@@ -66,15 +67,17 @@ def check_ending(path: Path) -> None:
         raise InputError(f"must end in {ENDING}; choose another name", file=path)
 
 
-def applied(problem: Problem, second: Weights, path: Path) -> Aligned:
+def applied(problem: Problem, second: Weights, path: Path, told: Told = untold) -> Aligned:
     """Returns a model (param,) relabelled as a file says, of which nothing is trusted.
+
+    `told` is called with the share of the samples that were passed through the network.
 
     Raises InputError where the file is no whole relabelling of this network's units, and where the
     relabelled model is not the same function.
     """
     tensors, by = _read(path)
     with one_thread():
-        forward, traced = symmetries(problem)
+        forward, traced = symmetries(problem, told)
         units = traced.units
         relabelling = Relabelling(
             tuple(

@@ -128,7 +128,7 @@ class Certification:
             losses = segment.measured.losses
             stated = float(losses[0]), float(losses[-1])
             if segment.proof is not None and not (
-                disagreement(segment.proof, stated, self._chain.bound) <= most
+                disagreement(segment.proof.ends, stated, self._chain.bound) <= most
             ):
                 for key in self._chain.keys:
                     self._forget(key)

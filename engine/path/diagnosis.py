@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from engine.alignment.align import unaligned
+from engine.errors import InputError
 from engine.path.chain import Chain
 from engine.path.snapshot import Peak
 from engine.problem.symmetry import Relabelling, relabelling
@@ -29,11 +31,6 @@ from engine.spec.level import LevelOn, in_brackets
 STAYS = 0.15
 #: Share of its loss by which a peak changes at most that is said to keep its height.
 KEPT = 0.05
-#: Said of ends whose hidden units are in different orders, as those of any two trainings are.
-UNALIGNED = (
-    "The ends' hidden units are not aligned, which may be all that keeps them apart: set "
-    "endpoints.align to weights or activations."
-)
 
 
 @dataclass(frozen=True)
@@ -101,7 +98,7 @@ def diagnose(spec: Spec, chain: Chain, trials: Trials) -> Diagnosis | None:
                 chain.trace,
                 stuck,
                 relabelled,
-                unaligned=_unaligned(spec, chain),
+                not_aligned=_unaligned(spec, chain),
             )
         ),
     )
@@ -119,14 +116,27 @@ def _relabelling(spec: Spec, chain: Chain) -> Relabelling | None:
     return relabelling(*ends, chain.problem.parameters, scalable=scalable)
 
 
-def _unaligned(spec: Spec, chain: Chain) -> bool:
-    """Returns whether the ends have hidden units that could be aligned and are not.
+def _unaligned(spec: Spec, chain: Chain) -> str:
+    """Returns a sentence on ends whose hidden units are not aligned; empty where they are.
 
-    A network has hidden units where one matrix follows another.
+    It is empty too where `endpoints.align` could not align them.
     """
-    matrices = sum(len(parameter.shape) > 1 for parameter in chain.problem.parameters)
-    asked = spec.search.string is None and spec.endpoints.kind != "permuted"
-    return asked and matrices > 1 and chain.problem.relabelled is None
+    ends = chain.weights[FIRST], chain.weights[LAST]
+    if spec.search.string is not None or spec.endpoints.kind == "permuted":
+        return ""
+    if chain.problem.relabelled is not None or not all(end.isfinite().all() for end in ends):
+        return ""
+    try:
+        moved, units = unaligned(chain.problem, *ends)
+    except InputError:  # the network has no hidden units that can be found
+        return ""
+    if moved == 0:
+        return ""
+    return (
+        f"The ends' hidden units are not aligned: {moved} of {units} would change places, which "
+        "may be all that keeps the two apart. `--set endpoints.align=weights` (or activations) "
+        "relabels endpoint 2 before a search."
+    )
 
 
 def _counted(counts: Mapping[str, int]) -> tuple[str, ...]:
@@ -142,7 +152,7 @@ def _words(
     stuck: float | None,
     relabelled: Relabelling | None,
     *,
-    unaligned: bool,
+    not_aligned: str,
 ) -> list[str]:
     level, tolerance = goal.level, goal.tolerance
     said = [
@@ -154,8 +164,8 @@ def _words(
     if stuck is not None:
         said.append(f"The string as a whole could not be lowered below {stuck:.4g}.")
     said.append(_moved(trace, lowest))
-    if unaligned:
-        said.append(UNALIGNED)
+    if not_aligned:
+        said.append(not_aligned)
     if relabelled is not None and relabelled.units:
         said.append(_same_function(relabelled))
     said.append(

@@ -1,9 +1,9 @@
-"""Aligns one checkpoint with another: the same model, its hidden units in the other's order."""
+"""Aligns one model with another: the same function, its hidden units in the other's order."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
@@ -14,17 +14,19 @@ from torch import Tensor
 
 from engine.alignment import stored
 from engine.alignment.align import Aligned
-from engine.alignment.align import align as aligned
 from engine.alignment.relabelling import relabelled
 from engine.data.files import locate
 from engine.errors import InputError, listed
-from engine.problem.checkpoints.endpoints import read_model
 from engine.problem.checkpoints.files import read
 from engine.problem.checkpoints.naming import tensors, unprefixed
-from engine.problem.problem import Problem, build_problem
+from engine.problem.problem import Problem
 from engine.record import writing
+from engine.run.ends import Checkpoint, Named, both_ends
+from engine.run.two_models import described, relabelling
 from engine.spec.keys import Spec
+from engine.spec.problem import ProblemSpec
 from engine.spec.training import AlignedBy
+from engine.told import Told, untold
 
 Tensors = Mapping[str, Tensor]
 """Tensors of a checkpoint by name."""
@@ -32,12 +34,15 @@ Tensors = Mapping[str, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Relabelled:
-    """A checkpoint whose hidden units were brought into another one's order."""
+    """A model whose hidden units were brought into another one's order."""
 
+    name: str
+    """What the model is called that was relabelled."""
     aligned: Aligned
     """What was done, and the model as a weight vector."""
     state: Tensors
-    """All tensors of the checkpoint by their own names, in their own precision."""
+    """All tensors of the checkpoint by their own names, in their own precision; of a model in no
+    checkpoint, those of its network that are known."""
 
     @property
     def words(self) -> str:
@@ -75,45 +80,54 @@ def check_ending(path: Path) -> None:
 
 
 def align(
-    first: str | PathLike[str],
-    last: str | PathLike[str],
-    spec: Spec,
+    first: Named,
+    last: Named | None = None,
+    spec: Spec | ProblemSpec | None = None,
     by: AlignedBy = "weights",
     *,
     permutation: str | PathLike[str] | None = None,
     key: str | None = None,
     prefix: str | None = None,
+    run_factories: bool = False,
+    told: Told = untold,
 ) -> Relabelled:
-    """Brings the hidden units of a checkpoint into another one's order, as `dss-tui align`.
+    """Brings the hidden units of a model into another one's order, as `dss-tui align`.
 
     The relabelled model is the same function, which is checked on training samples in float64.
 
     Args:
-        first: The checkpoint whose order is taken, as `endpoints.a` accepts it.
-        last: The checkpoint whose units are relabelled.
-        spec: The preset that names data and network.
+        first: The model whose order is taken: a checkpoint's path, a bead of a string file or a
+            run, as STRING#first, STRING#last or STRING#17, by its id, or weights (param,); or a
+            whole string, whose last bead is relabelled where `last` is left out.
+        last: The model whose units are relabelled.
+        spec: The preset, or its `problem` alone, that names data and network. It may be left out
+            where one of the two is of a string, which names them itself.
         by: What is compared: weights, or activations on training samples.
         permutation: A file that `write_permutation` wrote, which is applied as it is; nothing is
             compared then.
-        key: The key under which both hold the tensors, as `endpoints.key`.
-        prefix: The text before the tensors' names in both, as `endpoints.prefix`.
+        key: The key under which checkpoints hold the tensors, as `endpoints.key`.
+        prefix: The text before the tensors' names in checkpoints, as `endpoints.prefix`.
+        run_factories: Whether functions of a user's own, which a string names, may be run. Those
+            of a `spec` are run in any case.
+        told: A function that is called with the share of the samples that were passed through the
+            network.
 
     Raises:
-        InputError: A file cannot be read or does not fit; the network cannot be traced or has no
+        InputError: A model cannot be read or does not fit; the network cannot be traced or has no
             hidden units; or the relabelled model is not the same function.
     """
-    key, prefix = key or spec.endpoints.key, prefix or spec.endpoints.prefix
-    problem = build_problem(spec.problem, path_parameters=spec.moving)
-    one, other = (
-        read_model(str(file), name, problem, key, prefix)
-        for file, name in ((first, "A"), (last, "B"))
-    )
-    problem = problem.with_fixed(other.fixed)
-    if permutation is None:
-        found = aligned(problem, one.theta, other.theta, by)
-    else:
-        found = stored.applied(problem, other.theta, Path(permutation))
-    return Relabelled(found, _state(str(last), problem, found, key, prefix))
+    relabel = relabelling(None if permutation is not None else by, permutation, told)
+    assert relabel is not None
+    ends = both_ends(first, last)
+    if isinstance(spec, Spec):
+        key, prefix = key or spec.endpoints.key, prefix or spec.endpoints.prefix
+    problem = described(spec, ends, run_factories=run_factories).problem
+    one, other = (end.model(problem, key, prefix) for end in ends)
+    problem = replace(problem, carried=None).with_fixed(other.fixed)
+    found = relabel(one.theta, other.theta, problem)
+    if isinstance(ends[1], Checkpoint):
+        return Relabelled(ends[1].words, found, _state(ends[1].words, problem, found, key, prefix))
+    return Relabelled(ends[1].words, found, _state_without_file(problem, other.fixed, found))
 
 
 def _state(
@@ -138,3 +152,12 @@ def _state(
     }
     new = {id(each): by_place[name][places.get(name, name)] for name, each in own.items()}
     return {name: new.get(id(each), each) for name, each in held.items()}
+
+
+def _state_without_file(problem: Problem, fixed: Tensors, found: Aligned) -> dict[str, Tensor]:
+    """Returns the tensors of a relabelled model that is in no checkpoint, by the network's names.
+
+    They are its parameters, and what else is known of it; of batch normalization no statistics are.
+    """
+    moving = {place: each[0] for place, each in problem.named(found.theta[None]).items()}
+    return {**fixed, **moving}

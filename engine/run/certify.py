@@ -15,7 +15,7 @@ import torch
 
 from engine.errors import InputError
 from engine.path.certificate.network import Provable
-from engine.path.certificate.proof import EFFORT, Proof
+from engine.path.certificate.proof import Proof
 from engine.path.certificate.proving import (
     Prove,
     Timed,
@@ -27,10 +27,11 @@ from engine.path.certificate.proving import (
 from engine.path.segments import measure, search_grid
 from engine.record.string_file import StringFile
 from engine.run.mirror import Report
-from engine.run.telling import Telling, Told, untold
+from engine.run.telling import Telling
 from engine.run.verify import check_level, measuring, mirrored, problem_of
 from engine.shapes import Weights
 from engine.spec.level import bound
+from engine.told import Told, untold
 from engine.workers.pool import Pool
 
 #: Points of a segment on which its peak is sampled first.
@@ -125,7 +126,7 @@ def certify(
         beads=tuple(ids[place] for place in places),
         found=tuple(found),
         disagreement=max(
-            disagreement(each.proof, stated, header.level)
+            disagreement(each.proof.ends, stated, header.level)
             for each, stated in zip(found, pairwise(string.losses[places].tolist()), strict=True)
         ),
         allowed=allowed(net, header.level),
@@ -139,10 +140,9 @@ def _proven(
     beads: list[Weights],
     level: float,
     told: Told,
-    effort: int = EFFORT,
 ) -> list[Timed]:
-    task, pairs = Prove(net, level, effort), list(pairwise(beads))
-    telling = Telling(pool, sum(map(task.size, pairs)), told, Prove, per_part=0)
+    task, pairs = Prove(net, level), list(pairwise(beads))
+    telling = Telling(pool, sum(map(task.size, pairs)), told, (Prove,), per_part=0)
     return proven(telling, task, pairs)
 
 
@@ -150,22 +150,20 @@ def lowest(
     pool: Pool,
     net: Provable,
     beads: list[Weights],
-    effort: int = EFFORT,
     told: Told = untold,
 ) -> tuple[float, list[Timed]]:
     """Returns the smallest level that is proven of the segments between beads, and its proofs.
 
     It begins a little above the highest value measured. A level below the true peak is refuted by
-    a higher value, from which it goes on; one that stays undecided is tried farther above. `effort`
-    is the number of cells of a segment that are bounded at most for each level. Where none is
-    proven, the last one tried is returned.
+    a higher value, from which it goes on; one that stays undecided is tried farther above. Where
+    none is proven, the last one tried is returned.
     """
     pairs, grid = list(pairwise(beads)), search_grid(POINTS)
     measured = measure(pool, pairs, grid, len(net.samples), dtype=torch.float64)
     reached, close, tries = max(segment.peak for segment in measured), CLOSE, 0
     while True:
         level = reached * (1 + close)
-        found = _proven(pool, net, beads, level, told, effort)
+        found = _proven(pool, net, beads, level, told)
         higher = [each.proof.refuted_by for each in found if each.proof.refuted_by is not None]
         if higher:
             reached = max(higher)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from engine.backends.backend import Backend
+from engine.told import Told
 from engine.workers.pool import Item, Result, Task, Workers
-
-Told = Callable[[float], None]
-"""Is told the share of a measurement that is done, from 0 to 1."""
-
-
-def untold(share: float) -> None:
-    """Tells nobody."""
-
 
 #: The products of a weight and a sample that a worker takes between two tellings: some tenths of a
 #: second.
@@ -32,8 +25,8 @@ class Telling:
     total: float
     """What the sizes of all items come to that will be handed out."""
     told: Told
-    of: type[Any]
-    """The class of the tasks that count; others are handed out whole."""
+    of: tuple[type[Any], ...]
+    """The classes of the tasks that count; others are handed out whole."""
     per_part: float
     """The sizes of the items of a part together, at least."""
     done: float = 0.0

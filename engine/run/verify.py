@@ -31,10 +31,11 @@ from engine.record.string_file import StringFile
 from engine.run import mirror
 from engine.run.choose_backend import backend_to_verify
 from engine.run.mirror import Report
-from engine.run.telling import BETWEEN, Telling, Told, untold
+from engine.run.telling import BETWEEN, Telling
 from engine.spec.keys import check_device
 from engine.spec.level import LevelOn, bound
 from engine.spec.problem import ProblemSpec
+from engine.told import Told, untold
 from engine.workers.devices import TWICE, float64_cost, resolved
 from engine.workers.pool import Pool, Workers, cores
 
@@ -274,7 +275,7 @@ def measuring(
 
 def counted(pool: Pool, problem: Problem, told: Told, total: float) -> Telling:
     """Returns a pool that tells how many of a `total` of samples are measured along segments."""
-    return Telling(pool, total, told, Along, per_part=BETWEEN / problem.cost.products)
+    return Telling(pool, total, told, (Along,), per_part=BETWEEN / problem.cost.products)
 
 
 def _refuse_factories(spec: ProblemSpec) -> None:

@@ -28,6 +28,7 @@ ORDER = (
     "engine.user_code",
     "engine.factories",
     "engine.inert",
+    "engine.told",
     "engine.devices",
     "engine.data",
     "engine.networks",

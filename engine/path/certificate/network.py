@@ -9,7 +9,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from engine.networks.modules.tracing import Untraceable, computed, taken_apart
+from engine.networks.modules.known_steps import Untraceable
+from engine.networks.modules.tracing import computed, taken_apart
 from engine.networks.steps import Activation, Convolution, Dense, Pool, Reshape, Step, Sum, Taken
 from engine.path.certificate.affine import Moving
 from engine.path.certificate.chord import Chord, fixed

@@ -70,12 +70,12 @@ def proven(pool: Workers, task: Prove, pairs: Sequence[Pair]) -> list[Timed]:
 TOLERANCE = 1e-3
 
 
-def disagreement(proof: Proof, stated: tuple[float, float], level: float) -> float:
+def disagreement(ends: tuple[float, float], stated: tuple[float, float], level: float) -> float:
     """Returns how far the values at the ends of a segment are from those stated elsewhere.
 
     It is a share of the largest of the two and the level. A network or data read wrongly show here.
     """
-    pairs = zip(proof.ends, stated, strict=True)
+    pairs = zip(ends, stated, strict=True)
     return max(abs(ours - other) / max(abs(ours), abs(other), level) for ours, other in pairs)
 
 

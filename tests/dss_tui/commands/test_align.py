@@ -9,8 +9,10 @@ import torch
 
 from dss_tui.cli import main
 from engine.problem.problem import build_problem
+from engine.record.string_file import write
 from presets import load_preset
 from tests.support.commands import refused
+from tests.support.pairs import string_of
 
 
 @pytest.fixture
@@ -38,6 +40,19 @@ def test_it_writes_model_and_permutation_and_takes_them_again(
     assert main([*asked, "--out", str(again), "--apply", str(perm)]) == 0
     ours, theirs = (torch.load(path, weights_only=True) for path in (out, again))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_it_takes_beads_of_a_string_which_says_what_they_are_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = load_preset("quadratic", {"problem.data.points": 16})
+    path, out = tmp_path / "path.npz", tmp_path / "c.safetensors"
+    write(string_of(spec.problem, 3), path)
+    assert main(["align", f"{path}#1", f"{path}#17", "--out", str(out)]) == 0
+    assert capsys.readouterr().out.startswith(f"{out}: {path}#17, relabelled by weights: ")
+    assert main(["barrier", f"{path}#1", str(out), "--points", "5", "--no-certify"]) == 0
+    capsys.readouterr()
+    refused(capsys, ["align", f"{path}#1", f"{path}#5", "--out", str(out)], "has no bead 5")
 
 
 def test_what_cannot_be_written_or_read_is_one_line(

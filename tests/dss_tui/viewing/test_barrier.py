@@ -9,18 +9,21 @@ from io import StringIO
 
 from dss_tui.viewing import barrier as words
 from engine.record.events import dump_json
-from engine.run.barrier import Barrier, Line, OnSplit
+from engine.run.barrier import Barrier
+from engine.run.lines import Line, OnSplit
 from engine.spec.level import LevelOn
 
+WHY = "a proof would take too long"
 TRAIN = OnSplit(
     Line(LevelOn(), (0.25, 0.5, 1.25, 0.0007080123), 1.5, 0.625, 1.375, 1.50001),
-    Line(LevelOn(metric="error_rate"), (0.0, 0.25, 0.5, 0.0), 0.5, 0.667, 0.5),
+    Line(LevelOn(metric="error_rate"), (0.0, 0.25, 0.5, 0.0), 0.5, 0.667, 0.5, 0.625),
 )
 HELD_OUT = OnSplit(
-    Line(LevelOn(split="held_out"), (0.5, 0.75, 1.5, 0.5), 1.5, 0.667, 1.0),
+    Line(LevelOn(split="held_out"), (0.5, 0.75, 1.5, 0.5), 1.5, 0.667, 1.0, unproven=WHY),
     Line(LevelOn(metric="error_rate", split="held_out"), (0.125, 0.25, 0.5, 0.125), 0.5, 0.7, 0.4),
 )
-ROW = "training loss 0.25 0.000708 1.5 0.625 1.375 1.375"
+ROW = "training loss 0.25 0.000708 1.5 1.5 0.625 1.375 1.375"
+
 FOUND = Barrier(
     names=("a.pt", "b.pt"),
     t=(0.0, 0.3, 0.7, 1.0),
@@ -32,7 +35,6 @@ FOUND = Barrier(
     precision="float64",
     normalized_by="",
     remarks=(),
-    unproven="",
 )
 
 
@@ -45,7 +47,11 @@ def test_json_is_what_the_interface_promises() -> None:
         "peak": 1.5,
         "over_mean": 1.5 - 0.2507080123 / 2,
         "over_interpolation": 1.375,
+        "proven": 1.50001,
+        "unproven": None,
     }
+    assert tree["held_out"]["loss"]["proven"] is None
+    assert tree["held_out"]["loss"]["unproven"] == WHY
     assert tree["held_out"]["error"]["over_mean"] == 0.375
     alone = replace(FOUND, train=OnSplit(TRAIN.loss, None), held_out=None, aligned="weights")
     tree = json.loads(dump_json(words.tree(alone)))
@@ -61,12 +67,11 @@ def test_values_that_are_not_finite_are_null() -> None:
 
 
 def test_repaired_values_say_so_wherever_they_go() -> None:
-    repaired = replace(FOUND, repaired=True, unproven="repaired models are not on the segment")
+    repaired = replace(FOUND, repaired=True)
     assert words.tree(repaired)["repaired"] is True
     assert words.as_csv(repaired).startswith("t,repaired_train_loss,repaired_train_error,")
     said = " ".join(words.notes(repaired, 80))
     assert "not on the straight line, and no part of a string" in said
-    assert "PROVEN" in said  # what is proven is told as it stands
 
 
 def test_csv_has_a_row_for_each_point() -> None:
@@ -86,13 +91,18 @@ def test_the_table_has_columns_that_never_touch() -> None:
     assert "50.00 %" in rows[1] and "37.50 %" in rows[3]
 
 
-def test_a_proof_bounds_the_barrier_over_the_mean() -> None:
+def test_what_is_proven_is_told_and_why_the_rest_is_not() -> None:
+    heads, loss, error, unproven, silent = words.table(FOUND)
+    column = slice(heads.index("peak") + 4, heads.index("proven") + 6)
+    assert [row[column].split() for row in (loss, error)] == [["1.5"], ["62.50", "%"]]
+    assert [row[column].strip() for row in (unproven, silent)] == ["–", "–"]
     said = " ".join(words.notes(FOUND, 80))
-    assert "PROVEN: the training loss is at most 1.50001 everywhere on the line" in said
-    assert "barrier over the mean is at most 1.37466." in said
-    bare = replace(FOUND, held_out=None, unproven="there is no proof for this network")
+    assert "proven: what is not exceeded anywhere on the line, rounding included" in said
+    assert f"Not proven (held-out loss): {WHY}." in said
+    bare = replace(FOUND, train=OnSplit(replace(TRAIN.loss, proven=None, unproven=WHY), None))
+    bare = replace(bare, held_out=None)
     said = " ".join(words.notes(bare, 60))
-    assert "Not proven: there is no proof for this network. No samples are held out." in said
+    assert f"Not proven: {WHY}. No samples are held out." in said and "proven: what" not in said
     assert all(len(line) <= 60 for line in words.notes(bare, 60))
 
 

@@ -58,3 +58,16 @@ def test_nothing_is_estimated_from_nothing(share: float) -> None:
 def test_a_share_that_begins_anew_is_estimated_anew() -> None:
     said = told(Terminal(), (10.0, 0.9), (20.0, 0.1), (30.0, 0.5))
     assert said.endswith("measured 50 %, about 10 s left\r\x1b[K")
+
+
+def test_a_new_stage_is_told_by_its_word_and_estimated_by_itself() -> None:
+    out, clock = Terminal(), Clock()
+    with Waiting("measured", out, clock) as waiting:
+        for after, stage, share in ((9, "measured", 0.9), (10, "proven", 0.0), (15, "proven", 0.5)):
+            clock.now = 100.0 + after
+            waiting.stage(stage, share)
+    assert out.getvalue().split("\r\x1b[K")[1:4] == [
+        "measured 90 %, about 1 s left",
+        "proven 0 %",
+        "proven 50 %, about 5 s left",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -60,6 +61,26 @@ def test_a_planted_order_is_found_again(name: str) -> None:
     for evidence in (by_weights, [*seen, *faint(by_weights)]):
         back = relabelled(units, pair[1], matched(units, evidence))
         assert all(torch.allclose(back[key], pair[0][key], atol=1e-12) for key in ours)
+
+
+@pytest.mark.parametrize("by", ["weights", "activations"])
+def test_units_that_differ_in_their_biases_alone_are_told_by_them(by: str) -> None:
+    """A public report on another implementation (otfusion, issue 4) asks what becomes of biases."""
+    problem = unit_zoo.problem_of("mlp")
+    forward = Forward(problem)
+    traced = forward.traced(unit_zoo.SAMPLES)
+    units, ones = traced.units, unchanged(traced.units).scales
+    drawn = forward.named(problem.initial(5))
+    ours = {n: each if each.ndim == 1 else torch.full_like(each, 0.1) for n, each in drawn.items()}
+    theirs = relabelled(units, ours, replace(unit_zoo.planted(units, seed=2), scales=ones))
+    assert any(not torch.equal(theirs[name], each) for name, each in ours.items())
+    evidence = of_weights(units, ours, theirs)
+    if by == "activations":
+        first, second = forward.vector(ours), forward.vector(theirs)
+        seen = of_activations(forward, traced, unit_zoo.SAMPLES, first, second)
+        evidence = [*seen, *faint(evidence)]
+    back = relabelled(units, theirs, replace(matched(units, evidence), scales=ones))
+    assert all(torch.allclose(back[name], each, atol=1e-12) for name, each in ours.items())
 
 
 def test_one_group_gets_the_best_of_all_orders() -> None:

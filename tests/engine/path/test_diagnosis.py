@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from itertools import pairwise
@@ -13,10 +14,13 @@ from pathlib import Path
 import pytest
 import torch
 
+import engine
 from dss_tui.cli import main
+from engine.alignment.align import unaligned
 from engine.backends.fused.compilation import available
 from engine.methods import build_method
 from engine.methods.method import StagedMethod
+from engine.problem.checkpoints.endpoints import read_model
 from engine.problem.problem import build_problem
 from engine.record.events import (
     FIRST,
@@ -271,6 +275,67 @@ def test_a_line_without_a_diagnosis_is_still_read() -> None:
     del tree["diagnosis"]
     back = from_line(json.dumps(tree))
     assert back == Record(3, 1.5, ended(None))
+
+
+# ---------------------------------------------------------------- units that are not aligned
+
+#: A search that has room for no third bead.
+BRIEF = {
+    "problem.data.points": 32,
+    "search.level": 0.02,
+    "limits.beads": 2,
+    "search.certify": "off",
+}
+OWN = """
+from torch import nn
+
+
+class Network(nn.Module):
+    def __init__(self, deciding):
+        super().__init__()
+        self.deciding = deciding
+        self.body = nn.Sequential(nn.Linear(1, 5), nn.ReLU(), nn.Linear(5, 1))
+
+    def forward(self, x):
+        return self.body(x if not self.deciding or x.sum() > 0 else x)
+"""
+
+
+def words_of(more: Mapping[str, object]) -> str:
+    """What a search without a connection says."""
+    with engine.search(load_preset("quadratic", {**BRIEF, **more})) as search:
+        for _ in search:
+            pass
+    assert search.finished is not None and search.finished.outcome is not Outcome.CONNECTED
+    assert search.finished.diagnosis is not None
+    return search.finished.diagnosis.words
+
+
+def test_ends_that_are_not_aligned_are_told_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    own: dict[str, object] = {"kind": "custom", "factory": f"{tmp_path / 'own.py'}:Network"}
+    networks: list[tuple[dict[str, object], str]] = [
+        ({}, "8"),
+        ({"problem.network": own | {"args": {"deciding": False}}}, "5"),
+    ]
+    for network, units in networks:
+        said = words_of(network)
+        assert re.search(rf"hidden units are not aligned: [1-8] of {units} would change", said)
+        assert "`--set endpoints.align=weights` (or activations)" in said
+        assert "not aligned" not in words_of({**network, "endpoints.align": "weights"})
+    cannot_be_traced = {"problem.network": own | {"args": {"deciding": True}}}
+    assert "not aligned" not in words_of(cannot_be_traced)
+
+
+def test_files_that_were_aligned_before_are_not_told_to_be_aligned(tmp_path: Path) -> None:
+    problem = build_problem(load_preset("quadratic", BRIEF).problem)
+    for seed in (1, 2):
+        named = problem.named(problem.initial(seed)[None])
+        torch.save({name: each[0] for name, each in named.items()}, tmp_path / f"{seed}.pt")
+    a, b, c = (str(tmp_path / name) for name in ("1.pt", "2.pt", "3.pt"))
+    engine.align(a, b, load_preset("quadratic", BRIEF)).write(c)
+    first, second, third = (read_model(path, None, problem).theta for path in (a, b, c))
+    assert unaligned(problem, first, second)[0] > 0 == unaligned(problem, first, third)[0]
 
 
 # ---------------------------------------------------------------- the command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +10,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import engine
 from engine.errors import InputError
 from engine.problem.copies import drawn
+from engine.problem.problem import build_problem
+from engine.record.string_file import write
 from engine.run.align import align
 from engine.spec.keys import Spec
+from engine.spec.parts import problem_of_parts
 from engine.spec.yaml_file import parse
 from tests.support import unit_zoo
+from tests.support.pairs import string_of
 
 Save = Callable[[str, int], tuple[Path, nn.Module]]
 
@@ -90,3 +96,115 @@ def test_what_cannot_be_done_is_refused(spec: Spec, save: Save, tmp_path: Path) 
             network = drawn(lambda: unit_zoo.made("deciding"), seed)
             torch.save(network.state_dict(), path)
         align(one, other, parse(unit_zoo.preset_of("deciding")))
+
+
+def test_beads_of_a_string_are_aligned_without_a_preset(tmp_path: Path) -> None:
+    """By the names of the network, so that the file is a checkpoint of it."""
+    spec = engine.load_preset("quadratic", {"problem.data.points": 16})
+    held = string_of(spec.problem, 3)
+    write(held, tmp_path / "path.npz")
+    shares: list[float] = []
+    first, last = (f"{tmp_path / 'path.npz'}#{word}" for word in ("first", "last"))
+    found = align(first, last, told=shares.append)
+    assert found.name == last and shares == sorted(shares) and shares[-1] == 1.0
+    whole, by_vector = align(held), align(held.string.beads[0], held.string.beads[-1], spec)
+    for same in (whole, by_vector):
+        assert torch.equal(same.aligned.theta, found.aligned.theta)
+    found.write(tmp_path / "out.pt")
+    state = torch.load(tmp_path / "out.pt", weights_only=True)
+    problem = build_problem(spec.problem)
+    network = problem.make_network()
+    network.load_state_dict(state)
+    assert torch.equal(problem.weights_of(network), found.aligned.theta)
+    found.write_permutation(tmp_path / "order.safetensors")
+    again = align(first, last, permutation=tmp_path / "order.safetensors")
+    assert torch.equal(again.aligned.theta, found.aligned.theta)
+
+
+def test_functions_that_a_string_names_run_only_where_they_may(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from torch import nn\n\n\ndef network():\n"
+        "    return nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 1))\n"
+    )
+    network = {"kind": "custom", "factory": f"{tmp_path / 'own.py'}:network"}
+    more = {"problem.network": network, "problem.data.points": 16}
+    held = string_of(engine.load_preset("quadratic", more).problem, 2)
+    with pytest.raises(InputError, match="give --run-factories"):
+        align(held)
+    assert {*align(held, run_factories=True).state} == {
+        *("0.weight", "0.bias", "2.weight", "2.bias")
+    }
+
+
+# ---------------------------------------------------------------- cases of public reports
+
+REPORTED = """
+import torch
+from torch import nn
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(7, 6)
+        self.mlp = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 6))
+        self.head = nn.Linear(6, 7, bias=False)
+        self.head.weight = self.embed.weight
+
+    def forward(self, x):
+        return self.head(self.mlp(self.embed(x)).mean(1))
+
+
+def tokens():
+    draw = torch.Generator().manual_seed(0)
+    return torch.randint(0, 7, (60, 5), generator=draw), torch.arange(60) % 7
+"""
+
+
+@pytest.fixture
+def reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], nn.Module]:
+    """A network whose head is tied to its embedding, and a.pt of it in the current folder."""
+    (tmp_path / "reported.py").write_text(REPORTED)
+    monkeypatch.chdir(tmp_path)
+    make: Callable[[], nn.Module] = runpy.run_path(str(tmp_path / "reported.py"))["Tied"]
+    torch.save(drawn(make, 1).state_dict(), "a.pt")
+    return make
+
+
+def align_reported(second: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What becomes of a checkpoint beside a.pt."""
+    torch.save(second, "b.pt")
+    spec = problem_of_parts("reported.py:Tied", "reported.py:tokens", "cross_entropy")
+    align("a.pt", "b.pt", spec).write("c.pt")
+    return _read(Path("c.pt"))
+
+
+def outputs(make: Callable[[], nn.Module], state: dict[str, Tensor]) -> Tensor:
+    network = make()
+    network.load_state_dict(state, strict=False)
+    with torch.no_grad():
+        found: Tensor = network(torch.arange(35).reshape(7, 5) % 7)
+    return found
+
+
+def test_weights_that_are_tied_may_be_saved_once_or_twice(
+    reported: Callable[[], nn.Module],
+) -> None:
+    """Merging fails elsewhere where one file has a tied head and the other none (mergekit 464)."""
+    state = dict(drawn(reported, 2).state_dict())
+    twice = align_reported(state)
+    assert torch.equal(twice["head.weight"], twice["embed.weight"])
+    assert not torch.equal(twice["embed.weight"], state["embed.weight"])
+    once = align_reported({name: each for name, each in state.items() if name != "head.weight"})
+    assert [*once] == [name for name in state if name != "head.weight"]
+    for found in (once, twice):
+        assert torch.allclose(outputs(reported, found), outputs(reported, state), atol=1e-5)
+
+
+def test_one_model_may_be_of_half_precision(reported: Callable[[], nn.Module]) -> None:
+    """Weights not of a kind fail elsewhere (git-re-basin, issue 5). A file keeps its own."""
+    state = {name: each.half() for name, each in drawn(reported, 2).state_dict().items()}
+    found = align_reported(state)
+    assert {each.dtype for each in found.values()} == {torch.float16}
+    before, after = outputs(reported, state), outputs(reported, found)
+    assert (before - after).abs().max() < 2e-3 * before.abs().max()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 import engine
-from engine.problem.problem import TRAINING_LOSS, build_problem
-from engine.run.barrier import Barrier, Line, barrier
+from engine.problem.problem import build_problem
+from engine.run.barrier import Barrier, barrier
 from engine.spec.keys import Spec
 from engine.spec.training import AlignedBy
 from tests.support.pairs import (
@@ -126,16 +127,7 @@ def test_batch_normalization_has_statistics_of_its_own_at_each_point(tmp_path: P
 
     check(found, expected)
     assert "1024 of 1437 training samples, drawn by seed 0" in found.normalized_by
-    assert "batch normalization is not affine" in found.unproven
-
-
-# ---------------------------------------------------------------- definitions
-
-
-def test_a_high_peak_is_no_barrier_where_the_ends_are_as_high() -> None:
-    high, low = (2.0, 2.1, 2.4), (0.0, 2.1, 0.4)
-    assert Line(TRAINING_LOSS, high, 2.4, 0.4, 0.0).over_mean == pytest.approx(0.2)
-    assert Line(TRAINING_LOSS, low, 2.4, 0.4, 0.0).over_mean == pytest.approx(2.2)
+    assert all("batch normalization is not affine" in line.unproven for line in found.lines)
 
 
 def quadratic(**more: object) -> Spec:
@@ -145,17 +137,6 @@ def quadratic(**more: object) -> Spec:
 def vectors(spec: Spec) -> tuple[Vector, Vector]:
     first, last = string_of(spec.problem, 2).string.beads.astype(np.float64)
     return first, last
-
-
-def test_the_peak_of_a_loss_is_proven_where_it_can_be() -> None:
-    spec = quadratic()
-    found = engine.barrier(*vectors(spec), spec)
-    loss = found.train.loss
-    assert found.unproven == "" and loss.proven is not None
-    assert loss.peak * (1 - 1e-9) <= loss.proven <= loss.peak * 1.001
-    assert loss.proven_over_mean == pytest.approx(loss.proven - sum(loss.ends) / 2)
-    (measured,) = engine.measure(np.stack(vectors(spec)), spec, 2001)
-    assert measured.peak <= loss.proven
 
 
 def test_without_classes_and_samples_held_out_there_is_less_to_tell(tmp_path: Path) -> None:
@@ -221,6 +202,28 @@ def test_an_order_that_was_found_before_is_taken_again(
     assert at_once.train.loss.over_mean < plain.train.loss.over_mean
     with pytest.raises(engine.InputError, match="leave align out"):
         barrier(a, b, spec, align="weights", permutation=tmp_path / "order.safetensors")
+
+
+# ---------------------------------------------------------------- what is told meanwhile
+
+
+@pytest.mark.parametrize("repair", [False, True])
+def test_what_is_being_done_is_told_with_its_share(repair: bool) -> None:
+    told: list[tuple[str, float]] = []
+    spec = quadratic(**{"problem.data.points": 32, "endpoints.align": "activations"})
+    engine.barrier(
+        *vectors(spec),
+        spec,
+        align="activations",
+        repair=repair,
+        told=lambda stage, share: told.append((stage, share)),
+    )
+    stages = [stage for stage, _ in groupby(stage for stage, _ in told)]
+    assert stages == (["aligned", "measured"] if repair else ["aligned", "measured", "proven"])
+    for stage in stages:
+        shares = [share for each, share in told if each == stage]
+        assert shares == sorted(shares) and len(shares) > 1
+        assert shares[0] > 0 and 0.7 < shares[-1] <= 1.0
 
 
 # ---------------------------------------------------------------- what cannot be measured

@@ -122,7 +122,7 @@ def test_repaired_models_are_those_of_plain_torch(kind: str, tmp_path: Path) -> 
         assert one.ends == pytest.approx(other.ends, rel=1e-12)  # the ends are as they were
         assert one.measure.metric == "error_rate" or one.values[2] != other.values[2]
     assert found.repaired and not plain.repaired
-    assert found.unproven == "repaired models are not on the segment"
+    assert {line.unproven for line in found.lines} == {"repaired models are not on the line"}
 
 
 def test_a_layer_that_forward_calls_twice_is_repaired_in_each_call(tmp_path: Path) -> None:

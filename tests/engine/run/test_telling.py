@@ -11,7 +11,8 @@ import torch
 
 from engine.path.segments import Along, measure, search_grid
 from engine.problem.problem import build_problem
-from engine.run.telling import Telling, untold
+from engine.run.telling import Telling
+from engine.told import untold
 from engine.workers.pool import Pool
 from presets import load_preset
 from tests.support.workers import vmapped
@@ -38,7 +39,7 @@ class Other(Doubled):
 def test_parts_are_large_enough_and_told_in_order() -> None:
     shares: list[float] = []
     with Pool(vmapped(PROBLEM), [torch.device("cpu")]) as pool:
-        telling = Telling(pool, 20, shares.append, Doubled, per_part=5)
+        telling = Telling(pool, 20, shares.append, (Doubled,), per_part=5)
         assert telling.run(Doubled(), [1, 4, 5, 3, 2, 4, 1]) == [2, 8, 10, 6, 4, 8, 2]
         assert shares == [0.25, 0.5, 0.75, 1.0]
         assert telling.run(Doubled(), []) == []
@@ -49,7 +50,7 @@ def test_parts_are_large_enough_and_told_in_order() -> None:
 def test_each_part_keeps_all_workers_busy() -> None:
     shares: list[float] = []
     with Pool(vmapped(PROBLEM), [torch.device("cpu")] * 2) as pool:
-        telling = Telling(pool, 5, shares.append, Doubled, per_part=0)
+        telling = Telling(pool, 5, shares.append, (Doubled,), per_part=0)
         assert telling.run(Doubled(), [1] * 5) == [2] * 5
     assert shares == [0.4, 0.8, 1.0]
 
@@ -57,7 +58,7 @@ def test_each_part_keeps_all_workers_busy() -> None:
 def test_other_tasks_are_not_counted() -> None:
     shares: list[float] = []
     with Pool(vmapped(PROBLEM), [torch.device("cpu")]) as pool:
-        telling = Telling(pool, 5, shares.append, Along, per_part=1)
+        telling = Telling(pool, 5, shares.append, (Along,), per_part=1)
         assert telling.run(Other(), [1, 2]) == [2, 4]
     assert shares == []
 
@@ -67,7 +68,7 @@ def test_segments_measured_in_parts_are_the_same() -> None:
     pairs, grid = list(pairwise(list(beads))), search_grid(17)
     with Pool(vmapped(PROBLEM), [torch.device("cpu")]) as pool:
         whole = measure(pool, pairs, grid, 16)
-        telling = Telling(pool, 1, untold, Along, per_part=0)
+        telling = Telling(pool, 1, untold, (Along,), per_part=0)
         parts = measure(telling, pairs, grid, 16, cut=4)
     for one, other in zip(whole, parts, strict=True):
         assert np.allclose(one.losses, other.losses, rtol=1e-5)

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from engine.networks.modules.units.atoms import (
-    Axis,
-    axis,
-    divide,
-    fix,
-    freeze,
-    length,
-    spread,
-    unify,
-)
+from engine.networks.modules.units.atoms import Axis, axis, divide, fix, freeze, length, spread
+from engine.networks.modules.units.merging import unify
 from engine.networks.modules.units.values import Call, Results, Rule, Value, without
 
 

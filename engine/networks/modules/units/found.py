@@ -7,8 +7,9 @@ from itertools import count, product
 
 from torch import fx
 
-from engine.networks.modules.units.atoms import Atom, Axis, Factor, Scale, at_place, length, spread
+from engine.networks.modules.units.atoms import Atom, Axis, Factor, Scale, length, spread
 from engine.networks.modules.units.groups import Along, Block, Group, Scales, Taken, Units
+from engine.networks.modules.units.merging import at_place
 from engine.networks.modules.units.reading import Reader
 from engine.networks.modules.units.values import Value
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.networks.modules.units.atoms import axis, fix, freeze, spread, unify
+from engine.networks.modules.units.atoms import axis, fix, freeze, spread
 from engine.networks.modules.units.contracting import apart
+from engine.networks.modules.units.merging import unify
 from engine.networks.modules.units.values import Call, Results, Rule, Value, without
 
 

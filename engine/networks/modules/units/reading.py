@@ -13,6 +13,7 @@ from torch import Tensor, fx
 from engine.networks.modules.units.atoms import Axis, Scale, axis, spread
 from engine.networks.modules.units.computing import COMPUTING, entrywise
 from engine.networks.modules.units.contracting import CONTRACTING
+from engine.networks.modules.units.merging import give_up
 from engine.networks.modules.units.normalizing import NORMALIZING
 from engine.networks.modules.units.shaping import SHAPING
 from engine.networks.modules.units.values import Call, Value, settle
@@ -144,10 +145,10 @@ def _flatten_parents(axes: Sequence[Axis]) -> None:
     for own in axes:
         for factor in spread(own):
             for parent in factor.atom.parents[:-1]:
-                factor.atom.root.give_up(parent)
+                give_up(factor.atom.root, parent)
             for parent in factor.atom.parents:
                 for above in parent.parents:
-                    parent.root.give_up(above)
+                    give_up(parent.root, above)
             _flatten_parents(factor.atom.root.pieces or ())
 
 

@@ -10,16 +10,14 @@ from engine.networks.modules.units.atoms import (
     Axis,
     Factor,
     axis,
-    cut,
     divide,
     fix,
     freeze,
-    joined,
     length,
-    placed,
     spread,
-    unify,
 )
+from engine.networks.modules.units.merging import placed, unify
+from engine.networks.modules.units.sequences import cut, joined
 from engine.networks.modules.units.values import Call, Results, Rule, Value, dims_of
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from torch import fx
 
 from engine.networks.modules.units.atoms import Axis, Factor, axis, fix, freeze, spread
+from engine.networks.modules.units.merging import give_up
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,7 @@ def _settle(own: Axis, here: Sequence[Counter[Any]], above: Counter[Any]) -> Non
         for parent in factor.atom.parents:
             count = near[parent] or sum(counts[parent] for counts in here)
             if count != 1:
-                factor.atom.root.give_up(parent)
+                give_up(factor.atom.root, parent)
         for piece in factor.atom.root.pieces or ():
             _settle(piece, here, near)
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engine.networks.modules.tracing import Untraceable, computed, taken_apart
+from engine.networks.modules.known_steps import Untraceable
+from engine.networks.modules.tracing import computed, taken_apart
 from engine.networks.steps import Activation, Convolution, Dense, Pool, Reshape, Sum
 
 

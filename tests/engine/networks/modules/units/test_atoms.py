@@ -8,18 +8,15 @@ from engine.networks.modules.units.atoms import (
     Factor,
     Power,
     Scale,
-    at_place,
     axis,
-    cut,
     divide,
     fix,
     freeze,
-    joined,
     length,
-    placed,
     spread,
-    unify,
 )
+from engine.networks.modules.units.merging import at_place, give_up, placed, unify
+from engine.networks.modules.units.sequences import cut, joined
 
 
 def atoms(of: Axis) -> list[Atom]:
@@ -52,7 +49,7 @@ def test_inner_units_may_depend_on_outer_ones() -> None:
     unify(flat, other)
     outer, inner = atoms(flat)
     assert inner.parents == (outer,)
-    inner.give_up(outer)
+    give_up(inner, outer)
     assert atoms(other)[1].parents == ()
 
 
@@ -105,7 +102,7 @@ def test_units_at_one_place_of_a_frozen_parent_are_their_own() -> None:
     other = (Factor(Atom(4, [parent])),)
     unify(inner, other)
     assert atoms(placed(other, parent, 1)) == atoms(second)
-    atoms(inner)[0].give_up(parent)
+    give_up(atoms(inner)[0], parent)
     assert atoms(first) == atoms(second) == atoms(inner)
     free = Atom(2)
     assert at_place(free, parent, 0) is free

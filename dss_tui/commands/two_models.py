@@ -1,0 +1,44 @@
+"""What commands about two models have in common: what these are of, and files to write."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from engine.errors import InputError
+from engine.spec.keys import Spec
+from engine.spec.problem import ProblemSpec
+
+
+def models_of(asked: argparse.Namespace) -> Spec | ProblemSpec | None:
+    """Returns what two models are of; None where a string is to say it. Raises InputError."""
+    parts = {key: getattr(asked, key) for key in ("network", "data", "loss")}
+    given = [key for key, text in parts.items() if text is not None]
+    if asked.preset is not None:
+        if given:
+            raise InputError(
+                "is what the preset says; leave one of the two out", key=f"--{given[0]}"
+            )
+        from presets import load_preset
+
+        return load_preset(asked.preset, asked.overrides)
+    if asked.overrides:
+        raise InputError("changes a key of a preset; give --preset too", key="--set")
+    if not given:
+        return None
+    if len(given) < len(parts):
+        missing = next(key for key in parts if key not in given)
+        raise InputError("is missing; network, data and loss go together", key=f"--{missing}")
+    from engine.spec.parts import problem_of_parts
+
+    return problem_of_parts(**parts)
+
+
+def check_writable(path: Path, option: str, *endings: str) -> None:
+    """Raises InputError where a file with one of some endings cannot be written to a path."""
+    if path.suffix not in endings:
+        raise InputError(
+            f"must end in {' or '.join(endings)}; choose another name", file=path, key=option
+        )
+    if not path.absolute().parent.is_dir():
+        raise InputError("its folder does not exist; make it first", file=path, key=option)
