@@ -21,11 +21,12 @@ from engine.record.string_file import StringFile
 from engine.run import mirror
 from engine.run.loss_plane import bead_ids
 from engine.run.measure import subject
-from engine.run.telling import BETWEEN, Telling, Told, untold
+from engine.run.telling import BETWEEN, Telling
 from engine.run.verify import devices_of, dtype_for
 from engine.shapes import Weights
 from engine.spec.keys import Spec
 from engine.spec.problem import ProblemSpec
+from engine.told import Told, untold
 from engine.workers.pool import Pool
 
 #: The word for all quantities that the network allows.
@@ -155,7 +156,7 @@ def _measured(
     samples = {name: kind.samples(path, problem) for name, kind in kinds.items()}
     per_part = BETWEEN / problem.cost.products
     with Pool(OneByOne(problem), devices_of("cpu")) as pool:
-        telling = Telling(pool, sum(samples.values()), told, Each, per_part)
+        telling = Telling(pool, sum(samples.values()), told, (Each,), per_part)
         for name, kind in kinds.items():
             dtype = dtype_for(problem, samples[name] // max(1, len(problem.train)))
             found = kind.measured(Measurement(path, telling, dtype, seed))
