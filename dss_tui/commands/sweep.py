@@ -167,19 +167,25 @@ def _show(rows: list[LevelRow], tolerance: float) -> None:
     """Prints the table of levels."""
     table = Table(box=None, pad_edge=False)
     level = f"level (tolerance {tolerance:g})" if tolerance else "level"
-    for title in (level, "connected", "proven", "length ± s.e.", "beads ± s.e.", "median steps"):
+    titles = ("connected", "proven", "length ± s.e.", "beads ± s.e.", "median steps", "gradients")
+    for title in (level, *titles):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("not connected", no_wrap=True)
     for row in rows:
         failed = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in row.failed)
-        steps = row.median_bead_steps
         table.add_row(
             f"{row.level:g}",
             f"{row.connected} of {row.pairs}",
             f"{row.proven} of {row.connected}" if row.connected else "–",
             plus_minus(row.normalized_length, 4),
             plus_minus(row.beads, 2),
-            "–" if math.isnan(steps) else thousands(round(steps)),
+            _median(row.median_bead_steps),
+            _median(row.median_sample_gradients),
             failed or "none",
         )
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _median(number: float) -> str:
+    """Returns a median number of steps, or a dash where it is not known."""
+    return "–" if math.isnan(number) else thousands(round(number))

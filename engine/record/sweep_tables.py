@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from statistics import fmean, median, stdev
@@ -45,6 +45,10 @@ class Result:
     """Running time in seconds, waits for other cells included."""
     certified: bool | None = None
     """True where the whole path is proven, false where a point above the level is known."""
+    sample_gradients: int | None = None
+    """Number of samples passed forward and back, the ends' training included; None: not known."""
+    forward_samples: int | None = None
+    """Number of samples passed forward alone; None where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,10 @@ class LevelRow:
     """The statistic of the numbers of beads, the ends included."""
     median_bead_steps: float
     """The median number of bead-steps over all pairs, connected or not."""
+    median_sample_gradients: float = float("nan")
+    """The median number of sample gradients over the pairs of which it is known; else NaN."""
+    median_forward_samples: float = float("nan")
+    """The median number of forward samples over the pairs of which it is known; else NaN."""
 
 
 def by_level(results: list[Result], levels: Iterable[float]) -> list[LevelRow]:
@@ -100,6 +108,8 @@ def _row(level: float, results: list[Result]) -> LevelRow:
         normalized_length=_statistic([each.normalized_length for each in good]),
         beads=_statistic([float(each.beads) for each in good]),
         median_bead_steps=_median([each.bead_steps for each in results]),
+        median_sample_gradients=_median([each.sample_gradients for each in results]),
+        median_forward_samples=_median([each.forward_samples for each in results]),
     )
 
 
@@ -114,9 +124,10 @@ def _statistic(values: list[float]) -> Statistic:
     return Statistic(fmean(values) if values else nan, error)
 
 
-def _median(values: list[int]) -> float:
-    """Returns the median, or NaN where there are no values."""
-    return float(median(values)) if values else float("nan")
+def _median(values: Sequence[int | None]) -> float:
+    """Returns the median of the values that are known, or NaN where there are none."""
+    known = [value for value in values if value is not None]
+    return float(median(known)) if known else float("nan")
 
 
 def csv_of(results: list[Result]) -> str:
@@ -138,6 +149,8 @@ def csv_of_levels(rows: list[LevelRow]) -> str:
         "beads_standard_error",
         "median_bead_steps",
         "proven",
+        "median_sample_gradients",
+        "median_forward_samples",
     ]
     return _csv(head, [_line(row) for row in rows])
 
@@ -156,6 +169,8 @@ def _line(row: LevelRow) -> list[Any]:
         row.beads.standard_error,
         row.median_bead_steps,
         row.proven,
+        row.median_sample_gradients,
+        row.median_forward_samples,
     ]
 
 

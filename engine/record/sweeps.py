@@ -231,6 +231,8 @@ def result_of(cell: Cell, seed: int, end: RunFinished) -> Result:
         totals.bead_steps,
         totals.elapsed_s,
         end.certified,
+        totals.sample_gradients,
+        totals.forward_samples,
     )
 
 

@@ -61,6 +61,8 @@ class Ended:
     """The findings, where there is no connection."""
     signal: int | None = None
     """The number of the signal that asked the session to end, if one did."""
+    totals: Totals | None = None
+    """The counters of the run; None where they are not known."""
 
 
 @dataclass
@@ -214,7 +216,7 @@ class _Session:
             with suppress(SaveError, Damaged):  # the string and the events tell it too
                 self._note_level(event.bracket.told(event.level))
         stopped = event.outcome is Outcome.STOPPED and self.control.signals.received
-        return Ended(event.outcome, event.sentence, event.diagnosis, stopped or None)
+        return Ended(event.outcome, event.sentence, event.diagnosis, stopped or None, event.totals)
 
     def _note_level(self, told: str) -> None:
         """Writes how the level came about into run.yaml, as a comment at its end.
