@@ -110,6 +110,7 @@ ELSEWHERE = {
     "record/sweep_desk": "record/test_sweeps",
     "record/sweep_folder": "run/test_sweep",
     "record/sweep_state": "record/test_sweeps",
+    "run/cells": "run/test_sweep",
     "run/job": "run/test_session",
     "run/old_checkpoints": "run/test_checkpoint",
     "run/plain_torch": "run/test_mirror",

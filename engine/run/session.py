@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 from engine.errors import InputError, SaveError
 from engine.record.commands import Command
@@ -120,7 +121,7 @@ def run(
     """
     with RunWriter(directory) as writer, logging_to(directory.log):
         try:
-            return _run(writer, signals, observe, prepared)
+            return run_written(writer, signals, observe, prepared)
         except (InputError, SaveError):
             raise
         except Exception as error:
@@ -133,10 +134,17 @@ def run(
             return Ended(Outcome.FAILED, sentence)
 
 
-def _run(
-    writer: RunWriter, signals: Signals, observe: Observer, prepared: Prepared | None
+def run_written(
+    writer: RunWriter,
+    signals: Signals,
+    observe: Observer = lambda record: None,
+    prepared: Prepared | None = None,
+    **others: Any,
 ) -> Ended:
-    """Prepares a run directory where it is not prepared, and runs a session of it."""
+    """Prepares a run directory where it is not prepared, and runs a session of it with its writer.
+
+    `others` are further arguments of `run_session`. Raises InputError where it cannot run.
+    """
     directory = writer.run
     asked = directory.load_spec()
     prepared = prepared or prepare(asked)
@@ -146,7 +154,7 @@ def _run(
     if prepared.unseen:
         log.warning("no GPU is used: %s", prepared.unseen)
     with open_pool(prepared.backend, spec) as pool:
-        return run_session(writer, spec, pool, signals, observe, why=prepared.why)
+        return run_session(writer, spec, pool, signals, observe, why=prepared.why, **others)
 
 
 def run_session(

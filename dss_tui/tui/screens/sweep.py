@@ -1,4 +1,4 @@
-"""The dashboard of a sweep, which shows what the sweep's folder holds, live or not."""
+"""The dashboard of a sweep or a comparison of methods: what its folder holds, live or not."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ LEAST_PLOTS = 8
 
 
 class SweepScreen(Finding, Steering):
-    """The screen of a sweep: its cells, its levels, and the plots against the level."""
+    """The screen of a sweep: its cells, its levels, and the plots against the level.
+
+    A comparison has methods instead of levels, and plots against what they have computed.
+    """
 
     LEGEND = parts.LEGEND
     STOP_QUESTION = "Stop the sweep? Its checkpoints are written and it can be resumed."
@@ -172,8 +175,7 @@ class SweepScreen(Finding, Steering):
         now, width = self.sweep, self.size.width
         about = ""
         if now.plan is not None:
-            spec, levels = now.plan.spec, len(now.plan.levels)
-            about = f"{spec.search.method} · {levels} levels × {now.plan.pairs} pairs"
+            spec, about = now.plan.spec, now.plan.about
             about += f" · seed {spec.seed} · {spec.device}" if width >= 100 else ""
         name = Text.assemble((self.folder.name, "bold"), f"  {about}")
         state = Text.assemble((now.state, style_of(now.state)), f"  {clock(now.elapsed_s)}")
@@ -193,7 +195,7 @@ class SweepScreen(Finding, Steering):
 
     def _paper(self) -> Published | None:
         """Returns the paper's points for the problem of this sweep, if there are any."""
-        plan = self.sweep.plan
+        plan = self.sweep.plan if isinstance(self.sweep.plan, Plan) else None
         if self._published[0] is not plan:
             self._published = plan, published_for(plan.spec) if plan is not None else None
         return self._published[1]
