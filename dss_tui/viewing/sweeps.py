@@ -55,7 +55,8 @@ def start_comparison(asked: ComparePlan, folder: RunDir) -> bool:
     plan.check(folder.path)
     if compare_folder.read_plan(folder.path) is None:
         write_plan(plan.text(), folder.path, COMPARISON)
-    elif is_live(folder) or SweepReader(folder).look().state == "ended":
+    ended = SweepReader(folder).look().state == "ended" and plan.is_measured(folder.path)
+    if is_live(folder) or ended:
         return False
     session.launch(folder)
     return True

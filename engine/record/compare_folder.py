@@ -231,6 +231,11 @@ class ComparePlan:
             elapsed_s=totals.elapsed_s,
         )
 
+    def is_measured(self, folder: Path) -> bool:
+        """Returns whether each string that cells have left is measured."""
+        runs = (cell.run for cell in self.cells(folder))
+        return all(Path(measurement_path(run)).exists() or not run.string.exists() for run in runs)
+
     def rows(self, results: Sequence[Compared]) -> list[MethodRow]:
         """Returns the row of each method."""
         return by_method(list(results), self.names)
