@@ -79,9 +79,7 @@ def test_the_tables_hold_what_an_independent_measurement_finds(whole: Path) -> N
         found = engine.measure(string, points=601)
         assert float(row["peak"]) == pytest.approx(max(each.peak for each in found), rel=1e-6)
         assert row["connected"] == "true" and float(row["peak"]) <= 0.05
-        steps = [
-            np.linalg.norm(b - a) for a, b in zip(string.string.beads, string.string.beads[1:])
-        ]
+        steps = np.linalg.norm(np.diff(string.string.beads.astype(float), axis=0), axis=1)
         means = [np.trapezoid(each.losses, each.t) for each in found]
         mean = float(np.average(means, weights=steps))
         assert float(row["mean_loss"]) == pytest.approx(mean, rel=1e-4)
@@ -184,8 +182,8 @@ def test_a_path_that_the_evaluator_refutes_does_not_count_as_connected(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("quadratic --methods gredy --pairs 1", "is gredy; did you mean greedy?"),
-        ("quadratic --methods greedy+shrten --pairs 1", "did you mean shorten?"),
+        ("quadratic --methods gredy --pairs 1", "is gredy; did you mean 'greedy'?"),
+        ("quadratic --methods greedy+shrten --pairs 1", "did you mean 'shorten'?"),
         ("quadratic --pairs 1", "names no method"),
         ("quadratic --methods greedy,greedy --pairs 1", "names greedy twice"),
         ("quadratic --methods greedy", "--pairs: is missing"),

@@ -22,7 +22,7 @@ def test_the_mean_and_the_barrier_are_taken_over_arc_length() -> None:
 
 def test_a_peak_between_the_points_counts() -> None:
     flat = Measured(T, np.full(5, 0.3), 0.7, 0.375)
-    assert over_arc([flat], np.array([2.0])) == (pytest.approx(0.4), pytest.approx(0.3))
+    assert over_arc([flat], np.array([2.0])) == pytest.approx((0.4, 0.3))
 
 
 def test_a_path_below_its_ends_has_no_barrier() -> None:
