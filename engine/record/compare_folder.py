@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 
-from engine.errors import InputError, listed, nearest
+from engine.errors import InputError, nearest
 from engine.record.compare_tables import (
     Compared,
     Measurement,
@@ -39,10 +39,8 @@ from engine.record.sweep_folder import as_begun, check_same, check_unused
 from engine.spec.checks import check_method
 from engine.spec.keys import Spec
 from engine.spec.search import Search
+from engine.spec.validation import validated
 from engine.spec.yaml_file import dump, parse, read_yaml, with_overrides
-
-#: The methods that `search.method` accepts.
-METHODS: tuple[str, ...] = get_args(Search.model_fields["method"].annotation)
 
 #: What may follow the name of a method behind a plus sign, and the key that it sets.
 ADDED = {
@@ -210,6 +208,7 @@ class ComparePlan:
         found = read_json(Measurement, Path(measurement_path(cell.run)))
         totals = end.totals
         level = self.spec.search.number if end.level is None else end.level
+        level = level if found is None else found.level
         connected = end.outcome is Outcome.CONNECTED
         return Compared(
             method=cell.method,
@@ -260,7 +259,7 @@ def variants_of(methods: str, free: Iterable[str]) -> tuple[Variant, ...]:
     named = [_method(text.strip()) for text in methods.split(",") if text.strip()]
     variants = (*named, *map(_free, free))
     if not variants:
-        raise InputError(f"names no method; choose from {listed(METHODS)}", key="--methods")
+        raise InputError("names no method; give some, such as greedy,auto", key="--methods")
     names = [variant.name for variant in variants]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -271,8 +270,10 @@ def variants_of(methods: str, free: Iterable[str]) -> tuple[Variant, ...]:
 def _method(text: str) -> Variant:
     """Returns the variant in a text such as `greedy+align+shorten`. Raises InputError."""
     method, *added = text.split("+")
-    if method not in METHODS:
-        raise InputError(f"is {method}; {nearest(method, METHODS)}", key="--methods")
+    try:
+        validated(Search, {"method": method, "level": 1.0})
+    except InputError as error:
+        raise InputError(error.what, key="--methods") from None
     for word in added:
         if word not in ADDED:
             raise InputError(f"is {text}; {nearest(word, ADDED)} behind the +", key="--methods")

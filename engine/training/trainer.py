@@ -20,6 +20,7 @@ from engine.record.marks import Count, Range
 from engine.record.unfit import Unfit
 from engine.shapes import Beads, Weights
 from engine.spec.training import Training
+from engine.steps.linear_map import Identity
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group, Row, Rows, check_columns, fresh, joined
 from engine.steps.tethers import Off, Several, Tether
@@ -71,17 +72,19 @@ class Round:
         """Returns what the round has cost, which follows from the steps that its rows took in it.
 
         A row whose steps see the objective is judged by the pass of the step that it then takes, or
-        does not take because it has ended. Elsewhere each row that goes is evaluated once.
+        does not take because it has ended, and so are the control points of a curve. Elsewhere each
+        row that goes is evaluated once.
         """
         if after is before:  # it was skipped
             return NOTHING
         recipe, count = self.recipe, self.recipe.training.check_every
-        sees = recipe.sees_objective(problem)
+        curve = recipe.at != Identity()
+        sees = curve or recipe.sees_objective(problem)
         told = before.rows.told
         taken = [after.rows.told.steps[row] - told.steps[row] for row in told.going]
         passes = sum(min(steps + sees, count) for steps in taken)
         evaluated = 0 if sees else len(taken)
-        if recipe.evaluate == "after":
+        if recipe.evaluate == "after" and not curve:
             evaluated = taken.count(count) if sees else len(taken)
             evaluated += max(0, len(before) - 2) * respaces(recipe.tether)
         return Costs(

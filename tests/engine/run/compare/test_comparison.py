@@ -182,7 +182,7 @@ def test_a_path_that_the_evaluator_refutes_does_not_count_as_connected(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("quadratic --methods gredy --pairs 1", "is gredy; did you mean 'greedy'?"),
+        ("quadratic --methods gredy --pairs 1", "is \"gredy\"; did you mean 'greedy'?"),
         ("quadratic --methods greedy+shrten --pairs 1", "did you mean 'shorten'?"),
         ("quadratic --pairs 1", "names no method"),
         ("quadratic --methods greedy,greedy --pairs 1", "names greedy twice"),
