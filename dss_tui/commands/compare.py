@@ -60,7 +60,7 @@ def _in_foreground(asked: argparse.Namespace, plan: ComparePlan) -> int:
     if asked.json:
         print(json_of_comparison(rows, begun.results(), begun.ends()), end="")
     else:
-        _show(rows)
+        _show(rows, sought=begun.plan.spec.search.number is None)
         print(_of_ends(begun.ends()))
         told = "compare.csv, methods.csv, compare.json, and a run directory for each cell"
         print(f"{begun.folder}: {told}")
@@ -125,10 +125,9 @@ def _anchored(name: str) -> str:
     return str(path.absolute()) if path.exists() else name
 
 
-def _show(rows: list[MethodRow]) -> None:
-    """Prints the table of methods."""
+def _show(rows: list[MethodRow], *, sought: bool) -> None:
+    """Prints the table of methods, with their levels where these came about in the searches."""
     table = Table(box=None, pad_edge=False)
-    sought = len({row.level.mean for row in rows if row.connected}) > 1
     titles = ["connected", "proven", *(["level"] if sought else []), "peak/level", "barrier"]
     titles += ["mean loss", "length ± s.e.", "turning", "beads", "gradients", "forward", "time"]
     table.add_column("method", no_wrap=True)

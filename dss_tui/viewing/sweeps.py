@@ -22,6 +22,7 @@ from engine.record.runs import STARTING_S, tried
 from engine.record.sweep_folder import create, plan_for, read_plan, write_plan
 from engine.record.sweep_state import state_path
 from engine.record.sweeps import CellState, SweepReader, SweepView
+from engine.spec.checks import check_quickly
 from engine.spec.keys import Spec
 
 #: What a run's state is called in a sweep, where that differs from the state itself.
@@ -50,7 +51,9 @@ def start_comparison(asked: ComparePlan, folder: RunDir) -> bool:
     Returns whether one was launched. Raises InputError for what cannot run, as far as that shows
     without an engine, and SaveError.
     """
-    session.check(asked.spec if not asked.models else asked.ends_spec(0))
+    check_quickly(asked.spec.problem)
+    if not asked.models:
+        session.check(asked.ends_spec(0))
     plan = compare_folder.plan_for(asked, folder.path)
     plan.check(folder.path)
     if compare_folder.read_plan(folder.path) is None:

@@ -61,8 +61,9 @@ def _find(name: str, is_one: Callable[[Path], bool]) -> RunDir:
     for candidate in filter(is_one, candidates):
         return RunDir(candidate)
     if any(map(is_sweep, candidates)):
+        kind = "comparison" if any(map(is_comparison, candidates)) else "sweep"
         raise InputError(
-            f"is a sweep; `dss-tui attach {name}` shows it, and the run of each of its pairs is a "
+            f"is a {kind}; `dss-tui attach {name}` shows it, and the run of each of its pairs is a "
             "folder in it",
             file=name,
         )

@@ -27,6 +27,7 @@ from dss_tui.tui.widgets.plot_view import PlotView
 from dss_tui.viewing import sweeps
 from dss_tui.viewing.text_search import Hit, has, next_hit
 from dss_tui.viewing.words import clock, flowed, told_in
+from engine.record.compare_folder import ComparePlan
 from engine.record.progress import Progress
 from engine.record.rundir import RunDir
 from engine.record.sweep_folder import Plan
@@ -48,7 +49,6 @@ class SweepScreen(Finding, Steering):
     """
 
     LEGEND = parts.LEGEND
-    STOP_QUESTION = "Stop the sweep? Its checkpoints are written and it can be resumed."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,escape", "leave", "leave", id="sweep.leave"),
         Binding("p", "pause", "pause/go on", id="sweep.pause"),
@@ -270,6 +270,16 @@ class SweepScreen(Finding, Steering):
         return self.folder
 
     @property
+    def _kind(self) -> str:
+        """The word for what the folder holds."""
+        return "comparison" if isinstance(self.sweep.plan, ComparePlan) else "sweep"
+
+    @property
+    def stop_question(self) -> str:
+        """See `Steering`."""
+        return f"Stop the {self._kind}? Its checkpoints are written and it can be resumed."
+
+    @property
     def is_paused(self) -> bool:
         """See `Steering`."""
         return self.sweep.state == "paused"
@@ -301,7 +311,7 @@ class SweepScreen(Finding, Steering):
         """Leaves the sweep, after a question where its engine is at work."""
         if self.sweep.going:
             answers = {"l": "leave it running", "x": "stop it"}
-            question = "The sweep is running. It goes on by itself if you leave."
+            question = f"The {self._kind} is running. It goes on by itself if you leave."
             answer = await self.app.push_screen_wait(Confirm(question, answers))
             if answer is None:
                 return

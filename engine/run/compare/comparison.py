@@ -277,9 +277,14 @@ def _prepared(plan: ComparePlan, folder: Path) -> Comparison:
 
 
 def _without_ends(spec: Spec) -> Spec:
-    """Returns a spec whose ends come from elsewhere, for a problem that knows nothing of them."""
+    """Returns a spec with the problem of ends that come from elsewhere, for which none are trained.
+
+    Nothing is searched by it, so its level is any.
+    """
     update = {"kind": "random", "a": None, "b": None}
-    return spec.model_copy(update={"endpoints": spec.endpoints.model_copy(update=update)})
+    endpoints = spec.endpoints.model_copy(update=update)
+    search = spec.search.model_copy(update={"level": 0.5})
+    return spec.model_copy(update={"endpoints": endpoints, "search": search})
 
 
 def run_folder(desk: Desk, signals: Signals) -> End:
