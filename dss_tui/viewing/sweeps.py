@@ -71,7 +71,7 @@ def resume(folder: RunDir) -> str | None:
         return "it is running"
     try:
         if read_any_plan(folder.path) is None:
-            return "there is no plan any more"
+            return "there is no sweep any more"
         session.launch(folder)
     except (InputError, SaveError) as error:
         return str(error)
