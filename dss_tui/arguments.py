@@ -14,8 +14,8 @@ from engine import __version__
 
 STATUSES = """\
 exit status:
-  0  connected (verify: the path holds; sweep: every cell has ended; measure,
-     align, barrier: done)
+  0  connected (verify: the path holds; sweep, compare: every cell has ended;
+     measure, align, barrier: done)
   3  the search or the check ended without a connection (doctor: something is wrong)
   2  bad input, said in one line
   1  an internal failure; the run's engine.log has the details
@@ -51,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_strings(commands)
     _add_align(commands)
     _add_sweep(commands)
+    _add_compare(commands)
     _add_presets(commands)
     _add_data(commands)
     _add_barrier(commands)
@@ -367,6 +368,52 @@ def _add_sweep(commands: Commands) -> None:
     _add_fps(sweep)
     sweep.add_argument("--json", action="store_true", help="the tables as one JSON object")
     sweep.set_defaults(command=dispatch.sweep)
+
+
+def _add_compare(commands: Commands) -> None:
+    """Adds the command `compare`."""
+    compare = commands.add_parser(
+        "compare",
+        help="several methods between the same ends, measured by the same code",
+        description="Trains the ends of each pair once, as the preset says, gives them to each "
+        "method, and measures every path by one evaluator, with what each search has computed. "
+        "With --preset, A and B are two models of your own instead: checkpoints, or beads of a "
+        "string as in `dss-tui barrier`. The same command goes on where it was stopped.",
+        epilog="A method is a value of search.method, with +shorten, +align or both behind it, "
+        "such as greedy+align+shorten. --variant gives others. exit status: 0 where every cell has "
+        "ended, connected or not",
+    )
+    compare.add_argument("first", metavar="PRESET|A", help="a preset, or a model of your own")
+    compare.add_argument("second", metavar="B", nargs="?", help="the other model of your own")
+    compare.add_argument("--preset", metavar="P", help="with A and B: names data, network, loss")
+    compare.add_argument(
+        "--methods", default="", metavar="M,M", help="such as greedy,greedy+align,constrained"
+    )
+    compare.add_argument(
+        "--variant",
+        dest="variants",
+        action="append",
+        default=[],
+        metavar="NAME:KEY=VALUE,…",
+        help="a method with keys of its own, such as fast:search.greedy.optimizer.lr=0.01 "
+        "(repeatable)",
+    )
+    compare.add_argument("--pairs", type=int, metavar="N", help="of ends that are trained")
+    compare.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="new, or one to go on with"
+    )
+    _add_set(compare, "search.level=0.02")
+    compare.add_argument("--seed", type=int, metavar="N", help="of pair 0; pair k has N + k")
+    compare.add_argument("--device", metavar="D", help="auto, cpu, cuda, or cuda:0,cuda:1")
+    compare.add_argument(
+        "--grid", type=int, default=201, metavar="N", help="points of the evaluator on a segment"
+    )
+    compare.add_argument(
+        "--headless", action="store_true", help="no screen: progress in lines, then the table"
+    )
+    _add_fps(compare)
+    compare.add_argument("--json", action="store_true", help="the tables as one JSON object")
+    compare.set_defaults(command=dispatch.compare)
 
 
 def _add_presets(commands: Commands) -> None:

@@ -59,6 +59,13 @@ def sweep(asked: argparse.Namespace) -> int:
     return sweep.sweep(asked)
 
 
+def compare(asked: argparse.Namespace) -> int:
+    """Runs `compare` and returns the exit status."""
+    from dss_tui.commands import compare
+
+    return compare.compare(asked)
+
+
 def ls(asked: argparse.Namespace) -> int:
     """Runs `ls` and returns the exit status."""
     from dss_tui.commands import runs

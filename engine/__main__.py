@@ -1,4 +1,4 @@
-"""The command `python -m engine DIR` runs or resumes the run or the sweep of a folder.
+"""The command `python -m engine DIR` runs or resumes the run, sweep or comparison of a folder.
 
 It does so in this process. `python -m engine DIR AT_ONCE` says how many cells of a sweep are under
 way at a time.
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from engine.errors import InputError, SaveError
-from engine.record.finding import is_sweep
+from engine.record.finding import is_comparison, is_sweep
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, exit_status_of, held
@@ -48,11 +48,18 @@ def _run(folder: Path) -> int:
 
 
 def _sweep(folder: Path, at_once: int | None) -> int:
-    """Runs a sweep, `at_once` cells at a time or as many as is usual, and returns its status."""
+    """Runs a sweep, `at_once` cells at a time or as many as is usual, and returns its status.
+
+    A comparison of methods runs its cells one after another.
+    """
     with Signals() as signals:
         try:
             with held(folder):  # before the imports, which take seconds on a busy machine
                 desk = Desk(folder)
+                if is_comparison(folder):
+                    from engine.run.compare import comparison
+
+                    return comparison.run_folder(desk, signals).exit_status
                 from engine.run.grid import AT_ONCE
                 from engine.run.sweep import run_folder
 

@@ -6,26 +6,19 @@ import argparse
 import math
 import resource
 import sys
-import threading
-import time
-from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
+from dss_tui.commands.cells import CellLines
 from dss_tui.commands.run import naming, wants_screen
-from dss_tui.viewing.words import clock, plus_minus, thousands
+from dss_tui.viewing.words import plus_minus, thousands
 from engine.errors import InputError
-from engine.record.events import Outcome
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals, ending_at_once
 from engine.record.sweep_folder import MOST_CELLS
 from engine.record.sweep_tables import LevelRow, json_of
 from engine.spec.keys import Spec
-
-if TYPE_CHECKING:
-    from engine.run.sweep import Sweep
 
 #: The number of files that a pair under way holds open, and of those that everything else does.
 FILES_OF_A_PAIR, OTHER_FILES = 3, 100
@@ -66,7 +59,7 @@ def _in_foreground(asked: argparse.Namespace, levels: tuple[float, ...]) -> int:
         with naming(asked.preset):
             folder = asked.out.expanduser().absolute()
             begun, backend = start(_spec(asked, levels), levels, asked.pairs, folder)
-    with Signals() as signals, _Progress(begun):
+    with Signals() as signals, CellLines(begun):
         end = begun.run(backend, signals, asked.at_once)
     if end.failed:
         print(f"dss-tui: {end.sentence}", file=sys.stderr)
@@ -123,63 +116,29 @@ def _check_numbers(asked: argparse.Namespace, levels: tuple[float, ...]) -> None
             raise InputError(f"--set {line!r} is not for sweeps; name it in --levels")
 
 
-class _Progress:
-    """Prints a line about a sweep every few seconds on stderr, from a thread of its own."""
-
-    every_s = 5.0
-
-    def __init__(self, sweep: Sweep) -> None:
-        """Makes the display of a sweep, which starts with its `with` block."""
-        self._sweep = sweep
-        self._since = time.monotonic()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
-
-    def __enter__(self) -> _Progress:
-        """Starts the thread."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Prints a last line and ends the thread."""
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        """Prints lines until the block is left."""
-        with suppress(OSError):  # where stderr has no reader
-            while not self._over.wait(self.every_s):
-                self._tell()
-            self._tell()
-
-    def _tell(self) -> None:
-        """Prints one line."""
-        ended, connected = self._sweep.count(), self._sweep.count(Outcome.CONNECTED)
-        print(
-            f"{clock(time.monotonic() - self._since)}  {ended} of {self._sweep.cells} cells ended, "
-            f"{connected} connected",
-            file=sys.stderr,
-            flush=True,
-        )
-
-
 def _show(rows: list[LevelRow], tolerance: float) -> None:
     """Prints the table of levels."""
     table = Table(box=None, pad_edge=False)
     level = f"level (tolerance {tolerance:g})" if tolerance else "level"
-    for title in (level, "connected", "proven", "length ± s.e.", "beads ± s.e.", "median steps"):
+    titles = ("connected", "proven", "length ± s.e.", "beads ± s.e.", "median steps", "gradients")
+    for title in (level, *titles):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("not connected", no_wrap=True)
     for row in rows:
         failed = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in row.failed)
-        steps = row.median_bead_steps
         table.add_row(
             f"{row.level:g}",
             f"{row.connected} of {row.pairs}",
             f"{row.proven} of {row.connected}" if row.connected else "–",
             plus_minus(row.normalized_length, 4),
             plus_minus(row.beads, 2),
-            "–" if math.isnan(steps) else thousands(round(steps)),
+            _median(row.median_bead_steps),
+            _median(row.median_sample_gradients),
             failed or "none",
         )
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _median(number: float) -> str:
+    """Returns a median number of steps, or a dash where it is not known."""
+    return "–" if math.isnan(number) else thousands(round(number))

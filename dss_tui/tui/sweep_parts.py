@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from rich.text import Text
 
 from dss_tui.tui.palette import Palette
@@ -9,7 +12,10 @@ from dss_tui.tui.plot import Curve, Plot
 from dss_tui.tui.widgets.matrix import Mark, MatrixData, MatrixRow
 from dss_tui.viewing.glossary import Glyph
 from dss_tui.viewing.sweeps import word_of
-from dss_tui.viewing.words import clock, plus_minus, thousands
+from dss_tui.viewing.words import clock, plus_minus, rounded, short_count, thousands
+from engine.record.compare_folder import ComparePlan
+from engine.record.compare_tables import MethodRow
+from engine.record.plans import AnyRow
 from engine.record.progress import Progress
 from engine.record.sweep_tables import LevelRow
 from engine.record.sweeps import CellState, LevelState, SweepView, measured
@@ -37,8 +43,9 @@ UNKNOWN = ("?", "near")
 #: Those glyphs with their meanings, for the help.
 LEGEND = tuple(Glyph(glyph, word, f"a pair: {word}") for word, (glyph, _) in GLYPHS.items())
 
-#: The titles of what is said of a level.
+#: The titles of what is said of a row: a level, or a method of a comparison.
 TITLES = ("connected", "length ± s.e.", "beads ± s.e.", "median steps", "ETA")
+OF_METHODS = ("connected", "length ± s.e.", "beads ± s.e.", "gradients", "ETA")
 
 #: The quantities that are plotted: the field of the tables, the title and the label of the axis.
 QUANTITIES = (
@@ -54,15 +61,18 @@ def mark(word: str, palette: Palette) -> Mark:
 
 
 def matrix(view: SweepView, palette: Palette) -> MatrixData:
-    """Returns the matrix of a sweep: a row for each level, a column for each pair."""
+    """Returns the matrix of a sweep or a comparison: a row for each level or method.
+
+    There is a column for each pair.
+    """
     pairs = view.plan.pairs if view.plan is not None else 0
     return MatrixData(
-        "level",
+        view.plan.axis if view.plan is not None else "",
         tuple(map(str, range(pairs))),
-        TITLES,
+        OF_METHODS if isinstance(view.plan, ComparePlan) else TITLES,
         tuple(
             MatrixRow(
-                f"{level.row.level:g}",
+                level.row.label,
                 tuple(mark(word_of(cell), palette) for cell in level.cells),
                 _facts(level, going=view.going),
             )
@@ -72,16 +82,22 @@ def matrix(view: SweepView, palette: Palette) -> MatrixData:
 
 
 def _facts(level: LevelState, *, going: bool) -> tuple[str, ...]:
-    """Returns what is said of a level, in the order of `TITLES`."""
+    """Returns what is said of a row, in the order of its titles."""
     row = level.row
-    steps = row.median_bead_steps
     return (
         f"{row.connected}/{row.pairs}" if row.pairs else "–",
         plus_minus(row.normalized_length, 3),
         plus_minus(row.beads, 1),
-        thousands(round(steps)) if row.pairs else "–",
+        _work_of(row),
         _eta(level.eta_s) if going else "",
     )
+
+
+def _work_of(row: AnyRow) -> str:
+    """Returns the median work of the pairs of a row: sample gradients of a method, or steps."""
+    if isinstance(row, MethodRow):
+        return short_count(row.median_sample_gradients)
+    return thousands(round(row.median_bead_steps)) if row.pairs else "–"
 
 
 def _eta(seconds: float | None) -> str:
@@ -115,7 +131,7 @@ def about_level(level: LevelState, tolerance: float) -> list[str]:
     """Returns what is known of a level, in clauses that are not to be broken."""
     row = level.row
     within = f", tolerance {tolerance:g}" if tolerance else ""
-    head = f"level {row.level:g}{within}:"
+    head = f"{row.label}:" if isinstance(row, MethodRow) else f"level {row.label}{within}:"
     if not row.pairs:
         return [f"{head} no pair has ended yet"]
     proven = f" ({row.proven} proven)" if row.proven else ""
@@ -125,7 +141,21 @@ def about_level(level: LevelState, tolerance: float) -> list[str]:
         said.append(f"length {plus_minus(row.normalized_length, 4)}")
         said.append(f"beads {plus_minus(row.beads, 2)}")
     said.append(f"median {thousands(round(row.median_bead_steps))} steps")
+    if isinstance(row, MethodRow):
+        said += [f"{_work_of(row)} sample gradients", *_measured_by_one(row)]
     return [head, *_listed(said)]
+
+
+def _measured_by_one(row: MethodRow) -> list[str]:
+    """Returns what the evaluator has measured of a method's paths, in clauses."""
+    if math.isnan(row.barrier.mean):
+        return []
+    return [
+        f"peak {multiple(row.peak_over_level, 3)} × level",
+        f"barrier {rounded(row.barrier.mean, 3)}",
+        f"mean {rounded(row.mean_loss.mean, 3)}",
+        f"turning {row.turning.mean:.0f}°",
+    ]
 
 
 def about_cell(cell: CellState, seed: int, progress: Progress | None) -> list[str]:
@@ -150,10 +180,16 @@ def _listed(clauses: list[str]) -> list[str]:
     return [*(f"{clause}," for clause in clauses[:-1]), *clauses[-1:]]
 
 
-def plot(rows: tuple[LevelRow, ...], published: Published | None, number: int, log: bool) -> Plot:
-    """Returns the plot of one of `QUANTITIES` against the level, beside the paper's points."""
+def plot(rows: Sequence[AnyRow], published: Published | None, number: int, log: bool) -> Plot:
+    """Returns the plot of one of `QUANTITIES`: against the level, beside the paper's points.
+
+    That of a comparison is against the sample gradients, with the names of the methods.
+    """
+    methods = [row for row in rows if isinstance(row, MethodRow)]
+    if methods:
+        return _plot_of_methods(methods, number, log)
     field, title, label = QUANTITIES[number]
-    ours = measured(rows, field)
+    ours = measured([row for row in rows if isinstance(row, LevelRow)], field)
     curves = [
         Curve(
             tuple(each.level for each in ours),
@@ -179,6 +215,28 @@ def plot(rows: tuple[LevelRow, ...], published: Published | None, number: int, l
             ),
         )
     return Plot(title, tuple(curves), "level", label, log_x=log, log_y=log)
+
+
+def _plot_of_methods(rows: Sequence[MethodRow], number: int, log: bool) -> Plot:
+    """Returns the plot of one of `QUANTITIES` against what the methods have computed for it."""
+    field, title, label = QUANTITIES[number]
+    found = [
+        (row.sample_gradients.mean, getattr(row, field), row.method)
+        for row in rows
+        if row.sample_gradients.mean > 0  # not where it is not known
+    ]
+    points = tuple((cost, each.mean) for cost, each, _ in found)
+    errors = (each.standard_error for _, each, _ in found)
+    curve = Curve(
+        tuple(cost for cost, _ in points),
+        tuple(mean for _, mean in points),
+        "",
+        "points",
+        lines=False,
+        errors=tuple(0.0 if math.isnan(error) else error for error in errors),
+    )
+    names = tuple((point, name) for point, (_, _, name) in zip(points, found, strict=True))
+    return Plot(title, (curve,), "sample gradients", label, log_x=log, log_y=log, names=names)
 
 
 def words_below(view: SweepView) -> list[Text]:

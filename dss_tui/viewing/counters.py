@@ -7,6 +7,7 @@ import math
 from rich.text import Text
 
 from dss_tui.viewing.words import thousands
+from engine.record.findings import Totals
 from engine.record.progress import Progress
 from engine.spec.level import in_brackets, multiple
 
@@ -38,6 +39,14 @@ def words(progress: Progress, steps_per_s: float | None) -> list[str]:
     if counters.failed:
         said.append(f"failed {counters.failed}")
     return said
+
+
+def computed(totals: Totals | None) -> list[str]:
+    """Returns a line on what a run has computed, or none where that is not known."""
+    if totals is None or totals.sample_gradients is None or totals.forward_samples is None:
+        return []
+    gradients, forward = thousands(totals.sample_gradients), thousands(totals.forward_samples)
+    return [f"computed: {gradients} sample gradients and {forward} forward samples"]
 
 
 def target_of(progress: Progress) -> float:

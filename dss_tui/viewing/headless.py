@@ -101,6 +101,8 @@ class _Watcher:
     def summarize(self, ended: Ended) -> None:
         """Prints on stdout how the run ended and which commands go on from there."""
         print(ended.sentence)
+        for words in counters.computed(ended.totals):
+            print(words)
         if ended.diagnosis is not None:
             print(ended.diagnosis.words)
             print(f"more about it: dss-tui diagnose {reference(self.run)}")

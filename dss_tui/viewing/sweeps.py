@@ -10,14 +10,19 @@ from dataclasses import replace
 
 from dss_tui.viewing import session
 from engine.errors import InputError, SaveError
+from engine.record import compare_folder
+from engine.record.compare_folder import ComparePlan
 from engine.record.events import Outcome
+from engine.record.finding import COMPARISON
 from engine.record.lock import is_live
+from engine.record.plans import read_any_plan
 from engine.record.progress import Progress, ProgressReader
 from engine.record.rundir import RunDir
 from engine.record.runs import STARTING_S, tried
-from engine.record.sweep_folder import create, plan_for, read_plan
+from engine.record.sweep_folder import create, plan_for, read_plan, write_plan
 from engine.record.sweep_state import state_path
 from engine.record.sweeps import CellState, SweepReader, SweepView
+from engine.spec.checks import check_quickly
 from engine.spec.keys import Spec
 
 #: What a run's state is called in a sweep, where that differs from the state itself.
@@ -40,12 +45,32 @@ def start(spec: Spec, levels: tuple[float, ...], pairs: int, folder: RunDir, at_
     return True
 
 
+def start_comparison(asked: ComparePlan, folder: RunDir) -> bool:
+    """Launches an engine on a comparison of methods, new, or with cells left and not running.
+
+    Returns whether one was launched. Raises InputError for what cannot run, as far as that shows
+    without an engine, and SaveError.
+    """
+    check_quickly(asked.spec.problem)
+    if not asked.models:
+        session.check(asked.ends_spec(0))
+    plan = compare_folder.plan_for(asked, folder.path)
+    plan.check(folder.path)
+    if compare_folder.read_plan(folder.path) is None:
+        write_plan(plan.text(), folder.path, COMPARISON)
+    ended = SweepReader(folder).look().state == "ended" and plan.is_measured(folder.path)
+    if is_live(folder) or ended:
+        return False
+    session.launch(folder)
+    return True
+
+
 def resume(folder: RunDir) -> str | None:
     """Goes on with a sweep and returns None, or returns why it cannot go on."""
     if is_live(folder):
         return "it is running"
     try:
-        if read_plan(folder.path) is None:
+        if read_any_plan(folder.path) is None:
             return "there is no sweep any more"
         session.launch(folder)
     except (InputError, SaveError) as error:

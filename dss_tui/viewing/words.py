@@ -53,6 +53,21 @@ def peak_of(peak_over_level: float | None, tolerance: float) -> str:
     return multiple(peak_over_level, 3) + (f" (tolerance {tolerance:g})" if tolerance else "")
 
 
+def short_count(number: float) -> str:
+    """Returns a number of samples in three digits, such as 54.3 k or 1.21 M; a dash for a NaN."""
+    if math.isnan(number):
+        return "–"
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= 0.9995 * size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.0f}"
+
+
+def rounded(number: float, digits: int) -> str:
+    """Returns a number in so many significant digits, or a dash for a NaN."""
+    return "–" if math.isnan(number) else f"{number:.{digits}g}"
+
+
 def plus_minus(statistic: Statistic, digits: int) -> str:
     """Returns a mean with its standard error in so many decimals, as far as they are known."""
     if math.isnan(statistic.mean):

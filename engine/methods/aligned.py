@@ -6,6 +6,7 @@ import logging
 
 from engine.alignment.align import align, symmetries
 from engine.problem.problem import Problem
+from engine.record.costs import NOTHING, Costs
 from engine.record.events import LAST
 from engine.shapes import Weights
 from engine.spec.keys import Spec
@@ -22,13 +23,13 @@ def check_alignable(spec: Spec, problem: Problem) -> None:
         symmetries(problem)
 
 
-def aligned(spec: Spec, problem: Problem, first: Weights, last: Weights) -> Weights:
-    """Returns the last end (param,) as it is to be connected: relabelled where that is asked for.
+def aligned(spec: Spec, problem: Problem, first: Weights, last: Weights) -> tuple[Weights, Costs]:
+    """Returns the last end (param,) as it is to be connected, and what that has cost.
 
-    Raises InputError as `alignment.align.align` does.
+    It is relabelled where that is asked for. Raises InputError as `alignment.align.align` does.
     """
     if spec.endpoints.align is None:
-        return last
+        return last, NOTHING
     found = align(problem, first, last, spec.endpoints.align)
     log.info("endpoint %d was %s", LAST, found.words)
-    return found.theta
+    return found.theta, Costs(forward_samples=found.passes)

@@ -153,7 +153,8 @@ class EndpointTraining(SteadyStage):
         events = [self._settle(row) for row in self.trainer.retire()]
         if self.done and len(self.trained) > before and LAST in self.trained:
             first, last = self.trained[FIRST], self.trained[LAST]
-            self.trained[LAST] = aligned(self.spec, self.chain.problem, first, last)
+            self.trained[LAST], costs = aligned(self.spec, self.chain.problem, first, last)
+            self.chain.pool.add(costs)
         now = {row.bead: row.theta for row in self.trainer.rows} | self.trained
         self.chain.move(self._with_copy(now))
         if self.of_epochs and self.done:

@@ -19,6 +19,7 @@ from engine.path.chain import Chain
 from engine.problem.checkpoints.endpoints import read_endpoints, with_fixed_of
 from engine.problem.problem import Problem
 from engine.record import string_file
+from engine.record.costs import Costs
 from engine.record.events import FIRST, LAST, EndpointTrained, Event
 from engine.record.string_file import StringFile
 from engine.shapes import Weights
@@ -68,17 +69,19 @@ def _with_buffers_of_both(spec: Spec, problem: Problem) -> Problem:
     """Returns the problem with carried buffers that belong to the ends as they are connected."""
     if problem.carried is None or spec.endpoints.align is None:
         return problem
-    first, last = given_ends(spec, problem)
+    (first, last), _ = given_ends(spec, problem)
     return problem.with_carried(first, last, problem.carried.buffers)
 
 
-def given_ends(spec: Spec, problem: Problem) -> list[Weights]:
+def given_ends(spec: Spec, problem: Problem) -> tuple[tuple[Weights, Weights], Costs]:
     """Returns the models (param,) of `endpoints.a` and `endpoints.b`, as they are to be connected.
 
-    Raises InputError as `read_endpoints` does, and as `aligned` does.
+    With them it returns what it has cost to relabel the second one. Raises InputError as
+    `read_endpoints` does, and as `aligned` does.
     """
     first, last = read_endpoints(spec.endpoints, problem)
-    return [first, aligned(spec, problem, first, last)]
+    last, costs = aligned(spec, problem, first, last)
+    return (first, last), costs
 
 
 def with_state_of(file: StringFile, problem: Problem) -> Problem:
@@ -174,7 +177,8 @@ class GivenEndpoints(ChainStage):
 
     def begin(self) -> None:
         """Makes the two models the chain. Raises InputError as `given_ends` does."""
-        ends = given_ends(self.spec, self.chain.problem)
+        ends, costs = given_ends(self.spec, self.chain.problem)
+        self.chain.pool.add(costs)
         self.chain.begin([(bead, end, 0) for bead, end in zip((FIRST, LAST), ends, strict=True)])
 
     def step(self, beads_left: int | None) -> list[Event]:

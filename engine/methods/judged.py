@@ -10,6 +10,8 @@ import torch
 from engine.backends.backend import Backend
 from engine.methods.base import Verdict
 from engine.path.chain import Chain
+from engine.problem.problem import Problem
+from engine.record.costs import Costs
 from engine.record.events import Outcome
 from engine.shapes import Weights
 from engine.spec.keys import Spec
@@ -27,6 +29,10 @@ class Objective:
     def size(self, model: Weights) -> int:
         """Returns the number of samples that a model (param,) is computed on."""
         return self.samples
+
+    def cost(self, problem: Problem, model: Weights, value: float) -> Costs:
+        """Returns what a model has cost."""
+        return Costs(forward_samples=problem.passed(self.samples))
 
     def __call__(self, backend: Backend, models: Sequence[Weights]) -> list[float]:
         """Returns the objective at each model (param,)."""

@@ -22,6 +22,7 @@ from engine.path.chain_view import ChainView, Work
 from engine.path.diagnosis import Trials, diagnose
 from engine.path.segments import Measured
 from engine.path.snapshot import Key, MethodProgress, Segment
+from engine.record.costs import Costs
 from engine.record.events import Event
 from engine.record.findings import Diagnosis
 from engine.record.geometry import BeadString
@@ -57,6 +58,8 @@ class MethodState:
     """How the level comes about; None where the preset names it."""
     spent: Count = 0
     """Optimizer steps of all beads in the phases before this one."""
+    costs: Costs | None = None
+    """What the search has computed; None where that is not known, as in files without it."""
 
 
 class StagedMethod:
@@ -316,8 +319,11 @@ class StagedMethod:
         """All that a checkpoint holds of the search. An audit under way is not: it begins anew."""
         stages = tuple(stage.state for stage in self.stages)
         descent = None if self.descent is None else self.descent.state
-        chain = state_of(self.chain)
-        return MethodState(self.current, chain, self.trials, stages, self.plan, descent, self.spent)
+        chain, auditing = state_of(self.chain), self.auditing
+        costs = self.chain.pool.costs if auditing is None else auditing.costs_before
+        return MethodState(
+            self.current, chain, self.trials, stages, self.plan, descent, self.spent, costs
+        )
 
     def resume(self, state: MethodState) -> None:
         """Goes on from a state. Raises Unfit where it is not one of this search's."""
@@ -335,6 +341,7 @@ class StagedMethod:
             raise Unfit(f"current is {state.current}, but there are {len(self.stages)} stages")
         with below("chain"):
             resume(self.chain, state.chain)
+        self.chain.pool.costs = state.costs
         self.current, self.trials, self.plan = state.current, state.trials, state.plan
         for number, (stage, part) in enumerate(zip(self.stages, state.stages, strict=True)):
             with below("stages", number):

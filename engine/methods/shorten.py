@@ -27,6 +27,8 @@ from engine.path.chain_state import StringState
 from engine.path.pruning import prune
 from engine.path.segments import Measured
 from engine.path.snapshot import Segment, Snapshot
+from engine.problem.problem import Problem
+from engine.record.costs import Costs
 from engine.record.events import Event, StringShortened
 from engine.record.marks import Count
 from engine.record.unfit import Unfit
@@ -52,6 +54,10 @@ class Gradient:
     def size(self, bead: Weights) -> int:
         """Returns the number of samples that a bead (param,) is computed on."""
         return self.samples
+
+    def cost(self, problem: Problem, bead: Weights, found: tuple[float, Weights]) -> Costs:
+        """Returns what a bead has cost: a gradient on all training samples."""
+        return Costs(sample_gradients=len(problem.train))
 
     def __call__(self, backend: Backend, beads: Sequence[Weights]) -> list[tuple[float, Weights]]:
         """Returns the loss and its gradient (param,) at each bead."""

@@ -35,6 +35,8 @@ class Audit:
     def __init__(self, spec: Spec, chain: Chain, bead_steps: int) -> None:
         """Chooses the grid, by the keys of the audit and the cost of `bead_steps` in the run."""
         self._chain, self._samples = chain, chain.problem.objective_samples
+        self.costs_before = chain.pool.costs
+        """What the search had cost when the audit began."""
         self.search_points = len(chain.grid)
         products = chain.problem.cost.products
         # A step of training costs a pass forward and two back.

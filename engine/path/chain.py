@@ -30,6 +30,7 @@ from engine.record.events import (
 from engine.record.progress import SegmentState
 from engine.shapes import Weights
 from engine.spec.goal import Goal
+from engine.workers.metered import Metered
 from engine.workers.pool import Workers
 
 #: Greatest number of peaks that a trace holds.
@@ -44,7 +45,9 @@ class Chain:
 
     def __init__(self, pool: Workers, goal: Goal, points: int) -> None:
         """Makes a chain without beads, whose segments are measured on `points` values of t."""
-        self.problem, self.pool = pool.backend.problem, pool
+        self.problem = pool.backend.problem
+        self.pool = Metered(pool)
+        """The workers, which count what the search costs."""
         self.goal = goal
         """What the string is held against: its level, and the targets of its beads."""
         self.grid = search_grid(points)
@@ -191,14 +194,18 @@ class Chain:
         self._compare()
         return events
 
-    def profiles_of(self, pairs: Sequence[Pair], level: float) -> list[Measured]:
+    def profiles_of(
+        self, pairs: Sequence[Pair], level: float, pool: Workers | None = None
+    ) -> list[Measured]:
         """Returns profiles on the search's grid of lines between two models.
 
-        Peaks that cannot exceed `level` are not refined.
+        Peaks that cannot exceed `level` are not refined. What is measured for viewers alone goes to
+        another `pool` than the search's own.
         """
         known = {self.weights[bead]: value for bead, value in self.known.items()}
         samples = self.problem.objective_samples
-        return measure(self.pool, pairs, self.grid, samples, known=known, level=level)
+        workers = pool or self.pool
+        return measure(workers, pairs, self.grid, samples, known=known, level=level)
 
     def _closed_or(self, otherwise: SegmentState, measured: Measured) -> SegmentState:
         """Returns the state of a segment: closed where no loss exceeds the bound."""

@@ -28,7 +28,8 @@ def string_of(chain: Chain, known: Mapping[Key, Measured]) -> BeadString:
     that. The others then have the profiles of the search.
     """
     pairs = {key: (chain.weights[key[0]], chain.weights[key[1]]) for key in chain.unmeasured}
-    fresh = dict(zip(pairs, chain.profiles_of(list(pairs.values()), chain.bound), strict=True))
+    found = chain.profiles_of(list(pairs.values()), chain.bound, chain.pool.unmetered)
+    fresh = dict(zip(pairs, found, strict=True))
     if fresh:
         known = fresh
     profiles = [known.get(key) or chain.segments[key].measured.on(chain.grid) for key in chain.keys]

@@ -82,6 +82,7 @@ class ChainView:
             turn_max=shape.turn_max,
             max_peak=float(max((p.peak for p in profiles), default=float("nan"))),
             level=chain.level,
+            costs=chain.pool.costs,
         )
 
     def secondary(self) -> list[Floats]:
@@ -98,7 +99,7 @@ class ChainView:
         some = max(1, SECONDARY_PRODUCTS // max(1, products))
         new = [pair for pair in pairs if pair not in self._secondary][:some]
         found = along(
-            chain.pool,
+            chain.pool.unmetered,
             new,
             search_grid(SECONDARY_POINTS),
             chain.problem.secondary_samples,

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from engine.backends.backend import Backend
 from engine.problem.problem import Problem
+from engine.record.costs import Costs
 from engine.shapes import Weights
 from engine.spec.level import LevelOn
 from engine.workers.pool import Workers
@@ -226,6 +227,12 @@ class Along:
         """Returns the number of samples that are computed for a line."""
         return self.samples * len(line[2])
 
+    def cost(
+        self, problem: Problem, line: tuple[Weights, Weights, Floats], losses: Floats
+    ) -> Costs:
+        """Returns what a line has cost: the samples at each of its places."""
+        return Costs(forward_samples=len(losses) * problem.passed(self.samples))
+
     def __call__(
         self, backend: Backend, lines: Sequence[tuple[Weights, Weights, Floats]]
     ) -> list[Floats]:
@@ -265,6 +272,15 @@ class Climb:
     def size(self, span: tuple[Weights, Weights, float, float]) -> int:
         """Returns the number of samples that are computed for a span."""
         return self.samples * (2 + GOLDEN_STEPS)
+
+    def cost(
+        self,
+        problem: Problem,
+        span: tuple[Weights, Weights, float, float],
+        found: tuple[float, float],
+    ) -> Costs:
+        """Returns what a span has cost: the samples at each place that was looked at."""
+        return Costs(forward_samples=(2 + GOLDEN_STEPS) * problem.passed(self.samples))
 
     def __call__(
         self, backend: Backend, spans: Sequence[tuple[Weights, Weights, float, float]]

@@ -13,6 +13,7 @@ import torch
 from engine.path.certificate.proof import Proof
 from engine.path.segments import Measured
 from engine.record.bracket import Bracket
+from engine.record.costs import Costs
 from engine.record.marks import Count, Depth
 from engine.record.progress import SegmentProgress, SegmentState, TrainingProgress
 from engine.shapes import Weights
@@ -59,6 +60,8 @@ class MethodProgress:
     """The level that the string is held against; infinite as long as none is known."""
     bracket: Bracket | None = None
     """How the level comes about; None where the preset names it."""
+    costs: Costs | None = None
+    """What the search has computed so far; None where that is not known."""
 
     @property
     def depth(self) -> int:

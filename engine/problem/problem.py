@@ -266,6 +266,14 @@ class Problem:
         """Whether the network has batch normalization."""
         return self.estimate is not None
 
+    def passed(self, samples: int) -> int:
+        """Returns how many samples pass through a network that is measured on `samples` of them.
+
+        Those of which its batch normalization takes its statistics come on top.
+        """
+        apart = self.estimate is not None and self.batch_norm.statistics == "reestimated"
+        return samples + (len(self.estimate) if self.estimate is not None and apart else 0)
+
     @cached_property
     def draws_within(self) -> bool:
         """Whether layers of the network, such as attention, draw out of our reach in training."""

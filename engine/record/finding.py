@@ -19,8 +19,10 @@ from engine.spec.yaml_file import dump
 #: The files of which a run's folder holds at least one, whole or damaged.
 MARKS = ("run.yaml", "events.jsonl", "progress.json", "meta.json")
 
-#: The name of the file that makes a folder the folder of a sweep.
-PLAN = "sweep.yaml"
+#: The names of the files that make a folder the folder of a sweep, or of a comparison of methods.
+#: Both are grids of runs, and are looked at, listed and stopped alike.
+PLAN, COMPARISON = "sweep.yaml", "compare.yaml"
+PLANS = (PLAN, COMPARISON)
 
 #: The word that names the newest run, and the number of names that are told where several fit.
 LAST, CANDIDATES = "last", 8
@@ -59,8 +61,9 @@ def _find(name: str, is_one: Callable[[Path], bool]) -> RunDir:
     for candidate in filter(is_one, candidates):
         return RunDir(candidate)
     if any(map(is_sweep, candidates)):
+        kind = "comparison" if any(map(is_comparison, candidates)) else "sweep"
         raise InputError(
-            f"is a sweep; `dss-tui attach {name}` shows it, and the run of each of its pairs is a "
+            f"is a {kind}; `dss-tui attach {name}` shows it, and the run of each of its pairs is a "
             "folder in it",
             file=name,
         )
@@ -149,7 +152,7 @@ def made_s(run: RunDir) -> float:
 
     It is the time of its preset or its plan, or of its folder where there is neither.
     """
-    for path in (run.spec, run.path / PLAN, run.path):
+    for path in (run.spec, *(run.path / plan for plan in PLANS), run.path):
         try:
             return os.lstat(path).st_mtime
         except OSError:
@@ -158,8 +161,13 @@ def made_s(run: RunDir) -> float:
 
 
 def is_sweep(folder: Path) -> bool:
-    """Returns whether a folder is that of a sweep, whatever its plan holds."""
-    return os.path.lexists(folder / PLAN)
+    """Returns whether a folder is that of a sweep or a comparison, whatever its plan holds."""
+    return any(os.path.lexists(folder / plan) for plan in PLANS)
+
+
+def is_comparison(folder: Path) -> bool:
+    """Returns whether a folder is that of a comparison of methods, whatever its plan holds."""
+    return os.path.lexists(folder / COMPARISON)
 
 
 def _holds_run(path: Path) -> bool:

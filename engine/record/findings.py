@@ -24,6 +24,10 @@ class Totals:
     normalized_length: float
     """The string's length divided by the distance of its ends."""
     elapsed_s: float
+    sample_gradients: Count | None = None
+    """Number of samples passed forward and back, as `Costs` counts them; None where not known."""
+    forward_samples: Count | None = None
+    """Number of samples passed forward alone; None where not known."""
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,10 @@ class Counters:
     none, and in files without it."""
     turn_max: float | None = None
     """The largest of these angles."""
+    sample_gradients: Count | None = None
+    """Number of samples passed forward and back, as `Costs` counts them; None where not known."""
+    forward_samples: Count | None = None
+    """Number of samples passed forward alone; None where not known."""
 
 
 @dataclass(frozen=True)

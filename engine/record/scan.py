@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.record.finding import MARKS, PLAN, is_sweep, runs_folder
+from engine.record.finding import MARKS, PLANS, is_sweep, runs_folder
 from engine.record.reading import Stamp, stamp
 from engine.record.rundir import RunDir
 from engine.record.runs import Summary, summarize
@@ -19,7 +19,7 @@ from engine.record.sweep_summary import summarize_sweep
 from engine.record.sweeps import SweepReader
 
 #: The files of which the folder of a run or a sweep holds at least one.
-HELD = (*MARKS, PLAN)
+HELD = (*MARKS, *PLANS)
 
 #: The files whose change makes a run's facts worth reading again. Those that are replaced change
 #: the time of the folder as well.

@@ -6,7 +6,7 @@ No torch here. The folder holds `sweep.yaml` (the plan), `session.json` (the new
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -15,10 +15,11 @@ from typing import Any
 import yaml
 
 from engine.errors import InputError, SaveError
-from engine.record.events import dump_json
+from engine.record.events import RunFinished, dump_json
 from engine.record.finding import PLAN
 from engine.record.reading import LARGEST_PRESET, check_regular, read_text
 from engine.record.rundir import RunDir
+from engine.record.sweep_tables import LevelRow, Result, by_level
 from engine.record.writing import replace
 from engine.spec.grid import Grid
 from engine.spec.keys import Spec
@@ -48,6 +49,43 @@ class Plan(Grid):
         for level, pair in self.places():
             name = repr(level).removesuffix(".0")
             yield Cell(level, pair, RunDir(folder / f"level-{name}" / f"pair-{pair:04}"))
+
+    @property
+    def about(self) -> str:
+        """What is searched, in a few words."""
+        return f"{self.spec.search.method} · {len(self.levels)} levels × {self.pairs} pairs"
+
+    @property
+    def axis(self) -> str:
+        """What the rows of the matrix are."""
+        return "level"
+
+    def result_of(self, cell: Cell, end: RunFinished) -> Result:
+        """Returns the numbers of a cell that has ended."""
+        totals = end.totals
+        return Result(
+            cell.level,
+            cell.pair,
+            self.spec.seed + cell.pair,
+            end.outcome,
+            totals.beads,
+            totals.normalized_length,
+            totals.max_peak,
+            totals.depth,
+            totals.bead_steps,
+            totals.elapsed_s,
+            end.certified,
+            totals.sample_gradients,
+            totals.forward_samples,
+        )
+
+    def rows(self, results: Sequence[Result]) -> list[LevelRow]:
+        """Returns the row of each level."""
+        return by_level(list(results), self.levels)
+
+    def marks(self, cells: Iterable[Cell]) -> tuple[()]:
+        """Returns nothing, because the events of a cell tell all of it."""
+        return ()
 
     def text(self) -> str:
         """Returns the content of `sweep.yaml`."""
@@ -94,15 +132,20 @@ def plan_for(spec: Spec, levels: Iterable[float], pairs: int, folder: Path) -> P
         check_unused(folder)
         return Plan(spec.of_a_new_run(), tuple(levels), pairs)
     asked = Plan(as_begun(spec, begun.spec), tuple(levels), pairs)
-    check_same(begun, asked, folder)
+    check_same(begun.told(), asked.told(), folder, "sweep")
     return asked
 
 
 def create(plan: Plan, folder: Path) -> None:
     """Makes the folder of a sweep, or writes the plan of one anew. Raises InputError."""
+    write_plan(plan.text(), folder, PLAN)
+
+
+def write_plan(text: str, folder: Path, name: str) -> None:
+    """Makes a folder that holds a plan in a file of that name. Raises InputError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        replace(folder / PLAN, plan.text().encode())
+        replace(folder / name, text.encode())
     except (OSError, SaveError) as error:
         raise unusable(folder, error) from None
 
@@ -144,13 +187,16 @@ def as_begun(spec: Spec, begun: Spec) -> Spec:
     return spec.model_copy(update=update)
 
 
-def check_same(begun: Plan, asked: Plan, folder: Path) -> None:
-    """Raises InputError where the folder's sweep is another one than the one asked for."""
-    difference = _first_difference(begun.told(), asked.told())
+def check_same(begun: Any, asked: Any, folder: Path, kind: str) -> None:
+    """Raises InputError where a folder was begun with other plain values than those asked for.
+
+    `kind` is the word for what the folder holds.
+    """
+    difference = _first_difference(begun, asked)
     if difference is not None:
         key, value = difference
         raise InputError(
-            f"holds another sweep, begun with {key} {value}; give the same, or choose another "
+            f"holds another {kind}, begun with {key} {value}; give the same, or choose another "
             "folder",
             file=folder,
             key="--out",
@@ -170,7 +216,8 @@ def _first_difference(held: Any, other: Any, key: str = "") -> tuple[str, str] |
 def is_ours(path: Path) -> bool:
     """Returns whether a file may be in the folder of a sweep that has no sweep.yaml yet."""
     ours = (".lock", "engine.log", "session.json", "commands.jsonl")
-    return path.name in ours or (path.name.startswith(".sweep") and path.suffix == ".tmp")
+    begun = path.name.startswith((".sweep", ".compare")) and path.suffix == ".tmp"
+    return path.name in ours or begun
 
 
 def unusable(folder: Path, error: OSError | SaveError) -> InputError:

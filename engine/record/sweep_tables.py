@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from statistics import fmean, median, stdev
@@ -45,11 +45,15 @@ class Result:
     """Running time in seconds, waits for other cells included."""
     certified: bool | None = None
     """True where the whole path is proven, false where a point above the level is known."""
+    sample_gradients: int | None = None
+    """Number of samples passed forward and back, the ends' training included; None: not known."""
+    forward_samples: int | None = None
+    """Number of samples passed forward alone; None where that is not known."""
 
 
 @dataclass(frozen=True)
 class Statistic:
-    """The mean and standard error of one quantity over the connected pairs at one level.
+    """The mean and standard error of one quantity over the connected pairs of one row.
 
     The mean is NaN where no pair is connected, the error where fewer than two are.
     """
@@ -59,11 +63,10 @@ class Statistic:
     """The standard deviation of the samples divided by the root of their number."""
 
 
-@dataclass(frozen=True)
-class LevelRow:
-    """The results of the pairs at one level, as far as they have ended."""
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """The results of the pairs in one row of a grid, as far as they have ended."""
 
-    level: float
     pairs: int
     """Number of pairs that have ended."""
     connected: int
@@ -78,6 +81,27 @@ class LevelRow:
     """The statistic of the numbers of beads, the ends included."""
     median_bead_steps: float
     """The median number of bead-steps over all pairs, connected or not."""
+    median_sample_gradients: float = float("nan")
+    """The median number of sample gradients over the pairs of which it is known; else NaN."""
+    median_forward_samples: float = float("nan")
+    """The median number of forward samples over the pairs of which it is known; else NaN."""
+
+    @property
+    def label(self) -> str:
+        """What the row is called."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelRow(Row):
+    """The results of the pairs at one level, as far as they have ended."""
+
+    level: float
+
+    @property
+    def label(self) -> str:
+        """The level as a number."""
+        return f"{self.level:g}"
 
 
 def by_level(results: list[Result], levels: Iterable[float]) -> list[LevelRow]:
@@ -97,13 +121,15 @@ def _row(level: float, results: list[Result]) -> LevelRow:
         connected=len(good),
         proven=sum(each.certified is True for each in good),
         failed=tuple((outcome, count[outcome]) for outcome in others if count[outcome]),
-        normalized_length=_statistic([each.normalized_length for each in good]),
-        beads=_statistic([float(each.beads) for each in good]),
-        median_bead_steps=_median([each.bead_steps for each in results]),
+        normalized_length=statistic([each.normalized_length for each in good]),
+        beads=statistic([float(each.beads) for each in good]),
+        median_bead_steps=median_of([each.bead_steps for each in results]),
+        median_sample_gradients=median_of([each.sample_gradients for each in results]),
+        median_forward_samples=median_of([each.forward_samples for each in results]),
     )
 
 
-def _statistic(values: list[float]) -> Statistic:
+def statistic(values: list[float]) -> Statistic:
     """Returns the statistic of some values.
 
     The error is NaN where a value is infinite, as the normalized length of a closed string is.
@@ -114,15 +140,16 @@ def _statistic(values: list[float]) -> Statistic:
     return Statistic(fmean(values) if values else nan, error)
 
 
-def _median(values: list[int]) -> float:
-    """Returns the median, or NaN where there are no values."""
-    return float(median(values)) if values else float("nan")
+def median_of(values: Sequence[int | None]) -> float:
+    """Returns the median of the values that are known, or NaN where there are none."""
+    known = [value for value in values if value is not None]
+    return float(median(known)) if known else float("nan")
 
 
 def csv_of(results: list[Result]) -> str:
     """Returns the table of the cells as CSV, a line for each."""
     head = [column.name for column in fields(Result)]
-    return _csv(head, [list(asdict(each).values()) for each in results])
+    return as_csv(head, [list(asdict(each).values()) for each in results])
 
 
 def csv_of_levels(rows: list[LevelRow]) -> str:
@@ -138,8 +165,10 @@ def csv_of_levels(rows: list[LevelRow]) -> str:
         "beads_standard_error",
         "median_bead_steps",
         "proven",
+        "median_sample_gradients",
+        "median_forward_samples",
     ]
-    return _csv(head, [_line(row) for row in rows])
+    return as_csv(head, [_line(row) for row in rows])
 
 
 def _line(row: LevelRow) -> list[Any]:
@@ -156,10 +185,12 @@ def _line(row: LevelRow) -> list[Any]:
         row.beads.standard_error,
         row.median_bead_steps,
         row.proven,
+        row.median_sample_gradients,
+        row.median_forward_samples,
     ]
 
 
-def _csv(head: list[str], lines: list[list[Any]]) -> str:
+def as_csv(head: list[str], lines: list[list[Any]]) -> str:
     """Returns a table as CSV, in which what is not known or not finite is left out."""
 
     def told(value: Any) -> str:

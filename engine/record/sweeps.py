@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
+from typing import Any
 
 from engine.errors import InputError
-from engine.record.events import Outcome, RunFinished
-from engine.record.finding import PLAN
+from engine.record.events import Outcome
 from engine.record.lock import is_live
 from engine.record.many import Brief, ManyRuns
+from engine.record.plans import AnyCell, AnyPlan, AnyRow, plan_file, read_any_plan
 from engine.record.reading import Damaged, Stamp, stamp
 from engine.record.rundir import RunDir
 from engine.record.runs import tried
-from engine.record.sweep_folder import Cell, Plan, read_plan
 from engine.record.sweep_state import SweepState, read_state
-from engine.record.sweep_tables import ENDINGS, LevelRow, Result, by_level
+from engine.record.sweep_tables import ENDINGS, LevelRow
 
 
 @dataclass(frozen=True)
 class CellState:
     """A cell of a sweep, and how its run stands."""
 
-    cell: Cell
+    cell: AnyCell
     brief: Brief
 
     @property
@@ -36,9 +37,9 @@ class CellState:
 
 @dataclass(frozen=True)
 class LevelState:
-    """One level of a sweep: its cells, pair by pair, their statistics and the time left."""
+    """A row of a grid, such as a level: its cells, pair by pair, statistics, and the time left."""
 
-    row: LevelRow
+    row: AnyRow
     cells: tuple[CellState, ...]
     eta_s: float | None
     """The seconds until all pairs of the level have ended, about; None where not known."""
@@ -51,7 +52,7 @@ class SweepView:
     state: str
     """*preparing*, *running*, *paused*, *ended*, *unfinished* where no process is at work on cells
     that have not ended, or *damaged* where the plan cannot be read."""
-    plan: Plan | None = None
+    plan: AnyPlan | None = None
     levels: tuple[LevelState, ...] = ()
     elapsed_s: float = 0.0
     """The running time of the newest session in seconds, without pauses."""
@@ -90,13 +91,15 @@ class SweepReader:
     def __init__(self, folder: RunDir) -> None:
         """Reads the plan of a sweep."""
         self.folder = folder
-        self._plan: Plan | None = None
+        self._plan: AnyPlan | None = None
         self._fault: Damaged | None = None
-        self._cells: tuple[Cell, ...] = ()
+        self._cells: tuple[AnyCell, ...] = ()
         self._runs = ManyRuns(())
         self._planned_at: Stamp | None = None
         self._seen: tuple[Brief, ...] | None = None
-        self._rows: tuple[LevelRow, ...] = ()
+        self._marks: tuple[object, ...] = ()
+        """What was known of cells besides their events when the rows were made."""
+        self._rows: tuple[AnyRow, ...] = ()
 
     def look(self) -> SweepView:
         """Returns the state of the sweep now, whatever its files hold."""
@@ -107,21 +110,23 @@ class SweepReader:
         briefs = self._runs.look()
         if self._plan is None:
             return SweepView("damaged", damaged=tuple(faults))
-        if self._seen is None or any(map(_differs, briefs, self._seen)):
-            self._rows = tuple(by_level(self._results(briefs), self._plan.levels))
-            self._seen = briefs
+        plan: Any = self._plan
+        marks = plan.marks(self._cells)
+        if self._seen is None or marks != self._marks or any(map(_differs, briefs, self._seen)):
+            self._rows = tuple(plan.rows(self._results(plan, briefs)))
+            self._seen, self._marks = briefs, marks
         return self._view(self._plan, live, session, tuple(faults))
 
     def _read_plan(self) -> None:
         """Reads the plan where its file is new. Raises Damaged where it cannot be read."""
-        path = self.folder.path / PLAN
+        path = plan_file(self.folder.path)
         now = stamp(path)
         if now is None:
             raise Damaged(path, "it is missing")
         if now != self._planned_at:
             self._planned_at, self._fault = now, None
             try:
-                plan = read_plan(self.folder.path)
+                plan = read_any_plan(self.folder.path)
             except InputError as error:
                 why = str(InputError(error.what, key=error.key))  # the path is told anyway
                 self._fault = error if isinstance(error, Damaged) else Damaged(path, why)
@@ -130,24 +135,22 @@ class SweepReader:
         if self._fault is not None:
             raise self._fault
 
-    def _take(self, plan: Plan | None) -> None:
+    def _take(self, plan: AnyPlan | None) -> None:
         """Takes a plan that was read."""
         self._plan, self._seen = plan, None
         self._cells = tuple(plan.cells(self.folder.path)) if plan is not None else ()
         self._runs = ManyRuns(cell.run for cell in self._cells)
 
-    def _results(self, briefs: tuple[Brief, ...]) -> list[Result]:
-        """Returns the results of the cells that have ended."""
-        assert self._plan is not None
-        seed = self._plan.spec.seed
+    def _results(self, plan: Any, briefs: tuple[Brief, ...]) -> list[Any]:
+        """Returns the results of the cells that have ended, which are those of the plan's kind."""
         return [
-            result_of(cell, seed, brief.ended)
+            plan.result_of(cell, brief.ended)
             for cell, brief in zip(self._cells, briefs, strict=True)
             if brief.ended is not None and brief.ended.outcome is not Outcome.STOPPED
         ]
 
     def _view(
-        self, plan: Plan, live: bool, session: SweepState | None, faults: tuple[Damaged, ...]
+        self, plan: AnyPlan, live: bool, session: SweepState | None, faults: tuple[Damaged, ...]
     ) -> SweepView:
         """Returns the view of a sweep whose cells were looked at."""
         assert self._seen is not None
@@ -216,24 +219,6 @@ def _eta_s(
     return (left - half_done) * max(0.0, since) / (ended + half_done)
 
 
-def result_of(cell: Cell, seed: int, end: RunFinished) -> Result:
-    """Returns the result of a cell that has ended; `seed` is that of pair 0."""
-    totals = end.totals
-    return Result(
-        cell.level,
-        cell.pair,
-        seed + cell.pair,
-        end.outcome,
-        totals.beads,
-        totals.normalized_length,
-        totals.max_peak,
-        totals.depth,
-        totals.bead_steps,
-        totals.elapsed_s,
-        end.certified,
-    )
-
-
 @dataclass(frozen=True)
 class Measured:
     """The mean of one quantity at one level, with its standard error."""
@@ -244,7 +229,7 @@ class Measured:
     """The standard error, or 0 where it is not known."""
 
 
-def measured(rows: tuple[LevelRow, ...], quantity: str) -> tuple[Measured, ...]:
+def measured(rows: Sequence[LevelRow], quantity: str) -> tuple[Measured, ...]:
     """Returns the means of `normalized_length` or `beads` that are finite, by level."""
     found = ((row.level, getattr(row, quantity)) for row in rows)
     return tuple(

@@ -112,7 +112,7 @@ class Job:
         method, search = self.method, self.spec.search
         try:
             return plane_through(
-                method.chain.pool,
+                method.chain.pool.unmetered,
                 beads,
                 method.weights(),
                 method.chain.order,

@@ -331,6 +331,7 @@ def _beads_left(tally: Tally, limits: Limits) -> int | None:
 
 def totals(now: MethodProgress, elapsed_s: float) -> Totals:
     """Returns the counters of a run at that running time."""
+    costs = now.costs
     return Totals(
         beads=now.beads,
         segments=len(now.segments),
@@ -342,4 +343,6 @@ def totals(now: MethodProgress, elapsed_s: float) -> Totals:
         max_peak=now.max_peak,
         normalized_length=now.normalized_length,
         elapsed_s=elapsed_s,
+        sample_gradients=None if costs is None else costs.sample_gradients,
+        forward_samples=None if costs is None else costs.forward_samples,
     )

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 from engine.errors import InputError, SaveError
 from engine.record.commands import Command
@@ -61,6 +62,8 @@ class Ended:
     """The findings, where there is no connection."""
     signal: int | None = None
     """The number of the signal that asked the session to end, if one did."""
+    totals: Totals | None = None
+    """The counters of the run; None where they are not known."""
 
 
 @dataclass
@@ -118,7 +121,7 @@ def run(
     """
     with RunWriter(directory) as writer, logging_to(directory.log):
         try:
-            return _run(writer, signals, observe, prepared)
+            return run_written(writer, signals, observe, prepared)
         except (InputError, SaveError):
             raise
         except Exception as error:
@@ -131,10 +134,17 @@ def run(
             return Ended(Outcome.FAILED, sentence)
 
 
-def _run(
-    writer: RunWriter, signals: Signals, observe: Observer, prepared: Prepared | None
+def run_written(
+    writer: RunWriter,
+    signals: Signals,
+    observe: Observer = lambda record: None,
+    prepared: Prepared | None = None,
+    **others: Any,
 ) -> Ended:
-    """Prepares a run directory where it is not prepared, and runs a session of it."""
+    """Prepares a run directory where it is not prepared, and runs a session of it with its writer.
+
+    `others` are further arguments of `run_session`. Raises InputError where it cannot run.
+    """
     directory = writer.run
     asked = directory.load_spec()
     prepared = prepared or prepare(asked)
@@ -144,7 +154,7 @@ def _run(
     if prepared.unseen:
         log.warning("no GPU is used: %s", prepared.unseen)
     with open_pool(prepared.backend, spec) as pool:
-        return run_session(writer, spec, pool, signals, observe, why=prepared.why)
+        return run_session(writer, spec, pool, signals, observe, why=prepared.why, **others)
 
 
 def run_session(
@@ -214,7 +224,7 @@ class _Session:
             with suppress(SaveError, Damaged):  # the string and the events tell it too
                 self._note_level(event.bracket.told(event.level))
         stopped = event.outcome is Outcome.STOPPED and self.control.signals.received
-        return Ended(event.outcome, event.sentence, event.diagnosis, stopped or None)
+        return Ended(event.outcome, event.sentence, event.diagnosis, stopped or None, event.totals)
 
     def _note_level(self, told: str) -> None:
         """Writes how the level came about into run.yaml, as a comment at its end.

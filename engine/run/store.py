@@ -214,6 +214,7 @@ def _with_secondary(segment: SegmentProgress, values: NDArray[np.float64]) -> Se
 
 def _counters(now: MethodProgress) -> Counters:
     """Returns the counters of a method's progress."""
+    costs = now.costs
     return Counters(
         depth=now.depth,
         beads=now.beads,
@@ -227,4 +228,6 @@ def _counters(now: MethodProgress) -> Counters:
         normalized_length=now.normalized_length,
         turn_mean=now.turn_mean,
         turn_max=now.turn_max,
+        sample_gradients=None if costs is None else costs.sample_gradients,
+        forward_samples=None if costs is None else costs.forward_samples,
     )

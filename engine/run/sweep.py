@@ -14,20 +14,14 @@ them.
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.backends.backend import Backend
 from engine.errors import InputError, SaveError
-from engine.record.commands import Command
-from engine.record.events import Outcome, RunFinished, from_line
-from engine.record.lines import last_line
-from engine.record.reading import Damaged
-from engine.record.rundir import RunDir
+from engine.record.events import Outcome
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End, exit_status_of, held
 from engine.record.sweep_folder import Cell, Plan, create, plan_for, read_plan
@@ -35,18 +29,15 @@ from engine.record.sweep_tables import (
     ENDINGS,
     LevelRow,
     Result,
-    by_level,
     csv_of,
     csv_of_levels,
     json_of,
 )
-from engine.record.sweeps import result_of
-from engine.record.unfit import Unfit
-from engine.record.writer import RunWriter
-from engine.record.writing import open_log, replace
+from engine.record.writing import replace
+from engine.run.cells import CellLogs, CellWriter, ending, logging_cells
 from engine.run.grid import AT_ONCE, prepare_grid
 from engine.run.loop import Pace
-from engine.run.session import Ended, logging_to, run_session
+from engine.run.session import Ended, run_session
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import dump
 from engine.workers.pool import open_pool
@@ -119,7 +110,7 @@ class Sweep:
         todo.sort(key=lambda cell: cell.level)  # the lowest take longest, so they begin
         if not todo or signals.received is not None:
             return None
-        with _logging(self.folder / "engine.log") as logs:
+        with logging_cells(self.folder / "engine.log") as logs:
             desk.begin()
 
             def hurried() -> bool:
@@ -146,7 +137,7 @@ class Sweep:
         SaveError.
         """
         results = self.results()
-        rows = by_level(results, self.plan.levels)
+        rows = self.plan.rows(results)
         texts = {
             "sweep.csv": csv_of(results),
             "levels.csv": csv_of_levels(rows),
@@ -161,7 +152,7 @@ class Sweep:
         self._ended.pop(cell, None)
         end = ending(cell.run)
         if end is not None:
-            self._ended[cell] = result_of(cell, self.plan.spec.seed, end)
+            self._ended[cell] = self.plan.result_of(cell, end)
 
     def _read(self) -> None:
         """Reads how all cells have ended."""
@@ -212,18 +203,6 @@ def run_folder(desk: Desk, signals: Signals, at_once: int = AT_ONCE) -> End:
         sweep.write_tables()
 
 
-def ending(run: RunDir) -> RunFinished | None:
-    """Returns the event that ended a run, or None where it has not ended or was stopped."""
-    try:
-        line = last_line(run.events)
-        record = from_line(line) if line is not None else None
-    except (Damaged, Unfit):
-        return None
-    if record is None or not isinstance(record.event, RunFinished):
-        return None
-    return None if record.event.outcome is Outcome.STOPPED else record.event
-
-
 # ---------------------------------------------------------------- at work
 
 
@@ -234,7 +213,7 @@ class _Session:
     sweep: Sweep
     pool: SharedPool
     signals: Signals
-    logs: _CellLogs
+    logs: CellLogs
     desk: Desk
     hurried: Callable[[], bool]
     """Returns whether all cells are to stop."""
@@ -260,7 +239,7 @@ class _Session:
         """Runs a cell to the end of its session. Raises InputError and SaveError."""
         try:
             spec = self._spec(cell)
-            writer = _Writer(cell.run, self.desk)
+            writer = CellWriter(cell.run, self.desk)
         except OSError as error:
             raise SaveError(f"{cell.run.path}: cannot be written: {error.strerror}") from error
         with self.logs.of(cell.run), writer:
@@ -285,62 +264,3 @@ class _Session:
         spec = self.sweep.plan.at(cell.level, cell.pair)
         replace(cell.run.spec, dump(spec).encode())
         return spec
-
-
-class _Writer(RunWriter):
-    """The writer of a cell, which also hears what the sweep as a whole is asked for."""
-
-    def __init__(self, run: RunDir, desk: Desk) -> None:
-        """Holds a cell's run."""
-        super().__init__(run)
-        self._desk = desk
-        self._paused = False
-        """Whether the cell was told that the whole sweep pauses."""
-
-    def new_commands(self) -> list[Command]:
-        """Returns the commands since the last call, with those to all cells."""
-        commands = super().new_commands()
-        self._desk.look()
-        if self._desk.paused != self._paused:
-            self._paused = self._desk.paused
-            commands.append("pause" if self._paused else "continue")
-        return [*commands, "stop"] if self._desk.stop.is_set() else commands
-
-
-class _CellLogs(logging.Handler):
-    """The handler that writes what a thread logs to the engine.log of the cell that it runs."""
-
-    def __init__(self) -> None:
-        """Makes the handler; no thread runs a cell yet."""
-        super().__init__()
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        self._here = threading.local()
-
-    @contextmanager
-    def of(self, run: RunDir) -> Iterator[None]:
-        """Makes this thread's log go to a cell's file within the block."""
-        self._here.log = run.log
-        try:
-            yield
-        finally:
-            del self._here.log
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Writes a record to the file of the thread's cell, if it runs one."""
-        path: Path | None = getattr(self._here, "log", None)
-        if path is not None:
-            # A log that cannot be written, as on a full disk, must not hide the failure itself.
-            with suppress(OSError, SaveError), open_log(path) as file:
-                file.write(self.format(record) + "\n")
-
-
-@contextmanager
-def _logging(path: Path) -> Iterator[_CellLogs]:
-    """Sends the engine's log to the sweep's file and to the cells' within the block."""
-    cells, log = _CellLogs(), logging.getLogger("engine")
-    with logging_to(path):
-        log.addHandler(cells)
-        try:
-            yield cells
-        finally:
-            log.removeHandler(cells)

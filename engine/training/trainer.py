@@ -14,12 +14,16 @@ from typing import Annotated
 import torch
 
 from engine.backends.backend import Backend
+from engine.problem.problem import Problem
+from engine.record.costs import NOTHING, Costs
 from engine.record.marks import Count, Range
 from engine.record.unfit import Unfit
 from engine.shapes import Beads, Weights
 from engine.spec.training import Training
+from engine.steps.linear_map import Identity
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group, Row, Rows, check_columns, fresh, joined
+from engine.steps.tethers import Off, Several, Tether
 from engine.workers.pool import Workers
 
 #: The number of values in rows up to which a checkpoint holds them in one part.
@@ -63,6 +67,37 @@ class Round:
     def skip(self, groups: Sequence[Group]) -> Sequence[Group]:
         """Returns the groups as they are: a round of no steps, which the next one makes up for."""
         return groups
+
+    def cost(self, problem: Problem, before: Group, after: Group) -> Costs:
+        """Returns what the round has cost, which follows from the steps that its rows took in it.
+
+        A row whose steps see the objective is judged by the pass of the step that it then takes, or
+        does not take because it has ended, and so are the control points of a curve. Elsewhere each
+        row that goes is evaluated once.
+        """
+        if after is before:  # it was skipped
+            return NOTHING
+        recipe, count = self.recipe, self.recipe.training.check_every
+        curve = recipe.at != Identity()
+        sees = curve or recipe.sees_objective(problem)
+        told = before.rows.told
+        taken = [after.rows.told.steps[row] - told.steps[row] for row in told.going]
+        passes = sum(min(steps + sees, count) for steps in taken)
+        evaluated = 0 if sees else len(taken)
+        if recipe.evaluate == "after" and not curve:
+            evaluated = taken.count(count) if sees else len(taken)
+            evaluated += max(0, len(before) - 2) * respaces(recipe.tether)
+        return Costs(
+            passes * recipe.samples(len(problem.train)),
+            evaluated * problem.passed(problem.objective_samples),
+        )
+
+
+def respaces(tether: Tether) -> bool:
+    """Returns whether a tether puts a whole string in order after a round."""
+    if isinstance(tether, Several):
+        return any(map(respaces, tether.parts))
+    return type(tether).respace is not Off.respace
 
 
 class Trainer:

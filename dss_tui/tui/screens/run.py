@@ -49,7 +49,6 @@ PLOTS_EVERY_S = 2.0
 class RunScreen(Ended, Steering):
     """The screen of a run: its head, its views along the string, and a line on the newest event."""
 
-    STOP_QUESTION = "Stop the search? Its checkpoint is written and it can be resumed."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,escape", "leave", "leave", id="run.leave"),
         Binding("p", "pause", "pause/go on", id="run.pause"),
@@ -292,6 +291,11 @@ class RunScreen(Ended, Steering):
     def steered(self) -> RunDir:
         """See `Steering`."""
         return self.run
+
+    @property
+    def stop_question(self) -> str:
+        """See `Steering`."""
+        return "Stop the search? Its checkpoint is written and it can be resumed."
 
     @property
     def is_paused(self) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual import work
 from textual.screen import Screen
 
@@ -16,8 +14,10 @@ from engine.record.rundir import RunDir
 class Steering(Screen[None]):
     """The part of a screen that gives commands to an engine by its folder."""
 
-    STOP_QUESTION: ClassVar[str]
-    """What is asked before the engine is stopped."""
+    @property
+    def stop_question(self) -> str:
+        """What is asked before the engine is stopped."""
+        raise NotImplementedError
 
     @property
     def steered(self) -> RunDir:
@@ -54,7 +54,7 @@ class Steering(Screen[None]):
     async def action_stop(self) -> None:
         """Asks the engine to stop, after a question."""
         answers = {"n": "go on", "y": "stop it"}
-        if await self.app.push_screen_wait(Confirm(self.STOP_QUESTION, answers)) == "y":
+        if await self.app.push_screen_wait(Confirm(self.stop_question, answers)) == "y":
             self.ask("stop")
             self.notify("asked to stop")
 

@@ -1,4 +1,4 @@
-"""The dashboard of a sweep, which shows what the sweep's folder holds, live or not."""
+"""The dashboard of a sweep or a comparison of methods: what its folder holds, live or not."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from dss_tui.tui.widgets.plot_view import PlotView
 from dss_tui.viewing import sweeps
 from dss_tui.viewing.text_search import Hit, has, next_hit
 from dss_tui.viewing.words import clock, flowed, told_in
+from engine.record.compare_folder import ComparePlan
 from engine.record.progress import Progress
 from engine.record.rundir import RunDir
 from engine.record.sweep_folder import Plan
@@ -42,10 +43,12 @@ LEAST_PLOTS = 8
 
 
 class SweepScreen(Finding, Steering):
-    """The screen of a sweep: its cells, its levels, and the plots against the level."""
+    """The screen of a sweep: its cells, its levels, and the plots against the level.
+
+    A comparison has methods instead of levels, and plots against what they have computed.
+    """
 
     LEGEND = parts.LEGEND
-    STOP_QUESTION = "Stop the sweep? Its checkpoints are written and it can be resumed."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,escape", "leave", "leave", id="sweep.leave"),
         Binding("p", "pause", "pause/go on", id="sweep.pause"),
@@ -172,8 +175,7 @@ class SweepScreen(Finding, Steering):
         now, width = self.sweep, self.size.width
         about = ""
         if now.plan is not None:
-            spec, levels = now.plan.spec, len(now.plan.levels)
-            about = f"{spec.search.method} · {levels} levels × {now.plan.pairs} pairs"
+            spec, about = now.plan.spec, now.plan.about
             about += f" · seed {spec.seed} · {spec.device}" if width >= 100 else ""
         name = Text.assemble((self.folder.name, "bold"), f"  {about}")
         state = Text.assemble((now.state, style_of(now.state)), f"  {clock(now.elapsed_s)}")
@@ -193,7 +195,7 @@ class SweepScreen(Finding, Steering):
 
     def _paper(self) -> Published | None:
         """Returns the paper's points for the problem of this sweep, if there are any."""
-        plan = self.sweep.plan
+        plan = self.sweep.plan if isinstance(self.sweep.plan, Plan) else None
         if self._published[0] is not plan:
             self._published = plan, published_for(plan.spec) if plan is not None else None
         return self._published[1]
@@ -268,6 +270,16 @@ class SweepScreen(Finding, Steering):
         return self.folder
 
     @property
+    def _kind(self) -> str:
+        """The word for what the folder holds."""
+        return "comparison" if isinstance(self.sweep.plan, ComparePlan) else "sweep"
+
+    @property
+    def stop_question(self) -> str:
+        """See `Steering`."""
+        return f"Stop the {self._kind}? Its checkpoints are written and it can be resumed."
+
+    @property
     def is_paused(self) -> bool:
         """See `Steering`."""
         return self.sweep.state == "paused"
@@ -299,7 +311,7 @@ class SweepScreen(Finding, Steering):
         """Leaves the sweep, after a question where its engine is at work."""
         if self.sweep.going:
             answers = {"l": "leave it running", "x": "stop it"}
-            question = "The sweep is running. It goes on by itself if you leave."
+            question = f"The {self._kind} is running. It goes on by itself if you leave."
             answer = await self.app.push_screen_wait(Confirm(question, answers))
             if answer is None:
                 return

@@ -16,6 +16,7 @@ from engine.path.certificate.network import NotAvailable, Provable, provable
 from engine.path.certificate.proof import EFFORT, Proof
 from engine.path.segments import Pair
 from engine.problem.problem import Problem
+from engine.record.costs import NOTHING, Costs
 from engine.workers.pool import Workers
 
 #: Passes forward through the network that bounding one cell costs, in multiplications.
@@ -46,6 +47,10 @@ class Prove:
     def size(self, pair: Pair) -> int:
         """Returns how many samples are computed for a segment: some tens of passes."""
         return PASSES * len(self.net.samples)
+
+    def cost(self, problem: Problem, pair: Pair, found: Timed) -> Costs:
+        """Returns nothing: cells are bounded, and no sample is passed through the network."""
+        return NOTHING
 
     def __call__(self, backend: Backend, pairs: Sequence[Pair]) -> list[Timed]:
         """Returns what was found out about each segment (left, right)."""

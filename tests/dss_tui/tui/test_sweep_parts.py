@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,14 @@ import pytest
 from dss_tui.tui import sweep_parts as parts
 from dss_tui.tui.palette import Palette
 from dss_tui.tui.plots import draw
-from engine.record.events import Outcome
+from engine.record.compare_folder import ComparePlan, variants_of
+from engine.record.compare_tables import Measurement
+from engine.record.events import Outcome, dump_json
+from engine.record.finding import COMPARISON
 from engine.record.lock import take_lock
 from engine.record.rundir import RunDir
 from engine.record.sweep_desk import Desk
+from engine.record.sweep_folder import write_plan
 from engine.record.sweeps import SweepReader, SweepView
 from engine.record.writer import RunWriter
 from engine.spec.published import published_for
@@ -39,6 +44,57 @@ def folder(tmp_path: Path) -> Path:
     append(begin(cell(tmp_path, 0.02, 1)).events, b"noise\n")
     begin(cell(tmp_path, 0.02, 2))
     return tmp_path
+
+
+@pytest.fixture
+def compared(tmp_path: Path) -> Path:
+    """Two methods between the ends of two pairs, of which one is not connected by the second."""
+    variants = variants_of("greedy,constrained", [])
+    plan = ComparePlan(load_preset("quadratic", seed=3), variants, 2)
+    write_plan(plan.text(), tmp_path, COMPARISON)
+    outcomes = (Outcome.CONNECTED, Outcome.CONNECTED, Outcome.CONNECTED, Outcome.NOT_CONNECTED)
+    for cell_, outcome, gradients in zip(
+        plan.cells(tmp_path), outcomes, (4000, 6000, 90_000, 70_000), strict=True
+    ):
+        end = ended(outcome, length=1.25 if cell_.method == "greedy" else 1.5)
+        totals = replace(end.totals, sample_gradients=gradients, forward_samples=10)
+        begin(cell_.run, replace(end, totals=totals))
+    return tmp_path
+
+
+def measure_all(folder: Path) -> None:
+    found = Measurement(9, "float64", 0.04, True, 0.03, 0.002, 0.025, 1.25, 40.0, 5)
+    for run in folder.glob("*/pair-*"):
+        (run / "measured.json").write_text(dump_json(found))
+
+
+def test_a_comparison_has_methods_instead_of_levels(compared: Path) -> None:
+    view = look(compared)
+    data = parts.matrix(view, PALETTE)
+    assert (data.corner, data.titles) == ("method", parts.OF_METHODS)
+    assert [row.label for row in data.rows] == ["greedy", "constrained"]
+    assert [row.facts[0] for row in data.rows] == ["2/2", "1/2"]
+    assert [row.facts[3] for row in data.rows] == ["5 k", "80 k"]  # medians, connected or not
+    said = " ".join(parts.about_level(view.levels[0], 0.0))
+    assert said.startswith("greedy: 2 of 2 connected") and said.endswith("5 k sample gradients")
+
+
+def test_what_the_evaluator_found_shows_as_soon_as_it_is_there(compared: Path) -> None:
+    reader = SweepReader(RunDir(compared))
+    before = reader.look()
+    assert reader.look() == before
+    measure_all(compared)
+    said = " ".join(parts.about_level(reader.look().levels[0], 0.0))
+    assert said.endswith("peak 0.750 × level, barrier 0.002, mean 0.025, turning 40°")
+
+
+def test_a_comparison_is_plotted_against_what_was_computed(compared: Path) -> None:
+    rows = [level.row for level in look(compared).levels]
+    plot = parts.plot(rows, None, 0, False)
+    assert plot.x_label == "sample gradients"
+    assert plot.names == (((5000.0, 1.25), "greedy"), ((90_000.0, 1.5), "constrained"))
+    drawn = draw(plot, 80, 20, PALETTE).text.plain
+    assert "greedy" in drawn and "constrained" in drawn
 
 
 def test_every_state_has_a_glyph_of_its_own(folder: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dss_tui.viewing import words
 from dss_tui.viewing.words import flowed, peak_of, told_in
 
 
@@ -42,3 +44,10 @@ def test_a_sentence_is_cut_between_words_and_says_so(width: int, room: int | Non
         assert room is not None and len(lines) == room
         assert not room or said.endswith(" …")
         assert sentence.startswith(said.removesuffix("…").rstrip())
+
+
+def test_samples_are_told_in_three_digits() -> None:
+    told = [words.short_count(number) for number in (12.0, 999.4, 999.6, 54_321.0, 1.2e6, 3e9)]
+    assert told == ["12", "999", "1 k", "54.3 k", "1.2 M", "3 G"]
+    assert words.short_count(math.nan) == words.rounded(math.nan, 3) == "–"
+    assert words.rounded(0.012345, 3) == "0.0123"

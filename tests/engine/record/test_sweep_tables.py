@@ -16,8 +16,12 @@ def result(
     beads: int = 5,
     length: float = 1.25,
     certified: bool | None = None,
+    sample_gradients: int | None = None,
+    forward_samples: int | None = None,
 ) -> Result:
-    return Result(level, 3, 7, outcome, beads, length, 0.1, 2, 40 * beads, 0.5, certified)
+    head = (level, 3, 7, outcome, beads, length)
+    costs = sample_gradients, forward_samples
+    return Result(*head, 0.1, 2, 40 * beads, 0.5, certified, *costs)
 
 
 def test_failed_pairs_are_counted_by_kind() -> None:
@@ -71,13 +75,29 @@ def test_what_is_proven_is_counted_among_what_is_connected() -> None:
     ]
     rows = by_level(results, [0.5])
     assert (rows[0].connected, rows[0].proven) == (2, 1)
-    assert [line.rsplit(",", 1)[1] for line in csv_of(results).splitlines()] == [
+    assert [line.rsplit(",", 3)[1] for line in csv_of(results).splitlines()] == [
         "certified",
         "true",
         "",
         "false",
     ]
-    assert csv_of_levels(rows).splitlines()[1].endswith(",1")
+    assert csv_of_levels(rows).splitlines()[1].endswith(",1,,")
     tree = json.loads(json_of(rows, results))
     assert tree["levels"][0]["proven"] == 1
     assert [cell["certified"] for cell in tree["cells"]] == [True, None, False]
+
+
+def test_costs_have_medians_over_the_pairs_of_which_they_are_known() -> None:
+    results = [
+        result(0.5, Outcome.CONNECTED, sample_gradients=300, forward_samples=7),
+        result(0.5, Outcome.NOT_CONNECTED, sample_gradients=900, forward_samples=9),
+        result(0.5, Outcome.CONNECTED),  # by a version that did not count
+    ]
+    (row,) = by_level(results, [0.5])
+    assert (row.median_sample_gradients, row.median_forward_samples) == (600, 8)
+    assert csv_of_levels([row]).splitlines()[1].endswith(",600.0,8.0")
+    assert [line.rsplit(",", 2)[1:] for line in csv_of(results).splitlines()[1:]] == [
+        ["300", "7"],
+        ["900", "9"],
+        ["", ""],
+    ]

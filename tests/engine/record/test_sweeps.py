@@ -181,7 +181,16 @@ def test_damaged_cells_and_a_damaged_session_do_not_hide_the_others(tmp_path: Pa
 
 def row(level: float, mean: float, error: float) -> LevelRow:
     known, nan = Statistic(mean, error), math.nan
-    return LevelRow(level, 3, 2, 0, (), known, Statistic(nan, nan), nan)
+    return LevelRow(
+        level=level,
+        pairs=3,
+        connected=2,
+        proven=0,
+        failed=(),
+        normalized_length=known,
+        beads=Statistic(nan, nan),
+        median_bead_steps=nan,
+    )
 
 
 def test_only_means_that_are_known_are_measured() -> None:

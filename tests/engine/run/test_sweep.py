@@ -41,7 +41,8 @@ from engine.record.sweep_folder import Cell, Plan
 from engine.record.sweep_state import read_state
 from engine.record.writer import RunWriter
 from engine.run import job, sweep
-from engine.run.sweep import Sweep, ending
+from engine.run.cells import CellWriter, ending
+from engine.run.sweep import Sweep
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import load
 from presets import load_preset
@@ -473,7 +474,7 @@ def test_no_more_cells_are_under_way_than_asked(
     methods: list[weakref.ref[Method]] = []
     alive: list[int] = []
 
-    class Counted(sweep._Writer):
+    class Counted(CellWriter):
         def __enter__(self) -> Counted:
             opened.append(1)
             return self
@@ -489,7 +490,7 @@ def test_no_more_cells_are_under_way_than_asked(
         methods.append(weakref.ref(method))
         return method
 
-    monkeypatch.setattr(sweep, "_Writer", Counted)
+    monkeypatch.setattr(sweep, "CellWriter", Counted)
     monkeypatch.setattr(job, "build_method", build)
     before = threading.active_count()
     assert main([*COMMAND, "--at-once", "2", "--out", str(tmp_path / "sweep")]) == 0

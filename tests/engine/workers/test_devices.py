@@ -81,6 +81,6 @@ def audit_of(products: int, device: torch.device) -> Audit:
     problem = SimpleNamespace(
         objective_samples=50, cost=SimpleNamespace(products=products), train=range(50)
     )
-    pool = SimpleNamespace(devices=(device,))
+    pool = SimpleNamespace(devices=(device,), costs=None)
     chain: Any = SimpleNamespace(problem=problem, pool=pool, grid=range(4), keys=[(1, 2)])
     return Audit(spec, chain, bead_steps=0)

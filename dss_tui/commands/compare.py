@@ -1,0 +1,165 @@
+"""The command `dss-tui compare`: several methods between the same ends, measured by one code."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from dss_tui.commands.cells import CellLines
+from dss_tui.commands.run import naming, wants_screen
+from dss_tui.viewing.words import plus_minus, rounded, short_count
+from engine.errors import InputError
+from engine.record.compare_folder import FEWEST, MOST_CELLS, ComparePlan, EndsOfPair, variants_of
+from engine.record.compare_tables import MethodRow, json_of_comparison
+from engine.record.rundir import RunDir
+from engine.record.signals import Signals, ending_at_once
+
+
+def compare(asked: argparse.Namespace) -> int:
+    """Runs or goes on with a comparison of methods and returns the exit status.
+
+    On a terminal an engine of its own runs it, and a screen shows it. Elsewhere this process runs
+    it and prints lines. The status is 0 where every cell has ended, connected or not, 3 where some
+    have not, 1 after a failure, and 128 + N where signal N ended it. Raises InputError for what
+    cannot run.
+    """
+    plan = _plan(asked)
+    if wants_screen(asked):
+        return _on_screen(asked, plan)
+    return _in_foreground(asked, plan)
+
+
+def _on_screen(asked: argparse.Namespace, plan: ComparePlan) -> int:
+    """Starts the comparison or goes on with it where it is not running, and shows its screen."""
+    from dss_tui.commands.run import show
+    from dss_tui.tui.app import Opening
+    from dss_tui.viewing import sweeps
+
+    with naming(_preset(asked)):
+        folder = RunDir(asked.out.expanduser().absolute())
+        launched = sweeps.start_comparison(plan, folder)
+    return show(Opening(folder, launched=launched, fps=asked.fps))
+
+
+def _in_foreground(asked: argparse.Namespace, plan: ComparePlan) -> int:
+    """Runs the comparison in this process, prints lines, and returns the exit status."""
+    with ending_at_once():
+        from engine.run.compare.comparison import start
+
+        with naming(_preset(asked)):
+            begun = start(plan, asked.out.expanduser().absolute())
+    with Signals() as signals, CellLines(begun):
+        end = begun.run(signals)
+    if end.failed:
+        print(f"dss-tui: {end.sentence}", file=sys.stderr)
+    rows = begun.write_tables()
+    if asked.json:
+        print(json_of_comparison(rows, begun.results(), begun.ends()), end="")
+    else:
+        _show(rows, sought=begun.plan.spec.search.number is None)
+        print(_of_ends(begun.ends()))
+        told = "compare.csv, methods.csv, compare.json, and a run directory for each cell"
+        print(f"{begun.folder}: {told}")
+    if end.exit_status not in (0, 1):
+        print(begun.unfinished, file=sys.stderr)
+    return end.exit_status
+
+
+def _preset(asked: argparse.Namespace) -> str:
+    """Returns the preset that is asked for. Raises InputError where none is."""
+    if asked.preset is None and asked.second is not None:
+        raise InputError(
+            "is missing, and two models do not say what they are of; name the preset of their "
+            "data, network and loss",
+            key="--preset",
+        )
+    return str(asked.first if asked.preset is None else asked.preset)
+
+
+def _plan(asked: argparse.Namespace) -> ComparePlan:
+    """Returns what is asked for. Raises InputError where it cannot be."""
+    from presets import load_preset
+
+    preset = _preset(asked)
+    models = () if asked.preset is None else _models(asked)
+    variants = variants_of(asked.methods, asked.variants)
+    spec = load_preset(preset, asked.overrides, seed=asked.seed, device=asked.device)
+    if not models and spec.endpoints.kind == "files":
+        models = (str(spec.endpoints.a), str(spec.endpoints.b))
+    if spec.search.string is not None:
+        raise InputError(
+            "starts from a string, which no other method can begin with; leave it out",
+            file=preset,
+            key="search.string",
+        )
+    most = 1 if models else MOST_CELLS // len(variants)
+    pairs = 1 if models and asked.pairs is None else asked.pairs
+    if pairs is None or not 1 <= pairs <= most:
+        said = "missing" if pairs is None else str(pairs)
+        wanted = "1, since the ends are given" if models else f"a number from 1 to {most}"
+        raise InputError(f"is {said}; give {wanted}", key="--pairs")
+    if asked.grid < FEWEST:
+        raise InputError(f"is {asked.grid}; give a number from {FEWEST}", key="--grid")
+    return ComparePlan(spec, variants, pairs, models, asked.grid)
+
+
+def _models(asked: argparse.Namespace) -> tuple[str, ...]:
+    """Returns the names of two models of a user's own. Raises InputError where one is missing."""
+    if asked.second is None:
+        raise InputError(
+            "is one model; give a second one, or leave --preset out and name the preset alone",
+            file=asked.first,
+        )
+    return _anchored(asked.first), _anchored(asked.second)
+
+
+def _anchored(name: str) -> str:
+    """Returns the name of a model, with the full path where it is the path of a file."""
+    from pathlib import Path
+
+    path = Path(name).expanduser()
+    return str(path.absolute()) if path.exists() else name
+
+
+def _show(rows: list[MethodRow], *, sought: bool) -> None:
+    """Prints the table of methods, with their levels where these came about in the searches."""
+    table = Table(box=None, pad_edge=False)
+    titles = ["connected", "proven", *(["level"] if sought else []), "peak/level", "barrier"]
+    titles += ["mean loss", "length ± s.e.", "turning", "beads", "gradients", "forward", "time"]
+    table.add_column("method", no_wrap=True)
+    for title in titles:
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("not connected")
+    for row in rows:
+        failed = ", ".join(f"{n} {str(kind).replace('_', ' ')}" for kind, n in row.failed)
+        table.add_row(
+            row.method,
+            f"{row.connected} of {row.pairs}",
+            f"{row.proven} of {row.connected}" if row.connected else "–",
+            *([rounded(row.level.mean, 4)] if sought else []),
+            rounded(row.peak_over_level, 4),
+            rounded(row.barrier.mean, 3),
+            rounded(row.mean_loss.mean, 3),
+            plus_minus(row.normalized_length, 3),
+            "–" if math.isnan(row.turning.mean) else f"{row.turning.mean:.0f}°",
+            rounded(row.beads.mean, 3),
+            short_count(row.sample_gradients.mean),
+            short_count(row.forward_samples.mean),
+            "–" if math.isnan(row.elapsed_s.mean) else f"{row.elapsed_s.mean:.2g} s",
+            failed or "none",
+        )
+    Console(width=None if sys.stdout.isatty() else 150).print(table)
+
+
+def _of_ends(ends: list[EndsOfPair | None]) -> str:
+    """Returns a line that says what the numbers are, and what the ends have cost besides."""
+    said = "Means are over connected pairs; gradients and forward count samples of the search alone"
+    costs = [each.sample_gradients for each in ends if each is not None]
+    known = [cost for cost in costs if cost is not None]
+    if not known:
+        return f"{said}."
+    return f"{said}; the ends of a pair took {short_count(sum(known) / len(known))} gradients."

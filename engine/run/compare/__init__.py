@@ -1,0 +1,1 @@
+"""Several methods between the same ends: trained once, searched by each, measured by one code."""

@@ -1,0 +1,306 @@
+"""Runs several methods between the same ends, where each cell is a run directory of its own.
+
+Cells run one after another, so that each has the machine to itself and its running time is its own.
+A comparison that was killed goes on: ends that are there are taken, cells that have ended are kept,
+and the one that was under way resumes from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+from time import sleep
+
+from engine.errors import InputError, SaveError
+from engine.methods.aligned import check_alignable
+from engine.record import string_file
+from engine.record.compare_folder import ComparePlan, EndsOfPair, MethodCell, plan_for, read_plan
+from engine.record.compare_tables import (
+    Compared,
+    Measurement,
+    MethodRow,
+    csv_of_cells,
+    csv_of_methods,
+    json_of_comparison,
+    measurement_path,
+)
+from engine.record.events import Outcome, RunFinished, dump_json
+from engine.record.finding import COMPARISON
+from engine.record.findings import Totals
+from engine.record.reading import check_regular, read_json
+from engine.record.rundir import RunDir
+from engine.record.signals import Signals
+from engine.record.sweep_desk import Desk, End, exit_status_of, held
+from engine.record.sweep_folder import write_plan
+from engine.record.sweep_tables import ENDINGS
+from engine.record.writer import RunWriter
+from engine.record.writing import replace
+from engine.run.cells import CellWriter, ending, logging_cells
+from engine.run.compare import ends
+from engine.run.compare.evaluator import evaluated
+from engine.run.prepare import Prepared, prepare
+from engine.run.session import run_written
+from engine.spec.keys import Spec
+from engine.spec.yaml_file import dump
+from engine.workers.pool import open_pool
+
+log = logging.getLogger("engine")
+
+#: The totals of a search that had no ends to begin with.
+NO_ENDS = Totals(0, 0, 0, 0, 0, (), 0, math.nan, math.nan, 0.0)
+
+
+class Comparison:
+    """A comparison of methods in its folder, which holds its plan."""
+
+    def __init__(self, plan: ComparePlan, folder: Path, prepared: Prepared) -> None:
+        """Reads how far it has come. The ends are trained with what was `prepared` for them."""
+        self.plan, self.folder, self._prepared = plan, folder, prepared
+        self._ended: dict[MethodCell, Compared] = {}
+        for cell in plan.cells(folder):
+            self._note(cell)
+
+    @property
+    def cells(self) -> int:
+        """The number of cells."""
+        return len(self.plan.variants) * self.plan.pairs
+
+    def count(self, *outcomes: Outcome) -> int:
+        """Returns how many cells have ended so far, or how many of them with one of `outcomes`."""
+        ended = list(self._ended.values())  # at one go: a display reads it from another thread
+        return sum(result.outcome in (outcomes or ENDINGS) for result in ended)
+
+    @property
+    def unfinished(self) -> str:
+        """A sentence on the cells that have not ended."""
+        left = self.cells - self.count()
+        return f"{left} of {self.cells} cells have not ended; the same command goes on"
+
+    def results(self) -> list[Compared]:
+        """Returns how the cells ended that have, in the order of the plan."""
+        cells = self.plan.cells(self.folder)
+        return [self._ended[cell] for cell in cells if cell in self._ended]
+
+    def ends(self) -> list[EndsOfPair | None]:
+        """Returns what is told of the ends of each pair, None where they are not there yet."""
+        pairs = range(self.plan.pairs)
+        return [ends.read(self.plan.ends_of(self.folder, pair)) for pair in pairs]
+
+    def run(self, signals: Signals) -> End:
+        """Runs until every cell has ended, somebody asks to stop, or the engine fails in a cell.
+
+        Raises InputError where another process runs it, or where a cell cannot run, and SaveError.
+        """
+        with held(self.folder):
+            return self.run_held(Desk(self.folder), signals)
+
+    def run_held(self, desk: Desk, signals: Signals) -> End:
+        """Does what `run` does, where the caller holds the comparison and has a desk on it."""
+        try:
+            end = self._end(self._work(desk, signals), signals)
+        except (InputError, SaveError) as error:
+            desk.close(End(str(error), exit_status_of(error)))
+            raise
+        desk.close(end)
+        return end
+
+    def write_tables(self) -> list[MethodRow]:
+        """Writes the tables into the folder, and returns the rows of the methods.
+
+        compare.csv has a line for each cell, methods.csv for each method, compare.json both. Raises
+        SaveError.
+        """
+        results = self.results()
+        rows = self.plan.rows(results)
+        texts = {
+            "compare.csv": csv_of_cells(results),
+            "methods.csv": csv_of_methods(rows),
+            "compare.json": json_of_comparison(rows, results, self.ends()),
+        }
+        for name, text in texts.items():
+            replace(self.folder / name, text.encode())
+        return rows
+
+    # ------------------------------------------------------------ at work
+
+    def _work(self, desk: Desk, signals: Signals) -> str | None:
+        """Runs the cells that have not ended, and returns the sentence of a failure, or None."""
+
+        def stopped() -> bool:
+            desk.look()
+            return signals.received is not None or desk.stop.is_set()
+
+        with logging_cells(self.folder / "engine.log") as logs:
+            desk.begin()
+            for pair in range(self.plan.pairs):
+                if stopped() or not self._make_ends(pair, stopped):
+                    return None
+                for cell in self.plan.cells(self.folder):
+                    if cell.pair != pair or self._is_done(cell):
+                        continue
+                    while desk.paused and not stopped():
+                        sleep(0.1)
+                    if stopped():
+                        return None
+                    with logs.of(cell.run):
+                        failure = self._run(cell, desk, signals, stopped)
+                    self._note(cell)
+                    if failure is not None:
+                        return failure
+        return None
+
+    def _make_ends(self, pair: int, stopped: Callable[[], bool]) -> bool:
+        """Trains or reads the ends of a pair where they are not there; False once stopped."""
+        files = self.plan.ends_of(self.folder, pair)
+        if ends.read(files) is not None:
+            return True
+        problem, spec = self._prepared.backend.problem, self._prepared.spec
+        if self.plan.models:
+            found: ends.Trained | None = ends.given(self.plan.models, spec, problem)
+        else:
+            own = spec.model_copy(update={"seed": self.plan.spec.seed + pair})
+            with open_pool(self._prepared.backend, own) as pool:
+                found = ends.trained(own, pool, stopped)
+        if found is None:
+            return False
+        ends.write(found, problem, files)
+        return True
+
+    def _run(
+        self, cell: MethodCell, desk: Desk, signals: Signals, stopped: Callable[[], bool]
+    ) -> str | None:
+        """Runs a cell to the end of its session, and returns the sentence of a failure, or None.
+
+        Its string is measured where the search has ended. Raises InputError and SaveError.
+        """
+        try:
+            self._write_spec(cell)
+            writer = CellWriter(cell.run, desk)
+        except OSError as error:
+            raise SaveError(f"{cell.run.path}: cannot be written: {error.strerror}") from error
+        with writer:
+            if ending(cell.run) is None:
+                failure = self._search(cell, writer, signals, stopped)
+                if failure is not None:
+                    return failure
+        if ending(cell.run) is not None and check_regular(cell.run.string):
+            found = evaluated(string_file.read(cell.run.string), self.plan.points)
+            replace(Path(measurement_path(cell.run)), (dump_json(found) + "\n").encode())
+        return None
+
+    def _search(
+        self, cell: MethodCell, writer: RunWriter, signals: Signals, stopped: Callable[[], bool]
+    ) -> str | None:
+        """Searches in a cell, and returns the sentence of a failure, or None."""
+        told = ends.read(self.plan.ends_of(self.folder, cell.pair))
+        assert told is not None
+        if not told.trained:
+            end = RunFinished(Outcome.ENDPOINT_NOT_TRAINED, told.sentence, NO_ENDS)
+            writer.record(end, 0.0)
+            return None
+        ended = run_written(writer, signals, hurried=stopped)
+        if ended.outcome is Outcome.FAILED:
+            return f"{cell.run.path}: {ended.sentence}"
+        return None
+
+    def _write_spec(self, cell: MethodCell) -> None:
+        """Writes a cell's run.yaml where it is missing.
+
+        The backend is that of the method's first cell, so that all pairs are computed alike.
+        """
+        if cell.run.spec.exists():
+            return
+        spec = self.plan.spec_of(cell.method, cell.pair, self.folder)
+        first = RunDir(cell.run.path.parent / "pair-0000")
+        if spec.search.batching == "auto" and first.spec.exists():
+            search = {"batching": first.load_spec().search.batching}
+            spec = spec.model_copy(update={"search": spec.search.model_copy(update=search)})
+        cell.run.path.mkdir(parents=True, exist_ok=True)
+        replace(cell.run.spec, dump(spec).encode())
+
+    def _note(self, cell: MethodCell) -> None:
+        """Reads how a cell has ended, if it has, and keeps that."""
+        self._ended.pop(cell, None)
+        end = ending(cell.run)
+        if end is not None:
+            self._ended[cell] = self.plan.result_of(cell, end)
+
+    def _is_done(self, cell: MethodCell) -> bool:
+        """Returns whether a cell has ended for good, and its string is measured if it left one."""
+        if cell not in self._ended or self._ended[cell].outcome not in ENDINGS:
+            return False
+        measured = read_json(Measurement, Path(measurement_path(cell.run)))
+        return measured is not None or not check_regular(cell.run.string)
+
+    def _end(self, failure: str | None, signals: Signals) -> End:
+        """Returns how a session has ended that was not refused."""
+        if failure is not None:
+            return End(failure, 1)
+        if all(map(self._is_done, self.plan.cells(self.folder))):
+            connected = sum(each.connected for each in self.results())
+            return End(f"Every cell has ended, {connected} connected.", 0)
+        return End(self.unfinished, 3 if signals.received is None else 128 + signals.received)
+
+
+def start(asked: ComparePlan, folder: Path) -> Comparison:
+    """Returns the comparison in a folder, new or begun before.
+
+    Raises InputError, before anything is written, where a method does not fit the problem, or the
+    folder holds another comparison.
+    """
+    return _prepared(plan_for(asked, folder), folder)
+
+
+def _prepared(plan: ComparePlan, folder: Path) -> Comparison:
+    """Returns the comparison of a plan, and writes the plan as it was decided.
+
+    Raises InputError where it cannot run.
+    """
+    plan.check(folder)
+    own = plan.ends_spec(0)
+    if plan.models:
+        own = _without_ends(own)
+    prepared = prepare(own)
+    for name in plan.names:
+        check_alignable(plan.spec_of(name, 0, folder), prepared.backend.problem)
+    if plan.models:
+        ends.given(plan.models, prepared.spec, prepared.backend.problem)
+    update = {"device": prepared.spec.device, "workers": prepared.spec.workers}
+    spec = plan.spec.model_copy(update=update)
+    decided = ComparePlan(spec, plan.variants, plan.pairs, plan.models, plan.points)
+    begun = read_plan(folder)
+    if begun is None or begun.told() != decided.told():
+        write_plan(decided.text(), folder, COMPARISON)
+    return Comparison(decided, folder, prepared)
+
+
+def _without_ends(spec: Spec) -> Spec:
+    """Returns a spec with the problem of ends that come from elsewhere, for which none are trained.
+
+    Nothing is searched by it, so its level is any.
+    """
+    update = {"kind": "random", "a": None, "b": None}
+    endpoints = spec.endpoints.model_copy(update=update)
+    search = spec.search.model_copy(update={"level": 0.5})
+    return spec.model_copy(update={"endpoints": endpoints, "search": search})
+
+
+def run_folder(desk: Desk, signals: Signals) -> End:
+    """Runs the comparison whose plan the folder of a desk holds, or goes on, and writes its tables.
+
+    The caller holds it. Raises InputError where it cannot run, and SaveError.
+    """
+    try:
+        plan = read_plan(desk.folder)
+        if plan is None:
+            raise InputError("holds no comparison", file=desk.folder)
+        comparison = _prepared(plan, desk.folder)
+    except InputError as error:
+        desk.close(End(f"It cannot run: {error}.", exit_status_of(error)))
+        raise
+    try:
+        return comparison.run_held(desk, signals)
+    finally:
+        comparison.write_tables()

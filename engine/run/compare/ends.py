@@ -1,0 +1,102 @@
+"""The two ends of a pair, which all methods of a comparison get: trained, or a user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+from torch import Tensor
+
+from engine.methods import build_method
+from engine.methods.endpoints import EndpointTraining
+from engine.problem.checkpoints.endpoints import Model
+from engine.problem.problem import Problem
+from engine.record.compare_folder import EndsOfPair
+from engine.record.costs import Costs
+from engine.record.events import FIRST, LAST, dump_json
+from engine.record.reading import read_json
+from engine.record.writing import replace
+from engine.run.ends import both_ends
+from engine.spec.keys import Spec
+from engine.workers.pool import Workers
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Two models that were trained as the ends of a search, or why there are none."""
+
+    models: tuple[Model, Model] | None
+    sentence: str
+    costs: Costs | None
+
+    @property
+    def told(self) -> EndsOfPair:
+        """What a file tells of them."""
+        known = self.costs
+        return EndsOfPair(
+            self.models is not None,
+            self.sentence,
+            None if known is None else known.sample_gradients,
+            None if known is None else known.forward_samples,
+        )
+
+
+def trained(spec: Spec, pool: Workers, stopped: Callable[[], bool]) -> Trained | None:
+    """Returns the ends that a search of a resolved spec trains, or None once `stopped` is True.
+
+    They are trained by the stage that begins each search with ends of its own. One that misses its
+    target makes the pair one without ends.
+    """
+    method = build_method(spec, pool)
+    stage = method.stages[0]
+    assert isinstance(stage, EndpointTraining)
+    while not stage.done and stage.verdict is None:
+        if stopped():
+            return None
+        stage.step(None)
+    costs = method.chain.pool.costs
+    if stage.verdict is not None:
+        return Trained(None, stage.verdict.sentence, costs)
+    problem, weights = method.chain.problem, method.chain.weights
+    first, last = (Model(weights[end].cpu(), problem.fixed) for end in (FIRST, LAST))
+    return Trained((first, last), f"Trained with the seed {spec.seed}.", costs)
+
+
+def given(names: Sequence[str], spec: Spec, problem: Problem) -> Trained:
+    """Returns two models of a user's own, by what they are called on the command line.
+
+    Raises InputError where a name fits no model, or a model not the network.
+    """
+    ends = both_ends(names[0], names[1])
+    key, prefix = spec.endpoints.key, spec.endpoints.prefix
+    first, last = (end.model(problem, key, prefix) for end in ends)
+    return Trained((first, last), f"Given: {ends[0].words} and {ends[1].words}.", None)
+
+
+def write(found: Trained, problem: Problem, files: tuple[Path, Path]) -> None:
+    """Writes the models to their files, and then what is told of them beside. Raises SaveError."""
+    files[0].parent.mkdir(parents=True, exist_ok=True)
+    for model, path in zip(found.models or (), files, strict=False):
+        replace(path, safetensors.torch.save(_tensors(model, problem)))
+    replace(_told_path(files), (dump_json(found.told) + "\n").encode())
+
+
+def read(files: tuple[Path, Path]) -> EndsOfPair | None:
+    """Returns what is told of the ends in these files, or None before they were written.
+
+    Raises Damaged.
+    """
+    return read_json(EndsOfPair, _told_path(files))
+
+
+def _told_path(files: tuple[Path, Path]) -> Path:
+    return files[0].parent / "ends.json"
+
+
+def _tensors(model: Model, problem: Problem) -> dict[str, Tensor]:
+    """Returns the tensors of a model by their names in the network."""
+    named = {name: each[0] for name, each in problem.named(model.theta[None]).items()}
+    every = {**model.fixed, **named}
+    return {name: each.detach().cpu().contiguous().clone() for name, each in every.items()}

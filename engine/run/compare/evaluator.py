@@ -1,0 +1,67 @@
+"""The one evaluator of a comparison: what a path is, measured on the string that a search left.
+
+Nothing of the file is used but its weights and what it says that they are of.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from engine.path.segments import Measured, measure, search_grid
+from engine.record.compare_tables import Measurement
+from engine.record.geometry import normalized_length, segment_lengths, turning_angles
+from engine.record.string_file import StringFile
+from engine.run.verify import dtype_for, measuring, problem_of
+from engine.spec.level import bound
+
+
+def evaluated(file: StringFile, points: int) -> Measurement:
+    """Returns the numbers of a string, on `points` places of each segment and at its peaks.
+
+    Raises InputError where its data are missing or others than those of the run.
+    """
+    problem = problem_of(file, run_factories=True)
+    beads = file.string.beads
+    pairs = list(pairwise(map(torch.from_numpy, beads)))
+    samples, dtype = problem.objective_samples, dtype_for(problem, points * len(pairs))
+    with measuring(file.header.problem, problem) as pool:
+        found = measure(pool, pairs, search_grid(points), samples, dtype=dtype)
+    level, peak = file.header.level, max(segment.peak for segment in found)
+    barrier, mean = over_arc(found, segment_lengths(beads))
+    return Measurement(
+        points=points,
+        precision=str(dtype).removeprefix("torch."),
+        level=level,
+        holds=bool(peak <= bound(level, file.header.tolerance)),
+        peak=peak,
+        barrier=barrier,
+        mean_loss=mean,
+        normalized_length=normalized_length(beads),
+        turning=float(np.degrees(turning_angles(beads)).sum()),
+        beads=len(beads),
+    )
+
+
+def over_arc(
+    segments: list[Measured], lengths: np.ndarray[tuple[int], np.dtype[np.float64]]
+) -> tuple[float, float]:
+    """Returns the barrier of a path and its mean loss, over arc length.
+
+    The barrier is the greatest rise above the straight line between the values of the two ends, at
+    points of the grid or at a refined peak (the rise over the interpolation of the ends, as linear
+    mode connectivity has it, along the path instead of the line). `lengths` are those of the
+    segments, (segment,).
+    """
+    first, last = segments[0].losses[0], segments[-1].losses[-1]
+    whole, before, area, rise = float(lengths.sum()), 0.0, 0.0, 0.0
+    for segment, length in zip(segments, lengths.tolist(), strict=True):
+        at = np.append(segment.t, segment.t_star)
+        share = (before + at * length) / whole if whole > 0 else at
+        losses = np.append(segment.losses, segment.peak)
+        rise = max(rise, float((losses - ((1 - share) * first + share * last)).max()))
+        area += length * float(np.trapezoid(segment.losses, segment.t))
+        before += length
+    return rise, area / whole if whole > 0 else float(first)

@@ -1,0 +1,42 @@
+"""The ends of a comparison in their files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from engine.problem.checkpoints.endpoints import Model, read_model
+from engine.record.costs import Costs
+from engine.run.compare import ends
+from engine.run.prepare import prepare
+from engine.workers.pool import open_pool
+from presets import load_preset
+from tests.support.small_problem import small_problem
+
+
+def test_models_come_back_from_their_files_to_the_bit(tmp_path: Path) -> None:
+    problem = small_problem()
+    models = Model(problem.initial(1), {}), Model(problem.initial(2), {})
+    files = tmp_path / "new" / "a.safetensors", tmp_path / "new" / "b.safetensors"
+    assert ends.read(files) is None
+    ends.write(ends.Trained(models, "Made up.", Costs(7, 9)), problem, files)
+    for model, file in zip(models, files, strict=True):
+        found = read_model(str(file), None, problem, None, None)
+        assert torch.equal(found.theta, model.theta)
+    told = ends.read(files)
+    assert told is not None and told.trained and told.sentence == "Made up."
+    assert (told.sample_gradients, told.forward_samples) == (7, 9)
+
+
+def test_training_that_is_stopped_leaves_nothing() -> None:
+    prepared = prepare(load_preset("quadratic", ["problem.data.points=64"]).of_a_new_run())
+    asked: list[bool] = []
+
+    def stopped() -> bool:
+        asked.append(len(asked) == 1)
+        return asked[-1]
+
+    with open_pool(prepared.backend, prepared.spec) as pool:
+        assert ends.trained(prepared.spec, pool, stopped) is None
+    assert len(asked) == 2

@@ -1,0 +1,30 @@
+"""The evaluator of a comparison, on profiles whose numbers are known by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.path.segments import Measured
+from engine.run.compare.evaluator import over_arc
+
+T = np.linspace(0.0, 1.0, 5)
+
+
+def test_the_mean_and_the_barrier_are_taken_over_arc_length() -> None:
+    """From 0.2 to 1 over three quarters of the path, and down to 0.4 over the last one."""
+    up = Measured(T, 0.2 + 0.8 * T, 1.0, 1.0)
+    down = Measured(T, 1.0 - 0.6 * T, 1.0, 0.0)
+    barrier, mean = over_arc([up, down], np.array([3.0, 1.0]))
+    assert mean == pytest.approx((3 * 0.6 + 0.7) / 4)
+    assert barrier == pytest.approx(1.0 - (0.2 + 0.75 * 0.2))
+
+
+def test_a_peak_between_the_points_counts() -> None:
+    flat = Measured(T, np.full(5, 0.3), 0.7, 0.375)
+    assert over_arc([flat], np.array([2.0])) == pytest.approx((0.4, 0.3))
+
+
+def test_a_path_below_its_ends_has_no_barrier() -> None:
+    valley = Measured(T, (T - 0.5) ** 2, 0.25, 0.0)
+    assert over_arc([valley], np.array([1.0]))[0] == 0.0
