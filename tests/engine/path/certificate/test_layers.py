@@ -321,7 +321,7 @@ def values_after_layers(case: Case, s: Long) -> list[Long]:
 def test_bounds_are_those_of_the_tensors_up_to_rounding(case: Case) -> None:
     """Where rectifiers follow rectifiers, compiled code has closer bounds (test_compiled_forms).
 
-    Where deep layers widen a bound to many times the values themselves, they widen its rounding too.
+    Where deep layers widen a bound to many times the values, they widen its rounding too.
     """
     assume(case.net.layers is not None and rectifier_layers(case) < 2)
     u = torch.tensor([case.u, case.u, 0.0]).double()
