@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TypeVar
 
@@ -43,8 +43,9 @@ from engine.workers.pool import prepare_thread
 
 log = logging.getLogger("engine")
 
-#: The file of the cache folder with the fastest backends found so far.
-FILE = "batching.json"
+#: The files of the cache folder with the fastest backends found so far, and with the reasons for
+#: which no CUDA graph is recorded; an empty one means that graphs are.
+FILE, GRAPHS_FILE = "batching.json", "graphs.json"
 #: The numbers of beads, of samples at most, and of repetitions of a measurement.
 BEADS, SAMPLES, REPEATS = 16, 2048, 3
 #: The weights of all beads of a measurement: with large networks it takes fewer beads.
@@ -66,14 +67,58 @@ Result = TypeVar("Result")
 Stopwatch = Callable[[], float]
 
 
-def choose_backend(
-    spec: Spec, problem: Problem, clock: Stopwatch = time.perf_counter
-) -> tuple[Spec, Backend]:
-    """Returns the spec with `search.batching` and `mini_batches` decided, and the backend.
+@dataclass(frozen=True)
+class Choice:
+    """A backend that was chosen, and why."""
+
+    spec: Spec
+    """The spec with its `search.batching` and `mini_batches` decided."""
+    backend: Backend
+    why: str
+    """The reason, in words, for which it was chosen."""
+    graphs: str = ""
+    """Whether rounds are recorded as CUDA graphs, in words; empty on the CPU."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A way to compute, and why it is the one."""
+
+    way: Way
+    why: str
+    """The reason in words."""
+    no_graphs: str | None = None
+    """Why no CUDA graphs can be recorded; empty where they can, None where nobody tried."""
+
+    @property
+    def graphs(self) -> str:
+        """Whether rounds are recorded as CUDA graphs, in words, for a search on a GPU."""
+        if self.no_graphs is None:
+            return "not tried"
+        if self.no_graphs:
+            return f"refused ({self.no_graphs})"
+        return "recorded" if self.way == "graph" else "can be recorded, but are slower"
+
+
+def choose_backend(spec: Spec, problem: Problem, clock: Stopwatch = time.perf_counter) -> Choice:
+    """Returns the backend of a spec, and the spec with `search.batching` decided.
 
     Raises InputError where search.batching asks for a backend that cannot compute the problem.
     """
-    spec, chosen = _with_orders(spec), spec.search.batching
+    spec = _with_orders(spec)
+    found = _chosen(spec, problem, clock)
+    if found.way == "fused" and not compiled():
+        warn_of_compiling()
+        warm_up()
+    search = spec.search.model_copy(update={"batching": found.way})
+    backend = backend_of(found.way, spec.problem, problem, _piece_bytes(spec))
+    graphs = "" if spec.device == "cpu" else found.graphs
+    return Choice(spec.model_copy(update={"search": search}), backend, found.why, graphs)
+
+
+def _chosen(spec: Spec, problem: Problem, clock: Stopwatch) -> Found:
+    """Returns the way in which the problem of a spec is computed. Raises InputError."""
+    chosen = spec.search.batching
     if chosen == "fused":
         _check_fused(spec, problem)
     if chosen == "triton":
@@ -86,21 +131,14 @@ def choose_backend(
         )
     if chosen == "graph":
         _check_graph(spec, problem)
-    if chosen == "auto":
-        fusible = _why_not_fused(spec, problem) is None
-        small = problem.parameter_count <= SURELY_FUSED
-        if fusible and small:
-            chosen = "fused"
-        elif _takes_rounds(spec, problem):
-            chosen = "triton"
-        else:
-            chosen = fastest(spec, problem, clock, fusible=fusible)
-    if chosen == "fused" and not compiled():
-        warn_of_compiling()
-        warm_up()
-    search = spec.search.model_copy(update={"batching": chosen})
-    backend = backend_of(chosen, spec.problem, problem, _piece_bytes(spec))
-    return spec.model_copy(update={"search": search}), backend
+    if chosen != "auto":
+        return Found(chosen, "as the preset says", "" if chosen == "graph" else None)
+    fusible = _why_not_fused(spec, problem) is None
+    if fusible and problem.parameter_count <= SURELY_FUSED:
+        return Found("fused", "compiled code is the fastest for small fully connected networks")
+    if _takes_rounds(spec, problem):
+        return Found("triton", "whole rounds in one launch are the fastest for small networks")
+    return fastest(spec, problem, clock, fusible=fusible)
 
 
 def _with_orders(spec: Spec) -> Spec:
@@ -265,7 +303,7 @@ def _piece_bytes(spec: Spec) -> int:
 # ---------------------------------------------------------------- the fastest way
 
 
-def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = False) -> Way:
+def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = False) -> Found:
     """Returns the backend that is the fastest for this network, batch and device.
 
     It is measured, and remembered between runs. It is loop, without a measurement, where the
@@ -274,22 +312,27 @@ def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = F
     reason = _why_not_vmap(spec, problem)
     if reason is not None:
         log.info("search.batching: loop, because vmap cannot be (%s)", reason)
-        return "loop"
+        why = f"the network or the loss cannot be batched: {reason}"
+        return Found("loop", why, "only what can be batched is recorded")
     recipe = _recipe_to_measure(spec, problem)
     beads = _beads_to_measure(spec, problem)
     device = torch.device(spec.device.split(",")[0])
     key = _fingerprint(spec, problem, recipe, beads, device)
-    known = remembered(FILE)
+    known, no_graphs = remembered(FILE), remembered(GRAPHS_FILE)
     more: tuple[Way, ...] = ("fused",) if fusible else ()
     ways: tuple[Way, ...] = (*more, "vmap", "loop")
     if device.type == "cuda":
         ways = (*ways, "graph")
-    if known.get(key) not in ways:
+    if known.get(key) not in ways or (device.type == "cuda" and key not in no_graphs):
         there, most = problem.to(device), _piece_bytes(spec)
         tried = {way: backend_of(way, spec.problem, there, most) for way in ways}
-        known[key] = _in_thread(device, lambda: _measured(tried, recipe, beads, clock))
+        known[key], refused = _in_thread(device, lambda: _measured(tried, recipe, beads, clock))
         remember(FILE, known)
-    return next(way for way in ways if way == known[key])
+        if refused is not None:
+            no_graphs[key] = refused
+            remember(GRAPHS_FILE, no_graphs)
+    way = next(way for way in ways if way == known[key])
+    return Found(way, f"the fastest here of {', '.join(ways)}", no_graphs.get(key))
 
 
 def _in_thread(device: torch.device, work: Callable[[], Result]) -> Result:
@@ -333,12 +376,19 @@ def _beads_to_measure(spec: Spec, problem: Problem) -> int:
     return max(1, min(share, few, _piece_bytes(spec) // (vectors * 4 * problem.parameter_count)))
 
 
-def _measured(tried: dict[Way, Backend], recipe: Recipe, beads: int, clock: Stopwatch) -> Way:
-    """Returns the backend that takes the least time for the steps of some beads."""
+def _measured(
+    tried: dict[Way, Backend], recipe: Recipe, beads: int, clock: Stopwatch
+) -> tuple[Way, str | None]:
+    """Returns the backend that takes the least time for the steps of some beads.
+
+    With it comes `Found.no_graphs`.
+    """
     steps = {way: _Steps(backend, recipe, beads) for way, backend in tried.items()}
-    why = _why_no_graph(steps["graph"], steps["vmap"]) if "graph" in tried else None
-    if why is not None:
-        log.info("search.batching: no CUDA graphs, because %s", why)
+    refused = None
+    if "graph" in tried:
+        refused = _why_no_graph(steps["graph"], steps["vmap"]) or ""
+    if refused:
+        log.info("search.batching: no CUDA graphs, because %s", refused)
         del steps["graph"]
 
     def seconds(way: Way) -> float:
@@ -357,7 +407,7 @@ def _measured(tried: dict[Way, Backend], recipe: Recipe, beads: int, clock: Stop
     best = min(taken, key=lambda way: taken[way] * (bias if way == "loop" else 1.0))
     slowest = max(taken.values()) / taken[best]
     log.info("search.batching: %s, %.1f times as fast as the slowest way", best, slowest)
-    return best
+    return best, refused
 
 
 class _Steps:
