@@ -158,6 +158,17 @@ def resume(
     this search, and InputError where it belongs to another preset than this one.
     """
     files = files or BeadFiles(run)
+    found = look(run, spec, method, files)
+    if found is not None:
+        files.take_stock(set(files.names.values()), _referred_before(run))
+    return found
+
+
+def look(
+    run: RunDir, spec: Spec, method: StagedMethod, files: BeadFiles | None = None
+) -> Checkpoint | None:
+    """Does what `resume` does, and changes nothing in the run's folder."""
+    files = files or BeadFiles(run)
     if not check_regular(run.checkpoint):
         return None
     head, (tensors, plain) = _opened(run.checkpoint)
@@ -170,14 +181,12 @@ def resume(
             file=run.checkpoint,
         )
     _check_fixed(run, method.chain.problem.fixed, fixed)
-    referred = bead_names(plain)
-    held |= files.read(referred)
+    held |= files.read(bead_names(plain))
     try:
         state = unpack(MethodState, _present(head.version, (held, plain), method), run.checkpoint)
         method.resume(state)
     except Unfit as unfit:
         raise Damaged(run.checkpoint, f"its state does not fit: {unfit}") from None
-    files.take_stock(referred, _referred_before(run))
     return Checkpoint(state, head.seq, head.elapsed_s, head.fingerprint, fixed)
 
 
