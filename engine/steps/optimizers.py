@@ -146,7 +146,7 @@ class RowAdam:
         state = {"mean": mean, "square": square}
         if isinstance(rate, float):
             return moved, state
-        return torch.addcmul(theta, moved, for_weights(rate, theta)), state
+        return torch.addcmul(theta, moved, rate.to(theta.dtype)[:, None]), state
 
 
 def build_optimizer(spec: OptimizerSpec) -> Optimizer:

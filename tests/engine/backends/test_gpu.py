@@ -149,6 +149,19 @@ def test_a_search_finds_what_it_finds_on_the_cpu(way: str, gpus: Gpus) -> None:
     assert found.string.beads == pytest.approx(expected.string.beads, rel=1e-3, abs=1e-4)
 
 
+@pytest.mark.parametrize(("gpus", "method"), [(2, "auto"), (1, "constrained")], indirect=["gpus"])
+def test_beads_at_rest_in_main_memory_give_the_same_string(
+    method: str, gpus: Gpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.path.chain.AT_HOME", 0)
+    outcome, found = searched(parse(preset(method, gpus.words)))
+    gpus.check()
+    expected_outcome, expected = searched(parse(preset(method, "cpu")))
+    assert outcome is expected_outcome
+    if gpus.machine is not None:
+        assert found.string.beads == pytest.approx(expected.string.beads, rel=1e-3, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("gpus", "method"),
     [(1, "greedy"), (2, "constrained"), (8, "greedy"), (8, "linear")],
