@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
 from typing import TypeVar
 
@@ -325,7 +326,7 @@ def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = F
         ways = (*ways, "graph")
     if known.get(key) not in ways or (device.type == "cuda" and key not in no_graphs):
         there, most = problem.to(device), _piece_bytes(spec)
-        tried = {way: backend_of(way, spec.problem, there, most) for way in ways}
+        tried = {way: partial(backend_of, way, spec.problem, there, most) for way in ways}
         known[key], refused = _in_thread(device, lambda: _measured(tried, recipe, beads, clock))
         remember(FILE, known)
         if refused is not None:
@@ -377,32 +378,35 @@ def _beads_to_measure(spec: Spec, problem: Problem) -> int:
 
 
 def _measured(
-    tried: dict[Way, Backend], recipe: Recipe, beads: int, clock: Stopwatch
+    tried: dict[Way, Callable[[], Backend]], recipe: Recipe, beads: int, clock: Stopwatch
 ) -> tuple[Way, str | None]:
     """Returns the backend that takes the least time for the steps of some beads.
 
-    With it comes `Found.no_graphs`.
+    With it comes `Found.no_graphs`. Backends are made one after another, since each has copies of
+    the network and of all rows.
     """
-    steps = {way: _Steps(backend, recipe, beads) for way, backend in tried.items()}
-    refused = None
-    if "graph" in tried:
-        refused = _why_no_graph(steps["graph"], steps["vmap"]) or ""
-    if refused:
-        log.info("search.batching: no CUDA graphs, because %s", refused)
-        del steps["graph"]
 
-    def seconds(way: Way) -> float:
+    def seconds(steps: _Steps) -> float:
         """Returns the seconds of the steps."""
         began = clock()
-        steps[way].take()
+        steps.take()
         return clock() - began
 
-    def typical(way: Way) -> float:
+    def typical(steps: _Steps) -> float:
         """Returns the median after a first time, which may compile or fill a cache."""
-        return median(seconds(way) for _ in range(1 if seconds(way) > LONG_S else REPEATS))
+        return median(seconds(steps) for _ in range(1 if seconds(steps) > LONG_S else REPEATS))
 
-    taken = {way: typical(way) for way in steps}
-    on_cpu = next(iter(tried.values())).problem.device.type == "cpu"
+    taken: dict[Way, float] = {}
+    refused, on_cpu = None, "graph" not in tried
+    for way, make in tried.items():
+        steps = _Steps(make(), recipe, beads)
+        if way == "graph":
+            refused = _why_no_graph(steps, _Steps(tried["vmap"](), recipe, beads)) or ""
+        if way == "graph" and refused:
+            log.info("search.batching: no CUDA graphs, because %s", refused)
+            continue
+        taken[way] = typical(steps)
+        del steps
     bias = LOOP_BIAS if on_cpu else 1.0
     best = min(taken, key=lambda way: taken[way] * (bias if way == "loop" else 1.0))
     slowest = max(taken.values()) / taken[best]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +147,21 @@ def test_a_search_finds_what_it_finds_on_the_cpu(way: str, gpus: Gpus) -> None:
     expected_outcome, expected = searched(on_cpu)
     assert expected_outcome is outcome
     assert found.string.beads == pytest.approx(expected.string.beads, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("gpus", [1], indirect=True)
+def test_two_runs_share_a_card(gpus: Gpus) -> None:
+    """They take turns, and each finds what it finds alone."""
+    specs = [parse(preset("greedy", gpus.words) | {"seed": seed}) for seed in (3, 4)]
+    with Search(prepare(specs[0])) as one, Search(prepare(specs[1])) as other:
+        for _ in zip_longest(one, other):
+            pass
+        together = [(each.outcome, each.string()) for each in (one, other)]
+    gpus.check()
+    for spec, (outcome, found) in zip(specs, together, strict=True):
+        alone, expected = searched(spec)
+        assert outcome is alone
+        assert found.string.beads == pytest.approx(expected.string.beads, rel=1e-3, abs=1e-4)
 
 
 @pytest.mark.parametrize(("gpus", "method"), [(2, "auto"), (1, "constrained")], indirect=["gpus"])
