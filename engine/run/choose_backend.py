@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import torch
 
+from engine.backends.algorithms import choose_algorithms
 from engine.backends.backend import Backend, Way
 from engine.backends.cuda_graphs import BEFORE, CudaGraphsBackend, refusal
 from engine.backends.fused.backend import FusedBackend
@@ -327,7 +328,10 @@ def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = F
     if known.get(key) not in ways or (device.type == "cuda" and key not in no_graphs):
         there, most = problem.to(device), _piece_bytes(spec)
         tried = {way: partial(backend_of, way, spec.problem, there, most) for way in ways}
-        known[key], refused = _in_thread(device, lambda: _measured(tried, recipe, beads, clock))
+        exact = spec.deterministic
+        known[key], refused = _in_thread(
+            device, lambda: _measured(tried, recipe, beads, clock, deterministic=exact)
+        )
         remember(FILE, known)
         if refused is not None:
             no_graphs[key] = refused
@@ -378,7 +382,12 @@ def _beads_to_measure(spec: Spec, problem: Problem) -> int:
 
 
 def _measured(
-    tried: dict[Way, Callable[[], Backend]], recipe: Recipe, beads: int, clock: Stopwatch
+    tried: dict[Way, Callable[[], Backend]],
+    recipe: Recipe,
+    beads: int,
+    clock: Stopwatch,
+    *,
+    deterministic: bool,
 ) -> tuple[Way, str | None]:
     """Returns the backend that takes the least time for the steps of some beads.
 
@@ -399,6 +408,8 @@ def _measured(
     taken: dict[Way, float] = {}
     refused, on_cpu = None, "graph" not in tried
     for way, make in tried.items():
+        if not on_cpu:
+            choose_algorithms(way, deterministic=deterministic)
         steps = _Steps(make(), recipe, beads)
         if way == "graph":
             refused = _why_no_graph(steps, _Steps(tried["vmap"](), recipe, beads)) or ""
@@ -479,5 +490,6 @@ def _fingerprint(
     shape = [list(problem.train.shape), recipe.samples(len(problem.train)), beads]
     network = spec.problem.network.model_dump(mode="json")
     what: list[object] = [network, shape, name, torch.__version__]
+    what += [spec.deterministic] if spec.deterministic else []
     what += [recipe.training.check_every, spec.limits.memory, repr(recipe.practice(problem))]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

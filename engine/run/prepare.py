@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from engine.backends.algorithms import choose_algorithms
 from engine.backends.backend import Backend
 from engine.backends.vmapped import FEW_TOGETHER
 from engine.errors import InputError
@@ -75,6 +76,7 @@ def prepare(spec: Spec) -> Prepared:
             raise
         raise mirror.refusal(spec.problem, mirror.Report((), plainly(error))) from error
     _check_batches(choice.spec, choice.backend)
+    _check_deterministic(choice.spec, choice.backend)
     _check_mirrored(choice.spec, choice.backend)
     return Prepared(choice.spec, choice.backend, choice.why, choice.graphs, unseen)
 
@@ -102,6 +104,24 @@ def _check_provable(spec: Spec, problem: Problem) -> None:
             f"is require, but there is no proof for this network: {net}; choose auto or off",
             key="search.certify",
         )
+
+
+def _check_deterministic(spec: Spec, backend: Backend) -> None:
+    """Raises InputError where a GPU has no algorithm for a step that gives the same bits."""
+    if not spec.deterministic or spec.device == "cpu":
+        return
+    choose_algorithms(backend.name, deterministic=True)
+    device = torch.device(spec.device.split(",")[0])
+    there = backend.replica(device)
+    theta = backend.problem.initial(0)[None].to(device)
+    few = torch.arange(min(4, len(backend.problem.train)), device=device)[None]
+    try:
+        there.loss_and_grad_on(theta, few)
+    except RuntimeError as error:
+        if "deterministic" not in str(error):
+            raise
+        reason = str(error).splitlines()[0].partition(",")[0]
+        raise InputError(f"is true, but {reason}; choose false", key="deterministic") from None
 
 
 def _check_mirrored(spec: Spec, backend: Backend) -> None:

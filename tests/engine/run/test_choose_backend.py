@@ -374,12 +374,12 @@ def test_the_answer_stands_in_run_yaml(tmp_path: Path, monkeypatch: pytest.Monke
     }
     preset = tmp_path / "cnn.yaml"
     preset.write_text(json.dumps(tree))
-    monkeypatch.setattr(batching, "_measured", lambda *_: ("loop", None))
+    monkeypatch.setattr(batching, "_measured", lambda *_, **__: ("loop", None))
     assert main(["run", str(preset), "--headless", "--out", str(tmp_path / "one")]) == 0
     kept = tmp_path / "one" / "run.yaml"
     assert "batching: loop" in kept.read_text()
 
-    def unwanted(*_: object) -> str:
+    def unwanted(*_: object, **__: object) -> str:
         raise AssertionError("it is decided")
 
     monkeypatch.setattr(batching, "_measured", unwanted)
