@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +17,7 @@ import torch
 
 from engine.backends.algorithms import choose_algorithms
 from engine.backends.backend import Backend, Way
+from engine.backends.compiled import CompiledBackend, why_not_compiled
 from engine.backends.cuda_graphs import BEFORE, CudaGraphsBackend, refusal
 from engine.backends.fused.backend import FusedBackend
 from engine.backends.fused.compilation import available, compiled, warm_up
@@ -113,7 +114,11 @@ def choose_backend(spec: Spec, problem: Problem, clock: Stopwatch = time.perf_co
         warn_of_compiling()
         warm_up()
     search = spec.search.model_copy(update={"batching": found.way})
-    backend = backend_of(found.way, spec.problem, problem, _piece_bytes(spec))
+    most = _piece_bytes(spec)
+    if spec.search.compile:
+        backend: Backend = CompiledBackend(problem, most)
+    else:
+        backend = backend_of(found.way, spec.problem, problem, most)
     graphs = "" if spec.device == "cpu" else found.graphs
     return Choice(spec.model_copy(update={"search": search}), backend, found.why, graphs)
 
@@ -121,6 +126,9 @@ def choose_backend(spec: Spec, problem: Problem, clock: Stopwatch = time.perf_co
 def _chosen(spec: Spec, problem: Problem, clock: Stopwatch) -> Found:
     """Returns the way in which the problem of a spec is computed. Raises InputError."""
     chosen = spec.search.batching
+    if spec.search.compile:
+        _check_compiled(spec, problem)
+        return Found("loop", "search.compile compiles its steps")
     if chosen == "fused":
         _check_fused(spec, problem)
     if chosen == "triton":
@@ -174,6 +182,26 @@ def backend_to_verify(spec: ProblemSpec, problem: Problem) -> Backend:
     """Returns a backend of torch to measure a problem, whatever the verified run computed with."""
     dense = spec.network.layout is not None
     return backend_of("vmap" if dense else "loop", spec, problem)
+
+
+def _check_compiled(spec: Spec, problem: Problem) -> None:
+    """Raises InputError where steps of a problem cannot be compiled by torch."""
+    if spec.search.batching not in ("auto", "loop"):
+        raise InputError(
+            f"is true, but search.batching is {spec.search.batching}, and only loop is compiled; "
+            "choose loop",
+            key="search.compile",
+        )
+    practices = [recipe_of(spec, each).practice(problem) for each in stages_of(spec).trainings]
+    if any(practice.dropout for practice in practices):
+        raise InputError(
+            "is true, but steps with dropout are not compiled; choose false", key="search.compile"
+        )
+    reason = why_not_compiled(problem.to(torch.device(spec.device.split(",")[0])))
+    if reason is not None:
+        raise InputError(
+            f"is true, but torch.compile fails ({reason}); choose false", key="search.compile"
+        )
 
 
 def _check_fused(spec: Spec, problem: Problem) -> None:
@@ -382,7 +410,7 @@ def _beads_to_measure(spec: Spec, problem: Problem) -> int:
 
 
 def _measured(
-    tried: dict[Way, Callable[[], Backend]],
+    tried: Mapping[Way, Callable[[], Backend]],
     recipe: Recipe,
     beads: int,
     clock: Stopwatch,

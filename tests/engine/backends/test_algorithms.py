@@ -40,7 +40,7 @@ def test_cudnn_tries_its_algorithms_where_shapes_stay_the_same() -> None:
     choose_algorithms("loop", deterministic=False)
     assert switches() == (True, False, False) and WORKSPACE not in os.environ
     for way in ("vmap", "graph"):
-        choose_algorithms(way, deterministic=False)  # type: ignore[arg-type]
+        choose_algorithms(way, deterministic=False)
         assert switches() == (False, False, False)
 
 
