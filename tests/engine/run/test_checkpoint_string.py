@@ -60,13 +60,20 @@ def ids_of(run: RunDir) -> set[str]:
     return {path.name.split(".")[0] for path in run.beads.glob("[0-9]*.safetensors")}
 
 
+def checkpoints_of(run: RunDir) -> int | None:
+    """A number that is another one after each checkpoint."""
+    return run.checkpoint.stat().st_mtime_ns if run.checkpoint.exists() else None
+
+
 def test_a_killed_run_gives_the_string_of_its_checkpoint(tmp_path: Path) -> None:
     keys = ["search.level=1e-3", "search.batching=vmap", "checkpoint_seconds=0.02", "device=cpu"]
     spec = load_preset("quadratic", ["seed=3", "problem.data.points=16", *keys])
     run = finding.create(spec, "quadratic", tmp_path / "run")
     process = subprocess.Popen([sys.executable, "-c", ENGINE, str(run.path)])
-    while process.poll() is None and len(ids_of(run)) < 4:
-        time.sleep(0.01)
+    for _ in range(2):  # the second time for a checkpoint that refers to all of these
+        before = checkpoints_of(run)
+        while process.poll() is None and (len(ids_of(run)) < 4 or checkpoints_of(run) == before):
+            time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL and not run.string.exists()
     before = files_of(run)
