@@ -6,15 +6,19 @@ A line of the table is a search in a process of its own. It begins with a string
 near one or the other of two random fully connected networks. The one segment between these is too
 high, so that greedy DSS trains a bead in it until the steps run out. With `--kill` it is run again,
 killed after each of its first checkpoints and resumed, and its string compared with the first one.
-Anonymous memory (RssAnon) does not hold the pages of mapped files.
+Anonymous memory (RssAnon) does not hold the pages of mapped files. Folders are deleted as soon as
+they are not needed; what a line needs at most is told, and refused where the disk has less.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,6 +43,8 @@ from engine.spec.keys import Spec
 from engine.spec.yaml_file import dump
 
 MB = 1e6
+#: The most bytes of rows in training in a checkpoint, and the most vectors of one row.
+ROWS_BYTES, ROW_VECTORS = 2**29, 3
 COLUMNS = (
     "weights",
     "beads",
@@ -113,6 +119,7 @@ def main() -> None:
     if asked.child is not None:
         child(RunDir(asked.child))
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # folders are deleted
     print(f"| {' | '.join(COLUMNS)} |")
     print("|" + "---|" * len(COLUMNS), flush=True)
     for network in asked.networks.split(","):
@@ -124,6 +131,7 @@ def line(asked: argparse.Namespace, network: str, optimizer: str) -> str:
     """Runs one network with one optimizer, and returns its line of the table."""
     words, count = network.split(":")
     width = round(math.sqrt(float(words.removesuffix("M")) * 1e6))
+    check_room(network, 4 * width**2, int(count), asked.folder)
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         given = Path(folder) / "given.safetensors"
         text = partial(
@@ -140,7 +148,9 @@ def line(asked: argparse.Namespace, network: str, optimizer: str) -> str:
         spec = loaded(Path(folder), text(level=level))
         run = made(Path(folder) / "run", spec)
         seen, told = followed(run)
-        after = killed(Path(folder), spec, run) if asked.kill else "–"
+        whole = digest(run)
+        shutil.rmtree(run.path)
+        after = killed(Path(folder), spec, whole) if asked.kill else "–"
         vector = 4 * told["parameters"]
         most = max(seen.checkpoints, default=0)
         cells = (
@@ -159,6 +169,26 @@ def line(asked: argparse.Namespace, network: str, optimizer: str) -> str:
             after,
         )
     return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def check_room(network: str, vector: int, beads: int, folder: Path | None) -> None:
+    """Tells the disk that a line needs at most. Raises SystemExit where there is less.
+
+    Those are the given string, the beads' files, the string at the end, and two checkpoints.
+    """
+    need = 3 * beads * vector + 2 * max(ROWS_BYTES, ROW_VECTORS * vector)
+    free = shutil.disk_usage(folder or tempfile.gettempdir()).free
+    print(f"{network} needs up to {need / 1e9:.1f} GB of {free / 1e9:.1f} GB free", file=sys.stderr)
+    if need > free:
+        raise SystemExit(f"{network}: there is too little room; name another disk with --folder")
+
+
+def digest(run: RunDir) -> str:
+    """Returns a checksum of the beads and profiles of a run's string."""
+    held, found = engine.read_string(run.string).string, hashlib.sha256()
+    for part in (*held.beads, held.profiles):
+        found.update(np.ascontiguousarray(part).data)
+    return found.hexdigest()
 
 
 def loaded(folder: Path, text: str) -> Spec:
@@ -288,26 +318,29 @@ def look(run: RunDir, pid: int, seen: Seen, known: set[tuple[int, int]]) -> None
             sizes.append(found.st_size)
 
 
-def killed(folder: Path, spec: Spec, whole: RunDir) -> str:
-    """Kills a run after each of its first checkpoints, resumes it, and compares its string."""
+def killed(folder: Path, spec: Spec, whole: str) -> str:
+    """Kills a run after each of its first checkpoints, resumes it, and compares its string.
+
+    `whole` is the checksum of the string of a run that was not killed.
+    """
     run = made(folder / "killed", spec)
     kills, most = 0, 0
     while kills < 3:
         process = started(run)
         before = stamp_of(run.checkpoint)
-        while process.poll() is None and stamp_of(run.checkpoint) == before:
-            most = max(most, anonymous(Path(f"/proc/{process.pid}/status")))
-            time.sleep(0.003)
-        if process.poll() is not None:
-            break
-        process.kill()
-        process.wait()
+        try:
+            while process.poll() is None and stamp_of(run.checkpoint) == before:
+                most = max(most, anonymous(Path(f"/proc/{process.pid}/status")))
+                time.sleep(0.003)
+            if process.poll() is not None:
+                break
+        finally:
+            process.kill()
+            process.wait()
         kills += 1
     else:
         most = max(most, followed(run)[0].anonymous)
-    a, b = (engine.read_string(each.string).string for each in (run, whole))
-    rows = all(np.array_equal(one, other) for one, other in zip(a.beads, b.beads, strict=True))
-    same = rows and np.array_equal(a.profiles, b.profiles)
+    same = digest(run) == whole
     return f"{kills} kills: {'the same' if same else 'ANOTHER'} string, {most / MB:.0f} MB"
 
 

@@ -12,12 +12,14 @@ from dss_tui.viewing.words import bytes_of
 from engine.errors import InputError
 from engine.record import string_file
 from engine.record.events import dump_json
-from engine.record.finding import find
+from engine.record.finding import find, resume_command
+from engine.record.lock import is_live
 from engine.record.reading import check_regular
 from engine.spec.level import multiple, too_high
 
 if TYPE_CHECKING:
     from engine.path.certificate.proof import Proof
+    from engine.record.rundir import RunDir
     from engine.run.certify import Certificate
     from engine.run.verify import Check
 
@@ -25,13 +27,10 @@ if TYPE_CHECKING:
 def export(run: str, out: Path, *, with_data: bool, force: bool) -> int:
     """Writes a run's newest string to a file and returns 0.
 
-    Raises InputError where the run has no string yet, or the file cannot be written.
+    A run that was killed before it wrote a string has one in its checkpoint. Raises InputError
+    where the run has no string yet, or the file cannot be written.
     """
     directory = find(run)
-    if not check_regular(directory.string):
-        raise InputError(
-            "has no string yet; wait until its first segment is measured", file=directory.path
-        )
     if out.exists() and not force:
         raise InputError("exists; choose another name or give --force", file=out, key="--out")
     if not out.absolute().parent.is_dir():
@@ -39,7 +38,7 @@ def export(run: str, out: Path, *, with_data: bool, force: bool) -> int:
     if out.suffix not in string_file.WRITERS:
         known = ", ".join(string_file.WRITERS)
         raise InputError(f"ends in {out.suffix!r}; choose one of {known}", key="--out")
-    held = string_file.read(directory.string)
+    held = _newest(directory)
     if with_data:
         from engine.problem.training_data import training_data
 
@@ -53,6 +52,26 @@ def export(run: str, out: Path, *, with_data: bool, force: bool) -> int:
     )
     print(f"check it with: dss-tui verify {out}")
     return 0
+
+
+def _newest(run: RunDir) -> string_file.StringFile:
+    """Returns the newest string of a run, out of its checkpoint where it has no string file.
+
+    Raises InputError where there is none.
+    """
+    held = None
+    if check_regular(run.string):
+        held = string_file.read(run.string)
+    elif check_regular(run.checkpoint):
+        from engine.run.checkpoint_string import string_of_checkpoint
+
+        held = string_of_checkpoint(run)
+    if held is not None:
+        return held
+    remedy = "wait until its first segment is measured"
+    if not is_live(run):
+        remedy = f"go on with `{resume_command(run)}`"
+    raise InputError(f"has no string yet; {remedy}", file=run.path)
 
 
 def verify(path: Path, *, points: int, as_json: bool, run_factories: bool, device: str) -> int:

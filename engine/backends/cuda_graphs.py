@@ -103,9 +103,13 @@ class Graphs:
         self,
         capture: Capture = capture_on_gpu,
         new_pool: Callable[[], Any] = pool_on_gpu,
+        where: str = "here",
     ) -> None:
-        """Makes an empty collection. `capture` records a call in a pool that `new_pool` makes."""
-        self._capture, self._new_pool = capture, new_pool
+        """Makes an empty collection. `capture` records a call in a pool that `new_pool` makes.
+
+        `where` says for the log where they are.
+        """
+        self._capture, self._new_pool, self._where = capture, new_pool, where
         self._known: OrderedDict[Hashable, _Graph] = OrderedDict()
         self._calls: dict[Hashable, int] = {}
         self._rooms: dict[Hashable, Tensor] = {}
@@ -224,7 +228,8 @@ class Graphs:
         """Drops all graphs, and records none from now on."""
         self.drop()
         self.failed = why
-        log.warning("no CUDA graphs here (%s): steps are asked for kernel by kernel", why)
+        told = "no CUDA graphs %s from now on (%s): steps are asked for kernel by kernel"
+        log.warning(told, self._where, why)
 
 
 def rounded_up(rows: int) -> int:
@@ -265,7 +270,7 @@ class CudaGraphsBackend(VmappedBackend):
     ) -> None:
         """Makes the backend; see `TorchBackend`."""
         super().__init__(problem, piece_bytes, networks)
-        self.graphs = Graphs()
+        self.graphs = Graphs(where=f"on {problem.device}")
 
     def within(self, piece_bytes: int) -> Self:
         """Returns the backend with smaller pieces, whose graphs are all new.

@@ -39,6 +39,8 @@ class InPlace:
     def __init__(self, problem: Problem) -> None:
         """Makes a copy of the problem's network, with the parameters that move in one vector."""
         self.network = problem.computing()
+        self.stepping: Model = self.network
+        """The network as steps of training call it."""
         named = dict(named_parameters(self.network))
         parameters = [named[each.name] for each in problem.parameters]
         sizes = [parameter.numel() for parameter in parameters]
@@ -63,7 +65,10 @@ class InPlace:
 
         With `own`, the samples have such an axis too. `at_once` is not used.
         """
-        return function(self.network, *(_some(parts, 0) if own else parts))[None]
+        return self._called(self.network, function, parts, own)
+
+    def _called(self, model: Model, function: OfModel, parts: Parts, own: bool) -> Tensor:
+        return function(model, *(_some(parts, 0) if own else parts))[None]
 
     def loss_and_grad(
         self, loss: OfModel, parts: Parts, at_once: int, own: bool = False
@@ -71,7 +76,7 @@ class InPlace:
         """Returns the model's loss (1,) and gradient (1, param); arguments are as in `each`."""
         self._grad.zero_()
         with torch.enable_grad():
-            losses = self.each(loss, parts, at_once, own)
+            losses = self._called(self.stepping, loss, parts, own)
             losses.sum().backward()  # type: ignore[no-untyped-call]
         return losses.detach(), self._grad[None].clone()
 

@@ -348,8 +348,12 @@ class TorchBackend(ABC):
         """The network to which a model is lent in the problem's precision."""
         problem = self.problem
         if problem.dtype not in self._networks:
-            self._networks[problem.dtype] = InPlace(problem)
+            self._networks[problem.dtype] = self._made_network(problem)
         return self._networks[problem.dtype]
+
+    def _made_network(self, problem: Problem) -> InPlace:
+        """Returns a new network to which models of a problem are lent."""
+        return InPlace(problem)
 
     def _summed_loss(self, model: Model, x: Inputs, y: Tensor) -> Tensor:
         """Returns the sum of a model's losses over samples."""

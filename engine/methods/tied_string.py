@@ -129,8 +129,8 @@ class TiedString:
 
         An end that moves rests at its own target, which may be above the level of the others.
         """
-        theta = self._chain.weights[FIRST]
-        target = torch.full((beads,), self.level, dtype=theta.dtype, device=theta.device)
+        problem = self._chain.problem
+        target = torch.full((beads,), self.level, dtype=problem.dtype, device=problem.device)
         of_ends = self.end_target if self.final else max(self.level, self.end_target)
         for end, held in zip((0, -1), self.held, strict=True):
             target[end] = torch.inf if held else of_ends

@@ -17,6 +17,7 @@ from engine.path.guesses import halves, joined
 from engine.path.segments import Measured, Pair, measure, search_grid
 from engine.path.shape import Shape, Shapes
 from engine.path.snapshot import Key, Peak, Segment, Snapshot, distance
+from engine.problem.problem import Problem
 from engine.record.events import (
     FIRST,
     LAST,
@@ -28,6 +29,7 @@ from engine.record.events import (
     SegmentMeasured,
 )
 from engine.record.progress import SegmentState
+from engine.record.reading import MIB
 from engine.shapes import Weights
 from engine.spec.goal import Goal
 from engine.workers.metered import Metered
@@ -35,6 +37,9 @@ from engine.workers.pool import Workers
 
 #: Greatest number of peaks that a trace holds.
 TRACE = 100
+#: Bytes of a bead from which on beads at rest lie in main memory, and come to a GPU when they are
+#: measured or trained.
+AT_HOME = 4 * MIB
 
 
 class Chain:
@@ -48,6 +53,8 @@ class Chain:
         self.problem = pool.backend.problem
         self.pool = Metered(pool)
         """The workers, which count what the search costs."""
+        self.home = home_of(self.problem)
+        """The device on which beads at rest lie."""
         self.goal = goal
         """What the string is held against: its level, and the targets of its beads."""
         self.grid = search_grid(points)
@@ -82,7 +89,7 @@ class Chain:
     def begin(self, beads: Sequence[tuple[int, Weights, int]]) -> None:
         """Starts over with beads (id, weights, depth), none of whose segments is measured."""
         self.order = [bead for bead, _, _ in beads]
-        self.weights = {bead: theta for bead, theta, _ in beads}
+        self.weights = {bead: theta.to(self.home) for bead, theta, _ in beads}
         self.depths = {bead: depth for bead, _, depth in beads}
         self.segments, self.stale, self.known = {}, set(), {}
         self.next_bead = max(self.next_bead, max(self.order) + 1)
@@ -95,7 +102,7 @@ class Chain:
     def place(self, bead: int, theta: Weights, key: Key) -> list[Key]:
         """Puts a bead into a segment, and returns the keys of the two that take its place."""
         left, right = key
-        self.weights[bead], self.depths[bead] = theta, self.depth_of(key) + 1
+        self.weights[bead], self.depths[bead] = theta.to(self.home), self.depth_of(key) + 1
         self.order.insert(self.order.index(right), bead)
         parts = [(left, bead), (bead, right)]
         whole = self._forget(key)
@@ -106,7 +113,7 @@ class Chain:
 
     def move(self, moved: Mapping[int, Weights]) -> None:
         """Gives new weights to beads, by id. Their segments then have to be measured anew."""
-        self.weights.update(moved)
+        self.weights.update({bead: theta.to(self.home) for bead, theta in moved.items()})
         for bead in moved:
             self.known.pop(bead, None)
         self.stale |= {key for key in self.segments if key[0] in moved or key[1] in moved}
@@ -288,6 +295,12 @@ class Chain:
             return False
         proven = [segment.proof is not None and segment.proof.proven for segment in segments]
         return True if segments and all(proven) and not self.unmeasured else None
+
+
+def home_of(problem: Problem) -> torch.device:
+    """Returns the device on which beads at rest lie: main memory where they are large."""
+    large = problem.parameter_count * problem.dtype.itemsize >= AT_HOME
+    return torch.device("cpu") if large else problem.device
 
 
 def trained(chain: Chain, bead: int, loss: float, steps: int) -> Event:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from engine.path.chain import Chain
+from engine.path.chain import Chain, home_of
 from engine.path.snapshot import Peak, Segment, Snapshot
 from engine.problem.problem import Problem
 from engine.record.events import FIRST, LAST
@@ -78,7 +78,7 @@ class StringState:
         )
 
     def restored(self, problem: Problem) -> Snapshot:
-        """Returns the string with its weights on the problem's device.
+        """Returns the string with its weights where those of the problem's beads at rest lie.
 
         Raises Unfit where its beads are not weights of that problem.
         """
@@ -91,7 +91,7 @@ class StringState:
             )
         return Snapshot(
             self.order,
-            {each.bead: each.weights.to(problem.device) for each in self.beads},
+            {each.bead: each.weights.to(home_of(problem)) for each in self.beads},
             dict(zip(self.order, self.depths, strict=True)),
             {segment.key: segment for segment in self.segments},
         )

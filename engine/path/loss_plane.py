@@ -193,7 +193,7 @@ class InPlane:
 def _row(backend: Backend, corners: tuple[Weights, ...], shares: Floats) -> Floats:
     """Returns the objective at points of a plane (point,), a few models at a time."""
     problem = backend.problem
-    beads = torch.stack(corners).to(problem.device, problem.dtype)
+    beads = torch.stack([each.to(problem.device, problem.dtype) for each in corners])
     size = max(1, AT_ONCE // beads.shape[1])
     parts = torch.split(torch.from_numpy(shares).to(beads), size)
     # No product of matrices, which GPUs may round to TF32.

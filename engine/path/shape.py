@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import torch
 
-from engine.path.snapshot import distance, double_pieces, over_chord
+from engine.path.snapshot import distance, over_chord, ways
 from engine.shapes import Weights
 
 
@@ -60,8 +60,7 @@ class Shapes:
         if known is not None:
             return known
         before, after, product = 0.0, 0.0, 0.0
-        for left, middle, right in double_pieces(*triple):
-            one, other = middle - left, right - middle
+        for one, other in ways(*triple):
             before = math.hypot(before, float(torch.linalg.vector_norm(one)))
             after = math.hypot(after, float(torch.linalg.vector_norm(other)))
             product += float(one @ other)

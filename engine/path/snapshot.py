@@ -179,15 +179,16 @@ def over_chord(length: float, beads: Sequence[Weights]) -> float:
 
 def distance(left: Weights, right: Weights) -> float:
     """Returns the Euclidean distance of two weight vectors, computed in float64."""
-    return math.hypot(
-        *(float(torch.linalg.vector_norm(b - a)) for a, b in double_pieces(left, right))
-    )
+    return math.hypot(*(float(torch.linalg.vector_norm(way)) for (way,) in ways(left, right)))
 
 
-def double_pieces(*vectors: Weights) -> Iterator[tuple[Weights, ...]]:
-    """Yields vectors of one length in float64, piece by piece, since large ones fill the memory.
+def ways(*vectors: Weights) -> Iterator[tuple[Weights, ...]]:
+    """Yields the differences of neighbouring vectors in float64, piece by piece.
 
-    Those of most networks are one piece.
+    Those of most networks are one piece. Whole ones of large networks would fill the memory.
     """
     for start in range(0, len(vectors[0]), PIECE):
-        yield tuple(vector[start : start + PIECE].double() for vector in vectors)
+        parts = [vector[start : start + PIECE] for vector in vectors]
+        yield tuple(
+            after.to(torch.float64, copy=True).sub_(before) for before, after in pairwise(parts)
+        )

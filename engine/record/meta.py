@@ -57,6 +57,8 @@ class Meta:
     """The name of the backend in `search.batching`."""
     backend_why: str = ""
     """The reason for which it was chosen."""
+    graphs: str = ""
+    """Whether rounds are recorded as CUDA graphs, in words; empty on the CPU."""
     precision: str = ""
     """The precision of products on GPUs."""
     torch: str = ""
@@ -83,9 +85,10 @@ class Meta:
         versions = [f"driver {self.driver}"] if self.driver else []
         versions.append(f"torch {self.torch}{f' ({self.cuda})' if self.cuda else ''}")
         why = f" ({self.backend_why})" if self.backend_why else ""
+        graphs = f"CUDA graphs {self.graphs}; " if self.graphs else ""
         return (
             f"computing on {devices}; {', '.join(versions)}; backend {self.backend}{why}; "
-            f"precision {self.precision}"
+            f"{graphs}precision {self.precision}"
         )
 
     def to_json(self) -> bytes:

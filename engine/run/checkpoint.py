@@ -34,6 +34,7 @@ from engine.record.writing import replacing
 from engine.run.bead_files import BeadFiles, is_name
 from engine.run.old_checkpoints import from_version_2, from_version_3
 from engine.spec.keys import ASIDE, Spec, digest
+from engine.steps.rows import fetched
 
 #: What stands before the names of what does not move.
 FIXED = "fixed."
@@ -116,7 +117,7 @@ def draft(checkpoint: Checkpoint, files: BeadFiles) -> Draft:
     tensors |= {f"{FIXED}{name}": tensor for name, tensor in checkpoint.fixed.items()}
     return Draft(
         files,
-        {name: _array(tensor) for name, tensor in tensors.items()},
+        dict(zip(tensors, map(_array, fetched(list(tensors.values()))), strict=True)),
         metadata,
         frozenset(apart),
         {name: tensor for name, tensor in apart.items() if name not in files.written},
@@ -124,8 +125,8 @@ def draft(checkpoint: Checkpoint, files: BeadFiles) -> Draft:
 
 
 def _array(tensor: Tensor) -> NDArray[Any]:
-    """Returns a tensor as an array, which shares its memory on the CPU."""
-    plain = tensor.detach().cpu().contiguous()
+    """Returns a tensor of main memory as an array, which shares its memory."""
+    plain = tensor.detach().contiguous()
     if plain.dtype == torch.bfloat16:
         return plain.view(torch.int16).numpy().view(tensor_file.BFLOAT16)
     return plain.numpy()
@@ -158,6 +159,17 @@ def resume(
     this search, and InputError where it belongs to another preset than this one.
     """
     files = files or BeadFiles(run)
+    found = look(run, spec, method, files)
+    if found is not None:
+        files.take_stock(set(files.names.values()), _referred_before(run))
+    return found
+
+
+def look(
+    run: RunDir, spec: Spec, method: StagedMethod, files: BeadFiles | None = None
+) -> Checkpoint | None:
+    """Does what `resume` does, and changes nothing in the run's folder."""
+    files = files or BeadFiles(run)
     if not check_regular(run.checkpoint):
         return None
     head, (tensors, plain) = _opened(run.checkpoint)
@@ -170,14 +182,12 @@ def resume(
             file=run.checkpoint,
         )
     _check_fixed(run, method.chain.problem.fixed, fixed)
-    referred = bead_names(plain)
-    held |= files.read(referred)
+    held |= files.read(bead_names(plain))
     try:
         state = unpack(MethodState, _present(head.version, (held, plain), method), run.checkpoint)
         method.resume(state)
     except Unfit as unfit:
         raise Damaged(run.checkpoint, f"its state does not fit: {unfit}") from None
-    files.take_stock(referred, _referred_before(run))
     return Checkpoint(state, head.seq, head.elapsed_s, head.fingerprint, fixed)
 
 

@@ -6,15 +6,18 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
 from typing import TypeVar
 
 import torch
 
+from engine.backends.algorithms import choose_algorithms
 from engine.backends.backend import Backend, Way
+from engine.backends.compiled import CompiledBackend, why_not_compiled
 from engine.backends.cuda_graphs import BEFORE, CudaGraphsBackend, refusal
 from engine.backends.fused.backend import FusedBackend
 from engine.backends.fused.compilation import available, compiled, warm_up
@@ -43,8 +46,9 @@ from engine.workers.pool import prepare_thread
 
 log = logging.getLogger("engine")
 
-#: The file of the cache folder with the fastest backends found so far.
-FILE = "batching.json"
+#: The files of the cache folder with the fastest backends found so far, and with the reasons for
+#: which no CUDA graph is recorded; an empty one means that graphs are.
+FILE, GRAPHS_FILE = "batching.json", "graphs.json"
 #: The numbers of beads, of samples at most, and of repetitions of a measurement.
 BEADS, SAMPLES, REPEATS = 16, 2048, 3
 #: The weights of all beads of a measurement: with large networks it takes fewer beads.
@@ -66,14 +70,65 @@ Result = TypeVar("Result")
 Stopwatch = Callable[[], float]
 
 
-def choose_backend(
-    spec: Spec, problem: Problem, clock: Stopwatch = time.perf_counter
-) -> tuple[Spec, Backend]:
-    """Returns the spec with `search.batching` and `mini_batches` decided, and the backend.
+@dataclass(frozen=True)
+class Choice:
+    """A backend that was chosen, and why."""
+
+    spec: Spec
+    """The spec with its `search.batching` and `mini_batches` decided."""
+    backend: Backend
+    why: str
+    """The reason, in words, for which it was chosen."""
+    graphs: str = ""
+    """Whether rounds are recorded as CUDA graphs, in words; empty on the CPU."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A way to compute, and why it is the one."""
+
+    way: Way
+    why: str
+    """The reason in words."""
+    no_graphs: str | None = None
+    """Why no CUDA graphs can be recorded; empty where they can, None where nobody tried."""
+
+    @property
+    def graphs(self) -> str:
+        """Whether rounds are recorded as CUDA graphs, in words, for a search on a GPU."""
+        if self.no_graphs is None:
+            return "not tried"
+        if self.no_graphs:
+            return f"refused ({self.no_graphs})"
+        return "recorded" if self.way == "graph" else "can be recorded, but are slower"
+
+
+def choose_backend(spec: Spec, problem: Problem, clock: Stopwatch = time.perf_counter) -> Choice:
+    """Returns the backend of a spec, and the spec with `search.batching` decided.
 
     Raises InputError where search.batching asks for a backend that cannot compute the problem.
     """
-    spec, chosen = _with_orders(spec), spec.search.batching
+    spec = _with_orders(spec)
+    found = _chosen(spec, problem, clock)
+    if found.way == "fused" and not compiled():
+        warn_of_compiling()
+        warm_up()
+    search = spec.search.model_copy(update={"batching": found.way})
+    most = _piece_bytes(spec)
+    if spec.search.compile:
+        backend: Backend = CompiledBackend(problem, most)
+    else:
+        backend = backend_of(found.way, spec.problem, problem, most)
+    graphs = "" if spec.device == "cpu" else found.graphs
+    return Choice(spec.model_copy(update={"search": search}), backend, found.why, graphs)
+
+
+def _chosen(spec: Spec, problem: Problem, clock: Stopwatch) -> Found:
+    """Returns the way in which the problem of a spec is computed. Raises InputError."""
+    chosen = spec.search.batching
+    if spec.search.compile:
+        _check_compiled(spec, problem)
+        return Found("loop", "search.compile compiles its steps")
     if chosen == "fused":
         _check_fused(spec, problem)
     if chosen == "triton":
@@ -86,21 +141,14 @@ def choose_backend(
         )
     if chosen == "graph":
         _check_graph(spec, problem)
-    if chosen == "auto":
-        fusible = _why_not_fused(spec, problem) is None
-        small = problem.parameter_count <= SURELY_FUSED
-        if fusible and small:
-            chosen = "fused"
-        elif _takes_rounds(spec, problem):
-            chosen = "triton"
-        else:
-            chosen = fastest(spec, problem, clock, fusible=fusible)
-    if chosen == "fused" and not compiled():
-        warn_of_compiling()
-        warm_up()
-    search = spec.search.model_copy(update={"batching": chosen})
-    backend = backend_of(chosen, spec.problem, problem, _piece_bytes(spec))
-    return spec.model_copy(update={"search": search}), backend
+    if chosen != "auto":
+        return Found(chosen, "as the preset says", "" if chosen == "graph" else None)
+    fusible = _why_not_fused(spec, problem) is None
+    if fusible and problem.parameter_count <= SURELY_FUSED:
+        return Found("fused", "compiled code is the fastest for small fully connected networks")
+    if _takes_rounds(spec, problem):
+        return Found("triton", "whole rounds in one launch are the fastest for small networks")
+    return fastest(spec, problem, clock, fusible=fusible)
 
 
 def _with_orders(spec: Spec) -> Spec:
@@ -134,6 +182,26 @@ def backend_to_verify(spec: ProblemSpec, problem: Problem) -> Backend:
     """Returns a backend of torch to measure a problem, whatever the verified run computed with."""
     dense = spec.network.layout is not None
     return backend_of("vmap" if dense else "loop", spec, problem)
+
+
+def _check_compiled(spec: Spec, problem: Problem) -> None:
+    """Raises InputError where steps of a problem cannot be compiled by torch."""
+    if spec.search.batching not in ("auto", "loop"):
+        raise InputError(
+            f"is true, but search.batching is {spec.search.batching}, and only loop is compiled; "
+            "choose loop",
+            key="search.compile",
+        )
+    practices = [recipe_of(spec, each).practice(problem) for each in stages_of(spec).trainings]
+    if any(practice.dropout for practice in practices):
+        raise InputError(
+            "is true, but steps with dropout are not compiled; choose false", key="search.compile"
+        )
+    reason = why_not_compiled(problem.to(torch.device(spec.device.split(",")[0])))
+    if reason is not None:
+        raise InputError(
+            f"is true, but torch.compile fails ({reason}); choose false", key="search.compile"
+        )
 
 
 def _check_fused(spec: Spec, problem: Problem) -> None:
@@ -265,7 +333,7 @@ def _piece_bytes(spec: Spec) -> int:
 # ---------------------------------------------------------------- the fastest way
 
 
-def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = False) -> Way:
+def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = False) -> Found:
     """Returns the backend that is the fastest for this network, batch and device.
 
     It is measured, and remembered between runs. It is loop, without a measurement, where the
@@ -274,22 +342,30 @@ def fastest(spec: Spec, problem: Problem, clock: Stopwatch, *, fusible: bool = F
     reason = _why_not_vmap(spec, problem)
     if reason is not None:
         log.info("search.batching: loop, because vmap cannot be (%s)", reason)
-        return "loop"
+        why = f"the network or the loss cannot be batched: {reason}"
+        return Found("loop", why, "only what can be batched is recorded")
     recipe = _recipe_to_measure(spec, problem)
     beads = _beads_to_measure(spec, problem)
     device = torch.device(spec.device.split(",")[0])
     key = _fingerprint(spec, problem, recipe, beads, device)
-    known = remembered(FILE)
+    known, no_graphs = remembered(FILE), remembered(GRAPHS_FILE)
     more: tuple[Way, ...] = ("fused",) if fusible else ()
     ways: tuple[Way, ...] = (*more, "vmap", "loop")
     if device.type == "cuda":
         ways = (*ways, "graph")
-    if known.get(key) not in ways:
+    if known.get(key) not in ways or (device.type == "cuda" and key not in no_graphs):
         there, most = problem.to(device), _piece_bytes(spec)
-        tried = {way: backend_of(way, spec.problem, there, most) for way in ways}
-        known[key] = _in_thread(device, lambda: _measured(tried, recipe, beads, clock))
+        tried = {way: partial(backend_of, way, spec.problem, there, most) for way in ways}
+        exact = spec.deterministic
+        known[key], refused = _in_thread(
+            device, lambda: _measured(tried, recipe, beads, clock, deterministic=exact)
+        )
         remember(FILE, known)
-    return next(way for way in ways if way == known[key])
+        if refused is not None:
+            no_graphs[key] = refused
+            remember(GRAPHS_FILE, no_graphs)
+    way = next(way for way in ways if way == known[key])
+    return Found(way, f"the fastest here of {', '.join(ways)}", no_graphs.get(key))
 
 
 def _in_thread(device: torch.device, work: Callable[[], Result]) -> Result:
@@ -333,31 +409,48 @@ def _beads_to_measure(spec: Spec, problem: Problem) -> int:
     return max(1, min(share, few, _piece_bytes(spec) // (vectors * 4 * problem.parameter_count)))
 
 
-def _measured(tried: dict[Way, Backend], recipe: Recipe, beads: int, clock: Stopwatch) -> Way:
-    """Returns the backend that takes the least time for the steps of some beads."""
-    steps = {way: _Steps(backend, recipe, beads) for way, backend in tried.items()}
-    why = _why_no_graph(steps["graph"], steps["vmap"]) if "graph" in tried else None
-    if why is not None:
-        log.info("search.batching: no CUDA graphs, because %s", why)
-        del steps["graph"]
+def _measured(
+    tried: Mapping[Way, Callable[[], Backend]],
+    recipe: Recipe,
+    beads: int,
+    clock: Stopwatch,
+    *,
+    deterministic: bool,
+) -> tuple[Way, str | None]:
+    """Returns the backend that takes the least time for the steps of some beads.
 
-    def seconds(way: Way) -> float:
+    With it comes `Found.no_graphs`. Backends are made one after another, since each has copies of
+    the network and of all rows.
+    """
+
+    def seconds(steps: _Steps) -> float:
         """Returns the seconds of the steps."""
         began = clock()
-        steps[way].take()
+        steps.take()
         return clock() - began
 
-    def typical(way: Way) -> float:
+    def typical(steps: _Steps) -> float:
         """Returns the median after a first time, which may compile or fill a cache."""
-        return median(seconds(way) for _ in range(1 if seconds(way) > LONG_S else REPEATS))
+        return median(seconds(steps) for _ in range(1 if seconds(steps) > LONG_S else REPEATS))
 
-    taken = {way: typical(way) for way in steps}
-    on_cpu = next(iter(tried.values())).problem.device.type == "cpu"
+    taken: dict[Way, float] = {}
+    refused, on_cpu = None, "graph" not in tried
+    for way, make in tried.items():
+        if not on_cpu:
+            choose_algorithms(way, deterministic=deterministic)
+        steps = _Steps(make(), recipe, beads)
+        if way == "graph":
+            refused = _why_no_graph(steps, _Steps(tried["vmap"](), recipe, beads)) or ""
+        if way == "graph" and refused:
+            log.info("search.batching: no CUDA graphs, because %s", refused)
+            continue
+        taken[way] = typical(steps)
+        del steps
     bias = LOOP_BIAS if on_cpu else 1.0
     best = min(taken, key=lambda way: taken[way] * (bias if way == "loop" else 1.0))
     slowest = max(taken.values()) / taken[best]
     log.info("search.batching: %s, %.1f times as fast as the slowest way", best, slowest)
-    return best
+    return best, refused
 
 
 class _Steps:
@@ -425,5 +518,6 @@ def _fingerprint(
     shape = [list(problem.train.shape), recipe.samples(len(problem.train)), beads]
     network = spec.problem.network.model_dump(mode="json")
     what: list[object] = [network, shape, name, torch.__version__]
+    what += [spec.deterministic] if spec.deterministic else []
     what += [recipe.training.check_every, spec.limits.memory, repr(recipe.practice(problem))]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

@@ -71,7 +71,8 @@ def _speed(spec: Spec, problem: Problem, clock: Stopwatch) -> float:
 
     The first round, which may compile or fill a cache, does not count.
     """
-    spec, backend = choose_backend(spec, problem)
+    choice = choose_backend(spec, problem)
+    spec, backend = choice.spec, choice.backend
     training = most_of(spec)
     beads = _beads(spec, problem, training)
     with open_pool(backend, spec) as pool:

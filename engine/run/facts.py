@@ -21,13 +21,14 @@ from engine.spec.keys import Spec
 from engine.version import __version__
 
 
-def facts(directory: RunDir, spec: Spec, why: str) -> Meta:
+def facts(directory: RunDir, spec: Spec, why: str, graphs: str = "") -> Meta:
     """Returns the facts of a session on a run directory that begins now.
 
     Args:
         directory: The run directory, whose first session is told too.
         spec: The resolved spec.
         why: The reason, in words, for which its backend was chosen.
+        graphs: Whether its rounds are recorded as CUDA graphs, in words; empty on the CPU.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     gpus = tuple(gpu(name) for name in spec.device.split(",") if name != "cpu")
@@ -44,6 +45,7 @@ def facts(directory: RunDir, spec: Spec, why: str) -> Meta:
         total=memory.total,
         backend=spec.search.batching,
         backend_why=why,
+        graphs=graphs,
         precision=spec.precision,
         torch=torch.__version__,
         cuda=for_gpus(build()),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from engine.errors import InputError
 from engine.methods import build_method
 from engine.methods.base import Verdict
-from engine.methods.method import StagedMethod
+from engine.methods.method import KeptString, StagedMethod
 from engine.problem.problem import Problem
 from engine.record.events import Continued, Event, Outcome, RunStarted
 from engine.record.loss_plane import Answer, NoPlane, Triple
@@ -78,7 +78,11 @@ class Job:
         `outcome` is an `Outcome`, or "running", and `elapsed_s` the running time so far in seconds.
         Segments that are not measured yet are measured for it.
         """
-        search, kept = self.spec.search, self.method.kept_string()
+        return self.file_of(self.method.kept_string(), outcome, elapsed_s)
+
+    def file_of(self, kept: KeptString, outcome: str, elapsed_s: float) -> StringFile:
+        """Returns a string of the search with the header that its file has, as in `string`."""
+        search = self.spec.search
         descent = self.method.descent
         header = Header(
             outcome=outcome,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from engine.backends.algorithms import choose_algorithms
 from engine.backends.backend import Backend
 from engine.backends.vmapped import FEW_TOGETHER
 from engine.errors import InputError
@@ -17,7 +18,7 @@ from engine.methods.given import as_given
 from engine.path.certificate.proving import provable_or_why
 from engine.problem.problem import Problem, build_problem
 from engine.run import mirror
-from engine.run.choose_backend import SURELY_FUSED, choose_backend
+from engine.run.choose_backend import choose_backend
 from engine.run.choose_device import choose_device
 from engine.run.facts import unseen_gpus
 from engine.run.plain_torch import plainly
@@ -42,6 +43,8 @@ class Prepared:
     """The backend that computes the problem of the spec."""
     why: str = ""
     """The reason, in words, for which the backend was chosen."""
+    graphs: str = ""
+    """Whether rounds are recorded as CUDA graphs, in words; empty on the CPU."""
     unseen: str = ""
     """Why torch sees none of this machine's GPUs, where the device was left open; else empty."""
 
@@ -52,7 +55,6 @@ def prepare(spec: Spec) -> Prepared:
     A user's own code is compared with plain torch here, before anything is trained (`mirror`).
     Raises InputError for a spec that cannot run.
     """
-    asked = spec.search.batching
     unseen = _unseen(spec)
     spec = resolve_devices(spec)
     check_method(spec)
@@ -66,25 +68,17 @@ def prepare(spec: Spec) -> Prepared:
     _check_provable(spec, problem)
     check_practices(spec, problem)
     try:
-        spec, backend = choose_backend(choose_device(spec, problem), problem)
+        choice = choose_backend(choose_device(spec, problem), problem)
     except InputError:
         raise
     except Exception as error:
         if not mirror.is_own(spec.problem):
             raise
         raise mirror.refusal(spec.problem, mirror.Report((), plainly(error))) from error
-    _check_batches(spec, backend)
-    _check_mirrored(spec, backend)
-    return Prepared(spec, backend, _why(asked, backend), unseen)
-
-
-def _why(asked: str, backend: Backend) -> str:
-    """Returns the reason, in words, for which a backend was chosen where a preset `asked` so."""
-    if asked != "auto":
-        return "as the preset says"
-    if backend.name == "fused" and backend.problem.parameter_count <= SURELY_FUSED:
-        return "compiled code is the fastest for small fully connected networks"
-    return "the fastest here of those that can compute it"
+    _check_batches(choice.spec, choice.backend)
+    _check_deterministic(choice.spec, choice.backend)
+    _check_mirrored(choice.spec, choice.backend)
+    return Prepared(choice.spec, choice.backend, choice.why, choice.graphs, unseen)
 
 
 def _unseen(spec: Spec) -> str:
@@ -110,6 +104,24 @@ def _check_provable(spec: Spec, problem: Problem) -> None:
             f"is require, but there is no proof for this network: {net}; choose auto or off",
             key="search.certify",
         )
+
+
+def _check_deterministic(spec: Spec, backend: Backend) -> None:
+    """Raises InputError where a GPU has no algorithm for a step that gives the same bits."""
+    if not spec.deterministic or spec.device == "cpu":
+        return
+    choose_algorithms(backend.name, deterministic=True)
+    device = torch.device(spec.device.split(",")[0])
+    there = backend.replica(device)
+    theta = backend.problem.initial(0)[None].to(device)
+    few = torch.arange(min(4, len(backend.problem.train)), device=device)[None]
+    try:
+        there.loss_and_grad_on(theta, few)
+    except RuntimeError as error:
+        if "deterministic" not in str(error):
+            raise
+        reason = str(error).splitlines()[0].partition(",")[0]
+        raise InputError(f"is true, but {reason}; choose false", key="deterministic") from None
 
 
 def _check_mirrored(spec: Spec, backend: Backend) -> None:

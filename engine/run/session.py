@@ -154,7 +154,16 @@ def run_written(
     if prepared.unseen:
         log.warning("no GPU is used: %s", prepared.unseen)
     with open_pool(prepared.backend, spec) as pool:
-        return run_session(writer, spec, pool, signals, observe, why=prepared.why, **others)
+        return run_session(
+            writer,
+            spec,
+            pool,
+            signals,
+            observe,
+            why=prepared.why,
+            graphs=prepared.graphs,
+            **others,
+        )
 
 
 def run_session(
@@ -167,18 +176,20 @@ def run_session(
     wait: Callable[[float], None] = time.sleep,
     hurried: Callable[[], bool] = lambda: False,
     why: str = "",
+    graphs: str = "",
 ) -> Ended:
     """Runs a session of a run whose spec is resolved, on devices that others may share.
 
     `wait` waits a number of seconds while the run pauses. Once `hurried` returns True, a stop does
-    no more than to write the checkpoint. `why` says in words why its backend was chosen.
+    no more than to write the checkpoint. `why` says in words why its backend was chosen, and
+    `graphs` whether its rounds are recorded as CUDA graphs.
 
     Raises InputError where the run's checkpoint belongs to another spec, or is damaged.
     """
     job = Job.on(pool, spec)
     files = BeadFiles(writer.run)
     kept = checkpoint.resume(writer.run, spec, job.method, files)
-    meta = facts(writer.run, spec, why)
+    meta = facts(writer.run, spec, why, graphs)
     writer.meta(meta)
     log.info(meta.words)
     control = SessionControl(writer, signals, wait)

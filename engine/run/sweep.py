@@ -251,6 +251,7 @@ class _Session:
                 pace=PACE,
                 wait=lambda seconds: self.pool.step_aside(max(seconds, PAUSED_CELL_S)),
                 hurried=self.hurried,
+                why="as it was decided for the whole sweep",
             )
 
     def _spec(self, cell: Cell) -> Spec:

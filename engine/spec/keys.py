@@ -85,6 +85,9 @@ class Spec(Part):
     bits of each factor are kept; with bf16 the network runs in bfloat16 under torch's autocast,
     seven bits, which takes half the memory too. Both are faster on GPUs. Weights and losses that
     are judged stay in float32, and the audit in float64."""
+    deterministic: bool = False
+    """Whether GPUs take only algorithms that give the same bits in each run, which may be slower.
+    Otherwise they agree up to rounding. On the CPU the bits are the same in any case."""
     mini_batches: Literal["auto", "shuffled", "hashed"] = "shuffled"
     """The random orders in which steps go through the samples: shuffled by numpy on the host, a
     pass at a time, or hashed, which any device computes entry by entry, so that a GPU need not wait

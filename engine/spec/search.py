@@ -285,6 +285,10 @@ class Search(Part):
     (vmap), in such a call recorded as a CUDA graph (graph), or one after another (loop). With auto,
     it is fused or triton for small fully connected networks, and else the fastest one, which is
     measured once. run.yaml holds its name."""
+    compile: bool = False
+    """Whether steps call the network as torch.compile makes it, one model at a time (batching: auto
+    or loop). Compiling takes a minute or more, and needs a C++ compiler on the CPU and Triton on a
+    GPU. Losses are measured without it."""
 
     @property
     def number(self) -> float | None:

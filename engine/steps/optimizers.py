@@ -105,7 +105,7 @@ class RowAdam:
         self, theta: Beads, grad: Beads, state: State, steps: Steps, rate: Rate
     ) -> tuple[Tensor, State]:
         """Returns weights and state after one more step at a learning rate."""
-        if theta.is_cuda and isinstance(rate, float):
+        if theta.is_cuda:
             return self.fused(theta, grad, state, steps, rate)
         first, second = self.spec.betas
         mean = torch.lerp(state["mean"], grad, 1 - first)
@@ -117,22 +117,25 @@ class RowAdam:
         return theta - corrected[:, None] * mean / scale, {"mean": mean, "square": square}
 
     def fused(
-        self, theta: Beads, grad: Beads, state: State, steps: Steps, rate: float
+        self, theta: Beads, grad: Beads, state: State, steps: Steps, rate: Rate
     ) -> tuple[Tensor, State]:
         """Returns what `step` does, up to rounding, in torch's fused kernel.
 
-        It passes through the memory of each tensor once, where the step above takes ten passes.
+        It passes through the memory of each tensor once, where the step above takes ten passes. The
+        kernel takes one rate for all rows. Where each has its own, it moves zeros at a rate of 1,
+        and the rows move by that many times their rates.
         """
-        theta, mean, square = (each.clone() for each in (theta, state["mean"], state["square"]))
+        mean, square = state["mean"].clone(), state["square"].clone()
+        moved = theta.clone() if isinstance(rate, float) else torch.zeros_like(theta)
         first, second = self.spec.betas
         torch._fused_adam_(
-            theta.unbind(),
+            moved.unbind(),
             grad.unbind(),
             mean.unbind(),
             square.unbind(),
             [],
             (steps + 1).float().unbind(),
-            lr=rate,
+            lr=rate if isinstance(rate, float) else 1.0,
             beta1=first,
             beta2=second,
             weight_decay=0.0,  # `descent` sees to it
@@ -140,7 +143,10 @@ class RowAdam:
             amsgrad=False,
             maximize=False,
         )
-        return theta, {"mean": mean, "square": square}
+        state = {"mean": mean, "square": square}
+        if isinstance(rate, float):
+            return moved, state
+        return torch.addcmul(theta, moved, rate.to(theta.dtype)[:, None]), state
 
 
 def build_optimizer(spec: OptimizerSpec) -> Optimizer:

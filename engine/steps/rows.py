@@ -28,6 +28,9 @@ State = dict[str, Tensor]
 #: The name of the tensor that is judged in place of the weights, where a row has it.
 AVERAGE = "average"
 
+#: The bytes of a tensor up to which it is copied to pinned memory, which torch keeps for others.
+PINNED = 2**28
+
 Ends = Int8[Tensor, " bead"]
 
 
@@ -199,7 +202,10 @@ class Rows:
         """Returns the rows on a device, or the object itself where they are there already."""
         if self.theta.device == device:
             return self
-        there = self._each(lambda column: column.to(device), self.seeds)
+        if device.type == "cpu":
+            there = self.with_tensors(fetched(self.tensors))
+        else:
+            there = self._each(lambda column: column.to(device), self.seeds)
         return _knowing(there, self.told) if "told" in vars(self) else there
 
     def without(self, row: int) -> Rows:
@@ -236,6 +242,22 @@ def places(numbers: Sequence[int], device: torch.device) -> Tensor:
 def sent(tensor: Tensor, device: torch.device) -> Tensor:
     """Returns a tensor of main memory on a device. The host does not wait for the copy."""
     return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
+
+
+def fetched(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Returns tensors in main memory. The host waits once for all that come from a GPU."""
+    found, streams = [], set()
+    for tensor in tensors:
+        if tensor.device.type == "cpu":
+            found.append(tensor)
+            continue
+        pinned = tensor.nbytes <= PINNED
+        room = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=pinned)
+        found.append(room.copy_(tensor, non_blocking=pinned))
+        streams.add(torch.cuda.current_stream(tensor.device))
+    for stream in streams:
+        stream.synchronize()
+    return found
 
 
 def fresh(

@@ -121,7 +121,8 @@ class Trainer:
 
     def rows_for(self, theta: Beads, target: float, seeds: Sequence[int]) -> Rows:
         """Returns rows for a group, which start from weights (bead, param) and took no step yet."""
-        return fresh(theta, self.slots, target, self.training.patience, seeds)
+        there = theta.to(self._problem.device)
+        return fresh(there, self.slots, target, self.training.patience, seeds)
 
     @property
     def most_rows(self) -> int:
@@ -138,7 +139,8 @@ class Trainer:
     def admit(self, job: Job, start: Weights) -> None:
         """Puts one weight vector (param,) into training, as a group of its own."""
         patience = job.patience or self.training.patience
-        rows = fresh(start[None], self.slots, job.target, patience, [job.seed])
+        there = start[None].to(self._problem.device)
+        rows = fresh(there, self.slots, job.target, patience, [job.seed])
         self.groups.append(Group((job.bead,), rows))
 
     def advance(self) -> None:

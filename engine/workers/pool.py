@@ -21,6 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 import numpy as np
 import torch
 
+from engine.backends.algorithms import choose_algorithms
 from engine.backends.backend import Backend
 from engine.spec.keys import Spec
 from engine.workers.memory import Frugal
@@ -241,4 +242,5 @@ def open_pool(backend: Backend, spec: Spec) -> Pool:
     """Returns the pool of a resolved spec."""
     if spec.device == "cpu":
         return Pool(backend, [torch.device("cpu")] * (spec.workers or 1))
+    choose_algorithms(backend.name, deterministic=spec.deterministic)
     return Pool(backend, [torch.device(name) for name in spec.device.split(",")])

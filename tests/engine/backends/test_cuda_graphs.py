@@ -143,7 +143,7 @@ def test_a_graph_that_computes_something_else_is_not_used(
         theta = beads(plain, count)
         torch.testing.assert_close(wrong.loss_and_grad(theta), vmapped(plain).loss_and_grad(theta))
     assert recorder.sizes == [8]  # and none is tried again
-    assert "no CUDA graphs here (it computes something else)" in caplog.text
+    assert "no CUDA graphs here from now on (it computes something else)" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -223,6 +223,32 @@ def test_graphs_of_a_gpu() -> None:
         in_a_thread(gpus.devices[0], compare)
         assert len(recorded.graphs) == 2 and recorded.graphs.failed is None
         gpus.check()
+
+
+def test_memory_that_is_pinned_within_a_call_keeps_it_from_being_recorded() -> None:
+    """As in pytorch/pytorch, pull request 146924. Another thread may pin meanwhile, as the one does
+    that takes checkpoints (vllm-project/vllm 46933), since a capture concerns its own thread.
+    """
+    with gpus_for_a_test(1) as gpus:
+        device = gpus.devices[0]
+
+        def pinning(x: Tensor) -> Tensors:
+            return (x + torch.ones(3).pin_memory().to(device, non_blocking=True),)
+
+        def with_another_thread(x: Tensor) -> Tensors:
+            with ThreadPoolExecutor(1) as other:
+                other.submit(torch.ones(3).pin_memory).result()
+            return (x + 1,)
+
+        def record() -> None:
+            for function, able in ((with_another_thread, True), (pinning, False)):
+                graphs = Graphs()
+                for _ in range(3):
+                    (found,) = graphs.run("f", function, (torch.zeros(2, 3, device=device),))
+                    assert found.tolist() == [[1.0] * 3] * 2
+                assert (graphs.failed is None) == able and len(graphs) == able
+
+        in_a_thread(device, record)
 
 
 def test_a_call_that_makes_the_host_wait_is_refused_before_it_is_captured() -> None:

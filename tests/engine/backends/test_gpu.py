@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from engine.training.trainer import Trainer
 from engine.workers.pool import Pool
 from presets import load_preset
 from tests.support.gpus import Gpus
+from tests.support.launches import ADAM, CASES, SHORT, asked_of, preset
 from tests.support.workers import vmapped
 
 
@@ -105,33 +106,6 @@ def test_profiles_are_those_of_the_cpu(gpus: Gpus, tmp_path: Path) -> None:
 
 # ---------------------------------------------------------------- whole searches
 
-ADAM = {"optimizer": {"kind": "adam", "lr": 0.02}, "max_steps": 600, "check_every": 10}
-
-
-def preset(method: str, device: str, **search: Any) -> dict[str, Any]:
-    """A search of a second or so on acted GPUs."""
-    data: dict[str, Any] = {"kind": "polynomial", "coefficients": [0.1, 0.3, 0.4], "points": 20}
-    network: dict[str, Any] = {"kind": "mlp", "sizes": [1, 4, 4, 1], "activation": "tanh"}
-    if method == "linear":
-        data = {"kind": "linear_map", "features": 3, "outputs": 2, "samples": 20, "noise": 0.1}
-        network = {"kind": "linear", "sizes": [3, 4, 2]}
-    return {
-        "problem": {"data": data, "network": network, "loss": "mse"},
-        "endpoints": ADAM,
-        "search": {
-            "method": method,
-            "level": {"linear": 0.1, "constrained": 0.04}.get(method, 0.03),
-            "batching": "vmap",
-            "certify": "off",
-            "greedy": ADAM | {"grid": 9},
-            "constrained": ADAM | {"max_beads": 9, "grid": 9},
-        }
-        | search,
-        "device": device,
-        "workers": 1,
-        "seed": 3,
-    }
-
 
 def searched(spec: Spec) -> tuple[Outcome | None, StringFile]:
     with Search(prepare(spec)) as search:
@@ -146,7 +120,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "auto": ("auto", {}),
     "linear": ("linear", {}),
     "graphs": ("greedy", {"batching": "graph", "greedy": ADAM | {"batch_size": 7, "grid": 9}}),
-    "the fastest backend": ("greedy", {"batching": "auto"}),
+    "the fastest backend": ("greedy", {"batching": "auto", "greedy": ADAM | {"slots": 2}}),
     "mini-batches": ("greedy", {"greedy": ADAM | {"batch_size": 7, "grid": 9}}),
 }
 
@@ -156,10 +130,8 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     [
         (1, "graphs"),
         (1, "the fastest backend"),
-        *((2, way) for way in ("shortened", "constrained", "auto", "linear")),
-        (2, "mini-batches"),
-        (2, "graphs"),
-        (8, "greedy"),
+        *((2, way) for way in ("constrained", "linear", "mini-batches", "graphs")),
+        *((8, way) for way in ("greedy", "shortened", "constrained", "auto", "linear", "graphs")),
     ],
     indirect=["gpus"],
 )
@@ -177,9 +149,41 @@ def test_a_search_finds_what_it_finds_on_the_cpu(way: str, gpus: Gpus) -> None:
     assert found.string.beads == pytest.approx(expected.string.beads, rel=1e-3, abs=1e-4)
 
 
-@pytest.mark.parametrize("gpus", [2], indirect=True)
-def test_a_run_that_was_stopped_goes_on(gpus: Gpus, tmp_path: Path) -> None:
-    tree, out = preset("constrained", gpus.words), str(tmp_path / "run")
+@pytest.mark.parametrize("gpus", [1], indirect=True)
+def test_two_runs_share_a_card(gpus: Gpus) -> None:
+    """They take turns, and each finds what it finds alone."""
+    specs = [parse(preset("greedy", gpus.words) | {"seed": seed}) for seed in (3, 4)]
+    with Search(prepare(specs[0])) as one, Search(prepare(specs[1])) as other:
+        for _ in zip_longest(one, other):
+            pass
+        together = [(each.outcome, each.string()) for each in (one, other)]
+    gpus.check()
+    for spec, (outcome, found) in zip(specs, together, strict=True):
+        alone, expected = searched(spec)
+        assert outcome is alone
+        assert found.string.beads == pytest.approx(expected.string.beads, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize(("gpus", "method"), [(2, "auto"), (1, "constrained")], indirect=["gpus"])
+def test_beads_at_rest_in_main_memory_give_the_same_string(
+    method: str, gpus: Gpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.path.chain.AT_HOME", 0)
+    outcome, found = searched(parse(preset(method, gpus.words)))
+    gpus.check()
+    expected_outcome, expected = searched(parse(preset(method, "cpu")))
+    assert outcome is expected_outcome
+    if gpus.machine is not None:
+        assert found.string.beads == pytest.approx(expected.string.beads, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "method"),
+    [(1, "greedy"), (2, "constrained"), (8, "greedy"), (8, "linear")],
+    indirect=["gpus"],
+)
+def test_a_run_that_was_stopped_goes_on(method: str, gpus: Gpus, tmp_path: Path) -> None:
+    tree, out = preset(method, gpus.words), str(tmp_path / "run")
     (tmp_path / "tiny.yaml").write_text(json.dumps(tree))
     words = ["run", str(tmp_path / "tiny.yaml"), "--headless", "--out", out]
     assert main([*words, "--set", "limits.steps=15"]) == 3
@@ -192,10 +196,12 @@ def test_a_run_that_was_stopped_goes_on(gpus: Gpus, tmp_path: Path) -> None:
     assert check.below_level and check.agrees
 
 
-@pytest.mark.parametrize("gpus", [2], indirect=True)
-def test_a_sweep_of_constrained_searches_ends(gpus: Gpus, tmp_path: Path) -> None:
-    """Their strings share calls, and each string as a whole goes to one GPU."""
-    (tmp_path / "tiny.yaml").write_text(json.dumps(preset("constrained", gpus.words)))
+@pytest.mark.parametrize(
+    ("gpus", "method"), [(2, "constrained"), (8, "greedy"), (8, "linear")], indirect=["gpus"]
+)
+def test_a_sweep_ends(method: str, gpus: Gpus, tmp_path: Path) -> None:
+    """Searches share calls; each string that is tied goes to one GPU as a whole."""
+    (tmp_path / "tiny.yaml").write_text(json.dumps(preset(method, gpus.words)))
     words = ["sweep", str(tmp_path / "tiny.yaml"), "--headless", "--pairs", "2"]
     assert main([*words, "--levels", "0.1", "--out", str(tmp_path / "sweep")]) == 0
     strings = list((tmp_path / "sweep").rglob("string.safetensors"))
@@ -205,10 +211,37 @@ def test_a_sweep_of_constrained_searches_ends(gpus: Gpus, tmp_path: Path) -> Non
 
 # ---------------------------------------------------------------- budgets
 
+#: The most launches and waits of a typical step of a search by recorded rounds, and copies between
+#: GPUs, by the number of GPUs and the phase; docs/gpus.md has the counts.
+STEPS: dict[str, dict[tuple[int, str], tuple[int, int, int]]] = {
+    "greedy": {(1, "endpoints"): (100, 2, 0), (1, "search"): (95, 2, 0)},
+    "constrained": {(8, "search"): (600, 10, 0)},
+    "linear": {(8, "endpoints"): (100, 2, 0), (8, "search"): (560, 80, 16)},
+}
+
+
+@pytest.mark.parametrize(
+    ("gpus", "method"),
+    [(1, "greedy"), (8, "constrained"), (8, "linear")],
+    indirect=["gpus"],
+)
+def test_a_step_of_a_search_keeps_to_its_budget(method: str, gpus: Gpus) -> None:
+    if gpus.machine is None:
+        pytest.skip("launches and waits are counted on acted GPUs")
+    _, keys = CASES[f"{method}, graph"]
+    tree = preset(method, gpus.words, **keys) | {"endpoints": SHORT}
+    found = asked_of(gpus.machine, parse(tree))
+    for (count, phase), (launches, waits, copies) in STEPS[method].items():
+        asked = found[phase]
+        assert count == len(gpus.devices)
+        assert asked.launches <= launches and asked.waits <= waits, (phase, asked)
+        assert asked.between <= copies, (phase, asked)
+
+
 ROWS = 6
 
 #: The launches and the waits of a round that are allowed, for rows and for a string of so many.
-LAUNCHES = {"vmap": {"rows": 900, "string": 1210}, "graph": {"rows": 110, "string": 200}}
+LAUNCHES = {"vmap": {"rows": 900, "string": 1230}, "graph": {"rows": 110, "string": 200}}
 WAITS = 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from threading import Event, Thread
 from types import SimpleNamespace
 from typing import Any
@@ -70,6 +71,20 @@ def test_the_switches_of_all_libraries_are_set_whatever_the_general_one_says() -
     torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
     use_tf32(True)
     assert tf32() == ["tf32"] * 3
+
+
+def test_older_switches_that_users_code_sets_change_nothing_and_nobody_warns() -> None:
+    """torch raises where both kinds are mixed and the older ones are read (pytorch/pytorch 179445,
+    and pull request 189955), so they are never read; and it warns where they are set since 2.9."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for on, word in ((False, "ieee"), (True, "tf32"), (False, "ieee")):
+            use_tf32(on)
+            assert tf32() == [word] * 3
 
 
 def test_an_older_torch_has_two_switches(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,6 +153,7 @@ def test_rounds_on_a_gpu_are_those_of_the_cpu(name: str) -> None:
 BUDGETS = {
     "all": (2, 340, 40),
     "adam": (2, 330, 100),
+    "milestones": (2, 470, 100),
     "hashed": (2, 650, 100),
     "images": (2, 940, 110),
     "string": (2, 620, 190),

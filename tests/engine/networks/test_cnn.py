@@ -12,7 +12,9 @@ from torch.nn import functional
 from engine.errors import InputError
 from engine.networks import build_network
 from engine.networks.cnn import PoolLayer
+from engine.networks.modules.cnn import as_images
 from engine.spec.problem import Network
+from tests.support.gpus import Gpus
 from tests.support.networks import CONV5, PAPER, POOL, SAMPLES, draw, outputs_of, spec_of
 
 
@@ -147,3 +149,16 @@ def test_pools_are_counted_as_torch_counts_them(
 def test_equal_layers_in_a_row_are_told_once() -> None:
     conv = {"kind": "conv", "channels": 4}
     assert cnn(conv, conv, POOL, conv).words == "1×7×5, 2× conv 4, pool, conv 4, 2"
+
+
+@pytest.mark.parametrize("gpus", [1], indirect=True)
+def test_channels_lie_innermost_on_the_cpu_and_on_gpus_in_bfloat16(
+    gpus: Gpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for device in (torch.device("cpu"), gpus.devices[0]):
+        x = torch.arange(48.0).reshape(2, 24).to(device)
+        for casts in (False, True):
+            monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind, casts=casts: casts)
+            images = as_images(x, (3, 2, 4), x)
+            assert (images.stride(1) == 1) == (casts or device.type == "cpu")
+            assert torch.equal(images.cpu(), x.cpu().reshape(2, 3, 2, 4))

@@ -441,12 +441,12 @@ def test_buffers_that_are_drawn_are_the_same_in_every_session() -> None:
 def test_what_torch_cannot_batch_goes_in_a_loop() -> None:
     spec = spec_of(tree("Recurrent"))
     problem = build_problem(spec.problem)
-    resolved, backend = choose_backend(spec, problem)
-    assert resolved.search.batching == backend.name == "loop"
+    choice = choose_backend(spec, problem)
+    assert choice.spec.search.batching == choice.backend.name == "loop"
     with pytest.raises(InputError, match=r"search\.batching: is vmap, but .*aten::lstm.*or loop"):
         choose_backend(spec_of(tree("Recurrent"), batching="vmap"), problem)
     able = spec_of(tree("Tied"), batching="vmap")
-    assert choose_backend(able, build_problem(able.problem))[1].name == "vmap"
+    assert choose_backend(able, build_problem(able.problem)).backend.name == "vmap"
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,17 @@ import numpy as np
 import pytest
 import torch
 
+from engine.backends.in_place import InPlaceBackend
 from engine.path.chain import TRACE, Chain
 from engine.path.snapshot import Key, distance
+from engine.problem.problem import build_problem
 from engine.record.events import FIRST, LAST, SegmentClosed, SegmentFailed, SegmentMeasured
+from engine.spec.problem import ProblemSpec
+from engine.spec.validation import validated
+from engine.workers.pool import Pool
 from tests.support.chains import ENDS, LEVEL, POINTS, bowl, chain_of, measured
+from tests.support.gpus import Gpus
+from tests.support.landscapes import goal
 
 
 def states(chain: Chain) -> list[str]:
@@ -203,3 +210,38 @@ def test_a_segment_fails_with_its_reason() -> None:
     assert (failed.left, failed.right, failed.reason) == (FIRST, LAST, "it is steep")
     assert failed.peak == pytest.approx(0.5)
     assert states(chain) == ["failed"]
+
+
+# ---------------------------------------------------------------- where beads rest
+
+
+@pytest.mark.parametrize("gpus", [1], indirect=True)
+@pytest.mark.parametrize("at_home", [0, 2**40])
+def test_large_beads_rest_in_main_memory(
+    at_home: int, gpus: Gpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU then holds those of the segments that are measured together, however many rest."""
+    if gpus.machine is None:
+        pytest.skip("memory is counted on acted GPUs")
+    monkeypatch.setattr("engine.path.chain.AT_HOME", at_home)
+    data = {"kind": "polynomial", "coefficients": [0.1, 0.3], "points": 8}
+    network = {"kind": "mlp", "sizes": [1, 150, 150, 1], "activation": "tanh"}
+    problem = build_problem(
+        validated(ProblemSpec, {"data": data, "network": network, "loss": "mse"})
+    )
+    vector, beads = 4 * problem.parameter_count, 40
+    monkeypatch.setattr("engine.path.segments.SIDE_BY_SIDE", 4 * vector)
+    with Pool(InPlaceBackend(problem), gpus.devices) as pool:
+        chain = Chain(pool, goal(1.0), 5)
+        before = gpus.machine.allocated[0]
+        order = [FIRST, *range(3, beads + 1), LAST]
+        chain.begin([(bead, problem.initial(bead).to(gpus.devices[0]), 0) for bead in order])
+        torch.cuda.reset_peak_memory_stats(gpus.devices[0])
+        chain.measure(chain.keys)
+        held = gpus.machine.allocated[0], gpus.machine.peaks[0]
+    rested, most = ((each - before) / vector for each in held)
+    if at_home:
+        assert beads <= rested and most > beads + 20
+    else:
+        assert rested < 3 and most < 25  # the network's own weights and gradient stay there
+    assert chain.weights[FIRST].device.type == ("cuda" if at_home else "cpu")

@@ -231,7 +231,7 @@ def test_memory_is_shared_by_the_threads() -> None:
     problem = problem_of()
 
     def piece_bytes(memory: float | None) -> int:
-        return choose_backend(spec_of(memory), problem)[1].piece_bytes
+        return choose_backend(spec_of(memory), problem).backend.piece_bytes
 
     assert piece_bytes(3.0) == 3 * 2**29
     assert piece_bytes(1e-6) == 2**30 // 2_000_000

@@ -301,7 +301,8 @@ def run_spec(case: str, batch_size: int | str = 5, **search: Any) -> Spec:
 
 
 def decided(spec: Spec, clock: Callable[[], float]) -> str:
-    resolved, backend = batching.choose_backend(spec, build_problem(spec.problem), clock)
+    choice = batching.choose_backend(spec, build_problem(spec.problem), clock)
+    resolved, backend = choice.spec, choice.backend
     chosen = resolved.search.batching
     assert backend.name == chosen
     assert resolved == spec.model_copy(
@@ -373,12 +374,12 @@ def test_the_answer_stands_in_run_yaml(tmp_path: Path, monkeypatch: pytest.Monke
     }
     preset = tmp_path / "cnn.yaml"
     preset.write_text(json.dumps(tree))
-    monkeypatch.setattr(batching, "_measured", lambda *_: "loop")
+    monkeypatch.setattr(batching, "_measured", lambda *_, **__: ("loop", None))
     assert main(["run", str(preset), "--headless", "--out", str(tmp_path / "one")]) == 0
     kept = tmp_path / "one" / "run.yaml"
     assert "batching: loop" in kept.read_text()
 
-    def unwanted(*_: object) -> str:
+    def unwanted(*_: object, **__: object) -> str:
         raise AssertionError("it is decided")
 
     monkeypatch.setattr(batching, "_measured", unwanted)
@@ -395,7 +396,8 @@ def test_the_answer_stands_in_run_yaml(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("chosen", ["auto", "fused"])
 def test_small_networks_are_compiled_without_measuring(chosen: str) -> None:
     spec = run_spec("linear", batching=chosen)
-    resolved, backend = batching.choose_backend(spec, build_problem(spec.problem), no_clock)
+    choice = batching.choose_backend(spec, build_problem(spec.problem), no_clock)
+    resolved, backend = choice.spec, choice.backend
     assert resolved.search.batching == backend.name == "fused"
     assert isinstance(backend, FusedBackend)
 
@@ -465,8 +467,10 @@ def test_steps_that_make_the_host_wait_are_not_recorded(
     with gpus_for_a_test(1) as gpus:
         spec = on_gpu(gpus, ASKING)
         problem = build_problem(spec.problem)
-        chosen, _ = batching.choose_backend(spec, problem)
-        assert chosen.search.batching in ("vmap", "loop")
+        choice = batching.choose_backend(spec, problem)
+        assert choice.spec.search.batching in ("vmap", "loop")
+        assert re.match("refused .*synchroniz", choice.graphs)
+        assert batching.choose_backend(spec, problem, no_clock).graphs == choice.graphs
         assert re.search("no CUDA graphs, because .*synchroniz", caplog.text)
         if gpus.machine is not None:
             assert not gpus.machine.counts.captures and not gpus.machine.counts.refused
@@ -481,8 +485,11 @@ def test_steps_that_can_be_recorded_may_be_chosen() -> None:
     with gpus_for_a_test(1) as gpus:
         spec = on_gpu(gpus, CASES["mlp"], search={"batching": "graph"})
         problem = build_problem(spec.problem)
-        _, backend = batching.choose_backend(spec, problem, lambda: float(next(ticks)))
-        assert backend.name == "graph"
+        asked = batching.choose_backend(spec, problem, lambda: float(next(ticks)))
+        assert (asked.backend.name, asked.graphs) == ("graph", "recorded")
+        assert asked.why == "as the preset says"
+        plain = on_gpu(gpus, CASES["mlp"], search={"batching": "vmap"})
+        assert batching.choose_backend(plain, problem, no_clock).graphs == "not tried"
         auto = on_gpu(gpus, CASES["mlp"])
         monotone = iter([9.0] * 4 + [8.0] * 4 + [1.0] * 4)
         now = [0.0, False]
@@ -492,8 +499,13 @@ def test_steps_that_can_be_recorded_may_be_chosen() -> None:
             now[1] = not now[1]
             return now[0]
 
-        chosen, _ = batching.choose_backend(auto, problem, clock)
-        assert chosen.search.batching == "graph"
+        for stopwatch in (clock, no_clock):  # it is measured once
+            choice = batching.choose_backend(auto, problem, stopwatch)
+            assert choice.spec.search.batching == "graph"
+            assert (choice.graphs, choice.why) == (
+                "recorded",
+                "the fastest here of vmap, loop, graph",
+            )
         if gpus.machine is not None:
             assert gpus.machine.counts.captures == 2
         gpus.check()
@@ -517,14 +529,14 @@ def test_the_orders_of_samples_are_decided_by_the_device() -> None:
     spec = run_spec("cnn", batching="vmap").of_a_new_run()
     assert spec.mini_batches == "auto"
     problem = build_problem(spec.problem)
-    assert batching.choose_backend(spec, problem)[0].mini_batches == "shuffled"
+    assert batching.choose_backend(spec, problem).spec.mini_batches == "shuffled"
     with gpus_for_a_test(1) as gpus:
         there = spec.model_copy(update={"device": gpus.words})
-        assert batching.choose_backend(there, problem)[0].mini_batches == "hashed"
+        assert batching.choose_backend(there, problem).spec.mini_batches == "hashed"
     older = run_spec("cnn", batching="vmap")  # a run.yaml of before does not have the key
-    assert batching.choose_backend(older, problem)[0].mini_batches == "shuffled"
+    assert batching.choose_backend(older, problem).spec.mini_batches == "shuffled"
     named = older.model_copy(update={"mini_batches": "hashed"})
-    assert batching.choose_backend(named, problem)[0] == named
+    assert batching.choose_backend(named, problem).spec == named
 
 
 @needs_numba

@@ -43,14 +43,16 @@ def lacks(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     reasons: list[str | None] = [None]
     monkeypatch.setattr(batching, "why_not", lambda: reasons[0])
     monkeypatch.setattr(batching, "_why_rounds_fail", lambda spec, problem: None)
-    monkeypatch.setattr(batching, "fastest", lambda *arguments, **keys: "vmap")
+    monkeypatch.setattr(
+        batching, "fastest", lambda *arguments, **keys: batching.Found("vmap", "measured")
+    )
     return reasons
 
 
 def chosen(spec: Spec) -> str:
-    resolved, backend = batching.choose_backend(spec, build_problem(spec.problem))
-    assert backend.name == resolved.search.batching
-    return backend.name
+    choice = batching.choose_backend(spec, build_problem(spec.problem))
+    assert choice.backend.name == choice.spec.search.batching
+    return choice.backend.name
 
 
 def test_small_networks_take_whole_rounds_on_a_gpu(

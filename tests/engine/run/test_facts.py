@@ -22,6 +22,7 @@ from engine.run.facts import build, facts, for_gpus, gpu, unseen_gpus
 from engine.run.prepare import prepare
 from engine.run.session import run as run_directory
 from tests.support.acted_nvml import ActedGpu, ActedNvml, silent
+from tests.support.gpus import Gpus
 from tests.support.preset import spec_of
 from tests.support.told_runs import greedy_run
 
@@ -160,7 +161,20 @@ def test_why_a_backend_was_chosen() -> None:
     dropping = ("device=cpu", "workers=1", "problem.network.dropout=0.25")
     other = prepare(spec_of(*dropping))
     assert other.backend.name != "fused"
-    assert other.why == "the fastest here of those that can compute it"
+    assert other.why == "the fastest here of vmap, loop"
+    assert small.graphs == other.graphs == ""
+
+
+@pytest.mark.parametrize("gpus", [1], indirect=True)
+def test_a_session_on_a_gpu_says_whether_its_rounds_are_recorded(
+    gpus: Gpus, tmp_path: Path
+) -> None:
+    run = session(tmp_path, f"device={gpus.words}", "search.batching=graph")
+    meta = read_meta(run)
+    assert meta is not None and meta.graphs == "recorded"
+    assert "backend graph (as the preset says); CUDA graphs recorded; precision float32" in (
+        run.log.read_text()
+    )
 
 
 def test_what_torch_is_built_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,8 +147,7 @@ def test_compiled_code_is_not_chosen_where_its_steps_would_be_others(
     with pytest.raises(InputError, match=why):
         choose_backend(spec.model_copy(update={"search": asked}), problem)
     if "augment" not in keys:  # of samples that are no images
-        chosen, _ = choose_backend(spec, problem)
-        assert chosen.search.batching in ("vmap", "loop")
+        assert choose_backend(spec, problem).spec.search.batching in ("vmap", "loop")
 
 
 def test_modules_that_are_computed_again_are_computed_one_by_one() -> None:
@@ -172,8 +171,8 @@ def test_ends_alone_with_dropout_leave_compiled_code_to_the_rest() -> None:
     """Compiled code cannot drop, so the steps of the ends are taken by torch."""
     spec = spec_of(MLP | {"dropout": 0.2}, endpoints={"dropout": True}, greedy={"dropout": False})
     problem = build_problem(spec.problem)
-    chosen, backend = choose_backend(spec, problem)
-    if chosen.search.batching != "fused":
+    backend = choose_backend(spec, problem).backend
+    if backend.name != "fused":
         pytest.skip("numba cannot be imported")
     theta = torch.stack([problem.initial(seed) for seed in range(2)])
     found = {}

@@ -66,16 +66,20 @@ def check_against_torch(training: Training, exempt: bool, dtype: torch.dtype, mo
     assert (theta - starts).abs().max() > 0.01  # they did move
 
 
-def test_the_fused_kernel_takes_the_step_of_adam() -> None:
-    """Each row at its own number of steps. A GPU takes it where all rows have one rate."""
+RATES = torch.tensor([0.01, 0.002, 0.5], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("rate", [0.01, RATES], ids=["one rate", "a rate for each"])
+def test_the_fused_kernel_takes_the_step_of_adam(rate: float | Tensor) -> None:
+    """Each row at its own number of steps, and with a schedule at its own rate."""
     random = torch.Generator().manual_seed(3)
     theta, grad, mean, square = (torch.randn(3, 40, generator=random) for _ in range(4))
     rule = RowAdam(Adam(kind="adam", lr=0.01, betas=(0.8, 0.99)))
     state = {"mean": mean / 10, "square": square.square()}
     start = theta.clone(), {name: tensor.clone() for name, tensor in state.items()}
     steps = torch.tensor([0, 5, 1000])
-    expected = rule.step(theta, grad, state, steps, 0.01)
-    found = rule.fused(theta, grad, state, steps, 0.01)
+    expected = rule.step(theta, grad, state, steps, rate)
+    found = rule.fused(theta, grad, state, steps, rate)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
     assert torch.equal(theta, start[0])
     assert all(torch.equal(state[name], start[1][name]) for name in state)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from engine.steps.rows import COLUMNS, End, Group, Rows, fresh, joined, told_of
+from engine.steps.rows import COLUMNS, End, Group, Rows, fetched, fresh, joined, told_of
+from tests.support.gpus import Gpus
 
 
 def some(count: int, first: int = 0) -> Rows:
@@ -52,6 +53,18 @@ def test_a_row_is_put_in_and_taken_out() -> None:
     assert longer.seeds == (0, 1, 70, 2, 3)
     assert same(longer.part(slice(2, 3)), new)
     assert same(longer.without(2), whole)
+
+
+@pytest.mark.parametrize("gpus", [1], indirect=True)
+def test_rows_come_from_a_gpu_with_one_wait(gpus: Gpus) -> None:
+    there = some(3).to(gpus.devices[0])
+    if gpus.machine is not None:
+        gpus.machine.count_anew()
+    back = there.to(torch.device("cpu"))
+    assert same(back, some(3)) and back.theta.is_pinned()
+    if gpus.machine is not None:
+        assert gpus.machine.counts.sums["syncs"] == 1
+    assert fetched([back.theta])[0] is back.theta
 
 
 def test_another_target_renews_patience() -> None:

@@ -122,6 +122,8 @@ def pin_memory(self: Tensor, device: Any = None) -> Tensor:
     """Acts `Tensor.pin_memory`."""
     from tests.support.acted.tensors import pinned
 
+    # torch then asks which earlier copies have ended (pytorch/pytorch, pull request 146924).
+    current_stream().refuse_in_capture("cudaEventQuery")
     return self if is_pinned(self) else pinned(self)
 
 
@@ -137,8 +139,9 @@ def factory(name: str) -> Callable[..., Tensor]:
             if device is None and isinstance(given, GpuTensor):
                 device = given.place
         if device is None or torch.device(device).type != "cuda":
+            pin = kwargs.pop("pin_memory", False)
             found: Tensor = real(*args, **kwargs)
-            return found
+            return pin_memory(found) if pin else found
         kwargs = {key: value for key, value in kwargs.items() if key != "device"}
         place = place_of(device)
         if name in OF_DATA:
