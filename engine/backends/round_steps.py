@@ -249,8 +249,11 @@ class _Strings:
         found = torch.zeros_like(self.theta)
         for string in self.places:
             found[string] = self.tether.pull(self.theta[string], self.loss[string])
+        grad = grad + found[self.numbers]
+        if not self.tether.steers:
+            return grad
         whole = torch.zeros_like(self.theta)
-        whole[self.numbers] = grad + found[self.numbers]
+        whole[self.numbers] = grad
         for string in self.places:
             theta, loss = self.theta[string], self.loss[string]
             whole[string] = self.tether.steer(theta, whole[string], loss)

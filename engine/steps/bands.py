@@ -27,6 +27,11 @@ class Band(Tied):
     climbs: bool = False
     """Whether the highest inner bead goes up along the band instead of being held by springs."""
 
+    @property
+    def steers(self) -> bool:
+        """True, because gradients act across the band alone."""
+        return True
+
     def steer(self, theta: Beads, grad: Beads, loss: PerBead) -> Beads:
         """Returns each inner bead's gradient across the band, less the force of its springs."""
         if len(theta) < 3:

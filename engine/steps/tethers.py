@@ -27,6 +27,10 @@ class Tether(Protocol):
     def ties(self) -> bool:
         """Whether the beads depend on each other at all. If not, the methods are not called."""
 
+    @property
+    def steers(self) -> bool:
+        """Whether it turns gradients. If not, `steer` is not called."""
+
     def pull(self, theta: Beads, loss: PerBead) -> Beads:
         """Returns the vectors that are added to the gradients of the losses at `theta`."""
 
@@ -47,6 +51,11 @@ class Off:
     @property
     def ties(self) -> bool:
         """False, because beads do not depend on each other."""
+        return False
+
+    @property
+    def steers(self) -> bool:
+        """False, because gradients stay as they are."""
         return False
 
     def pull(self, theta: Beads, loss: PerBead) -> Beads:
@@ -125,6 +134,11 @@ class Several(Tied):
 
     parts: tuple[Tether, ...]
     """The tethers, in the order in which they are applied."""
+
+    @property
+    def steers(self) -> bool:
+        """Whether one of the parts turns gradients."""
+        return any(part.steers for part in self.parts)
 
     def pull(self, theta: Beads, loss: PerBead) -> Beads:
         """Returns the sum of the parts' pulls."""
