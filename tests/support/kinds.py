@@ -29,7 +29,7 @@ class Kind:
     network: str = "plain"
     """The factory of the network, here or in `mirror_cases`; those of data and loss likewise."""
     data: str = "values"
-    loss: str = "mse"
+    loss: str | dict[str, Any] = "mse"
     refused: str = ""
     """What the sentence says by which it is refused, with … for what differs; empty: it works."""
     keys: tuple[tuple[str, Any], ...] = ()
@@ -45,12 +45,11 @@ class Kind:
             for name, state in zip("ab", self.ends(), strict=True):
                 torch.save(state, folder / f"{name}.pt")
             ends = {"kind": "files", "a": str(folder / "a.pt"), "b": str(folder / "b.pt")}
-        named = self.loss in ("mse", "cross_entropy")
         return {
             "problem": {
                 "data": {"kind": "custom"} | factory(self.data),
                 "network": {"kind": "custom"} | factory(self.network),
-                "loss": self.loss if named else factory(self.loss),
+                "loss": loss_of(self.loss),
             },
             "endpoints": ends,
             "search": {"level": 100.0, "greedy": adam | {"grid": 5}},
@@ -62,6 +61,12 @@ class Kind:
         """Returns whether a sentence is the one by which the kind is refused."""
         parts = map(re.escape, self.refused.split("…"))
         return re.search(".*".join(parts), sentence) is not None
+
+
+def loss_of(loss: str | dict[str, Any]) -> Any:
+    """Returns the keys of a loss: one of ours, or a factory."""
+    ours = isinstance(loss, dict) or loss in ("mse", "cross_entropy")
+    return loss if ours else factory(str(loss))
 
 
 def factory(name: str) -> dict[str, str]:
@@ -185,6 +190,14 @@ NETWORKS = _modules(
     ("a complex buffer", "Complex"),
     ("frozen layers", "frozen"),
     ("LoRA on a frozen network", "LowRank"),
+    ("LoRA that merges in eval()", "Lora"),
+    ("LoRA that merges into a frozen layer in eval()", "FrozenLora"),
+    ("a weight cached at the first call", "Cached"),
+    ("a weight that is cached in a dictionary", "CachedInDictionary"),
+    ("a cached_property of weights, used in eval mode", "Standardized"),
+    ("weights whose norm forward limits by .data", "LimitedNorm"),
+    ("weights that forward clamps in place", "Clamped"),
+    ("forward that reads .data of some weights", "ReadingData"),
     ("whole numbers as a parameter", "Table"),
     ("a tuple as output: its first is compared", "Returning"),
     ("a dictionary as output: logits, or out", "ReturningDict"),
@@ -219,9 +232,8 @@ NETWORKS = _modules(
     ),
     ("a counter that forward goes by", "Calls", "gives another output when it is called again"),
     ("an own running average", "Averaging", "gives another output when it is called again"),
-    ("state in a list", "Remembering", OTHERWISE),
-    ("LoRA that merges in eval()", "Lora", OTHERWISE),
-    ("a weight cached at the first call", "Cached", OTHERWISE),
+    ("state in a list", "Remembering", "samples see each other: …"),
+    ("branches that eval() fuses, and forward needs fused", "Fusing", OTHERWISE),
     ("weights of a module that is not registered", "HiddenByGetattr", OTHERWISE),
     ("a hook that holds weights of its own", "hook_with_own_weight", OTHERWISE),
     ("parameters that share memory without being tied", "SharedMemory", OTHERWISE),
@@ -254,20 +266,48 @@ DATA = [
         refused="does not take a batch of samples ids (3, 4) of torch.int64 and values … "
         "(TypeError: …); make network and data fit",
     ),
+    Kind("classes of -100, which cross_entropy ignores", data="with_ignored", loss="cross_entropy"),
+    Kind("tokens of -100, which cross_entropy ignores", "Tagger", "tags", loss="cross_entropy"),
     Kind(
-        "classes to be ignored, with cross_entropy",
-        data="with_ignored",
+        "classes below 0 that are not -100",
+        data="with_minus_one",
         loss="cross_entropy",
         refused="is cross_entropy, but y holds whole numbers below 0, and classes are numbered "
-        "from 0; leave such samples out, give a loss of your own, or let y hold values for mse or "
-        "l1 (problem.data.targets: values)",
+        "from 0; let y be -100 where cross_entropy is to pass over a sample, give a loss of your "
+        "own, or let y hold values for mse or l1 (problem.data.targets: values)",
+    ),
+    Kind(
+        "classes of -100, with mse",
+        data="with_ignored",
+        refused="is mse, but y holds -100, the class of samples that only cross_entropy passes "
+        "over; choose it, leave them out, or let y hold values (problem.data.targets: values)",
     ),
     Kind("data that change at each call", data="changing", refused="…training data…" and OTHERWISE),
 ]
 
+WEIGHTED = {"kind": "cross_entropy", "class_weights": [1, 9]}
 LOSSES = [
     Kind("a loss of one's own", loss="distance"),
     Kind("a loss of the whole output", "Returning", loss="of_both"),
+    Kind("cross_entropy", data="labelled", loss="cross_entropy"),
+    Kind("cross_entropy with weights of classes", data="labelled", loss=WEIGHTED),
+    Kind(
+        "weights of classes, and classes of -100",
+        data="with_ignored",
+        loss=WEIGHTED,
+    ),
+    Kind(
+        "weights of other than the data's classes",
+        data="labelled",
+        loss={"kind": "cross_entropy", "class_weights": [1, 2, 3]},
+        refused="has 3 weights, but the data have 2 classes; give one for each",
+    ),
+    Kind(
+        "weights of the classes of a batch, in a loss of one's own",
+        data="labelled",
+        loss="weighted",
+        refused="samples see each other: …; look at …",
+    ),
     Kind("a loss that ignores a class", data="with_ignored", loss="ignoring"),
     Kind(
         "a mean over the samples",
