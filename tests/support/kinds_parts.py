@@ -297,7 +297,8 @@ class Clamped(nn.Linear):
         super().__init__(3, 2)
 
     def forward(self, input: Tensor) -> Tensor:
-        self.weight.data.clamp_(-0.4, 0.4)
+        with torch.no_grad():
+            self.weight.copy_(self.weight.clamp(-0.4, 0.4))
         return super().forward(input)
 
 
