@@ -8,7 +8,7 @@ from dss_tui.tui.palette import Palette
 from dss_tui.tui.plot import Curve, Plot
 from dss_tui.tui.widgets.matrix import Mark, MatrixData, MatrixRow
 from dss_tui.viewing.glossary import Glyph
-from dss_tui.viewing.sweeps import word_of
+from dss_tui.viewing.sweeps import figures_of_level, word_of
 from dss_tui.viewing.words import clock, plus_minus, thousands
 from engine.record.progress import Progress
 from engine.record.sweep_tables import LevelRow
@@ -38,6 +38,7 @@ UNKNOWN = ("?", "near")
 LEGEND = tuple(Glyph(glyph, word, f"a pair: {word}") for word, (glyph, _) in GLYPHS.items())
 
 #: The titles of what is said of a level.
+FOUND = "level found ± s.e."
 TITLES = ("connected", "length ± s.e.", "beads ± s.e.", "median steps", "ETA")
 
 #: The quantities that are plotted: the field of the tables, the title and the label of the axis.
@@ -56,27 +57,29 @@ def mark(word: str, palette: Palette) -> Mark:
 def matrix(view: SweepView, palette: Palette) -> MatrixData:
     """Returns the matrix of a sweep: a row for each level, a column for each pair."""
     pairs = view.plan.pairs if view.plan is not None else 0
+    found = any(isinstance(level.row.level, str) for level in view.levels)
     return MatrixData(
         "level",
         tuple(map(str, range(pairs))),
-        TITLES,
+        (TITLES[0], FOUND, *TITLES[1:]) if found else TITLES,
         tuple(
             MatrixRow(
-                f"{level.row.level:g}",
+                level.row.words,
                 tuple(mark(word_of(cell), palette) for cell in level.cells),
-                _facts(level, going=view.going),
+                _facts(level, going=view.going, found=found),
             )
             for level in view.levels
         ),
     )
 
 
-def _facts(level: LevelState, *, going: bool) -> tuple[str, ...]:
-    """Returns what is said of a level, in the order of `TITLES`."""
+def _facts(level: LevelState, *, going: bool, found: bool) -> tuple[str, ...]:
+    """Returns what is said of a level, in the order of `TITLES`, with `FOUND` where it is asked."""
     row = level.row
     steps = row.median_bead_steps
     return (
         f"{row.connected}/{row.pairs}" if row.pairs else "–",
+        *([figures_of_level(row)] if found else []),
         plus_minus(row.normalized_length, 3),
         plus_minus(row.beads, 1),
         thousands(round(steps)) if row.pairs else "–",
@@ -115,12 +118,14 @@ def about_level(level: LevelState, tolerance: float) -> list[str]:
     """Returns what is known of a level, in clauses that are not to be broken."""
     row = level.row
     within = f", tolerance {tolerance:g}" if tolerance else ""
-    head = f"level {row.level:g}{within}:"
+    head = f"level {row.words}{within}:"
     if not row.pairs:
         return [f"{head} no pair has ended yet"]
     proven = f" ({row.proven} proven)" if row.proven else ""
     said = [f"{row.connected} of {row.pairs} connected{proven}"]
     said += [f"{count} {str(outcome).replace('_', ' ')}" for outcome, count in row.failed]
+    if row.connected and isinstance(row.level, str):
+        said.append(f"levels {figures_of_level(row)}")
     if row.connected:
         said.append(f"length {plus_minus(row.normalized_length, 4)}")
         said.append(f"beads {plus_minus(row.beads, 2)}")
@@ -136,6 +141,7 @@ def about_cell(cell: CellState, seed: int, progress: Progress | None) -> list[st
     end, pair = cell.brief.ended, cell.cell.pair
     said = [word_of(cell)]
     if end is not None and cell.ended:
+        said += [] if end.level is None else [f"level {end.level:.4g}"]
         said.append(f"{thousands(end.totals.bead_steps)} steps")
     elif progress is not None:
         counters, peak = progress.counters, progress.peak_over_level

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
-from math import isfinite
+from math import isfinite, nan
 from statistics import fmean, median, stdev
 from typing import Any
 
 from engine.record.events import Outcome, dump_json
+from engine.spec.grid import LevelAsked, text_of
 
 #: The outcomes of a cell that is not run again. A cell in which the engine failed is run again.
 ENDINGS = (
@@ -26,7 +27,8 @@ UNCONNECTED = (*ENDINGS[1:], Outcome.FAILED)
 class Result:
     """The outcome and the numbers of a cell that has ended."""
 
-    level: float
+    level: float | str
+    """The level that was asked for: a number, or `lowest` or the like, as `text_of` writes it."""
     pair: int
     """The pair's number from 0."""
     seed: int
@@ -45,6 +47,8 @@ class Result:
     """Running time in seconds, waits for other cells included."""
     certified: bool | None = None
     """True where the whole path is proven, false where a point above the level is known."""
+    level_found: float | None = None
+    """The level that came about in the search; None where a number was asked for."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ class Statistic:
 class LevelRow:
     """The results of the pairs at one level, as far as they have ended."""
 
-    level: float
+    level: float | str
+    """The level that was asked for, as in `Result`."""
     pairs: int
     """Number of pairs that have ended."""
     connected: int
@@ -78,14 +83,29 @@ class LevelRow:
     """The statistic of the numbers of beads, the ends included."""
     median_bead_steps: float
     """The median number of bead-steps over all pairs, connected or not."""
+    level_found: Statistic = Statistic(nan, nan)
+    """The statistic of the levels that came about; NaN where a number was asked for."""
+
+    @property
+    def words(self) -> str:
+        """The level that was asked for, in words."""
+        return self.level if isinstance(self.level, str) else f"{self.level:g}"
 
 
-def by_level(results: list[Result], levels: Iterable[float]) -> list[LevelRow]:
+def as_told(level: LevelAsked) -> float | str:
+    """Returns a level as tables tell it: a number, or how it comes about."""
+    return level if isinstance(level, float) else text_of(level)
+
+
+def by_level(results: list[Result], levels: Iterable[LevelAsked]) -> list[LevelRow]:
     """Returns a row for each level: means over its connected pairs, and counts of the others."""
-    return [_row(level, [each for each in results if each.level == level]) for level in levels]
+    return [
+        _row(level, [each for each in results if each.level == level])
+        for level in map(as_told, levels)
+    ]
 
 
-def _row(level: float, results: list[Result]) -> LevelRow:
+def _row(level: float | str, results: list[Result]) -> LevelRow:
     """Returns the row of one level."""
     good = [each for each in results if each.outcome is Outcome.CONNECTED]
     count = Counter(each.outcome for each in results)
@@ -100,6 +120,7 @@ def _row(level: float, results: list[Result]) -> LevelRow:
         normalized_length=_statistic([each.normalized_length for each in good]),
         beads=_statistic([float(each.beads) for each in good]),
         median_bead_steps=_median([each.bead_steps for each in results]),
+        level_found=_statistic([e.level_found for e in good if e.level_found is not None]),
     )
 
 
@@ -108,7 +129,6 @@ def _statistic(values: list[float]) -> Statistic:
 
     The error is NaN where a value is infinite, as the normalized length of a closed string is.
     """
-    nan = float("nan")
     sane = len(values) > 1 and all(map(isfinite, values))
     error = stdev(values) / len(values) ** 0.5 if sane else nan
     return Statistic(fmean(values) if values else nan, error)
@@ -138,6 +158,8 @@ def csv_of_levels(rows: list[LevelRow]) -> str:
         "beads_standard_error",
         "median_bead_steps",
         "proven",
+        "level_found_mean",
+        "level_found_standard_error",
     ]
     return _csv(head, [_line(row) for row in rows])
 
@@ -156,6 +178,8 @@ def _line(row: LevelRow) -> list[Any]:
         row.beads.standard_error,
         row.median_bead_steps,
         row.proven,
+        row.level_found.mean,
+        row.level_found.standard_error,
     ]
 
 

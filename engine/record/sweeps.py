@@ -17,7 +17,7 @@ from engine.record.rundir import RunDir
 from engine.record.runs import tried
 from engine.record.sweep_folder import Cell, Plan, read_plan
 from engine.record.sweep_state import SweepState, read_state
-from engine.record.sweep_tables import ENDINGS, LevelRow, Result, by_level
+from engine.record.sweep_tables import ENDINGS, LevelRow, Result, as_told, by_level
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ def result_of(cell: Cell, seed: int, end: RunFinished) -> Result:
     """Returns the result of a cell that has ended; `seed` is that of pair 0."""
     totals = end.totals
     return Result(
-        cell.level,
+        as_told(cell.level),
         cell.pair,
         seed + cell.pair,
         end.outcome,
@@ -231,6 +231,7 @@ def result_of(cell: Cell, seed: int, end: RunFinished) -> Result:
         totals.bead_steps,
         totals.elapsed_s,
         end.certified,
+        end.level,
     )
 
 
@@ -239,6 +240,7 @@ class Measured:
     """The mean of one quantity at one level, with its standard error."""
 
     level: float
+    """The level, or the mean of those that came about."""
     mean: float
     error: float
     """The standard error, or 0 where it is not known."""
@@ -246,9 +248,10 @@ class Measured:
 
 def measured(rows: tuple[LevelRow, ...], quantity: str) -> tuple[Measured, ...]:
     """Returns the means of `normalized_length` or `beads` that are finite, by level."""
-    found = ((row.level, getattr(row, quantity)) for row in rows)
+    levels = (row.level_found.mean if isinstance(row.level, str) else row.level for row in rows)
+    found = zip(levels, (getattr(row, quantity) for row in rows), strict=True)
     return tuple(
         Measured(level, each.mean, each.standard_error if isfinite(each.standard_error) else 0.0)
         for level, each in found
-        if isfinite(each.mean)
+        if isfinite(each.mean) and isfinite(level)
     )

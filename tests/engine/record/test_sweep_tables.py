@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 
 from engine.record.events import Outcome
 from engine.record.sweep_tables import Result, by_level, csv_of, csv_of_levels, json_of
+from engine.spec.search import TimesEnds
 
 
 def result(
-    level: float,
+    level: float | str,
     outcome: Outcome,
     beads: int = 5,
     length: float = 1.25,
@@ -71,13 +73,30 @@ def test_what_is_proven_is_counted_among_what_is_connected() -> None:
     ]
     rows = by_level(results, [0.5])
     assert (rows[0].connected, rows[0].proven) == (2, 1)
-    assert [line.rsplit(",", 1)[1] for line in csv_of(results).splitlines()] == [
+    assert [line.split(",")[10] for line in csv_of(results).splitlines()] == [
         "certified",
         "true",
         "",
         "false",
     ]
-    assert csv_of_levels(rows).splitlines()[1].endswith(",1")
+    assert csv_of_levels(rows).splitlines()[1].endswith(",1,,")
     tree = json.loads(json_of(rows, results))
     assert tree["levels"][0]["proven"] == 1
     assert [cell["certified"] for cell in tree["cells"]] == [True, None, False]
+
+
+def test_levels_that_came_about_have_a_mean() -> None:
+    """Over the connected pairs, in a row of their own."""
+    found = [
+        replace(result("lowest", Outcome.CONNECTED), level_found=0.5),
+        replace(result("lowest", Outcome.CONNECTED), level_found=0.25),
+        replace(result("lowest", Outcome.LIMIT_REACHED), level_found=3.0),
+        result(0.5, Outcome.CONNECTED),
+    ]
+    lowest, number, times = by_level(found, ["lowest", 0.5, TimesEnds(times_ends=1.5)])
+    assert (lowest.words, number.words, times.words) == ("lowest", "0.5", "1.5x")
+    assert (lowest.pairs, lowest.connected, number.pairs, times.pairs) == (3, 2, 1, 0)
+    assert (lowest.level_found.mean, lowest.level_found.standard_error) == (0.375, 0.125)
+    assert np.isnan(number.level_found.mean) and np.isnan(times.level_found.mean)
+    assert csv_of_levels([lowest]).splitlines()[1].endswith(",0,0.375,0.125")
+    assert csv_of(found).splitlines()[1].endswith(",,0.5")
