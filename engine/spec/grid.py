@@ -14,9 +14,7 @@ LevelAsked = float | str | TimesEnds
 """A level that a grid is asked for: a number, `lowest`, or so many times the worse end's."""
 
 #: What a user is asked for where a list of levels is none.
-LEVELS = (
-    "give different losses such as 0.1,0.05, or lowest, or 1.5x: so many times the worse end"
-)
+LEVELS = "give different losses such as 0.1,0.05, or lowest, or 1.5x: so many times the worse end"
 
 
 def level_of(text: object) -> LevelAsked | None:
