@@ -135,6 +135,43 @@ def orders() -> Sequence[dict[str, Any]]:
     ]
 
 
+def partly_compiled() -> Sequence[dict[str, Any]]:
+    """Written where a part of the network was compiled, as Lightning's users do it."""
+    return [
+        {f"{name[0]}._orig_mod{name[1:]}": each for name, each in state.items()}
+        for state in two(mirror_cases.plain)
+    ]
+
+
+def compiled_within() -> Sequence[dict[str, Any]]:
+    """Written by a module that holds the network as `model`, compiled."""
+    return [
+        {"state_dict": {f"model._orig_mod.{name}": each for name, each in state.items()}}
+        for state in two(mirror_cases.plain)
+    ]
+
+
+def tied_once() -> Sequence[dict[str, Any]]:
+    """A weight of two layers under one name, as safetensors keeps it, and not the first."""
+    states = two(mirror_cases.Tied)
+    for state in states:
+        del state["first.weight"]
+    return states
+
+
+def before_counters() -> Sequence[dict[str, Any]]:
+    """Of the time before batch normalization counted its batches."""
+    states = sharing(mirror_cases.norm)
+    for state in states:
+        del state["1.num_batches_tracked"]
+    return states
+
+
+def with_other_head() -> Sequence[dict[str, Any]]:
+    """With the head of a pretraining besides."""
+    return [state | {"projector.weight": torch.zeros(2, 2)} for state in two(mirror_cases.plain)]
+
+
 def counted() -> Sequence[dict[str, Any]]:
     one, other = sharing(mirror_cases.norm)
     return [one, other | {"1.num_batches_tracked": torch.tensor(900)}]
@@ -259,6 +296,19 @@ DATA = [
     Kind("several inputs by place", "TwoInputs", "by_place"),
     Kind("a Dataset whose items are dictionaries", "Pooled", "Items"),
     Kind("float64 values", data="double"),
+    Kind("a Dataset of dictionaries with labels among them", "Pooled", "Labelled"),
+    Kind(
+        "a Dataset of samples, targets and paths",
+        data="WithPaths",
+        refused="returned a Dataset whose items are not (x, y): item 0 is 3 things (Tensor, "
+        "Tensor, str); return two of each, x and y",
+    ),
+    Kind(
+        "a Dataset of sequences of any length",
+        data="Ragged",
+        refused="returned a Dataset whose items differ in shape (x of item 1 is (2,), not (1,)); "
+        "bring them to one shape: pad sequences, and give their masks as an input",
+    ),
     Kind("whole numbers with mse (matrix factorization)", "Factorization", "ratings"),
     Kind(
         "inputs that forward does not know",
@@ -351,6 +401,16 @@ CHECKPOINTS = [
     Kind("a random buffer that both share", "DrawnBuffer", ends=features),
     Kind("the old weight_norm's names", "weight_norm", ends=old_names),
     Kind("counters that differ", "norm", ends=counted),
+    Kind("batch norms without counters", "norm", ends=before_counters),
+    Kind("a compiled network within a Lightning module", ends=compiled_within),
+    Kind("a part of the network compiled (_orig_mod within names)", ends=partly_compiled),
+    Kind("a tied weight under one of its names (safetensors)", "Tied", ends=tied_once),
+    Kind(
+        "another head besides",
+        ends=with_other_head,
+        refused="holds projector.weight (2, 2), which the network does not have; give the network "
+        "that it was trained with",
+    ),
     Kind(
         "load_state_dict hooks", "ScaledOnLoading", ends=lambda: two(mirror_cases.ScaledOnLoading)
     ),

@@ -49,6 +49,33 @@ class Items(Dataset[Any]):
         return {name: part[number] for name, part in x.items()}, y[number]
 
 
+class WithPaths(Dataset[Any]):
+    """Each item also names the file that it comes from."""
+
+    def __len__(self) -> int:
+        return SAMPLES
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor, str]:
+        x, y = values()
+        return x[number], y[number], f"{number}.png"
+
+
+class Labelled(Items):
+    """Each item is one dictionary, as those of the Hub are."""
+
+    def __getitem__(self, number: int) -> Any:
+        inputs, y = super().__getitem__(number)
+        return inputs | {"labels": y}
+
+
+class Ragged(Items):
+    """Each sample has a length of its own."""
+
+    def __getitem__(self, number: int) -> Any:
+        x, y = values()
+        return x[number, : 1 + number % 3], y[number]
+
+
 class Pooled(nn.Module):
     """The mean embedding of the words that a mask leaves, and values."""
 
