@@ -43,7 +43,7 @@ def cell_of(found: engine.Found, grid: int) -> Cell:
     finished, totals = found.finished, found.finished.totals
     connected = finished.outcome is Outcome.CONNECTED
     cell = Cell(
-        found.level,
+        found.string.header.level,
         found.string.header.seed,
         finished.outcome,
         engine.verify(found.string, grid, run_factories=True).holds if connected else None,

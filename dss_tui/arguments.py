@@ -351,7 +351,12 @@ def _add_sweep(commands: Commands) -> None:
         "sweep", help="many pairs at many levels, in one batch; the same command goes on"
     )
     sweep.add_argument("preset", metavar="PRESET", help="the name of a preset, or a .yaml file")
-    sweep.add_argument("--levels", required=True, metavar="A,B,C", help="such as 0.1,0.05,0.01")
+    sweep.add_argument(
+        "--levels",
+        required=True,
+        metavar="A,B,C",
+        help="such as 0.1,0.05 or lowest or 1.5x (times the worse end)",
+    )
     sweep.add_argument("--pairs", type=int, required=True, metavar="N", help="at each level")
     sweep.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="new, or one to go on with"

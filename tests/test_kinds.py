@@ -96,6 +96,10 @@ def truth(kind: Kind, held: StringFile, bead: Tensor) -> float:
         if norms:
             output_of(module, x)
         output = output_of(module.eval(), x)
+        if kind.loss == "cross_entropy" or isinstance(kind.loss, dict):
+            given = kind.loss["class_weights"] if isinstance(kind.loss, dict) else [1.0] * 3
+            weight = torch.tensor(given, dtype=torch.float32)[: output.shape[1]]
+            return nn.functional.cross_entropy(output, y, weight).item()
         if kind.loss != "mse":
             return called(kind.loss)(output, y).mean().item()  # type: ignore[no-any-return]
         if isinstance(output, tuple | dict):

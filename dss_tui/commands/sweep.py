@@ -12,13 +12,16 @@ from rich.table import Table
 
 from dss_tui.commands.cells import CellLines
 from dss_tui.commands.run import naming, wants_screen
+from dss_tui.viewing.sweeps import figures_of_level
 from dss_tui.viewing.words import plus_minus, thousands
 from engine.errors import InputError
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals, ending_at_once
 from engine.record.sweep_folder import MOST_CELLS
 from engine.record.sweep_tables import LevelRow, json_of
+from engine.spec.grid import LEVELS, LevelAsked, levels_of
 from engine.spec.keys import Spec
+from engine.spec.search import TimesEnds
 
 #: The number of files that a pair under way holds open, and of those that everything else does.
 FILES_OF_A_PAIR, OTHER_FILES = 3, 100
@@ -39,7 +42,7 @@ def sweep(asked: argparse.Namespace) -> int:
     return _in_foreground(asked, levels)
 
 
-def _on_screen(asked: argparse.Namespace, levels: tuple[float, ...]) -> int:
+def _on_screen(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> int:
     """Starts the sweep or goes on with it where it is not running, and shows its dashboard."""
     from dss_tui.commands.run import show
     from dss_tui.tui.app import Opening
@@ -51,7 +54,7 @@ def _on_screen(asked: argparse.Namespace, levels: tuple[float, ...]) -> int:
     return show(Opening(folder, launched=launched, fps=asked.fps))
 
 
-def _in_foreground(asked: argparse.Namespace, levels: tuple[float, ...]) -> int:
+def _in_foreground(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> int:
     """Runs the sweep in this process, prints lines, and returns the exit status."""
     with ending_at_once():
         from engine.run.sweep import start
@@ -75,28 +78,25 @@ def _in_foreground(asked: argparse.Namespace, levels: tuple[float, ...]) -> int:
     return end.exit_status
 
 
-def _spec(asked: argparse.Namespace, levels: tuple[float, ...]) -> Spec:
+def _spec(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> Spec:
     """Returns the preset that is asked for, at the first level. Raises InputError."""
     from presets import load_preset
 
-    overrides = [*asked.overrides, f"search.level={levels[0]!r}"]
+    first = levels[0]
+    told = f"{{times_ends: {first.times_ends!r}}}" if isinstance(first, TimesEnds) else first
+    overrides = [*asked.overrides, f"search.level={told}"]
     return load_preset(asked.preset, overrides, seed=asked.seed, device=asked.device)
 
 
-def _levels(text: str) -> tuple[float, ...]:
+def _levels(text: str) -> tuple[LevelAsked, ...]:
     """Returns the levels in a text. Raises InputError for what is no list of different levels."""
     try:
-        levels = tuple(float(part) for part in text.split(","))
+        return levels_of(part.strip() for part in text.split(","))
     except ValueError:
-        levels = ()
-    if not levels or not all(0 < level < math.inf for level in levels):
-        raise InputError(f"is {text!r}; give losses such as 0.1,0.05,0.01", key="--levels")
-    if len(set(levels)) < len(levels):
-        raise InputError(f"is {text!r}, which names a level twice", key="--levels")
-    return levels
+        raise InputError(f"is {text!r}; {LEVELS}", key="--levels") from None
 
 
-def _check_numbers(asked: argparse.Namespace, levels: tuple[float, ...]) -> None:
+def _check_numbers(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> None:
     """Raises InputError for numbers of pairs that cannot be, and for a level among overrides."""
     most = MOST_CELLS // len(levels)
     if not 1 <= asked.pairs <= most:
@@ -120,14 +120,16 @@ def _show(rows: list[LevelRow], tolerance: float) -> None:
     """Prints the table of levels."""
     table = Table(box=None, pad_edge=False)
     level = f"level (tolerance {tolerance:g})" if tolerance else "level"
+    found = ["found ± s.e."] if any(isinstance(row.level, str) for row in rows) else []
     titles = ("connected", "proven", "length ± s.e.", "beads ± s.e.", "median steps", "gradients")
-    for title in (level, *titles):
+    for title in (level, *found, *titles):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("not connected", no_wrap=True)
     for row in rows:
         failed = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in row.failed)
         table.add_row(
-            f"{row.level:g}",
+            row.label,
+            *(figures_of_level(row) for _ in found),
             f"{row.connected} of {row.pairs}",
             f"{row.proven} of {row.connected}" if row.connected else "–",
             plus_minus(row.normalized_length, 4),

@@ -11,7 +11,7 @@ from dss_tui.tui.palette import Palette
 from dss_tui.tui.plot import Curve, Plot
 from dss_tui.tui.widgets.matrix import Mark, MatrixData, MatrixRow
 from dss_tui.viewing.glossary import Glyph
-from dss_tui.viewing.sweeps import word_of
+from dss_tui.viewing.sweeps import figures_of_level, word_of
 from dss_tui.viewing.words import clock, plus_minus, rounded, short_count, thousands
 from engine.record.compare_folder import ComparePlan
 from engine.record.compare_tables import MethodRow
@@ -44,6 +44,7 @@ UNKNOWN = ("?", "near")
 LEGEND = tuple(Glyph(glyph, word, f"a pair: {word}") for word, (glyph, _) in GLYPHS.items())
 
 #: The titles of what is said of a row: a level, or a method of a comparison.
+FOUND = "level found ± s.e."
 TITLES = ("connected", "length ± s.e.", "beads ± s.e.", "median steps", "ETA")
 OF_METHODS = ("connected", "length ± s.e.", "beads ± s.e.", "gradients", "ETA")
 
@@ -66,26 +67,40 @@ def matrix(view: SweepView, palette: Palette) -> MatrixData:
     There is a column for each pair.
     """
     pairs = view.plan.pairs if view.plan is not None else 0
+    found = any(came_about(level.row) for level in view.levels)
     return MatrixData(
         view.plan.axis if view.plan is not None else "",
         tuple(map(str, range(pairs))),
-        OF_METHODS if isinstance(view.plan, ComparePlan) else TITLES,
+        _titles(view, found=found),
         tuple(
             MatrixRow(
                 level.row.label,
                 tuple(mark(word_of(cell), palette) for cell in level.cells),
-                _facts(level, going=view.going),
+                _facts(level, going=view.going, found=found),
             )
             for level in view.levels
         ),
     )
 
 
-def _facts(level: LevelState, *, going: bool) -> tuple[str, ...]:
+def came_about(row: AnyRow) -> bool:
+    """Returns whether a row is that of a level that comes about in each search."""
+    return isinstance(row, LevelRow) and isinstance(row.level, str)
+
+
+def _titles(view: SweepView, *, found: bool) -> tuple[str, ...]:
+    """Returns the titles of what is said of a row, with `FOUND` where it is asked."""
+    if isinstance(view.plan, ComparePlan):
+        return OF_METHODS
+    return (TITLES[0], FOUND, *TITLES[1:]) if found else TITLES
+
+
+def _facts(level: LevelState, *, going: bool, found: bool) -> tuple[str, ...]:
     """Returns what is said of a row, in the order of its titles."""
     row = level.row
     return (
         f"{row.connected}/{row.pairs}" if row.pairs else "–",
+        *([figures_of_level(row)] if found and isinstance(row, LevelRow) else []),
         plus_minus(row.normalized_length, 3),
         plus_minus(row.beads, 1),
         _work_of(row),
@@ -137,6 +152,8 @@ def about_level(level: LevelState, tolerance: float) -> list[str]:
     proven = f" ({row.proven} proven)" if row.proven else ""
     said = [f"{row.connected} of {row.pairs} connected{proven}"]
     said += [f"{count} {str(outcome).replace('_', ' ')}" for outcome, count in row.failed]
+    if row.connected and isinstance(row.level, str):
+        said.append(f"levels {figures_of_level(row)}")
     if row.connected:
         said.append(f"length {plus_minus(row.normalized_length, 4)}")
         said.append(f"beads {plus_minus(row.beads, 2)}")
@@ -166,6 +183,7 @@ def about_cell(cell: CellState, seed: int, progress: Progress | None) -> list[st
     end, pair = cell.brief.ended, cell.cell.pair
     said = [word_of(cell)]
     if end is not None and cell.ended:
+        said += [] if end.level is None else [f"level {end.level:.4g}"]
         said.append(f"{thousands(end.totals.bead_steps)} steps")
     elif progress is not None:
         counters, peak = progress.counters, progress.peak_over_level

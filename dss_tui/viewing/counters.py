@@ -6,9 +6,9 @@ import math
 
 from rich.text import Text
 
-from dss_tui.viewing.words import thousands
+from dss_tui.viewing.words import short_clock, thousands
 from engine.record.findings import Totals
-from engine.record.progress import Progress
+from engine.record.progress import Epochs, Progress
 from engine.spec.level import in_brackets, multiple
 
 #: The number of beads in training that are listed one by one.
@@ -18,6 +18,8 @@ LISTED = 8
 def words(progress: Progress, steps_per_s: float | None) -> list[str]:
     """Returns the counters of a progress in words. A rate of None is left out."""
     counters, level = progress.counters, progress.level
+    if progress.epochs is not None and not progress.order and progress.phase == "endpoints":
+        return ends_by_epochs(progress, progress.epochs, steps_per_s)
     said = [
         f"depth {counters.depth}",
         f"beads {counters.beads}",
@@ -47,6 +49,35 @@ def computed(totals: Totals | None) -> list[str]:
         return []
     gradients, forward = thousands(totals.sample_gradients), thousands(totals.forward_samples)
     return [f"computed: {gradients} sample gradients and {forward} forward samples"]
+
+
+def ends_by_epochs(progress: Progress, epochs: Epochs, steps_per_s: float | None) -> list[str]:
+    """Returns how far ends have come that are trained for a number of epochs, in words.
+
+    The time left is that of both ends' steps, at the rate of the whole run so far.
+    """
+    beads, done = progress.training, progress.counters.bead_steps
+    at = " and ".join(f"{epochs.done(bead.steps):.3g}" for bead in beads)
+    said = [f"{'ends' if len(beads) > 1 else 'end'} at epoch {at or '–'} of {epochs.count}"]
+    losses = [f"{bead.loss:.3g}" for bead in beads if math.isfinite(bead.loss)]
+    if losses:
+        said.append(f"{progress.level_on.metric_words} {' and '.join(losses)}")
+    if not any(bead.steps for bead in beads):
+        return [*said, f"first told after {thousands(epochs.told_every)} steps of each"]
+    said.append(f"{thousands(done)} steps")
+    if steps_per_s is not None:
+        said.append(f"{rate_of(done / progress.time)}" if progress.time > 0 else "")
+    left = sum(max(0, epochs.steps - bead.steps) for bead in beads)
+    if done > 0:
+        said.append(f"~{short_clock(left * progress.time / done)} left")
+    return [words for words in said if words]
+
+
+def rate_of(steps_per_s: float) -> str:
+    """Returns a rate of steps in words, by the second or, where that is long, by the minute."""
+    if steps_per_s >= 10:
+        return f"{thousands(round(steps_per_s))}/s"
+    return f"{steps_per_s:.2g}/s" if steps_per_s >= 0.5 else f"{60 * steps_per_s:.2g}/min"
 
 
 def target_of(progress: Progress) -> float:

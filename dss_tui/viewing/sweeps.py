@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from math import isfinite
 
 from dss_tui.viewing import session
 from engine.errors import InputError, SaveError
@@ -21,15 +22,19 @@ from engine.record.rundir import RunDir
 from engine.record.runs import STARTING_S, tried
 from engine.record.sweep_folder import create, plan_for, read_plan, write_plan
 from engine.record.sweep_state import state_path
+from engine.record.sweep_tables import LevelRow
 from engine.record.sweeps import CellState, SweepReader, SweepView
 from engine.spec.checks import check_quickly
+from engine.spec.grid import LevelAsked
 from engine.spec.keys import Spec
 
 #: What a run's state is called in a sweep, where that differs from the state itself.
 WORDS = {"running": "under way", "not_connected": "not connected"}
 
 
-def start(spec: Spec, levels: tuple[float, ...], pairs: int, folder: RunDir, at_once: int) -> bool:
+def start(
+    spec: Spec, levels: tuple[LevelAsked, ...], pairs: int, folder: RunDir, at_once: int
+) -> bool:
     """Launches an engine on a new sweep, or on one that has cells left and is not running.
 
     Returns whether one was launched. Raises InputError for what cannot run, as far as that shows
@@ -118,6 +123,14 @@ class SweepFollower:
             return state_path(self.folder.path).lstat().st_mtime
         except OSError:
             return None
+
+
+def figures_of_level(row: LevelRow) -> str:
+    """Returns the mean of the levels that came about, with its standard error, or a dash."""
+    mean, error = row.level_found.mean, row.level_found.standard_error
+    if not isfinite(mean):
+        return "–"
+    return f"{mean:.3g} ± {error:.2g}" if isfinite(error) else f"{mean:.3g}"
 
 
 def word_of(cell: CellState) -> str:

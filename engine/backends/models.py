@@ -50,12 +50,16 @@ class InPlace:
         for parameter, weight, slope in zip(parameters, weights, slopes, strict=True):
             parameter.requires_grad_(True)
             parameter.data, parameter.grad = weight.view_as(parameter), slope.view_as(parameter)
+        rewritten = zip(parameters, weights, strict=True) if problem.handing.rewrites else ()
+        self._rewritten = list(rewritten)
         self._buffers = dict(self.network.named_buffers())
 
     def lend(self, theta: Weights, statistics: Statistics) -> InPlace:
         """Copies weights and statistics into the network, and returns the object itself."""
         with torch.no_grad():
             self._theta.copy_(theta)
+            for parameter, weight in self._rewritten:
+                parameter.data = weight.view_as(parameter)
             for name, values in statistics.items():
                 self._buffers[name].copy_(values[0])
         return self

@@ -31,7 +31,7 @@ from engine.networks.modules.calls import Inputs, picked
 from engine.networks.modules.dropout import in_training_mode
 from engine.networks.modules.widened import Widened
 from engine.problem.batch_norm import STATISTICS, Mode, batch_norms, collect
-from engine.problem.losses import never_negative
+from engine.problem.losses import counted, never_negative
 from engine.problem.problem import Problem, Split
 from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rows
 from engine.spec.level import LevelOn
@@ -143,13 +143,14 @@ class TorchBackend(ABC):
 
         def misses(model: Model, x: Inputs, y: Tensor) -> Tensor:
             labels = y.argmax(1) if y.is_floating_point() else y
-            wrong = (picked(model(x))[0].argmax(1) != labels).to(self.problem.dtype)
-            return wrong.sum() / prod(labels.shape[1:])
+            wrong = (picked(model(x))[0].argmax(1) != labels) & (labels >= 0)
+            return wrong.to(self.problem.dtype).sum() / prod(labels.shape[1:])
 
-        def one_each(y: Tensor) -> Tensor:
-            return torch.ones(len(y), dtype=self.problem.dtype, device=y.device)
+        def shares(y: Tensor) -> Tensor:
+            labels = y.argmax(1) if y.is_floating_point() else y
+            return counted(labels).to(self.problem.dtype)
 
-        return self._mean(misses, theta, split, bound, one_each)
+        return self._mean(misses, theta, split, bound, shares)
 
     def _mean(
         self,
@@ -338,7 +339,8 @@ class TorchBackend(ABC):
             models = InTurn(self._network, theta, statistics)
         else:
             network = self._network.network
-            models = Together(network, self.problem.named, theta, statistics)
+            own = theta.clone() if self.problem.handing.rewrites else theta
+            models = Together(network, self.problem.named, own, statistics)
         if self.problem.normalizes:
             normalize(models, mode)
         return models

@@ -68,9 +68,13 @@ def _precise(outputs: Any, dtype: torch.dtype) -> Any:
 
 
 def weights_of(problem: Problem, batches: Batches) -> PerBead:
-    """Returns the sum of the weights of each bead's samples, (bead,)."""
+    """Returns the sum of the weights of each bead's samples, (bead,).
+
+    It is 1 where none of them counts, so that their loss and its gradient are 0.
+    """
     targets = problem.train.y[batches].flatten(0, 1)
-    return problem.weights(targets).view(batches.shape).sum(1)
+    total = problem.weights(targets).view(batches.shape).sum(1)
+    return torch.where(total > 0, total, 1)
 
 
 def pieces_of(batches: Batches, size: int, least: int) -> list[Batches]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+
 from engine.backends.backend import Way
 from engine.backends.torch_backend import TorchBackend
 from engine.shapes import Beads
 
 #: The number of weight vectors from which on the CPU batches them. Fewer are faster one by one.
 FEW_TOGETHER = 8
+
+# How fast a network is under vmap is measured before vmap is chosen, so users need not hear of it.
+warnings.filterwarnings("ignore", "There is a performance drop because", UserWarning)
 
 
 class VmappedBackend(TorchBackend):

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from engine.data import archives
 from engine.data.arrays import ArraysData
-from engine.data.base import Dataset, Scaling
+from engine.data.base import IGNORED, Dataset, Scaling
 from engine.data.files import candidates, locate
-from engine.data.room import all_finite, changed, ends
+from engine.data.room import all_finite, changed, ends, ends_of_classes
 from engine.errors import InputError
 
 KEY = "problem.data"
@@ -107,9 +107,12 @@ def _targets(name: str, y: NDArray[Any], spec: ArraysData, path: Path) -> NDArra
     if spec.targets == "classes" and not whole:
         raise _other_type("targets", "classes", f"{name} of {y.dtype}", "whole numbers", path)
     if spec.targets == "classes" or (spec.targets is None and whole and y.ndim == 1):
-        low, _ = ends(y)
+        low, _ = ends_of_classes(y)
         if low < 0:
-            raise InputError(f"{name} holds class {low}; number classes from 0", file=path)
+            raise InputError(
+                f"{name} holds class {low}; number classes from 0; {IGNORED} stands for none",
+                file=path,
+            )
         return changed(y, np.int64)
     y = y.reshape(len(y), -1) if spec.targets is None and len(y) else y
     return changed(y, np.float32)

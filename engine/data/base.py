@@ -23,6 +23,8 @@ Content = Literal["values", "pixels", "tokens"]
 """What inputs hold: values, bytes that are pixels, or whole numbers that are tokens."""
 Targets = Literal["classes", "values"]
 """What targets hold: numbers of classes or tokens, or values."""
+IGNORED = -100
+"""The class of samples and tokens that a cross-entropy passes over, as torch's `ignore_index`."""
 
 
 def held_in(x: NDArray[Any]) -> Content:
@@ -66,7 +68,7 @@ class Dataset:
     y_held_out: NDArray[Any]
     """The targets held out, of the same shape and type as y but for the number of samples."""
     classes: int | None
-    """The number of classes in y, or None where y holds values."""
+    """The number of classes in y, or None where y holds values. Entries of y may be IGNORED."""
     scaling: Scaling | ByImage | None = None
     """The scaling of uint8 pixels. With None they are divided by 255."""
     crop: int | None = None
@@ -91,6 +93,15 @@ class Dataset:
     def outputs(self) -> int:
         """Number of values that a network has to return for one sample, or for one token."""
         return prod(self.y.shape[1:]) if self.classes is None else self.classes
+
+    @property
+    def ignores(self) -> bool:
+        """Whether some samples or tokens have no class, but IGNORED in its place."""
+        if self.classes is None or self.y.dtype.kind != "i":
+            return False
+        from engine.data.room import ends
+
+        return any(ends(y)[0] < 0 for y in (self.y, self.y_held_out))
 
     def checksum(self) -> str:
         """Returns the SHA-256, in hexadecimal digits, of the training samples and their scaling.

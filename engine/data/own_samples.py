@@ -12,7 +12,7 @@ from engine.data import fields
 from engine.data.base import Dataset
 from engine.data.custom import CustomData
 from engine.data.returned import KEY, Pair, Stream, kept_type, returned, stacked, wrong
-from engine.data.room import all_finite, changed, ends
+from engine.data.room import all_finite, changed, ends, ends_of_classes
 from engine.errors import InputError
 
 log = logging.getLogger("engine")
@@ -113,11 +113,14 @@ def _whole_type(x: NDArray[Any]) -> np.dtype[Any]:
 
 
 def class_count(*targets: NDArray[Any]) -> int | None:
-    """Returns the number of classes in some targets; None for values, or numbers below 0."""
+    """Returns the number of classes in some targets, of which some may be IGNORED.
+
+    Returns None for values, for other numbers below 0, and where nothing but IGNORED is left.
+    """
     if any(y.dtype.kind not in "iub" for y in targets):
         return None
-    lows, highs = zip(*map(ends, targets), strict=True)
-    return None if min(lows) < 0 else max(highs) + 1
+    lows, highs = zip(*map(ends_of_classes, targets), strict=True)
+    return None if min(lows) < 0 or max(highs) < 0 else max(highs) + 1
 
 
 # ---------------------------------------------------------------- checks

@@ -26,6 +26,8 @@ MUST = (
     "it must return (x, y) or (x, y, x_test, y_test) as arrays or tensors, a torch Dataset or "
     "DataLoader of (x, y), or two of them"
 )
+#: The names of the target in items that are dictionaries, as data sets of the Hub have them.
+TARGETS = ("labels", "label")
 #: The number of items that are read a second time, to see that they are the same.
 AGAIN = 4
 
@@ -106,8 +108,10 @@ class Stream:
 
     def _block(self, item: Any, number: int) -> Pair:
         """Returns an item, or a batch, as arrays with a leading axis. Raises InputError."""
+        item = _apart(item)
         if not isinstance(item, tuple | list) or len(item) != 2:
-            raise wrong(self.factory, f"a Dataset whose items are not (x, y): see item {number}")
+            what = f"a Dataset whose items are not (x, y): item {number} is {_told(item)}"
+            raise wrong(self.factory, what, "return two of each, x and y")
         y = array_of(item[1], "y", self.factory)
         x = inputs_of(item[0], self.factory, single=not self.batched)
         if not self.batched:
@@ -115,6 +119,24 @@ class Stream:
         if x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or not len(x):
             raise wrong(self.factory, f"a DataLoader whose batch at item {number} is not (x, y)")
         return x, y
+
+
+def _apart(item: Any) -> Any:
+    """Returns an item as (x, y) where it is a dictionary with its target among the inputs."""
+    if not isinstance(item, Mapping):
+        return item
+    named = next((name for name in TARGETS if name in item), None)
+    rest = {name: part for name, part in item.items() if name != named}
+    return (rest, item[named]) if named is not None and rest else item
+
+
+def _told(item: Any) -> str:
+    """Returns what an item consists of, in words."""
+    if isinstance(item, Mapping):
+        return f"a dictionary of {', '.join(map(str, item))}, none of which is called labels"
+    if isinstance(item, tuple | list):
+        return f"{len(item)} things ({', '.join(type(part).__name__ for part in item)})"
+    return f"a {type(item).__name__}"
 
 
 Returned = list[NDArray[Any]] | list[Stream]
@@ -322,6 +344,7 @@ def _check_alike(
             stream.factory,
             f"a Dataset whose items differ in shape ({name} of item {at} is {part.shape[1:]}, not "
             f"{whole.shape[1:]})",
+            "bring them to one shape: pad sequences, and give their masks as an input",
         )
     if kept_type(part) != whole.dtype:
         raise wrong(

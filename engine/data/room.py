@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from engine.cache import cache_folder
+from engine.data.base import IGNORED
 from engine.errors import InputError
 
 log = logging.getLogger("engine")
@@ -122,3 +123,13 @@ def ends(array: NDArray[Any]) -> tuple[int, int]:
         return 0, -1
     lows, highs = zip(*[(array[p].min(), array[p].max()) for p in pieces(array)], strict=True)
     return int(min(lows)), int(max(highs))
+
+
+def ends_of_classes(y: NDArray[Any]) -> tuple[int, int]:
+    """Returns the least and the largest class in targets; (0, −1) where all are IGNORED."""
+    low, high = ends(y)
+    if low != IGNORED:
+        return low, high
+    found = [ends(piece[piece != IGNORED]) for piece in (y[part] for part in pieces(y))]
+    lows, highs = zip(*[each for each in found if each != (0, -1)] or [(0, -1)], strict=True)
+    return min(lows), max(highs)

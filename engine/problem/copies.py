@@ -80,6 +80,16 @@ def take_over(network: nn.Module, values: Mapping[str, Tensor]) -> None:
                 network.get_submodule(parent)._buffers[own] = value.clone()
 
 
+def shifted(network: nn.Module, by: float) -> dict[str, Tensor]:
+    """Returns the parameters of a network by name, with noise of that size in those that move."""
+    draws = torch.Generator().manual_seed(FIXED_SEED)
+    return {
+        name: each.detach() + by * torch.randn(each.shape, generator=draws).to(each)
+        for name, each in lent.held(network)
+        if each.is_floating_point()
+    }
+
+
 # ---------------------------------------------------------------- what moves
 
 

@@ -42,10 +42,10 @@ def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """The cross-entropy with weights of classes, or with labels that are smoothed, or both.
+    """The cross-entropy with weights of classes, smoothed labels, or samples that it ignores.
 
-    A sample's loss is already multiplied by its weight. Where a sample is a stretch of text, loss
-    and weight are means over its tokens.
+    A sample's loss is already multiplied by its weight, which is 0 where its class is IGNORED.
+    Where a sample is a stretch of text, loss and weight are means over its tokens.
     """
 
     weights: tuple[float, ...] | None = None
@@ -67,7 +67,9 @@ class CrossEntropy:
     def weight(self, target: Tensor) -> Tensor:
         """Returns the weight of each sample, (sample,) float64."""
         weights = _weights(self.weights, 0, torch.float64, target.device)
-        each = torch.ones_like(target).double() if weights is None else weights[target]
+        each = (target >= 0).double()
+        if weights is not None:
+            each = each * weights[target.clamp(min=0)]
         return each if each.ndim == 1 else each.flatten(1).mean(1)
 
 
@@ -106,13 +108,24 @@ def smoothed(loss: SampleLoss, smoothing: float) -> SampleLoss:
     return CrossEntropy(loss.weights if isinstance(loss, CrossEntropy) else None, smoothing)
 
 
-def build_loss(spec: Loss) -> SampleLoss:
-    """Returns the loss of a sample that a spec names.
+def counted(target: Tensor) -> Tensor:
+    """Returns the share of a sample's classes (sample, …) that are not IGNORED, (sample,) float64.
+
+    It is 1 for rows of zeros and a one.
+    """
+    each = (target >= 0).double()
+    return each if each.ndim == 1 else each.flatten(1).mean(1)
+
+
+def build_loss(spec: Loss, *, ignores: bool = False) -> SampleLoss:
+    """Returns the loss of a sample that a spec names; with `ignores`, some samples have no class.
 
     Raises InputError where a user's own function fails or returns no function.
     """
     if isinstance(spec, WeightedCrossEntropy):
         return CrossEntropy(spec.class_weights)
+    if ignores and spec == "cross_entropy":
+        return CrossEntropy()
     if not isinstance(spec, CustomLoss):
         return LOSSES[spec]
     loss = call_factory(spec.factory, spec.args, "problem.loss")

@@ -328,7 +328,7 @@ def build_problem(
             "holds one training sample, and batch normalization needs two or more; add some",
             key="problem.data",
         )
-    loss = build_loss(spec.loss)
+    loss = build_loss(spec.loss, ignores=data.ignores)
     trial = Trial(spec, make_network, network, loss, train, data.classes)
     handing = trial.handing()
     tried = trial.take(handing, [parameter.name for parameter in parameters])

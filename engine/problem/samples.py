@@ -114,7 +114,11 @@ class Samples:
         if view is not None or self.crop is not None:
             x = central(x, self.crop) if view is None else view(x)
         x = tree_map(lambda part: self._seen(part, dtype, new), x)
-        return x, self._targets(self.y[which], dtype, new)
+        return x, self.targets(which, dtype)
+
+    def targets(self, which: slice | Tensor, dtype: torch.dtype) -> Tensor:
+        """Returns y of some samples as a loss takes it, as `part` does."""
+        return self._compared(self.y[which], dtype, isinstance(which, slice))
 
     def _seen(self, x: Tensor, dtype: torch.dtype, new: bool) -> Tensor:
         """Returns an input as a network takes it: values in `dtype`, token numbers, or a mask."""
@@ -129,7 +133,7 @@ class Samples:
             x = x.float()  # the values are those of float32, in whatever precision they are taken
         return x.to(dtype, copy=new)
 
-    def _targets(self, y: Tensor, dtype: torch.dtype, new: bool) -> Tensor:
+    def _compared(self, y: Tensor, dtype: torch.dtype, new: bool) -> Tensor:
         """Returns y as a loss takes it: values in `dtype`, numbers of classes, or rows for them."""
         if self.one_hot is not None:
             return (y[..., None] == torch.arange(self.one_hot, device=y.device)).to(dtype)

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from engine.errors import InputError
+from engine.networks.modules import lent
 from engine.networks.modules.calls import Handing, Inputs, picked, shapes
+from engine.networks.modules.kept import Kept
 from engine.networks.modules.recomputed import check_recomputes
 from engine.networks.modules.widened import needs_widening
 from engine.part import functions_in
@@ -31,6 +33,8 @@ from engine.spec.problem import CustomLoss, ProblemSpec, WeightedCrossEntropy
 #: nor an axis of length one are taken for samples.
 SAMPLES, FEWER = 3, 2
 TRIED = (SAMPLES, FEWER, 1)
+#: The distance that weights are moved where a network is tried with others than it was made with.
+MOVED = 0.1
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,54 @@ class Trial:
         """Returns how the network is to be called. Raises InputError where it cannot be."""
         whole = isinstance(self.spec.loss, CustomLoss)
         x, _ = self._samples(SAMPLES)
-        kept = tree_map(Tensor.clone, x)
+        given = tree_map(Tensor.clone, x)
+        network = self._copy(Handing(whole=True))
+        kept = Kept(network)
+        weights = [(each.data_ptr(), each.detach().clone()) for _, each in lent.held(network)]
         with torch.no_grad():
-            self._called(self._copy(Handing(whole=True)), x)
-        return Handing(copies=not _same(x, kept, exact=True), whole=whole)
+            self._called(network, x)
+        after = [(each.data_ptr(), each.detach()) for _, each in lent.held(network)]
+        return Handing(
+            copies=not _same(x, given, exact=True),
+            whole=whole,
+            quiet=self._merges(),
+            forgets=kept.changed,
+            rewrites=any(
+                one != other or not torch.equal(before, now)
+                for (one, before), (other, now) in zip(weights, after, strict=True)
+            ),
+        )
+
+    def _merges(self) -> bool:
+        """Returns whether eval() of the network itself changes what it computes with.
+
+        Where it has a train() or an eval() of its own, it is called with other weights than it was
+        made with: as they are lent to it after eval(), and as a user loads them before. If these
+        differ, and its mode alone makes it compute the latter, then so it is.
+        """
+        own = (nn.Module.train, nn.Module.eval)
+        if all((type(each).train, type(each).eval) == own for each in self.network.modules()):
+            return False
+        fresh = copies.drawn(self.make, copies.FIXED_SEED)
+        weights = copies.shifted(fresh, MOVED)
+        copies.take_over(fresh, weights)
+
+        def output(network: nn.Module) -> Any:
+            return self._called(network, self._samples(SAMPLES)[0])
+
+        def lent_to(handing: Handing) -> Any:
+            network = copies.computing(copies.drawn(self.make, copies.FIXED_SEED), handing)
+            copies.take_over(network, weights)
+            return output(network)
+
+        with torch.no_grad():
+            expected = output(copies.computing(fresh, Handing(whole=True)))
+            if _same(lent_to(Handing(whole=True)), expected):
+                return False
+            try:
+                return _same(lent_to(Handing(whole=True, quiet=True)), expected)
+            except InputError:  # forward needs what eval() makes
+                return False
 
     def take(self, handing: Handing, moving: Sequence[str]) -> Tried:
         """Tries network and loss. Raises InputError where they do not fit the data or each other.

@@ -6,7 +6,7 @@ The screens, the events, the string file and the last sentence tell it from this
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite, nan
+from math import ceil, isfinite, log, log2, nan
 
 from engine.record.marks import Count
 
@@ -37,6 +37,15 @@ class Bracket:
     """The share to which a lowest level is looked for."""
 
     @property
+    def tries_left(self) -> int | None:
+        """About how many more levels will be tried, each halfway to the last; None: not known."""
+        low = max(self.ends, self.failed) if isfinite(self.failed) else self.ends
+        if self.settled or not self.resolution or not 0 < low <= self.found:
+            return None
+        halvings = log(self.found / low) / log(1 + self.resolution / 2)
+        return max(0, ceil(log2(halvings))) if halvings > 0 else 0
+
+    @property
     def words(self) -> str:
         """How the level comes about, in the few words that fit beside it on a screen."""
         if not isfinite(self.ends):
@@ -48,6 +57,8 @@ class Bracket:
             said.append(f"best string {self.found:.4g}")
         if not self.settled:
             said.append(f"try {self.tries}")
+        if self.tries and self.tries_left is not None:
+            said.append(f"about {self.tries_left} more")
         return f"{self.asked}: {', '.join(said)}"
 
     def told(self, level: float) -> str:

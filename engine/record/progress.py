@@ -73,6 +73,22 @@ class TrainingProgress:
 
 
 @dataclass(frozen=True)
+class Epochs:
+    """The training of ends by their recipe, whatever their loss."""
+
+    count: Count
+    """Number of epochs of each end."""
+    steps: Count
+    """Number of steps of each end."""
+    told_every: Count
+    """Number of steps after which an engine tells how far it has come."""
+
+    def done(self, steps: int) -> float:
+        """Returns the number of epochs after so many steps."""
+        return self.count * steps / self.steps
+
+
+@dataclass(frozen=True)
 class SegmentProgress:
     """A segment of the string, between two neighbouring beads."""
 
@@ -150,6 +166,8 @@ class Progress:
     """The objective that beads of the string are trained to; None: alpha × level."""
     ends_by_recipe: bool = False
     """Whether the ends are trained for a number of epochs, and so have no target."""
+    epochs: Epochs | None = None
+    """How long they are trained then; None where they have a target, and in files without it."""
 
     @property
     def bound(self) -> float:

@@ -37,7 +37,7 @@ FORMAT, VERSION = "dss-string", 1
 #: The values of a tensor from which on it is mapped into memory rather than read.
 MAPPED = 2**24
 
-Written = dict[str, NDArray[Any] | Stacked]
+Written = dict[str, tensor_file.Written]
 """What is written to a file, by name."""
 
 #: What stands before the names of what does not move, and of buffers that differ between the ends.
@@ -143,7 +143,8 @@ def write(
     if path.suffix not in WRITERS:
         raise InputError(f"ends in {path.suffix!r}; choose one of {', '.join(WRITERS)}", file=path)
     with writing.replacing(path) as held:
-        counted = _Counted(held, file.string.beads.nbytes, told)
+        size = file.string.beads.nbytes + sum(part.nbytes for part in file.data or ())
+        counted = _Counted(held, size, told)
         write_to(file, path.suffix, cast("IO[bytes]", counted))
         return held.tell()
 
@@ -201,8 +202,19 @@ def _write_safetensors(arrays: Written, header: str, held: IO[bytes]) -> None:
 
 def _write_npz(arrays: Written, header: str, held: IO[bytes]) -> None:
     """Writes an .npz file, with the header as an array of one text."""
-    whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    np.savez(held, **whole, dss=np.array(header))  # type: ignore[arg-type]
+    with zipfile.ZipFile(held, "w") as archive:
+        for name, array in (*arrays.items(), ("dss", np.array(header))):
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                _write_npy(array, member)
+
+
+def _write_npy(array: tensor_file.Written, held: IO[bytes]) -> None:
+    """Writes an array of an .npz file as numpy does, some MiB at a time."""
+    dtype = np.lib.format.dtype_to_descr(array.dtype)
+    head = {"descr": dtype, "fortran_order": False, "shape": array.shape}
+    np.lib.format.write_array_header_1_0(held, head)
+    for part in tensor_file.bytes_of(array):
+        held.write(part)
 
 
 def _write_pt(arrays: Written, header: str, held: IO[bytes]) -> None:

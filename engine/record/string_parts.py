@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data import fields
+from engine.data.room import pieces
 from engine.errors import InputError
 
 #: What stands before the name of each of several inputs.
@@ -32,7 +33,8 @@ def under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
 
 def of_data(x: NDArray[Any], y: NDArray[Any]) -> Arrays:
     """Returns samples by the names that they have in a file, each of several inputs by its own."""
-    named = {"data.x": x} if x.dtype.names is None else prefixed(SEVERAL, fields.parts(x))
+    several = x.dtype.names
+    named = {"data.x": x} if several is None else {f"{SEVERAL}{name}": x[name] for name in several}
     return named | {"data.y": y}
 
 
@@ -58,4 +60,6 @@ def data_in(arrays: Arrays, path: Path) -> tuple[NDArray[Any], NDArray[Any]] | N
 
 def _are_numbers(array: NDArray[Any], kinds: str) -> bool:
     """Returns whether an array is of one of these kinds, and finite."""
-    return array.dtype.kind in kinds and bool(np.isfinite(array).all())
+    return array.dtype.kind in kinds and all(
+        np.isfinite(array[part]).all() for part in pieces(array)
+    )

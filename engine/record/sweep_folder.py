@@ -7,8 +7,8 @@ No torch here. The folder holds `sweep.yaml` (the plan), `session.json` (the new
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from engine.record.events import RunFinished, dump_json
 from engine.record.finding import PLAN
 from engine.record.reading import LARGEST_PRESET, check_regular, read_text
 from engine.record.rundir import RunDir
-from engine.record.sweep_tables import LevelRow, Result, by_level
+from engine.record.sweep_tables import LevelRow, Result, as_told, by_level
 from engine.record.writing import replace
-from engine.spec.grid import Grid
+from engine.spec.checks import check_method
+from engine.spec.grid import Grid, LevelAsked, levels_of, text_of
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import dump, parse, read_yaml
 
@@ -33,7 +34,7 @@ MOST_CELLS = 100_000
 class Cell:
     """One pair at one level."""
 
-    level: float
+    level: LevelAsked
     pair: int
     """The pair's number from 0."""
     run: RunDir
@@ -47,7 +48,7 @@ class Plan(Grid):
     def cells(self, folder: Path) -> Iterator[Cell]:
         """Yields the cells in a folder, level by level."""
         for level, pair in self.places():
-            name = repr(level).removesuffix(".0")
+            name = text_of(level).removesuffix(".0")
             yield Cell(level, pair, RunDir(folder / f"level-{name}" / f"pair-{pair:04}"))
 
     @property
@@ -64,7 +65,7 @@ class Plan(Grid):
         """Returns the numbers of a cell that has ended."""
         totals = end.totals
         return Result(
-            cell.level,
+            as_told(cell.level),
             cell.pair,
             self.spec.seed + cell.pair,
             end.outcome,
@@ -77,6 +78,7 @@ class Plan(Grid):
             end.certified,
             totals.sample_gradients,
             totals.forward_samples,
+            end.level,
         )
 
     def rows(self, results: Sequence[Result]) -> list[LevelRow]:
@@ -89,12 +91,13 @@ class Plan(Grid):
 
     def text(self) -> str:
         """Returns the content of `sweep.yaml`."""
-        head = {"levels": list(self.levels), "pairs": self.pairs}
+        levels = [level if isinstance(level, float) else text_of(level) for level in self.levels]
+        head = {"levels": levels, "pairs": self.pairs}
         return f"{yaml.safe_dump({'sweep': head})}{dump(self.spec)}"
 
     def told(self) -> dict[str, Any]:
         """Returns the plan as plain values by the names that the command line gives them."""
-        levels = ",".join(map(repr, self.levels))
+        levels = ",".join(map(text_of, self.levels))
         spec = {"device": self.spec.device} | self.spec.model_dump(mode="json")
         return {"--levels": levels, "--pairs": self.pairs} | spec
 
@@ -110,28 +113,25 @@ def read_plan(folder: Path) -> Plan | None:
     tree = read_yaml(read_text(described, LARGEST_PRESET), described)
     head = tree.pop("sweep", None) if isinstance(tree, dict) else None
     match head:
-        case {"levels": [*levels], "pairs": int(pairs)} if levels and _are_levels(levels):
-            if 0 < pairs * len(levels) <= MOST_CELLS:
-                return Plan(parse(tree, described), tuple(levels), pairs)
+        case {"levels": [*texts], "pairs": int(pairs)} if 0 < pairs * len(texts) <= MOST_CELLS:
+            with suppress(ValueError):
+                return Plan(parse(tree, described), levels_of(texts), pairs)
     raise InputError("is not what a sweep wrote; choose another folder with --out", file=described)
 
 
-def _are_levels(values: list[Any]) -> bool:
-    """Returns whether every value is a level that a sweep can be asked for."""
-    return all(type(value) in (int, float) and 0 < value < inf for value in values)
-
-
-def plan_for(spec: Spec, levels: Iterable[float], pairs: int, folder: Path) -> Plan:
+def plan_for(spec: Spec, levels: Iterable[LevelAsked], pairs: int, folder: Path) -> Plan:
     """Returns the plan of a sweep that is asked for in a folder, new or begun before.
 
-    Where it was begun, what was decided then is kept. Raises InputError where the folder holds
-    another sweep, or something else.
+    Where it was begun, what was decided then is kept. Raises InputError where a level does not fit
+    the preset, or the folder holds another sweep, or something else.
     """
-    begun = read_plan(folder)
+    begun, wanted = read_plan(folder), tuple(levels)
+    for level in wanted:
+        check_method(Grid(spec, wanted, pairs).at(level))
     if begun is None:
         check_unused(folder)
-        return Plan(spec.of_a_new_run(), tuple(levels), pairs)
-    asked = Plan(as_begun(spec, begun.spec), tuple(levels), pairs)
+        return Plan(spec.of_a_new_run(), wanted, pairs)
+    asked = Plan(as_begun(spec, begun.spec), wanted, pairs)
     check_same(begun.told(), asked.told(), folder, "sweep")
     return asked
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from math import isfinite
+from math import isfinite, nan
 from statistics import fmean, median, stdev
 from typing import Any
 
 from engine.record.events import Outcome, dump_json
+from engine.spec.grid import LevelAsked, text_of
 
 #: The outcomes of a cell that is not run again. A cell in which the engine failed is run again.
 ENDINGS = (
@@ -26,7 +27,8 @@ UNCONNECTED = (*ENDINGS[1:], Outcome.FAILED)
 class Result:
     """The outcome and the numbers of a cell that has ended."""
 
-    level: float
+    level: float | str
+    """The level that was asked for: a number, or `lowest` or the like, as `text_of` writes it."""
     pair: int
     """The pair's number from 0."""
     seed: int
@@ -49,6 +51,8 @@ class Result:
     """Number of samples passed forward and back, the ends' training included; None: not known."""
     forward_samples: int | None = None
     """Number of samples passed forward alone; None where that is not known."""
+    level_found: float | None = None
+    """The level that came about in the search; None where a number was asked for."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,9 @@ class Row:
     """The statistic of the numbers of beads, the ends included."""
     median_bead_steps: float
     """The median number of bead-steps over all pairs, connected or not."""
-    median_sample_gradients: float = float("nan")
+    median_sample_gradients: float = nan
     """The median number of sample gradients over the pairs of which it is known; else NaN."""
-    median_forward_samples: float = float("nan")
+    median_forward_samples: float = nan
     """The median number of forward samples over the pairs of which it is known; else NaN."""
 
     @property
@@ -96,20 +100,31 @@ class Row:
 class LevelRow(Row):
     """The results of the pairs at one level, as far as they have ended."""
 
-    level: float
+    level: float | str
+    """The level that was asked for, as in `Result`."""
+    level_found: Statistic = Statistic(nan, nan)
+    """The statistic of the levels that came about; NaN where a number was asked for."""
 
     @property
     def label(self) -> str:
-        """The level as a number."""
-        return f"{self.level:g}"
+        """The level that was asked for, in words."""
+        return self.level if isinstance(self.level, str) else f"{self.level:g}"
 
 
-def by_level(results: list[Result], levels: Iterable[float]) -> list[LevelRow]:
+def as_told(level: LevelAsked) -> float | str:
+    """Returns a level as tables tell it: a number, or how it comes about."""
+    return level if isinstance(level, float) else text_of(level)
+
+
+def by_level(results: list[Result], levels: Iterable[LevelAsked]) -> list[LevelRow]:
     """Returns a row for each level: means over its connected pairs, and counts of the others."""
-    return [_row(level, [each for each in results if each.level == level]) for level in levels]
+    return [
+        _row(level, [each for each in results if each.level == level])
+        for level in map(as_told, levels)
+    ]
 
 
-def _row(level: float, results: list[Result]) -> LevelRow:
+def _row(level: float | str, results: list[Result]) -> LevelRow:
     """Returns the row of one level."""
     good = [each for each in results if each.outcome is Outcome.CONNECTED]
     count = Counter(each.outcome for each in results)
@@ -126,6 +141,7 @@ def _row(level: float, results: list[Result]) -> LevelRow:
         median_bead_steps=median_of([each.bead_steps for each in results]),
         median_sample_gradients=median_of([each.sample_gradients for each in results]),
         median_forward_samples=median_of([each.forward_samples for each in results]),
+        level_found=statistic([e.level_found for e in good if e.level_found is not None]),
     )
 
 
@@ -134,7 +150,6 @@ def statistic(values: list[float]) -> Statistic:
 
     The error is NaN where a value is infinite, as the normalized length of a closed string is.
     """
-    nan = float("nan")
     sane = len(values) > 1 and all(map(isfinite, values))
     error = stdev(values) / len(values) ** 0.5 if sane else nan
     return Statistic(fmean(values) if values else nan, error)
@@ -167,6 +182,8 @@ def csv_of_levels(rows: list[LevelRow]) -> str:
         "proven",
         "median_sample_gradients",
         "median_forward_samples",
+        "level_found_mean",
+        "level_found_standard_error",
     ]
     return as_csv(head, [_line(row) for row in rows])
 
@@ -187,6 +204,8 @@ def _line(row: LevelRow) -> list[Any]:
         row.proven,
         row.median_sample_gradients,
         row.median_forward_samples,
+        row.level_found.mean,
+        row.level_found.standard_error,
     ]
 
 

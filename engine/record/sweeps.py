@@ -224,6 +224,7 @@ class Measured:
     """The mean of one quantity at one level, with its standard error."""
 
     level: float
+    """The level, or the mean of those that came about."""
     mean: float
     error: float
     """The standard error, or 0 where it is not known."""
@@ -231,9 +232,10 @@ class Measured:
 
 def measured(rows: Sequence[LevelRow], quantity: str) -> tuple[Measured, ...]:
     """Returns the means of `normalized_length` or `beads` that are finite, by level."""
-    found = ((row.level, getattr(row, quantity)) for row in rows)
+    levels = (row.level_found.mean if isinstance(row.level, str) else row.level for row in rows)
+    found = zip(levels, (getattr(row, quantity) for row in rows), strict=True)
     return tuple(
         Measured(level, each.mean, each.standard_error if isfinite(each.standard_error) else 0.0)
         for level, each in found
-        if isfinite(each.mean)
+        if isfinite(each.mean) and isfinite(level)
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data.room import room
 from engine.record.decoding import decode, parse_json
 from engine.record.marks import Count
 from engine.record.reading import MIB, Damaged, open_to_read
@@ -80,12 +81,56 @@ class Stacked(Sequence[NDArray[Any]]):
         return np.stack(self._vectors).astype(dtype or self.dtype, copy=False)
 
 
+class Pieced:
+    """An array (row, …) whose rows are made some at a time, where they are asked for.
+
+    Rows may be structured, of which each field is such an array too.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        row: tuple[int, ...],
+        dtype: np.dtype[Any],
+        make: Callable[[slice], NDArray[Any]],
+    ) -> None:
+        """Takes the number of rows, a row's shape, its type, and what makes some rows."""
+        self.shape, self.dtype, self._make = (rows, *row), dtype, make
+        self.nbytes = prod(self.shape) * dtype.itemsize
+
+    def __len__(self) -> int:
+        """Returns the number of rows."""
+        return self.shape[0]
+
+    def __getitem__(self, name: str) -> Pieced:
+        """Returns one field of structured rows."""
+        dtype, *row = self.dtype[name].base, *self.dtype[name].shape
+        rows = len(self)
+        return Pieced(rows, (*self.shape[1:], *row), dtype, lambda some: self._make(some)[name])
+
+    def parts(self) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Yields some rows after others, each time with their numbers."""
+        size = max(1, PIECE * len(self) // max(1, self.nbytes))
+        for start in range(0, len(self), size):
+            some = slice(start, min(start + size, len(self)))
+            yield some, np.ascontiguousarray(self._make(some), self.dtype)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Returns the whole array, which is mapped from a file where it is large."""
+        found = room(self.shape, self.dtype)
+        for some, part in self.parts():
+            found[some] = part
+        return found.astype(dtype or self.dtype, copy=False)
+
+
+Written = NDArray[Any] | Stacked | Pieced
+"""What a file is written from."""
+
+
 # ---------------------------------------------------------------- writing
 
 
-def pieces(
-    arrays: Mapping[str, NDArray[Any] | Stacked], metadata: Mapping[str, str]
-) -> Iterator[Any]:
+def pieces(arrays: Mapping[str, Written], metadata: Mapping[str, str]) -> Iterator[Any]:
     """Yields the bytes of a file piece by piece, as `bytes` and views of the arrays' memory.
 
     Raises TypeError for an array of numbers that the format does not have.
@@ -108,16 +153,19 @@ def pieces(
     text += b" " * (-len(text) % 8)
     yield len(text).to_bytes(8, "little") + text
     for name in order:
-        array = arrays[name]
-        for part in array if isinstance(array, Stacked) else (array,):
-            yield from _bytes_of(part)
+        yield from bytes_of(arrays[name])
 
 
-def _bytes_of(array: NDArray[Any]) -> Iterator[memoryview]:
-    """Yields the bytes of an array, some MiB at a time."""
-    flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    for start in range(0, len(flat), PIECE):
-        yield flat[start : start + PIECE].data
+def bytes_of(array: Written) -> Iterator[memoryview]:
+    """Yields the bytes of an array in row-major order, some MiB at a time."""
+    if isinstance(array, Pieced):
+        parts: Iterable[NDArray[Any]] = (part for _, part in array.parts())
+    else:
+        parts = array if isinstance(array, Stacked) else (array,)
+    for part in parts:
+        flat = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
+        for start in range(0, len(flat), PIECE):
+            yield flat[start : start + PIECE].data
 
 
 # ---------------------------------------------------------------- reading

@@ -31,6 +31,7 @@ from engine.backends.triton_rounds.tiles import fits
 from engine.backends.vmapped import FEW_TOGETHER, VmappedBackend
 from engine.cache import warn_of_compiling
 from engine.errors import InputError
+from engine.problem.losses import CrossEntropy
 from engine.problem.problem import Problem
 from engine.run.remembered import remember, remembered
 from engine.spec.keys import Spec
@@ -230,6 +231,8 @@ def _why_not_dense(spec: Spec, problem: Problem) -> str | None:
         return "path_parameters lets some parameters stay"
     if fused_layout(spec.problem.network, spec.problem.loss) is None:
         return "only fully connected networks with the losses mse, l1 and cross_entropy are"
+    if spec.problem.loss == "cross_entropy" and isinstance(problem.sample_loss, CrossEntropy):
+        return "some of its samples have no class"
     if problem.sample_bytes > FUSED_BYTES:
         return f"it would copy {problem.sample_bytes / 2**30:.1f} GiB of samples into memory"
     practice = recipe_of(spec, most_of(spec)).practice(problem)

@@ -38,7 +38,7 @@ from engine.networks.modules.calls import Inputs, arguments, picked
 from engine.networks.modules.custom import cast, unwrapped
 from engine.problem.batch_norm import chosen
 from engine.problem.copies import drawn, take_over
-from engine.problem.losses import CrossEntropy, SampleLoss, build_loss
+from engine.problem.losses import CrossEntropy, SampleLoss, build_loss, counted
 from engine.problem.problem import Problem, Split
 from engine.problem.samples import tensor_of
 from engine.shapes import Weights
@@ -73,7 +73,7 @@ class PlainTorch:
         """
         self._spec, self._problem = spec, problem
         with users_code():
-            self._loss = build_loss(spec.loss)
+            self._loss = build_loss(spec.loss, ignores=_ignores(problem))
             self._returned: dict[Split, Parts] = {}
             if own_data and isinstance(spec.data, CustomData):
                 self._returned = _returned(spec.data)
@@ -87,11 +87,14 @@ class PlainTorch:
         each = _misses if measure.metric == "error_rate" else self._loss
         batches = self._batches(self.samples(measure.split))
         values = self._each(each, theta, measure.split, batches)
-        if isinstance(self._loss, CrossEntropy) and measure.metric != "error_rate":
-            weights = self._loss.weight(self._problem.samples(measure.split).y)
-            mean = (values.sum() / weights.sum()).item()
+        y = self._problem.samples(measure.split).y
+        if measure.metric == "error_rate":
+            weights = counted(y)
+        elif isinstance(self._loss, CrossEntropy):
+            weights = self._loss.weight(y)
         else:
-            mean = values.mean().item()
+            weights = torch.ones_like(values)
+        mean = (values.sum() / weights.sum()).item()
         return exp(mean) if measure.metric == "perplexity" else mean
 
     def samples(self, split: Split) -> int:
@@ -260,7 +263,14 @@ def plainly(error: Exception) -> str:
 def _misses(output: Tensor, y: Tensor) -> Tensor:
     """Returns the share of wrong classes of each sample, (sample,), or of its tokens."""
     labels = y.argmax(1) if y.is_floating_point() else y
-    return (picked(output)[0].argmax(1) != labels).double().reshape(len(y), -1).mean(1)
+    wrong = (picked(output)[0].argmax(1) != labels) & (labels >= 0)
+    return wrong.double().reshape(len(y), -1).mean(1)
+
+
+def _ignores(problem: Problem) -> bool:
+    """Returns whether some samples or tokens have no class."""
+    splits = (problem.train.y, problem.held_out.y)
+    return problem.classes is not None and any(bool((y < 0).any()) for y in splits)
 
 
 # ---------------------------------------------------------------- data

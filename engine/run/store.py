@@ -16,16 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import SaveError
+from engine.methods.endpoints import steps_by_recipe
 from engine.path.snapshot import MethodProgress
 from engine.record import loss_plane, string_file
 from engine.record.events import Outcome
 from engine.record.loss_plane import Triple
-from engine.record.progress import Counters, Progress, ProgressState, SegmentProgress
+from engine.record.progress import Counters, Epochs, Progress, ProgressState, SegmentProgress
 from engine.record.writer import RunWriter
 from engine.run import checkpoint
 from engine.run.bead_files import BeadFiles
 from engine.run.checkpoint import Draft
 from engine.run.job import Job
+from engine.steps.epochs import epochs_after
 
 log = logging.getLogger("engine")
 
@@ -204,7 +206,16 @@ class DirectoryStore:
             bracket=now.bracket,
             target=None if now.bracket is None else self._job.method.chain.goal.target,
             ends_by_recipe=self._job.spec.endpoints.until == "epochs",
+            epochs=self._epochs(),
         )
+
+    def _epochs(self) -> Epochs | None:
+        """Returns how long the ends are trained by their recipe, or None where they are not."""
+        ends, samples = self._job.spec.endpoints, len(self._job.problem.train)
+        if ends.until != "epochs":
+            return None
+        steps = steps_by_recipe(ends, samples)
+        return Epochs(epochs_after(ends, steps, samples), steps, ends.check_every)
 
 
 def _with_secondary(segment: SegmentProgress, values: NDArray[np.float64]) -> SegmentProgress:

@@ -38,6 +38,7 @@ from engine.run.cells import CellLogs, CellWriter, ending, logging_cells
 from engine.run.grid import AT_ONCE, prepare_grid
 from engine.run.loop import Pace
 from engine.run.session import Ended, run_session
+from engine.spec.grid import LevelAsked
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import dump
 from engine.workers.pool import open_pool
@@ -107,7 +108,7 @@ class Sweep:
         """Runs the cells that have not ended, and returns the sentence of a failure, or None."""
         self._read()
         todo = [cell for cell in self.plan.cells(self.folder) if not self._has_ended(cell)]
-        todo.sort(key=lambda cell: cell.level)  # the lowest take longest, so they begin
+        todo.sort(key=_begins)
         if not todo or signals.received is not None:
             return None
         with logging_cells(self.folder / "engine.log") as logs:
@@ -164,7 +165,14 @@ class Sweep:
         return cell in self._ended and self._ended[cell].outcome in ENDINGS
 
 
-def start(spec: Spec, levels: Iterable[float], pairs: int, folder: Path) -> tuple[Sweep, Backend]:
+def _begins(cell: Cell) -> float:
+    """Returns what cells begin in the order of: those take longest whose level is lowest."""
+    return cell.level if isinstance(cell.level, float) else 0.0
+
+
+def start(
+    spec: Spec, levels: Iterable[LevelAsked], pairs: int, folder: Path
+) -> tuple[Sweep, Backend]:
     """Returns the sweep in a folder, new or begun before, and the backend that computes it.
 
     Raises InputError where it cannot run, or the folder holds another sweep.

@@ -373,7 +373,7 @@ def _carried(file: StringFile, x: NDArray[Any], y: NDArray[Any]) -> Dataset:
     counted = y.dtype.kind in "iub"
     if not counted and file.header.level_on.metric == "error_rate":
         y, counted = y.argmax(1), True  # one-hot rows, as mse and l1 see classes
-    y = y if counted else y.astype(np.float32)
+    y = y if counted else y.astype(np.float32, copy=False)
     classes = class_count(y) if counted else None
     gives = file.header.problem.network.gives
     if classes is not None and gives is not None:
@@ -383,7 +383,7 @@ def _carried(file: StringFile, x: NDArray[Any], y: NDArray[Any]) -> Dataset:
 
 def _compact(x: NDArray[Any]) -> NDArray[Any]:
     """Returns inputs as data sets hold them: whole numbers, masks, or values."""
-    return x if x.dtype.kind in "iub" else x.astype(np.float32)
+    return x if x.dtype.kind in "iub" else x.astype(np.float32, copy=False)
 
 
 def _turning(beads: NDArray[np.float32]) -> tuple[float, float] | None:

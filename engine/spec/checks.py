@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.data import Dataset, load_data
+from engine.data.base import IGNORED
 from engine.errors import InputError
 from engine.networks import DenseLayout, NetworkKeys
 from engine.networks.linear import check_linear_sizes
@@ -54,10 +55,17 @@ def _check_targets(loss: Loss, data: Dataset) -> None:
     if isinstance(loss, CustomLoss):
         return
     name = loss if isinstance(loss, str) else loss.kind
-    if data.classes is None and data.y.dtype.kind in "iub":
+    if data.y.dtype.kind in "iub" and data.classes is None:
         raise InputError(
-            f"is {name}, but y holds whole numbers below 0, and classes are numbered from 0; leave "
-            "such samples out, give a loss of your own, or let y hold values for mse or l1 "
+            f"is {name}, but y holds whole numbers below 0, and classes are numbered from 0; let y "
+            f"be {IGNORED} where cross_entropy is to pass over a sample, give a loss of your own, "
+            "or let y hold values for mse or l1 (problem.data.targets: values)",
+            key="problem.loss",
+        )
+    if name != "cross_entropy" and data.ignores:
+        raise InputError(
+            f"is {name}, but y holds {IGNORED}, the class of samples that only cross_entropy "
+            "passes over; choose it, leave them out, or let y hold values "
             "(problem.data.targets: values)",
             key="problem.loss",
         )

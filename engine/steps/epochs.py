@@ -37,6 +37,16 @@ def epochs_of(training: Training, batch: int, samples: int) -> Epochs:
 
 def steps_of_epochs(training: Training, epochs: int, samples: int) -> int:
     """Returns the least number of steps that see so many passes over `samples` training samples."""
+    return _of_all(training, samples).steps(epochs)
+
+
+def epochs_after(training: Training, steps: int, samples: int) -> int:
+    """Returns the number of whole passes over `samples` training samples in so many steps."""
+    lengths = _of_all(training, samples)
+    return steps * lengths.batch // lengths.samples
+
+
+def _of_all(training: Training, samples: int) -> Epochs:
+    """Returns how the epochs of a training block are counted with so many training samples."""
     size = training.batch_size
-    batch = samples if size == "full" else min(size, samples)
-    return epochs_of(training, batch, samples).steps(epochs)
+    return epochs_of(training, samples if size == "full" else min(size, samples), samples)

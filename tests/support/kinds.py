@@ -29,7 +29,7 @@ class Kind:
     network: str = "plain"
     """The factory of the network, here or in `mirror_cases`; those of data and loss likewise."""
     data: str = "values"
-    loss: str = "mse"
+    loss: str | dict[str, Any] = "mse"
     refused: str = ""
     """What the sentence says by which it is refused, with … for what differs; empty: it works."""
     keys: tuple[tuple[str, Any], ...] = ()
@@ -45,12 +45,11 @@ class Kind:
             for name, state in zip("ab", self.ends(), strict=True):
                 torch.save(state, folder / f"{name}.pt")
             ends = {"kind": "files", "a": str(folder / "a.pt"), "b": str(folder / "b.pt")}
-        named = self.loss in ("mse", "cross_entropy")
         return {
             "problem": {
                 "data": {"kind": "custom"} | factory(self.data),
                 "network": {"kind": "custom"} | factory(self.network),
-                "loss": self.loss if named else factory(self.loss),
+                "loss": loss_of(self.loss),
             },
             "endpoints": ends,
             "search": {"level": 100.0, "greedy": adam | {"grid": 5}},
@@ -62,6 +61,12 @@ class Kind:
         """Returns whether a sentence is the one by which the kind is refused."""
         parts = map(re.escape, self.refused.split("…"))
         return re.search(".*".join(parts), sentence) is not None
+
+
+def loss_of(loss: str | dict[str, Any]) -> Any:
+    """Returns the keys of a loss: one of ours, or a factory."""
+    ours = isinstance(loss, dict) or loss in ("mse", "cross_entropy")
+    return loss if ours else factory(str(loss))
 
 
 def factory(name: str) -> dict[str, str]:
@@ -130,6 +135,43 @@ def orders() -> Sequence[dict[str, Any]]:
     ]
 
 
+def partly_compiled() -> Sequence[dict[str, Any]]:
+    """Written where a part of the network was compiled, as Lightning's users do it."""
+    return [
+        {f"{name[0]}._orig_mod{name[1:]}": each for name, each in state.items()}
+        for state in two(mirror_cases.plain)
+    ]
+
+
+def compiled_within() -> Sequence[dict[str, Any]]:
+    """Written by a module that holds the network as `model`, compiled."""
+    return [
+        {"state_dict": {f"model._orig_mod.{name}": each for name, each in state.items()}}
+        for state in two(mirror_cases.plain)
+    ]
+
+
+def tied_once() -> Sequence[dict[str, Any]]:
+    """A weight of two layers under one name, as safetensors keeps it, and not the first."""
+    states = two(mirror_cases.Tied)
+    for state in states:
+        del state["first.weight"]
+    return states
+
+
+def before_counters() -> Sequence[dict[str, Any]]:
+    """Of the time before batch normalization counted its batches."""
+    states = sharing(mirror_cases.norm)
+    for state in states:
+        del state["1.num_batches_tracked"]
+    return states
+
+
+def with_other_head() -> Sequence[dict[str, Any]]:
+    """With the head of a pretraining besides."""
+    return [state | {"projector.weight": torch.zeros(2, 2)} for state in two(mirror_cases.plain)]
+
+
 def counted() -> Sequence[dict[str, Any]]:
     one, other = sharing(mirror_cases.norm)
     return [one, other | {"1.num_batches_tracked": torch.tensor(900)}]
@@ -185,6 +227,14 @@ NETWORKS = _modules(
     ("a complex buffer", "Complex"),
     ("frozen layers", "frozen"),
     ("LoRA on a frozen network", "LowRank"),
+    ("LoRA that merges in eval()", "Lora"),
+    ("LoRA that merges into a frozen layer in eval()", "FrozenLora"),
+    ("a weight cached at the first call", "Cached"),
+    ("a weight that is cached in a dictionary", "CachedInDictionary"),
+    ("a cached_property of weights, used in eval mode", "Standardized"),
+    ("weights whose norm forward limits by .data", "LimitedNorm"),
+    ("weights that forward clamps in place", "Clamped"),
+    ("forward that reads .data of some weights", "ReadingData"),
     ("whole numbers as a parameter", "Table"),
     ("a tuple as output: its first is compared", "Returning"),
     ("a dictionary as output: logits, or out", "ReturningDict"),
@@ -219,9 +269,8 @@ NETWORKS = _modules(
     ),
     ("a counter that forward goes by", "Calls", "gives another output when it is called again"),
     ("an own running average", "Averaging", "gives another output when it is called again"),
-    ("state in a list", "Remembering", OTHERWISE),
-    ("LoRA that merges in eval()", "Lora", OTHERWISE),
-    ("a weight cached at the first call", "Cached", OTHERWISE),
+    ("state in a list", "Remembering", "samples see each other: …"),
+    ("branches that eval() fuses, and forward needs fused", "Fusing", OTHERWISE),
     ("weights of a module that is not registered", "HiddenByGetattr", OTHERWISE),
     ("a hook that holds weights of its own", "hook_with_own_weight", OTHERWISE),
     ("parameters that share memory without being tied", "SharedMemory", OTHERWISE),
@@ -247,6 +296,19 @@ DATA = [
     Kind("several inputs by place", "TwoInputs", "by_place"),
     Kind("a Dataset whose items are dictionaries", "Pooled", "Items"),
     Kind("float64 values", data="double"),
+    Kind("a Dataset of dictionaries with labels among them", "Pooled", "Labelled"),
+    Kind(
+        "a Dataset of samples, targets and paths",
+        data="WithPaths",
+        refused="returned a Dataset whose items are not (x, y): item 0 is 3 things (Tensor, "
+        "Tensor, str); return two of each, x and y",
+    ),
+    Kind(
+        "a Dataset of sequences of any length",
+        data="Ragged",
+        refused="returned a Dataset whose items differ in shape (x of item 1 is (2,), not (1,)); "
+        "bring them to one shape: pad sequences, and give their masks as an input",
+    ),
     Kind("whole numbers with mse (matrix factorization)", "Factorization", "ratings"),
     Kind(
         "inputs that forward does not know",
@@ -254,20 +316,48 @@ DATA = [
         refused="does not take a batch of samples ids (3, 4) of torch.int64 and values … "
         "(TypeError: …); make network and data fit",
     ),
+    Kind("classes of -100, which cross_entropy ignores", data="with_ignored", loss="cross_entropy"),
+    Kind("tokens of -100, which cross_entropy ignores", "Tagger", "tags", loss="cross_entropy"),
     Kind(
-        "classes to be ignored, with cross_entropy",
-        data="with_ignored",
+        "classes below 0 that are not -100",
+        data="with_minus_one",
         loss="cross_entropy",
         refused="is cross_entropy, but y holds whole numbers below 0, and classes are numbered "
-        "from 0; leave such samples out, give a loss of your own, or let y hold values for mse or "
-        "l1 (problem.data.targets: values)",
+        "from 0; let y be -100 where cross_entropy is to pass over a sample, give a loss of your "
+        "own, or let y hold values for mse or l1 (problem.data.targets: values)",
+    ),
+    Kind(
+        "classes of -100, with mse",
+        data="with_ignored",
+        refused="is mse, but y holds -100, the class of samples that only cross_entropy passes "
+        "over; choose it, leave them out, or let y hold values (problem.data.targets: values)",
     ),
     Kind("data that change at each call", data="changing", refused="…training data…" and OTHERWISE),
 ]
 
+WEIGHTED = {"kind": "cross_entropy", "class_weights": [1, 9]}
 LOSSES = [
     Kind("a loss of one's own", loss="distance"),
     Kind("a loss of the whole output", "Returning", loss="of_both"),
+    Kind("cross_entropy", data="labelled", loss="cross_entropy"),
+    Kind("cross_entropy with weights of classes", data="labelled", loss=WEIGHTED),
+    Kind(
+        "weights of classes, and classes of -100",
+        data="with_ignored",
+        loss=WEIGHTED,
+    ),
+    Kind(
+        "weights of other than the data's classes",
+        data="labelled",
+        loss={"kind": "cross_entropy", "class_weights": [1, 2, 3]},
+        refused="has 3 weights, but the data have 2 classes; give one for each",
+    ),
+    Kind(
+        "weights of the classes of a batch, in a loss of one's own",
+        data="labelled",
+        loss="weighted",
+        refused="samples see each other: …; look at …",
+    ),
     Kind("a loss that ignores a class", data="with_ignored", loss="ignoring"),
     Kind(
         "a mean over the samples",
@@ -311,6 +401,16 @@ CHECKPOINTS = [
     Kind("a random buffer that both share", "DrawnBuffer", ends=features),
     Kind("the old weight_norm's names", "weight_norm", ends=old_names),
     Kind("counters that differ", "norm", ends=counted),
+    Kind("batch norms without counters", "norm", ends=before_counters),
+    Kind("a compiled network within a Lightning module", ends=compiled_within),
+    Kind("a part of the network compiled (_orig_mod within names)", ends=partly_compiled),
+    Kind("a tied weight under one of its names (safetensors)", "Tied", ends=tied_once),
+    Kind(
+        "another head besides",
+        ends=with_other_head,
+        refused="holds projector.weight (2, 2), which the network does not have; give the network "
+        "that it was trained with",
+    ),
     Kind(
         "load_state_dict hooks", "ScaledOnLoading", ends=lambda: two(mirror_cases.ScaledOnLoading)
     ),

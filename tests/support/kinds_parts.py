@@ -9,6 +9,7 @@ import argparse
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrize, prune
 from torch.utils.data import Dataset
 
-from tests.support.mirror_cases import SAMPLES, draw, mlp, values
+from tests.support.mirror_cases import SAMPLES, Lora, draw, mlp, values
 
 Loss = Callable[[Any, Tensor], Tensor]
 
@@ -46,6 +47,33 @@ class Items(Dataset[Any]):
     def __getitem__(self, number: int) -> tuple[dict[str, Tensor], Tensor]:
         x, y = by_name()
         return {name: part[number] for name, part in x.items()}, y[number]
+
+
+class WithPaths(Dataset[Any]):
+    """Each item also names the file that it comes from."""
+
+    def __len__(self) -> int:
+        return SAMPLES
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor, str]:
+        x, y = values()
+        return x[number], y[number], f"{number}.png"
+
+
+class Labelled(Items):
+    """Each item is one dictionary, as those of the Hub are."""
+
+    def __getitem__(self, number: int) -> Any:
+        inputs, y = super().__getitem__(number)
+        return inputs | {"labels": y}
+
+
+class Ragged(Items):
+    """Each sample has a length of its own."""
+
+    def __getitem__(self, number: int) -> Any:
+        x, y = values()
+        return x[number, : 1 + number % 3], y[number]
 
 
 class Pooled(nn.Module):
@@ -93,6 +121,29 @@ def with_ignored() -> tuple[Tensor, Tensor]:
     labels = (y[:, 0] > 0).long()
     labels[::7] = -100
     return x, labels
+
+
+def with_minus_one() -> tuple[Tensor, Tensor]:
+    """Classes, of which -1 is to be ignored."""
+    x, labels = with_ignored()
+    return x, labels.clamp(min=-1)
+
+
+def tags() -> tuple[Tensor, Tensor]:
+    """A class for each of four words, but -100 for those after the end."""
+    inputs, _ = by_name()
+    return inputs["ids"], torch.where(inputs["mask"], inputs["ids"] % 3, -100)
+
+
+class Tagger(nn.Module):
+    """Scores of three classes (sample, class, word) for each word."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.last = nn.Embedding(7, 4), nn.Linear(4, 3)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.last(torch.tanh(self.words(ids))).transpose(1, 2)  # type: ignore[no-any-return]
 
 
 # ---------------------------------------------------------------- outputs
@@ -203,6 +254,109 @@ class ComplexWeights(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(torch.fft.irfft(torch.fft.rfft(x)[:, :2] * self.filter, n=3))  # type: ignore[no-any-return]
+
+
+# ---------------------------------------------------------------- weights behind weights
+
+
+class FrozenLora(Lora):
+    """As loralib has it: what is merged into does not move."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer.requires_grad_(False)
+
+
+class CachedInDictionary(nn.Module):
+    """A weight that is computed at the first call for a size, and kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor, self.last = nn.Parameter(torch.randn(3, 4)), nn.Linear(4, 2)
+        self.kept: dict[int, Tensor] = {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = x.shape[1]
+        if size not in self.kept:
+            self.kept[size] = self.factor[:size].softmax(0)
+        return self.last(torch.tanh(x @ self.kept[size]))  # type: ignore[no-any-return]
+
+
+class Standardized(nn.Module):
+    """Standardizes a weight in each step of training, and once for all in eval mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(3, 4), nn.Linear(4, 2)
+
+    def train(self, mode: bool = True) -> Standardized:
+        self.__dict__.pop("standardized", None)
+        return super().train(mode)
+
+    @cached_property
+    def standardized(self) -> Tensor:
+        return self.fresh()
+
+    def fresh(self) -> Tensor:
+        weight = self.first.weight
+        return (weight - weight.mean(1, keepdim=True)) / weight.std(1, keepdim=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.fresh() if self.training else self.standardized
+        return self.last(torch.tanh(functional.linear(x, weight, self.first.bias)))  # type: ignore[no-any-return]
+
+
+class LimitedNorm(nn.Linear):
+    """Limits the norm of its weights before it uses them, as networks for EEG do."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 2)
+
+    def forward(self, input: Tensor) -> Tensor:
+        self.weight.data = torch.renorm(self.weight.data, p=2, dim=0, maxnorm=0.9)
+        return super().forward(input)
+
+
+class Clamped(nn.Linear):
+    """Clamps its weights before it uses them."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 2)
+
+    def forward(self, input: Tensor) -> Tensor:
+        with torch.no_grad():
+            self.weight.copy_(self.weight.clamp(-0.4, 0.4))
+        return super().forward(input)
+
+
+class ReadingData(nn.Module):
+    """Uses the numbers of a weight that is to have no gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.aside = mlp(), nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x) + x @ self.aside.weight.data.T  # type: ignore[no-any-return]
+
+
+class Fusing(nn.Module):
+    """Two branches, which eval() fuses into one weight; its forward then knows no other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Linear(3, 2), nn.Linear(3, 2)
+
+    def train(self, mode: bool = True) -> Fusing:
+        super().train(mode)
+        if not mode:
+            self.fused = (self.one.weight + self.other.weight).detach()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            return self.one(x) + self.other(x)  # type: ignore[no-any-return]
+        return functional.linear(x, self.fused, self.one.bias + self.other.bias)
 
 
 # ---------------------------------------------------------------- in place

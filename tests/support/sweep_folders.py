@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.record.events import Event, Outcome, RunFinished, RunStarted
 from engine.record.rundir import RunDir
 from engine.record.sweep_folder import Plan, create
+from engine.spec.grid import LevelAsked
 from presets import load_preset
 from tests.support.run_folders import TOTALS, write
 
@@ -22,7 +23,7 @@ def ended(outcome: Outcome, beads: int = 5, length: float = 1.5, steps: int = 70
 
 
 def sweep_of(
-    folder: Path, levels: tuple[float, ...] = (0.05, 0.02), pairs: int = 4, *overrides: str
+    folder: Path, levels: tuple[LevelAsked, ...] = (0.05, 0.02), pairs: int = 4, *overrides: str
 ) -> Plan:
     """The folder of a sweep of `quadratic` that has not begun, and its plan."""
     plan = Plan(load_preset("quadratic", overrides, seed=3), levels, pairs)

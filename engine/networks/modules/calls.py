@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from engine.errors import InputError
+from engine.networks.modules.kept import Kept
 
 #: The entries of a mapping, and the attribute of an object, that hold what is compared with y:
 #: classifiers of the Hub call it logits, torchvision's networks for segmentation out.
@@ -31,9 +32,21 @@ class Handing:
     """Whether it gets a copy of its inputs, because it writes into them."""
     whole: bool = False
     """Whether a loss of the user's own sees the whole output."""
+    quiet: bool = False
+    """Whether its mode is set without its own train() and eval(), which change what it computes
+    with: LoRA that is merged in eval()."""
+    forgets: bool = False
+    """Whether tensors that forward keeps in attributes are forgotten after each call."""
+    rewrites: bool = False
+    """Whether forward writes into its parameters, such as those whose norm it limits."""
 
     def hook(self, network: nn.Module) -> nn.Module:
         """Makes a network take one x, and give what the loss sees. Returns the network."""
+        if self.quiet:
+            only_flags(network)
+        if self.forgets:
+            kept = Kept(network)
+            network.register_forward_hook(lambda *_: kept.restore(), always_call=True)
         network.register_forward_pre_hook(self._spread, prepend=True, with_kwargs=True)
         if not self.whole:
             network.register_forward_hook(_seen)
@@ -47,6 +60,17 @@ class Handing:
             return None
         x = tree_map(Tensor.clone, args[0]) if self.copies else args[0]
         return arguments(x)
+
+
+def only_flags(network: nn.Module) -> None:
+    """Lets train() and eval() of a network do nothing but set the mode of its modules."""
+
+    def train(mode: bool = True) -> nn.Module:
+        for module in network.modules():
+            module.training = mode
+        return network
+
+    vars(network).update(train=train, eval=lambda: train(False))
 
 
 def arguments(x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

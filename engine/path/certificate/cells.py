@@ -30,7 +30,8 @@ def prove(
 
     The search depends on nothing but its arguments, so that a rerun finds the same cells.
     """
-    return _Search(net, Segment(left.double().cpu(), right.double().cpu()), level, effort).run()
+    ends = (net.whole(theta.double().cpu()) for theta in (left, right))
+    return _Search(net, Segment(*ends), level, effort).run()
 
 
 class _Search:
@@ -64,7 +65,7 @@ class _Search:
         u, v = (torch.tensor(side, dtype=torch.float64) for side in zip(*cells, strict=True))
         found = bounded(self.net, self.segment, u, v)
         self.bounds += len(cells)
-        means = found.ends / len(self.net.samples)
+        means = found.ends / self.net.mass
         if cells[0] == (0.0, 1.0):
             self.ends = (float(means[0, 0]), float(means[0, 1]))
         tops = self._tops(found).tolist()
@@ -110,8 +111,8 @@ class _Search:
     def _tops(self, found: Bound) -> Tensor:
         """Returns what the mean is at most on pieces of each cell (cell, piece), NaN if unknown."""
         if found.counted:
-            return found.coefficients[:, :1].expand(-1, PIECES) / len(self.net.samples)
-        return highest(found.coefficients) / len(self.net.samples)
+            return found.coefficients[:, :1].expand(-1, PIECES) / self.net.mass
+        return highest(found.coefficients) / self.net.mass
 
     def _parts(self, found: Bound) -> list[int]:
         """Returns into how many cells each is to be cut.
@@ -119,7 +120,7 @@ class _Search:
         What a bound loses falls with the square of a cell's width, so that a cell that lost k times
         too much needs √k parts.
         """
-        limit = self.level * len(self.net.samples)
+        limit = self.level * self.net.mass
         chords = found.ends[:, :1] + (found.ends[:, 1:] - found.ends[:, :1]) * RAMP
         lost = (found.coefficients - chords).amax(1)
         room = limit - chords.amax(1)

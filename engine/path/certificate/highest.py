@@ -72,8 +72,7 @@ class Bounding:
 
 def highest(pool: Workers, several: Sequence[Asked]) -> list[Highest]:
     """Returns how high each objective is; warns first where code is to be compiled."""
-    layers = [asked.net.layers for asked in several]
-    if any(each is not None and not each.is_compiled for each in layers):
+    if any(not each.is_compiled for asked in several for each in asked.net.layers):
         warn_of_compiling()
     return pool.run(Bounding(), several)
 
@@ -83,7 +82,7 @@ class _Descent:
 
     def __init__(self, asked: Asked) -> None:
         self.net, self.effort, self.told = asked.net, asked.effort, asked.told
-        self.segment = Segment(*(bead.double().cpu() for bead in asked.pair))
+        self.segment = Segment(*(self.net.whole(bead.double().cpu()) for bead in asked.pair))
         self.cells: list[tuple[float, float, float]] = []
         """(−bound, u, v) of each cell, a heap that covers the segment."""
         self.reached, self.at, self.count = -inf, 0.0, 0
@@ -121,13 +120,13 @@ class _Descent:
     def _bound(self, cells: list[tuple[float, float]]) -> None:
         """Bounds cells and puts them on the heap."""
         u, v = (torch.tensor(side, dtype=torch.float64) for side in zip(*cells, strict=True))
-        found, samples = bounded(self.net, self.segment, u, v), len(self.net.samples)
+        found, mass = bounded(self.net, self.segment, u, v), self.net.mass
         pieces = found.coefficients[:, :1]
         if not found.counted:
             pieces = bernstein.highest(found.coefficients)
-        tops = (pieces.amax(1) / samples).tolist()
+        tops = (pieces.amax(1) / mass).tolist()
         self.count += len(cells)
-        means = (found.ends / samples).tolist()
+        means = (found.ends / mass).tolist()
         if cells == [(0.0, 1.0)]:
             self.ends = (means[0][0], means[0][1])
         for cell, top, values in zip(cells, tops, means, strict=True):

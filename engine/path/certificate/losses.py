@@ -44,6 +44,19 @@ def total(parts: Sequence[Bound]) -> Bound:
     return Bound(coefficients.sum(0) + error, ends)
 
 
+def weighted(part: Bound, weight: float) -> Bound:
+    """Returns the bound of a sum in which each of the samples counts so much.
+
+    Multiplying makes one rounding, and four are added. The means are divided by the sum of all
+    weights, of k terms of one sign, which is off by k roundings at most: three of those added here
+    and k of the 2k that `total` adds make up for them.
+    """
+    if weight == 1:
+        return part
+    coefficients = part.coefficients * weight
+    return Bound(coefficients + 4 * EPSILON * coefficients.abs(), part.ends * weight)
+
+
 def squared_error(outputs: Chord, y: Tensor) -> Bound:
     """Returns the bound of Σ‖outputs − y‖², the target y (sample, out)."""
     start, end, bow, low, high = _apart(outputs, y)

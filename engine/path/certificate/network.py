@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from engine.path.certificate.affine import Moving
 from engine.path.certificate.chord import Chord, fixed
 from engine.path.certificate.convolution import convolution
 from engine.path.certificate.dense import dense, margins
-from engine.path.certificate.layers import Layers, in_compiled_code
+from engine.path.certificate.layers import MOST_DATA, Layers, in_compiled_code
 from engine.path.certificate.losses import (
     Bound,
     absolute_error,
@@ -24,11 +25,14 @@ from engine.path.certificate.losses import (
     errors,
     squared_error,
     total,
+    weighted,
 )
 from engine.path.certificate.piecewise_linear import added, relu
 from engine.path.certificate.pooling import average_pool, max_pool
 from engine.path.certificate.sigmoid import sigmoid, tanh
-from engine.problem.losses import LOSSES, CrossEntropy
+from engine.problem import copies
+from engine.problem.copies import Parameter
+from engine.problem.losses import LOSSES, CrossEntropy, counted
 from engine.problem.problem import Problem
 from engine.problem.samples import Samples
 from engine.shapes import Weights
@@ -45,6 +49,16 @@ class NotAvailable(Exception):
 
 
 @dataclass(frozen=True, eq=False)
+class Group:
+    """Samples that count alike in the mean."""
+
+    samples: Samples
+    """The samples, on the CPU."""
+    weight: float
+    """What each of them counts for."""
+
+
+@dataclass(frozen=True, eq=False)
 class Provable:
     """A problem whose objective can be bounded over a whole cell of t; equal to itself alone."""
 
@@ -57,23 +71,53 @@ class Provable:
     samples: Samples
     """The samples, on the CPU, that the objective is the mean over."""
     named: Callable[[Tensor], dict[str, Tensor]]
-    """Takes weight vectors (cell, param) apart into parameters (cell, …) by their places."""
+    """Takes vectors (cell, param) of all weights apart into parameters (cell, …), by place."""
     parameters: int
-    """The number of weights of a vector."""
+    """The number of weights of the network, those that do not move among them."""
+    whole: Callable[[Weights], Weights] = lambda theta: theta
+    """Takes a weight vector of the path to all weights of the network, (param,) float64."""
+    weights: Tensor | None = None
+    """(sample,) What each sample counts for in the mean, above 0; None: each counts 1."""
 
     @cached_property
-    def layers(self) -> Layers | None:
-        """The network as compiled code takes it; None where it is bounded with tensors."""
-        return in_compiled_code(self.taken, self.measure, self.samples, self.named, self.parameters)
+    def groups(self) -> tuple[Group, ...]:
+        """The samples in groups of one weight each."""
+        if self.weights is None:
+            return (Group(self.samples, 1.0),)
+        return tuple(
+            Group(self.samples[(self.weights == weight).nonzero()[:, 0]], weight)
+            for weight in sorted(set(self.weights.tolist()))
+        )
+
+    @cached_property
+    def mass(self) -> float:
+        """The sum of all samples' weights: their number, where each counts 1."""
+        return float(sum(group.weight * len(group.samples) for group in self.groups))
+
+    @cached_property
+    def layers(self) -> tuple[Layers, ...]:
+        """The network as compiled code takes it, for each group; empty where tensors bound it."""
+        if self.samples.values - self.samples.y.numel() > MOST_DATA:
+            return ()
+        found = [
+            in_compiled_code(self.taken, self.measure, group.samples, self.named, self.parameters)
+            for group in self.groups
+        ]
+        return tuple(each for each in found if each is not None)
 
     @property
     def cells_at_once(self) -> int:
         """How many cells of one segment are bounded in one call."""
         return max(1, AT_ONCE // (self.widest * len(self.samples)))
 
-    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yields the samples (sample, …) and what outputs are compared with, in parts."""
-        yield from self.samples.pieces(max(1, AT_ONCE // self.widest), torch.float64)
+    def batches(self) -> Iterator[tuple[float, Tensor, Tensor]]:
+        """Yields samples (sample, …) of one weight and what outputs are compared with, in parts.
+
+        Each part is (weight, x, y).
+        """
+        for group in self.groups:
+            for x, y in group.samples.pieces(max(1, AT_ONCE // self.widest), torch.float64):
+                yield group.weight, x, y
 
 
 def provable(problem: Problem) -> Provable:
@@ -81,9 +125,8 @@ def provable(problem: Problem) -> Provable:
     measure = _measure(problem)
     if problem.carried is not None:
         raise NotAvailable("some of its buffers change along the path")
-    if not problem.moves_all:
-        raise NotAvailable("some of its parameters do not move")
     exact = problem.to(torch.device("cpu"), torch.float64)
+    whole, widened = _with_all_weights(exact)
     x, y = exact.samples(exact.objective.split).part(slice(0, 1), torch.float64)
     try:
         taken = taken_apart(exact.network, x)
@@ -92,9 +135,41 @@ def provable(problem: Problem) -> Provable:
     if measure in BY_MARGINS and y.ndim > (2 if y.is_floating_point() else 1):
         raise NotAvailable("each sample has several labels")
     samples = exact.samples(exact.objective.split)
+    weights = counted(samples.y) if measure == "error_rate" else exact.weights(samples.y)
+    some = bool((weights != 1).any())
+    which = (weights > 0).nonzero()[:, 0]
     return Provable(
-        taken, measure, _widest(exact, taken, x), samples, exact.named, exact.parameter_count
+        taken,
+        measure,
+        _widest(whole, taken, x),
+        samples[which] if some else samples,
+        whole.named,
+        whole.parameter_count,
+        widened,
+        weights[which] if some else None,
     )
+
+
+def _with_all_weights(problem: Problem) -> tuple[Problem, Callable[[Weights], Weights]]:
+    """Returns the problem in which all parameters move, and what takes weight vectors there.
+
+    A parameter that does not move along the path is one whose values at both ends are the same.
+    """
+    every = {
+        name: each
+        for name, each in copies.named_parameters(problem.network)
+        if each.is_floating_point()
+    }
+    parameters = tuple(Parameter(name, tuple(each.shape)) for name, each in every.items())
+    places = copies.places_of(problem.network, parameters)
+    sizes = {each.name: prod(each.shape) for each in problem.parameters}
+
+    def widened(theta: Weights) -> Weights:
+        own = dict(zip(sizes, torch.split(theta, list(sizes.values())), strict=True))
+        fixed = {name: every[name].detach().flatten() for name in every.keys() - own.keys()}
+        return torch.cat([(own | fixed)[name].double() for name in every])
+
+    return replace(problem, parameters=parameters, places=places), widened
 
 
 def _measure(problem: Problem) -> str:
@@ -107,7 +182,7 @@ def _measure(problem: Problem) -> str:
             if problem.sample_loss is loss:
                 return name
         if isinstance(problem.sample_loss, CrossEntropy):
-            raise NotAvailable("means with weights of classes are not bounded")
+            return "cross_entropy"
         raise NotAvailable("the loss is a function of a user's own")
     if metric == "perplexity":
         raise NotAvailable("perplexities are not bounded")
@@ -139,9 +214,13 @@ def bounded(net: Provable, segment: Segment, u: Tensor, v: Tensor) -> Bound:
 
     A fully connected network is bounded in compiled code where there is a compiler.
     """
-    if net.layers is not None:
-        return net.layers.bounded(segment.left, segment.right, u, v)
-    return bounded_by_tensors(net, segment, u, v)
+    if not net.layers:
+        return bounded_by_tensors(net, segment, u, v)
+    parts = [each.bounded(segment.left, segment.right, u, v) for each in net.layers]
+    if net.weights is None:
+        return parts[0]
+    weights = (group.weight for group in net.groups)
+    return total([weighted(*pair) for pair in zip(parts, weights, strict=True)])
 
 
 def bounded_by_tensors(net: Provable, segment: Segment, u: Tensor, v: Tensor) -> Bound:
@@ -149,8 +228,8 @@ def bounded_by_tensors(net: Provable, segment: Segment, u: Tensor, v: Tensor) ->
 
     The number of samples is small enough, or the cells are few enough, to be held at once.
     """
-    weights = moving(net, segment, u, v)
-    return total([_of_batch(net, weights, x, y) for x, y in net.batches()])
+    moved = moving(net, segment, u, v)
+    return total([weighted(_of_batch(net, moved, x, y), w) for w, x, y in net.batches()])
 
 
 def _of_batch(net: Provable, weights: Mapping[str, Moving], x: Tensor, y: Tensor) -> Bound:

@@ -65,8 +65,7 @@ class Prove:
 
 def proven(pool: Workers, task: Prove, pairs: Sequence[Pair]) -> list[Timed]:
     """Returns what was found out about each segment; warns first where code is to be compiled."""
-    layers = task.net.layers
-    if layers is not None and not layers.is_compiled:
+    if any(not each.is_compiled for each in task.net.layers):
         warn_of_compiling()
     return pool.run(task, pairs)
 

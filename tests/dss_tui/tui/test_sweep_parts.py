@@ -125,6 +125,26 @@ def test_what_is_said_of_a_level(folder: Path) -> None:
         assert parts.matrix(look(folder), PALETTE).rows[0].facts[-1] == "–"
 
 
+def test_levels_that_come_about_have_a_column(tmp_path: Path) -> None:
+    sweep_of(tmp_path, ("lowest", 0.02))
+    folder = tmp_path / "level-lowest"
+    for pair, level in enumerate((0.0125, 0.0375)):
+        run = RunDir(folder / f"pair-{pair:04}")
+        begin(run, replace(ended(Outcome.CONNECTED, beads=4), level=level))
+    view = look(tmp_path)
+    data = parts.matrix(view, PALETTE)
+    assert data.titles == ("connected", parts.FOUND, *parts.TITLES[1:])
+    assert [row.label for row in data.rows] == ["lowest", "0.02"]
+    assert [row.facts[1] for row in data.rows] == ["0.025 ± 0.012", "–"]
+    said = " ".join(parts.about_level(view.levels[0], 0.0))
+    assert said.startswith("level lowest: 2 of 2 connected, levels 0.025 ± 0.012, length ")
+    cells = view.levels[0].cells
+    told = [" ".join(parts.about_cell(cell, 3, None)) for cell in cells[:2]]
+    assert told[1] == "pair 1, seed 4: connected, level 0.0375, 700 steps"
+    (curve,) = parts.plot((view.levels[0].row,), None, 0, True).curves
+    assert curve.x == pytest.approx((0.025,))
+
+
 def test_an_unknown_outcome_is_shown_by_its_name_and_its_sentence(folder: Path) -> None:
     from dss_tui.viewing.sweeps import sentence_of, word_of
 

@@ -20,7 +20,7 @@ from dss_tui.viewing.words import peak_of
 from engine.record.bracket import Bracket
 from engine.record.events import Record
 from engine.record.finding import create
-from engine.record.progress import SegmentProgress, TrainingProgress
+from engine.record.progress import Epochs, SegmentProgress, TrainingProgress
 from engine.record.writer import RunWriter
 from tests.support.made_events import STARTED
 from tests.support.run_folders import progress
@@ -118,3 +118,34 @@ def test_ends_that_are_trained_by_their_recipe_have_no_target() -> None:
     now = progress(training=IN_TRAINING, order=(), losses=(), ends_by_recipe=True)
     (line,) = counters.training(now)
     assert "→ recipe" in line.plain
+
+
+def test_ends_by_epochs_tell_how_far_they_are_and_what_is_left() -> None:
+    """200 of 2 × 400 steps took 50 s, so 600 more take 150 s."""
+    epochs = Epochs(count=164, steps=400, told_every=391)
+    ends = (TrainingProgress(1, 0.532, 120, 1), TrainingProgress(2, 1.25, 80, 1))
+    now = progress(50.0, 200, phase="endpoints", epochs=epochs, training=ends, level=math.nan)
+    assert counters.words(now, 3.0) == [
+        "ends at epoch 49.2 and 32.8 of 164",
+        "loss 0.532 and 1.25",
+        "200 steps",
+        "4/s",
+        "~2:30 left",
+    ]
+    first = tuple(replace(each, loss=math.nan, steps=0) for each in ends)
+    begun = replace(now, training=first, counters=replace(now.counters, bead_steps=0))
+    assert counters.words(begun, 0.0) == [
+        "ends at epoch 0 and 0 of 164",
+        "first told after 391 steps of each",
+    ]
+    alone = replace(now, training=ends[:1])
+    assert counters.words(alone, None)[0] == "end at epoch 49.2 of 164"
+    later = replace(now, phase="splitting")
+    assert counters.words(later, None)[0].startswith("depth ")
+
+
+@pytest.mark.parametrize(
+    ("rate", "told"), [(1234.0, "1 234/s"), (3.21, "3.2/s"), (0.5, "0.5/s"), (0.04, "2.4/min")]
+)
+def test_a_rate_is_told_by_the_second_or_the_minute(rate: float, told: str) -> None:
+    assert counters.rate_of(rate).replace("\u202f", " ") == told

@@ -137,10 +137,21 @@ def ignored() -> Any:
     return np.zeros((3, 2)), np.array([0, -100, 1])
 
 
+def below() -> Any:
+    return np.zeros((3, 2)), np.array([0, -1, -100])
+
+
 def test_numbers_below_0_are_no_classes() -> None:
+    """But for -100, which is the class of what cross_entropy passes over."""
     for loss in ("cross_entropy", "mse"):
         with pytest.raises(InputError, match=f"is {loss}, but y holds whole numbers below 0, and"):
-            problem_of("ignored", "two", loss)
+            problem_of("below", "two", loss)
+    with pytest.raises(
+        InputError, match="is mse, but y holds -100, the class of samples that only"
+    ):
+        problem_of("ignored", "two", "mse")
+    assert loaded("ignored").classes == 2 and loaded("ignored").ignores
+    assert loaded("below").classes is None
     problem = problem_of("ignored", "two", "mse", targets="values")
     assert problem.train.part(slice(None), torch.float32)[1].tolist() == [[0.0], [-100.0], [1.0]]
 

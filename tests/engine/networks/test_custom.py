@@ -802,7 +802,7 @@ class Ragged:
         ("words", "returned x of type <U1 and shape (2,)"),
         ("lists", "returned tuple; it must return (x, y) or (x, y, x_test, y_test) as arrays"),
         ("three", "returned tuple; it must return"),
-        ("only_x", "returned a Dataset whose items are not (x, y): see item 0"),
+        ("only_x", "returned a Dataset whose items are not (x, y): item 0 is "),
         ("ragged", "returned list; it must return"),
         ("Ragged", "returned a Dataset whose items differ in shape (x of item 1 is (2,), not (1,)"),
     ],

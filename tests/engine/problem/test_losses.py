@@ -20,6 +20,7 @@ from engine.spec.level import LevelOn
 from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 from engine.steps.practice import PLAIN
+from tests.support.kinds import factory
 
 
 def test_losses_against_numpy() -> None:
@@ -107,6 +108,55 @@ def test_the_judged_loss_is_the_weighted_mean_of_torch(
         torch.testing.assert_close(given_up[1::2], found[1::2], rtol=1e-12, atol=0)
     errors = backend.error_rates(theta)
     assert torch.equal((errors * 70).round() / 70, errors)  # shares of samples, not of weights
+
+
+def tagging(weights: object, held_out: int = 20) -> Problem:
+    """Tokens of three classes, of which a third has none, and a sample that has none at all."""
+    random = np.random.default_rng(3)
+    x = random.integers(0, 7, (60, 5))
+    y = np.where(random.random((60, 5)) < 0.3, -100, random.integers(0, 3, (60, 5)))
+    y[4] = -100
+    cut = len(x) - held_out
+    tree = {
+        "data": {"kind": "digits"},  # whose keys are not read
+        "network": {"kind": "custom"} | factory("Tagger"),
+        "loss": weights or "cross_entropy",
+    }
+    data = Dataset(x[:cut], y[:cut], x[cut:], y[cut:], 3)
+    return build_problem(validated(ProblemSpec, tree), data).to(dtype=torch.float64)
+
+
+@pytest.mark.parametrize("piece_bytes", [600, 2**28], ids=["in pieces", "at once"])
+@pytest.mark.parametrize("weights", [None, WEIGHTED], ids=["plain", "weighted"])
+@pytest.mark.parametrize("way", [VmappedBackend, InPlaceBackend])
+def test_what_has_no_class_is_passed_over_as_by_torch(
+    way: type[TorchBackend], weights: object, piece_bytes: int
+) -> None:
+    problem = tagging(weights)
+    backend = way(problem, piece_bytes)
+    theta = torch.stack([problem.initial(seed) for seed in range(9)])
+    given = torch.tensor(WEIGHTED["class_weights"], dtype=torch.float64) if weights else None
+    splits: tuple[Split, ...] = ("train", "held_out")
+    for split in splits:
+        x, y = (part.long() for part in (problem.samples(split).x, problem.samples(split).y))
+        logits = [scores(problem, row, x) for row in theta]
+        expected = [functional.cross_entropy(each, y, weight=given) for each in logits]
+        found = backend.losses(theta, split)
+        torch.testing.assert_close(found, torch.stack(expected), rtol=1e-12, atol=0)
+        wrong = [(each.argmax(1) != y)[y >= 0].double().mean() for each in logits]
+        torch.testing.assert_close(backend.error_rates(theta, split), torch.stack(wrong))
+    numbers = torch.tensor([[4, 7, 9], [4, 4, 4]]).repeat(5, 1)[:9]
+    loss, grad = backend.practised(theta, numbers, PLAIN)
+    assert (loss[1::2] == 0).all() and (grad[1::2] == 0).all()  # of a sample without any class
+    x, y = problem.train.x[[4, 7, 9]].long(), problem.train.y[[4, 7, 9]].long()
+    expected = [functional.cross_entropy(scores(problem, r, x), y, weight=given) for r in theta]
+    torch.testing.assert_close(loss[::2], torch.stack(expected)[::2], rtol=1e-12, atol=0)
+
+
+def scores(problem: Problem, theta: Tensor, x: Tensor) -> Tensor:
+    """What the network computes, written out."""
+    words, weight, bias = torch.split(theta, [28, 12, 3])
+    return (torch.tanh(words.view(7, 4)[x]) @ weight.view(3, 4).T + bias).transpose(1, 2)
 
 
 @pytest.mark.parametrize("piece_bytes", [2_000, 2**28], ids=["in pieces", "at once"])

@@ -7,6 +7,9 @@ import sys
 import pytest
 import torch
 
+from engine.backends.in_place import InPlaceBackend
+from engine.backends.torch_backend import TorchBackend
+from engine.backends.vmapped import VmappedBackend
 from engine.errors import InputError
 from engine.problem.problem import build_problem
 from engine.spec.problem import ProblemSpec
@@ -61,3 +64,45 @@ def test_a_loss_over_outputs_is_told_from_one_over_samples() -> None:
 def test_samples_that_a_loss_ignores_have_no_error_rate() -> None:
     assert build_problem(spec_of("plain", "with_ignored", "ignoring")).classes is None
     assert build_problem(spec_of("plain", "labelled", "ignoring")).classes == 2
+
+
+@pytest.mark.parametrize(
+    ("network", "quiet", "forgets", "rewrites"),
+    [
+        ("plain", False, False, False),
+        ("Lora", True, False, False),
+        ("FrozenLora", True, False, False),
+        ("Cached", False, True, False),
+        ("CachedInDictionary", False, True, False),
+        ("Standardized", False, True, False),
+        ("Fusing", False, False, False),
+        ("LimitedNorm", False, False, True),
+        ("Clamped", False, False, True),
+    ],
+)
+def test_it_finds_out_how_a_network_is_to_be_called(
+    network: str, quiet: bool, forgets: bool, rewrites: bool
+) -> None:
+    handing = build_problem(spec_of(network)).handing
+    assert (handing.quiet, handing.forgets, handing.rewrites) == (quiet, forgets, rewrites)
+
+
+@pytest.mark.parametrize("way", [InPlaceBackend, VmappedBackend])
+def test_a_network_that_clamps_its_weights_leaves_those_of_a_path_alone(
+    way: type[TorchBackend],
+) -> None:
+    """They are measured as clamped, in whatever order models come, and stay what they were."""
+    problem = build_problem(spec_of("Clamped"))
+    theta = 2 * torch.randn(9, problem.parameter_count, generator=torch.Generator().manual_seed(1))
+    before = theta.clone()
+    clamped = torch.cat([theta[:, :6].clamp(-0.4, 0.4), theta[:, 6:]], dim=1)
+    backend = way(problem)
+    losses = backend.losses(theta)
+    assert torch.equal(theta, before)
+    torch.testing.assert_close(losses, backend.losses(clamped))
+    assert len(set(losses.tolist())) == 9
+    if way is VmappedBackend:
+        return  # torch refuses its gradient there
+    loss, grad = backend.loss_and_grad(theta)
+    assert torch.equal(theta, before) and grad.abs().sum() > 0
+    torch.testing.assert_close(loss, losses)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import isnan
+from dataclasses import replace
+from math import isnan, nan
 
 from engine.record.bracket import Bracket
 from engine.record.decoding import decode, parse_json
@@ -38,3 +39,16 @@ def test_sentences_say_that_it_is_an_upper_bound() -> None:
         "which has 0.01."
     )
     assert TRYING.told(0.04) == "The level is still sought; the best string so far rises to 0.05."
+
+
+def test_the_tries_that_are_left_halve_what_lies_between() -> None:
+    """From 0.03, where it failed, to 0.05 is 51 times 1 %, which 6 halvings bring below 1."""
+    narrow = replace(TRYING, resolution=0.02)
+    assert narrow.tries_left == 6
+    assert (
+        narrow.words == "lowest: ends 0.01, failed at 0.03, best string 0.05, try 4, about 6 more"
+    )
+    assert replace(narrow, failed=nan).tries_left == 8  # from the ends' 0.01
+    assert replace(narrow, found=0.0301).tries_left == 0
+    for unknown in (TRYING, replace(narrow, settled=True), replace(narrow, found=nan)):
+        assert unknown.tries_left is None

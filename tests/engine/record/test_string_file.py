@@ -10,7 +10,7 @@ from dataclasses import replace
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from engine.errors import InputError
 from engine.problem.problem import build_problem
 from engine.record import string_file
+from engine.record.events import dump_json
 from engine.record.geometry import BeadString
 from engine.record.string_file import Header, StringFile
+from engine.record.tensor_file import Pieced
 from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 from tests.support.string_files import encode
@@ -149,6 +151,33 @@ def test_a_string_comes_back(ending: str, with_data: bool, tmp_path: Path) -> No
     for read, array in zip(back.data or (), data.values(), strict=False):
         assert read.dtype == array.dtype
         np.testing.assert_array_equal(read, array)
+
+
+@EVERY_ENDING
+def test_samples_that_are_made_in_pieces_are_written_as_others_are(
+    ending: str, tmp_path: Path
+) -> None:
+    held, data = arrays(), samples()
+    made = [
+        cast("NDArray[Any]", Pieced(9, each.shape[1:], each.dtype, each.__getitem__))
+        for each in data.values()
+    ]
+    path = tmp_path / f"string{ending}"
+    string_file.write(StringFile(HEADER, string_of(held), (made[0], made[1])), path)
+    back = string_file.read(path)
+    for read, array in zip(back.data or (), data.values(), strict=True):
+        assert read.dtype == array.dtype
+        np.testing.assert_array_equal(read, array)
+
+
+def test_an_archive_is_what_numpy_writes(tmp_path: Path) -> None:
+    held = arrays()
+    content = encode(StringFile(HEADER, string_of(held)), ".npz")
+    np.savez(tmp_path / "theirs.npz", **held, dss=np.array(dump_json(HEADER.to_tree())))  # type: ignore[arg-type]
+    with zipfile.ZipFile(BytesIO(content)) as ours, zipfile.ZipFile(tmp_path / "theirs.npz") as his:
+        assert ours.namelist() == his.namelist()
+        for name in ours.namelist():
+            assert ours.read(name) == his.read(name)
 
 
 @EVERY_ENDING

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 
 from engine.record.events import Outcome
 from engine.record.sweep_tables import Result, by_level, csv_of, csv_of_levels, json_of
+from engine.spec.search import TimesEnds
 
 
 def result(
-    level: float,
+    level: float | str,
     outcome: Outcome,
     beads: int = 5,
     length: float = 1.25,
@@ -75,7 +77,7 @@ def test_what_is_proven_is_counted_among_what_is_connected() -> None:
     ]
     rows = by_level(results, [0.5])
     assert (rows[0].connected, rows[0].proven) == (2, 1)
-    assert [line.rsplit(",", 3)[1] for line in csv_of(results).splitlines()] == [
+    assert [line.split(",")[10] for line in csv_of(results).splitlines()] == [
         "certified",
         "true",
         "",
@@ -95,9 +97,26 @@ def test_costs_have_medians_over_the_pairs_of_which_they_are_known() -> None:
     ]
     (row,) = by_level(results, [0.5])
     assert (row.median_sample_gradients, row.median_forward_samples) == (600, 8)
-    assert csv_of_levels([row]).splitlines()[1].endswith(",600.0,8.0")
-    assert [line.rsplit(",", 2)[1:] for line in csv_of(results).splitlines()[1:]] == [
+    assert csv_of_levels([row]).splitlines()[1].endswith(",600.0,8.0,,")
+    assert [line.split(",")[11:13] for line in csv_of(results).splitlines()[1:]] == [
         ["300", "7"],
         ["900", "9"],
         ["", ""],
     ]
+
+
+def test_levels_that_came_about_have_a_mean() -> None:
+    """Over the connected pairs, in a row of their own."""
+    found = [
+        replace(result("lowest", Outcome.CONNECTED), level_found=0.5),
+        replace(result("lowest", Outcome.CONNECTED), level_found=0.25),
+        replace(result("lowest", Outcome.LIMIT_REACHED), level_found=3.0),
+        result(0.5, Outcome.CONNECTED),
+    ]
+    lowest, number, times = by_level(found, ["lowest", 0.5, TimesEnds(times_ends=1.5)])
+    assert (lowest.label, number.label, times.label) == ("lowest", "0.5", "1.5x")
+    assert (lowest.pairs, lowest.connected, number.pairs, times.pairs) == (3, 2, 1, 0)
+    assert (lowest.level_found.mean, lowest.level_found.standard_error) == (0.375, 0.125)
+    assert np.isnan(number.level_found.mean) and np.isnan(times.level_found.mean)
+    assert csv_of_levels([lowest]).splitlines()[1].endswith(",0,0.375,0.125")
+    assert csv_of(found).splitlines()[1].endswith(",,0.5")

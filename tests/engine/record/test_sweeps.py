@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -199,6 +200,13 @@ def test_only_means_that_are_known_are_measured() -> None:
     found = [(each.level, each.mean, each.error) for each in measured(rows, "normalized_length")]
     assert found == [(0.5, 1.5, 0.25), (0.125, 1.75, 0.0)]
     assert measured((row(0.5, math.inf, math.nan),), "normalized_length") == ()
+
+
+def test_a_level_that_comes_about_is_measured_at_the_mean_of_those_found() -> None:
+    lowest = replace(row(0.5, 1.5, 0.25), level="lowest", level_found=Statistic(0.125, 0.5))
+    waiting = replace(lowest, level_found=Statistic(math.nan, math.nan))
+    found = measured((lowest, waiting), "normalized_length")
+    assert [(each.level, each.mean) for each in found] == [(0.125, 1.5)]
 
 
 def test_a_record_that_is_added_is_seen_at_the_next_look(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from engine.record import tensor_file
 from engine.record.reading import Damaged
-from engine.record.tensor_file import Stacked, mapped, pieces
+from engine.record.tensor_file import Pieced, Stacked, mapped, pieces
 
 RANDOM = np.random.default_rng(0)
 ARRAYS: dict[str, Any] = {
@@ -75,6 +75,36 @@ def test_vectors_that_lie_apart_are_as_good_as_an_array() -> None:
     assert np.array_equal(apart[1:], whole[1:])
     assert np.array_equal(apart[[0, -1]], whole[[0, -1]])
     assert [row.tolist() for row in apart] == whole.tolist()
+
+
+@pytest.mark.parametrize("piece", [1, 50, 10**6])
+def test_rows_that_are_made_in_pieces_are_as_good_as_an_array(
+    piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensor_file, "PIECE", piece)
+    whole = np.arange(42, dtype=np.int16).reshape(7, 3, 2)
+    asked: list[int] = []
+
+    def make(some: slice) -> Any:
+        asked.append(some.stop - some.start)
+        return whole[some]
+
+    made = Pieced(7, (3, 2), whole.dtype, make)
+    assert (made.shape, made.nbytes, len(made)) == (whole.shape, 84, 7)
+    assert made.dtype == whole.dtype
+    assert np.array_equal(np.asarray(made), whole)
+    assert max(asked) == {1: 1, 50: 4, 10**6: 7}[piece] and sum(asked) == 7
+    assert b"".join(pieces({"a": made}, {})) == b"".join(pieces({"a": whole}, {}))
+
+
+def test_structured_rows_have_fields_that_are_made_in_pieces() -> None:
+    whole = np.zeros(5, [("ids", "<i8", (2,)), ("mask", "?")])
+    whole["ids"], whole["mask"] = np.arange(10).reshape(5, 2), [True, False, True, True, False]
+    made = Pieced(5, (), whole.dtype, lambda some: whole[some])
+    for name in ("ids", "mask"):
+        field = made[name]
+        assert (field.shape, field.dtype) == (whole[name].shape, whole[name].dtype)
+        assert np.array_equal(np.asarray(field), whole[name])
 
 
 def test_no_file_holds_what_the_format_has_no_name_for() -> None:

@@ -60,7 +60,7 @@ def test_pairs_that_fail_are_among_them() -> None:
 @pytest.mark.parametrize(
     ("levels", "pairs", "at_once", "words"),
     [
-        ([], 2, 3, r"^levels: are \[\]; give finite losses above 0"),
+        ([], 2, 3, r"^levels: are \[\]; give different losses"),
         ([0.1, 0.0], 2, 3, r"^levels: are \[0\.1, 0\.0\]"),
         ([float("nan")], 2, 3, "^levels: are"),
         ([0.1], 0, 3, "^pairs: is 0; give a number from 1"),

@@ -66,13 +66,13 @@ def test_what_is_accepted_is_measured_as_plain_torch_does(case: Case, together: 
 
 
 def test_a_refusal_names_both_numbers_and_what_to_look_at() -> None:
-    case = Case("LoRA", REFUSED, network="Lora")
+    case = Case("shared memory", REFUSED, network="SharedMemory")
     with pytest.raises(InputError) as refusal:
         prepare(spec_of(case))
     said = re.fullmatch(
         r"problem\.network: a fresh module does not do what was measured: the training loss of "
         r"random weights, moved a little, is (\S+) by the engine and (\S+) by plain torch; look at "
-        r"what train\(\) and eval\(\) do in Lora; .*",
+        r"parameters that share memory without being one .*",
         str(refusal.value),
     )
     assert said is not None

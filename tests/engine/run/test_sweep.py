@@ -262,6 +262,8 @@ def test_the_table_agrees_with_numpy(whole: Path) -> None:
 
 def told(value: Any) -> str:
     """Returns a value as the tables say it."""
+    if value is None:
+        return ""
     return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
@@ -348,6 +350,62 @@ def test_every_level_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[st
     command = ["sweep", "digits", "--levels", "0.1,1.5", *THREE, *rate]
     refused(capsys, [*command, "--out", str(tmp_path / "new")], "search.level: is 1.5")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_level_that_does_not_fit_the_preset_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["sweep", "quadratic", "--levels", "0.1,lowest", *THREE]
+    refused(
+        capsys,
+        [*command, "--out", str(tmp_path / "new")],
+        "quadratic: search.level: is lowest, but the ends are trained until they reach",
+    )
+    assert not (tmp_path / "new").exists()
+
+
+# ---------------------------------------------------------------- levels that come about
+
+BY_EPOCHS = ["endpoints.until=epochs", "endpoints.epochs=60", "search.resolution=0.2"]
+SETS = [*TINY, *(part for line in BY_EPOCHS for part in ("--set", line))]
+ASKED = ["sweep", "quadratic", "--levels", "lowest,1.5x", "--pairs", "2", *SETS]
+
+
+@pytest.fixture(scope="module")
+def lowest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep of two pairs at the lowest level of each and at 1.5 times its worse end's."""
+    out = tmp_path_factory.mktemp("lowest") / "sweep"
+    assert main([*ASKED, "--out", str(out)]) == 0
+    return out
+
+
+def test_a_sweep_finds_the_lowest_level_of_each_pair(
+    lowest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the run alone finds it, to the bit; the table holds the mean of what was found."""
+    cells = lines(lowest)
+    assert [(cell["level"], cell["pair"]) for cell in cells] == [
+        (level, pair) for level in ("lowest", "1.5x") for pair in "01"
+    ]
+    found = np.array([float(cell["level_found"]) for cell in cells])
+    assert len(set(found)) == 4
+    alone = tmp_path / "alone"
+    sets = [part for line in [*BY_EPOCHS, "search.level=lowest"] for part in ("--set", line)]
+    assert main(["run", "quadratic", *TINY, *sets, "--seed", "1", "--out", str(alone)]) == 0
+    end = ending(RunDir(alone))
+    assert end is not None and end.level == found[1]
+    assert same_string(lowest / "level-lowest" / "pair-0001", alone)
+    rows = lines(lowest, "levels.csv")
+    for row, levels in zip(rows, (found[:2], found[2:]), strict=True):
+        assert float(row["level_found_mean"]) == pytest.approx(levels.mean())
+        error = levels.std(ddof=1) / 2**0.5
+        assert float(row["level_found_standard_error"]) == pytest.approx(error)
+    for cell, level in zip(cells, found, strict=True):
+        assert float(cell["max_peak"]) <= level
+    capsys.readouterr()
+    assert main([*ASKED, "--out", str(lowest)]) == 0  # the same command finds it as it is
+    said = capsys.readouterr().out
+    assert "found ± s.e." in said and f"{found[:2].mean():.3g} ± " in said
 
 
 OTHERS = [

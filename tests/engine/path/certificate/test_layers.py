@@ -273,9 +273,8 @@ def test_samples_count_as_wrong_where_a_margin_may_reach_zero() -> None:
 @given(cases())
 def test_every_number_between_layers_is_inside_its_model(case: Case) -> None:
     """The margins of the last layer included."""
-    net = case.net.layers
-    assume(net is not None)
-    assert net is not None
+    assume(case.net.layers)
+    net = case.net.layers[0]
     network, theta = (
         net._network,
         [side.numpy() for side in (case.segment.left, case.segment.right)],
@@ -323,7 +322,7 @@ def test_bounds_are_those_of_the_tensors_up_to_rounding(case: Case) -> None:
 
     Where deep layers widen a bound to many times the values, they widen its rounding too.
     """
-    assume(case.net.layers is not None and rectifier_layers(case) < 2)
+    assume(case.net.layers and rectifier_layers(case) < 2)
     u = torch.tensor([case.u, case.u, 0.0]).double()
     v = torch.tensor([case.v, (case.u + case.v) / 2, 1.0]).double()
     found = bounded(case.net, case.segment, u, v)
@@ -344,7 +343,7 @@ def rectifier_layers(case: Case) -> int:
 @settings(max_examples=60, deadline=None)
 @given(cases())
 def test_a_cell_is_bounded_alike_in_whatever_company(case: Case) -> None:
-    assume(case.net.layers is not None)
+    assume(case.net.layers)
     u = torch.tensor([case.u, 0.0]).double()
     v = torch.tensor([case.v, 1.0]).double()
     both = bounded(case.net, case.segment, u, v)
@@ -370,12 +369,12 @@ def test_weights_that_are_not_numbers_have_no_bound(measure: str, value: float) 
     y: Tensor = x if measure in ("mse", "l1") else torch.tensor([0, 1, 1])
     network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
     net = provable_of(network, measure, x, y)
-    assert net.layers is not None
+    assert net.layers
     left = torch.ones(net.parameters, dtype=torch.float64)
     for place in range(net.parameters):
         right = left.clone()
         right[place] = value
-        found = net.layers.bounded(left, right, torch.zeros(1).double(), torch.ones(1).double())
+        found = net.layers[0].bounded(left, right, torch.zeros(1).double(), torch.ones(1).double())
         if measure == "error_rate":
             assert found.coefficients[0, 0] == 3 or place >= net.parameters - 2
         else:
@@ -388,7 +387,7 @@ def test_weights_that_are_not_numbers_have_no_bound(measure: str, value: float) 
 def taken_layers(network: nn.Module, *shape: int, measure: str = "mse") -> Layers | None:
     x = torch.ones(2, *shape, dtype=torch.float64)
     y = network.double()(x).detach() if measure == "mse" else torch.zeros(2, dtype=torch.long)
-    return provable_of(network, measure, x, y).layers
+    return next(iter(provable_of(network, measure, x, y).layers), None)
 
 
 def test_chains_of_layers_are_taken_and_nothing_else() -> None:
@@ -424,7 +423,7 @@ from torch import nn
 from tests.support.provable import provable_of
 
 x = torch.ones(1, 1, dtype=torch.float64)
-assert provable_of(nn.Linear(1, 1), "mse", x, x).layers is None
+assert provable_of(nn.Linear(1, 1), "mse", x, x).layers == ()
 """
 
 

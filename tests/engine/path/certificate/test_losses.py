@@ -23,6 +23,7 @@ from engine.path.certificate.losses import (
     errors,
     squared_error,
     total,
+    weighted,
 )
 from engine.path.certificate.network import differences
 from tests.support.chords import SAMPLES, models, outside
@@ -275,3 +276,44 @@ def test_differences_of_outputs_that_deviate_are_enclosed(seed: int) -> None:
             values = curve + np.where(rng.random(low.shape) < 0.5, low, high)
             of_label = np.take_along_axis(values, labels.numpy()[:, None], axis=1)
             assert outside(found, np.full_like(start, s), values - of_label) <= 0
+
+
+# ---------------------------------------------------------------- samples that count differently
+
+
+def means(weights: list[float], sums: list[float]) -> tuple[Fraction, Fraction]:
+    """Returns a weighted mean of sums over 7 samples each, by the code and exactly."""
+    parts = [
+        weighted(
+            Bound(torch.full((1, 5), value, dtype=torch.float64), torch.zeros(1, 2).double()),
+            weight,
+        )
+        for weight, value in zip(weights, sums, strict=True)
+    ]
+    mass = float(sum(7 * weight for weight in weights))
+    exact = [Fraction(w) * Fraction(value) for w, value in zip(weights, sums, strict=True)]
+    found = Fraction(float(total(parts).coefficients[0, 3])) / Fraction(mass)
+    return found, sum(exact, Fraction()) / sum(7 * Fraction(w) for w in weights)
+
+
+positive = st.floats(1e-3, 1e3)
+
+
+@given(st.lists(st.tuples(positive, positive), min_size=1, max_size=12))
+def test_a_weighted_mean_is_at_least_the_exact_one(pairs: list[tuple[float, float]]) -> None:
+    found, exact = means([w for w, _ in pairs], [value for _, value in pairs])
+    assert exact <= found <= exact * (1 + Fraction(1, 10**13))
+
+
+def test_without_its_margin_a_weighted_mean_would_be_too_low(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("engine.path.certificate.losses.EPSILON", 0.0)
+    draws = np.random.default_rng(5).uniform(0.001, 9, (50, 2, 3))
+    pairs = [means(weights.tolist(), sums.tolist()) for weights, sums in draws]
+    assert any(found < exact for found, exact in pairs)
+
+
+def test_samples_that_count_once_are_left_alone() -> None:
+    bound = Bound(torch.rand(2, 5).double(), torch.rand(2, 2).double())
+    assert weighted(bound, 1.0) is bound

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from engine.path.certificate.bernstein import highest
@@ -97,6 +99,32 @@ def test_the_objective_is_nowhere_above_its_bound(
         assert value <= bernstein(coefficients, s) + 1e-17 * (1 + abs(coefficients).max())
     for value, end in zip((sums[0], sums[-1]), found.ends[0].tolist(), strict=True):
         assert case.net.measure == "error_rate" or abs(value - end) <= 1e-9 * (1 + abs(value))
+
+
+@pytest.mark.parametrize("by", [bounded, bounded_by_tensors])
+@settings(max_examples=30, deadline=None)
+@given(case=cases(), data=st.data())
+def test_samples_that_count_differently_are_nowhere_above_their_bound(
+    by: Callable[[Provable, Segment, Tensor, Tensor], Bound], case: Case, data: st.DataObject
+) -> None:
+    """Those of one weight are a group, which compiled code takes by itself."""
+    assume(case.net.measure != "error_rate")
+    each = st.sampled_from([0.1, 1.0, 1 / 3, 12.5])
+    weights = [data.draw(each) for _ in range(len(case.x))]
+    net = replace(case.net, weights=torch.tensor(weights, dtype=torch.float64))
+    assert sum(len(group.samples) for group in net.groups) == len(weights)
+    assert float(net.mass) == pytest.approx(sum(weights), rel=1e-15)
+    u, v = torch.tensor([case.u]).double(), torch.tensor([case.v]).double()
+    found = by(net, case.segment, u, v)
+    exact = np.array(weights, np.longdouble)
+    sums = [
+        (losses(net.measure, values_at(case, s)[-1], case.y.numpy()) * exact).sum() for s in POINTS
+    ]
+    coefficients = long(found.coefficients[0])
+    for s, value in zip(POINTS, sums, strict=True):
+        assert value <= bernstein(coefficients, s) + 1e-17 * (1 + abs(coefficients).max())
+    for value, end in zip((sums[0], sums[-1]), found.ends[0].tolist(), strict=True):
+        assert abs(value - end) <= 1e-9 * (1 + abs(value))
 
 
 def test_margins_of_outputs_that_are_no_linear_step_are_hardly_wider_than_they_must_be() -> None:
