@@ -90,7 +90,7 @@ def allowed(net: Provable, level: float) -> float:
     """
     if net.measure != "error_rate":
         return TOLERANCE
-    return 2.5 / (len(net.samples) * level)
+    return 2.5 / (net.mass * level)
 
 
 @lru_cache(maxsize=4)

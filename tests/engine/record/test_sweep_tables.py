@@ -83,7 +83,7 @@ def test_what_is_proven_is_counted_among_what_is_connected() -> None:
         "",
         "false",
     ]
-    assert csv_of_levels(rows).splitlines()[1].endswith(",1,,")
+    assert csv_of_levels(rows).splitlines()[1].endswith(",1,,,,")
     tree = json.loads(json_of(rows, results))
     assert tree["levels"][0]["proven"] == 1
     assert [cell["certified"] for cell in tree["cells"]] == [True, None, False]
@@ -118,5 +118,5 @@ def test_levels_that_came_about_have_a_mean() -> None:
     assert (lowest.pairs, lowest.connected, number.pairs, times.pairs) == (3, 2, 1, 0)
     assert (lowest.level_found.mean, lowest.level_found.standard_error) == (0.375, 0.125)
     assert np.isnan(number.level_found.mean) and np.isnan(times.level_found.mean)
-    assert csv_of_levels([lowest]).splitlines()[1].endswith(",0,0.375,0.125")
+    assert csv_of_levels([lowest]).splitlines()[1].endswith(",0,,,0.375,0.125")
     assert csv_of(found).splitlines()[1].endswith(",,0.5")
