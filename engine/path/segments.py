@@ -165,14 +165,16 @@ def along(
     """
     at = dict(known or {})  # by the identity of their tensors
     beads = [bead for bead in dict.fromkeys(chain.from_iterable(pairs)) if bead not in at]
-    parts = np.array_split(t[1:-1], max(cut, _parts(len(pairs), len(pool.devices))))
+    inner = t[1:-1]
+    wanted = max(cut, _parts(len(pairs), len(pool.devices)))
+    parts = np.array_split(inner, max(1, min(wanted, len(inner))))  # none of them empty
     lines = [(bead, bead, t[:1]) for bead in beads]
     lines += [(*pair, part) for pair in pairs for part in parts]
     found = pool.run(Along(samples, dtype, objective), lines)
     at |= {bead: float(values[0]) for bead, values in zip(beads, found, strict=False)}
-    inner = found[len(beads) :]
+    between = found[len(beads) :]
     return [
-        np.concatenate([[at[left]], *inner[n * len(parts) : (n + 1) * len(parts)], [at[right]]])
+        np.concatenate([[at[left]], *between[n * len(parts) : (n + 1) * len(parts)], [at[right]]])
         for n, (left, right) in enumerate(pairs)
     ]
 

@@ -47,6 +47,24 @@ def test_the_pass_between_two_wells() -> None:
     assert found.t_star == pytest.approx(fine[exact.argmax()], abs=2e-3)
 
 
+@pytest.mark.parametrize("cut", [1, 2, 3, 40])
+def test_segments_in_more_parts_than_they_have_points_are_measured_alike(cut: int) -> None:
+    """Parts are there for somebody to be told of them, however few points there are."""
+    problem, grid = landscape(double_well), search_grid(5)
+    pair = (torch.tensor([-1.0, 0.3]), torch.tensor([1.0, -0.2]))
+
+    class Watched(Here):
+        def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]:
+            found = [super().run(task, [item]) for item in items]  # each part is a call
+            return [result for (result,) in found]
+
+    workers = Watched(vmapped(problem))
+    (found,) = measure(workers, [pair], grid, len(problem.train), cut=cut)
+    (whole,) = measure(Here(vmapped(problem)), [pair], grid, len(problem.train))
+    np.testing.assert_array_equal(found.losses, whole.losses)
+    assert found.peak == whole.peak
+
+
 def test_a_peak_between_grid_points_is_found() -> None:
     """A spike of height 2 and width 0.004 at t = 0.31, whose foot alone touches the grid."""
 
