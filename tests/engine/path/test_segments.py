@@ -55,8 +55,8 @@ def test_segments_in_more_parts_than_they_have_points_are_measured_alike(cut: in
 
     class Watched(Here):
         def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]:
-            found = [super().run(task, [item]) for item in items]  # each part is a call
-            return [result for (result,) in found]
+            one = super().run
+            return [result for item in items for result in one(task, [item])]
 
     workers = Watched(vmapped(problem))
     (found,) = measure(workers, [pair], grid, len(problem.train), cut=cut)
