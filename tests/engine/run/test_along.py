@@ -111,7 +111,7 @@ def test_the_level_may_be_on_anything(string: StringFile) -> None:
 
 def test_a_network_of_a_users_own_runs_only_where_that_is_allowed(tmp_path: Path) -> None:
     """A transformer in evaluation, whose fast path would pass by the layers within it."""
-    file = tmp_path / "mine.py"
+    file = tmp_path / "of_along.py"
     file.write_text(NETWORK)
     spec = engine.load_preset(
         "custom-example",
@@ -162,7 +162,7 @@ def loss():
 
 
 def test_several_outputs_at_once_are_no_ensemble(tmp_path: Path) -> None:
-    file = tmp_path / "mine.py"
+    file = tmp_path / "of_along.py"
     file.write_text(SEVERAL)
     parts = {"network": "Two", "data": "points", "loss": "loss"}
     sets = {f"problem.{key}": {"factory": f"{file}:{name}"} for key, name in parts.items()}
@@ -197,7 +197,7 @@ def points():
 
 def test_what_plain_torch_finds_otherwise_is_refused(tmp_path: Path) -> None:
     """A network whose output depends on the weights that it was made with."""
-    file = tmp_path / "mine.py"
+    file = tmp_path / "of_along.py"
     file.write_text(HELD)
     spec = engine.load_preset(
         "custom-example",

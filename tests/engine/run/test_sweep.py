@@ -299,10 +299,11 @@ def test_pairs_that_fail_are_no_failure(tmp_path: Path, capsys: pytest.CaptureFi
             assert int(line[kind]) == outcomes[line["level"]][kind]
     table = printed.out.splitlines()
     titles = ("level", "connected", "proven", "length ± s.e.", "beads ± s.e.", "median steps")
-    assert re.fullmatch(" +".join([*titles, "not connected *"]), table[0].strip())
+    costs = ("gradients", "not connected *")
+    assert re.fullmatch(" +".join([*titles, *costs]), table[0].strip())
     counted = r" 0\.05 +2 of 3 +2 of 2 +1\.\d{4} ± 0\.\d{4} .* 1 limit reached *"
     assert re.fullmatch(counted, table[1])
-    assert re.fullmatch(r"1e-09 +0 of 3 +– +– +– +800 +3 endpoint not trained *", table[2])
+    assert re.fullmatch(r"1e-09 +0 of 3 +– +– +– +800 +51 328 +3 endpoint not trained *", table[2])
     assert "6 of 6 cells ended, 2 connected" in printed.err.splitlines()[-1]
 
 
