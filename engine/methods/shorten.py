@@ -25,7 +25,6 @@ from engine.methods.stage import ChainStage
 from engine.path.chain import Chain
 from engine.path.chain_state import StringState
 from engine.path.pruning import prune
-from engine.path.segments import Measured
 from engine.path.snapshot import Segment, Snapshot
 from engine.problem.problem import Problem
 from engine.record.costs import Costs
@@ -216,43 +215,58 @@ class Shortening(ChainStage):
     # ------------------------------------------------------------ a tighter string
 
     def _pull(self, parity: int) -> None:
-        """Moves every other inner bead towards the chord of its neighbours."""
-        beads = self._inner(parity)
-        if not beads:
-            return
-        tried = self._places(beads)
-        best: dict[int, tuple[float, Weights]] = {
-            bead: (self._length_at(bead, self.weights[bead]), self.weights[bead]) for bead in beads
-        }
-        for (bead, theta), holds in zip(tried, self._hold(tried), strict=True):
-            length = self._length_at(bead, theta)
-            if holds and length < best[bead][0]:
-                best[bead] = (length, theta)
-        self.chain.move(
-            {bead: theta for bead, (_, theta) in best.items() if theta is not self.weights[bead]}
-        )
+        """Moves every other inner bead towards the chord of its neighbours.
+
+        Each goes to the place nearest to a straight line at which both of its segments hold. Places
+        are tried in that order, so that none behind the first that holds is measured.
+        """
+        left = self._places(self._inner(parity))
+        moved: dict[int, Weights] = {}
+        while left := {bead: places for bead, places in left.items() if places}:
+            tried = [(bead, places.pop(0)) for bead, places in left.items()]
+            for (bead, theta), holds in zip(tried, self._hold(tried), strict=True):
+                if holds:
+                    moved[bead] = theta
+                    del left[bead]
+        self.chain.move(moved)
         self.chain.measure(self.chain.unmeasured)
 
-    def _places(self, beads: list[int]) -> list[tuple[int, Weights]]:
-        """Returns beads with the weights (param,) that they may be moved to, each several times."""
-        return [
-            (bead, self.weights[bead] + share * way)
-            for bead, ways in self._ways(beads).items()
-            for share in SHARES
-            for way in ways
-        ]
+    def _places(self, beads: list[int]) -> dict[int, list[Weights]]:
+        """Returns the weights (param,) that each bead may be moved to, the shortest string first.
+
+        All of them make the string shorter.
+        """
+        found = {}
+        for bead, ways in self._ways(beads).items() if beads else ():
+            here = self.weights[bead]
+            lengths = [
+                (self._length_at(bead, here + share * way), here + share * way)
+                for share in SHARES
+                for way in ways
+            ]
+            now = self._length_at(bead, here)
+            ahead = [each for each in lengths if each[0] < now]
+            found[bead] = [theta for _, theta in sorted(ahead, key=lambda each: each[0])]
+        return found
 
     def _hold(self, moved: Sequence[tuple[int, Weights]]) -> list[bool]:
         """Returns whether both segments of a bead would stay below the bound, for each new place.
 
-        `moved` are beads with the weights (param,) that each may be moved to.
+        `moved` are beads with the weights (param,) that each may be moved to. Most that do not hold
+        are told by few points, after which the others are measured on all.
         """
-        pairs = []
-        for bead, theta in moved:
+        pairs = {}
+        for number, (bead, theta) in enumerate(moved):
             left, right = (self.weights[end] for end in self.chain.neighbours(bead))
-            pairs += [(left, theta), (theta, right)]
-        held = [self._holds(measured) for measured in self.chain.profiles_of(pairs, self._bound)]
-        return [left and right for left, right in zip(held[::2], held[1::2], strict=True)]
+            pairs[number] = [(left, theta), (theta, right)]
+        for few in (True, False):
+            every = [pair for both in pairs.values() for pair in both]
+            held = [
+                peak <= self._bound for peak in self.chain.peaks_of(every, self._bound, few=few)
+            ]
+            both_hold = zip(pairs, held[::2], held[1::2], strict=True)
+            pairs = {number: pairs[number] for number, left, right in both_hold if left and right}
+        return [number in pairs for number in range(len(moved))]
 
     def _ways(self, beads: list[int]) -> dict[int, list[Weights]]:
         """Returns two ways (param,) for each bead.
@@ -305,9 +319,6 @@ class Shortening(ChainStage):
     def _bound(self) -> float:
         """The loss that segments must stay below."""
         return (1 - MARGINS[min(self.margins, len(MARGINS) - 1)]) * self.chain.bound
-
-    def _holds(self, measured: Measured) -> bool:
-        return measured.peak <= self._bound
 
     # ------------------------------------------------------------ what others see
 

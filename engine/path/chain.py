@@ -14,7 +14,7 @@ from itertools import pairwise
 import torch
 
 from engine.path.guesses import halves, joined
-from engine.path.segments import Measured, Pair, measure, search_grid
+from engine.path.segments import Measured, Pair, along, few_of, measure, search_grid
 from engine.path.shape import Shape, Shapes
 from engine.path.snapshot import Key, Peak, Segment, Snapshot, distance
 from engine.problem.problem import Problem
@@ -213,6 +213,18 @@ class Chain:
         samples = self.problem.objective_samples
         workers = pool or self.pool
         return measure(workers, pairs, self.grid, samples, known=known, level=level)
+
+    def peaks_of(self, pairs: Sequence[Pair], level: float, *, few: bool) -> list[float]:
+        """Returns the highest value on lines between two models, on every point or on few of them.
+
+        Peaks that cannot exceed `level` are not refined, and none is on few points.
+        """
+        if not few:
+            return [measured.peak for measured in self.profiles_of(pairs, level)]
+        known = {self.weights[bead]: value for bead, value in self.known.items()}
+        places = few_of(self.grid)
+        found = along(self.pool, pairs, places, self.problem.objective_samples, known=known)
+        return [float(losses.max()) for losses in found]
 
     def _closed_or(self, otherwise: SegmentState, measured: Measured) -> SegmentState:
         """Returns the state of a segment: closed where no loss exceeds the bound."""

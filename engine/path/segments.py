@@ -35,6 +35,8 @@ REFINED = 2
 #: Number of steps of golden-section search, each of which leaves 0.618 of a neighbourhood.
 GOLDEN_STEPS = 6
 GOLDEN = (5**0.5 - 1) / 2
+#: About so many inner points tell most segments that exceed a level.
+FEW = 4
 #: The bytes of beads that a worker puts side by side to measure segments between them. Further
 #: segments are measured after those.
 SIDE_BY_SIDE = 256 * 2**20
@@ -76,6 +78,12 @@ def audit_grid(points: int, factor: int) -> Floats:
     while np.gcd(intervals, points - 1) != 1:
         intervals += 1
     return np.linspace(0.0, 1.0, intervals + 1)
+
+
+def few_of(t: Floats) -> Floats:
+    """Returns few of the points of a grid, evenly spread, its two ends among them."""
+    step = max(2, (len(t) - 1) // (FEW + 1))
+    return np.concatenate([t[:1], t[step:-1:step], t[-1:]])
 
 
 def split_point(measured: Measured, rule: Literal["peak", "half"], margin: float) -> float:
