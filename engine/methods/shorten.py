@@ -13,7 +13,7 @@ taken again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,7 +25,8 @@ from engine.methods.stage import ChainStage
 from engine.path.chain import Chain
 from engine.path.chain_state import StringState
 from engine.path.pruning import prune
-from engine.path.snapshot import Segment, Snapshot
+from engine.path.segments import Measured, Pair
+from engine.path.snapshot import Key, Segment, Snapshot
 from engine.problem.problem import Problem
 from engine.record.costs import Costs
 from engine.record.events import Event, StringShortened
@@ -41,6 +42,12 @@ SHARES = (1.0, 0.5, 0.25, 0.1)
 MARGINS = (1e-3, 1e-2, 5e-2)
 #: Multiples of the step down to the level that are tried where a segment was refused.
 DOWNHILL = (1.0, 2.0, 4.0, 8.0)
+
+
+def _both(held: Iterable[bool]) -> list[bool]:
+    """Returns for each two values whether both are true."""
+    each = list(held)
+    return [left and right for left, right in zip(each[::2], each[1::2], strict=True)]
 
 
 @dataclass(frozen=True)
@@ -221,15 +228,16 @@ class Shortening(ChainStage):
         are tried in that order, so that none behind the first that holds is measured.
         """
         left = self._places(self._inner(parity))
-        moved: dict[int, Weights] = {}
+        found: dict[Key, Measured] = {}
         while left := {bead: places for bead, places in left.items() if places}:
             tried = [(bead, places.pop(0)) for bead, places in left.items()]
-            for (bead, theta), holds in zip(tried, self._hold(tried), strict=True):
-                if holds:
-                    moved[bead] = theta
+            for (bead, theta), halves in zip(tried, self._held(tried), strict=True):
+                if halves is not None:
+                    before, after = self.chain.neighbours(bead)
+                    found |= zip([(before, bead), (bead, after)], halves, strict=True)
+                    self.chain.move({bead: theta})
                     del left[bead]
-        self.chain.move(moved)
-        self.chain.measure(self.chain.unmeasured)
+        self.chain.enter(found)
 
     def _places(self, beads: list[int]) -> dict[int, list[Weights]]:
         """Returns the weights (param,) that each bead may be moved to, the shortest string first.
@@ -249,24 +257,23 @@ class Shortening(ChainStage):
             found[bead] = [theta for _, theta in sorted(ahead, key=lambda each: each[0])]
         return found
 
-    def _hold(self, moved: Sequence[tuple[int, Weights]]) -> list[bool]:
-        """Returns whether both segments of a bead would stay below the bound, for each new place.
+    def _held(self, moved: Sequence[tuple[int, Weights]]) -> list[list[Measured] | None]:
+        """Returns both segments of a bead as measured for each new place, None where one is high.
 
         `moved` are beads with the weights (param,) that each may be moved to. Most that do not hold
         are told by few points, after which the others are measured on all.
         """
-        pairs = {}
-        for number, (bead, theta) in enumerate(moved):
+        pairs: list[Pair] = []
+        for bead, theta in moved:
             left, right = (self.weights[end] for end in self.chain.neighbours(bead))
-            pairs[number] = [(left, theta), (theta, right)]
-        for few in (True, False):
-            every = [pair for both in pairs.values() for pair in both]
-            held = [
-                peak <= self._bound for peak in self.chain.peaks_of(every, self._bound, few=few)
-            ]
-            both_hold = zip(pairs, held[::2], held[1::2], strict=True)
-            pairs = {number: pairs[number] for number, left, right in both_hold if left and right}
-        return [number in pairs for number in range(len(moved))]
+            pairs += [(left, theta), (theta, right)]
+        low = _both(peak <= self._bound for peak in self.chain.seen_of(pairs))
+        some = [pair for number, pair in enumerate(pairs) if low[number // 2]]
+        measured = self.chain.profiles_of(some, self._bound)
+        rest = iter(zip(measured[::2], measured[1::2], strict=True))
+        halves = [list(next(rest)) if holds else [] for holds in low]
+        hold = [both and all(half.peak <= self._bound for half in both) for both in halves]
+        return [both if holds else None for both, holds in zip(halves, hold, strict=True)]
 
     def _ways(self, beads: list[int]) -> dict[int, list[Weights]]:
         """Returns two ways (param,) for each bead.

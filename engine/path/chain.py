@@ -188,10 +188,14 @@ class Chain:
         if not keys:
             return []
         pairs = [(self.weights[left], self.weights[right]) for left, right in keys]
-        profiles = self.profiles_of(pairs, self.bound)
+        return self.enter(dict(zip(keys, self.profiles_of(pairs, self.bound), strict=True)))
+
+    def enter(self, found: Mapping[Key, Measured]) -> list[Event]:
+        """Takes over what was measured of segments as they are, and returns it as events."""
         events: list[Event] = []
-        for key, pair, measured in zip(keys, pairs, profiles, strict=True):
-            depth, length = self.depth_of(key), distance(*pair)
+        for key, measured in found.items():
+            left, right = (self.weights[bead] for bead in key)
+            depth, length = self.depth_of(key), distance(left, right)
             state = self._closed_or("open", measured)
             self.update(Segment(*key, depth, length, measured, state))
             self._note_ends(key, measured)
@@ -214,13 +218,8 @@ class Chain:
         workers = pool or self.pool
         return measure(workers, pairs, self.grid, samples, known=known, level=level)
 
-    def peaks_of(self, pairs: Sequence[Pair], level: float, *, few: bool) -> list[float]:
-        """Returns the highest value on lines between two models, on every point or on few of them.
-
-        Peaks that cannot exceed `level` are not refined, and none is on few points.
-        """
-        if not few:
-            return [measured.peak for measured in self.profiles_of(pairs, level)]
+    def seen_of(self, pairs: Sequence[Pair]) -> list[float]:
+        """Returns the highest value at few points of lines between two models."""
         known = {self.weights[bead]: value for bead, value in self.known.items()}
         places = few_of(self.grid)
         found = along(self.pool, pairs, places, self.problem.objective_samples, known=known)

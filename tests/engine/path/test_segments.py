@@ -21,6 +21,7 @@ from engine.path.segments import (
     above_chord,
     along,
     audit_grid,
+    few_of,
     measure,
     search_grid,
     split_point,
@@ -63,6 +64,16 @@ def test_segments_in_more_parts_than_they_have_points_are_measured_alike(cut: in
     (whole,) = measure(Here(vmapped(problem)), [pair], grid, len(problem.train))
     np.testing.assert_array_equal(found.losses, whole.losses)
     assert found.peak == whole.peak
+
+
+@pytest.mark.parametrize("points", [5, 9, 17, 33, 101])
+def test_few_points_are_some_of_the_grid_s_with_its_ends(points: int) -> None:
+    grid = search_grid(points)
+    few = few_of(grid)
+    assert set(few) <= set(grid)
+    assert (few[0], few[-1]) == (0, 1)
+    assert (np.diff(few) > 0).all()
+    assert 3 <= len(few) <= min(8, points - 1)
 
 
 def test_a_peak_between_grid_points_is_found() -> None:
