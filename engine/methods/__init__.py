@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from engine.methods.base import Method, Stage
@@ -30,6 +31,7 @@ def build_method(spec: Spec, pool: Workers) -> StagedMethod:
     Raises InputError where a file that it starts from does not fit the problem.
     """
     chain = Chain(pool, goal_of(spec), stages_of(spec).grid)
+    _module_of(spec)  # a checkpoint may hold its stages' states before they are made
     if spec.search.number is None:
         descent = Descent(spec, chain, partial(_in_phase, spec, chain))
         return StagedMethod(spec, chain, descent.stages(), descent)
@@ -81,6 +83,10 @@ def _between(spec: Spec, chain: Chain) -> list[Stage[Any]]:
     """Returns the stages that look for a path between the ends of a chain."""
     if spec.search.string is not None:
         return [Polish(spec, chain), GreedySearch(spec, chain)]
-    method = import_module(METHODS[spec.search.method].module)
-    stages: list[Stage[Any]] = method.between(spec, chain)
+    stages: list[Stage[Any]] = _module_of(spec).between(spec, chain)
     return stages
+
+
+def _module_of(spec: Spec) -> ModuleType:
+    """Returns the module of a spec's method, with the states of its stages known to decoders."""
+    return import_module(METHODS[spec.search.method].module)
