@@ -48,9 +48,19 @@ def watching(run: RunDir, *, launched: bool = False) -> Opening:
     return Opening(run, launched=launched, fps=20)
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
+def over_menu(screen: Screen[Any], steps: Drive, size: tuple[int, int] = (100, 30)) -> None:
+    """Opens a screen over the menu and does the steps."""
+
+    async def opened(app: DssApp, pilot: Pilot[None]) -> None:
+        await app.push_screen(screen)
+        await steps(app, pilot)
+
+    drive(opened, size=size)
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool], looks: int = 3000) -> None:
     """Until the condition holds; one that never does fails the test."""
-    for _ in range(400):
+    for _ in range(looks):
         if condition():
             return
         await pilot.pause(0.02)
@@ -61,6 +71,11 @@ def seen(app: App[None]) -> str:
     """The characters on the screen."""
     strips = app.screen._compositor.render_strips(app.size)
     return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+def words(app: App[None]) -> str:
+    """What is on the screen, with its lines joined."""
+    return " ".join(seen(app).split())
 
 
 def said(screen: Screen[Any], selector: str) -> str:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pytest
-from textual.app import App
 from textual.pilot import Pilot
 
-from dss_tui.tui.app import DssApp, Opening
+from dss_tui.tui.app import DssApp
 from dss_tui.tui.screens.along import AlongScreen, pages, plot
 from engine.record.events import dump_json
 from engine.record.quantity import (
@@ -24,8 +21,7 @@ from engine.record.quantity import (
 )
 from engine.record.rundir import RunDir
 from engine.record.writer import RunWriter
-
-Drive = Callable[[DssApp, Pilot[None]], Awaitable[None]]
+from tests.support.pilots import over_menu, seen, until, words
 
 NAN = float("nan")
 FOUND = Quantity(
@@ -47,38 +43,6 @@ FOUND = Quantity(
 def run(tmp_path: Path) -> RunDir:
     """A run's folder, of which the screen reads nothing but what was measured."""
     return RunDir(tmp_path)
-
-
-def drive(screen: AlongScreen, steps: Drive, size: tuple[int, int] = (100, 30)) -> None:
-    """Opens the screen over the menu and does the steps."""
-    app = DssApp(Opening(fps=20))
-
-    async def body() -> None:
-        async with app.run_test(size=size, notifications=True) as pilot:
-            await pilot.pause()
-            await app.push_screen(screen)
-            await steps(app, pilot)
-
-    asyncio.run(body())
-
-
-async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
-    """Until the condition holds; one that never does fails the test."""
-    for _ in range(3000):
-        if condition():
-            return
-        await pilot.pause(0.02)
-    raise AssertionError(f"it did not come about:\n{seen(pilot.app)}")
-
-
-def seen(app: App[Any]) -> str:
-    strips = app.screen._compositor.render_strips(app.size)
-    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
-
-
-def words(app: App[Any]) -> str:
-    """What is on the screen, with its lines joined."""
-    return " ".join(seen(app).split())
 
 
 def test_plots_have_four_series_at_most() -> None:
@@ -109,7 +73,7 @@ def test_what_was_measured_before_is_shown(run: RunDir, size: tuple[int, int]) -
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, AlongScreen))
 
-    drive(AlongScreen(run), steps, size)
+    over_menu(AlongScreen(run), steps, size)
 
 
 def test_of_a_live_run_nothing_is_written(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +93,7 @@ def test_of_a_live_run_nothing_is_written(run: RunDir, monkeypatch: pytest.Monke
         await until(pilot, lambda: "classes: accuracy (1 of 2)" in seen(app))
 
     with RunWriter(run):
-        drive(AlongScreen(run), steps)
+        over_menu(AlongScreen(run), steps)
     assert not run.measures.exists()
 
 
@@ -146,7 +110,7 @@ def test_what_cannot_be_measured_is_said_by_a_process_that_ends(run: RunDir, way
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, AlongScreen))
 
-    drive(AlongScreen(run), steps)
+    over_menu(AlongScreen(run), steps)
 
 
 def test_a_damaged_file_is_said(run: RunDir) -> None:
@@ -158,7 +122,7 @@ def test_a_damaged_file_is_said(run: RunDir) -> None:
         await pilot.press("k", "k", "k")
         await until(pilot, lambda: "damaged: classes.json" in words(app))
 
-    drive(AlongScreen(run), steps)
+    over_menu(AlongScreen(run), steps)
 
 
 def test_functions_of_a_users_own_run_only_after_a_key(
@@ -191,7 +155,7 @@ def test_functions_of_a_users_own_run_only_after_a_key(
         await until(pilot, lambda: "classes: accuracy (1 of 2)" in seen(app))
         assert "run its functions" not in seen(app)
 
-    drive(AlongScreen(run), steps, (120, 30))
+    over_menu(AlongScreen(run), steps, (120, 30))
     path = str(run.path)
     assert asked == [
         ["measure", path, "--what", "all"],

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import subprocess
 import threading
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from textual.app import App
 from textual.pilot import Pilot
 
 from dss_tui.cli import main
-from dss_tui.tui.app import DssApp, Opening
+from dss_tui.tui.app import DssApp
 from dss_tui.tui.screens.plane import PlaneScreen, three_around
 from engine.record.commands import CommandTail, PlaneThrough
 from engine.record.loss_plane import LossPlane, NoPlane, Triple, read_plane_file, write_answer
@@ -23,11 +20,10 @@ from engine.record.progress import SegmentProgress
 from engine.record.rundir import RunDir
 from engine.record.string_file import read
 from engine.record.writer import RunWriter
+from tests.support.pilots import over_menu, seen, until, words
 from tests.support.run_folders import progress
 
 QUICK = ["--set", "problem.data.points=64", "--set", "search.level=1e-2", "--headless"]
-
-Drive = Callable[[DssApp, Pilot[None]], Awaitable[None]]
 
 
 @pytest.fixture(autouse=True)
@@ -66,38 +62,6 @@ def beads(run: RunDir) -> Triple:
     return first, last, second
 
 
-def drive(screen: PlaneScreen, steps: Drive, size: tuple[int, int] = (100, 30)) -> None:
-    """Opens the screen over the menu and does the steps."""
-    app = DssApp(Opening(fps=20))
-
-    async def body() -> None:
-        async with app.run_test(size=size, notifications=True) as pilot:
-            await pilot.pause()
-            await app.push_screen(screen)
-            await steps(app, pilot)
-
-    asyncio.run(body())
-
-
-async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
-    """Until the condition holds; one that never does fails the test."""
-    for _ in range(3000):
-        if condition():
-            return
-        await pilot.pause(0.02)
-    raise AssertionError(f"it did not come about:\n{seen(pilot.app)}")
-
-
-def seen(app: App[Any]) -> str:
-    strips = app.screen._compositor.render_strips(app.size)
-    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
-
-
-def words(app: App[Any]) -> str:
-    """What is on the screen, with its lines joined."""
-    return " ".join(seen(app).split())
-
-
 @pytest.mark.parametrize("size", [(60, 16), (80, 24), (140, 40)])
 def test_the_plane_of_an_ended_run_is_measured_and_shown(
     run: RunDir, size: tuple[int, int]
@@ -111,7 +75,7 @@ def test_the_plane_of_an_ended_run_is_measured_and_shown(
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, PlaneScreen))
 
-    drive(PlaneScreen(run, beads(run)), steps, size)
+    over_menu(PlaneScreen(run, beads(run)), steps, size)
 
 
 def test_an_engine_is_asked_and_its_answer_shown(run: RunDir, plane: LossPlane) -> None:
@@ -131,7 +95,7 @@ def test_an_engine_is_asked_and_its_answer_shown(run: RunDir, plane: LossPlane) 
         await until(pilot, lambda: "▀▀▀" in seen(app))
 
     with RunWriter(run):
-        drive(PlaneScreen(run, plane.beads), steps)
+        over_menu(PlaneScreen(run, plane.beads), steps)
 
 
 def test_an_engine_that_ends_without_an_answer_is_not_waited_for(run: RunDir) -> None:
@@ -153,7 +117,7 @@ def test_an_engine_that_ends_without_an_answer_is_not_waited_for(run: RunDir) ->
         await until(pilot, lambda: "▀▀▀" in seen(app))
 
     try:
-        drive(PlaneScreen(run, beads(run)), steps)
+        over_menu(PlaneScreen(run, beads(run)), steps)
     finally:
         ended.set()
         thread.join()
@@ -164,7 +128,7 @@ def test_what_cannot_be_measured_is_said(run: RunDir) -> None:
         await until(pilot, lambda: "there is no bead 777" in words(app))
         assert "run its functions" not in words(app)
 
-    drive(PlaneScreen(run, (1, 2, 777)), steps)
+    over_menu(PlaneScreen(run, (1, 2, 777)), steps)
 
 
 def test_a_damaged_answer_is_said(run: RunDir, plane: LossPlane) -> None:
@@ -176,7 +140,7 @@ def test_a_damaged_answer_is_said(run: RunDir, plane: LossPlane) -> None:
         assert "beads is missing" in words(app)
 
     with RunWriter(run):
-        drive(PlaneScreen(run, plane.beads), steps)
+        over_menu(PlaneScreen(run, plane.beads), steps)
 
 
 def test_functions_of_a_users_own_run_only_after_a_key(tmp_path: Any) -> None:
@@ -192,7 +156,7 @@ def test_functions_of_a_users_own_run_only_after_a_key(tmp_path: Any) -> None:
         await pilot.press("y")
         await until(pilot, lambda: "▀▀▀" in seen(app) and "run its functions" not in seen(app))
 
-    drive(PlaneScreen(run, (first, last, middle)), steps)
+    over_menu(PlaneScreen(run, (first, last, middle)), steps)
 
 
 @pytest.mark.parametrize("way", ["escape", "quit"])
@@ -216,7 +180,7 @@ def test_its_process_ends_with_the_screen(
         await pilot.press("escape")
         await until(pilot, lambda: begun[0].returncode is not None)
 
-    drive(PlaneScreen(run, beads(run)), steps)
+    over_menu(PlaneScreen(run, beads(run)), steps)
     assert [process.returncode for process in begun] == [-signal.SIGKILL]
 
 
@@ -254,7 +218,7 @@ def test_a_terminal_that_shows_pictures_gets_one(
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, PlaneScreen))
 
-    drive(PlaneScreen(run, beads(run)), steps, (100, 40))
+    over_menu(PlaneScreen(run, beads(run)), steps, (100, 40))
 
 
 def test_without_colours_there_is_no_picture(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,4 +230,4 @@ def test_without_colours_there_is_no_picture(run: RunDir, monkeypatch: pytest.Mo
         await until(pilot, lambda: "● bead" in seen(app))
         assert app.screen.query_one(widget.SixelImage).image is None
 
-    drive(PlaneScreen(run, beads(run)), steps)
+    over_menu(PlaneScreen(run, beads(run)), steps)
