@@ -78,6 +78,7 @@ class RunsTab(Vertical):
         self._complete = False
         self._shown_s = 0.0
         self._marked: dict[str, None] = {}
+        self._renaming: set[str] = set()
         self._sorting = Sorting()
         self._chosen = _kept_columns()
 
@@ -136,8 +137,9 @@ class RunsTab(Vertical):
             return  # only ages have changed
         self._shown_s = now
         if self._complete:
-            # A look that began before a run was given its name does not know that run yet.
-            gone = listed - {run.name for run in self._runs}
+            # A look that began before a run was given its name does not know that run yet, and
+            # the mark of a run that is just being renamed waits for the new name.
+            gone = listed - {run.name for run in self._runs} - self._renaming
             self._marked = {name: None for name in self._marked if name not in gone}
         self.show()
 
@@ -299,12 +301,15 @@ class RunsTab(Vertical):
         name = await self.app.push_screen_wait(ask)
         if name is None or name == run.name:
             return
+        self._renaming.add(run.name)
         try:
             await asyncio.to_thread(rename, run, name)
+            self._marked = {name if each == run.name else each: None for each in self._marked}
         except (InputError, SaveError) as error:
             self.notify(str(error), severity="error", markup=False)
-            return
-        self._marked = {name if each == run.name else each: None for each in self._marked}
+        finally:
+            self._renaming.discard(run.name)
+        self.show()
         self.look()
 
     @work

@@ -23,12 +23,14 @@ from dss_tui.tui.screens.export import ExportDialog
 from dss_tui.tui.screens.menu import MenuScreen
 from dss_tui.tui.screens.run import RunScreen
 from dss_tui.tui.screens.sweep import SweepScreen
+from dss_tui.tui.widgets import runs_tab
 from dss_tui.tui.widgets.run_table import MARKED, UNMARKED, RunTable
 from dss_tui.viewing import session, sweeps
 from dss_tui.viewing.run_columns import BY_KEY
 from engine.record import finding
 from engine.record.events import Outcome, RunStarted
 from engine.record.notes import Notes, read_notes
+from engine.record.renaming import rename
 from engine.record.rundir import RunDir
 from engine.record.scan import Look, RunScan
 from engine.record.writer import RunWriter
@@ -313,6 +315,31 @@ def test_a_look_from_before_the_renaming_leaves_the_mark(
         await until(pilot, (runs / "best one").is_dir)
         await until(pilot, lambda: not asks(app))
         renamed.set()
+        await until(pilot, lambda: marked(table) == ["best one"])
+
+    drive_small(steps)
+
+
+def test_a_look_between_the_renaming_and_its_end_leaves_the_mark(
+    three: list[RunDir], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder has its new name, a look lists it, and only then the renaming returns."""
+    listed = Event()
+
+    def slow(run: RunDir, name: str) -> None:
+        rename(run, name)
+        assert listed.wait(60)
+
+    monkeypatch.setattr(runs_tab, "rename", slow)
+
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        table = await to_runs(app, pilot, 3)
+        await pilot.press("space", "k", "R")
+        await until(pilot, lambda: asks(app))
+        app.screen.query_one(Input).value = "best one"
+        await pilot.press("enter")
+        await until(pilot, lambda: "best one" in names(table))
+        listed.set()
         await until(pilot, lambda: marked(table) == ["best one"])
 
     drive_small(steps)
