@@ -1,4 +1,4 @@
-"""Strings of real searches, measured again in numpy alone with the reader that docs/string-file.md shows."""
+"""Strings of real searches, measured in numpy alone with the reader of docs/string-file.md."""
 
 from __future__ import annotations
 
