@@ -368,6 +368,11 @@ def _add_sweep(commands: Commands) -> None:
         "--at-once", type=int, default=64, metavar="N", help="pairs under way at a time"
     )
     sweep.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Dask workers run the cells: local:N, tls://HOST:PORT or tcp://HOST:PORT",
+    )
+    sweep.add_argument(
         "--headless", action="store_true", help="no screen: progress in lines, then the tables"
     )
     _add_fps(sweep)

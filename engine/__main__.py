@@ -1,7 +1,7 @@
 """The command `python -m engine DIR` runs or resumes the run, sweep or comparison of a folder.
 
 It does so in this process. `python -m engine DIR AT_ONCE` says how many cells of a sweep are under
-way at a time.
+way at a time, and `python -m engine DIR ADDRESS` hands them to the workers of a cluster.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ def main(arguments: list[str]) -> int:
     bad input, 1 for an internal failure, and 128 + N where signal N ended it.
     """
     match arguments:
-        case [folder, at_once] if at_once.isdecimal() and int(at_once):
-            return _sweep(Path(folder), int(at_once))
+        case [folder, crew]:
+            return _sweep(Path(folder), crew)
         case [folder] if is_sweep(Path(folder)):
             return _sweep(Path(folder), None)
         case [folder]:
             return _run(Path(folder))
-    print("usage: python -m engine DIR [AT_ONCE]", file=sys.stderr)
+    print("usage: python -m engine DIR [AT_ONCE | ADDRESS]", file=sys.stderr)
     return 2
 
 
@@ -47,10 +47,11 @@ def _run(folder: Path) -> int:
             return exit_status_of(error)
 
 
-def _sweep(folder: Path, at_once: int | None) -> int:
-    """Runs a sweep, `at_once` cells at a time or as many as is usual, and returns its status.
+def _sweep(folder: Path, crew: str | None) -> int:
+    """Runs a sweep and returns its status.
 
-    A comparison of methods runs its cells one after another.
+    `crew` is the number of cells at a time, or the address of a cluster. A comparison of methods
+    runs its cells one after another.
     """
     with Signals() as signals:
         try:
@@ -60,10 +61,10 @@ def _sweep(folder: Path, at_once: int | None) -> int:
                     from engine.run.compare import comparison
 
                     return comparison.run_folder(desk, signals).exit_status
-                from engine.run.grid import AT_ONCE
+                from engine.run.crews import crew_of
                 from engine.run.sweep import run_folder
 
-                return run_folder(desk, signals, at_once or AT_ONCE).exit_status
+                return run_folder(desk, signals, crew_of(crew)).exit_status
         except (InputError, SaveError) as error:
             print(error, file=sys.stderr)
             return exit_status_of(error)

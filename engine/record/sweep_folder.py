@@ -110,7 +110,15 @@ def read_plan(folder: Path) -> Plan | None:
     described = folder / PLAN
     if not check_regular(described):
         return None
-    tree = read_yaml(read_text(described, LARGEST_PRESET), described)
+    return plan_in(read_text(described, LARGEST_PRESET), described)
+
+
+def plan_in(text: str, described: Path) -> Plan:
+    """Returns the plan in a text that is, or was, the content of the file `described`.
+
+    Raises InputError where no sweep wrote it.
+    """
+    tree = read_yaml(text, described)
     head = tree.pop("sweep", None) if isinstance(tree, dict) else None
     match head:
         case {"levels": [*texts], "pairs": int(pairs)} if 0 < pairs * len(texts) <= MOST_CELLS:
