@@ -1,7 +1,7 @@
-"""The command `python -m engine DIR` runs or resumes the run, sweep or comparison of a folder.
+"""The command `python -m engine DIR` runs or resumes the run, or the many runs, of a folder.
 
-It does so in this process. `python -m engine DIR AT_ONCE` says how many cells of a sweep are under
-way at a time.
+It does so in this process. `python -m engine DIR AT_ONCE` says how many cells of a sweep or of
+components are under way at a time.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 from engine.errors import InputError, SaveError
-from engine.record.finding import is_comparison, is_sweep
+from engine.record.finding import COMPARISON, COMPONENTS, is_sweep, plan_of
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
-from engine.record.sweep_desk import Desk, exit_status_of, held
+from engine.record.sweep_desk import Desk, End, exit_status_of, held
 
 
 def main(arguments: list[str]) -> int:
@@ -56,17 +56,28 @@ def _sweep(folder: Path, at_once: int | None) -> int:
         try:
             with held(folder):  # before the imports, which take seconds on a busy machine
                 desk = Desk(folder)
-                if is_comparison(folder):
-                    from engine.run.compare import comparison
-
-                    return comparison.run_folder(desk, signals).exit_status
-                from engine.run.grid import AT_ONCE
-                from engine.run.sweep import run_folder
-
-                return run_folder(desk, signals, at_once or AT_ONCE).exit_status
+                return _many(desk, signals, at_once).exit_status
         except (InputError, SaveError) as error:
             print(error, file=sys.stderr)
             return exit_status_of(error)
+
+
+def _many(desk: Desk, signals: Signals, at_once: int | None) -> End:
+    """Runs what the plan in a desk's folder asks for, and returns how that has ended."""
+    kind = plan_of(desk.folder)
+    if kind == COMPARISON:
+        from engine.run.compare import comparison
+
+        return comparison.run_folder(desk, signals)
+    from engine.run.grid import AT_ONCE
+
+    if kind == COMPONENTS:
+        from engine.run.components import components
+
+        return components.run_folder(desk, signals, at_once or AT_ONCE)
+    from engine.run import sweep
+
+    return sweep.run_folder(desk, signals, at_once or AT_ONCE)
 
 
 if __name__ == "__main__":

@@ -66,11 +66,10 @@ def matrix(view: SweepView, palette: Palette) -> MatrixData:
 
     There is a column for each pair.
     """
-    pairs = view.plan.pairs if view.plan is not None else 0
     found = any(came_about(level.row) for level in view.levels)
     return MatrixData(
         view.plan.axis if view.plan is not None else "",
-        tuple(map(str, range(pairs))),
+        view.plan.columns if view.plan is not None else (),
         _titles(view, found=found),
         tuple(
             MatrixRow(
@@ -127,7 +126,7 @@ def counted(view: SweepView) -> list[str]:
     rows = [level.row for level in view.levels]
     connected, proven = sum(row.connected for row in rows), sum(row.proven for row in rows)
     under_way = view.count("running", "paused")
-    said = [f"{view.ended} of {len(view.cells)} ended", f"{connected} connected ({proven} proven)"]
+    said = [f"{view.ended} of {view.asked} ended", f"{connected} connected ({proven} proven)"]
     said += [f"{under_way} under way"] if under_way else []
     if view.going and view.eta_s is not None:
         said.append(f"ETA ~{clock(view.eta_s)}")

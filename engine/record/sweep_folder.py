@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -19,7 +19,7 @@ from engine.record.events import RunFinished, dump_json
 from engine.record.finding import PLAN
 from engine.record.reading import LARGEST_PRESET, check_regular, read_text
 from engine.record.rundir import RunDir
-from engine.record.sweep_tables import LevelRow, Result, as_told, by_level
+from engine.record.sweep_tables import ENDINGS, LevelRow, Result, as_told, by_level
 from engine.record.writing import replace
 from engine.spec.checks import check_method
 from engine.spec.grid import Grid, LevelAsked, levels_of, text_of
@@ -45,6 +45,9 @@ class Cell:
 class Plan(Grid):
     """The searches that a sweep is asked for."""
 
+    every_cell_runs: ClassVar[bool] = True
+    """Whether all cells are searched, so that the time left follows from those that have ended."""
+
     def cells(self, folder: Path) -> Iterator[Cell]:
         """Yields the cells in a folder, level by level."""
         for level, pair in self.places():
@@ -60,6 +63,11 @@ class Plan(Grid):
     def axis(self) -> str:
         """What the rows of the matrix are."""
         return "level"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the columns of the matrix are called: the numbers of the pairs."""
+        return tuple(map(str, range(self.pairs)))
 
     def result_of(self, cell: Cell, end: RunFinished) -> Result:
         """Returns the numbers of a cell that has ended."""
@@ -81,11 +89,15 @@ class Plan(Grid):
             end.level,
         )
 
-    def rows(self, results: Sequence[Result]) -> list[LevelRow]:
+    def rows(self, folder: Path, results: Sequence[Result]) -> list[LevelRow]:
         """Returns the row of each level."""
         return by_level(list(results), self.levels)
 
-    def marks(self, cells: Iterable[Cell]) -> tuple[()]:
+    def left(self, folder: Path, results: Sequence[Result]) -> int:
+        """Returns the number of cells that have not ended for good."""
+        return len(self.levels) * self.pairs - sum(each.outcome in ENDINGS for each in results)
+
+    def marks(self, folder: Path, ended: Iterable[Cell]) -> tuple[()]:
         """Returns nothing, because the events of a cell tell all of it."""
         return ()
 
@@ -216,7 +228,7 @@ def _first_difference(held: Any, other: Any, key: str = "") -> tuple[str, str] |
 def is_ours(path: Path) -> bool:
     """Returns whether a file may be in the folder of a sweep that has no sweep.yaml yet."""
     ours = (".lock", "engine.log", "session.json", "commands.jsonl")
-    begun = path.name.startswith((".sweep", ".compare")) and path.suffix == ".tmp"
+    begun = path.name.startswith((".sweep", ".compare", ".components")) and path.suffix == ".tmp"
     return path.name in ours or begun
 
 
