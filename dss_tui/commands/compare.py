@@ -11,6 +11,7 @@ from rich.table import Table
 
 from dss_tui.commands.cells import CellLines
 from dss_tui.commands.run import naming, wants_screen
+from dss_tui.commands.two_models import anchored
 from dss_tui.viewing.words import plus_minus, rounded, short_count
 from engine.errors import InputError
 from engine.record.compare_folder import FEWEST, MOST_CELLS, ComparePlan, EndsOfPair, variants_of
@@ -114,15 +115,7 @@ def _models(asked: argparse.Namespace) -> tuple[str, ...]:
             "is one model; give a second one, or leave --preset out and name the preset alone",
             file=asked.first,
         )
-    return _anchored(asked.first), _anchored(asked.second)
-
-
-def _anchored(name: str) -> str:
-    """Returns the name of a model, with the full path where it is the path of a file."""
-    from pathlib import Path
-
-    path = Path(name).expanduser()
-    return str(path.absolute()) if path.exists() else name
+    return anchored(asked.first), anchored(asked.second)
 
 
 def _show(rows: list[MethodRow], *, sought: bool) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import resource
 import sys
 
 from rich.console import Console
 from rich.table import Table
 
-from dss_tui.commands.cells import CellLines
+from dss_tui.commands.cells import CellLines, check_at_once, check_no_level
 from dss_tui.commands.run import naming, wants_screen
 from dss_tui.viewing.sweeps import figures_of_level
 from dss_tui.viewing.words import plus_minus, thousands
@@ -22,9 +21,6 @@ from engine.record.sweep_tables import LevelRow, json_of
 from engine.spec.grid import LEVELS, LevelAsked, levels_of
 from engine.spec.keys import Spec
 from engine.spec.search import TimesEnds
-
-#: The number of files that a pair under way holds open, and of those that everything else does.
-FILES_OF_A_PAIR, OTHER_FILES = 3, 100
 
 
 def sweep(asked: argparse.Namespace) -> int:
@@ -101,19 +97,8 @@ def _check_numbers(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) ->
     most = MOST_CELLS // len(levels)
     if not 1 <= asked.pairs <= most:
         raise InputError(f"is {asked.pairs}; give a number from 1 to {most}", key="--pairs")
-    if asked.at_once < 1:
-        raise InputError(f"is {asked.at_once}; give a number from 1", key="--at-once")
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = max(1, (files - OTHER_FILES) // FILES_OF_A_PAIR)
-    if files != resource.RLIM_INFINITY and asked.at_once > most:
-        raise InputError(
-            f"is {asked.at_once}, but a process may hold {files} files open here, enough for "
-            f"{most}; give less, or raise `ulimit -n`",
-            key="--at-once",
-        )
-    for line in asked.overrides:
-        if line.partition("=")[0].strip() == "search.level":
-            raise InputError(f"--set {line!r} is not for sweeps; name it in --levels")
+    check_at_once(asked.at_once)
+    check_no_level(asked.overrides)
 
 
 def _show(rows: list[LevelRow], tolerance: float) -> None:

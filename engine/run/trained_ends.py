@@ -87,7 +87,7 @@ def write(found: Trained, problem: Problem, files: tuple[Path, Path]) -> None:
     """Writes the models to their files, and then what is told of them beside. Raises SaveError."""
     files[0].parent.mkdir(parents=True, exist_ok=True)
     for model, path in zip(found.models or (), files, strict=False):
-        replace(path, safetensors.torch.save(_tensors(model, problem)))
+        replace(path, safetensors.torch.save(tensors(model, problem)))
     replace(_told_path(files), (dump_json(found.told) + "\n").encode())
 
 
@@ -96,14 +96,19 @@ def read(files: tuple[Path, Path]) -> EndsOfPair | None:
 
     Raises Damaged.
     """
-    return read_json(EndsOfPair, _told_path(files))
+    return read_told(_told_path(files))
+
+
+def read_told(path: Path) -> EndsOfPair | None:
+    """Returns what a file tells of two models, or None before it was written. Raises Damaged."""
+    return read_json(EndsOfPair, path)
 
 
 def _told_path(files: tuple[Path, Path]) -> Path:
     return files[0].parent / "ends.json"
 
 
-def _tensors(model: Model, problem: Problem) -> dict[str, Tensor]:
+def tensors(model: Model, problem: Problem) -> dict[str, Tensor]:
     """Returns the tensors of a model by their names in the network."""
     named = {name: each[0] for name, each in problem.named(model.theta[None]).items()}
     every = {**model.fixed, **named}
