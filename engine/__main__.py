@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from engine.errors import InputError, SaveError
-from engine.record.finding import COMPARISON, COMPONENTS, is_sweep, plan_of
+from engine.record.finding import is_comparison, is_components, is_sweep
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End, exit_status_of, held
@@ -64,14 +64,13 @@ def _sweep(folder: Path, at_once: int | None) -> int:
 
 def _many(desk: Desk, signals: Signals, at_once: int | None) -> End:
     """Runs what the plan in a desk's folder asks for, and returns how that has ended."""
-    kind = plan_of(desk.folder)
-    if kind == COMPARISON:
+    if is_comparison(desk.folder):
         from engine.run.compare import comparison
 
         return comparison.run_folder(desk, signals)
     from engine.run.grid import AT_ONCE
 
-    if kind == COMPONENTS:
+    if is_components(desk.folder):
         from engine.run.components import components
 
         return components.run_folder(desk, signals, at_once or AT_ONCE)

@@ -19,7 +19,7 @@ from dss_tui.viewing.dendrogram import dendrogram
 from dss_tui.viewing.words import flowed
 from engine.errors import InputError
 from engine.record.components_folder import FEWEST, ComponentsPlan, numbers
-from engine.record.components_tables import ComponentsRow, Found
+from engine.record.components_tables import Components, ComponentsRow
 from engine.record.components_texts import json_of
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals, ending_at_once
@@ -139,7 +139,7 @@ def _checkpoints(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _show(found: Found) -> None:
+def _show(found: Components) -> None:
     """Prints the table of levels, the tree, and what all of that does and does not prove."""
     console = Console(width=None if sys.stdout.isatty() else COLUMNS)
     rows = found.rows()

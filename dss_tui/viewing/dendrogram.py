@@ -77,14 +77,18 @@ def _told(loss: float) -> str:
 
 
 def _scale(nodes: Sequence[Node], levels: Sequence[float], first: int, width: int) -> Scale:
-    """Returns the axis that holds all heights and levels."""
+    """Returns the axis that holds all heights, and the levels up to the first one above these."""
     heights = [node.height for node in nodes if math.isfinite(node.height)]
-    every = [*heights, *levels]
-    low, high = min(every), max(every)
+    top = max(heights, default=0.0)
+    roots = sum(node.parent is None for node in nodes)
+    above = sorted(level for level in levels if level >= top)
+    every = [*heights, *(level for level in levels if level < top)]
+    every += above if roots > 1 else above[:1]
+    low, high = min(every, default=0.0), max(every, default=1.0)
     if levels and min(levels) > 0:
         low = max(low, BELOW * min(levels))
     log = low > 0 and high >= LOGARITHMIC * low
-    return Scale(low, high, first, width - 2, log)
+    return Scale(low, max(low, high), first, width - 2, log)
 
 
 def _columns(nodes: Sequence[Node], scale: Scale) -> dict[int, int]:
@@ -197,7 +201,7 @@ def _drawn(
 def _head(levels: Iterable[float], scale: Scale) -> str:
     """Returns a line with as many of the levels as find room, over their columns."""
     line = [" "] * (scale.last + 2)
-    for level in sorted(levels, reverse=True):
+    for level in sorted((each for each in levels if each <= scale.high), reverse=True):
         label, column = f"{level:g}", scale.column(level)
         start = max(0, min(column - len(label) // 2, len(line) - len(label)))
         around = line[max(0, start - 1) : start + len(label) + 1]

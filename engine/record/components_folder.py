@@ -19,8 +19,8 @@ import yaml
 from engine.errors import InputError
 from engine.record.components_tables import (
     Asked,
+    Components,
     ComponentsRow,
-    Found,
     ModelsTold,
     PathMeasured,
     Searched,
@@ -183,6 +183,10 @@ class ComponentsPlan:
         """Returns what is known of the models, or None before they are there. Raises Damaged."""
         return read_json(ModelsTold, models_path(folder))
 
+    def models_there(self, folder: Path) -> int:
+        """Returns the number of models that are trained, or read, so far."""
+        return sum(self.model_file(folder, number).exists() for number in range(self.models))
+
     def result_of(self, cell: PairCell, end: RunFinished) -> Searched | None:
         """Returns the numbers of a search that has ended, or None before its path is measured."""
         measured = read_json(PathMeasured, measurement_path(cell.run))
@@ -210,10 +214,10 @@ class ComponentsPlan:
             end.sentence,
         )
 
-    def found(self, folder: Path, results: Iterable[Searched]) -> Found | None:
+    def found(self, folder: Path, results: Iterable[Searched]) -> Components | None:
         """Returns all that follows from the searches so far, or None before there are models."""
         told = self.told_of_models(folder)
-        return None if told is None else Found(self.asked, told, results)
+        return None if told is None else Components(self.asked, told, results)
 
     def rows(self, folder: Path, results: Iterable[Searched]) -> list[ComponentsRow]:
         """Returns the row of each level."""

@@ -136,7 +136,7 @@ class ComponentsRow(Row):
         if self.absent:
             count = len(self.absent)
             above = f" {count} of the models {'lies' if count == 1 else 'lie'} above it."
-        head = f"At level {self.level:g}"
+        head = f"At level {self.level:g},"
         if not present:
             return f"{head} no model is there: the loss of each is higher."
         if present == 1:
@@ -163,7 +163,7 @@ class Asked:
     """What is held against the levels, in words."""
 
 
-class Found:
+class Components:
     """All that follows from the models and from the searches that have ended."""
 
     def __init__(self, asked: Asked, told: ModelsTold, searches: Iterable[Searched]) -> None:
@@ -205,6 +205,28 @@ class Found:
             absent=tuple(model for model, loss in enumerate(losses) if not loss <= highest),
             **figures(here, good, failed),
         )
+
+    @property
+    def brief(self) -> str:
+        """How many components there are at the lowest and at the highest level, in a clause."""
+        rows = sorted(self.rows(), key=lambda row: row.level)
+        some = rows if len(rows) == 1 else (rows[0], rows[-1])
+        counts = ((len(row.components), row.label) for row in some)
+        told = [f"{'at most ' if n > 1 else ''}{n} at level {label}" for n, label in counts]
+        return f"components: {' and '.join(told)}"
+
+    def between(self, a: int, b: int) -> tuple[float, int] | None:
+        """Returns the lowest highest loss on the way from one model to another over the tree.
+
+        With it comes the number of paths on that way. Returns None where they are not joined.
+        """
+        ways: dict[int, tuple[float, int]] = {a: (-inf, 0)}
+        edges = [(each.a, each.b, each.peak) for each in self.tree()]
+        for _ in edges:
+            for one, other, peak in (*edges, *((y, x, peak) for x, y, peak in edges)):
+                if one in ways and other not in ways:
+                    ways[other] = max(ways[one][0], peak), ways[one][1] + 1
+        return ways.get(b)
 
     def tree(self) -> list[Searched]:
         """Returns the searches whose paths are the minimum spanning tree of barriers.

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from engine.record.components_tables import ComponentsRow, Found, Searched
+from engine.record.components_tables import Components, ComponentsRow, Searched
 from engine.record.events import dump_json
 from engine.record.sweep_tables import as_csv
 
 
-def texts(found: Found) -> dict[str, str]:
+def texts(found: Components) -> dict[str, str]:
     """Returns the content of each table's file, by its name."""
     lowest_first = sorted(found.rows(), key=lambda row: row.level)
-    makers: dict[str, Callable[[Found, Sequence[ComponentsRow]], str]] = {
+    makers: dict[str, Callable[[Components, Sequence[ComponentsRow]], str]] = {
         "components.json": json_of,
         "components.csv": _csv_of_components,
         "levels.csv": _csv_of_levels,
@@ -24,7 +24,7 @@ def texts(found: Found) -> dict[str, str]:
     return {name: make(found, lowest_first) for name, make in makers.items()}
 
 
-def json_of(found: Found, rows: Sequence[ComponentsRow]) -> str:
+def json_of(found: Components, rows: Sequence[ComponentsRow]) -> str:
     """Returns all tables as one JSON object, with a line's end."""
     asked = found.asked
     tree = {
@@ -71,7 +71,7 @@ def _level(row: ComponentsRow) -> dict[str, Any]:
     }
 
 
-def _csv_of_levels(found: Found, rows: Sequence[ComponentsRow]) -> str:
+def _csv_of_levels(found: Components, rows: Sequence[ComponentsRow]) -> str:
     """Returns a line for each level."""
     head = ["level", "present", "absent", "components", "searches", "found", "failed"]
     return as_csv(
@@ -91,7 +91,7 @@ def _csv_of_levels(found: Found, rows: Sequence[ComponentsRow]) -> str:
     )
 
 
-def _csv_of_components(found: Found, rows: Sequence[ComponentsRow]) -> str:
+def _csv_of_components(found: Components, rows: Sequence[ComponentsRow]) -> str:
     """Returns a line for each component at each level."""
     lines = [
         [row.level, number, len(models), _listed(models)]
@@ -101,14 +101,14 @@ def _csv_of_components(found: Found, rows: Sequence[ComponentsRow]) -> str:
     return as_csv(["level", "component", "size", "models"], lines)
 
 
-def _csv_of_searches(found: Found, rows: Sequence[ComponentsRow]) -> str:
+def _csv_of_searches(found: Components, rows: Sequence[ComponentsRow]) -> str:
     """Returns a line for each search."""
     names = [each.name for each in fields(Searched) if each.name != "sentence"]
     lines = [[getattr(each, name) for name in names] for each in found.searches]
     return as_csv(names, lines)
 
 
-def _csv_of_nodes(found: Found, rows: Sequence[ComponentsRow]) -> str:
+def _csv_of_nodes(found: Components, rows: Sequence[ComponentsRow]) -> str:
     """Returns a line for each node of the disconnectivity graph."""
     head = ["graph", "node", "parent", "height", "kind", "loss", "proven", "a", "b", "models"]
     lines = [

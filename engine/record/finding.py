@@ -179,6 +179,16 @@ def is_sweep(folder: Path) -> bool:
     return plan_of(folder) is not None
 
 
+def is_comparison(folder: Path) -> bool:
+    """Returns whether a folder is that of a comparison of methods, whatever its plan holds."""
+    return plan_of(folder) == COMPARISON
+
+
+def is_components(folder: Path) -> bool:
+    """Returns whether a folder is that of components, whatever its plan holds."""
+    return plan_of(folder) == COMPONENTS
+
+
 def _holds_run(path: Path) -> bool:
     """Returns whether a folder has any of a run's files; False also where nobody may look."""
     return any(os.path.lexists(path / name) for name in MARKS)

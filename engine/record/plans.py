@@ -9,7 +9,7 @@ from engine.record.compare_folder import ComparePlan, MethodCell
 from engine.record.compare_tables import MethodRow
 from engine.record.components_folder import ComponentsPlan, PairCell
 from engine.record.components_tables import ComponentsRow
-from engine.record.finding import COMPARISON, COMPONENTS, PLAN, plan_of
+from engine.record.finding import PLAN, is_comparison, is_components, plan_of
 from engine.record.sweep_folder import Cell, Plan
 from engine.record.sweep_tables import LevelRow
 
@@ -25,9 +25,8 @@ def plan_file(folder: Path) -> Path:
 
 def read_any_plan(folder: Path) -> AnyPlan | None:
     """Returns the plan in a folder, or None where there is none. Raises InputError."""
-    match plan_of(folder):
-        case name if name == COMPARISON:
-            return compare_folder.read_plan(folder)
-        case name if name == COMPONENTS:
-            return components_folder.read_plan(folder)
+    if is_comparison(folder):
+        return compare_folder.read_plan(folder)
+    if is_components(folder):
+        return components_folder.read_plan(folder)
     return sweep_folder.read_plan(folder)

@@ -54,6 +54,8 @@ class SweepView:
     that have not ended, or *damaged* where the plan cannot be read."""
     plan: AnyPlan | None = None
     levels: tuple[LevelState, ...] = ()
+    results: tuple[Any, ...] = ()
+    """The numbers of the cells that have ended, of the plan's own kind."""
     left: int = 0
     """The number of cells that are to be searched and have not ended for good."""
     elapsed_s: float = 0.0
@@ -107,6 +109,7 @@ class SweepReader:
         self._marks: tuple[object, ...] = ()
         """What was known of cells besides their events when the rows were made."""
         self._rows: tuple[AnyRow, ...] = ()
+        self._results: tuple[Any, ...] = ()
         self._left = 0
         """The number of cells that were left to be searched when the rows were made."""
 
@@ -127,6 +130,7 @@ class SweepReader:
         if self._seen is None or marks != self._marks or any(map(_differs, briefs, self._seen)):
             results = [plan.result_of(cell, end) for cell, end in ended]
             known = [result for result in results if result is not None]
+            self._results = tuple(known)
             self._rows = tuple(plan.rows(folder, known))
             self._left = plan.left(folder, known)
             self._seen, self._marks = briefs, marks
@@ -176,6 +180,7 @@ class SweepReader:
             _state_of(session, live=live, done=done),
             plan,
             levels,
+            self._results,
             self._left,
             elapsed_s,
             0.0 if done else etas(cells),

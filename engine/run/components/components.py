@@ -27,7 +27,7 @@ from engine.record.components_folder import (
     plan_for,
     read_plan,
 )
-from engine.record.components_tables import ComponentsRow, Found, PathMeasured, Searched
+from engine.record.components_tables import Components, ComponentsRow, PathMeasured, Searched
 from engine.record.components_texts import texts
 from engine.record.events import Outcome, dump_json
 from engine.record.finding import COMPONENTS
@@ -52,7 +52,7 @@ from engine.workers.shared import SharedPool
 NO_PATH = PathMeasured(0, "", float("nan"), float("nan"))
 
 
-class Components(FolderOfRuns[PairCell, Searched, ComponentsRow]):
+class ComponentsRun(FolderOfRuns[PairCell, Searched, ComponentsRow]):
     """Models and the searches between them in their folder, which holds their plan."""
 
     def __init__(self, plan: ComponentsPlan, folder: Path, prepared: Prepared) -> None:
@@ -91,7 +91,7 @@ class Components(FolderOfRuns[PairCell, Searched, ComponentsRow]):
 
         return work
 
-    def found(self) -> Found | None:
+    def found(self) -> Components | None:
         """Returns all that follows from the searches so far, or None before there are models."""
         return self.plan.found(self.folder, self.results())
 
@@ -111,14 +111,13 @@ class Components(FolderOfRuns[PairCell, Searched, ComponentsRow]):
         """See `FolderOfRuns`."""
         found = self.found()
         assert found is not None
-        rows = sorted(found.rows(), key=lambda row: row.level)
-        return " ".join(row.sentence for row in rows)
+        return f"Every search has ended: {found.brief}."
 
     @property
     def unfinished(self) -> str:
         """See `FolderOfRuns`."""
         if self.found() is None:
-            there = models.trained_so_far(self.plan, self.folder)
+            there = self.plan.models_there(self.folder)
             return f"{there} of {self.plan.models} models are trained; the same command goes on"
         left = len(self.todo())
         searches = f"{left} search has" if left == 1 else f"{left} searches have"
@@ -224,7 +223,7 @@ def measured(file: string_file.StringFile, points: int, connected: bool) -> Path
     )
 
 
-def start(asked: ComponentsPlan, folder: Path) -> Components:
+def start(asked: ComponentsPlan, folder: Path) -> ComponentsRun:
     """Returns the components in a folder, new or begun before.
 
     Raises InputError, before anything is written, where a method does not fit the problem, a model
@@ -233,7 +232,7 @@ def start(asked: ComponentsPlan, folder: Path) -> Components:
     return _prepared(plan_for(asked, folder), folder)
 
 
-def _prepared(plan: ComponentsPlan, folder: Path) -> Components:
+def _prepared(plan: ComponentsPlan, folder: Path) -> ComponentsRun:
     """Returns the components of a plan, and writes the plan as it was decided.
 
     Raises InputError where they cannot run.
@@ -252,7 +251,7 @@ def _prepared(plan: ComponentsPlan, folder: Path) -> Components:
     begun = read_plan(folder)
     if begun is None or begun.told() != decided.told():
         write_plan(decided.text(), folder, COMPONENTS)
-    return Components(decided, folder, prepared)
+    return ComponentsRun(decided, folder, prepared)
 
 
 def run_folder(desk: Desk, signals: Signals, at_once: int = AT_ONCE) -> End:

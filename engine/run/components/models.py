@@ -87,11 +87,6 @@ def train_two(
     return True
 
 
-def trained_so_far(plan: ComponentsPlan, folder: Path) -> int:
-    """Returns the number of models that are there."""
-    return sum(plan.model_file(folder, number).exists() for number in range(plan.models))
-
-
 def tell(plan: ComponentsPlan, folder: Path, problem: Problem) -> ModelsTold:
     """Measures all models and their distances, writes that down, and returns it.
 
