@@ -109,13 +109,6 @@ def _plan(asked: argparse.Namespace) -> ComponentsPlan:
         least = "2 or more" if models < 2 else "fewer"
         said = f"is {models}" if asked.checkpoints is None else f"names {models} models"
         raise InputError(f"{said}; give {least}", key=key)
-    if spec.search.string is not None:
-        raise InputError(
-            "starts from a string, but searches are between models; leave it out",
-            key="search.string",
-        )
-    if spec.endpoints.kind == "files" and not given:
-        raise InputError("is files; name the models with --checkpoints", key="endpoints.kind")
     return plan
 
 

@@ -85,7 +85,7 @@ def _scale(nodes: Sequence[Node], levels: Sequence[float], first: int, width: in
     every = [*heights, *(level for level in levels if level < top)]
     every += above if roots > 1 else above[:1]
     low, high = min(every, default=0.0), max(every, default=1.0)
-    if levels and min(levels) > 0:
+    if low >= 0 and levels:
         low = max(low, BELOW * min(levels))
     log = low > 0 and high >= LOGARITHMIC * low
     return Scale(low, max(low, high), first, width - 2, log)

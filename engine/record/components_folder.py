@@ -154,7 +154,14 @@ class ComponentsPlan:
         return parse(tree)
 
     def check(self, folder: Path) -> None:
-        """Raises InputError where the method cannot search between the models of the preset."""
+        """Raises InputError where the preset does not say how models are made and joined."""
+        if self.spec.search.string is not None:
+            raise InputError(
+                "starts from a string, but searches are between models; leave it out",
+                key="search.string",
+            )
+        if self.spec.endpoints.kind == "files" and not self.given:
+            raise InputError("is files; name the models with --checkpoints", key="endpoints.kind")
         for level in self.levels:
             check_method(self.spec_of(level, 0, folder))
 

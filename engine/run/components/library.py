@@ -61,7 +61,7 @@ def components(
         wanted = numbers(levels_of(map(str, levels)))
     except ValueError:
         raise InputError("are not different losses above 0", key="levels") from None
-    given = () if isinstance(models, int) else tuple(map(fspath, models))
+    given = () if isinstance(models, int) else tuple(fspath(each) for each in models)
     count = models if isinstance(models, int) else len(given)
     checks = (("models", count, 2), ("tries", tries, 1), ("points", points, 5))
     for key, number, least in (*checks, ("at_once", at_once, 1)):
