@@ -260,10 +260,13 @@ class Components:
                 "one are upper bounds."
             )
         if tree:
+            paths = _counted(len(tree), "path")
+            how = f"its {paths} proven at every point"
+            if proven < len(tree):
+                how = f"{proven} of its {paths} proven at every point, the rest sampled"
             lines.append(
-                "Barriers are the highest losses on the paths that were found, and so upper "
-                f"bounds: {proven} of the {_counted(len(tree), 'path')} of the tree "
-                f"{'is' if proven == 1 else 'are'} proven at every point, the others are sampled."
+                "The tree is made of upper bounds, since barriers are the highest losses on the "
+                f"paths that were found: {how}."
             )
         if self.asked.aligned is not None:
             lines.append(

@@ -139,7 +139,8 @@ def test_every_sentence_says_what_is_not_proven(half: tuple[ComponentsPlan, Path
     said = " ".join(found.said())
     assert "2 searches for 6 pairs at 2 levels" in said
     assert "1 of them found no path at its level. That does not prove that there is none" in said
-    assert "upper bounds: 1 of the 2 paths of the tree is proven at every point" in said
+    assert "made of upper bounds" in said
+    assert "1 of its 2 paths proven at every point, the rest sampled" in said
     one = replace(low, components=((0, 1, 2),), absent=())
     assert one.sentence == "At level 0.02, 3 models are in one component."
     assert replace(low, components=((2,),)).sentence.startswith("At level 0.02, only model 2 is")
