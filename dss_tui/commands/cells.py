@@ -6,13 +6,20 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dss_tui.viewing.words import clock
 from engine.errors import InputError
 from engine.record.events import Outcome
+from engine.record.signals import Signals
+from engine.record.sweep_desk import End
+
+if TYPE_CHECKING:
+    from engine.run.folder_of_runs import FolderOfRuns
+
+Row = TypeVar("Row")
 
 #: The number of files that a pair under way holds open, and of those that everything else does.
 FILES_OF_A_PAIR, OTHER_FILES = 3, 100
@@ -37,6 +44,25 @@ def check_no_level(overrides: Iterable[str]) -> None:
     for line in overrides:
         if line.partition("=")[0].strip() == "search.level":
             raise InputError(f"--set {line!r} is not for many levels; name it in --levels")
+
+
+def run_here(
+    begun: FolderOfRuns[Any, Any, Row],
+    run: Callable[[Signals], End],
+    tell: Callable[[list[Row]], None],
+) -> int:
+    """Runs what has begun in this process, prints lines, and returns the exit status.
+
+    `run` runs it until signals ask it to end, and `tell` prints its tables.
+    """
+    with Signals() as signals, CellLines(begun):
+        end = run(signals)
+    if end.failed:
+        print(f"dss-tui: {end.sentence}", file=sys.stderr)
+    tell(begun.write_tables())
+    if not begun.is_done:
+        print(begun.unfinished, file=sys.stderr)
+    return end.exit_status
 
 
 class Cells(Protocol):

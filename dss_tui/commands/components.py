@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from dss_tui.commands.cells import CellLines, check_at_once, check_no_level
+from dss_tui.commands.cells import check_at_once, check_no_level, run_here
 from dss_tui.commands.run import naming, wants_screen
 from dss_tui.commands.two_models import anchored
 from dss_tui.viewing.dendrogram import dendrogram
@@ -22,7 +22,7 @@ from engine.record.components_folder import FEWEST, ComponentsPlan, numbers
 from engine.record.components_tables import Components, ComponentsRow
 from engine.record.components_texts import json_of
 from engine.record.rundir import RunDir
-from engine.record.signals import Signals, ending_at_once
+from engine.record.signals import ending_at_once
 from engine.record.sweep_folder import MOST_CELLS
 from engine.spec.grid import levels_of
 
@@ -66,21 +66,17 @@ def _in_foreground(asked: argparse.Namespace, plan: ComponentsPlan) -> int:
 
         with naming(asked.preset):
             begun = start(plan, asked.out.expanduser().absolute())
-    with Signals() as signals, CellLines(begun):
-        end = begun.run(signals, asked.at_once)
-    if end.failed:
-        print(f"dss-tui: {end.sentence}", file=sys.stderr)
-    begun.write_tables()
-    found = begun.found()
-    if found is not None and asked.json:
-        print(json_of(found, sorted(found.rows(), key=lambda row: row.level)), end="")
-    elif found is not None:
-        _show(found)
-        told = "components.json, searches.csv, levels.csv, components.csv, disconnectivity.csv"
-        print(f"{begun.folder}: {told}, and a run directory for each search")
-    if end.exit_status not in (0, 1):
-        print(begun.unfinished, file=sys.stderr)
-    return end.exit_status
+
+    def tell(rows: list[ComponentsRow]) -> None:
+        found = begun.found()
+        if found is not None and asked.json:
+            print(json_of(found, rows[::-1]), end="")
+        elif found is not None:
+            _show(found)
+            told = "components.json, searches.csv, levels.csv, components.csv, disconnectivity.csv"
+            print(f"{begun.folder}: {told}, and a run directory for each search")
+
+    return run_here(begun, lambda signals: begun.run(signals, asked.at_once), tell)
 
 
 def _plan(asked: argparse.Namespace) -> ComponentsPlan:

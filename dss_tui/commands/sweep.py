@@ -9,13 +9,13 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from dss_tui.commands.cells import CellLines, check_at_once, check_no_level
+from dss_tui.commands.cells import check_at_once, check_no_level, run_here
 from dss_tui.commands.run import naming, wants_screen
 from dss_tui.viewing.sweeps import figures_of_level
 from dss_tui.viewing.words import plus_minus, thousands
 from engine.errors import InputError
 from engine.record.rundir import RunDir
-from engine.record.signals import Signals, ending_at_once
+from engine.record.signals import ending_at_once
 from engine.record.sweep_folder import MOST_CELLS
 from engine.record.sweep_tables import LevelRow, json_of
 from engine.spec.grid import LEVELS, LevelAsked, levels_of
@@ -58,20 +58,16 @@ def _in_foreground(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) ->
         with naming(asked.preset):
             folder = asked.out.expanduser().absolute()
             begun, backend = start(_spec(asked, levels), levels, asked.pairs, folder)
-    with Signals() as signals, CellLines(begun):
-        end = begun.run(backend, signals, asked.at_once)
-    if end.failed:
-        print(f"dss-tui: {end.sentence}", file=sys.stderr)
-    rows = begun.write_tables()
-    if asked.json:
-        print(json_of(rows, begun.results()), end="")
-    else:
+
+    def tell(rows: list[LevelRow]) -> None:
+        if asked.json:
+            print(json_of(rows, begun.results()), end="")
+            return
         _show(rows, begun.plan.spec.search.tolerance)
         told = "sweep.csv, levels.csv, sweep.json, and a run directory for each pair"
         print(f"{begun.folder}: {told}")
-    if begun.count() < begun.cells:
-        print(begun.unfinished, file=sys.stderr)
-    return end.exit_status
+
+    return run_here(begun, lambda signals: begun.run(backend, signals, asked.at_once), tell)
 
 
 def _spec(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> Spec:

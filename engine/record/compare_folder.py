@@ -35,7 +35,7 @@ from engine.record.reading import (
     stamp,
 )
 from engine.record.rundir import RunDir
-from engine.record.sweep_folder import as_begun, check_same, check_unused
+from engine.record.sweep_folder import settled
 from engine.record.sweep_tables import ENDINGS
 from engine.spec.checks import check_method
 from engine.spec.ends import between, training_of
@@ -311,15 +311,7 @@ def plan_for(asked: ComparePlan, folder: Path) -> ComparePlan:
     Where it was begun, what was decided then is kept. Raises InputError where the folder holds
     another one, or something else, and where a variant is no spec.
     """
-    begun = read_plan(folder)
-    if begun is None:
-        check_unused(folder)
-        spec = asked.spec.of_a_new_run()
-    else:
-        spec = as_begun(asked.spec, begun.spec)
-    plan = ComparePlan(spec, asked.variants, asked.pairs, asked.models, asked.points)
-    if begun is not None:
-        check_same(begun.told(), plan.told(), folder, "comparison")
+    plan = settled(asked, read_plan(folder), folder)
     for name in plan.names:
         plan.spec_of(name, 0, folder)
     return plan

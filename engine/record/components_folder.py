@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import isfinite, nan
 from pathlib import Path
@@ -39,7 +39,7 @@ from engine.record.reading import (
     stamp,
 )
 from engine.record.rundir import RunDir
-from engine.record.sweep_folder import MOST_CELLS, as_begun, check_same, check_unused
+from engine.record.sweep_folder import MOST_CELLS, settled
 from engine.record.sweep_tables import ENDINGS
 from engine.spec.checks import check_method
 from engine.spec.ends import between, training_of, without_ends
@@ -274,19 +274,10 @@ def plan_for(asked: ComponentsPlan, folder: Path) -> ComponentsPlan:
     Where it was begun, what was decided then is kept. Raises InputError where the folder holds
     others, or something else.
     """
-    begun = read_plan(folder)
-    if begun is None:
-        check_unused(folder)
-        spec = asked.spec.of_a_new_run()
-    else:
-        spec = as_begun(asked.spec, begun.spec)
     levels = tuple(sorted(asked.levels, reverse=True))
-    search = spec.search.model_copy(update={"level": levels[-1]})
-    spec = spec.model_copy(update={"search": search})
-    plan = ComponentsPlan(spec, levels, asked.models, asked.given, asked.tries, asked.points)
-    if begun is not None:
-        check_same(begun.told(), plan.told(), folder, "set of components")
-    return plan
+    search = asked.spec.search.model_copy(update={"level": levels[-1]})
+    spec = asked.spec.model_copy(update={"search": search})
+    return settled(replace(asked, spec=spec, levels=levels), read_plan(folder), folder)
 
 
 def read_plan(folder: Path) -> ComponentsPlan | None:

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import yaml
 
 from engine.errors import InputError, SaveError
 from engine.record.events import RunFinished, dump_json
-from engine.record.finding import PLAN
+from engine.record.finding import PLAN, kind_of
 from engine.record.reading import LARGEST_PRESET, check_regular, read_text
 from engine.record.rundir import RunDir
 from engine.record.sweep_tables import ENDINGS, LevelRow, Result, as_told, by_level
@@ -140,12 +141,40 @@ def plan_for(spec: Spec, levels: Iterable[LevelAsked], pairs: int, folder: Path)
     begun, wanted = read_plan(folder), tuple(levels)
     for level in wanted:
         check_method(Grid(spec, wanted, pairs).at(level))
+    return settled(Plan(spec, wanted, pairs), begun, folder)
+
+
+class PlanOfMany(Protocol):
+    """What the plans of all folders of many runs have in common."""
+
+    @property
+    def spec(self) -> Spec:
+        """The preset."""
+
+    def told(self) -> dict[str, Any]:
+        """Returns the plan as plain values by the names that the command line gives them."""
+
+
+AnyPlan = TypeVar("AnyPlan", bound=PlanOfMany)
+
+
+def settled(asked: AnyPlan, begun: AnyPlan | None, folder: Path) -> AnyPlan:
+    """Returns a plan that is asked for with what was decided when the folder was begun, if it was.
+
+    Raises InputError where the folder was begun with another plan, or holds something else.
+    """
     if begun is None:
         check_unused(folder)
-        return Plan(spec.of_a_new_run(), wanted, pairs)
-    asked = Plan(as_begun(spec, begun.spec), wanted, pairs)
-    check_same(begun.told(), asked.told(), folder, "sweep")
-    return asked
+        return _with_spec(asked, asked.spec.of_a_new_run())
+    plan = _with_spec(asked, as_begun(asked.spec, begun.spec))
+    _check_same(begun.told(), plan.told(), folder)
+    return plan
+
+
+def _with_spec(plan: AnyPlan, spec: Spec) -> AnyPlan:
+    """Returns a plan, which is a frozen dataclass, with another spec."""
+    changed: AnyPlan = replaced(plan, spec=spec)  # type: ignore[type-var]
+    return changed
 
 
 def create(plan: Plan, folder: Path) -> None:
@@ -199,17 +228,14 @@ def as_begun(spec: Spec, begun: Spec) -> Spec:
     return spec.model_copy(update=update)
 
 
-def check_same(begun: Any, asked: Any, folder: Path, kind: str) -> None:
-    """Raises InputError where a folder was begun with other plain values than those asked for.
-
-    `kind` is the word for what the folder holds.
-    """
+def _check_same(begun: Any, asked: Any, folder: Path) -> None:
+    """Raises InputError where a folder was begun with other plain values than those asked for."""
     difference = _first_difference(begun, asked)
     if difference is not None:
         key, value = difference
         raise InputError(
-            f"holds another {kind}, begun with {key} {value}; give the same, or choose another "
-            "folder",
+            f"holds another {kind_of(folder)}, begun with {key} {value}; give the same, or choose "
+            "another folder",
             file=folder,
             key="--out",
         )

@@ -311,6 +311,18 @@ def test_a_checkpoint_that_is_there_twice_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_command_whose_searches_have_ended_prints_its_tables(
+    wells: Path, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(wells, whole, "--tries", "1", "--json")) == 0
+    assert capsys.readouterr().out == (whole / "components.json").read_text()
+    assert main(command(wells, whole, "--tries", "1")) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "5 models are in at most 3 components: no path between these was found" in said
+    assert "component 0, 3 models: 1 2 4" in said and "0 0.0025 •" in said
+    assert "That does not prove that there is none" in said and "made of upper bounds" in said
+
+
 def test_other_components_in_the_folder_are_refused(
     wells: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
