@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from engine.run.crew import Prepare
+from engine.run.sweep import Prepare, here
 
 
 @contextmanager
@@ -20,10 +20,7 @@ def crew_of(word: str | None) -> Iterator[Prepare]:
         InputError: The word is neither, or there is no such cluster.
     """
     if word is None or (word.isdecimal() and int(word)):
-        from engine.run.batched import here
-        from engine.run.grid import AT_ONCE
-
-        yield here(int(word) if word else AT_ONCE)
+        yield here(int(word)) if word else here()
         return
     from engine.run.cluster.address import parse_address
 

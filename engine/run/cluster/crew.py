@@ -8,16 +8,27 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
 
 from engine.errors import InputError, SaveError
-from engine.record.sweep_folder import Cell, Plan, plan_in
+from engine.record.sweep_folder import Plan, plan_in
 from engine.record.writing import replace
-from engine.run.cells import logging_cells
-from engine.run.cluster.errand import GO, PAUSE, STOP, Answer, Errand, Word, decide, run_cell
-from engine.run.cluster.errand import files_of as files_of_cell
+from engine.run.cluster.errand import (
+    GO,
+    PAUSE,
+    STOP,
+    Answer,
+    Errand,
+    Word,
+    decide,
+    files_of,
+    run_cell,
+)
 from engine.run.cluster.parcel import unpacked
-from engine.run.crew import Crew, Prepare, Work
+from engine.run.crew import Crew, Work
+from engine.run.folder_of_runs import AnyCell
+from engine.run.sweep import Prepare
+from engine.spec.yaml_file import dump
 from engine.version import __version__
 
 #: The seconds between two looks at the sweep's commands.
@@ -42,7 +53,7 @@ class Cluster(Protocol):
 
 
 def on_cluster(cluster: Cluster) -> Prepare:
-    """Returns what prepares a plan for a cluster, whose workers decide what machines differ in."""
+    """Returns what prepares a sweep for a cluster, whose workers decide what machines differ in."""
 
     def prepare(plan: Plan) -> tuple[Plan, Crew]:
         gpu = plan.spec.device != "cpu"
@@ -58,29 +69,25 @@ class OnCluster:
 
     cluster: Cluster
 
-    def run(self, work: Work) -> str | None:
+    def run(self, work: Work[AnyCell]) -> str | None:
         """Does what `Crew.run` says."""
         self.cluster.tell(GO)
-        with logging_cells(work.folder / "engine.log"), _marked(work.folder) as mark:
-            work.desk.begin()
-            gpu = work.plan.spec.device != "cpu"
-            asked = {
-                self.cluster.submit(run_cell, self._errand(work, cell, mark), gpu=gpu): cell
-                for cell in work.cells
-            }
+        with _marked(work.folder) as mark:
+            asked = {self._submitted(work, cell, mark): cell for cell in work.cells}
             return _Harvest(self.cluster, work, asked).gathered()
 
-    def _errand(self, work: Work, cell: Cell, mark: str) -> Errand:
-        """Returns the errand to run a cell."""
-        return Errand(
-            work.plan.text(),
-            cell.run.path.parent.name,
-            cell.pair,
+    def _submitted(self, work: Work[AnyCell], cell: AnyCell, mark: str) -> Future[Any]:
+        """Hands a cell to the workers."""
+        spec = cell.run.load_spec() if cell.run.spec.exists() else work.spec_of(cell)
+        errand = Errand(
+            dump(spec),
+            cell.run.path.relative_to(work.folder).as_posix(),
             str(work.folder),
             mark,
-            files_of_cell(cell.run),
+            files_of(cell.run),
             self.cluster.ask,
         )
+        return self.cluster.submit(run_cell, errand, gpu=spec.device != "cpu")
 
 
 @contextmanager
@@ -94,10 +101,12 @@ def _marked(folder: Path) -> Iterator[str]:
         (folder / name).unlink(missing_ok=True)
 
 
-class _Harvest:
+class _Harvest(Generic[AnyCell]):
     """The errands of a session that are out, and what has come back of them."""
 
-    def __init__(self, cluster: Cluster, work: Work, asked: dict[Future[Any], Cell]) -> None:
+    def __init__(
+        self, cluster: Cluster, work: Work[AnyCell], asked: dict[Future[Any], AnyCell]
+    ) -> None:
         """Waits for the answers of `asked`."""
         self._cluster, self._work, self._asked = cluster, work, asked
         self._word = GO
@@ -126,7 +135,7 @@ class _Harvest:
             self._cluster.tell(word)
             self._word = word
 
-    def _take(self, cell: Cell, future: Future[Any]) -> None:
+    def _take(self, cell: AnyCell, future: Future[Any]) -> None:
         """Takes in what has become of a cell."""
         try:
             answer: Answer = future.result()
@@ -139,7 +148,7 @@ class _Harvest:
             what = f"{type(error).__name__}: {error}".splitlines()[0]
             self._failure = self._failure or f"{cell.run.path}: {what}"
             return
-        self._work.note(cell)
+        self._work.ended(cell)
         self._failure = self._failure or answer.failure
         if answer.refused is not None:
             self._error = self._error or InputError(answer.refused)

@@ -26,14 +26,15 @@ from engine.record.events import Outcome
 from engine.record.lock import is_live
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
-from engine.record.sweep_folder import Cell, Plan, plan_in
-from engine.run.batched import PAUSED_CELL_S
+from engine.record.sweep_folder import Plan, plan_in
 from engine.run.cells import CellLogs, CellWriter, ending
 from engine.run.cluster.parcel import Parcel, packed, unpacked
-from engine.run.crew import PACE, WHY, spec_of_cell, unwritable
 from engine.run.grid import prepare_grid
+from engine.run.prepare import prepare
 from engine.run.session import Ended, run_session
+from engine.run.sharing import PACE, PAUSED_CELL_S, WHY, unwritable, written_spec
 from engine.spec.keys import Spec
+from engine.spec.yaml_file import dump, read_yaml, spec_of
 from engine.version import __version__
 from engine.workers.pool import open_pool
 
@@ -51,13 +52,12 @@ _preparing = threading.Lock()
 class Errand:
     """One cell for a worker to run."""
 
-    plan: str
-    """The text of the sweep's plan, with everything decided."""
-    level: str
-    """The cell's level, by the name of its folder."""
-    pair: int
+    spec: str
+    """The text of the cell's run.yaml, with everything decided."""
+    place: str
+    """The cell's run directory below the folder of all runs."""
     folder: str
-    """The sweep's folder on the machine that asks."""
+    """The folder of all runs on the machine that asks."""
     mark: str
     """The name of a file in that folder, by which a worker knows that it sees the same folder."""
     files: Parcel
@@ -138,13 +138,11 @@ def run_cell(errand: Errand) -> Answer:
         _check_version(errand.version)
         if ear.stop.is_set():
             return Answer()
-        plan, backend = _prepared(errand.plan)
-        with _home(errand) as (folder, sees):
-            cell = _cell(plan, errand, folder)
-            ended = _run(plan, cell, backend, ear)
+        with _home(errand) as (run, sees):
+            ended = _run(run, errand.spec, ear)
             failed = ended is not None and ended.outcome is Outcome.FAILED
-            sentence = f"{cell.run.path}: {ended.sentence}" if failed and ended else None
-            return Answer(sentence, files=None if sees else packed(cell.run.path))
+            sentence = f"{run.path}: {ended.sentence}" if failed and ended else None
+            return Answer(sentence, files=None if sees else packed(run.path))
     except InputError as error:
         return Answer(refused=f"{platform.node()}: {error}")
     except SaveError as error:
@@ -161,60 +159,68 @@ def _check_version(asked: str) -> None:
         )
 
 
+def _spec(text: str) -> Spec:
+    """Returns the spec in the text of a run.yaml. Raises InputError."""
+    file = Path("run.yaml")
+    return spec_of(read_yaml(text, file), file)
+
+
 @lru_cache(maxsize=2)
-def _made(text: str) -> tuple[Plan, Backend]:
-    """Returns a plan and the backend that computes it."""
-    plan = plan_in(text, Path("sweep.yaml"))
-    _, backend = prepare_grid(plan.spec, plan.levels, plan.pairs)
-    return plan, backend
+def _made(text: str) -> Backend:
+    """Returns the backend that computes the problem of a spec."""
+    return prepare(_spec(text)).backend
 
 
-def _prepared(text: str) -> tuple[Plan, Backend]:
-    """Returns a plan and the backend that computes it, of which a process keeps one. InputError."""
+def _backend(spec: Spec) -> Backend:
+    """Returns the backend of a spec, which a process makes once for all seeds and levels.
+
+    Raises InputError.
+    """
+    level = 1.0 if isinstance(spec.search.level, float) else spec.search.level
+    search = spec.search.model_copy(update={"level": level})
+    alike = spec.model_copy(update={"seed": 0, "search": search})
     with _preparing:
-        return _made(text)
+        return _made(dump(alike))
 
 
 @contextmanager
-def _home(errand: Errand) -> Iterator[tuple[Path, bool]]:
-    """Gives the folder in which the cell runs, and whether that is the sweep's own."""
+def _home(errand: Errand) -> Iterator[tuple[RunDir, bool]]:
+    """Gives the cell's run directory, and whether it lies in the folder of the one who asks."""
     folder = Path(errand.folder)
     if (folder / errand.mark).is_file():
-        yield folder, True
+        yield RunDir(folder / errand.place), True
         return
     with tempfile.TemporaryDirectory(prefix="dss-tui-") as own:
-        cell = _cell(plan_in(errand.plan, Path("sweep.yaml")), errand, Path(own))
-        unpacked(errand.files, cell.run.path)
-        yield Path(own), False
+        run = RunDir(Path(own) / errand.place)
+        unpacked(errand.files, run.path)
+        yield run, False
 
 
-def _cell(plan: Plan, errand: Errand, folder: Path) -> Cell:
-    """Returns the cell of an errand, in a folder."""
-    cells = plan.cells(folder)
-    return next(
-        cell
-        for cell in cells
-        if cell.pair == errand.pair and cell.run.path.parent.name == errand.level
-    )
-
-
-def _run(plan: Plan, cell: Cell, backend: Backend, ear: Ear) -> Ended | None:
+def _run(run: RunDir, text: str, ear: Ear) -> Ended | None:
     """Runs a cell, unless it has ended or is to stop; returns how the session ended.
 
     Where a worker that was lost is still at work on the cell, it is waited for. Raises InputError
     and SaveError.
     """
-    spec = spec_of_cell(plan, cell)
-    while is_live(cell.run) and not ear.stop.is_set():
+    cell = _Cell(run)
+    spec = written_spec(cell, lambda _: _spec(text))
+    while is_live(run) and not ear.stop.is_set():
         time.sleep(BETWEEN_QUESTIONS_S)
         ear.look()
     ear.look()
-    if ear.stop.is_set() or ending(cell.run) is not None:
+    if ear.stop.is_set() or ending(run) is not None:
         return None
-    return _session(cell, spec, backend, ear)
+    return _session(cell, spec, _backend(spec), ear)
 
 
-def _session(cell: Cell, spec: Spec, backend: Backend, ear: Ear) -> Ended:
+@dataclass(frozen=True)
+class _Cell:
+    """A cell, as `sharing` knows it."""
+
+    run: RunDir
+
+
+def _session(cell: _Cell, spec: Spec, backend: Backend, ear: Ear) -> Ended:
     """Runs a session of a cell. Raises InputError and SaveError."""
     logs, log = CellLogs(), logging.getLogger("engine")
     log.setLevel(logging.INFO)

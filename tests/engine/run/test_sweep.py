@@ -40,8 +40,7 @@ from engine.record.sweep_desk import held
 from engine.record.sweep_folder import Cell, Plan
 from engine.record.sweep_state import read_state
 from engine.record.writer import RunWriter
-from engine.run import batched, job, sweep
-from engine.run.batched import here
+from engine.run import job, sharing, sweep
 from engine.run.cells import CellWriter, ending
 from engine.run.sweep import Sweep
 from engine.spec.keys import Spec
@@ -110,7 +109,7 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: list[str], *words: st
 def begin(out: Path, *overrides: str, levels: tuple[float, ...] = (0.05, 0.02)) -> Any:
     """What the command does before it runs: the sweep and its problem."""
     tiny = ["problem.data.points=64", f"search.level={levels[0]!r}"]
-    return sweep.start(load_preset("quadratic", [*tiny, *overrides]), levels, 3, out, here())
+    return sweep.start(load_preset("quadratic", [*tiny, *overrides]), levels, 3, out, sweep.here())
 
 
 @pytest.mark.parametrize("old", [False, True])
@@ -455,9 +454,9 @@ def test_a_sweep_keeps_what_was_decided_on_the_machine_s_account(tmp_path: Path)
     """Rounding depends on it. What is said outright must be the same."""
     first, _ = begin(tmp_path / "a", "workers=3", "search.batching=vmap")
     for overrides in ([], ["device=cpu"], ["workers=3"]):
-        again, backend = begin(tmp_path / "a", *overrides)
+        again, crew = begin(tmp_path / "a", *overrides)
         assert again.plan == first.plan
-        assert backend.name == "vmap"
+        assert crew.backend.name == "vmap"
     with pytest.raises(InputError, match=r"begun with workers 3;"):
         begin(tmp_path / "a", "workers=2")
     with pytest.raises(InputError, match=r"begun with search\.batching vmap;"):
@@ -533,7 +532,7 @@ def test_no_more_cells_are_under_way_than_asked(
         methods.append(weakref.ref(method))
         return method
 
-    monkeypatch.setattr(batched, "CellWriter", Counted)
+    monkeypatch.setattr(sharing, "CellWriter", Counted)
     monkeypatch.setattr(job, "build_method", build)
     before = threading.active_count()
     assert main([*COMMAND, "--at-once", "2", "--out", str(tmp_path / "sweep")]) == 0

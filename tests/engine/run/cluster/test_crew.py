@@ -26,12 +26,10 @@ from engine.record.sweep_desk import End
 from engine.record.sweep_folder import read_plan
 from engine.record.sweep_state import read_state
 from engine.run import sweep
-from engine.run.batched import here
 from engine.run.cluster import crew as crews
 from engine.run.cluster.crew import on_cluster
 from engine.run.cluster.errand import GO, PAUSE, STOP, Errand, decide, run_cell
-from engine.run.crew import Prepare
-from engine.run.sweep import Sweep
+from engine.run.sweep import Prepare, Sweep, here
 from engine.version import __version__
 from presets import load_preset
 from tests.support.run_strings import cells, same_cells, same_string

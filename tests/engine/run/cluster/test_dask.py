@@ -17,12 +17,11 @@ from engine.record.sweep_desk import Desk
 from engine.record.sweep_folder import create, plan_for, read_plan
 from engine.record.sweep_state import read_state
 from engine.run import sweep
-from engine.run.batched import here
 from engine.run.cluster import dask
 from engine.run.cluster.address import parse_address
 from engine.run.cluster.crew import on_cluster
 from engine.run.crews import crew_of
-from engine.run.sweep import run_folder
+from engine.run.sweep import here, run_folder
 from presets import load_preset
 from tests.support.run_strings import cells, same_cells
 
