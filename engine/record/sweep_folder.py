@@ -79,6 +79,7 @@ class Plan(Grid):
             totals.sample_gradients,
             totals.forward_samples,
             end.level,
+            totals.normalized_length_weights,
         )
 
     def rows(self, results: Sequence[Result]) -> list[LevelRow]:
@@ -122,8 +123,9 @@ def read_plan(folder: Path) -> Plan | None:
 def plan_for(spec: Spec, levels: Iterable[LevelAsked], pairs: int, folder: Path) -> Plan:
     """Returns the plan of a sweep that is asked for in a folder, new or begun before.
 
-    Where it was begun, what was decided then is kept. Raises InputError where a level does not fit
-    the preset, or the folder holds another sweep, or something else.
+    Where it was begun, what was decided then is kept, and it may go on with more pairs. Raises
+    InputError where a level does not fit the preset, or the folder holds another sweep or something
+    else.
     """
     begun, wanted = read_plan(folder), tuple(levels)
     for level in wanted:
@@ -132,7 +134,8 @@ def plan_for(spec: Spec, levels: Iterable[LevelAsked], pairs: int, folder: Path)
         check_unused(folder)
         return Plan(spec.of_a_new_run(), wanted, pairs)
     asked = Plan(as_begun(spec, begun.spec), wanted, pairs)
-    check_same(begun.told(), asked.told(), folder, "sweep")
+    grown = {"--pairs": pairs} if pairs > begun.pairs else {}
+    check_same(begun.told() | grown, asked.told(), folder, "sweep")
     return asked
 
 
