@@ -36,6 +36,8 @@ class Published:
     enforced: float
     """The multiple of the level below which the authors' code held its paths."""
     points: tuple[PublishedPoint, ...]
+    source: str
+    """The paper, and where in it the points were read."""
 
 
 def published_for(spec: Spec) -> Published | None:
@@ -62,6 +64,7 @@ def _all() -> tuple[Published, ...]:
                 )
                 for point in held["points"]
             ),
+            tree["source"],
         )
         for name, held in tree["presets"].items()
     )
