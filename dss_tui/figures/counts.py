@@ -45,7 +45,7 @@ def draw_depths(sheet: Sheet, width_mm: float) -> Figure:
             colour = colormaps[COLOURS](norm(level))
             axes.plot(x, y, marker=next(marks), color=colour, gid=name, label=f"{level:g}")
         figure.colorbar(shades, ax=axes, label="level")
-        axes.set_ylabel("beads (mean of the connected pairs)")
+        axes.set_ylabel("beads of a connected pair (mean)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("depth of splits (0: the ends)")
     return figure

@@ -24,6 +24,9 @@ from engine.record.figures.sheet import Sheet
 
 ALONG = "share of the path's length"
 
+#: The number of characters of a name up to which two fit side by side in a legend.
+SHORT = 20
+
 
 def draw_path(sheet: Sheet, width_mm: float) -> Figure:
     """Returns the figure of the objective along a path, and of the secondary metric."""
@@ -74,7 +77,10 @@ def _line(axes: Axes, sheet: Sheet, part: str, colour: str, dashes: str, name: s
 
 def _legend_above(axes: Axes) -> None:
     """Puts the legend above a panel, where it hides nothing."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
+    _, names = axes.get_legend_handles_labels()
+    short = all(len(name) <= SHORT for name in names)
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+    axes.legend(ncols=2 if short else 1, fontsize=6, **place)
 
 
 def draw_quantities(sheet: Sheet, width_mm: float) -> Figure:
@@ -98,7 +104,7 @@ def draw_quantities(sheet: Sheet, width_mm: float) -> Figure:
             name = gid(quantity, chart, series)
             axes.plot(places, values, dashes, color=colour, label=series, gid=name, marker=".")
         axes.set_xlim(0, 1)
-        axes.set_title(chart if chart == quantity else f"{quantity}: {chart}", fontsize=7)
+        axes.set_ylabel(chart if chart == quantity else f"{quantity}:\n{chart}", fontsize=7)
         axes.set_xlabel(ALONG)
-        axes.legend(ncols=2, fontsize=6)
+        _legend_above(axes)
     return figure
