@@ -79,8 +79,13 @@ def _legend_above(axes: Axes) -> None:
     """Puts the legend above a panel, where it hides nothing."""
     _, names = axes.get_legend_handles_labels()
     short = all(len(name) <= SHORT for name in names)
-    place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
-    axes.legend(ncols=2 if short else 1, fontsize=6, **place)
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=2 if short else 1,
+        borderaxespad=0.2,
+        fontsize=6,
+    )
 
 
 def draw_quantities(sheet: Sheet, width_mm: float) -> Figure:

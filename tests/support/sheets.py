@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from engine.record.figures.kinds import KINDS
 from engine.record.figures.sheet import Sheet, table
 
@@ -15,17 +17,21 @@ FACTS = {
 }
 
 
+Rows = list[dict[str, Any]]
+"""The rows of a sheet by the names of their columns."""
+
+
 def _measured(
     quantity: str, part: str, *points: tuple[float, float, float]
-) -> list[dict[str, object]]:
-    head: dict[str, object] = {"part": part, "quantity": quantity, "pairs": 4, "connected_pairs": 3}
+) -> list[dict[str, Any]]:
+    head: dict[str, Any] = {"part": part, "quantity": quantity, "pairs": 4, "connected_pairs": 3}
     return [
         head | {"level": level, "value": value, "low": value - error, "high": value + error}
         for level, value, error in points
     ]
 
 
-LEVELS = [
+LEVELS: Rows = [
     *_measured("normalized_length", "measured", (0.02, 1.5, 0.1), (0.1, 1.25, 0.05)),
     *_measured("normalized_length_weights", "measured", (0.02, 1.6, 0.1), (0.1, 1.3, 0.05)),
     *_measured("beads", "measured", (0.02, 9.0, 1.5), (0.1, 5.0, 0.5), (0.4, 3.0, 0.0)),
@@ -35,7 +41,7 @@ LEVELS = [
     {"part": "outcome", "quantity": "not_connected", "level": 0.02, "value": 1, "pairs": 4},
     {"part": "outcome", "quantity": "connected", "level": 0.1, "value": 4, "pairs": 4},
 ]
-PATH = [
+PATH: Rows = [
     *({"part": "level", "place": place, "value": 0.05} for place in (0.0, 1.0)),
     *({"part": "proven bound", "place": place, "value": 0.045} for place in (0.0, 1.0)),
     *(
@@ -45,7 +51,7 @@ PATH = [
     ),
     *({"part": "bead", "bead": 1 + at, "place": at, "value": 0.02} for at in (0, 1)),
 ]
-STRING = [
+STRING: Rows = [
     {"bead": bead, "place": place, "first": x, "second": y, "third": z, "value": value}
     for bead, place, x, y, z, value in (
         (1, 0.0, -2.0, 0.5, 0.1, 0.02),
@@ -53,7 +59,7 @@ STRING = [
         (2, 1.0, 1.75, 0.5, 0.1, 0.04),
     )
 ]
-PLANE = [
+PLANE: Rows = [
     *(
         {"part": "grid", "x": x, "y": y, "value": 0.01 + (x - 1) ** 2 + y**2}
         for y in (-1.0, 0.0, 1.0, 2.0)
@@ -62,12 +68,12 @@ PLANE = [
     *({"part": "string", "bead": b, "x": b - 1.0, "y": 0.5 * b, "value": 0.03} for b in (1, 2, 3)),
     *({"part": "corner", "bead": b, "x": b - 1.0, "y": 0.5 * b, "value": 0.03} for b in (1, 3, 2)),
 ]
-DEPTHS = [
+DEPTHS: Rows = [
     {"level": level, "depth": depth, "value": value, "connected_pairs": 3}
     for level, values in ((0.02, (2, 1, 2, 3.5)), (0.1, (2, 1, 0.5)))
     for depth, value in enumerate(values)
 ]
-METHODS = [
+METHODS: Rows = [
     *(
         {"part": "pair", "method": method, "pair": pair, "outcome": outcome}
         | {"connected": "true" if outcome == "connected" else "false"}
@@ -83,12 +89,12 @@ METHODS = [
     {"part": "mean", "method": "neb", "sample_gradients": 7500, "normalized_length": 1.275}
     | {"gradients_low": 7000, "gradients_high": 8000, "length_low": 1.25, "length_high": 1.3},
 ]
-QUANTITIES = [
+QUANTITIES: Rows = [
     {"quantity": "swa", "chart": "loss", "series": series, "bead": bead, "place": place, "value": v}
     for series, values in (("training", (0.2, 0.3, 0.4)), ("held-out", (0.5, 0.6, 0.7)))
     for bead, place, v in zip((1, None, 2), (0.0, 0.5, 1.0), values, strict=True)
 ]
-DISCONNECTIVITY = [
+DISCONNECTIVITY: Rows = [
     {"graph": "peaks", "node": 0, "parent": 3, "height": 0.01, "kind": "model", "x": 0.0},
     {"graph": "peaks", "node": 1, "parent": 3, "height": 0.02, "kind": "model", "x": 1.0},
     {"graph": "peaks", "node": 2, "parent": None, "height": 0.03, "kind": "model", "x": 2.0},
@@ -96,7 +102,7 @@ DISCONNECTIVITY = [
     | {"proven": "true", "models": "0 1"},
 ]
 
-ROWS: dict[str, list[dict[str, object]]] = {
+ROWS: dict[str, Rows] = {
     "levels": LEVELS,
     "path": PATH,
     "string": STRING,

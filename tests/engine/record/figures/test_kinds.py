@@ -373,7 +373,7 @@ def test_what_is_no_tree_is_refused(text: str, words: str, tmp_path: Path) -> No
 
 def test_the_natural_kind_comes_first() -> None:
     natural = {
-        what: allowed(Source(what, Path("x")))[0]  # type: ignore[arg-type]
+        what: allowed(Source(what, Path("x")))[0]
         for what in ("run", "string", "sweep", "comparison", "components", "table")
     }
     assert natural == {

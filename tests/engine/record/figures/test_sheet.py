@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import inf, isnan, nan
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,10 @@ def test_every_kind_has_a_sheet_by_hand() -> None:
 
 
 def test_the_file_holds_the_facts_and_then_a_table() -> None:
-    rows = [{"part": "a, b", "value": 0.1, "count": 3}, {"part": None, "value": nan}]
+    rows: list[dict[str, Any]] = [
+        {"part": "a, b", "value": 0.1, "count": 3},
+        {"part": None, "value": nan},
+    ]
     sheet = table("odd", {"preset": "quadratic\n(mine)"}, COLUMNS["odd"], [*rows, {"value": inf}])
     assert sheet.to_csv().splitlines() == [
         "# dss-tui figure: odd",
