@@ -81,7 +81,8 @@ def draw_plane(sheet: Sheet, width_mm: float) -> Figure:
     axes.set_aspect("equal")
     axes.set_xlabel("distance in the plane")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
-    figure.colorbar(filled, ax=axes, label=sheet.fact("objective"))
+    scale = axes.inset_axes((1.03, 0.0, 0.04, 1.0))  # as high as the plane
+    figure.colorbar(filled, cax=scale, label=sheet.fact("objective"))
     return figure
 
 
