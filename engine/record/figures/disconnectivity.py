@@ -10,9 +10,9 @@ from statistics import fmean
 
 from engine.errors import InputError
 from engine.record.figures.sheet import Sheet, table
-from engine.record.figures.source import Source
-from engine.record.reading import LARGEST_JSON, check_regular, read_text
-from engine.version import __version__
+from engine.record.figures.source import COMPONENTS, Source, facts_of
+from engine.record.reading import LARGEST_JSON, LARGEST_PRESET, check_regular, read_text
+from engine.spec.yaml_file import parse, read_yaml
 
 COLUMNS = ("graph", "node", "parent", "height", "kind", "loss", "proven", "x", "models")
 
@@ -50,13 +50,28 @@ def of_components(source: Source) -> Sheet:
         for graph in dict.fromkeys(node.graph for node in nodes)
         for node, x in _placed([node for node in nodes if node.graph == graph], source)
     ]
-    facts = {
-        "version": f"dss-tui {__version__}",
-        "of": f"components {source.path.name}",
+    return table("disconnectivity", _facts(source), COLUMNS, rows)
+
+
+def _facts(source: Source) -> dict[str, str]:
+    """Returns what is said of the trees, from the plan of the searches. Raises InputError."""
+    path = source.path / COMPONENTS
+    tree = read_yaml(read_text(path, LARGEST_PRESET), path)
+    head = tree.pop("components", None) if isinstance(tree, dict) else None
+    if not isinstance(head, dict) or not isinstance(head.get("models"), int):
+        raise InputError("is not what components wrote", file=path)
+    spec = parse(tree, path)
+    models, given = head["models"], head.get("given") or []
+    # Models 2k and 2k + 1 are the ends of a run with seed N + k.
+    seeds = range(spec.seed, spec.seed + (models + 1) // 2)
+    more = {
+        "models": f"{models}, given" if given else f"{models}, trained",
+        "objective": spec.search.level_on.words,
+        "tolerance": f"{spec.search.tolerance!r}",
         "joins": "at the highest loss of a path that was found, an upper bound of the barrier; "
         "what no search has joined is not found, and may be joined",
     }
-    return table("disconnectivity", facts, COLUMNS, rows)
+    return facts_of(source, spec, seeds, more)
 
 
 def _read(source: Source) -> list[Node]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ from engine.spec.shipped import load_preset, names
 from engine.version import __version__
 
 What = Literal["run", "string", "sweep", "comparison", "components", "table"]
+
+
+#: The file that makes a folder one of components: its plan.
+COMPONENTS = "components.yaml"
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,8 @@ class Source:
     @property
     def words(self) -> str:
         """What it is, with its article."""
-        return {"string": "a string file", "table": "a .csv file"}.get(
-            self.what, {"components": "a folder of components"}.get(self.what, f"a {self.what}")
-        )
+        longer = {"string": "string file", "table": ".csv file", "components": "set of components"}
+        return f"a {longer.get(self.what, self.what)}"
 
     @property
     def string_path(self) -> Path:
@@ -67,6 +71,8 @@ def source_of(name: str, beads: Triple | None = None) -> Source:
     if path.suffix in string_file.WRITERS:
         return Source("string", path, beads)
     folder = find_any(name).path
+    if os.path.lexists(folder / COMPONENTS):
+        return Source("components", folder, beads)
     if is_comparison(folder):
         return Source("comparison", folder, beads)
     return Source("sweep" if is_sweep(folder) else "run", folder, beads)

@@ -25,6 +25,7 @@ from engine.record.string_file import StringFile
 from engine.record.sweep_folder import Plan, create, write_plan
 from engine.spec.level import LevelOn
 from engine.spec.published import published_for
+from engine.spec.yaml_file import dump
 from presets import load_preset
 from tests.support.run_folders import TOTALS
 from tests.support.sweep_folders import begin, cell, ended, sweep_of
@@ -342,6 +343,8 @@ levels,1,,,model,,,,,1
 
 def of_components(tmp_path: Path, text: str) -> Source:
     (tmp_path / "disconnectivity.csv").write_text(text)
+    head = "components: {models: 3, given: []}\n"
+    (tmp_path / "components.yaml").write_text(head + dump(load_preset("quadratic", seed=4)))
     return Source("components", tmp_path)
 
 
@@ -351,6 +354,10 @@ def test_a_tree_has_a_place_for_each_node_so_that_no_lines_cross(tmp_path: Path)
     assert sheet.numbers("x", graph="peaks") == [0.0, 2.0, 1.0, 1.5, 0.75]
     assert sheet.numbers("x", graph="levels") == [0.0, 1.0]
     assert sheet.words("proven", graph="peaks")[3:] == ["true", "false"]
+    assert (sheet.fact("seeds"), sheet.fact("models")) == ("4 to 5", "3, trained")
+    (tmp_path / "components.yaml").write_text("sweep: {}\n")
+    with pytest.raises(InputError, match="is not what components wrote"):
+        sheet_of(Source("components", tmp_path))
 
 
 @pytest.mark.parametrize(
