@@ -25,7 +25,7 @@ SOURCES = {
     "sweep": f"sweep quadratic --levels {LEVELS} --pairs 6",
     "compare": "compare quadratic --methods greedy,greedy+shorten,constrained,neb --pairs 6 "
     "--set search.level=5e-3",
-    "components": f"components quadratic --models 8 --levels {LEVELS}",
+    "components": "components permutation-disconnect --models 8 --levels .4,.35,.3,.2,.1",
 }
 
 #: The figures by name: what they are of, and how they are drawn.

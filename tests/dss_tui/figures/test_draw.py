@@ -102,6 +102,13 @@ def test_every_point_is_drawn(kind: str, name: str, count: int) -> None:
     assert len(points(tree_of(by_hand(kind), 178.0), name)) == count
 
 
+def test_lines_of_a_tree_say_what_is_proven_and_what_is_not_found() -> None:
+    """Models 0 and 1 are joined by a path that is proven, and model 2 hangs alone."""
+    ids = {each.get("id") for each in tree_of(by_hand("disconnectivity")).iter(f"{SVG}g")}
+    assert {"peaks-0-proven", "peaks-1-proven"} <= ids
+    assert {"peaks-2-not-found-to-be-joined", "peaks-3-not-found-to-be-joined"} <= ids
+
+
 def test_places_along_a_path_are_drawn_to_scale() -> None:
     left, right = points(tree_of(by_hand("path")), "beads")
     assert left[1] == right[1]  # both beads are at .02
