@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from dss_tui.figures import counts, levels, paths, planes, trees
 from dss_tui.figures.style import styled
-from engine.record.figures.sheet import Sheet
-from engine.record.writing import replace
+from engine.errors import InputError
+from engine.record import writing
+from engine.record.figures.sheet import Cell, Sheet
 
 #: What draws each kind of figure, from its sheet and a width in mm.
 DRAWERS: dict[str, Callable[[Sheet, float], Figure]] = {
@@ -31,16 +33,33 @@ def write(sheet: Sheet, path: Path, width_mm: float) -> None:
 
     Raises SaveError where the file cannot be written.
     """
-    replace(path, encode(sheet, path.suffix.removeprefix("."), width_mm))
+    writing.replace(path, encode(sheet, path.suffix.removeprefix("."), width_mm))
 
 
 def encode(sheet: Sheet, form: str, width_mm: float) -> bytes:
-    """Returns the bytes of a figure in a format: svg, pdf or png."""
+    """Returns the bytes of a figure in a format: svg, pdf or png.
+
+    Raises InputError where the sheet holds no numbers.
+    """
+    if not sheet.rows:
+        raise InputError(f"there are no numbers in this figure of {sheet.kind}")
     held = io.BytesIO()
     with styled():
-        figure = DRAWERS[sheet.kind](sheet, width_mm)
+        figure = DRAWERS[sheet.kind](_plain(sheet), width_mm)
         figure.savefig(held, format=form, metadata=_about(sheet, form))
     return held.getvalue()
+
+
+def _plain(sheet: Sheet) -> Sheet:
+    """Returns a sheet whose words matplotlib takes as they are, and not for formulas."""
+
+    def plain(cell: Cell) -> Cell:
+        if not isinstance(cell, str):
+            return cell
+        return "".join(filter(str.isprintable, cell)).replace("$", r"\$")
+
+    facts = tuple((name, str(plain(value))) for name, value in sheet.facts)
+    return replace(sheet, facts=facts, rows=tuple(tuple(map(plain, row)) for row in sheet.rows))
 
 
 def _about(sheet: Sheet, form: str) -> dict[str, str | None]:

@@ -20,6 +20,7 @@ from dss_tui.figures.style import (
     is_logarithmic,
     page,
 )
+from engine.errors import InputError
 from engine.record.figures.sheet import Sheet
 
 AXES = ("first", "second", "third")
@@ -61,6 +62,8 @@ def draw_plane(sheet: Sheet, width_mm: float) -> Figure:
     """Returns the figure of a loss plane with its contours, the level's drawn thick."""
     x = sorted(set(sheet.numbers("x", part="grid")))
     y = sorted(set(sheet.numbers("y", part="grid")))
+    if min(len(x), len(y)) < 2 or len(sheet.numbers("x", part="grid")) != len(x) * len(y):
+        raise InputError("this loss plane has no whole grid of points")
     shape = (y[-1] - y[0]) / (x[-1] - x[0])
     figure = page(width_mm, min(MARGIN_MM + 0.7 * width_mm * shape, 1.2 * width_mm))
     axes = figure.add_subplot()

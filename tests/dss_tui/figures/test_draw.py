@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from hashlib import sha256
 from xml.etree import ElementTree
 
@@ -12,6 +13,7 @@ import matplotlib
 import pytest
 
 from dss_tui.figures.draw import DRAWERS, encode
+from engine.errors import InputError
 from engine.record.figures.kinds import KINDS
 from engine.record.figures.sheet import Sheet
 from tests.support.sheets import ROWS, by_hand
@@ -120,6 +122,7 @@ def test_places_along_a_path_are_drawn_to_scale() -> None:
 FORMS = ("svg", "pdf", "png")
 
 HASHES = f"""
+from dataclasses import replace
 from hashlib import sha256
 from dss_tui.figures.draw import encode
 from tests.support.sheets import by_hand
@@ -151,6 +154,31 @@ def test_a_file_tells_version_preset_and_seeds_and_no_time(form: str) -> None:
     for words in (b"dss-tui 9.8.7", b"quadratic", b"3 to 6"):
         assert words in content
     assert b"dc:date" not in content and b"Creation Time" not in content
+
+
+def test_words_are_no_formulas() -> None:
+    """What stands between dollars is drawn as it is, and what cannot be printed is left out."""
+    sheet = by_hand("methods")
+    odd = "$\\frac{$ an$d \x1b[31m"
+    rows = tuple(tuple(odd if cell == "neb" else cell for cell in row) for row in sheet.rows)
+    found = texts(tree_of(replace(sheet, rows=rows)))
+    assert "$\\frac{$ an$d [31m" in found
+
+
+def test_a_sheet_without_numbers_is_refused() -> None:
+    for kind in ROWS:
+        with pytest.raises(InputError, match=f"no numbers in this figure of {kind}"):
+            encode(replace(by_hand(kind), rows=()), "svg", 85.0)
+    plane = by_hand("plane")
+    with pytest.raises(InputError, match="no whole grid"):
+        encode(replace(plane, rows=plane.rows[1:]), "svg", 85.0)
+
+
+def test_losses_that_are_all_alike_or_not_known_are_drawn() -> None:
+    plane = by_hand("plane")
+    for value in (0.25, None):
+        rows = tuple((*row[:-1], value if row[0] == "grid" else row[-1]) for row in plane.rows)
+        assert len(points(tree_of(replace(plane, rows=rows)), "corners")) == 3
 
 
 def test_the_users_own_style_changes_nothing() -> None:
