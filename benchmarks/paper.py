@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import hypot, nan
 from pathlib import Path
 
@@ -37,6 +37,9 @@ CUBIC = (
     "0.162,0.164,0.168,0.17,0.18,0.2,0.24,0.32"
 )
 PEAK = "0.14,0.15,0.152,0.154,0.156,0.158,0.16,0.162,0.164,0.168,0.17,0.18,0.2"
+
+#: The sweeps of which levels around the peak are drawn apart.
+ZOOMED = ("cubic-authors", "cubic-equal")
 
 #: The quantities of a table by their titles; the first one that a sheet has is the length.
 LENGTHS = ("normalized_length_weights", "normalized_length")
@@ -164,6 +167,15 @@ def peak(sheets: dict[str, Sheet]) -> Iterator[str]:
         yield f"| {level:g} | {' | '.join(cells)} |"
 
 
+def zoomed(sheet: Sheet) -> Sheet:
+    """Returns the sheet of levels around the peak alone, without laws."""
+    levels = [float(level) for level in PEAK.split(",")]
+    part, level = (sheet.columns.index(name) for name in ("part", "level"))
+    rows = (row for row in sheet.rows if row[level] in levels and "law" not in str(row[part]))
+    facts = ((name, words) for name, words in sheet.facts if "level^" not in words)
+    return replace(sheet, facts=tuple(facts), rows=tuple(rows))
+
+
 def plateau() -> Iterator[str]:
     """Yields a sentence on the best constant predictor of the cubic."""
     spec = engine.load_preset("cubic-authors")
@@ -191,6 +203,10 @@ def write_page(names: Iterable[str]) -> None:
     """Makes the tables of the page anew from the numbers in docs/figures."""
     columns = {name: kind.columns for name, kind in KINDS.items()}
     sheets = {name: read_sheet(FIGURES / f"{name}.csv", columns) for name in names}
+    for name in set(ZOOMED) & sheets.keys():
+        out = FIGURES / f"{name}-peak.csv"
+        out.write_text(zoomed(sheets[name]).to_csv(), encoding="utf-8")
+        dss(["figure", str(out), "--width", "two", "--out", str(out.with_suffix(".svg"))])
     page = PAGE.read_text(encoding="utf-8")
     for name, sheet in sheets.items():
         if f"<!-- made: {name} -->" in page:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import (
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+    StrMethodFormatter,
+)
 
 from dss_tui.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION, WIDE_MM, gid, page
 from engine.record.figures.sheet import Sheet
 
 #: The panels from left to right: their labels and the quantities in them.
 PANELS = (
-    ("length ÷ distance of the ends", ("normalized_length", "normalized_length_weights")),
+    ("length ÷\ndistance of the ends", ("normalized_length", "normalized_length_weights")),
     ("beads, the ends included", ("beads",)),
 )
 
@@ -36,7 +46,7 @@ FAILED = {
 def draw(sheet: Sheet, width_mm: float) -> Figure:
     """Returns the figure of a sheet of levels: panels, and below them what did not connect."""
     wide = width_mm >= WIDE_MM
-    figure = page(width_mm, 75.0 if wide else 135.0)
+    figure = page(width_mm, 85.0 if wide else 140.0)
     if wide:
         grid = figure.add_gridspec(2, 2, height_ratios=(4, 1))
         places = [grid[0, 0], grid[0, 1], grid[1, :]]
@@ -47,7 +57,16 @@ def draw(sheet: Sheet, width_mm: float) -> Figure:
     for axes, (label, quantities) in zip(panels, PANELS, strict=True):
         _panel(axes, sheet, label, quantities)
     _outcomes(strip, sheet, upright=not wide)
+    _name(figure, panels)
     return figure
+
+
+def _name(figure: Figure, panels: Iterable[Axes]) -> None:
+    """Names above the panels what all of them show."""
+    named: dict[str, Artist] = {}
+    for axes in panels:
+        named |= {str(artist.get_label()): artist for artist in axes.get_legend_handles_labels()[0]}
+    figure.legend(list(named.values()), list(named), loc="outside upper center", ncols=3)
 
 
 def _panel(axes: Axes, sheet: Sheet, label: str, quantities: tuple[str, ...]) -> None:
@@ -73,19 +92,23 @@ def _panel(axes: Axes, sheet: Sheet, label: str, quantities: tuple[str, ...]) ->
     axes.set_yscale("log")
     axes.set_xlabel("level")
     axes.set_ylabel(label)
-    _tick(axes)
-    axes.legend()
+    _tick(axes.yaxis)
+    left, right = axes.get_xlim()
+    if right < 10 * left:
+        _tick(axes.xaxis)
 
 
-def _tick(axes: Axes) -> None:
-    """Labels the axis of a quantity by plain numbers, at 1, 2 and 5 where it spans much."""
-    low, high = axes.get_ylim()
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    if high > 5 * low:
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-    else:
-        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+def _tick(axis: Axis) -> None:
+    """Labels a logarithmic axis by plain numbers: 1, 2 and 5, or evenly where it spans little."""
+    low, high = axis.get_view_interval()
+    much = high > 5 * low
+    axis.set_major_locator(
+        LogLocator(subs=(1.0, 2.0, 5.0)) if much else MaxNLocator(6, steps=(1, 2, 5, 10))
+    )
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
+    if not much:
+        axis.set_minor_locator(NullLocator())
 
 
 def _law(axes: Axes, sheet: Sheet, part: str, quantity: str, colour: str) -> None:

@@ -66,7 +66,7 @@ def test_a_block_is_put_in_its_place_as_often_as_one_likes() -> None:
 def test_the_sweeps_have_the_levels_of_the_papers_figures() -> None:
     page = PAGE.read_text()
     for task in TASKS:
-        assert f"figures/{task.name}.svg" in page
+        assert f"figures/{task.name}{'-peak' * (task.name == 'cubic-equal')}.svg" in page
         found = published_for(load_preset(task.preset, task.overrides))
         assert found is not None
         levels = [point.level for point in found.points]
