@@ -40,6 +40,8 @@ def figure(asked: argparse.Namespace) -> int:
         return _list(source)
     out = _out(asked.out)
     kind = asked.kind or ("plane" if beads is not None else None)
+    if beads is not None and kind != "plane":
+        raise InputError(f"belongs to --kind plane, not {kind}; leave one out", key="--plane")
     width_mm = _width_mm(asked.width)
     if out.suffix != NUMBERS:
         _check_installed()

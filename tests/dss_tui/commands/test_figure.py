@@ -106,6 +106,7 @@ def test_without_the_extra_one_sentence_says_what_to_install_and_numbers_are_wri
         (["--out", "x.svg", "--kind", "plane"], ["holds no loss plane yet; --plane A,B,C"]),
         (["--out", "x.svg", "--plane", "1,2"], ["--plane: is 1,2"]),
         (["--out", "x.svg", "--plane", "1,2,999"], ["999"]),
+        (["--out", "x.svg", "--plane", "1,2,3", "--kind", "path"], ["--plane: belongs to --kind"]),
         (["--out", "x.gif"], ["--out: ends in '.gif'", ".svg"]),
         (["--out", "no/x.svg"], ["its folder does not exist"]),
         (["--out", "x.svg", "--width", "broad"], ["--width: is 'broad'; give one, two"]),
