@@ -229,7 +229,8 @@ def main() -> None:
         dss(task.command(asked.folder, asked.pairs))
     FIGURES.mkdir(exist_ok=True)
     for task in tasks:
-        out = FIGURES / f"{task.name}.svg"
+        # Of levels around the peak alone, a picture is made of its own below.
+        out = FIGURES / f"{task.name}{'.csv' if task.levels == PEAK else '.svg'}"
         dss(["figure", str(asked.folder / task.name), "--width", "two", "--out", str(out)])
     made = [task.name for task in TASKS if (FIGURES / f"{task.name}.csv").exists()]
     write_page(made)
