@@ -44,9 +44,16 @@ def start(
     """
     session.check(spec)
     plan = plan_for(spec, levels, pairs, folder.path)
-    if read_plan(folder.path) is None:
+    begun, live = read_plan(folder.path), is_live(folder)
+    if begun is not None and begun.pairs < plan.pairs and live:
+        raise InputError(
+            f"is running with {begun.pairs} pairs; let it end before you ask for more, or stop it",
+            file=folder.path,
+            key="--pairs",
+        )
+    if begun is None or begun.pairs < plan.pairs:
         create(plan, folder.path)
-    elif is_live(folder) or SweepReader(folder).look().state == "ended":
+    elif live or SweepReader(folder).look().state == "ended":
         return False
     session.launch(folder, crew)
     return True

@@ -67,11 +67,25 @@ def test_what_cannot_run_is_refused_before_anything_is_written(
     assert not folder.path.exists()
     sweeps.start(spec(), LEVELS, 3, folder, "5")
     with pytest.raises(InputError, match="holds another sweep, begun with --pairs 3"):
-        sweeps.start(spec(), LEVELS, 4, folder, "5")
+        sweeps.start(spec(), LEVELS, 2, folder, "5")
     (tmp_path / "notes.txt").touch()
     with pytest.raises(InputError, match="is not empty"):
         sweeps.start(spec(), LEVELS, 3, RunDir(tmp_path), "5")
     assert len(launched) == 1
+
+
+def test_a_sweep_that_has_ended_goes_on_with_more_pairs(
+    tmp_path: Path, launched: list[tuple[RunDir, tuple[str, ...]]]
+) -> None:
+    folder = RunDir(tmp_path)
+    sweeps.start(spec(), (0.05,), 1, folder, "5")
+    begin(cell(tmp_path, 0.05, 0), ended(Outcome.CONNECTED))
+    assert not sweeps.start(spec(), (0.05,), 1, folder, "5")
+    with take_lock(folder), pytest.raises(InputError, match="is running with 1 pairs"):
+        sweeps.start(spec(), (0.05,), 3, folder, "5")
+    assert sweeps.start(spec(), (0.05,), 3, folder, "5")
+    plan = read_plan(tmp_path)
+    assert plan is not None and plan.pairs == 3 and len(launched) == 2
 
 
 def test_a_sweep_goes_on_or_says_why_not(

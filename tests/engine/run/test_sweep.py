@@ -393,7 +393,7 @@ def test_a_sweep_finds_the_lowest_level_of_each_pair(
 
 
 OTHERS = [
-    (["--pairs", "4"], "--pairs 3"),
+    (["--pairs", "2"], "--pairs 3"),
     (["--levels", "5e-2,2e-2,1e-2"], "--levels 0.05,0.02;"),
     (["--levels", "2e-2,5e-2"], "--levels 0.05,0.02;"),
     (["--seed", "7"], "seed 0"),
@@ -409,6 +409,17 @@ def test_the_folder_of_another_sweep_is_refused(
     before = (whole / "sweep.yaml").read_bytes()
     refused(capsys, [*COMMAND, *other, "--out", str(whole)], "holds another sweep", words)
     assert (whole / "sweep.yaml").read_bytes() == before
+
+
+def test_a_sweep_that_has_ended_goes_on_with_more_pairs(
+    whole: Path, copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The cells that there were are kept as they are."""
+    command = [*COMMAND[: COMMAND.index("--pairs")], "--pairs", "4"]
+    rest = COMMAND[COMMAND.index("--pairs") + 2 :]
+    assert main([*command, *rest, "--out", str(copy)]) == 0
+    assert [cell for cell in lines(copy) if cell["pair"] != "3"] == lines(whole)
+    assert sum(cell["pair"] == "3" for cell in lines(copy)) == 2
 
 
 def test_a_folder_of_something_else_is_refused(
