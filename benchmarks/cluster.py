@@ -4,7 +4,7 @@ python benchmarks/cluster.py --preset quadratic --levels 0.02,0.005 --pairs 8 --
 
 The same sweep is run in one process, and on so many workers of this machine. Seconds are those from
 the moment at which the workers are there until the last cell has ended. Efficiency is the seconds
-of the first number of workers, times that number, divided by those of another number times that one.
+of the first number of workers, times that number, divided by the same product of another number.
 """
 
 from __future__ import annotations
