@@ -40,12 +40,13 @@ from engine.record.sweep_desk import held
 from engine.record.sweep_folder import Cell, Plan
 from engine.record.sweep_state import read_state
 from engine.record.writer import RunWriter
-from engine.run import job, sweep
+from engine.run import job, sharing, sweep
 from engine.run.cells import CellWriter, ending
 from engine.run.sweep import Sweep
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import load
 from presets import load_preset
+from tests.support.run_strings import cells, same_cells, same_string
 
 TINY = ["--set", "problem.data.points=64"]
 LEVELS = ["--levels", "5e-2,2e-2"]
@@ -79,27 +80,9 @@ def untimed(out: Path) -> list[dict[str, str]]:
     ]
 
 
-def cells(out: Path) -> list[RunDir]:
-    return [RunDir(path.parent) for path in sorted(out.glob("level-*/pair-*/run.yaml"))]
-
-
 def names(run: RunDir) -> list[str]:
     """Of its events."""
     return [record.event.name for record in read_records(run)]
-
-
-def same_string(one: Path, other: Path) -> bool:
-    a, b = (read(run / "string.safetensors").string for run in (one, other))
-    return all(
-        getattr(a, name).tobytes() == getattr(b, name).tobytes()
-        for name in ("beads", "losses", "t", "profiles")
-    )
-
-
-def same_cells(one: Path, other: Path) -> bool:
-    places = [run.path.relative_to(one) for run in cells(one)]
-    assert places == [run.path.relative_to(other) for run in cells(other)]
-    return len(places) == 6 and all(same_string(one / place, other / place) for place in places)
 
 
 def facts(run: Path) -> list[dict[str, object]]:
@@ -126,7 +109,7 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: list[str], *words: st
 def begin(out: Path, *overrides: str, levels: tuple[float, ...] = (0.05, 0.02)) -> Any:
     """What the command does before it runs: the sweep and its problem."""
     tiny = ["problem.data.points=64", f"search.level={levels[0]!r}"]
-    return sweep.start(load_preset("quadratic", [*tiny, *overrides]), levels, 3, out)
+    return sweep.start(load_preset("quadratic", [*tiny, *overrides]), levels, 3, out, sweep.here())
 
 
 @pytest.mark.parametrize("old", [False, True])
@@ -482,9 +465,9 @@ def test_a_sweep_keeps_what_was_decided_on_the_machine_s_account(tmp_path: Path)
     """Rounding depends on it. What is said outright must be the same."""
     first, _ = begin(tmp_path / "a", "workers=3", "search.batching=vmap")
     for overrides in ([], ["device=cpu"], ["workers=3"]):
-        again, backend = begin(tmp_path / "a", *overrides)
+        again, crew = begin(tmp_path / "a", *overrides)
         assert again.plan == first.plan
-        assert backend.name == "vmap"
+        assert crew.backend.name == "vmap"
     with pytest.raises(InputError, match=r"begun with workers 3;"):
         begin(tmp_path / "a", "workers=2")
     with pytest.raises(InputError, match=r"begun with search\.batching vmap;"):
@@ -560,7 +543,7 @@ def test_no_more_cells_are_under_way_than_asked(
         methods.append(weakref.ref(method))
         return method
 
-    monkeypatch.setattr(sweep, "CellWriter", Counted)
+    monkeypatch.setattr(sharing, "CellWriter", Counted)
     monkeypatch.setattr(job, "build_method", build)
     before = threading.active_count()
     assert main([*COMMAND, "--at-once", "2", "--out", str(tmp_path / "sweep")]) == 0
