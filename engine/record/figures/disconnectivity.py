@@ -56,7 +56,7 @@ def _searches(plan: ComponentsPlan, view: SweepView) -> Iterator[Searched]:
 
 def _facts(source: Source, plan: ComponentsPlan, found: Components) -> dict[str, str]:
     """Returns what is said of the trees."""
-    # Models 2k and 2k + 1 are the ends of a run with seed N + k; given ones have seeds of their own.
+    # Models 2k and 2k + 1 are the ends of a run with seed N + k; given ones have their own seeds.
     runs = 1 if plan.given else (plan.models + 1) // 2
     seeds = range(plan.spec.seed, plan.spec.seed + runs)
     more = {
