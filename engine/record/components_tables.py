@@ -122,6 +122,8 @@ class ComponentsRow(Row):
     """The models of each component, the largest component first; they are an upper bound."""
     absent: tuple[int, ...]
     """The models whose own loss is above the level."""
+    more: bool = False
+    """Whether searches have not ended that may join some of these components."""
 
     @property
     def label(self) -> str:
@@ -143,6 +145,11 @@ class ComponentsRow(Row):
             return f"{head} only model {self.components[0][0]} is there.{above}"
         if len(self.components) == 1:
             return f"{head} {present} models are in one component.{above}"
+        if self.more:
+            return (
+                f"{head} {present} models are in at most {len(self.components)} components so far; "
+                f"searches have not ended.{above}"
+            )
         return (
             f"{head} {present} models are in at most {len(self.components)} components: no path "
             f"between these was found, which does not prove that there is none.{above}"
@@ -203,6 +210,7 @@ class Components:
             level=level,
             components=components(losses, self.barriers, highest),
             absent=tuple(model for model, loss in enumerate(losses) if not loss <= highest),
+            more=any(at <= level for at, _ in self.decided.left),
             **figures(here, good, failed),
         )
 

@@ -111,7 +111,7 @@ class ComponentsRun(FolderOfRuns[PairCell, Searched, ComponentsRow]):
         """See `FolderOfRuns`."""
         found = self.found()
         assert found is not None
-        return f"Every search has ended: {found.brief}."
+        return f"Every search has ended; {found.brief}."
 
     @property
     def unfinished(self) -> str:
