@@ -58,6 +58,8 @@ class ComponentsRun(FolderOfRuns[PairCell, Searched, ComponentsRow]):
     def __init__(self, plan: ComponentsPlan, folder: Path, prepared: Prepared) -> None:
         """Reads how far it has come. The models are trained with what was `prepared` for them."""
         self.plan, self._prepared = plan, prepared
+        self._searching: Prepared | None = None
+        """What was prepared for the searches of the newest part that shares a problem."""
         self._cells = {(cell.level, cell.models): cell for cell in plan.cells(folder)}
         super().__init__(plan, folder)
 
@@ -161,17 +163,22 @@ class ComponentsRun(FolderOfRuns[PairCell, Searched, ComponentsRow]):
 
     # ------------------------------------------------------------ searches
 
+    @property
+    def _alone(self) -> bool:
+        """Whether each pair of models makes a problem of its own."""
+        return bool(self._prepared.backend.problem.fixed)
+
     def _bundles(self, cells: Sequence[PairCell]) -> list[Sequence[PairCell]]:
         """Returns cells in parts that share a problem."""
-        alone = bool(self._prepared.backend.problem.fixed)
-        return [[cell] for cell in cells] if alone else [cells]
+        return [[cell] for cell in cells] if self._alone else [cells]
 
     def _search(self, session: Sharing[PairCell], cells: Sequence[PairCell], at_once: int) -> None:
         """Runs cells that share a problem, unless the session is to end."""
         if session.hurried():
             return
-        prepared = prepare(self._spec_of(cells[0]))
-        session.run(cells, prepared.backend, prepared.spec, at_once)
+        if self._searching is None or self._alone:
+            self._searching = prepare(self._spec_of(cells[0]))
+        session.run(cells, self._searching.backend, self._searching.spec, at_once)
 
     def _spec_of(self, cell: PairCell) -> Spec:
         """Returns the spec of a cell."""
