@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import inf, isfinite
 from typing import Annotated, Literal
 
@@ -286,9 +287,18 @@ class Components:
 
 def decided(asked: Asked, told: ModelsTold, searches: Iterable[Searched]) -> Decided:
     """Returns the searches that are decided by those that have ended."""
-    peaks = {(each.level, each.pair): each.barrier.peak for each in searches}
+    peaks = tuple(sorted((each.level, each.pair, each.barrier.peak) for each in searches))
+    return _decided(asked, told, peaks)
+
+
+@lru_cache(maxsize=4)
+def _decided(
+    asked: Asked, told: ModelsTold, peaks: tuple[tuple[float, Pair, float], ...]
+) -> Decided:
+    """Returns the searches that are decided; of the newest few questions answers are kept."""
     models = Models(told.losses, told.distances)
-    return decide(models, asked.levels, peaks, tries=asked.tries, tolerance=asked.tolerance)
+    known = {(level, pair): peak for level, pair, peak in peaks}
+    return decide(models, asked.levels, known, tries=asked.tries, tolerance=asked.tolerance)
 
 
 def _counted(count: int, one: str, many: str = "") -> str:
