@@ -15,7 +15,7 @@ from engine import __version__
 STATUSES = """\
 exit status:
   0  connected (verify: the path holds; sweep, compare, components: every search has
-     ended; measure, align, barrier: done)
+     ended; measure, figure, align, barrier: done)
   3  the search or the check ended without a connection (doctor: something is wrong)
   2  bad input, said in one line
   1  an internal failure; the run's engine.log has the details
@@ -53,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_sweep(commands)
     _add_compare(commands)
     _add_components(commands)
+    _add_figure(commands)
     _add_presets(commands)
     _add_data(commands)
     _add_barrier(commands)
@@ -369,6 +370,11 @@ def _add_sweep(commands: Commands) -> None:
         "--at-once", type=int, default=64, metavar="N", help="pairs under way at a time"
     )
     sweep.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Dask workers run the cells: local:N, tls://HOST:PORT or tcp://HOST:PORT",
+    )
+    sweep.add_argument(
         "--headless", action="store_true", help="no screen: progress in lines, then the tables"
     )
     _add_fps(sweep)
@@ -481,6 +487,47 @@ def _add_components(commands: Commands) -> None:
     _add_fps(components)
     components.add_argument("--json", action="store_true", help="the tables as one JSON object")
     components.set_defaults(command=dispatch.components)
+
+
+def _add_figure(commands: Commands) -> None:
+    """Adds the command `figure`."""
+    figure = commands.add_parser(
+        "figure",
+        help="a figure for a publication, and its numbers (needs the extra figures)",
+        description="Draws a run, a string, a sweep or a comparison as an .svg, .pdf or .png file, "
+        "and writes the numbers beside it as .csv, from which alone it is drawn. With --out F.csv "
+        "only the numbers are written, which needs no matplotlib; `dss-tui figure F.csv --out "
+        "F.svg` draws them, on another machine too.",
+        epilog="exit status: 0 written, 2 bad input, or the source lacks what the kind takes",
+    )
+    figure.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a run, a string file, or the folder of a sweep, a comparison or components; or the "
+        ".csv of a figure, or that of `measure --what`",
+    )
+    figure.add_argument(
+        "--kind",
+        metavar="K",
+        help="what to draw: levels, methods, disconnectivity, path, string, plane, depths or "
+        "quantities; or list, which tells what SOURCE allows (default: the natural one)",
+    )
+    figure.add_argument("--out", type=Path, metavar="F", help=".svg, .pdf, .png or .csv")
+    figure.add_argument(
+        "--width", default="one", metavar="W", help="one or two columns, or a width in mm"
+    )
+    figure.add_argument(
+        "--plane",
+        metavar="A,B,C",
+        help="for the kind plane: three beads by their ids; a plane that is not there yet is "
+        "measured",
+    )
+    figure.add_argument(
+        "--run-factories",
+        action="store_true",
+        help="let a string name functions of yours, where a plane is measured",
+    )
+    figure.set_defaults(command=dispatch.figure)
 
 
 def _add_presets(commands: Commands) -> None:

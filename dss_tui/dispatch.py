@@ -143,6 +143,13 @@ def measure(asked: argparse.Namespace) -> int:
     )
 
 
+def figure(asked: argparse.Namespace) -> int:
+    """Runs `figure` and returns the exit status."""
+    from dss_tui.commands import figure
+
+    return figure.figure(asked)
+
+
 def align(asked: argparse.Namespace) -> int:
     """Runs `align` and returns the exit status."""
     from dss_tui.commands import align

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from contextlib import ExitStack
 
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +19,7 @@ from engine.record.rundir import RunDir
 from engine.record.signals import ending_at_once
 from engine.record.sweep_folder import MOST_CELLS
 from engine.record.sweep_tables import LevelRow, json_of
+from engine.run.cluster.address import parse_address
 from engine.spec.grid import LEVELS, LevelAsked, levels_of
 from engine.spec.keys import Spec
 from engine.spec.search import TimesEnds
@@ -33,6 +35,7 @@ def sweep(asked: argparse.Namespace) -> int:
     """
     levels = _levels(asked.levels)
     _check_numbers(asked, levels)
+    _warn(asked)
     if wants_screen(asked):
         return _on_screen(asked, levels)
     return _in_foreground(asked, levels)
@@ -46,28 +49,31 @@ def _on_screen(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> int
 
     with naming(asked.preset):
         folder = RunDir(asked.out.expanduser().absolute())
-        launched = sweeps.start(_spec(asked, levels), levels, asked.pairs, folder, asked.at_once)
+        launched = sweeps.start(_spec(asked, levels), levels, asked.pairs, folder, _crew(asked))
     return show(Opening(folder, launched=launched, fps=asked.fps))
 
 
 def _in_foreground(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> int:
-    """Runs the sweep in this process, prints lines, and returns the exit status."""
-    with ending_at_once():
-        from engine.run.sweep import start
+    """Runs the sweep with this process on watch, prints lines, and returns the exit status."""
+    folder = asked.out.expanduser().absolute()
+    with ExitStack() as stack:
+        with ending_at_once():
+            from engine.run.crews import crew_of
+            from engine.run.sweep import start
 
-        with naming(asked.preset):
-            folder = asked.out.expanduser().absolute()
-            begun, backend = start(_spec(asked, levels), levels, asked.pairs, folder)
+            prepare = stack.enter_context(crew_of(_crew(asked)))
+            with naming(asked.preset):
+                begun, crew = start(_spec(asked, levels), levels, asked.pairs, folder, prepare)
 
-    def tell(rows: list[LevelRow]) -> None:
-        if asked.json:
-            print(json_of(rows, begun.results()), end="")
-            return
-        _show(rows, begun.plan.spec.search.tolerance)
-        told = "sweep.csv, levels.csv, sweep.json, and a run directory for each pair"
-        print(f"{begun.folder}: {told}")
+        def tell(rows: list[LevelRow]) -> None:
+            if asked.json:
+                print(json_of(rows, begun.results()), end="")
+                return
+            _show(rows, begun.plan.spec.search.tolerance)
+            told = "sweep.csv, levels.csv, sweep.json, and a run directory for each pair"
+            print(f"{begun.folder}: {told}")
 
-    return run_here(begun, lambda signals: begun.run(backend, signals, asked.at_once), tell)
+        return run_here(begun, lambda signals: begun.run(crew, signals), tell)
 
 
 def _spec(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> Spec:
@@ -78,6 +84,19 @@ def _spec(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> Spec:
     told = f"{{times_ends: {first.times_ends!r}}}" if isinstance(first, TimesEnds) else first
     overrides = [*asked.overrides, f"search.level={told}"]
     return load_preset(asked.preset, overrides, seed=asked.seed, device=asked.device)
+
+
+def _crew(asked: argparse.Namespace) -> str:
+    """Returns the word for those who run the cells: an address, or a number of cells at a time."""
+    return str(asked.cluster or asked.at_once)
+
+
+def _warn(asked: argparse.Namespace) -> None:
+    """Tells what others may do at the address of a cluster. Raises InputError where it is none."""
+    if asked.cluster is not None:
+        warning = parse_address(asked.cluster).warning
+        if warning is not None:
+            print(f"dss-tui: {warning}", file=sys.stderr)
 
 
 def _levels(text: str) -> tuple[LevelAsked, ...]:

@@ -34,20 +34,28 @@ WORDS = {"running": "under way", "not_connected": "not connected"}
 
 
 def start(
-    spec: Spec, levels: tuple[LevelAsked, ...], pairs: int, folder: RunDir, at_once: int
+    spec: Spec, levels: tuple[LevelAsked, ...], pairs: int, folder: RunDir, crew: str
 ) -> bool:
     """Launches an engine on a new sweep, or on one that has cells left and is not running.
 
-    Returns whether one was launched. Raises InputError for what cannot run, as far as that shows
+    `crew` is a number of cells at a time, or the address of a cluster. Returns whether an engine
+    was launched. Raises InputError for what cannot run, as far as that shows
     without an engine, and SaveError.
     """
     session.check(spec)
     plan = plan_for(spec, levels, pairs, folder.path)
-    if read_plan(folder.path) is None:
+    begun, live = read_plan(folder.path), is_live(folder)
+    if begun is not None and begun.pairs < plan.pairs and live:
+        raise InputError(
+            f"is running with {begun.pairs} pairs; let it end before you ask for more, or stop it",
+            file=folder.path,
+            key="--pairs",
+        )
+    if begun is None or begun.pairs < plan.pairs:
         create(plan, folder.path)
-    elif is_live(folder) or SweepReader(folder).look().state == "ended":
+    elif live or SweepReader(folder).look().state == "ended":
         return False
-    session.launch(folder, str(at_once))
+    session.launch(folder, crew)
     return True
 
 

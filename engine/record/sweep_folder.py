@@ -88,6 +88,7 @@ class Plan(Grid):
             totals.sample_gradients,
             totals.forward_samples,
             end.level,
+            totals.normalized_length_weights,
         )
 
     def rows(self, folder: Path, results: Sequence[Result]) -> list[LevelRow]:
@@ -123,7 +124,15 @@ def read_plan(folder: Path) -> Plan | None:
     described = folder / PLAN
     if not check_regular(described):
         return None
-    tree = read_yaml(read_text(described, LARGEST_PRESET), described)
+    return plan_in(read_text(described, LARGEST_PRESET), described)
+
+
+def plan_in(text: str, described: Path) -> Plan:
+    """Returns the plan in a text that is, or was, the content of the file `described`.
+
+    Raises InputError where no sweep wrote it.
+    """
+    tree = read_yaml(text, described)
     head = tree.pop("sweep", None) if isinstance(tree, dict) else None
     match head:
         case {"levels": [*texts], "pairs": int(pairs)} if 0 < pairs * len(texts) <= MOST_CELLS:
@@ -135,13 +144,14 @@ def read_plan(folder: Path) -> Plan | None:
 def plan_for(spec: Spec, levels: Iterable[LevelAsked], pairs: int, folder: Path) -> Plan:
     """Returns the plan of a sweep that is asked for in a folder, new or begun before.
 
-    Where it was begun, what was decided then is kept. Raises InputError where a level does not fit
-    the preset, or the folder holds another sweep, or something else.
+    Where it was begun, what was decided then is kept, and it may go on with more pairs. Raises
+    InputError where a level does not fit the preset, or the folder holds another sweep or something
+    else.
     """
     begun, wanted = read_plan(folder), tuple(levels)
     for level in wanted:
         check_method(Grid(spec, wanted, pairs).at(level))
-    return settled(Plan(spec, wanted, pairs), begun, folder)
+    return settled(Plan(spec, wanted, pairs), begun, folder, grows="--pairs")
 
 
 class PlanOfMany(Protocol):
@@ -158,8 +168,12 @@ class PlanOfMany(Protocol):
 AnyPlan = TypeVar("AnyPlan", bound=PlanOfMany)
 
 
-def settled(asked: AnyPlan, begun: AnyPlan | None, folder: Path) -> AnyPlan:
+def settled(
+    asked: AnyPlan, begun: AnyPlan | None, folder: Path, *, grows: str | None = None
+) -> AnyPlan:
     """Returns a plan that is asked for with what was decided when the folder was begun, if it was.
+
+    `grows` names a number that may be larger than it was then.
 
     Raises InputError where the folder was begun with another plan, or holds something else.
     """
@@ -167,7 +181,10 @@ def settled(asked: AnyPlan, begun: AnyPlan | None, folder: Path) -> AnyPlan:
         check_unused(folder)
         return _with_spec(asked, asked.spec.of_a_new_run())
     plan = _with_spec(asked, as_begun(asked.spec, begun.spec))
-    _check_same(begun.told(), plan.told(), folder)
+    before, now = begun.told(), plan.told()
+    if grows is not None and now[grows] > before[grows]:
+        before[grows] = now[grows]
+    _check_same(before, now, folder)
     return plan
 
 

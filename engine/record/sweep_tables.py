@@ -56,6 +56,8 @@ class Result:
     """Number of samples passed forward alone; None where that is not known."""
     level_found: float | None = None
     """The level that came about in the search; None where a number was asked for."""
+    normalized_length_weights: float | None = None
+    """The normalized length over the weights alone, without biases; None where it is not known."""
 
     @property
     def connected(self) -> bool:
@@ -112,6 +114,8 @@ class LevelRow(Row):
     """The level that was asked for, as in `Result`."""
     level_found: Statistic = Statistic(nan, nan)
     """The statistic of the levels that came about; NaN where a number was asked for."""
+    normalized_length_weights: Statistic = Statistic(nan, nan)
+    """The statistic of normalized lengths over the weights alone; NaN where they are not known."""
 
     @property
     def label(self) -> str:
@@ -139,6 +143,9 @@ def _row(level: float | str, results: list[Result]) -> LevelRow:
         level=level,
         level_found=statistic([e.level_found for e in good if e.level_found is not None]),
         **figures(results, good, Counter(each.outcome for each in results if each not in good)),
+        normalized_length_weights=statistic(
+            [e.normalized_length_weights for e in good if e.normalized_length_weights is not None]
+        ),
     )
 
 
@@ -231,6 +238,8 @@ def csv_of_levels(rows: list[LevelRow]) -> str:
         "median_forward_samples",
         "level_found_mean",
         "level_found_standard_error",
+        "normalized_length_weights_mean",
+        "normalized_length_weights_standard_error",
     ]
     return as_csv(head, [_line(row) for row in rows])
 
@@ -253,6 +262,8 @@ def _line(row: LevelRow) -> list[Any]:
         row.median_forward_samples,
         row.level_found.mean,
         row.level_found.standard_error,
+        row.normalized_length_weights.mean,
+        row.normalized_length_weights.standard_error,
     ]
 
 

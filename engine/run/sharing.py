@@ -14,7 +14,7 @@ from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk
 from engine.record.writing import replace
 from engine.run.cells import CellLogs, CellWriter
-from engine.run.folder_of_runs import AnyCell
+from engine.run.folder_of_runs import AnyCell, CellOfRun
 from engine.run.loop import Pace
 from engine.run.session import Ended, run_session
 from engine.spec.keys import Spec
@@ -26,6 +26,8 @@ from engine.workers.shared import SharedPool
 PACE = Pace(checkpoint_s=60.0, progress_s=20.0)
 #: The seconds between two looks of a paused cell at its commands.
 PAUSED_CELL_S = 0.5
+#: The reason in words for which a cell has its backend.
+WHY = "as it was decided for all runs of the folder"
 
 
 @dataclass
@@ -74,11 +76,11 @@ class Sharing(Generic[AnyCell]):
 
     def _session(self, cell: AnyCell, pool: SharedPool) -> Ended:
         """Runs a cell to the end of its session. Raises InputError and SaveError."""
+        spec = written_spec(cell, self.spec_of)
         try:
-            spec = self._spec(cell)
             writer = CellWriter(cell.run, self.desk)
         except OSError as error:
-            raise SaveError(f"{cell.run.path}: cannot be written: {error.strerror}") from error
+            raise unwritable(cell, error) from error
         with self.logs.of(cell.run), writer:
             return run_session(
                 writer,
@@ -88,17 +90,27 @@ class Sharing(Generic[AnyCell]):
                 pace=PACE,
                 wait=lambda seconds: pool.step_aside(max(seconds, PAUSED_CELL_S)),
                 hurried=self.hurried,
-                why="as it was decided for all runs of the folder",
+                why=WHY,
             )
 
-    def _spec(self, cell: AnyCell) -> Spec:
-        """Returns the spec in a cell's run.yaml, whose limits may have been changed.
 
-        Writes the file first where it is missing.
-        """
-        if cell.run.spec.exists():
-            return cell.run.load_spec()
+def written_spec(cell: AnyCell, spec_of: Callable[[AnyCell], Spec]) -> Spec:
+    """Returns the spec in a cell's run.yaml, whose limits may have been changed.
+
+    Writes the file first where it is missing, with what `spec_of` returns. Raises InputError and
+    SaveError.
+    """
+    if cell.run.spec.exists():
+        return cell.run.load_spec()
+    try:
         cell.run.path.mkdir(parents=True, exist_ok=True)
-        spec = self.spec_of(cell)
-        replace(cell.run.spec, dump(spec).encode())
-        return spec
+    except OSError as error:
+        raise unwritable(cell, error) from error
+    spec = spec_of(cell)
+    replace(cell.run.spec, dump(spec).encode())
+    return spec
+
+
+def unwritable(cell: CellOfRun, error: OSError) -> SaveError:
+    """Returns the error for a cell whose folder cannot be written."""
+    return SaveError(f"{cell.run.path}: cannot be written: {error.strerror}")

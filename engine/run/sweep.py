@@ -1,31 +1,26 @@
-"""Runs many pairs at many levels in one process, where each cell is a run directory of its own.
+"""Runs many pairs at many levels, where each cell is a run directory of its own.
 
-The open segments of all strings share their batches (`shared`). A number of cells are under way at
-a time. When one ends the next begins, and only its line of the table is kept in memory. A sweep
-that was killed goes on: cells that have ended are kept, and the others resume from their
-checkpoints.
-
-With `search.batching: fused` a bead's bits do not depend on its batch, so a cell's string is that
-of its run alone. With vmap or loop the same holds up to rounding, which depends on the batch, and
-so on the cells that are under way. Where a bead starts on a pass, rounding can choose the side to
-which it falls. A cell's running time includes its waits for others, and `limits.seconds` counts
-them.
+A crew runs the cells (`crew`): this process, where their searches share their batches (`batched`),
+or the workers of a cluster (`cluster`). Only a line of the table is kept in memory of a cell that
+has ended. A sweep that was killed goes on: cells that have ended are kept, and the others resume
+from their checkpoints.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
-from engine.backends.backend import Backend
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End
 from engine.record.sweep_folder import Cell, Plan, create, plan_for, read_plan
 from engine.record.sweep_tables import LevelRow, Result, csv_of, csv_of_levels, json_of
+from engine.run.batched import Batched
 from engine.run.cells import logging_cells
+from engine.run.crew import Crew, Work
 from engine.run.folder_of_runs import FolderOfRuns, planned, starting
 from engine.run.grid import AT_ONCE, prepare_grid
-from engine.run.sharing import Sharing
 from engine.spec.grid import LevelAsked
 from engine.spec.keys import Spec
 
@@ -38,22 +33,19 @@ class Sweep(FolderOfRuns[Cell, Result, LevelRow]):
         self.plan = plan
         super().__init__(plan, folder)
 
-    def run(self, backend: Backend, signals: Signals, at_once: int = AT_ONCE) -> End:
+    def run(self, crew: Crew, signals: Signals) -> End:
         """Runs until every cell has ended, somebody asks to stop, or the engine fails in a cell.
 
-        `backend` computes the problem of the plan's spec, which is resolved, and `at_once` cells
-        are under way at a time. Where the session ends early, the cells that are under way are
-        stopped with their checkpoints written.
+        `crew` was prepared for the sweep's plan. Where the session ends early, the cells that are
+        under way are stopped with their checkpoints written.
 
         What a cell raises is raised when the others have stopped: InputError where another process
         runs it or the sweep, or its checkpoint cannot be read; SaveError where its folder cannot be
         written.
         """
-        return self.held_session(signals, self.working(backend, signals, at_once))
+        return self.held_session(signals, self.working(crew, signals))
 
-    def working(
-        self, backend: Backend, signals: Signals, at_once: int
-    ) -> Callable[[Desk], str | None]:
+    def working(self, crew: Crew, signals: Signals) -> Callable[[Desk], str | None]:
         """Returns what a session does at its desk: it runs the cells that have not ended."""
 
         def work(desk: Desk) -> str | None:
@@ -64,9 +56,10 @@ class Sweep(FolderOfRuns[Cell, Result, LevelRow]):
                 return None
             with logging_cells(self.folder / "engine.log") as logs:
                 desk.begin()
-                session = Sharing(signals, logs, desk, self._spec_of, self.note)
-                session.run(todo, backend, self.plan.spec, at_once)
-                return session.failure
+                cells = tuple(todo)
+                return crew.run(
+                    Work(self.folder, cells, self._spec_of, self.note, desk, logs, signals)
+                )
 
         return work
 
@@ -88,36 +81,54 @@ def _begins(cell: Cell) -> float:
     return cell.level if isinstance(cell.level, float) else 0.0
 
 
+Prepare = Callable[[Plan], tuple[Plan, Crew]]
+"""Decides everything about a plan, and returns it with the crew for it. Raises InputError."""
+
+
+def here(at_once: int = AT_ONCE) -> Prepare:
+    """Returns what prepares a plan for this process, with so many cells under way at a time."""
+
+    def prepare(plan: Plan) -> tuple[Plan, Crew]:
+        grid, backend = prepare_grid(plan.spec, plan.levels, plan.pairs)
+        decided = Plan(grid.spec, grid.levels, grid.pairs)
+        return decided, Batched(backend, decided.spec, at_once)
+
+    return prepare
+
+
 def start(
-    spec: Spec, levels: Iterable[LevelAsked], pairs: int, folder: Path
-) -> tuple[Sweep, Backend]:
-    """Returns the sweep in a folder, new or begun before, and the backend that computes it.
+    spec: Spec, levels: Iterable[LevelAsked], pairs: int, folder: Path, prepare: Prepare
+) -> tuple[Sweep, Crew]:
+    """Returns the sweep in a folder, new or begun before, and the crew that runs it.
 
     Raises InputError where it cannot run, or the folder holds another sweep.
     """
-    return _prepared(plan_for(spec, levels, pairs, folder), folder)
+    return _prepared(plan_for(spec, levels, pairs, folder), folder, prepare)
 
 
-def _prepared(plan: Plan, folder: Path) -> tuple[Sweep, Backend]:
-    """Returns the sweep of a plan and its backend, and writes the plan as it was decided.
+def _prepared(plan: Plan, folder: Path, prepare: Prepare) -> tuple[Sweep, Crew]:
+    """Returns the sweep of a plan and its crew, and writes the plan as it was decided.
 
     Raises InputError where it cannot run.
     """
-    grid, backend = prepare_grid(plan.spec, plan.levels, plan.pairs)
-    decided, begun = Plan(grid.spec, grid.levels, grid.pairs), read_plan(folder)
+    decided, crew = prepare(plan)
+    begun = read_plan(folder)
     if begun is None or begun.told() != decided.told():
         create(decided, folder)
-    return Sweep(decided, folder), backend
+    return Sweep(decided, folder), crew
 
 
-def run_folder(desk: Desk, signals: Signals, at_once: int = AT_ONCE) -> End:
+def run_folder(desk: Desk, signals: Signals, crew: AbstractContextManager[Prepare]) -> End:
     """Runs the sweep whose plan the folder of a desk holds, or goes on, and writes its tables.
 
-    The caller holds the sweep. Raises InputError where it cannot run, and SaveError.
+    `crew` gives what prepares the plan (`crews.crew_of`). The caller holds the sweep. Raises
+    InputError where it cannot run, and SaveError.
     """
-    with starting(desk):
-        sweep, backend = _prepared(planned(read_plan(desk.folder), desk.folder), desk.folder)
-    try:
-        return sweep.session(desk, signals, sweep.working(backend, signals, at_once))
-    finally:
-        sweep.write_tables()
+    with ExitStack() as stack:
+        with starting(desk):
+            plan = planned(read_plan(desk.folder), desk.folder)
+            sweep, workers = _prepared(plan, desk.folder, stack.enter_context(crew))
+        try:
+            return sweep.session(desk, signals, sweep.working(workers, signals))
+        finally:
+            sweep.write_tables()
