@@ -63,7 +63,7 @@ class SweepView:
     exit_status: int = 0
     """The exit status of a command that watched the sweep: 0 while it goes on."""
     damaged: tuple[Damaged, ...] = ()
-    """The faults of the sweep's own files."""
+    """The faults of the sweep's own files, and of what is known of cells besides their events."""
 
     @property
     def going(self) -> bool:
@@ -100,6 +100,8 @@ class SweepReader:
         self._marks: tuple[object, ...] = ()
         """What was known of cells besides their events when the rows were made."""
         self._rows: tuple[AnyRow, ...] = ()
+        self._faults_of_cells: list[Damaged] = []
+        """The faults of what is known of cells besides their events."""
 
     def look(self) -> SweepView:
         """Returns the state of the sweep now, whatever its files hold."""
@@ -113,9 +115,10 @@ class SweepReader:
         plan: Any = self._plan
         marks = plan.marks(self._cells)
         if self._seen is None or marks != self._marks or any(map(_differs, briefs, self._seen)):
+            self._faults_of_cells = []
             self._rows = tuple(plan.rows(self._results(plan, briefs)))
             self._seen, self._marks = briefs, marks
-        return self._view(self._plan, live, session, tuple(faults))
+        return self._view(self._plan, live, session, (*faults, *self._faults_of_cells))
 
     def _read_plan(self) -> None:
         """Reads the plan where its file is new. Raises Damaged where it cannot be read."""
@@ -142,12 +145,16 @@ class SweepReader:
         self._runs = ManyRuns(cell.run for cell in self._cells)
 
     def _results(self, plan: Any, briefs: tuple[Brief, ...]) -> list[Any]:
-        """Returns the results of the cells that have ended, which are those of the plan's kind."""
-        return [
-            plan.result_of(cell, brief.ended)
+        """Returns the results of the cells that have ended, which are those of the plan's kind.
+
+        The fault of one that cannot be read is kept.
+        """
+        found = [
+            tried(partial(plan.result_of, cell, brief.ended), self._faults_of_cells)
             for cell, brief in zip(self._cells, briefs, strict=True)
             if brief.ended is not None and brief.ended.outcome is not Outcome.STOPPED
         ]
+        return [result for result in found if result is not None]
 
     def _view(
         self, plan: AnyPlan, live: bool, session: SweepState | None, faults: tuple[Damaged, ...]

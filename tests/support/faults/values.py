@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from tests.faults.whole import Case, Damage
+from tests.support.faults.whole import Case, Damage
 
 #: What a value is replaced by, as JSON writes it.
 VALUES = (

@@ -60,7 +60,9 @@ class Answer:
         if self.bytes_held > LARGEST:
             return f"memory: {self.bytes_held / 2**30:.1f} GiB"
         refused = [line for line in self.said.splitlines() if line.startswith("dss-tui: ")]
-        if self.status in (1, 2) and (len(refused) > 1 or not self.said.strip()):
+        if self.status in (1, 2) and not self.said.strip():
+            return f"exit status {self.status} without a sentence"
+        if self.status in (1, 2) and len(refused) > 1:
             return f"exit status {self.status} with {len(refused)} sentences: {self._last}"
         return None
 

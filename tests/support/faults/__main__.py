@@ -1,10 +1,10 @@
 """Every command and every screen on files that are damaged in every way.
 
-`python -m tests.faults` makes runs, sweeps, comparisons, strings, presets and data, damages one
-file after another, and tries each command that reads them in a process of its own. What is counted
-is the answer: a promised exit status, or a refusal in one sentence. The exit status is 1 where
-anything ended in a traceback, did not come back within 10 s of the processor's time, or held more
-than 1 GiB. `--each N` draws so many trials of each target and kind of damage, by `--seed`;
+`python -m tests.support.faults` makes runs, sweeps, comparisons, strings, presets and data, damages
+one file after another, and tries each command that reads them in a process of its own. What is
+counted is the answer: a promised exit status, or a refusal in one sentence. The exit status is 1
+where anything ended in a traceback, did not come back within 10 s of the processor's time, or held
+more than 1 GiB. `--each N` draws so many trials of each target and kind of damage, by `--seed`;
 without it all are made, which takes many hours.
 """
 
@@ -22,10 +22,10 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
-from tests.faults import values, whole
-from tests.faults.targets import TARGETS, Target
-from tests.faults.trial import Answer, attempt, drop_privileges
-from tests.faults.whole import Case
+from tests.support.faults import values, whole
+from tests.support.faults.targets import TARGETS, Target
+from tests.support.faults.trial import Answer, attempt, drop_privileges
+from tests.support.faults.whole import Case
 
 #: The share of what is slow that is tried.
 SLOW = 0.15
@@ -93,7 +93,7 @@ def campaign(target: Target, asked: argparse.Namespace) -> Counter[tuple[str, st
 
 def main() -> int:
     """Makes what is asked for, damages it, and prints a line of counts for each."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.support.faults", description=__doc__)
     parser.add_argument("targets", nargs="*", default=[*TARGETS], metavar="TARGET")
     parser.add_argument("--each", type=int, metavar="N", help="trials of each target and kind")
     parser.add_argument("--seed", type=int, default=0)

@@ -13,11 +13,11 @@ import numpy as np
 
 from dss_tui.cli import main
 from engine.run import bead_files
-from tests.faults import watching
-from tests.faults.trial import Do
 from tests.support import image_files
+from tests.support.faults import watching
+from tests.support.faults.trial import Do
 
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "6706f4a" / "runs"
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "6706f4a" / "runs"
 #: Runs of an older version, of every stage that a checkpoint may hold.
 OLDER = (
     "stopped-auto-greedy",
