@@ -431,4 +431,9 @@ def _checked(arrays: Arrays, header: Header, path: Path) -> StringFile:
         cells=_cells(arrays, beads[0] - 1, path),
     )
     fixed, carried = (string_parts.under(prefix, arrays) for prefix in (FIXED, CARRIED))
+    for name, array in carried.items():
+        if array.shape[:1] != (2,):
+            raise InputError(
+                f"{CARRIED}{name} holds no value for each end; export it again", file=path
+            )
     return StringFile(header, string, string_parts.data_in(arrays, path), fixed, carried)

@@ -193,7 +193,7 @@ def with_overrides(tree: Any, overrides: Iterable[str], file: object = None) -> 
                     file=file,
                     key=".".join(steps[:depth]),
                 )
-        at[steps[-1]] = read_yaml(value, f"--set {line}")
+        at[steps[-1]] = read_yaml(value, f"--set {' '.join(line.split())}")
     return tree
 
 
