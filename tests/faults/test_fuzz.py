@@ -21,6 +21,7 @@ from engine.data import pickled_arrays
 from engine.errors import InputError
 from engine.problem.checkpoints import inert_pickle
 from engine.record import string_file
+from engine.spec.shipped import source
 from engine.spec.yaml_file import with_overrides
 from tests.support.faults.inputs import KINDS, taken
 
@@ -75,3 +76,10 @@ def test_what_is_carried_is_of_both_ends(shape: tuple[int, ...], tmp_path: Path)
         np.savez(path, **dict(held), **{"carried.mean": np.zeros(shape)})
     with pytest.raises(InputError, match=r"carried\.mean holds no value for each end"):
         string_file.read(path)
+
+
+def test_a_preset_that_is_no_text_is_not_printed(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_bytes(b"a\x9f")
+    with pytest.raises(InputError, match="cannot be read: it is not UTF-8 text"):
+        source(str(path))

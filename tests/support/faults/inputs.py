@@ -10,7 +10,7 @@ import os
 import pickle
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -119,8 +119,22 @@ def _overrides() -> st.SearchStrategy[Any]:
         st.sampled_from(keys) | st.text(max_size=12) | st.sampled_from(keys).map(lambda k: k + ".x")
     )
     value = JUNK.map(mutations.text) | st.text(max_size=12) | st.sampled_from(mutations.WORDS)
-    line = st.builds("{}={}".format, key, value) | st.text(max_size=20)
+    own = st.sampled_from(list(_values(tree)))
+    line = own | own | own | st.builds("{}={}".format, key, value) | st.text(max_size=20)
     return st.lists(line, min_size=1, max_size=3)
+
+
+def _values(tree: Any) -> Iterator[str]:
+    """The lines that give keys the values that they have, or numbers near these."""
+    for place in mutations.places(tree):
+        at = tree
+        for step in place:
+            at = at[step]
+        if all(isinstance(step, str) for step in place):
+            key = ".".join(place)
+            yield f"{key}={mutations.text(at)}"
+            if type(at) in (int, float):
+                yield from (f"{key}={mutations.text(at * by)}" for by in (0.5, 2, 10**9))
 
 
 def _take_overrides(lines: list[str]) -> None:
@@ -374,7 +388,9 @@ def _take_cifar(drawn: tuple[str, bytes]) -> None:
     samples(bytearray(content), Path(name), CIFAR10, 0)
 
 
-def _gzips() -> st.SearchStrategy[tuple[str, bytes]]:
+@cache
+def _packed() -> tuple[bytes, bytes]:
+    """Images in gzip, and a tar of records; made once, since gzip notes the time."""
     held = io.BytesIO()
     with tarfile.open(fileobj=held, mode="w:gz") as archive:
         for name in (
@@ -385,9 +401,13 @@ def _gzips() -> st.SearchStrategy[tuple[str, bytes]]:
             info = tarfile.TarInfo(name)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
-    packed = gzip.compress(_images(), 1)
+    return gzip.compress(_images(), 1), held.getvalue()
+
+
+def _gzips() -> st.SearchStrategy[tuple[str, bytes]]:
+    packed, tar = _packed()
     return st.tuples(st.just("a.gz"), mutations.contents(packed)) | st.tuples(
-        st.just("cifar-10-binary.tar.gz"), mutations.contents(held.getvalue())
+        st.just("cifar-10-binary.tar.gz"), mutations.contents(tar)
     )
 
 
