@@ -73,7 +73,8 @@ def test_what_is_carried_is_of_both_ends(shape: tuple[int, ...], tmp_path: Path)
     path = tmp_path / "s.npz"
     whole = Path(__file__).parents[1] / "fixtures/6706f4a/strings/quadratic.npz"
     with np.load(whole) as held:
-        np.savez(path, **dict(held), **{"carried.mean": np.zeros(shape)})
+        arrays: dict[str, Any] = dict(held) | {"carried.mean": np.zeros(shape)}
+    np.savez(path, **arrays)
     with pytest.raises(InputError, match=r"carried\.mean holds no value for each end"):
         string_file.read(path)
 

@@ -77,13 +77,13 @@ class Shim:
         for name in CALLS:
             setattr(os, name, self._around(name, getattr(os, name)))
         whole_open, whole_fdopen = open, os.fdopen
-        writing.open = lambda *a, **k: self._file(whole_open(*a, **k))  # type: ignore[attr-defined]
+        setattr(writing, "open", lambda *a, **k: self._file(whole_open(*a, **k)))  # noqa: B010
 
         def fdopen(fd: int, mode: str = "r", *more: Any, **named: Any) -> Any:
             made = whole_fdopen(fd, mode, *more, **named)
             return self._file(made) if mode == "ab" else made
 
-        os.fdopen = fdopen  # type: ignore[assignment]
+        os.fdopen = fdopen
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -192,7 +192,7 @@ def killed_at(folder: Path, number: int, when: str) -> Answer:
     """What comes of a run that is ended at one of its changes of files."""
 
     def do() -> int:
-        store.ThreadPoolExecutor = _AtOnce  # type: ignore[misc, assignment]
+        setattr(store, "ThreadPoolExecutor", _AtOnce)  # noqa: B010
         with Shim(number, when):
             return search(folder)
 
@@ -203,7 +203,7 @@ def killed_after(folder: Path, seconds: float) -> Answer:
     """What comes of a run that is ended after a while, whatever it does."""
 
     def do() -> int:
-        threading.Thread(target=lambda: (time.sleep(seconds), _end()), daemon=True).start()
+        threading.Timer(seconds, _end).start()
         return search(folder)
 
     return attempt(do)
@@ -238,7 +238,7 @@ def counted(folder: Path) -> Counter[str]:
     out = folder.with_suffix(".counts")
 
     def do() -> int:
-        store.ThreadPoolExecutor = _AtOnce  # type: ignore[misc, assignment]
+        setattr(store, "ThreadPoolExecutor", _AtOnce)  # noqa: B010
         with Shim(-1) as shim:
             status = search(folder)
             assert shim.kinds is not None

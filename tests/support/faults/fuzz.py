@@ -23,6 +23,8 @@ from tests.support.faults.inputs import KINDS, Kind, taken
 
 #: The seconds that no input may take.
 PATIENCE_S = 10.0
+#: The letters of a finding that are printed.
+LONGEST = 4000
 
 
 def fuzz(kind: Kind, examples: int, start: int) -> tuple[Counter[str], float]:
@@ -54,7 +56,7 @@ def fuzz(kind: Kind, examples: int, start: int) -> tuple[Counter[str], float]:
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
-        traceback.print_exc(limit=-6)
+        print("".join(traceback.format_exception(error, limit=-6))[:LONGEST])
         counts["lost"] += 1
     return counts, slowest
 

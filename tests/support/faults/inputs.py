@@ -45,6 +45,7 @@ from presets import load_preset, names, source
 from tests.support import image_files
 from tests.support.faults import mutations
 from tests.support.faults.mutations import JUNK
+from tests.support.faults.values import places
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "6706f4a"
 RUN = FIXTURES / "runs" / "limited-auto-detour"
@@ -114,7 +115,7 @@ def _take_text(content: bytes) -> None:
 
 def _overrides() -> st.SearchStrategy[Any]:
     tree = load_preset("quadratic").model_dump(mode="json")
-    keys = [".".join(map(str, place)) for place in mutations.places(tree)]
+    keys = [".".join(map(str, place)) for place in places(tree)]
     key = (
         st.sampled_from(keys) | st.text(max_size=12) | st.sampled_from(keys).map(lambda k: k + ".x")
     )
@@ -126,7 +127,7 @@ def _overrides() -> st.SearchStrategy[Any]:
 
 def _values(tree: Any) -> Iterator[str]:
     """The lines that give keys the values that they have, or numbers near these."""
-    for place in mutations.places(tree):
+    for place in places(tree):
         at = tree
         for step in place:
             at = at[step]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.faults.values import places
 
 #: Numbers at which readers go wrong: signs, widths, sizes that no memory has.
-NUMBERS = (0, 1, -1, 2, 5, 255, 256, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1)
+NUMBERS: tuple[int, ...] = (0, 1, -1, 2, 5, 255, 256, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1)
 NUMBERS += (2**53, 2**63 - 1, 2**63, 2**64 - 1, 10**6, 10**10, 10**30, -(2**63))
 FLOATS = (0.0, -0.0, 0.5, 1e-300, 1e308, float("inf"), float("-inf"), float("nan"))
 WORDS = (
@@ -92,8 +92,9 @@ def contents(draw: st.DrawFn, whole: bytes) -> bytes:
     content = bytearray(whole)
     for _ in range(draw(st.sampled_from((1, 1, 2, 5)))):
         size = len(content)
-        near = st.integers(0, min(size, 160)) | st.integers(max(0, size - 120), size)
-        at = draw(near | st.integers(0, size))
+        offset = draw(st.integers(0, 159))
+        where = draw(st.sampled_from(("head", "tail", "within")))
+        at = {"head": offset, "tail": max(0, size - offset), "within": size * offset // 160}[where]
         match draw(
             st.sampled_from(("bit", "byte", "number", "number", "cut", "gone", "more", "again"))
         ):
