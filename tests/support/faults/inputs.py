@@ -92,7 +92,7 @@ def _place() -> str | None:
 
 @cache
 def _presets() -> dict[str, Any]:
-    return {name: yaml.safe_load(source(name)) for name in names()}
+    return {name: read_yaml(source(name), name) for name in names()}
 
 
 def _preset_trees() -> st.SearchStrategy[Any]:
@@ -135,7 +135,10 @@ def _values(tree: Any) -> Iterator[str]:
             key = ".".join(place)
             yield f"{key}={mutations.text(at)}"
             if type(at) in (int, float):
-                yield from (f"{key}={mutations.text(at * by)}" for by in (0.5, 2, 10**9))
+                half = at // 2 if type(at) is int else at / 2
+                yield from (
+                    f"{key}={mutations.text(other)}" for other in (half, 2 * at, 10**9 * at)
+                )
 
 
 def _take_overrides(lines: list[str]) -> None:
