@@ -18,8 +18,8 @@ from tests.support.run_folders import output_of
 ROOT = Path(__file__).parents[2]
 
 #: Trials of each target and each kind of damage, and the targets that share a process.
-EACH = 14
-TARGETS = (("connected", "apart"), ("strings", "data", "own"), ("limited", "compare"))
+EACH = 8
+TARGETS = (("connected", "own"), ("strings", "data"), ("limited",))
 
 
 @pytest.mark.parametrize("targets", TARGETS, ids=" ".join)
