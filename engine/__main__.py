@@ -1,7 +1,8 @@
-"""The command `python -m engine DIR` runs or resumes the run, sweep or comparison of a folder.
+"""The command `python -m engine DIR` runs or resumes the run, or the many runs, of a folder.
 
-It does so in this process. `python -m engine DIR AT_ONCE` says how many cells of a sweep are under
-way at a time.
+It does so in this process. `python -m engine DIR AT_ONCE` says how many cells of a sweep or of
+components are under way at a time, and `python -m engine DIR ADDRESS` hands the cells of a sweep to
+the workers of a cluster.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import sys
 from pathlib import Path
 
 from engine.errors import InputError, SaveError
-from engine.record.finding import is_comparison, is_sweep
+from engine.record.finding import is_comparison, is_components, is_sweep
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
-from engine.record.sweep_desk import Desk, exit_status_of, held
+from engine.record.sweep_desk import Desk, End, exit_status_of, held
 
 
 def main(arguments: list[str]) -> int:
@@ -23,13 +24,13 @@ def main(arguments: list[str]) -> int:
     bad input, 1 for an internal failure, and 128 + N where signal N ended it.
     """
     match arguments:
-        case [folder, at_once] if at_once.isdecimal() and int(at_once):
-            return _sweep(Path(folder), int(at_once))
+        case [folder, crew] if is_sweep(Path(folder)):
+            return _sweep(Path(folder), crew)
         case [folder] if is_sweep(Path(folder)):
             return _sweep(Path(folder), None)
         case [folder]:
             return _run(Path(folder))
-    print("usage: python -m engine DIR [AT_ONCE]", file=sys.stderr)
+    print("usage: python -m engine DIR [AT_ONCE | ADDRESS]", file=sys.stderr)
     return 2
 
 
@@ -47,26 +48,37 @@ def _run(folder: Path) -> int:
             return exit_status_of(error)
 
 
-def _sweep(folder: Path, at_once: int | None) -> int:
-    """Runs a sweep, `at_once` cells at a time or as many as is usual, and returns its status.
+def _sweep(folder: Path, crew: str | None) -> int:
+    """Runs many runs, and returns the status.
 
-    A comparison of methods runs its cells one after another.
+    `crew` is the number of cells at a time, None for as many as is usual, or the address of a
+    cluster. A comparison of methods runs its cells one after another.
     """
     with Signals() as signals:
         try:
             with held(folder):  # before the imports, which take seconds on a busy machine
                 desk = Desk(folder)
-                if is_comparison(folder):
-                    from engine.run.compare import comparison
-
-                    return comparison.run_folder(desk, signals).exit_status
-                from engine.run.grid import AT_ONCE
-                from engine.run.sweep import run_folder
-
-                return run_folder(desk, signals, at_once or AT_ONCE).exit_status
+                return _many(desk, signals, crew).exit_status
         except (InputError, SaveError) as error:
             print(error, file=sys.stderr)
             return exit_status_of(error)
+
+
+def _many(desk: Desk, signals: Signals, crew: str | None) -> End:
+    """Runs what the plan in a desk's folder asks for, and returns how that has ended."""
+    if is_comparison(desk.folder):
+        from engine.run.compare import comparison
+
+        return comparison.run_folder(desk, signals)
+    if is_components(desk.folder):
+        from engine.run.components import components
+        from engine.run.grid import AT_ONCE
+
+        return components.run_folder(desk, signals, int(crew or AT_ONCE))
+    from engine.run import sweep
+    from engine.run.crews import crew_of
+
+    return sweep.run_folder(desk, signals, crew_of(crew))
 
 
 if __name__ == "__main__":

@@ -54,6 +54,10 @@ class SweepView:
     that have not ended, or *damaged* where the plan cannot be read."""
     plan: AnyPlan | None = None
     levels: tuple[LevelState, ...] = ()
+    results: tuple[Any, ...] = ()
+    """The numbers of the cells that have ended, of the plan's own kind."""
+    left: int = 0
+    """The number of cells that are to be searched and have not ended for good."""
     elapsed_s: float = 0.0
     """The running time of the newest session in seconds, without pauses."""
     eta_s: float | None = None
@@ -84,6 +88,11 @@ class SweepView:
         """The number of cells that have ended for good."""
         return sum(cell.ended for cell in self.cells)
 
+    @property
+    def asked(self) -> int:
+        """The number of cells that are searched, as far as that is known."""
+        return self.ended + self.left
+
 
 class SweepReader:
     """Reads the folder of a sweep at each call of `look`."""
@@ -102,6 +111,9 @@ class SweepReader:
         self._rows: tuple[AnyRow, ...] = ()
         self._faults_of_cells: list[Damaged] = []
         """The faults of what is known of cells besides their events."""
+        self._results: tuple[Any, ...] = ()
+        self._left = 0
+        """The number of cells that were left to be searched when the rows were made."""
 
     def look(self) -> SweepView:
         """Returns the state of the sweep now, whatever its files hold."""
@@ -113,10 +125,20 @@ class SweepReader:
         if self._plan is None:
             return SweepView("damaged", damaged=tuple(faults))
         plan: Any = self._plan
-        marks = plan.marks(self._cells)
+        pairs = zip(self._cells, briefs, strict=True)
+        ended = [(cell, brief.ended) for cell, brief in pairs if _has_ended(brief)]
+        folder = self.folder.path
+        marks = plan.marks(folder, [cell for cell, _ in ended])
         if self._seen is None or marks != self._marks or any(map(_differs, briefs, self._seen)):
             self._faults_of_cells = []
-            self._rows = tuple(plan.rows(self._results(plan, briefs)))
+            results = [
+                tried(partial(plan.result_of, cell, end), self._faults_of_cells)
+                for cell, end in ended
+            ]
+            known = [result for result in results if result is not None]
+            self._results = tuple(known)
+            self._rows = tuple(plan.rows(folder, known))
+            self._left = plan.left(folder, known)
             self._seen, self._marks = briefs, marks
         return self._view(self._plan, live, session, (*faults, *self._faults_of_cells))
 
@@ -144,18 +166,6 @@ class SweepReader:
         self._cells = tuple(plan.cells(self.folder.path)) if plan is not None else ()
         self._runs = ManyRuns(cell.run for cell in self._cells)
 
-    def _results(self, plan: Any, briefs: tuple[Brief, ...]) -> list[Any]:
-        """Returns the results of the cells that have ended, which are those of the plan's kind.
-
-        The fault of one that cannot be read is kept.
-        """
-        found = [
-            tried(partial(plan.result_of, cell, brief.ended), self._faults_of_cells)
-            for cell, brief in zip(self._cells, briefs, strict=True)
-            if brief.ended is not None and brief.ended.outcome is not Outcome.STOPPED
-        ]
-        return [result for result in found if result is not None]
-
     def _view(
         self, plan: AnyPlan, live: bool, session: SweepState | None, faults: tuple[Damaged, ...]
     ) -> SweepView:
@@ -166,20 +176,29 @@ class SweepReader:
         elapsed_s = 0.0 if session is None else session.elapsed_now_s(now if live else session.at)
         began = session.began if session is not None and live else None
         over = None if session is None or live or session.state != "ended" else session
-        done = all(cell.ended for cell in cells)
+        done = not self._left
         parts = zip(self._rows, _parts(cells, plan.pairs), strict=True)
+        if not plan.every_cell_runs:
+            began = None
         etas = partial(_eta_s, began=began, elapsed_s=elapsed_s, now=now)
         levels = tuple(LevelState(row, part, etas(part)) for row, part in parts)
         return SweepView(
             _state_of(session, live=live, done=done),
             plan,
             levels,
+            self._results,
+            self._left,
             elapsed_s,
-            etas(cells),
+            0.0 if done else etas(cells),
             "" if over is None else over.sentence,
             0 if done else _status_of(over),
             faults,
         )
+
+
+def _has_ended(brief: Brief) -> bool:
+    """Returns whether a run has ended otherwise than by a stop, after which it goes on."""
+    return brief.ended is not None and brief.ended.outcome is not Outcome.STOPPED
 
 
 def _differs(one: Brief, other: Brief) -> bool:
