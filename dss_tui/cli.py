@@ -23,6 +23,10 @@ def main(arguments: Sequence[str]) -> int:
     except SaveError as error:
         print(f"dss-tui: {error}", file=sys.stderr)
         return 1
+    except MemoryError as error:
+        said = str(error).partition("\n")[0] or "what was asked for does not fit"
+        print(f"dss-tui: there is not enough memory ({said}); ask for less", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

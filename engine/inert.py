@@ -40,8 +40,12 @@ class Inert:
         """Keeps nothing."""
 
 
-class InertUnpickler(pickle.Unpickler):
-    """The reader of one pickle. Subclasses say what is harmless."""
+class InertUnpickler(pickle._Unpickler):
+    """The reader of one pickle. Subclasses say what is harmless.
+
+    It is the one of Python's two readers that is written in Python. The other one makes a list as
+    long as the largest number that a pickle gives an object, and so a few bytes fill the memory.
+    """
 
     def harmless(self, module: str, name: str) -> Any:
         """Returns what the file names, or None where that is not known to be harmless."""

@@ -28,6 +28,21 @@ AnyPart = TypeVar("AnyPart", bound=Part)
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 """A share strictly between 0 and 1."""
 
+# Whole numbers are bounded, so that none is too large for any code that computes with it.
+PositiveInt = Annotated[int, Field(gt=0, le=2**53)]
+"""A whole number from 1, such as a number of steps."""
+NonNegativeInt = Annotated[int, Field(ge=0, le=2**53)]
+"""A whole number from 0."""
+SeedInt = Annotated[int, Field(ge=0, lt=2**64)]
+"""The seed of a random stream."""
+Size = Annotated[int, Field(gt=0, le=10**7)]
+"""A size of something that is made: units of a layer, pixels of a side, points, beads."""
+
+#: The largest number that float32 holds, and so the highest loss.
+LARGEST_LOSS = 3.4028234663852886e38
+#: The most layers, blocks or widths that a network's keys may list.
+MOST_LAYERS = 1000
+
 
 # ---------------------------------------------------------------- what keys name
 

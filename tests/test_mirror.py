@@ -51,7 +51,6 @@ ELSEWHERE = {
     "data/decoded_images": "data/test_image_folder",
     "data/images": "data/test_idx",
     "data/pickled_arrays": "data/test_cifar",
-    "data/stored_files": "data/test_cifar",
     "data/survey": "data/test_idx",
     "doctor/__main__": "doctor/test_process",
     "doctor/samples": "doctor/test_networks",
@@ -162,7 +161,6 @@ NOTHING_TO_TEST = {
 OF_SEVERAL = {
     "test_library": "what `import engine` offers",
     "backends/test_gpu": "whole searches on real or acted GPUs",
-    "record/test_damaged": "the commands on folders in which something is damaged",
 }
 
 

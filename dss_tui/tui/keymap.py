@@ -11,7 +11,11 @@ import platformdirs
 from textual.binding import Binding
 
 from engine.errors import InputError
+from engine.own_file import read_text
 from engine.spec.yaml_file import read_yaml
+
+#: The size in bytes of the largest file that is read.
+LARGEST = 10_000
 
 
 def moving(first: str, last: str) -> list[Binding]:
@@ -35,11 +39,11 @@ def keymap() -> dict[str, str]:
     """
     file = path()
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file, LARGEST)
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read: {error}", file=file) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=file) from None
     tree = read_yaml(text, file)
     if not isinstance(tree, dict) or not all(isinstance(keys, str) for keys in tree.values()):
         raise InputError("must map names of bindings to keys, such as run.stop: ctrl+x", file=file)

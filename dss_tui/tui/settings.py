@@ -13,7 +13,7 @@ from pathlib import Path
 import platformdirs
 
 from engine.errors import InputError
-from engine.record.reading import read_bytes
+from engine.own_file import read_text
 from engine.spec.yaml_file import read_yaml
 
 #: The size in bytes of the largest file that is read.
@@ -43,10 +43,13 @@ def settings() -> Settings:
     Raises InputError for a file that cannot be read, or that holds anything else than settings.
     """
     file = path()
-    content = read_bytes(file, LARGEST)
-    if content is None:
+    try:
+        text = read_text(file, LARGEST)
+    except (FileNotFoundError, NotADirectoryError):
         return Settings()
-    tree = read_yaml(content.decode(errors="replace"), file)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=file) from None
+    tree = read_yaml(text, file)
     names = asdict(Settings())
     if not isinstance(tree, dict) or not all(isinstance(value, bool) for value in tree.values()):
         raise InputError(f"must map {', '.join(names)} to true or false", file=file)

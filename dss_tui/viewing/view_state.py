@@ -191,7 +191,7 @@ def _(_event: Paused) -> str:
 
 @_told.register
 def _(e: Continued) -> str:
-    return f"goes on from event {e.from_seq}"
+    return f"goes on from event {e.from_seq}" + (f": {e.why}" if e.why else "")
 
 
 @_told.register

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, get_args
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from engine.alignment.align import Aligned, kept, symmetries
@@ -17,8 +15,11 @@ from engine.alignment.relabelling import Relabelling
 from engine.errors import InputError
 from engine.networks.modules.units.groups import Units
 from engine.problem.problem import Problem
-from engine.record import writing
+from engine.record import tensor_reading, writing
+from engine.record.decoding import parse_json
 from engine.record.events import dump_json
+from engine.record.reading import Damaged
+from engine.record.unfit import Unfit
 from engine.shapes import Weights
 from engine.spec.training import AlignedBy
 from engine.told import Told, untold
@@ -95,11 +96,12 @@ def _read(path: Path) -> tuple[dict[str, Tensor], AlignedBy]:
     if not path.is_file():
         raise InputError("no such file; `dss-tui align … --permutation` makes one", file=path)
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {str(name): file.get_tensor(name) for name in list(file.keys())}
-            header: Any = json.loads((file.metadata() or {}).get("dss", "null"))
-    except (OSError, SafetensorError, ValueError, RecursionError) as error:
-        raise InputError(f"is not a whole {ENDING} file ({error}); make it again", file=path) from (
+        arrays, texts = tensor_reading.read(path, follow=True)
+        header: Any = parse_json(texts.get("dss", "null"))
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    except (Damaged, Unfit, TypeError) as error:
+        why = error.why if isinstance(error, Damaged) else str(error)
+        raise InputError(f"is not a whole {ENDING} file ({why}); make it again", file=path) from (
             None
         )
     if not isinstance(header, dict) or header.get("format") != FORMAT:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,11 +17,14 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from engine import own_file
 from engine.data import room
 from engine.errors import InputError, SaveError
 
 #: Bytes of a zip entry's header before its name, and of what zipfile adds to large entries.
 ENTRY, LARGE = 30, 20
+#: Arrays that unpack to more bytes than this may be so many times as large as the file.
+LARGE_UNPACKED, DENSEST = 2**28, 50
 #: Arrays begin at multiples of this in the archives that are written.
 ALIGNED = 64
 
@@ -28,41 +32,89 @@ ALIGNED = 64
 def read(path: Path, only: str | None = None) -> dict[str, NDArray[Any]]:
     """Returns the arrays of an archive by their names, all or at most one of them.
 
-    Raises InputError for a file that is no whole archive, or that holds anything but plain arrays.
+    Large ones that are not compressed are mapped from the archive. Raises InputError for a file
+    that is no whole archive, or that holds anything but plain arrays.
     """
     try:
-        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
-            return {
-                entry.filename.removesuffix(".npy"): _array(path, file, archive, entry)
-                for entry in archive.infolist()
-                if only is None or entry.filename == f"{only}.npy"
-            }
-    except InputError:
-        raise
+        return arrays_in(path, only)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", file=path) from None
     except Exception as error:  # a damaged archive has many ways to say so
         if "Object arrays" in str(error):
             raise InputError(
                 "holds Python objects, which are never loaded; save plain number arrays", file=path
             ) from None
         raise InputError(
-            "is not a readable .npz archive; save it with numpy.savez", file=path
+            f"is not a readable .npz archive ({_said(error)}); save it with numpy.savez", file=path
         ) from None
 
 
+def _said(error: Exception) -> str:
+    """Returns what an error says, in a line."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+
+
+def arrays_in(
+    path: Path, only: str | None = None, *, mapping: bool = True
+) -> dict[str, NDArray[Any]]:
+    """Returns what `read` does, large arrays mapped only if `mapping`.
+
+    Raises OSError, ValueError or whatever else zipfile raises for what is no such archive.
+    """
+    with own_file.opened(path) as file, zipfile.ZipFile(file) as archive:
+        _check_sizes(archive, os.fstat(file.fileno()).st_size)
+        return {
+            entry.filename.removesuffix(".npy"): _array(path, file, archive, entry, mapping)
+            for entry in archive.infolist()
+            if only is None or entry.filename == f"{only}.npy"
+        }
+
+
+def _check_sizes(archive: zipfile.ZipFile, size: int) -> None:
+    """Raises ValueError where entries share bytes of an archive of that size, or unpack to a lot.
+
+    A small file whose arrays fill the disk is a trap.
+    """
+    entries = archive.infolist()
+    if sum(entry.compress_size for entry in entries) > size:
+        raise ValueError("its arrays share bytes")
+    if sum(entry.file_size for entry in entries) > max(LARGE_UNPACKED, DENSEST * size):
+        raise ValueError(f"its arrays unpack to more than {DENSEST} times its size")
+
+
 def _array(
-    path: Path, file: IO[bytes], archive: zipfile.ZipFile, entry: zipfile.ZipInfo
+    path: Path,
+    file: IO[bytes],
+    archive: zipfile.ZipFile,
+    entry: zipfile.ZipInfo,
+    mapping: bool,
 ) -> NDArray[Any]:
     """Returns one array, mapped from the archive where it is large and lies there as it is."""
     with archive.open(entry) as held:
-        if entry.file_size <= room.IN_MEMORY:
-            whole: NDArray[Any] = npy.read_array(held, allow_pickle=False)
-            return whole
         shape, fortran, dtype = _header(held)
+        if (
+            prod(shape) * dtype.itemsize != entry.file_size - held.tell()
+            or min(shape, default=0) < 0
+        ):
+            raise ValueError(f"its array {entry.filename!r} is not whole")
+        if entry.file_size <= room.IN_MEMORY:
+            return _whole(held, shape, fortran, dtype)
         start = _start(file, entry) + held.tell()
         plain = entry.compress_type == zipfile.ZIP_STORED and not fortran
-        if plain and start % dtype.alignment == 0:
+        if mapping and plain and start % dtype.alignment == 0:
             return np.memmap(path, dtype, "c", start, shape)
         return _unpacked(held, shape[::-1] if fortran else shape, dtype, fortran)
+
+
+def _whole(
+    held: IO[bytes], shape: tuple[int, ...], fortran: bool, dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Returns an array that is read at once. Raises ValueError where it is cut short."""
+    content = bytearray(held.read())
+    if not content:
+        return np.empty(shape, dtype)
+    flat: NDArray[Any] = np.frombuffer(content, dtype, prod(shape))
+    return flat.reshape(shape, order="F" if fortran else "C")
 
 
 def _header(held: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -92,6 +144,7 @@ def _unpacked(
     for part in room.pieces(found):
         content = held.read(found[part].nbytes)
         found[part] = np.frombuffer(content, dtype).reshape(found[part].shape)
+    held.read(1)  # at the end the checksum is compared
     return found.T if fortran else found
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import NonNegativeInt
-
 from engine.data.base import Content, DataKeys, Dataset, Targets
 from engine.data.files import locate
-from engine.part import Fraction, PathName
+from engine.part import Fraction, PathName, SeedInt
 
 NOTE = "note"
 """The name of the text in an archive that must be said of results."""
@@ -33,7 +31,7 @@ class ArraysData(DataKeys):
     a sample, for classes, and flattens anything else."""
     held_out: Fraction = 0.2
     """The share of samples that is held out where the file has no x_test."""
-    seed: NonNegativeInt = 0
+    seed: SeedInt = 0
     """The seed by which the samples held out are drawn."""
 
     def read(self) -> Dataset:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import NonNegativeInt, PositiveInt
-
 from engine.data.base import DataKeys, Dataset
 from engine.data.files import candidates, locate
 from engine.errors import InputError, listed
-from engine.part import Fraction, PathName
+from engine.part import Fraction, PathName, SeedInt, Size
 
 KEY = "problem.data.path"
 #: The endings of files that are taken for images, in small letters.
@@ -27,14 +25,14 @@ class ImageFolderData(DataKeys):
     kind: Literal["imagefolder"]
     path: PathName
     """The folder that holds a folder for each class, or train and test (or val) with these."""
-    size: tuple[PositiveInt, PositiveInt] | None = None
+    size: tuple[Size, Size] | None = None
     """The height and width to which images are cut around their middle and scaled; null takes them
     as they are, all of one size."""
     channels: Literal[1, 3] = 3
     """The number of channels: 3 for colours, 1 for shades of grey."""
     held_out: Fraction = 0.2
     """The share of images that is held out where there is no folder test or val."""
-    seed: NonNegativeInt = 0
+    seed: SeedInt = 0
     """The seed by which the images held out are drawn."""
     standardize: bool = False
     """Whether each channel is scaled to mean 0 and standard deviation 1 over training images."""

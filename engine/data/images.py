@@ -9,8 +9,6 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import PositiveInt
-
 from engine.data.base import ByImage, DataKeys, Dataset, Scaling
 from engine.data.files import candidates, data_folder
 from engine.data.stored_files import faults_said
@@ -25,7 +23,7 @@ from engine.data.survey import (
     looked_at,
 )
 from engine.errors import InputError
-from engine.part import Fraction, Names
+from engine.part import Fraction, Names, PositiveInt
 
 if TYPE_CHECKING:
     import numpy as np

@@ -97,7 +97,7 @@ def read(content: bytes | bytearray) -> dict[str, Any]:
             _text(key): value.array() if isinstance(value, PlainArray) else value
             for key, value in held.items()
         }
-    except (ValueError, MemoryError):
+    except ValueError:
         raise
     except Exception as error:  # a damaged pickle has many ways to say so
         raise ValueError(f"is no whole pickle ({type(error).__name__})") from error

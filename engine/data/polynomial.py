@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 
 from engine.data.base import DataKeys, Dataset
+from engine.part import SeedInt
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,11 +25,11 @@ class PolynomialData(DataKeys):
     kind: Literal["polynomial"]
     coefficients: Annotated[tuple[float, ...], Field(min_length=1)]
     """The coefficients c_k, those of the lowest powers first."""
-    points: Annotated[int, Field(ge=2)] = 1000
+    points: Annotated[int, Field(ge=2, le=10**7)] = 1000
     """The number of points to train on."""
     sampling: Literal["grid", "random"] = "grid"
     """Whether the points lie on an even grid or are drawn at random."""
-    seed: NonNegativeInt = 0
+    seed: SeedInt = 0
     """The seed of random points. The run's own seed does not change the data."""
 
     def read(self) -> Dataset:

@@ -6,6 +6,7 @@ A file within a tar has a path below that of the tar, as if the tar were a folde
 from __future__ import annotations
 
 import gzip
+import os
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
+from engine import own_file
 from engine.data.survey import Source
 from engine.errors import InputError
 
@@ -21,8 +23,33 @@ from engine.errors import InputError
 GZIP = b"\x1f\x8b"
 #: The least and the largest ratio of a file's size to its size in gzip.
 GZIP_RATIOS = 0.99, 1032
-#: Bytes that are read at a time.
-PIECE = 2**20
+#: Bytes that are read at a time, and the most that a file, or a tar, may hold uncompressed: the
+#: published ones hold less than a third of that.
+PIECE, LARGEST = 2**20, 2**29
+
+
+class _TooLarge(OSError):
+    """Raised where a file holds more uncompressed bytes than any published one."""
+
+
+class _Gzip(gzip.GzipFile):
+    """Gzip data of which no more than LARGEST bytes are unpacked."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Returns the next bytes. Raises _TooLarge."""
+        _check_size(self.tell())
+        return super().read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Goes to a place in the uncompressed data. Raises _TooLarge."""
+        _check_size(offset)
+        return super().seek(offset, whence)
+
+
+def _check_size(size: int) -> None:
+    """Raises _TooLarge for more than LARGEST bytes."""
+    if size > LARGEST:
+        raise _TooLarge
 
 
 def contents(path: Path, source: Source) -> bytearray:
@@ -31,6 +58,7 @@ def contents(path: Path, source: Source) -> bytearray:
     with faults_said(path, source), _opened(path) as file:
         while piece := file.read(PIECE):
             held += piece
+            _check_size(len(held))
     return held
 
 
@@ -56,7 +84,7 @@ def uncompressed_size(path: Path, unit: int, source: Source) -> int:
         packed = path.stat().st_size
         if not _is_gzip(path):
             return packed
-        with open(path, "rb") as file:
+        with own_file.opened(path) as file:
             file.seek(max(0, packed - 4))
             size = int.from_bytes(file.read(), "little")
     low, high = GZIP_RATIOS
@@ -70,7 +98,7 @@ def _is_gzip(path: Path) -> bool:
 
     Browsers unpack some files and leave them their names.
     """
-    with open(path, "rb") as file:
+    with own_file.opened(path) as file:
         return file.read(len(GZIP)) == GZIP
 
 
@@ -79,15 +107,27 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
     """Opens the file for reading its uncompressed bytes within the block."""
     tar = tar_of(path)
     if tar is None:
-        with cast(BinaryIO, gzip.open(path)) if _is_gzip(path) else open(path, "rb") as file:
+        with _unpacked(path) as file:
             yield file
         return
-    with tarfile.open(tar) as archive:
+    with _unpacked(tar) as held, tarfile.open(fileobj=held) as archive:
         file_in = archive.extractfile(_name_in(path, tar))
         if file_in is None:
             raise OSError(2, "no such file")
         with file_in:
             yield file_in
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a file of its own for reading its uncompressed bytes within the block."""
+    with own_file.opened(path) as file:
+        if _is_gzip(path):
+            with _Gzip(fileobj=file) as unpacked:
+                yield cast(BinaryIO, unpacked)
+        else:
+            _check_size(os.fstat(file.fileno()).st_size)
+            yield file
 
 
 # ---------------------------------------------------------------- tars
@@ -110,7 +150,7 @@ def members(tar: Path) -> dict[str, int]:
 @lru_cache(maxsize=8)
 def _members(tar: Path, changed_ns: int, size: int) -> dict[str, int]:
     """Returns what `members` does, of a tar of that time and size."""
-    with tarfile.open(tar) as archive:
+    with _unpacked(tar) as held, tarfile.open(fileobj=held) as archive:
         return {each.name: each.size for each in archive if each.isfile()}
 
 
@@ -134,5 +174,11 @@ def faults_said(path: Path, source: Source) -> Iterator[None]:
         raise InputError(f"is no whole tar; {source.again()}", file=path) from None
     except (gzip.BadGzipFile, zlib.error):
         raise InputError(f"its gzip data are damaged; {source.again()}", file=path) from None
+    except _TooLarge:
+        raise InputError(
+            f"holds more than {LARGEST // 2**20} MiB, and so is none of the published files; "
+            f"{source.again()}",
+            file=path,
+        ) from None
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from None

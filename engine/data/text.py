@@ -9,13 +9,14 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from engine.data.base import DataKeys, Dataset
 from engine.data.files import candidates, data_folder, locate
 from engine.data.survey import Source, Survey, absent, compared, damaged, looked_at
 from engine.errors import InputError
-from engine.part import Fraction, PathName
+from engine.own_file import read_bytes
+from engine.part import Fraction, PathName, PositiveInt, Size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,8 @@ UNKNOWN, END = "<unk>", "<eos>"
 
 PTB_FILES = PTB_TRAIN, PTB_VALID = "ptb.train.txt", "ptb.valid.txt"
 
+#: The bytes of the largest text that is read.
+LARGEST = 2**30
 #: Published texts by their path under $DSS_TUI_DATA. Any other text will do as well.
 TEXTS = {
     "tinyshakespeare/input.txt": Source(
@@ -53,7 +56,7 @@ class TextData(DataKeys):
     vocabulary: Annotated[int, Field(ge=2)] | None = None
     """The number of the most frequent tokens that are told apart, with <unk> for all others; null
     tells all apart."""
-    length: PositiveInt = 32
+    length: Size = 32
     """The number of tokens of a sample. Gradients reach no further back."""
     limit: PositiveInt | None = None
     """The number of training samples that are used, the first ones; null uses all."""
@@ -189,7 +192,7 @@ def read(path: Path) -> str:
 def content(path: Path) -> bytes:
     """Returns a file's bytes. Raises InputError for one that cannot be read."""
     try:
-        return path.read_bytes()
+        return read_bytes(path, LARGEST)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from None
 

@@ -8,11 +8,11 @@ from itertools import groupby
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 
 from engine.errors import InputError
 from engine.networks.base import ActivationName, End, InitName, NetworkKeys, NormName, Shape
-from engine.part import Part
+from engine.part import MOST_LAYERS, NonNegativeInt, Part, Size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: The key that holds the layers.
 LAYERS = "problem.network.layers"
 
-ImageShape = tuple[PositiveInt, PositiveInt, PositiveInt]
+ImageShape = tuple[Size, Size, Size]
 """The shape of an image: (channels, height, width)."""
 
 
@@ -52,11 +52,11 @@ class ConvLayer(Layer):
     """A square convolution, a normalization if there is one, and the network's activation."""
 
     kind: Literal["conv"]
-    channels: PositiveInt
+    channels: Size
     """Number of channels of the output."""
-    kernel: PositiveInt = 3
+    kernel: Size = 3
     """The height and width of the kernel, in pixels."""
-    stride: PositiveInt = 1
+    stride: Size = 1
     """The distance that the kernel moves from one output to the next, in pixels."""
     padding: Literal["same"] | NonNegativeInt = "same"
     """The number of zeros on each side of the image; same means (kernel - 1) / 2."""
@@ -109,9 +109,9 @@ class PoolLayer(Layer):
     """A pooling over squares, side by side or overlapping."""
 
     kind: Literal["pool"]
-    size: PositiveInt = 2
+    size: Size = 2
     """The height and width of a square, in pixels."""
-    stride: PositiveInt | None = None
+    stride: Size | None = None
     """The distance from one square to the next, in pixels; null: the size."""
     ceil_mode: bool = False
     """Whether a last square that begins inside the image and reaches beyond it counts too; what is
@@ -157,7 +157,7 @@ class ResponseNormLayer(Layer):
     """
 
     kind: Literal["lrn"]
-    size: PositiveInt = 5
+    size: Size = 5
     """The number of neighbouring channels over which the mean is taken."""
     alpha: PositiveFloat = 1e-4
     """The factor of that mean. Where alpha multiplies a sum instead, as in TensorFlow, it is alpha
@@ -186,7 +186,7 @@ class DenseLayer(Layer):
     """A fully connected layer, followed by the network's activation."""
 
     kind: Literal["dense"]
-    units: PositiveInt
+    units: Size
     """Number of values of the output."""
 
     @property
@@ -214,9 +214,9 @@ class CnnNetwork(NetworkKeys):
     kind: Literal["cnn"]
     input: ImageShape
     """The shape of a sample: (channels, height, width)."""
-    layers: Annotated[tuple[CnnLayer, ...], Field(min_length=1)]
+    layers: Annotated[tuple[CnnLayer, ...], Field(min_length=1, max_length=MOST_LAYERS)]
     """The layers before the last one, dense ones after all others."""
-    outputs: PositiveInt
+    outputs: Size
     """Number of values that the network returns."""
     activation: ActivationName = "relu"
     """The function that each convolution and each dense layer applies to its values."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from engine.errors import InputError
 from engine.networks.dense import DenseKeys
 from engine.networks.layout import DenseLayout
+from engine.part import MOST_LAYERS, Size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +20,7 @@ class LinearNetwork(DenseKeys):
     """A deep linear network W_K … W_1 x (Eq. 4)."""
 
     kind: Literal["linear"]
-    sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=2)]
+    sizes: Annotated[tuple[Size, ...], Field(min_length=2, max_length=MOST_LAYERS)]
     """The width of the input, of each hidden layer, and of the output."""
 
     @property

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 
 from engine.networks.base import End, NetworkKeys, Reads
+from engine.part import Size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,11 +17,11 @@ class LstmNetwork(NetworkKeys):
     """A recurrent network: an embedding, LSTM layers, and a linear layer to the logits."""
 
     kind: Literal["lstm"]
-    vocabulary: Annotated[int, Field(ge=2)]
+    vocabulary: Annotated[int, Field(ge=2, le=10**7)]
     """The number of tokens that are told apart."""
-    embedding: PositiveInt = 64
+    embedding: Size = 64
     """Number of values that stand for a token."""
-    hidden: PositiveInt = 64
+    hidden: Size = 64
     """Number of units of each LSTM layer."""
     layers: Annotated[int, Field(ge=1, le=2)] = 1
     """Number of LSTM layers."""

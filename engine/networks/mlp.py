@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from engine.networks.base import ActivationName
 from engine.networks.dense import DenseKeys
 from engine.networks.layout import Activation, DenseLayout
+from engine.part import MOST_LAYERS, Size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,7 +19,7 @@ class MlpNetwork(DenseKeys):
     """A fully connected network (Eq. 5)."""
 
     kind: Literal["mlp"]
-    sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=2)]
+    sizes: Annotated[tuple[Size, ...], Field(min_length=2, max_length=MOST_LAYERS)]
     """The width of the input, of each hidden layer, and of the output."""
     activation: ActivationName = "relu"
     """The function that each hidden layer applies to its values."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from engine.networks.base import End, InitName, NetworkKeys, NormName
 from engine.networks.cnn import ImageShape, image_end
+from engine.part import MOST_LAYERS, Size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,13 +21,13 @@ class ResNetwork(NetworkKeys):
     kind: Literal["resnet"]
     input: ImageShape
     """The shape of a sample: (channels, height, width)."""
-    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (16, 32, 64)
+    widths: Annotated[tuple[Size, ...], Field(min_length=1, max_length=MOST_LAYERS)] = (16, 32, 64)
     """Channels of each stage."""
-    blocks: PositiveInt = 1
+    blocks: Annotated[int, Field(gt=0, le=MOST_LAYERS)] = 1
     """Number of blocks of each stage."""
     norm: NormName = "batch"
     """Whether each convolution is normalized over the batch or over the sample."""
-    outputs: PositiveInt
+    outputs: Size
     """Number of values that the network returns."""
     init: InitName = "torch"
     """How fresh weights are drawn: as torch draws them, or as He et al. do."""

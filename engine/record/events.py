@@ -291,6 +291,8 @@ class Continued(Event):
     """
 
     from_seq: Count
+    why: str = ""
+    """Why that is not the newest checkpoint's, in a sentence; empty where it is."""
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,18 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
 from engine.errors import InputError
 from engine.record.arc import Place
 from engine.record.geometry import principal
-from engine.record.reading import check_regular
+from engine.record.reading import Damaged, check_regular
 from engine.record.rundir import RunDir
 from engine.record.string_file import Header, header_of
+from engine.record.tensor_reading import TensorFile, opened
 
 #: The number of weights, of all beads together, that are read at a time.
 PIECE = 2**21
@@ -89,8 +88,8 @@ class _Opened:
     header: Header
     beads: int
     parameters: int
-    weights: Any
-    """The file's tensor `beads`, (bead, param), of which slices can be taken."""
+    file: TensorFile
+    """The file, whose tensor `beads` (bead, param) holds the weights."""
 
     def piece(self, start: int, stop: int) -> NDArray[np.float32]:
         """Returns the weights from `start` up to `stop` of all beads, (bead, param).
@@ -98,9 +97,9 @@ class _Opened:
         Raises InputError where one is not finite, or the file is cut.
         """
         try:
-            piece: NDArray[np.float32] = self.weights[:, start:stop]
-        except (SafetensorError, OSError) as error:
-            raise _broken(self.run, error) from None
+            piece: NDArray[np.float32] = self.file.columns("beads", start, stop)
+        except Damaged as damaged:
+            raise _broken(damaged) from None
         if not np.isfinite(piece).all():
             raise InputError("beads holds values that are not finite numbers", file=self.run.string)
         return piece
@@ -113,18 +112,17 @@ def _opened(run: RunDir) -> Iterator[_Opened]:
     if not check_regular(path):
         raise InputError("has no string yet", file=run.name)
     try:
-        with safe_open(path, framework="numpy") as file:
-            header = header_of((file.metadata() or {}).get("dss"), path)
-            weights = file.get_slice("beads")
-            shape, count = weights.get_shape(), sum(prod(shape) for _, shape in header.parameters)
-            if len(shape) != 2 or shape[0] < 2 or shape[1] != count or weights.get_dtype() != "F32":
+        with opened(path) as file:
+            header = header_of(file.metadata.get("dss"), path)
+            weights, count = file.entry("beads"), sum(prod(shape) for _, shape in header.parameters)
+            table = len(weights.shape) == 2 and weights.shape[0] >= 2 and weights.shape[1] == count
+            if not table or weights.dtype != np.float32:
                 raise InputError("beads is no table of the beads' weights", file=path)
-            yield _Opened(run, header, shape[0], count, weights)
-    except (SafetensorError, OSError) as error:
-        raise _broken(run, error) from None
+            yield _Opened(run, header, weights.shape[0], count, file)
+    except Damaged as damaged:
+        raise _broken(damaged) from None
 
 
-def _broken(run: RunDir, error: Exception) -> InputError:
+def _broken(damaged: Damaged) -> InputError:
     """Returns the error for a string file that is not whole, from what its reader said."""
-    what = (str(error).splitlines() or [type(error).__name__])[0][:120]
-    return InputError(f"is not a whole string file ({what})", file=run.string)
+    return InputError(f"is not a whole string file ({damaged.why})", file=damaged.path)

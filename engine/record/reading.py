@@ -12,9 +12,10 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from engine.errors import InputError
+from engine.own_file import HOLLOW, is_hollow
 from engine.record.decoding import decode, parse_json
 from engine.record.unfit import Unfit
 
@@ -72,13 +73,14 @@ def stamp(path: Path | str) -> Stamp | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def open_regular(path: Path, flags: int) -> int:
+def open_regular(path: Path, flags: int, *, follow: bool = False) -> int:
     """Opens a regular file with these `os.open` flags and returns its descriptor.
 
-    Unlike a plain `open` it never waits for the other end of a pipe, and never follows a link.
-    Raises Damaged for what is no regular file, and OSError for what the system refuses.
+    Unlike a plain `open` it never waits for the other end of a pipe, and never follows a link
+    unless it is to `follow` them. Raises Damaged for what is no regular file, and OSError for what
+    the system refuses.
     """
-    flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    flags |= (0 if follow else os.O_NOFOLLOW) | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags, 0o666)
     except OSError as error:
@@ -102,14 +104,29 @@ def _kind_of(path: Path) -> str:
     return next((said for kind, said in _KINDS if kind(mode)), "it is no regular file")
 
 
-def open_to_read(path: Path) -> int | None:
+def open_to_read(path: Path, *, follow: bool = False) -> int | None:
     """Returns a descriptor of a regular file, or None where there is no file. Raises Damaged."""
     try:
-        return open_regular(path, os.O_RDONLY)
+        return open_regular(path, os.O_RDONLY, follow=follow)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise Damaged(path, f"it cannot be read: {error.strerror}") from None
+
+
+def open_whole(path: Path, *, follow: bool = False) -> IO[bytes]:
+    """Opens a large file to read, that of a link only where it is to `follow` links.
+
+    Raises Damaged where there is no readable regular file, or one that is mostly a hole, as a copy
+    leaves it that broke off.
+    """
+    descriptor = open_to_read(path, follow=follow)
+    if descriptor is None:
+        raise Damaged(path, "it is missing")
+    if is_hollow(os.fstat(descriptor)):
+        os.close(descriptor)
+        raise Damaged(path, HOLLOW)
+    return os.fdopen(descriptor, "rb")
 
 
 def check_regular(path: Path) -> bool:
@@ -121,12 +138,13 @@ def check_regular(path: Path) -> bool:
     return True
 
 
-def read_bytes(path: Path, largest: int) -> bytes | None:
+def read_bytes(path: Path, largest: int, *, follow: bool = False) -> bytes | None:
     """Returns the content of a file of at most `largest` bytes, or None where there is no file.
 
-    Raises Damaged where the file is larger, or is no readable regular file.
+    Raises Damaged where the file is larger, or is no readable regular file. A link counts as one
+    only where it is to `follow` links.
     """
-    descriptor = open_to_read(path)
+    descriptor = open_to_read(path, follow=follow)
     if descriptor is None:
         return None
     with os.fdopen(descriptor, "rb") as file:
@@ -139,12 +157,12 @@ def read_bytes(path: Path, largest: int) -> bytes | None:
     return content
 
 
-def read_text(path: Path, largest: int) -> str:
+def read_text(path: Path, largest: int, *, follow: bool = False) -> str:
     """Returns the UTF-8 text of a file of at most `largest` bytes.
 
-    Raises Damaged, also where there is no file.
+    Raises Damaged as `read_bytes` does, and where there is no file.
     """
-    content = read_bytes(path, largest)
+    content = read_bytes(path, largest, follow=follow)
     if content is None:
         raise Damaged(path, "it is missing")
     try:

@@ -6,36 +6,37 @@ the file. Torch is imported only where a `.pt` file is read or written.
 
 from __future__ import annotations
 
-import json
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from math import inf, prod
+from math import inf, isnan, prod
 from os import PathLike
 from pathlib import Path
-from typing import IO, Any, cast, get_args
+from typing import IO, Annotated, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
+from engine.data import archives
 from engine.errors import InputError
-from engine.record import string_parts, tensor_file, writing
+from engine.part import LARGEST_LOSS
+from engine.record import string_parts, tensor_file, tensor_reading, writing
 from engine.record.bracket import Bracket
-from engine.record.decoding import decode
+from engine.record.decoding import decode, parse_json
 from engine.record.events import dump_json
 from engine.record.geometry import BeadString
+from engine.record.marks import Count, Level, Range, Seed, Tolerance
+from engine.record.reading import Damaged
 from engine.record.string_parts import Arrays
 from engine.record.tensor_file import Stacked
+from engine.record.torch_archive import check_archive
+from engine.record.unfit import Unfit
 from engine.spec.level import LevelOn
 from engine.spec.problem import ProblemSpec
 from engine.spec.training import AlignedBy
 from engine.spec.validation import validated
 
 FORMAT, VERSION = "dss-string", 1
-
-#: The values of a tensor from which on it is mapped into memory rather than read.
-MAPPED = 2**24
 
 Written = dict[str, tensor_file.Written]
 """What is written to a file, by name."""
@@ -149,24 +150,21 @@ def write(
         return held.tell()
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Counted:
-    """A file to write to that tells how much of `total` bytes it holds."""
+    """A file to write to that tells the share of `total` bytes that were written."""
 
     held: IO[bytes]
     total: int
     told: Callable[[float], None]
+    written: int = 0
 
     def write(self, content: Any) -> int:
         """Writes bytes, and tells how many there are."""
         size = self.held.write(content)
-        self.told(min(1.0, self.held.tell() / self.total))
+        self.written += size
+        self.told(min(1.0, self.written / self.total))
         return size
-
-    def writelines(self, parts: Iterable[Any]) -> None:
-        """Writes many bytes."""
-        for part in parts:
-            self.write(part)
 
     def __getattr__(self, name: str) -> Any:
         """Returns everything else of the file."""
@@ -197,7 +195,7 @@ def _single(beads: NDArray[Any] | Stacked) -> NDArray[np.float32] | Stacked:
 
 def _write_safetensors(arrays: Written, header: str, held: IO[bytes]) -> None:
     """Writes a .safetensors file."""
-    held.writelines(tensor_file.pieces(arrays, {"dss": header}))
+    tensor_file.write(held, arrays, {"dss": header})
 
 
 def _write_npz(arrays: Written, header: str, held: IO[bytes]) -> None:
@@ -258,6 +256,10 @@ def read(path: str | PathLike[str]) -> StringFile:
         arrays, header = readers[path.suffix](path)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", file=path) from None
+    except Damaged as damaged:
+        raise InputError(
+            f"is not a whole {path.suffix} string file ({damaged.why}); export it again", file=path
+        ) from None
     except Exception as error:  # each reader has its own ways to say that a file is not whole
         if isinstance(error, InputError):
             raise
@@ -269,31 +271,14 @@ def read(path: str | PathLike[str]) -> StringFile:
 
 
 def _read_safetensors(path: Path) -> tuple[Arrays, str | None]:
-    """Returns the arrays and the header of a .safetensors file. Raises ValueError."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            large = [name for name in list(file.keys()) if _is_large(file.get_slice(name))]
-            arrays = {name: file.get_tensor(name) for name in set(file.keys()).difference(large)}
-            arrays |= {name: tensor_file.mapped(path, name) for name in large}
-            return arrays, (file.metadata() or {}).get("dss")
-    except SafetensorError as error:
-        raise ValueError(str(error)) from None
-
-
-def _is_large(tensor: Any) -> bool:
-    """Returns whether a tensor of a file is mapped rather than read."""
-    return prod(tensor.get_shape()) > MAPPED and tensor.get_dtype() in tensor_file.TYPES
+    """Returns the arrays and the header of a .safetensors file. Raises Damaged."""
+    arrays, texts = tensor_reading.read(path, follow=True)
+    return arrays, texts.get("dss")
 
 
 def _read_npz(path: Path) -> tuple[Arrays, str | None]:
-    """Returns the arrays and the header of an .npz file. Raises ValueError."""
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as held:
-            arrays = {name: held[name] for name in held.files}
-    except zipfile.BadZipFile as error:
-        raise ValueError(str(error)) from None
-    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-        raise ValueError("it holds a file that is no array")
+    """Returns the arrays and the header of an .npz file. Raises what its reader raises."""
+    arrays = archives.arrays_in(path, mapping=False)
     header = arrays.pop("dss", None)
     return arrays, None if header is None else str(header)
 
@@ -302,11 +287,43 @@ def _read_pt(path: Path) -> tuple[Arrays, str | None]:
     """Returns the arrays and the header of a .pt file. Raises what torch.load raises."""
     import torch
 
+    if not check_archive(path, checksums=True):
+        raise ValueError("it is no archive of torch.save")
     held = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(held, dict):
         raise ValueError("it holds no dictionary")
     header = held.pop("dss", None)
+    for name, tensor in held.items():
+        if not isinstance(tensor, torch.Tensor) or not tensor.is_contiguous():
+            raise ValueError(f"its {name} is no plain tensor")
     return {str(name): tensor.numpy() for name, tensor in held.items()}, header
+
+
+@dataclass(frozen=True)
+class _Parameter:
+    """A parameter as the metadata name it."""
+
+    name: str
+    shape: tuple[Count, ...]
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the metadata tell in plain values, as they are written."""
+
+    outcome: str
+    level: Level
+    """Null is the level of a search that has not set one yet."""
+    alpha: Annotated[float, Range(0, 1)]
+    method: str
+    seed: Seed
+    parameters: tuple[_Parameter, ...]
+    data_sha256: str = ""
+    bead_ids: tuple[Count, ...] = ()
+    elapsed_s: float = 0.0
+    tolerance: Tolerance = 0.0
+    level_from: Bracket | None = None
+    relabelled: AlignedBy | None = None
 
 
 def header_of(text: str | None, path: Path) -> Header:
@@ -315,50 +332,48 @@ def header_of(text: str | None, path: Path) -> Header:
     Raises InputError where it is not whole.
     """
     try:
-        tree = json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
+        tree = parse_json(text) if isinstance(text, str) else None
+    except Unfit:
         tree = None
-    if not isinstance(tree, dict) or tree.get("format") != FORMAT:
+    if type(tree) is not dict or tree.get("format") != FORMAT:
         raise InputError("is not a string file: it has no metadata `dss`", file=path)
-    if tree.get("version") != VERSION:
+    version = tree.get("version")
+    if type(version) is not int or version != VERSION:
         raise InputError(
-            f"has version {tree.get('version')!r}, but this dss-tui reads version {VERSION}; "
-            "use the dss-tui that wrote it",
+            f"has version {version!r}, but this dss-tui reads version {VERSION}; use the dss-tui "
+            "that wrote it",
             file=path,
             key="dss.version",
         )
     problem = validated(ProblemSpec, tree.get("problem"), f"{path}: dss.problem")
     level_on = validated(LevelOn, tree.get("level_on", {}), f"{path}: dss.level_on")
     try:
-        return Header(
-            outcome=str(tree["outcome"]),
-            level=_level(tree["level"]),
-            alpha=float(tree["alpha"]),
-            method=str(tree["method"]),
-            seed=int(tree["seed"]),
-            problem=problem,
-            parameters=tuple(
-                (str(entry["name"]), tuple(int(size) for size in entry["shape"]))
-                for entry in tree["parameters"]
-            ),
-            data_sha256=str(tree.get("data_sha256", "")),
-            bead_ids=tuple(int(bead) for bead in tree.get("bead_ids", ())),
-            elapsed_s=float(tree.get("elapsed_s") or 0.0),
-            audit=dict(tree.get("audit", {})),
-            level_on=level_on,
-            tolerance=_tolerance(tree.get("tolerance", 0.0)),
-            bracket=decode(Bracket, tree["level_from"]) if "level_from" in tree else None,
-            relabelled=_relabelled(tree.get("relabelled")),
-        )
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        told, audit = decode(_Told, tree), tree.get("audit", {})
+        if type(audit) is not dict:
+            raise Unfit("audit is no object")
+        if told.level > LARGEST_LOSS:
+            raise Unfit(f"level is {told.level:g}, which no loss is")
+    except Unfit as unfit:
         raise InputError(
-            f"its metadata lack or garble {error}; export it again", file=path
+            f"its metadata lack or garble {unfit}; export it again", file=path
         ) from None
-
-
-def _level(value: Any) -> float:
-    """Returns the level; null is that of a search which has not set one yet, and is infinite."""
-    return inf if value is None else float(value)
+    return Header(
+        outcome=told.outcome,
+        level=inf if isnan(told.level) else told.level,
+        alpha=told.alpha,
+        method=told.method,
+        seed=told.seed,
+        problem=problem,
+        parameters=tuple((each.name, each.shape) for each in told.parameters),
+        data_sha256=told.data_sha256,
+        bead_ids=told.bead_ids,
+        elapsed_s=0.0 if isnan(told.elapsed_s) else told.elapsed_s,
+        audit=audit,
+        level_on=level_on,
+        tolerance=told.tolerance,
+        bracket=told.level_from,
+        relabelled=told.relabelled,
+    )
 
 
 def _cells(arrays: Arrays, segments: int, path: Path) -> NDArray[np.float64] | None:
@@ -373,21 +388,6 @@ def _cells(arrays: Arrays, segments: int, path: Path) -> NDArray[np.float64] | N
     if not known or not ((u >= 0) & (u < v) & (v <= 1)).all() or not np.isfinite(bound).all():
         raise InputError("cells holds what is no part of a segment; export it again", file=path)
     return cells.astype(np.float64)
-
-
-def _relabelled(value: Any) -> AlignedBy | None:
-    """Returns what the last bead was relabelled by. Raises ValueError for anything else."""
-    if value is not None and value not in get_args(AlignedBy):
-        raise ValueError(f"relabelled {value}")
-    return value  # type: ignore[no-any-return]
-
-
-def _tolerance(value: Any) -> float:
-    """Returns the tolerance of the metadata. Raises ValueError where it is negative or infinite."""
-    tolerance = float(value)
-    if not 0 <= tolerance < inf:
-        raise ValueError(f"tolerance {value}")
-    return tolerance
 
 
 def _checked(arrays: Arrays, header: Header, path: Path) -> StringFile:
@@ -418,6 +418,11 @@ def _checked(arrays: Arrays, header: Header, path: Path) -> StringFile:
             raise InputError(
                 f"{name} holds values that are not finite numbers; export it again", file=path
             )
+    ids = header.bead_ids
+    if ids and (len(ids) != beads[0] or len(set(ids)) < len(ids)):
+        raise InputError(
+            f"its bead_ids are not those of {beads[0]} beads; export it again", file=path
+        )
     string = BeadString(
         beads=arrays["beads"],
         losses=arrays["losses"],
@@ -426,4 +431,9 @@ def _checked(arrays: Arrays, header: Header, path: Path) -> StringFile:
         cells=_cells(arrays, beads[0] - 1, path),
     )
     fixed, carried = (string_parts.under(prefix, arrays) for prefix in (FIXED, CARRIED))
+    for name, array in carried.items():
+        if array.shape[:1] != (2,):
+            raise InputError(
+                f"{CARRIED}{name} holds no value for each end; export it again", file=path
+            )
     return StringFile(header, string, string_parts.data_in(arrays, path), fixed, carried)

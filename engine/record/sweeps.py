@@ -67,7 +67,7 @@ class SweepView:
     exit_status: int = 0
     """The exit status of a command that watched the sweep: 0 while it goes on."""
     damaged: tuple[Damaged, ...] = ()
-    """The faults of the sweep's own files."""
+    """The faults of the sweep's own files, and of what is known of cells besides their events."""
 
     @property
     def going(self) -> bool:
@@ -109,6 +109,8 @@ class SweepReader:
         self._marks: tuple[object, ...] = ()
         """What was known of cells besides their events when the rows were made."""
         self._rows: tuple[AnyRow, ...] = ()
+        self._faults_of_cells: list[Damaged] = []
+        """The faults of what is known of cells besides their events."""
         self._results: tuple[Any, ...] = ()
         self._left = 0
         """The number of cells that were left to be searched when the rows were made."""
@@ -128,13 +130,17 @@ class SweepReader:
         folder = self.folder.path
         marks = plan.marks(folder, [cell for cell, _ in ended])
         if self._seen is None or marks != self._marks or any(map(_differs, briefs, self._seen)):
-            results = [plan.result_of(cell, end) for cell, end in ended]
+            self._faults_of_cells = []
+            results = [
+                tried(partial(plan.result_of, cell, end), self._faults_of_cells)
+                for cell, end in ended
+            ]
             known = [result for result in results if result is not None]
             self._results = tuple(known)
             self._rows = tuple(plan.rows(folder, known))
             self._left = plan.left(folder, known)
             self._seen, self._marks = briefs, marks
-        return self._view(self._plan, live, session, tuple(faults))
+        return self._view(self._plan, live, session, (*faults, *self._faults_of_cells))
 
     def _read_plan(self) -> None:
         """Reads the plan where its file is new. Raises Damaged where it cannot be read."""

@@ -1,27 +1,23 @@
-"""Files of tensors in the format of safetensors, written and read a piece at a time. No torch here.
+"""Writes files of tensors in the format of safetensors, a piece at a time. No torch here.
 
-A file of many gigabytes is written without a second copy of it in memory, and its largest tensors
-can be mapped instead of read. What is written, every reader of the format reads.
+A file of many gigabytes is written without a second copy of it in memory. What is written, every
+reader of the format reads, and `tensor_reading` checks: the metadata key `checksums` holds the CRC
+of the list at the file's beginning and of each tensor.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.room import room
-from engine.record.decoding import decode, parse_json
-from engine.record.marks import Count
-from engine.record.reading import MIB, Damaged, open_to_read
-from engine.record.unfit import Unfit
+from engine.record.reading import MIB
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -46,10 +42,13 @@ TYPES: dict[str, np.dtype[Any]] = {
 }
 NAMES = {dtype: name for name, dtype in TYPES.items()}
 
-#: The bytes of the largest list of tensors that is read.
-LARGEST_LIST = 100 * MIB
-#: The bytes that are written at a time.
+#: The bytes that are written and read at a time.
 PIECE = 16 * MIB
+
+#: The metadata key of the checksums, and one of them before it is known. They all have its width,
+#: so that they can be filled in last: that of the list comes first, taken as if it were unknown,
+#: and then one for each tensor in the order of the file.
+CHECKSUMS, UNKNOWN = "checksums", "00000000"
 
 
 class Stacked(Sequence[NDArray[Any]]):
@@ -130,14 +129,42 @@ Written = NDArray[Any] | Stacked | Pieced
 # ---------------------------------------------------------------- writing
 
 
-def pieces(arrays: Mapping[str, Written], metadata: Mapping[str, str]) -> Iterator[Any]:
-    """Yields the bytes of a file piece by piece, as `bytes` and views of the arrays' memory.
+def write(held: IO[bytes], arrays: Mapping[str, Written], metadata: Mapping[str, str]) -> None:
+    """Writes tensors and texts to a file in which one can go back to where it stands now.
 
     Raises TypeError for an array of numbers that the format does not have.
     """
     # As the format's own writer does it: types with wide numbers first, so that all are aligned.
     order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
-    head: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    start = held.tell()
+    held.write(_list_of(arrays, order, metadata, [UNKNOWN] * (1 + len(order))))
+    known = [UNKNOWN]
+    for name in order:
+        checksum = 0
+        for part in bytes_of(arrays[name]):
+            held.write(part)
+            checksum = zlib.crc32(part, checksum)
+        known.append(words_of(checksum))
+    end = held.tell()
+    known[0] = words_of(zlib.crc32(_list_of(arrays, order, metadata, known)))
+    held.seek(start)
+    held.write(_list_of(arrays, order, metadata, known))
+    held.seek(end)
+
+
+def words_of(checksum: int) -> str:
+    """Returns a checksum as text of the width of all of them."""
+    return f"{checksum:0{len(UNKNOWN)}x}"
+
+
+def _list_of(
+    arrays: Mapping[str, Written],
+    order: Sequence[str],
+    metadata: Mapping[str, str],
+    checksums: Sequence[str],
+) -> bytes:
+    """Returns the bytes before the tensors: how long the list of them is, and the list."""
+    head: dict[str, Any] = {"__metadata__": {CHECKSUMS: " ".join(checksums), **metadata}}
     end = 0
     for name in order:
         array = arrays[name]
@@ -151,9 +178,7 @@ def pieces(arrays: Mapping[str, Written], metadata: Mapping[str, str]) -> Iterat
         }
     text = json.dumps(head, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    yield len(text).to_bytes(8, "little") + text
-    for name in order:
-        yield from bytes_of(arrays[name])
+    return len(text).to_bytes(8, "little") + text
 
 
 def bytes_of(array: Written) -> Iterator[memoryview]:
@@ -166,44 +191,3 @@ def bytes_of(array: Written) -> Iterator[memoryview]:
         flat = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
         for start in range(0, len(flat), PIECE):
             yield flat[start : start + PIECE].data
-
-
-# ---------------------------------------------------------------- reading
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """The entry of a tensor in the list at a file's beginning."""
-
-    dtype: str
-    shape: tuple[Count, ...]
-    data_offsets: tuple[Count, Count]
-
-
-def mapped(path: Path, name: str, largest_list: int = LARGEST_LIST) -> NDArray[Any]:
-    """Returns a tensor of a file, mapped into memory: what is not in use costs none.
-
-    The array may be written to; the file does not change. Raises Damaged where the file, which is
-    no link, holds no such tensor as a whole.
-    """
-    descriptor = open_to_read(path)
-    if descriptor is None:
-        raise Damaged(path, "it is missing")
-    with os.fdopen(descriptor, "rb") as file:
-        try:
-            size = os.fstat(file.fileno()).st_size
-            length = int.from_bytes(file.read(8), "little")
-            if length > min(size - 8, largest_list):
-                raise Unfit("its list of tensors is not whole")
-            head = parse_json(file.read(length))
-            entry = decode(_Entry, head.get(name) if isinstance(head, dict) else None)
-            start, end = (8 + length + offset for offset in entry.data_offsets)
-            dtype = TYPES.get(entry.dtype)
-            if dtype is None or end > size or end - start != prod(entry.shape) * dtype.itemsize:
-                raise Unfit(f"its tensor {name!r} is not whole")
-            if end == start:
-                return np.empty(entry.shape, dtype)
-            found: NDArray[Any] = np.memmap(file, dtype, "c", start, entry.shape)
-            return found
-        except (Unfit, OSError, ValueError) as error:
-            raise Damaged(path, f"it cannot be read: {error}") from None

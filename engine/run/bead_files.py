@@ -18,7 +18,7 @@ from torch import Tensor
 
 from engine.errors import SaveError
 from engine.path.chain_state import Bead
-from engine.record import tensor_file
+from engine.record import tensor_file, tensor_reading
 from engine.record.reading import MIB, Damaged
 from engine.record.rundir import RunDir
 from engine.record.writing import is_folder, replacing, sync_folder
@@ -90,7 +90,7 @@ class BeadFiles:
         for name, tensor in beads.items():
             arrays = {WEIGHTS: tensor.detach().cpu().numpy()}
             with replacing(self._path(name)) as file:
-                file.writelines(tensor_file.pieces(arrays, {"bead": name}))
+                tensor_file.write(file, arrays, {"bead": name})
             self.written.add(name)
         sync_folder(self.run.beads)
 
@@ -125,7 +125,7 @@ class BeadFiles:
         for tensor, name in held.items():
             if excess <= 0:
                 return
-            tensor.data = self._mapped(name)
+            tensor.data = self._mapped(name, check=False)  # as this process wrote it
             self.mapped.add(name)
             excess -= tensor.nbytes
 
@@ -159,9 +159,9 @@ class BeadFiles:
         self.mapped |= found.keys()
         return found
 
-    def _mapped(self, name: str) -> Tensor:
+    def _mapped(self, name: str, *, check: bool = True) -> Tensor:
         path = self._path(name)
-        array = tensor_file.mapped(path, WEIGHTS, LARGEST_LIST)
+        array = tensor_reading.mapped(path, WEIGHTS, LARGEST_LIST, check=check)
         if array.ndim != 1 or array.dtype not in (np.float32, np.float64):
             raise Damaged(path, f"it holds no vector of weights, but {array.shape} {array.dtype}")
         return torch.from_numpy(array)

@@ -2,7 +2,8 @@
 
 Where the beads of a string take much room, those at rest have files of their own (`bead_files`),
 and the checkpoint refers to them. What a search holds is taken first, in the thread that searches;
-it may then be written while the search goes on.
+it may then be written while the search goes on. The checkpoint before is kept, and a search goes on
+from there where the newest one is damaged.
 """
 
 from __future__ import annotations
@@ -11,19 +12,20 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from engine.errors import InputError
+from engine.errors import InputError, SaveError
 from engine.methods.method import MethodState, StagedMethod
 from engine.path.chain_state import Bead
-from engine.record import tensor_file
+from engine.problem.stored import array_of, tensor_of
+from engine.record import tensor_file, tensor_reading
 from engine.record.decoding import decode, parse_json
 from engine.record.marks import Count, Seconds
 from engine.record.packing import REFERENCE, Packed, instances, pack, unpack
@@ -55,6 +57,8 @@ class Checkpoint:
     """The checksum of the preset to which the state belongs."""
     fixed: Mapping[str, Tensor] = field(default_factory=dict)
     """The parameters and buffers of the network that do not move, by name."""
+    damaged: Damaged | None = None
+    """Why it is the one before the newest; None where it is the newest."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +99,8 @@ class Draft:
         run = self.files.run
         self.files.write(self.new)
         with replacing(run.checkpoint) as file:
-            file.writelines(tensor_file.pieces(self.arrays, self.metadata))
-            if self.refers or self.files.before:
-                _keep_the_one_before(run)
+            tensor_file.write(file, self.arrays, self.metadata)
+            _keep_the_one_before(run)
         self.files.keep(self.refers)
 
 
@@ -117,19 +120,11 @@ def draft(checkpoint: Checkpoint, files: BeadFiles) -> Draft:
     tensors |= {f"{FIXED}{name}": tensor for name, tensor in checkpoint.fixed.items()}
     return Draft(
         files,
-        dict(zip(tensors, map(_array, fetched(list(tensors.values()))), strict=True)),
+        dict(zip(tensors, map(array_of, fetched(list(tensors.values()))), strict=True)),
         metadata,
         frozenset(apart),
         {name: tensor for name, tensor in apart.items() if name not in files.written},
     )
-
-
-def _array(tensor: Tensor) -> NDArray[Any]:
-    """Returns a tensor of main memory as an array, which shares its memory."""
-    plain = tensor.detach().contiguous()
-    if plain.dtype == torch.bfloat16:
-        return plain.view(torch.int16).numpy().view(tensor_file.BFLOAT16)
-    return plain.numpy()
 
 
 def write(run: RunDir, checkpoint: Checkpoint) -> None:
@@ -154,12 +149,19 @@ def resume(
 ) -> Checkpoint | None:
     """Brings a search to where its run's checkpoint left it, and returns the checkpoint.
 
-    Its beads with files are mapped from there, and `files` knows them afterwards. Returns None
-    before the first checkpoint was written. Raises Damaged where the file is not a checkpoint of
-    this search, and InputError where it belongs to another preset than this one.
+    Where the newest one is damaged, that is the one before it, which then takes its place. Its
+    beads with files are mapped from there, and `files` knows them afterwards. Returns None before
+    the first checkpoint was written. Raises Damaged where the file is not a checkpoint of this
+    search, InputError where it belongs to another preset than this one, and SaveError where it
+    cannot take its place.
     """
     files = files or BeadFiles(run)
     found = look(run, spec, method, files)
+    if found is not None and found.damaged is not None:
+        try:
+            os.replace(run.checkpoint_before, run.checkpoint)
+        except OSError as error:
+            raise SaveError(f"{run.checkpoint}: cannot be replaced: {error.strerror}") from error
     if found is not None:
         files.take_stock(set(files.names.values()), _referred_before(run))
     return found
@@ -170,24 +172,45 @@ def look(
 ) -> Checkpoint | None:
     """Does what `resume` does, and changes nothing in the run's folder."""
     files = files or BeadFiles(run)
-    if not check_regular(run.checkpoint):
+    newest, before = run.checkpoint, run.checkpoint_before
+    try:
+        found = _look(newest, run, spec, method, files)
+        if found is not None or not os.path.lexists(before):
+            return found
+        damaged = Damaged(newest, "it is missing")
+    except Damaged as why:
+        if not os.path.lexists(before):
+            raise
+        damaged = why
+    try:
+        found = _look(before, run, spec, method, files)
+    except Damaged as why:
+        raise Damaged(newest, f"{damaged.why}; and {why.short}") from None
+    return None if found is None else replace(found, damaged=damaged)
+
+
+def _look(
+    path: Path, run: RunDir, spec: Spec, method: StagedMethod, files: BeadFiles
+) -> Checkpoint | None:
+    """Brings a search to where a checkpoint left it, and returns that, or None without one."""
+    if not check_regular(path):
         return None
-    head, (tensors, plain) = _opened(run.checkpoint)
+    head, (tensors, plain) = _opened(path)
     fixed = {name: each for name, each in tensors.items() if name.startswith(FIXED)}
     held = {name: each for name, each in tensors.items() if name not in fixed}
     if head.fingerprint not in (spec.fingerprint(), full_fingerprint(run)):
         raise InputError(
             f"belongs to another preset than {run.spec}; put that run's own run.yaml back, or "
             "start a new run",
-            file=run.checkpoint,
+            file=path,
         )
-    _check_fixed(run, method.chain.problem.fixed, fixed)
+    _check_fixed(path, method.chain.problem.fixed, fixed)
     held |= files.read(bead_names(plain))
     try:
-        state = unpack(MethodState, _present(head.version, (held, plain), method), run.checkpoint)
+        state = unpack(MethodState, _present(head.version, (held, plain), method), path)
         method.resume(state)
     except Unfit as unfit:
-        raise Damaged(run.checkpoint, f"its state does not fit: {unfit}") from None
+        raise Damaged(path, f"its state does not fit: {unfit}") from None
     return Checkpoint(state, head.seq, head.elapsed_s, head.fingerprint, fixed)
 
 
@@ -222,7 +245,7 @@ def _referred_before(run: RunDir) -> set[str]:
     return set()
 
 
-def _check_fixed(run: RunDir, held: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+def _check_fixed(path: Path, held: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
     """Raises InputError where what does not move is not what a checkpoint has found."""
     for name, tensor in found.items():
         own = held.get(name.removeprefix(FIXED))
@@ -230,7 +253,7 @@ def _check_fixed(run: RunDir, held: Mapping[str, Tensor], found: Mapping[str, Te
             raise InputError(
                 f"holds another {name.removeprefix(FIXED)}, which does not move, than the network "
                 "has now; bring back the function, or the files, that the run was started with",
-                file=run.checkpoint,
+                file=path,
             )
 
 
@@ -245,14 +268,18 @@ def _opened(path: Path, *, whole: bool = True) -> tuple[_Head, Packed]:
     Its tensors are left out where it is not to be read as a `whole`.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-            names = list(file.keys()) if whole else []
-            tensors = {name: file.get_tensor(name) for name in names}
-        head = {key: metadata[key] for key in ("fingerprint", "seq", "elapsed_s")}
-        version, method = metadata["checkpoint"], metadata["method"]
-    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
-        raise _unreadable(path, error) from None
+        with tensor_reading.opened(path) as file:
+            names = list(file.entries) if whole else []
+            # In main memory, however large: a search changes them all the time.
+            tensors = {name: tensor_of(file.read(name, np.empty)) for name in names}
+        head = {key: file.metadata[key] for key in ("fingerprint", "seq", "elapsed_s")}
+        version, method = file.metadata["checkpoint"], file.metadata["method"]
+    except Damaged as damaged:
+        raise _unreadable(path, damaged.why) from None
+    except KeyError as error:
+        raise _unreadable(path, f"it has no {error.args[0]}") from None
+    except TypeError as error:
+        raise _unreadable(path, str(error)) from None
     if version not in (VERSION, *BEFORE):
         raise InputError(
             f"has version {version!r}, but this dss-tui reads {', '.join(BEFORE)} and {VERSION}; "
@@ -263,19 +290,14 @@ def _opened(path: Path, *, whole: bool = True) -> tuple[_Head, Packed]:
         numbers = {key: parse_json(head[key]) for key in ("seq", "elapsed_s")}
         return decode(_Head, {**head, **numbers, "version": version}), (tensors, parse_json(method))
     except Unfit as unfit:
-        raise _unreadable(path, unfit) from None
+        raise _unreadable(path, str(unfit)) from None
 
 
-def _unreadable(path: Path, why: Exception) -> Damaged:
+def _unreadable(path: Path, why: str) -> Damaged:
     """Returns the error for a checkpoint that cannot be read."""
-    before = RunDir(path.parent).checkpoint_before
-    remedy = "delete it to start this run from the beginning"
-    if os.path.lexists(before):
-        remedy = (
-            f"move {before.name} into its place to go on from the one before, or delete both to "
-            "start this run from the beginning"
-        )
-    return Damaged(path, f"it cannot be read ({why}); {remedy}")
+    return Damaged(
+        path, f"{why.removeprefix('it cannot be read: ')}; delete it to go on without it"
+    )
 
 
 def full_fingerprint(run: RunDir) -> str:

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
 from engine.data.files import locate
 from engine.errors import InputError, listed
@@ -27,8 +26,10 @@ from engine.problem.checkpoints.endpoints import Model, read_model
 from engine.problem.problem import Problem
 from engine.record import string_file
 from engine.record.finding import find
-from engine.record.reading import check_regular
+from engine.record.reading import Damaged, check_regular
 from engine.record.string_file import FORMAT, StringFile
+from engine.record.tensor_reading import opened
+from engine.record.torch_archive import check_archive
 
 Named = str | PathLike[str] | StringFile | NDArray[Any]
 """What names a model: a text or a path, a string, of which both ends are meant, or its weights
@@ -185,13 +186,14 @@ def is_string(path: Path) -> bool:
             case ".npz":
                 return True  # no checkpoint ends so
             case ".safetensors":
-                with safe_open(path, framework="numpy") as file:
-                    return "dss" in (file.metadata() or {})
+                with opened(path, follow=True) as file:
+                    return "dss" in file.metadata
             case ".pt":
+                check_archive(path)
                 with zipfile.ZipFile(path) as archive:
                     names = [each for each in archive.namelist() if each.endswith("data.pkl")]
                     return any(FORMAT.encode() in archive.read(each) for each in names)
-    except (OSError, SafetensorError, zipfile.BadZipFile):
+    except (OSError, Damaged, ValueError, zipfile.BadZipFile):
         pass  # whoever reads it says what is wrong
     return False
 

@@ -192,11 +192,18 @@ def run_session(
     meta = facts(writer.run, spec, why, graphs)
     writer.meta(meta)
     log.info(meta.words)
+    if kept is not None and kept.damaged is not None:
+        log.warning(_instead(kept.damaged))
     control = SessionControl(writer, signals, wait)
     with DirectoryStore(writer, job, hurried, files) as store:
         return _Session(writer, job, observe, store, control).run(
             kept, pace or Pace(checkpoint_s=spec.checkpoint_seconds)
         )
+
+
+def _instead(damaged: Damaged) -> str:
+    """Returns the sentence that tells that a search goes on from the checkpoint before."""
+    return f"{damaged.short}. The search goes on from the checkpoint before it."
 
 
 def refuse(directory: RunDir, error: InputError | SaveError) -> None:
@@ -252,7 +259,9 @@ class _Session:
         started_seq = self.writer.started_seq
         if started_seq is None:
             return self.job.started()
-        return Continued(kept.seq if kept is not None else started_seq)
+        if kept is None:
+            return Continued(started_seq)
+        return Continued(kept.seq, "" if kept.damaged is None else _instead(kept.damaged))
 
     def _tell(self, event: Event, elapsed_s: float) -> None:
         """Writes an event and shows it to the observer. Raises SaveError."""

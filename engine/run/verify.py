@@ -323,6 +323,7 @@ def problem_of(file: StringFile, *, run_factories: bool = False) -> Problem:
     if not run_factories:
         _refuse_factories(file.header.problem)
     header = file.header
+    _check_size(file)
     if file.data is None:
         data = load_data(header.problem.data)
         if header.data_sha256 and data.checksum() != header.data_sha256:
@@ -350,6 +351,22 @@ def problem_of(file: StringFile, *, run_factories: bool = False) -> Problem:
             key="dss.level_on",
         )
     return problem
+
+
+def _check_size(file: StringFile) -> None:
+    """Raises InputError where the network described is larger than the file, before it is built.
+
+    A file holds all parameters of its network, those that move and those that do not.
+    """
+    described = file.header.problem.network.parameter_count
+    held = file.string.beads.shape[1] + sum(array.size for array in file.fixed.values())
+    carried = sum(array[0].size for array in file.carried.values())
+    if described is not None and described > held + carried:
+        raise InputError(
+            f"the network described has {described} parameters, but the file holds "
+            f"{held + carried}",
+            key="dss.parameters",
+        )
 
 
 def _described(file: StringFile, data: Dataset) -> Problem:

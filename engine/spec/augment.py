@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, model_validator
+from pydantic import Field, NonNegativeFloat, model_validator
 
-from engine.part import Part
+from engine.part import NonNegativeInt, Part
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

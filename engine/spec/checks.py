@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.data import Dataset, load_data
 from engine.data.base import IGNORED
+from engine.devices.memory import GIB, host_memory
 from engine.errors import InputError
 from engine.networks import DenseLayout, NetworkKeys
 from engine.networks.linear import check_linear_sizes
@@ -34,6 +35,7 @@ def check_fit(spec: ProblemSpec, data: Dataset) -> None:
     """Raises InputError where the network's ends or the loss do not fit the data."""
     network = spec.network
     network.check()
+    _check_memory(network)
     _check_targets(spec.loss, data)
     samples = "tokens" if data.reads == "tokens" else "values"
     if data.x.dtype.names is not None and network.reads != "anything":
@@ -48,6 +50,17 @@ def check_fit(spec: ProblemSpec, data: Dataset) -> None:
         )
     _check_class_weights(spec, data)
     _check_ends(network, data)
+
+
+def _check_memory(network: NetworkKeys) -> None:
+    """Raises InputError where a single model takes more memory than there is."""
+    weights, memory = network.parameter_count, host_memory()
+    if weights is not None and memory is not None and 4 * weights > memory.total:
+        raise InputError(
+            f"has {weights} weights, {4 * weights / GIB:.1f} GiB, but this machine has "
+            f"{memory.total / GIB:.1f} GiB of memory; take smaller layers",
+            key="problem.network",
+        )
 
 
 def _check_targets(loss: Loss, data: Dataset) -> None:

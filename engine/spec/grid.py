@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import inf
 
+from engine.part import LARGEST_LOSS
 from engine.spec.keys import Spec
 from engine.spec.search import TimesEnds
 
@@ -28,7 +29,7 @@ def level_of(text: object) -> LevelAsked | None:
         factor = _number(times[1])
         return TimesEnds(times_ends=factor) if factor is not None and factor >= 1 else None
     number = _number(text)
-    return number if number is not None and number > 0 else None
+    return number if number is not None and 0 < number <= LARGEST_LOSS else None
 
 
 def text_of(level: LevelAsked) -> str:

@@ -10,9 +10,9 @@ import json
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, field_validator
 
-from engine.part import Part
+from engine.part import Part, PositiveInt, SeedInt
 from engine.spec.problem import ProblemSpec
 from engine.spec.search import Search
 from engine.spec.training import Endpoints
@@ -75,7 +75,7 @@ class Spec(Part):
     require gradients."""
     limits: Limits = Limits()
     """The limits at which the run is stopped."""
-    seed: NonNegativeInt = 0
+    seed: SeedInt = 0
     """The seed of everything random in the run, the data excepted, which have their own."""
     device: str = "auto"
     """The devices: auto, cpu, cuda for all GPUs, or a list such as cuda:0,cuda:1. With auto the CPU

@@ -12,6 +12,7 @@ from pathlib import Path
 import platformdirs
 
 from engine.errors import InputError, SaveError
+from engine.own_file import read_text
 
 #: The endings of presets, and how many files of a folder are looked at.
 ENDINGS, MOST = (".yaml", ".yml"), 500
@@ -70,13 +71,7 @@ def copy(source: Path, text: str) -> Path:
 def read(path: Path) -> str:
     """Returns the text of a preset of at most `LARGEST` bytes. Raises InputError."""
     try:
-        with open(path, "rb") as file:
-            content = file.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise InputError(f"holds more than {LARGEST} bytes; it is no preset", file=path)
-        return content.decode()
-    except UnicodeDecodeError:
-        raise InputError("cannot be read: it is not UTF-8 text", file=path) from None
+        return read_text(path, LARGEST)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from None
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, NonNegativeInt, PositiveFloat, Tag
+from pydantic import Discriminator, Field, PositiveFloat, Tag
 
 import engine.data
 import engine.networks
 from engine.data import DataKeys
 from engine.networks import NetworkKeys
-from engine.part import FunctionName, Part, functions_in
+from engine.part import FunctionName, Part, SeedInt, functions_in
 
 # A key that holds one of the kinds is validated as whichever of the registered kinds it names.
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class BatchNorm(Part):
     held fixed; with batch, every batch is normalized by its own."""
     samples: Annotated[int, Field(ge=2)] = 1024
     """The number of training samples that the statistics are taken from, or of a batch."""
-    seed: NonNegativeInt | None = None
+    seed: SeedInt | None = None
     """The seed by which these samples are drawn from all training samples; null takes the first
     ones. A new run of a preset that leaves it out gets 0 (`Spec.of_a_new_run`)."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, model_validator
 
-from engine.part import Part
+from engine.part import NonNegativeInt, Part, PositiveInt
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Unit = Literal["steps", "epochs"]

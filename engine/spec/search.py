@@ -11,18 +11,16 @@ from pydantic import (
     Discriminator,
     Field,
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
-    PositiveInt,
     Tag,
 )
 
-from engine.part import Fraction, Names, Part
+from engine.part import LARGEST_LOSS, Fraction, Names, NonNegativeInt, Part, PositiveInt, Size
 from engine.spec.level import LevelOn
 from engine.spec.methods import known
 from engine.spec.training import BatchSize, PartialTraining, Training
 
-Grid = Annotated[int, Field(ge=5)]
+Grid = Annotated[int, Field(ge=5, le=10**5)]
 Margin = Annotated[float, Field(gt=0, lt=0.5)]
 
 
@@ -35,9 +33,9 @@ class Greedy(Training):
     """The number of points t = 0 … 1 at which a segment's loss is evaluated."""
     margin: Margin = 0.05
     """A new bead starts no nearer than this to either end of its segment, in t."""
-    max_depth: PositiveInt = 14
+    max_depth: Size = 14
     """The depth of splits at which a segment that is still open has failed."""
-    slots: PositiveInt = 128
+    slots: Size = 128
     """The largest number of beads that train at the same time."""
 
 
@@ -100,11 +98,11 @@ class Neb(PartialTraining):
 
     check_every: PositiveInt = 10
     """The number of steps in a round. Tangents go by the losses after the last round."""
-    beads: PositiveInt = 5
+    beads: Size = 5
     """The number of inner beads that the band begins with, evenly spaced."""
     spring: NonNegativeFloat = 1e-3
     """The constant of the springs between neighbours, which act along the band."""
-    cycle: PositiveInt = 200
+    cycle: Size = 200
     """The number of steps of a cycle, after which segments are measured and beads inserted."""
     insert: NonNegativeFloat = 0.2
     """A segment gets a bead where its peak rises above both of its beads by more than this share of
@@ -121,7 +119,7 @@ class Curve(PartialTraining):
     A key that is left out is taken from search.greedy.
     """
 
-    control_points: PositiveInt = 1
+    control_points: Size = 1
     """The number of control points between the two ends, all of which are trained."""
     look_every: PositiveInt = 100
     """The number of steps after which models along the curve are judged. Where all are below the
@@ -131,7 +129,7 @@ class Curve(PartialTraining):
 class Complex(Curve):
     """The settings of two simplexes that join the ends (Benton et al. 2021)."""
 
-    control_points: PositiveInt = 2
+    control_points: Size = 2
     """The number of vertices that both simplexes share, all of which are trained."""
     volume: NonNegativeFloat = 1e-5
     """The loss by which the logarithm of each simplex's volume counts in steps."""
@@ -210,7 +208,7 @@ def _word(value: object) -> object:
 
 
 AnyLevel = Annotated[
-    Annotated[PositiveFloat, Tag("a number")]
+    Annotated[float, Field(gt=0, le=LARGEST_LOSS), Tag("a number")]
     | Annotated[TimesEnds, Tag("TimesEnds")]
     | Annotated[Literal["lowest"], BeforeValidator(_word), Tag("a word")],
     Discriminator(_kind_of_level),
@@ -240,7 +238,7 @@ class Search(Part):
     """The objective: the metric and the split that are held against the level."""
     alpha: Fraction = 0.8
     """The share of the level that beads are trained to."""
-    min_inner_beads: NonNegativeInt = 0
+    min_inner_beads: Annotated[int, Field(ge=0, le=10**5)] = 0
     """The number of beads that are trained first with the methods greedy and auto, evenly spaced
     on the line between the ends, even where that line is below the level. One that misses its
     target from every start is left out. Greedy DSS then closes the segments between them, and they

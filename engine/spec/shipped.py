@@ -88,5 +88,8 @@ def _lines(overrides: Overrides) -> list[str]:
 
 
 def source(preset: str) -> str:
-    """Returns the text of a preset, comments and all. Raises InputError as `path_of` does."""
-    return path_of(preset).read_text(encoding="utf-8")
+    """Returns the text of a preset, comments and all.
+
+    Raises InputError as `path_of` does, and for a file that cannot be read.
+    """
+    return own.read(path_of(preset))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
-from engine.part import Fraction, Names, Part
+from engine.part import Fraction, Names, NonNegativeInt, Part, PositiveInt
 from engine.spec.augment import Augment
 from engine.spec.optimizers import Optimizer, RmsProp
 from engine.spec.schedules import Constant, Falling, Piecewise, Schedule

@@ -14,6 +14,7 @@ import yaml
 from engine.data.files import locate
 from engine.errors import InputError
 from engine.factories import is_file
+from engine.own_file import read_text
 from engine.part import Names, renamed
 from engine.spec.keys import Spec
 from engine.spec.validation import faults, validated
@@ -62,8 +63,9 @@ _Loader.add_implicit_resolver(
 )
 
 
-#: The largest number of values that a YAML text may stand for, with its aliases written out.
-LARGEST = 10**6
+#: The size in bytes of the largest preset that is read, and the largest number of values that a
+#: YAML text may stand for, with its aliases written out.
+LARGEST_FILE, LARGEST = 2**20, 10**6
 
 
 def _expanded(value: Any, known: dict[int, int]) -> int:
@@ -136,10 +138,9 @@ def spec_of(tree: Any, path: Path, overrides: Iterable[str] = ()) -> Spec:
 def read_tree(path: Path) -> Any:
     """Returns the plain value of a YAML file. Raises InputError where it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InputError(f"cannot be read: {reason}", file=path) from None
+        text = read_text(path, LARGEST_FILE)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=path) from None
     return read_yaml(text, path)
 
 
@@ -192,7 +193,7 @@ def with_overrides(tree: Any, overrides: Iterable[str], file: object = None) -> 
                     file=file,
                     key=".".join(steps[:depth]),
                 )
-        at[steps[-1]] = read_yaml(value, f"--set {line}")
+        at[steps[-1]] = read_yaml(value, f"--set {' '.join(line.split())}")
     return tree
 
 

@@ -309,3 +309,15 @@ def test_no_runs_yet(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ls"]) == 0
     assert "no runs in" in capsys.readouterr().err
     refused(capsys, ["resume", "x"], "there are no runs yet")
+
+
+def test_a_lack_of_memory_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise MemoryError("Unable to allocate 7 TiB\nsomewhere")
+
+    monkeypatch.setattr("dss_tui.commands.presets.show", full)
+    assert main(["presets"]) == 1
+    said = capsys.readouterr().err
+    assert said == "dss-tui: there is not enough memory (Unable to allocate 7 TiB); ask for less\n"

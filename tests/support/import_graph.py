@@ -20,6 +20,7 @@ TOPS = ("engine", "dss_tui", "presets")
 ORDER = (
     "engine.version",
     "engine.errors",
+    "engine.own_file",
     "engine.cache",
     "engine.part",
     "engine.seeds",

@@ -10,11 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 
 from engine.errors import InputError
+from engine.own_file import read_text
 from engine.problem.checkpoints import inert_pickle
+from engine.problem.stored import tensor_of
+from engine.record import tensor_reading
+from engine.record.reading import Damaged
+from engine.record.torch_archive import check_archive
 
 #: Endings of files that torch.save wrote: plain ones, Lightning's, the Hub's, and of older scripts.
 PICKLED = (".pt", ".pth", ".ckpt", ".bin", ".tar", ".th")
@@ -42,7 +46,7 @@ def read(path: Path) -> Any:
     if path.name.endswith(INDEX):
         return _read_several(path)
     if path.suffix == ".safetensors":
-        return _whole(path, lambda: safetensors.torch.load_file(path))
+        return _whole(path, lambda: tensors_of(path))
     if path.suffix in PICKLED:
         return _read_pickled(path)
     endings = ", ".join((*PICKLED, ".safetensors"))
@@ -51,6 +55,12 @@ def read(path: Path) -> Any:
         f"{IN_FOLDER[0]}",
         file=path,
     )
+
+
+def tensors_of(path: Path) -> dict[str, torch.Tensor]:
+    """Returns the tensors of a .safetensors file by name. Raises Damaged."""
+    arrays, _ = tensor_reading.read(path, follow=True)
+    return {name: tensor_of(array) for name, array in arrays.items()}
 
 
 def _model_in(folder: Path) -> Path:
@@ -66,9 +76,7 @@ def _model_in(folder: Path) -> Path:
 def _read_several(index: Path) -> dict[str, Any]:
     """Returns the tensors of all files that a list names. They must lie beside it."""
     try:
-        if index.stat().st_size > INDEX_BYTES:
-            raise ValueError("is too long")
-        where = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        where = json.loads(read_text(index, INDEX_BYTES))["weight_map"]
         names = {str(name) for name in where.values()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
@@ -96,6 +104,7 @@ def _read_pickled(path: Path) -> Any:
             "torch.save(model.state_dict(), …)",
             file=path,
         )
+    _whole(path, lambda: check_archive(path))
     try:
         return _whole(path, lambda: torch.load(path, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError:
@@ -124,7 +133,8 @@ def _whole(path: Path, load: Callable[[], Any]) -> Any:
     except Exception as error:  # each reader has its own ways to say that a file is not whole
         if isinstance(error, pickle.UnpicklingError) and "weights_only" in str(error).lower():
             raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        said = error.why if isinstance(error, Damaged) else getattr(error, "strerror", None)
+        reason = ((said or str(error)).splitlines() or [type(error).__name__])[0][:120]
         raise InputError(
             f"is not a whole {path.suffix} file ({reason}); save it again", file=path
         ) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from engine.data import archives, room
 from engine.data.room import is_mapped
+from engine.errors import InputError
 
 ARRAYS: dict[str, NDArray[Any]] = {
     "x": np.random.default_rng(3).integers(0, 256, (41, 3, 7, 5)).astype(np.uint8),
@@ -61,3 +64,63 @@ def test_columns_first_are_read_as_well(tmp_path: Path) -> None:
     array = np.asfortranarray(ARRAYS["x"])
     np.savez(path, x=array)
     np.testing.assert_array_equal(archives.read(path)["x"], array)
+
+
+# ---------------------------------------------------------------- traps
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        archives.read(path)
+    return caught.value.what
+
+
+def promising(path: Path, shape: tuple[int, ...], held: bytes = b"") -> Path:
+    """An archive whose one array has another size than its header says."""
+    with zipfile.ZipFile(path, "w") as archive, archive.open("x.npy", "w") as member:
+        head = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(member, head)
+        member.write(held)
+    return path
+
+
+@pytest.mark.parametrize("shape", [(10**6, 10**6), (10**9,), (3,), (5,), (-1, 4), (-1, -4)])
+def test_an_array_is_as_large_as_its_header_says(shape: tuple[int, ...], tmp_path: Path) -> None:
+    assert "its array 'x.npy' is not whole" in refusal(
+        promising(tmp_path / "x.npz", shape, b"x" * 16)
+    )
+
+
+def test_an_archive_that_unpacks_to_a_lot_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, x=np.zeros((1000, 1000)))
+    assert archives.read(path)["x"].shape == (1000, 1000)
+    monkeypatch.setattr(archives, "LARGE_UNPACKED", 10**6)
+    assert "its arrays unpack to more than 50 times its size" in refusal(path)
+
+
+def test_arrays_that_share_bytes_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.npz"
+    archives.write(path, ARRAYS)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.filelist += archive.filelist
+        archive._didModify = True  # type: ignore[attr-defined]
+    assert "its arrays share bytes" in refusal(path)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_changed_byte_is_seen_where_arrays_are_read(save: Any, tmp_path: Path) -> None:
+    path = tmp_path / "own.npz"
+    save(path, x=ARRAYS["x"])
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(Exception, match=r"Bad CRC-32|Error -3|not whole"):
+        archives.arrays_in(path, mapping=False)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "own.npz")
+    assert refusal(tmp_path / "own.npz") == "cannot be read: it is no regular file"

@@ -140,7 +140,7 @@ def test_arrays_that_do_not_fit_are_refused(
     assert refusal(stored(tmp_path, **arrays)).startswith(sentence)
 
 
-NO_ARCHIVE = "is not a readable .npz archive; save it with numpy.savez"
+NO_ARCHIVE = "is not a readable .npz archive ("
 
 
 def whole_archive() -> bytes:
@@ -185,7 +185,8 @@ NOT_NPZ = {
 def test_a_file_that_is_no_archive_of_arrays_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "own.npz"
     path.write_bytes(content)
-    assert refusal(path) == NO_ARCHIVE
+    assert refusal(path).startswith(NO_ARCHIVE)
+    assert refusal(path).endswith("; save it with numpy.savez")
 
 
 class Trap:

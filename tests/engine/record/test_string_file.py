@@ -341,17 +341,25 @@ def test_another_version_is_refused(ending: str, version: object, tmp_path: Path
 
 
 GARBLED: list[tuple[dict[str, object], str]] = [
-    ({"level": "high"}, "could not convert string to float: 'high'"),
-    ({"level": []}, "list"),
-    ({"alpha": []}, "list"),
-    ({"seed": 1e999}, "infinity"),
-    ({"parameters": 3}, "int"),
-    ({"parameters": [{"name": "w"}]}, "'shape'"),
-    ({"parameters": [{"name": "w", "shape": ["x"]}]}, "'x'"),
-    ({"bead_ids": "ab"}, "'a'"),
-    ({"audit": [3]}, ""),
-    ({"tolerance": -0.5}, "tolerance -0.5"),
-    ({"tolerance": 1e999}, "tolerance inf"),
+    ({"level": "high"}, "level is 'high', but must be a number"),
+    ({"level": "0.5"}, "level is '0.5', but must be a number"),
+    ({"level": []}, "level is a list"),
+    ({"level": 0}, "level is 0, but must be above 0"),
+    ({"level": -1.0}, "level is -1.0, but must be above 0"),
+    ({"level": 1e308}, "level is 1e+308, which no loss is"),
+    ({"level": 1e999}, "level is inf, which no loss is"),
+    ({"alpha": []}, "alpha is a list"),
+    ({"alpha": True}, "alpha is true"),
+    ({"seed": 1e999}, "seed is inf, but must be a whole number"),
+    ({"seed": True}, "seed is true, but must be a whole number"),
+    ({"parameters": 3}, "parameters is 3, but must be a list"),
+    ({"parameters": [{"name": "w"}]}, "parameters.0.shape is missing"),
+    ({"parameters": [{"name": "w", "shape": ["x"]}]}, "parameters.0.shape.0 is 'x'"),
+    ({"parameters": [{"name": "w", "shape": [-1, -3]}]}, "parameters.0.shape.0 is -1"),
+    ({"bead_ids": "ab"}, "bead_ids is 'ab', but must be a list"),
+    ({"audit": [3]}, "audit is no object"),
+    ({"tolerance": -0.5}, "tolerance is -0.5"),
+    ({"tolerance": 1e999}, "tolerance is inf"),
 ]
 
 
@@ -365,12 +373,25 @@ def test_garbled_metadata_are_refused(
     assert names in sentence
 
 
+@pytest.mark.parametrize("version", [True, 1.0, "1", None, [1]])
+def test_a_version_that_is_no_number_is_refused(version: object, tmp_path: Path) -> None:
+    said = refusal(store(tmp_path / "s.safetensors", arrays(), tree(version=version)))
+    assert f"has version {version!r}, but this dss-tui reads version 1" in said
+
+
+@pytest.mark.parametrize("ids", [[1, 2], [1, 1, 1, 1], [1, 2, 3, 3]])
+def test_ids_of_other_beads_are_refused(ids: list[int], tmp_path: Path) -> None:
+    assert len(ids) != BEADS or len(set(ids)) < BEADS
+    said = refusal(store(tmp_path / "s.safetensors", arrays(), tree(bead_ids=ids)))
+    assert said == f"its bead_ids are not those of {BEADS} beads; export it again"
+
+
 @pytest.mark.parametrize("name", ["outcome", "level", "alpha", "method", "seed", "parameters"])
 def test_metadata_without_a_promised_key_are_refused(name: str, tmp_path: Path) -> None:
     header = tree()
     del header[name]
     path = store(tmp_path / "s.safetensors", arrays(), header)
-    assert refusal(path) == f"its metadata lack or garble '{name}'; export it again"
+    assert refusal(path) == f"its metadata lack or garble {name} is missing; export it again"
 
 
 @pytest.mark.parametrize(
@@ -473,7 +494,7 @@ def test_an_archive_with_a_file_that_is_no_array_is_refused(tmp_path: Path) -> N
     path = store(tmp_path / "s.npz", arrays(), tree())
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("notes.txt", "mine")
-    assert "it holds a file that is no array" in refusal(path)
+    assert "is not a whole .npz string file" in refusal(path)
 
 
 # ---------------------------------------------------------------- nothing in a file is run

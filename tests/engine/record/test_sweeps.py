@@ -10,13 +10,17 @@ from pathlib import Path
 import pytest
 
 from engine.record.commands import send
+from engine.record.compare_folder import ComparePlan, Variant
 from engine.record.events import Outcome, Record
+from engine.record.finding import COMPARISON
 from engine.record.lock import take_lock
 from engine.record.rundir import RunDir
 from engine.record.sweep_desk import Desk, End
+from engine.record.sweep_folder import write_plan
 from engine.record.sweep_state import state_path
 from engine.record.sweep_tables import LevelRow, Statistic
 from engine.record.sweeps import SweepReader, SweepView, measured
+from presets import load_preset
 from tests.support.run_folders import append
 from tests.support.sweep_folders import begin, cell, ended, sweep_of
 
@@ -218,3 +222,20 @@ def test_a_record_that_is_added_is_seen_at_the_next_look(tmp_path: Path) -> None
     append(run.events, line.encode() + b"\n")
     view = reader.look()
     assert view.levels[1].row.beads.mean == 7 and view.ended == 1
+
+
+def test_a_damaged_measurement_is_told_and_the_others_stay(tmp_path: Path) -> None:
+    variants = (Variant("greedy", ()), Variant("neb", ("search.method=neb",)))
+    plan = ComparePlan(load_preset("quadratic"), variants, 1)
+    write_plan(plan.text(), tmp_path, COMPARISON)
+    cells = list(plan.cells(tmp_path))
+    for each in cells:
+        begin(each.run, ended(Outcome.CONNECTED))
+    (cells[0].run.path / "measured.json").write_text("{")
+    reader = SweepReader(RunDir(tmp_path))
+    for _ in range(2):
+        view = reader.look()
+        assert view.state == "unfinished" and view.ended == 2
+        assert [fault.path.name for fault in view.damaged] == ["measured.json"]
+    (cells[0].run.path / "measured.json").unlink()
+    assert reader.look().damaged == ()

@@ -159,6 +159,7 @@ def changed(path: Path, place: str, value: object) -> None:
     """Puts another value to a place of the state in a checkpoint."""
     with safe_open(path, framework="pt") as file:
         metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del metadata["checksums"]  # which would be wrong now
     state = json.loads(metadata["method"])
     *steps, last = (int(step) if step.isdigit() else step for step in place.split("."))
     at = state

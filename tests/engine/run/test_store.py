@@ -6,7 +6,7 @@ import itertools
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ from engine.errors import SaveError
 from engine.methods.method import StagedMethod
 from engine.problem.problem import build_problem
 from engine.record import finding, string_file
-from engine.record.events import Outcome
+from engine.record.events import Continued, Outcome
 from engine.record.packing import pack
+from engine.record.reading import Damaged
+from engine.record.records import read_all_records
 from engine.record.rundir import RunDir
 from engine.record.runs import summarize
 from engine.record.signals import Signals
@@ -153,19 +155,95 @@ def resumed_bits(run: RunDir) -> Any:
         return bits(method)
 
 
-def test_the_checkpoint_before_is_kept_and_told_of(apart: None, tmp_path: Path) -> None:
-    run = finding.create(SPEC, "quadratic", tmp_path / "run")
+def two_checkpoints(folder: Path, apart: int) -> tuple[RunDir, list[Any]]:
+    """A run with two checkpoints, and all that each of them holds."""
+    run = finding.create(SPEC, "quadratic", folder)
+    states = []
     with search() as method:
-        files = BeadFiles(run)
+        files = BeadFiles(run, apart=apart)
+        while (method.phase, beads(method)) != ("search", 2):
+            method.step(None)
         for _ in range(2):
-            before = bits(method)
+            states.append(bits(method))
             checkpoint.draft(kept(method), files).write()
             method.step(None)
-    run.checkpoint.write_bytes(b"torn")
-    with search() as method, pytest.raises(Exception, match=r"move checkpoint\.before\.safetens"):
+    return run, states
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("apart", [0, 10**9], ids=["beads apart", "beads within"])
+@pytest.mark.parametrize("damage", [cut, flip, Path.unlink])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+    damage: Callable[[Path], None], apart: int, tmp_path: Path
+) -> None:
+    """Which then is the newest one, and the one before the next."""
+    run, (first, second) = two_checkpoints(tmp_path / "run", apart)
+    assert first != second
+    damage(run.checkpoint)
+    with search() as method:
+        found = checkpoint.look(run, SPEC, method)
+        assert found is not None and found.damaged is not None
+        assert found.damaged.path == run.checkpoint
+    assert run.checkpoint_before.exists()  # a look changes nothing
+    assert resumed_bits(run) == first
+    with search() as method:
+        again = checkpoint.resume(run, SPEC, method)
+        assert again is not None and again.damaged is None
+
+
+def test_where_both_checkpoints_are_damaged_both_are_named(tmp_path: Path) -> None:
+    run, _ = two_checkpoints(tmp_path / "run", 0)
+    cut(run.checkpoint)
+    flip(run.checkpoint_before)
+    said = r"checkpoint\.safetensors: .*checkpoint\.before\.safetensors: "
+    with search() as method, pytest.raises(Damaged, match=said):
         checkpoint.resume(run, SPEC, method)
-    os.replace(run.checkpoint_before, run.checkpoint)
-    assert resumed_bits(run) != before  # that of the first one
+
+
+@pytest.mark.parametrize("file", ["checkpoint.safetensors", "beads/2.1.safetensors"])
+def test_no_flipped_bit_is_gone_on_with(file: str, tmp_path: Path) -> None:
+    """Wherever it is, the search goes on from the checkpoint before, or the file is refused."""
+    run, states = two_checkpoints(tmp_path / "run", 0)
+    path = run.path / file
+    content = path.read_bytes()
+    before = run.checkpoint_before.read_bytes()
+    for at in range(0, len(content), max(1, len(content) // 150)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :])
+        try:
+            assert resumed_bits(run) in states
+        except Damaged:
+            assert file.startswith("beads/")
+        path.write_bytes(content)
+        run.checkpoint_before.write_bytes(before)
+    run.checkpoint_before.unlink()
+    path.write_bytes(content)
+    flip(path)
+    with search() as method, pytest.raises(Damaged):
+        checkpoint.resume(run, SPEC, method)
+
+
+def test_a_session_tells_that_it_goes_on_from_the_checkpoint_before(tmp_path: Path) -> None:
+    spec = SPEC.model_copy(update={"limits": SPEC.limits.model_copy(update={"beads": 4})})
+    run, ended = session(tmp_path / "run", spec)
+    assert ended.outcome is Outcome.LIMIT_REACHED and run.checkpoint_before.exists()
+    cut(run.checkpoint)
+    run, ended = session(tmp_path / "run", SPEC)
+    whole, _ = session(tmp_path / "whole", SPEC)
+    assert ended.outcome is Outcome.CONNECTED
+    said = [e.event.why for e in read_all_records(run) if isinstance(e.event, Continued)]
+    assert said[-1].startswith("damaged: checkpoint.safetensors: ")
+    assert said[-1].endswith("The search goes on from the checkpoint before it.")
+    a, b = (string_file.read(each.string).string for each in (run, whole))
+    assert a.beads.tobytes() == b.beads.tobytes()
 
 
 def session(folder: Path, spec: Spec, *, every_s: float = 0.0) -> tuple[RunDir, Ended]:

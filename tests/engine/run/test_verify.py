@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dss_tui.cli import main
+from engine.errors import InputError
 from engine.record.string_file import StringFile, read
 from engine.run.verify import verify
 from tests.support.string_files import encode
@@ -167,3 +168,39 @@ def test_a_run_leaves_its_tolerance_in_its_files(tmp_path: Path) -> None:
     assert first["tolerance"] == 0.25
     assert "(level 0.005, tolerance 0.25; proven in " in last["sentence"]
     assert json.loads((tmp_path / "progress.json").read_text())["tolerance"] == 0.25
+
+
+# ---------------------------------------------------------------- sizes that nobody has
+
+
+def headed(change: dict[str, Any], path: Path) -> Path:
+    """A string file of a version before, whose problem says other things of its sizes."""
+    source = Path(__file__).parents[2] / "fixtures/6706f4a/strings/quadratic.npz"
+    with np.load(source) as held:
+        arrays = dict(held)
+    head = json.loads(str(arrays.pop("dss")))
+    for part, keys in change.items():
+        head["problem"][part] |= keys
+    np.savez(path, **arrays, dss=np.array(json.dumps(head)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (
+            {"network": {"sizes": [1, 10**6, 10**6, 1]}},
+            "has 1000004000001 parameters, but the file",
+        ),
+        ({"network": {"sizes": [1, 10**8, 1]}}, "network.sizes.1: is 100000000, but must be"),
+        ({"network": {"sizes": [1] * 100_000}}, "a list of at most 1000 items"),
+        ({"data": {"points": 10**10}}, "data.points: is 10000000000, but must be"),
+        ({"data": {"points": True}}, "data.points: is true, but must be"),
+    ],
+)
+def test_sizes_that_nothing_has_are_refused_before_anything_is_built(
+    change: dict[str, Any], why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as caught:
+        verify(read(headed(change, tmp_path / "s.npz")), 9)
+    assert why in str(caught.value)

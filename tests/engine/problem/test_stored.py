@@ -1,0 +1,27 @@
+"""Tensors as the arrays of a file, and back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engine.problem.stored import array_of, tensor_of
+from engine.record.tensor_file import NAMES
+
+TYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.bool)
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+def test_a_tensor_comes_back_to_the_bit(dtype: torch.dtype) -> None:
+    tensor = (torch.arange(6.0) - 2.5).to(dtype).reshape(2, 3).T
+    array = array_of(tensor)
+    assert array.dtype in NAMES and array.shape == (3, 2)
+    back = tensor_of(array)
+    assert back.dtype == dtype and torch.equal(back, tensor)
+
+
+def test_they_share_their_memory() -> None:
+    for dtype in (torch.float32, torch.bfloat16):
+        tensor = torch.ones(3, dtype=dtype)
+        tensor_of(array_of(tensor))[1] = 7
+        assert tensor.tolist() == [1, 7, 1]

@@ -1,0 +1,48 @@
+"""Files that a user names: what is opened, and what is said of the rest."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from engine import own_file
+
+
+def why(path: Path, largest: int = 100) -> str:
+    with pytest.raises(OSError) as caught:
+        own_file.read_text(path, largest)
+    return str(caught.value.strerror)
+
+
+def test_text_is_read_through_links(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("ä: 1", encoding="utf-8")
+    (tmp_path / "link").symlink_to(path)
+    assert own_file.read_text(tmp_path / "link", 5) == "ä: 1"
+    assert why(path, 4) == "it holds more than 4 bytes"
+
+
+def test_what_is_no_regular_file_is_never_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert why(pipe) == "it is no regular file"
+    assert why(Path("/dev/zero")) == "it is no regular file"
+    assert why(tmp_path) == "Is a directory"
+    assert why(tmp_path / "none") == "No such file or directory"
+
+
+def test_other_bytes_than_utf_8_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "latin"
+    path.write_bytes("ä".encode("latin-1"))
+    assert why(path) == "it is not UTF-8 text"
+
+
+def test_a_file_that_is_mostly_a_hole_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "hole"
+    path.write_bytes(b"x" * 100)
+    os.truncate(path, own_file.LARGE)
+    own_file.opened(path).close()
+    os.truncate(path, own_file.LARGE + 1)
+    assert why(path) == own_file.HOLLOW

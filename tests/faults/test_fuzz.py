@@ -1,0 +1,86 @@
+"""Inputs from hell: each is accepted, or refused in one sentence.
+
+`python -m tests.support.faults.fuzz` draws them by the thousand; docs/reliability.md has its
+counts. What it found is here, as small as it can be.
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.data import pickled_arrays
+from engine.errors import InputError
+from engine.problem.checkpoints import inert_pickle
+from engine.record import string_file
+from engine.spec.shipped import source
+from engine.spec.yaml_file import with_overrides
+from tests.support.faults.inputs import KINDS, taken
+
+EXAMPLES = 25
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_each_is_accepted_or_refused(name: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    kind = KINDS[name]
+    seen: set[str] = set()
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def each(data: st.DataObject) -> None:
+        seen.add(taken(kind, data.draw(kind.drawn())))
+
+    each()
+    assert "refused" in seen
+
+
+# ---------------------------------------------------------------- findings
+
+
+@pytest.mark.parametrize("line", ['description="\n', "description=\x1f\n"])
+def test_a_line_end_in_an_override_is_no_line_end_in_the_sentence(line: str) -> None:
+    with pytest.raises(InputError) as caught:
+        with_overrides({}, [line])
+    assert str(caught.value).startswith("--set description=") and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [2**31, 2**32 - 1])
+def test_a_pickle_does_not_fill_the_memory_with_its_numbers_of_objects(number: int) -> None:
+    content = b"\x80\x02}r" + struct.pack("<I", number) + b"."
+    assert pickled_arrays.read(content) == {}
+
+    assert inert_pickle.load(BytesIO(content)) == {}
+    assert pickle.loads(b"\x80\x02}r" + struct.pack("<I", 3) + b".") == {}
+
+
+@pytest.mark.parametrize("shape", [(0,), (1, 3), (3,), ()])
+def test_what_is_carried_is_of_both_ends(shape: tuple[int, ...], tmp_path: Path) -> None:
+    path = tmp_path / "s.npz"
+    whole = Path(__file__).parents[1] / "fixtures/6706f4a/strings/quadratic.npz"
+    with np.load(whole) as held:
+        arrays: dict[str, Any] = dict(held) | {"carried.mean": np.zeros(shape)}
+    np.savez(path, **arrays)
+    with pytest.raises(InputError, match=r"carried\.mean holds no value for each end"):
+        string_file.read(path)
+
+
+def test_a_preset_that_is_no_text_is_not_printed(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_bytes(b"a\x9f")
+    with pytest.raises(InputError, match="cannot be read: it is not UTF-8 text"):
+        source(str(path))
