@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.text import Text
 
 from dss_tui.commands.measure import check_writable, string_of
 from dss_tui.viewing import quantities as words
+from dss_tui.viewing.console import Console
 from dss_tui.viewing.waiting import Waiting
 from engine.errors import InputError
 from engine.record import string_file, writing

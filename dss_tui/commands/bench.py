@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 import presets
+from dss_tui.viewing.console import Console
 from dss_tui.viewing.session import check, environment
 from dss_tui.viewing.words import bytes_of, thousands
 from engine import __version__

@@ -6,11 +6,11 @@ import argparse
 import math
 import sys
 
-from rich.console import Console
 from rich.table import Table
 
 from dss_tui.commands.cells import CellLines
 from dss_tui.commands.run import naming, wants_screen
+from dss_tui.viewing.console import Console
 from dss_tui.viewing.words import plus_minus, rounded, short_count
 from engine.errors import InputError
 from engine.record.compare_folder import FEWEST, MOST_CELLS, ComparePlan, EndsOfPair, variants_of

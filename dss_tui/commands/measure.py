@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from rich.console import Console
-
 from dss_tui.tui.palette import Palette
 from dss_tui.tui.widgets.plane import draw
+from dss_tui.viewing.console import Console
 from engine.errors import InputError
 from engine.record import string_file, writing
 from engine.record.finding import find

@@ -6,10 +6,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dss_tui.viewing.console import Console
 from dss_tui.viewing.run_columns import BY_KEY
 from engine.errors import InputError
 from engine.record.commands import send

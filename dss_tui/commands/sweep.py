@@ -7,11 +7,11 @@ import math
 import resource
 import sys
 
-from rich.console import Console
 from rich.table import Table
 
 from dss_tui.commands.cells import CellLines
 from dss_tui.commands.run import naming, wants_screen
+from dss_tui.viewing.console import Console
 from dss_tui.viewing.sweeps import figures_of_level
 from dss_tui.viewing.words import plus_minus, thousands
 from engine.errors import InputError

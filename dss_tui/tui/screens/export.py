@@ -75,7 +75,7 @@ class ExportDialog(Dialog[None]):
     def compose(self) -> ComposeResult:
         """Lays out the choices over the path and the answer of the command line."""
         with Vertical(classes="dialog", id="export"):
-            yield Label(f"Export the string of [b]{self._run.name}[/b]")
+            yield Label(f"Export the string of {self._run.name}", markup=False)
             with RadioSet(id="endings", compact=True):
                 for number, ending in enumerate(ENDINGS):
                     yield Choice(ending, value=number == 0, compact=True)
@@ -87,7 +87,7 @@ class ExportDialog(Dialog[None]):
                 id="path",
                 compact=True,
             )
-            yield Static(id="said")
+            yield Static(id="said", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("write", id="write", variant="primary")
                 yield Button("copy its check \\[y]", id="copy", disabled=True)
@@ -134,7 +134,7 @@ class ExportDialog(Dialog[None]):
         said.update("writing …")
         flags = [f"--{option}" for option in options]
         status, words = await answer("export", str(self._run.path), "--out", path, *flags)
-        said.update(words.replace("give --force", f"tick “{REPLACE}”").replace("[", "\\["))
+        said.update(words.replace("give --force", f"tick “{REPLACE}”"))
         if status == 0:
             self._verify = f"dss-tui verify {shlex.quote(path)}"
             button = self.query_one("#copy", Button)

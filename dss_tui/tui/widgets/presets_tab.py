@@ -61,7 +61,7 @@ class PresetsTab(Vertical):
                     yield Input(placeholder="limits.beads=500", id="other", compact=True)
                 yield Static(id="overrides", markup=False)
             with VerticalScroll(id="facts", can_focus=False):
-                yield Static(id="about")
+                yield Static(id="about", markup=False)
 
     def on_mount(self) -> None:
         """Fills the list, so that it is there in the first frame."""
