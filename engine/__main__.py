@@ -10,8 +10,7 @@ import sys
 from pathlib import Path
 
 from engine.errors import InputError, SaveError
-from engine.record.finding import is_comparison, is_sweep
-from engine.record.rundir import RunDir
+from engine.record.finding import is_comparison, is_sweep, placed
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, exit_status_of, held
 
@@ -24,9 +23,9 @@ def main(arguments: list[str]) -> int:
     """
     match arguments:
         case [folder, at_once] if at_once.isdecimal() and int(at_once):
-            return _sweep(Path(folder), int(at_once))
+            return _sweep(placed(Path(folder)).path, int(at_once))
         case [folder] if is_sweep(Path(folder)):
-            return _sweep(Path(folder), None)
+            return _sweep(placed(Path(folder)).path, None)
         case [folder]:
             return _run(Path(folder))
     print("usage: python -m engine DIR [AT_ONCE]", file=sys.stderr)
@@ -38,7 +37,7 @@ def _run(folder: Path) -> int:
     with Signals() as signals:
         from engine.run.session import exit_status, refuse, run
 
-        directory = RunDir(folder)
+        directory = placed(folder)
         try:
             return exit_status(run(directory, signals))
         except (InputError, SaveError) as error:

@@ -56,11 +56,11 @@ def along(asked: argparse.Namespace) -> int:
         raise InputError(str(error), file=path) from None
     written = [each for each in (asked.out, asked.csv) if each is not None]
     if asked.out is not None:
-        writing.replace(asked.out, dump_json(found.quantities).encode())
+        writing.replace(writing.chosen(asked.out), dump_json(found.quantities).encode())
     elif run is not None and not asked.json and not is_live(run):
         written += [write_quantity(run, each) for each in found.quantities.values()]
     if asked.csv is not None:
-        writing.replace(asked.csv, words.as_csv(found.quantities).encode())
+        writing.replace(writing.chosen(asked.csv), words.as_csv(found.quantities).encode())
     if asked.json:
         print(dump_json(found.quantities))
     else:

@@ -62,7 +62,7 @@ def barrier(asked: argparse.Namespace) -> int:
             told=told.stage,
         )
     if asked.csv is not None:
-        writing.replace(asked.csv, words.as_csv(found).encode())
+        writing.replace(writing.chosen(asked.csv), words.as_csv(found).encode())
     if asked.json:
         print(dump_json(words.tree(found)))
     else:

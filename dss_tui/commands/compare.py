@@ -15,7 +15,7 @@ from dss_tui.viewing.words import plus_minus, rounded, short_count
 from engine.errors import InputError
 from engine.record.compare_folder import FEWEST, MOST_CELLS, ComparePlan, EndsOfPair, variants_of
 from engine.record.compare_tables import MethodRow, json_of_comparison
-from engine.record.rundir import RunDir
+from engine.record.finding import placed
 from engine.record.signals import Signals, ending_at_once
 
 
@@ -40,7 +40,7 @@ def _on_screen(asked: argparse.Namespace, plan: ComparePlan) -> int:
     from dss_tui.viewing import sweeps
 
     with naming(_preset(asked)):
-        folder = RunDir(asked.out.expanduser().absolute())
+        folder = placed(asked.out.expanduser().absolute())
         launched = sweeps.start_comparison(plan, folder)
     return show(Opening(folder, launched=launched, fps=asked.fps))
 
@@ -51,7 +51,7 @@ def _in_foreground(asked: argparse.Namespace, plan: ComparePlan) -> int:
         from engine.run.compare.comparison import start
 
         with naming(_preset(asked)):
-            begun = start(plan, asked.out.expanduser().absolute())
+            begun = start(plan, placed(asked.out.expanduser().absolute()).path)
     with Signals() as signals, CellLines(begun):
         end = begun.run(signals)
     if end.failed:

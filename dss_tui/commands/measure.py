@@ -37,7 +37,7 @@ def measure(name: str, beads: str, *, out: Path | None, as_json: bool, run_facto
     except InputError as error:
         raise InputError(str(error), file=path) from None
     if out is not None:
-        writing.replace(out, encode(plane))
+        writing.replace(writing.chosen(out), encode(plane))
     elif run is not None and not as_json and not is_live(run):
         out = write_answer(run, plane)
     if as_json:

@@ -15,7 +15,7 @@ from dss_tui.viewing.console import Console
 from dss_tui.viewing.sweeps import figures_of_level
 from dss_tui.viewing.words import plus_minus, thousands
 from engine.errors import InputError
-from engine.record.rundir import RunDir
+from engine.record.finding import placed
 from engine.record.signals import Signals, ending_at_once
 from engine.record.sweep_folder import MOST_CELLS
 from engine.record.sweep_tables import LevelRow, json_of
@@ -49,7 +49,7 @@ def _on_screen(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> int
     from dss_tui.viewing import sweeps
 
     with naming(asked.preset):
-        folder = RunDir(asked.out.expanduser().absolute())
+        folder = placed(asked.out.expanduser().absolute())
         launched = sweeps.start(_spec(asked, levels), levels, asked.pairs, folder, asked.at_once)
     return show(Opening(folder, launched=launched, fps=asked.fps))
 
@@ -60,7 +60,7 @@ def _in_foreground(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) ->
         from engine.run.sweep import start
 
         with naming(asked.preset):
-            folder = asked.out.expanduser().absolute()
+            folder = placed(asked.out.expanduser().absolute()).path
             begun, backend = start(_spec(asked, levels), levels, asked.pairs, folder)
     with Signals() as signals, CellLines(begun):
         end = begun.run(backend, signals, asked.at_once)

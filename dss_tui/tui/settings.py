@@ -14,6 +14,7 @@ import platformdirs
 
 from engine.errors import InputError
 from engine.record.reading import read_bytes
+from engine.record.writing import chosen
 from engine.spec.yaml_file import read_yaml
 
 #: The size in bytes of the largest file that is read.
@@ -43,7 +44,7 @@ def settings() -> Settings:
     Raises InputError for a file that cannot be read, or that holds anything else than settings.
     """
     file = path()
-    content = read_bytes(file, LARGEST)
+    content = read_bytes(chosen(file), LARGEST)
     if content is None:
         return Settings()
     tree = read_yaml(content.decode(errors="replace"), file)

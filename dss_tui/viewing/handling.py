@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dss_tui.viewing.words import bytes_of
 from engine.errors import InputError
-from engine.record.finding import is_sweep, runs_folder
+from engine.record.finding import is_sweep, placed, runs_folder
 from engine.record.notes import LONGEST
 from engine.record.renaming import check_name
 from engine.record.rundir import RunDir
@@ -39,7 +39,7 @@ def delete(names: Sequence[str]) -> list[str]:
     problems = []
     for name in names:
         try:
-            session.delete(RunDir(runs_folder() / name))
+            session.delete(placed(runs_folder() / name))
         except InputError as error:
             problems.append(str(error))
     return problems

@@ -25,7 +25,7 @@ from numba.core.caching import _Cache
 
 from engine.cache import cache_folder
 from engine.errors import SaveError
-from engine.record.writing import replace
+from engine.record.writing import chosen, replace
 from engine.version import __version__
 
 log = logging.getLogger("engine")
@@ -128,7 +128,7 @@ def _write(file: Path, payload: bytes) -> None:
     """Writes a file whole or not at all, and drops the folders of versions not used lately."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        replace(file, hashlib.sha256(payload).digest() + payload, durable=False)
+        replace(chosen(file), hashlib.sha256(payload).digest() + payload, durable=False)
     except (OSError, SaveError) as error:
         if file.parent not in _warned:
             _warned.add(file.parent)

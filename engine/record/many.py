@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from engine.record.events import Paused, RunFinished, from_line
 from engine.record.lines import last_line
 from engine.record.lock import is_live
-from engine.record.reading import Damaged
+from engine.record.reading import LINK, Damaged
 from engine.record.rundir import RunDir
 from engine.record.unfit import Unfit
 
@@ -58,13 +58,23 @@ class ManyRuns:
     def __init__(self, runs: Iterable[RunDir]) -> None:
         """Knows nothing of the runs yet."""
         self._known = [_Known(run, str(run.events)) for run in runs]
+        self._folders = {each.run.path.parent for each in self._known}
 
     def look(self) -> tuple[Brief, ...]:
         """Returns the brief of each run as its files are now, whatever they hold.
 
         A brief that has not changed is the same object as before.
         """
-        return tuple(map(_looked, self._known))
+        links = {folder for folder in self._folders if folder.is_symlink()}
+        return tuple(
+            _kept(each, _behind_a_link(each.run)) if each.run.path.parent in links else _looked(each)
+            for each in self._known
+        )
+
+
+def _behind_a_link(run: RunDir) -> Brief:
+    """Returns the brief of a run whose folder lies in a link."""
+    return Brief("damaged", damaged=Damaged(run.path.parent, LINK))
 
 
 def _looked(known: _Known) -> Brief:

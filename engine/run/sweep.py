@@ -22,6 +22,7 @@ from pathlib import Path
 from engine.backends.backend import Backend
 from engine.errors import InputError, SaveError
 from engine.record.events import Outcome
+from engine.record.reading import check_regular
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End, exit_status_of, held
 from engine.record.sweep_folder import Cell, Plan, create, plan_for, read_plan
@@ -33,7 +34,7 @@ from engine.record.sweep_tables import (
     csv_of_levels,
     json_of,
 )
-from engine.record.writing import replace
+from engine.record.writing import made_folder, replace
 from engine.run.cells import CellLogs, CellWriter, ending, logging_cells
 from engine.run.grid import AT_ONCE, prepare_grid
 from engine.run.loop import Pace
@@ -267,9 +268,9 @@ class _Session:
 
         Writes the file first where it is missing.
         """
-        if cell.run.spec.exists():
+        made_folder(cell.run.path, self.sweep.folder)
+        if check_regular(cell.run.spec):
             return cell.run.load_spec()
-        cell.run.path.mkdir(parents=True, exist_ok=True)
         spec = self.sweep.plan.at(cell.level, cell.pair)
         replace(cell.run.spec, dump(spec).encode())
         return spec

@@ -26,7 +26,7 @@ from dss_tui.tui.widgets.run_table import RunTable, Sorting
 from dss_tui.viewing.handling import HELD, check_note, check_other_name, delete, question, resume
 from dss_tui.viewing.run_columns import BY_KEY, matching, ordered
 from engine.errors import InputError, SaveError
-from engine.record.finding import is_sweep, runs_folder
+from engine.record.finding import is_sweep, placed, runs_folder
 from engine.record.notes import write_note
 from engine.record.renaming import rename
 from engine.record.rundir import RunDir
@@ -250,7 +250,7 @@ class RunsTab(Vertical):
         name = self._table.run_name
         if name is None:
             return None
-        run = RunDir(runs_folder() / name)
+        run = placed(runs_folder() / name)
         if not run.path.is_dir():
             self.notify(f"{name} is not there any more", severity="warning")
             self.look()
@@ -335,7 +335,7 @@ class RunsTab(Vertical):
         if len(self._marked) != 2:
             self.notify(f"mark two runs with space to compare them; {len(self._marked)} marked")
             return
-        first, second = (RunDir(runs_folder() / name) for name in self._marked)
+        first, second = (placed(runs_folder() / name) for name in self._marked)
         for run in (first, second):
             if is_sweep(run.path):
                 self.notify(f"{run.name} is a sweep; only runs can be compared")

@@ -36,7 +36,7 @@ from engine.record.sweep_desk import Desk, End, exit_status_of, held
 from engine.record.sweep_folder import write_plan
 from engine.record.sweep_tables import ENDINGS
 from engine.record.writer import RunWriter
-from engine.record.writing import replace
+from engine.record.writing import made_folder, replace
 from engine.run.cells import CellWriter, ending, logging_cells
 from engine.run.compare import ends
 from engine.run.compare.evaluator import evaluated
@@ -210,14 +210,14 @@ class Comparison:
 
         The backend is that of the method's first cell, so that all pairs are computed alike.
         """
-        if cell.run.spec.exists():
+        made_folder(cell.run.path, self.folder)
+        if check_regular(cell.run.spec):
             return
         spec = self.plan.spec_of(cell.method, cell.pair, self.folder)
         first = RunDir(cell.run.path.parent / "pair-0000")
         if spec.search.batching == "auto" and first.spec.exists():
             search = {"batching": first.load_spec().search.batching}
             spec = spec.model_copy(update={"search": spec.search.model_copy(update=search)})
-        cell.run.path.mkdir(parents=True, exist_ok=True)
         replace(cell.run.spec, dump(spec).encode())
 
     def _note(self, cell: MethodCell) -> None:
