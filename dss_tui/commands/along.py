@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from dss_tui.commands.measure import check_writable, string_of
+from dss_tui.commands.measure import check_writable, is_trusted, string_of
 from dss_tui.viewing import quantities as words
 from dss_tui.viewing.console import Console
 from dss_tui.viewing.waiting import Waiting
@@ -47,7 +47,7 @@ def along(asked: argparse.Namespace) -> int:
                 what,
                 between=asked.between,
                 seed=asked.seed,
-                run_factories=asked.run_factories,
+                run_factories=asked.run_factories or is_trusted(run, held),
                 told=told,
             )
     except InputError as error:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from dss_tui.commands.cells import CellLines
 from dss_tui.commands.run import naming, wants_screen
+from dss_tui.commands.trusted import preset_of
 from dss_tui.viewing.console import Console
 from dss_tui.viewing.words import plus_minus, rounded, short_count
 from engine.errors import InputError
@@ -82,12 +83,16 @@ def _preset(asked: argparse.Namespace) -> str:
 
 def _plan(asked: argparse.Namespace) -> ComparePlan:
     """Returns what is asked for. Raises InputError where it cannot be."""
-    from presets import load_preset
-
     preset = _preset(asked)
     models = () if asked.preset is None else _models(asked)
     variants = variants_of(asked.methods, asked.variants)
-    spec = load_preset(preset, asked.overrides, seed=asked.seed, device=asked.device)
+    spec = preset_of(
+        preset,
+        asked.overrides,
+        run_factories=asked.run_factories,
+        seed=asked.seed,
+        device=asked.device,
+    )
     if not models and spec.endpoints.kind == "files":
         models = (str(spec.endpoints.a), str(spec.endpoints.b))
     if spec.search.string is not None:

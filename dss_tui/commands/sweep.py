@@ -11,6 +11,7 @@ from rich.table import Table
 
 from dss_tui.commands.cells import CellLines
 from dss_tui.commands.run import naming, wants_screen
+from dss_tui.commands.trusted import preset_of
 from dss_tui.viewing.console import Console
 from dss_tui.viewing.sweeps import figures_of_level
 from dss_tui.viewing.words import plus_minus, thousands
@@ -80,12 +81,16 @@ def _in_foreground(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) ->
 
 def _spec(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> Spec:
     """Returns the preset that is asked for, at the first level. Raises InputError."""
-    from presets import load_preset
-
     first = levels[0]
     told = f"{{times_ends: {first.times_ends!r}}}" if isinstance(first, TimesEnds) else first
     overrides = [*asked.overrides, f"search.level={told}"]
-    return load_preset(asked.preset, overrides, seed=asked.seed, device=asked.device)
+    return preset_of(
+        asked.preset,
+        overrides,
+        run_factories=asked.run_factories,
+        seed=asked.seed,
+        device=asked.device,
+    )
 
 
 def _levels(text: str) -> tuple[LevelAsked, ...]:

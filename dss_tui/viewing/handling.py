@@ -45,11 +45,15 @@ def delete(names: Sequence[str]) -> list[str]:
     return problems
 
 
-def resume(run: RunDir) -> str | None:
-    """Goes on with a run or a sweep and returns None, or returns why it cannot go on."""
+def resume(run: RunDir, *, agreed: bool) -> str:
+    """Goes on with a run or a sweep and returns "", or returns why it cannot go on.
+
+    Raises Asked where the user is to agree first and has not `agreed`.
+    """
     from dss_tui.viewing import session, sweeps  # only now, as above
 
-    return sweeps.resume(run) if is_sweep(run.path) else session.resume(run)
+    resumed = sweeps.resume if is_sweep(run.path) else session.resume
+    return resumed(run, agreed=agreed)
 
 
 def check_other_name(run: RunDir, name: str) -> None:

@@ -67,7 +67,9 @@ class ManyRuns:
         """
         links = {folder for folder in self._folders if folder.is_symlink()}
         return tuple(
-            _kept(each, _behind_a_link(each.run)) if each.run.path.parent in links else _looked(each)
+            _kept(each, _behind_a_link(each.run))
+            if each.run.path.parent in links
+            else _looked(each)
             for each in self._known
         )
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from engine.backends.backend import Backend
 from engine.errors import InputError, SaveError
 from engine.record.events import Outcome
+from engine.record.finding import PLAN
 from engine.record.reading import check_regular
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End, exit_status_of, held
@@ -41,6 +42,7 @@ from engine.run.loop import Pace
 from engine.run.session import Ended, run_session
 from engine.spec.grid import LevelAsked
 from engine.spec.keys import Spec
+from engine.spec.trust import check_of_plan, check_run
 from engine.spec.yaml_file import dump
 from engine.workers.pool import open_pool
 from engine.workers.shared import SharedPool
@@ -193,8 +195,13 @@ def _prepared(plan: Plan, folder: Path) -> tuple[Sweep, Backend]:
     return Sweep(decided, folder), backend
 
 
-def run_folder(desk: Desk, signals: Signals, at_once: int = AT_ONCE) -> End:
+def run_folder(
+    desk: Desk, signals: Signals, at_once: int = AT_ONCE, *, run_factories: bool = False
+) -> End:
     """Runs the sweep whose plan the folder of a desk holds, or goes on, and writes its tables.
+
+    Functions that the plan names are run where the folder is this user's own, or with
+    `run_factories`.
 
     The caller holds the sweep. Raises InputError where it cannot run, and SaveError.
     """
@@ -202,6 +209,7 @@ def run_folder(desk: Desk, signals: Signals, at_once: int = AT_ONCE) -> End:
         plan = read_plan(desk.folder)
         if plan is None:
             raise InputError("holds no sweep", file=desk.folder)
+        check_run(plan.spec, desk.folder / PLAN, run_factories=run_factories)
         sweep, backend = _prepared(plan, desk.folder)
     except InputError as error:
         desk.close(End(f"It cannot run: {error}.", exit_status_of(error)))
@@ -270,7 +278,9 @@ class _Session:
         """
         made_folder(cell.run.path, self.sweep.folder)
         if check_regular(cell.run.spec):
-            return cell.run.load_spec()
+            found = cell.run.load_spec()
+            check_of_plan(found, self.sweep.plan.spec, cell.run.spec)
+            return found
         spec = self.sweep.plan.at(cell.level, cell.pair)
         replace(cell.run.spec, dump(spec).encode())
         return spec

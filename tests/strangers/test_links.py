@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dss_tui.cli import main
+from engine.errors import SaveError
 from engine.record import string_file, writing
 from engine.record.commands import send
 from engine.record.loss_plane import NoPlane, write_answer
@@ -134,7 +135,7 @@ def test_what_else_is_written(name: str, tmp_path: Path, outside: Outside) -> No
     link(folder / name, outside.target(name, missing=False))
     try:
         WRITERS[name](folder)
-    except writing.SaveError as error:
+    except SaveError as error:
         assert "link" in str(error)
     assert outside.now() == outside.before
 
@@ -149,9 +150,9 @@ def test_a_string_in_place_of_a_link(limited: Path, tmp_path: Path, outside: Out
 def test_a_folder_that_is_a_link(tmp_path: Path, outside: Outside) -> None:
     """Nothing is written into it or read from it, but a user may name one for a file."""
     link(tmp_path / "run", outside.place)
-    with pytest.raises(writing.SaveError, match="link, which is not followed"):
+    with pytest.raises(SaveError, match="link, which is not followed"):
         writing.replace(tmp_path / "run" / "kept", b"changed")
-    with pytest.raises(writing.SaveError, match="link, which is not followed"):
+    with pytest.raises(SaveError, match="link, which is not followed"):
         writing.open_to_append(tmp_path / "run" / "kept")
     assert outside.now() == outside.before
     writing.replace(writing.chosen(tmp_path / "run" / "new"), b"chosen")
@@ -169,5 +170,5 @@ def test_cells_behind_links(tmp_path: Path, outside: Outside) -> None:
     for brief in ManyRuns(runs).look():
         assert brief.damaged is not None and "link" in brief.damaged.why
     for run in runs:
-        with pytest.raises(writing.SaveError, match="link"):
+        with pytest.raises(SaveError, match="link"):
             writing.made_folder(run.path, tmp_path)

@@ -15,9 +15,11 @@ from textual.suggester import Suggester
 from textual.widgets import Button, Checkbox, Input, Label, RadioButton, RadioSet, Static
 
 from dss_tui.tui.copying import copy
+from dss_tui.tui.screens.confirm import Confirm
 from dss_tui.tui.screens.dialog import Dialog
 from dss_tui.viewing.process import answer
 from engine.record.rundir import RunDir
+from engine.spec.trust import RUN_FACTORIES
 
 ENDINGS = (".safetensors", ".npz", ".pt")
 #: The words beside the box that stands for --force.
@@ -134,6 +136,12 @@ class ExportDialog(Dialog[None]):
         said.update("writing …")
         flags = [f"--{option}" for option in options]
         status, words = await answer("export", str(self._run.path), "--out", path, *flags)
+        if RUN_FACTORIES in words:
+            question = words.removeprefix("dss-tui: ").partition("; if you trust")[0]
+            answers = {"n": "leave it", "y": "run them"}
+            if await self.app.push_screen_wait(Confirm(f"{question}.", answers)) == "y":
+                flags.append(RUN_FACTORIES)
+                status, words = await answer("export", str(self._run.path), "--out", path, *flags)
         said.update(words.replace("give --force", f"tick “{REPLACE}”"))
         if status == 0:
             self._verify = f"dss-tui verify {shlex.quote(path)}"

@@ -284,9 +284,9 @@ class SweepScreen(Finding, Steering):
         """See `Steering`."""
         return self.sweep.state == "paused"
 
-    def launch_again(self) -> str | None:
+    def launch_again(self, agreed: bool) -> str:
         """See `Steering`."""
-        return sweeps.resume(self.folder)
+        return sweeps.resume(self.folder, agreed=agreed)
 
     def launched(self) -> None:
         """See `Steering`."""

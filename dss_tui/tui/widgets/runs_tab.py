@@ -19,6 +19,7 @@ from textual.worker import get_current_worker
 from dss_tui.tui import remembered
 from dss_tui.tui.copying import copy
 from dss_tui.tui.messages import CompareRuns, WatchRun
+from dss_tui.tui.screens.agreeing import agreed
 from dss_tui.tui.screens.ask_text import AskText
 from dss_tui.tui.screens.columns import ColumnChooser
 from dss_tui.tui.screens.confirm import Confirm
@@ -264,15 +265,16 @@ class RunsTab(Vertical):
         if run is not None:
             self.post_message(WatchRun(run))
 
-    def action_resume(self) -> None:
+    @work
+    async def action_resume(self) -> None:
         """Goes on with the run under the cursor, or says why it cannot."""
         run = self._run()
         if run is None:
             return
-        problem = resume(run)
+        problem = await agreed(self.app, lambda trusted: resume(run, agreed=trusted))
         if problem:
             self.notify(problem, severity="warning", markup=False)
-        else:
+        elif problem is not None:
             self.post_message(WatchRun(run, launched=True))
 
     def action_copy(self) -> None:

@@ -43,6 +43,7 @@ from engine.run.compare.evaluator import evaluated
 from engine.run.prepare import Prepared, prepare
 from engine.run.session import run_written
 from engine.spec.keys import Spec
+from engine.spec.trust import check_of_plan, check_run
 from engine.spec.yaml_file import dump
 from engine.workers.pool import open_pool
 
@@ -200,7 +201,8 @@ class Comparison:
             end = RunFinished(Outcome.ENDPOINT_NOT_TRAINED, told.sentence, NO_ENDS)
             writer.record(end, 0.0)
             return None
-        ended = run_written(writer, signals, hurried=stopped)
+        check_of_plan(cell.run.load_spec(), self.plan.spec, cell.run.spec)
+        ended = run_written(writer, signals, run_factories=True, hurried=stopped)
         if ended.outcome is Outcome.FAILED:
             return f"{cell.run.path}: {ended.sentence}"
         return None
@@ -287,8 +289,11 @@ def _without_ends(spec: Spec) -> Spec:
     return spec.model_copy(update={"endpoints": endpoints, "search": search})
 
 
-def run_folder(desk: Desk, signals: Signals) -> End:
+def run_folder(desk: Desk, signals: Signals, *, run_factories: bool = False) -> End:
     """Runs the comparison whose plan the folder of a desk holds, or goes on, and writes its tables.
+
+    Functions that the plan names are run where the folder is this user's own, or with
+    `run_factories`.
 
     The caller holds it. Raises InputError where it cannot run, and SaveError.
     """
@@ -296,6 +301,7 @@ def run_folder(desk: Desk, signals: Signals) -> End:
         plan = read_plan(desk.folder)
         if plan is None:
             raise InputError("holds no comparison", file=desk.folder)
+        check_run(plan.spec, desk.folder / COMPARISON, run_factories=run_factories)
         comparison = _prepared(plan, desk.folder)
     except InputError as error:
         desk.close(End(f"It cannot run: {error}.", exit_status_of(error)))

@@ -698,7 +698,7 @@ from dss_tui.tui.screens.run import RunScreen
 from dss_tui.tui.widgets.preset_table import PresetTable
 
 launched = []
-session.launch = launched.append
+session.launch = lambda run, *_, **__: launched.append(run)
 
 async def body():
     app = DssApp(Opening(fps=20))

@@ -80,7 +80,7 @@ def test_a_sweep_goes_on_or_says_why_not(
     folder = RunDir(tmp_path)
     assert sweeps.resume(folder) == "there is no sweep any more"
     sweeps.start(spec(), LEVELS, 3, folder, 5)
-    assert sweeps.resume(folder) is None
+    assert sweeps.resume(folder) == ""
     (tmp_path / "sweep.yaml").write_text("[]")
     assert "sweep.yaml" in str(sweeps.resume(folder))
 
