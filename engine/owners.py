@@ -56,6 +56,13 @@ def written_by_another(path: Path) -> str | None:
     return belongs_to_another(path) or others_may_write(path.name, found, {os.geteuid()})
 
 
+def kept_by_another(path: Path) -> bool:
+    """Returns whether others than this user or root may have written a file. Raises OSError."""
+    found = os.stat(path)
+    mine = {os.geteuid(), 0}
+    return found.st_uid not in mine or others_may_write(path.name, found, mine) is not None
+
+
 def others_may_write(name: str, found: os.stat_result, owners: Iterable[int]) -> str | None:
     """Returns that others than its owners may write to a file, as a clause; None where not.
 

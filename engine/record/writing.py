@@ -18,24 +18,27 @@ from engine.record.reading import Damaged, folder_of, open_regular
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def replace(path: Path, content: bytes, *, durable: bool = True) -> None:
+def replace(path: Path, content: bytes, *, durable: bool = True, mode: int = 0o666) -> None:
     """Replaces the content of a file whole or not at all.
 
-    A `durable` content survives a loss of power. Raises SaveError where the file cannot be written;
+    A `durable` content survives a loss of power. The file gets this `mode`, as the umask allows. Raises SaveError where the file cannot be written;
     the old content is then still there.
     """
-    with replacing(path, durable=durable) as file:
+    with replacing(path, durable=durable, mode=mode) as file:
         file.write(content)
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
+def replacing(path: Path, *, durable: bool = True, mode: int = 0o666) -> Iterator[IO[bytes]]:
     """Opens a file that takes the place of another, as `replace` does, once its block has ended.
 
     Raises SaveError as `replace` does; whatever else the block raises leaves the old content too.
     """
     try:
-        with folder_of(path) as folder, _replacing(path.name, folder, durable=durable) as file:
+        with (
+            folder_of(path) as folder,
+            _replacing(path.name, folder, durable=durable, mode=mode) as file,
+        ):
             yield file
     except Damaged as damaged:
         if damaged.path != path.parent:  # it is the block's
@@ -46,12 +49,12 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def _replacing(name: str, folder: int, *, durable: bool) -> Iterator[IO[bytes]]:
+def _replacing(name: str, folder: int, *, durable: bool, mode: int) -> Iterator[IO[bytes]]:
     """Opens a file that takes the place of the one of this name in an open folder."""
     temporary = f".{name}.{os.getpid()}.tmp"
     with contextlib.suppress(FileNotFoundError):  # of a process that had the same number
         os.unlink(temporary, dir_fd=folder)
-    descriptor = os.open(temporary, _NEW, 0o666, dir_fd=folder)
+    descriptor = os.open(temporary, _NEW, mode, dir_fd=folder)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
