@@ -42,6 +42,9 @@ def ls() -> int:
     console = Console() if sys.stdout.isatty() else Console(width=200)
     summaries = [summarize_any(run) for run in found]
     console.print(_table(summaries))
+    for summary in summaries:
+        if summary.state == "lost":
+            print(f"{summary.name}: {summary.life.words}", file=sys.stderr)
     for damaged in (fault for summary in summaries for fault in summary.damaged):
         print(damaged, file=sys.stderr)
     return 0

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from engine.record.events import Paused, RunFinished, from_line
 from engine.record.lines import last_line
-from engine.record.lock import is_live
+from engine.record.lock import AT_REST, life_of
 from engine.record.reading import LINK, Damaged
 from engine.record.rundir import RunDir
 from engine.record.unfit import Unfit
@@ -82,7 +82,7 @@ def _behind_a_link(run: RunDir) -> Brief:
 def _looked(known: _Known) -> Brief:
     """Returns the brief of a run, read again where that is needed."""
     # First: whatever the run wrote before it ended is then seen below.
-    live = known.at_work is not None and is_live(known.run)
+    life = AT_REST if known.at_work is None else life_of(known.run)
     try:
         stat = os.lstat(known.events)
     except FileNotFoundError:
@@ -93,12 +93,13 @@ def _looked(known: _Known) -> Brief:
         return _kept(known, Brief("damaged", damaged=fault))
     file = stat.st_ino, stat.st_size, stat.st_mtime_ns
     if file != known.file:
-        live = is_live(known.run)
+        life = life_of(known.run)
         known.file = file
         known.brief, known.at_work = _read(known.run, stat.st_mtime)
     if known.at_work is None:
         return known.brief
-    return _kept(known, replace(known.brief, state=known.at_work if live else "interrupted"))
+    state = "lost" if life.lost is not None else "interrupted"
+    return _kept(known, replace(known.brief, state=known.at_work if life.live else state))
 
 
 def _kept(known: _Known, brief: Brief) -> Brief:

@@ -26,7 +26,7 @@ HELD = (*MARKS, *PLANS)
 WATCHED = (*HELD, "notes.json", "session.json")
 
 #: The states that change without any change of these files, because a process or a while ends.
-UNSETTLED = ("running", "paused", "starting", "preparing")
+UNSETTLED = ("running", "paused", "starting", "preparing", "lost")
 
 Stamps = tuple[Stamp | None, ...]
 """The stamps of a run's folder and of its files that are watched."""

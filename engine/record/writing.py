@@ -21,8 +21,8 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 def replace(path: Path, content: bytes, *, durable: bool = True, mode: int = 0o666) -> None:
     """Replaces the content of a file whole or not at all.
 
-    A `durable` content survives a loss of power. The file gets this `mode`, as the umask allows. Raises SaveError where the file cannot be written;
-    the old content is then still there.
+    A `durable` content survives a loss of power. The file gets this `mode`, as the umask allows.
+    Raises SaveError where the file cannot be written; the old content is then still there.
     """
     with replacing(path, durable=durable, mode=mode) as file:
         file.write(content)
@@ -73,8 +73,9 @@ def chosen(path: str | os.PathLike[str]) -> Path:
 
     Elsewhere, as in a run's folder, nothing is written into a folder that is a link.
     """
-    folder, name = os.path.split(path)
-    return Path(os.path.realpath(folder)) / name
+    path = Path(path)
+    folder = path.parent
+    return Path(os.path.realpath(folder)) / path.name if folder.is_symlink() else path
 
 
 def made_folder(path: Path, within: Path | None = None) -> None:

@@ -7,7 +7,7 @@ from textual.screen import Screen
 
 from dss_tui.tui.screens.agreeing import agreed
 from dss_tui.tui.screens.confirm import Confirm
-from engine.errors import SaveError
+from engine.errors import InputError, SaveError
 from engine.record.commands import Command, send
 from engine.record.rundir import RunDir
 
@@ -45,7 +45,7 @@ class Steering(Screen[None]):
         """Gives a command to the engine."""
         try:
             send(self.steered, command)
-        except SaveError as error:
+        except (InputError, SaveError) as error:
             self.notify(str(error), severity="error", markup=False)
 
     def action_pause(self) -> None:

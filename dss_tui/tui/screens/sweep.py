@@ -261,7 +261,7 @@ class SweepScreen(Finding, Steering):
         if action == "stop":
             return self.sweep.going
         if action == "resume":
-            return self.sweep.state == "unfinished"
+            return self.sweep.state in ("unfinished", "lost")
         return True
 
     @property
