@@ -21,9 +21,10 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 HOME = Path(__file__).resolve().parents[1]
 COMMAND = (sys.executable, "-P", "-m", "dss_tui")
@@ -254,15 +255,16 @@ def tried(place: Place, arguments: list[str], around: Surroundings) -> Answer:
         if value is None:
             environment.pop(name, None)
     command = _command(around, arguments)
-    with tempfile.TemporaryFile() as said, Streams(around, said) as streams:
+    with tempfile.TemporaryFile() as said, ExitStack() as opened:
         process = subprocess.Popen(
             command,
             env=environment,
             cwd=around.cwd(place),
             preexec_fn=lambda: _enter(around),
-            **streams.given(),
+            stdin=subprocess.DEVNULL,
+            stdout=_stream(around.out, said, opened),
+            stderr=_stream(around.errors, said, opened),
         )
-        streams.started()
         try:
             status: int | None = process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
@@ -273,41 +275,15 @@ def tried(place: Place, arguments: list[str], around: Surroundings) -> Answer:
         return Answer(status, said.read().decode(errors="replace"))
 
 
-class Streams:
-    """The standard streams of a process."""
-
-    def __init__(self, around: Surroundings, said: IO[bytes]) -> None:
-        self._around, self._said = around, said
-        self._mine: list[int] = []
-
-    def __enter__(self) -> Streams:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for each in self._mine:
-            os.close(each)
-
-    def given(self) -> dict[str, Any]:
-        """The arguments of Popen."""
-        return {
-            "stdin": subprocess.DEVNULL,
-            "stdout": self._made(self._around.out),
-            "stderr": self._made(self._around.errors),
-        }
-
-    def _made(self, kind: str) -> Any:
-        if kind == "/dev/full":
-            self._mine.append(os.open(kind, os.O_WRONLY))
-            return self._mine[-1]
-        if kind == "broken":
-            reading, writing = os.pipe()
-            os.close(reading)
-            self._mine.append(writing)
-            return writing
-        return self._said
-
-    def started(self) -> None:
-        """Lets go of what only the process needs."""
+def _stream(kind: str, said: IO[bytes], opened: ExitStack) -> IO[bytes]:
+    """Returns a stream of a kind for a process to write to, which ends with what is opened."""
+    if kind == "/dev/full":
+        return opened.enter_context(open(kind, "wb", buffering=0))
+    if kind == "broken":
+        reading, writing = os.pipe()
+        os.close(reading)
+        return opened.enter_context(os.fdopen(writing, "wb"))
+    return said
 
 
 def _enter(around: Surroundings) -> None:

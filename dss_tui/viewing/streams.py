@@ -61,6 +61,16 @@ class Shown:
         return getattr(self.rich_proxied_file, name)
 
 
+class _Nowhere(io.TextIOBase):
+    """A stream in place of one that was closed before this process began."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        """Writes nothing and returns the text's length."""
+        return len(text)
+
+
 def unguarded(stream: TextIO) -> TextIO:
     """Returns the stream below a guarded one, for control sequences of our own."""
     return cast(TextIO, getattr(stream, "rich_proxied_file", stream))
@@ -78,7 +88,7 @@ def guarded() -> Iterator[None]:
 def _opened(stream: TextIO | None) -> TextIO:
     """Returns a stream that writes what it can encode, or nothing where it was closed."""
     if stream is None:
-        return open(os.devnull, "w", encoding="utf-8")
+        return cast(TextIO, _Nowhere())
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors=TEXT)
     return stream
