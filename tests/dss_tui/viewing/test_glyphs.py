@@ -13,7 +13,7 @@ import engine
 from dss_tui.viewing.glyphs import SCREEN, TEXT
 
 #: The sources of all that is shown.
-SOURCES = [Path(each.__file__).parent for each in (dss_tui, engine)]
+SOURCES = [Path(each.__path__[0]) for each in (dss_tui, engine)]
 
 
 def shown() -> set[str]:

@@ -20,7 +20,7 @@ from engine.user_code import to_itself
 def streams(out: TextIO | None, errors: TextIO | None) -> Iterator[None]:
     """Puts other streams in place of the standard ones."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = out, errors  # type: ignore[assignment]
+    sys.stdout, sys.stderr = out, errors
     try:
         yield
     finally:
