@@ -364,7 +364,7 @@ def main() -> int:
         if not asked.only or any(word in each.name for word in asked.only)
     ]
     total: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory(prefix="surroundings-") as root:
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="surroundings-") as root:
         place = made(Path(root))
         usual = {}
         for name, arguments in commands.items():

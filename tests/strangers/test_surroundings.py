@@ -51,6 +51,7 @@ def test_a_current_folder_that_is_gone(
     shutil.rmtree(gone)
     assert main(["presets"]) == 0
     assert main(["ls"]) == 0
+    assert main(["data", "digits"]) == 0
     capsys.readouterr()
     for command in (["run", "quadratic", "--out", "x", "--headless"], ["diagnose", "x"]):
         assert refused(command, capsys).startswith("dss-tui: ")
