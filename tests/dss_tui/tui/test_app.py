@@ -450,7 +450,7 @@ def test_an_interrupted_run_is_resumed_by_r(
     orphan: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launched: list[RunDir] = []
-    monkeypatch.setattr(session, "launch", launched.append)
+    monkeypatch.setattr(session, "launch", lambda run, **_: launched.append(run))
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         head = said(app.screen, "#head")

@@ -133,7 +133,7 @@ def test_a_run_starts_in_the_runs_folder_under_its_preset_s_name(
 def launched(monkeypatch: pytest.MonkeyPatch) -> list[RunDir]:
     """The directories on which an engine would have been launched."""
     asked: list[RunDir] = []
-    monkeypatch.setattr(session, "launch", asked.append)
+    monkeypatch.setattr(session, "launch", lambda run, **_: asked.append(run))
     return asked
 
 

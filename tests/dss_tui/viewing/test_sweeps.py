@@ -26,7 +26,9 @@ LEVELS = (0.05, 0.02)
 def launched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RunDir, tuple[str, ...]]]:
     """What was launched, instead of an engine."""
     found: list[tuple[RunDir, tuple[str, ...]]] = []
-    monkeypatch.setattr(session, "launch", lambda run, *arguments: found.append((run, arguments)))
+    monkeypatch.setattr(
+        session, "launch", lambda run, *arguments, **_: found.append((run, arguments))
+    )
     return found
 
 
