@@ -14,8 +14,8 @@ from engine import __version__
 
 STATUSES = """\
 exit status:
-  0  connected (verify: the path holds; sweep, compare: every cell has ended;
-     measure, align, barrier: done)
+  0  connected (verify: the path holds; sweep, compare, components: every search has
+     ended; measure, figure, align, barrier: done)
   3  the search or the check ended without a connection (doctor: something is wrong)
   2  bad input, said in one line
   1  an internal failure; the run's engine.log has the details
@@ -52,6 +52,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_align(commands)
     _add_sweep(commands)
     _add_compare(commands)
+    _add_components(commands)
+    _add_figure(commands)
     _add_presets(commands)
     _add_data(commands)
     _add_barrier(commands)
@@ -373,6 +375,11 @@ def _add_sweep(commands: Commands) -> None:
         "--at-once", type=int, default=64, metavar="N", help="pairs under way at a time"
     )
     sweep.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Dask workers run the cells: local:N, tls://HOST:PORT or tcp://HOST:PORT",
+    )
+    sweep.add_argument(
         "--headless", action="store_true", help="no screen: progress in lines, then the tables"
     )
     _add_fps(sweep)
@@ -426,6 +433,109 @@ def _add_compare(commands: Commands) -> None:
     _add_trust(compare)
     compare.add_argument("--json", action="store_true", help="the tables as one JSON object")
     compare.set_defaults(command=dispatch.compare)
+
+
+def _add_components(commands: Commands) -> None:
+    """Adds the command `components`."""
+    components = commands.add_parser(
+        "components",
+        help="which of many models hang together at which level; the disconnectivity graph",
+        description="Trains M models, or takes checkpoints of your own, and looks for paths "
+        "between them with as few searches as possible: from the lowest level up, only between "
+        "components, the closest pairs first. Tells the components at each level, the minimum "
+        "spanning tree of barriers, and the disconnectivity graph. What was not connected is not "
+        "found: numbers of components and barriers are upper bounds. The same command goes on "
+        "where it was stopped.",
+        epilog="exit status: 0 where every search that was decided has ended, connected or not",
+    )
+    components.add_argument("preset", metavar="PRESET", help="the name of a preset, or a .yaml")
+    which = components.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--models",
+        type=int,
+        metavar="M",
+        help="train so many; models 2k and 2k + 1 are the ends of a run with seed N + k",
+    )
+    which.add_argument(
+        "--checkpoints",
+        nargs="+",
+        metavar="F",
+        help="models of your own: checkpoints, patterns such as 'models/*.pt', or beads of a "
+        "string, such as STRING#first",
+    )
+    components.add_argument("--levels", required=True, metavar="A,B,C", help="such as 0.1,0.01")
+    components.add_argument(
+        "--align",
+        choices=("weights", "activations"),
+        help="bring the second model's hidden units into the first one's order before each search",
+    )
+    components.add_argument(
+        "--tries",
+        type=int,
+        default=3,
+        metavar="N",
+        help="pairs of models searched between two components at a level (default 3)",
+    )
+    components.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="new, or one to go on with"
+    )
+    _add_set(components)
+    components.add_argument("--seed", type=int, metavar="N", help="of models 0 and 1")
+    components.add_argument("--device", metavar="D", help="auto, cpu, cuda, or cuda:0,cuda:1")
+    components.add_argument(
+        "--at-once", type=int, default=64, metavar="N", help="searches under way at a time"
+    )
+    components.add_argument(
+        "--grid", type=int, default=201, metavar="N", help="points of the evaluator on a segment"
+    )
+    components.add_argument(
+        "--headless", action="store_true", help="no screen: progress in lines, then the tables"
+    )
+    _add_fps(components)
+    components.add_argument("--json", action="store_true", help="the tables as one JSON object")
+    _add_trust(components)
+    components.set_defaults(command=dispatch.components)
+
+
+def _add_figure(commands: Commands) -> None:
+    """Adds the command `figure`."""
+    figure = commands.add_parser(
+        "figure",
+        help="a figure for a publication, and its numbers (needs the extra figures)",
+        description="Draws a run, a string, a sweep or a comparison as an .svg, .pdf or .png file, "
+        "and writes the numbers beside it as .csv, from which alone it is drawn. With --out F.csv "
+        "only the numbers are written, which needs no matplotlib; `dss-tui figure F.csv --out "
+        "F.svg` draws them, on another machine too.",
+        epilog="exit status: 0 written, 2 bad input, or the source lacks what the kind takes",
+    )
+    figure.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a run, a string file, or the folder of a sweep, a comparison or components; or the "
+        ".csv of a figure, or that of `measure --what`",
+    )
+    figure.add_argument(
+        "--kind",
+        metavar="K",
+        help="what to draw: levels, methods, disconnectivity, path, string, plane, depths or "
+        "quantities; or list, which tells what SOURCE allows (default: the natural one)",
+    )
+    figure.add_argument("--out", type=Path, metavar="F", help=".svg, .pdf, .png or .csv")
+    figure.add_argument(
+        "--width", default="one", metavar="W", help="one or two columns, or a width in mm"
+    )
+    figure.add_argument(
+        "--plane",
+        metavar="A,B,C",
+        help="for the kind plane: three beads by their ids; a plane that is not there yet is "
+        "measured",
+    )
+    figure.add_argument(
+        "--run-factories",
+        action="store_true",
+        help="let a string name functions of yours, where a plane is measured",
+    )
+    figure.set_defaults(command=dispatch.figure)
 
 
 def _add_presets(commands: Commands) -> None:

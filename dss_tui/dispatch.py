@@ -66,6 +66,13 @@ def compare(asked: argparse.Namespace) -> int:
     return compare.compare(asked)
 
 
+def components(asked: argparse.Namespace) -> int:
+    """Runs `components` and returns the exit status."""
+    from dss_tui.commands import components
+
+    return components.components(asked)
+
+
 def ls(asked: argparse.Namespace) -> int:
     """Runs `ls` and returns the exit status."""
     from dss_tui.commands import runs
@@ -140,6 +147,13 @@ def measure(asked: argparse.Namespace) -> int:
         as_json=asked.json,
         run_factories=asked.run_factories,
     )
+
+
+def figure(asked: argparse.Namespace) -> int:
+    """Runs `figure` and returns the exit status."""
+    from dss_tui.commands import figure
+
+    return figure.figure(asked)
 
 
 def align(asked: argparse.Namespace) -> int:

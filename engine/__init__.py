@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from engine.errors import InputError, SaveError
     from engine.path.segments import Measured
     from engine.record import events
+    from engine.record.components_tables import Components
     from engine.record.events import Event, Outcome, RunFinished
     from engine.record.geometry import BeadString
     from engine.record.loss_plane import LossPlane
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from engine.run.along import Along, measure_along
     from engine.run.barrier import Barrier, barrier
     from engine.run.certify import Certificate, certify
+    from engine.run.components.library import components
     from engine.run.grid import Found, search_pairs
     from engine.run.loss_plane import measure_plane
     from engine.run.measure import measure
@@ -51,6 +53,7 @@ __all__ = [
     "BeadString",
     "Certificate",
     "Check",
+    "Components",
     "Event",
     "Found",
     "Header",
@@ -69,6 +72,7 @@ __all__ = [
     "align",
     "barrier",
     "certify",
+    "components",
     "events",
     "load_preset",
     "measure",
@@ -89,6 +93,7 @@ _HOMES = {
     "BeadString": "engine.record.geometry",
     "Certificate": "engine.run.certify",
     "Check": "engine.run.verify",
+    "Components": "engine.record.components_tables",
     "Event": "engine.record.events",
     "Found": "engine.run.grid",
     "Header": "engine.record.string_file",
@@ -106,6 +111,7 @@ _HOMES = {
     "align": "engine.run.align",
     "barrier": "engine.run.barrier",
     "certify": "engine.run.certify",
+    "components": "engine.run.components.library",
     "events": "engine.record.events:",
     "load_preset": "engine.spec.shipped",
     "measure": "engine.run.measure",

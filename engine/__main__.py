@@ -1,8 +1,9 @@
-"""The command `python -m engine DIR` runs or resumes the run, sweep or comparison of a folder.
+"""The command `python -m engine DIR` runs or resumes the run, or the many runs, of a folder.
 
-It does so in this process. `python -m engine DIR AT_ONCE` says how many cells of a sweep are under
-way at a time. With `--run-factories` behind, functions that the folder names are run whoever wrote
-it.
+It does so in this process. `python -m engine DIR AT_ONCE` says how many cells of a sweep or of
+components are under way at a time, and `python -m engine DIR ADDRESS` hands the cells of a sweep to
+the workers of a cluster. With `--run-factories` behind, functions that the folder names are run
+whoever wrote it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import sys
 from pathlib import Path
 
 from engine.errors import InputError, SaveError
-from engine.record.finding import is_comparison, is_sweep, placed
+from engine.record.finding import is_comparison, is_components, is_sweep, placed
 from engine.record.signals import Signals
-from engine.record.sweep_desk import Desk, exit_status_of, held
+from engine.record.sweep_desk import Desk, End, exit_status_of, held
 from engine.spec.trust import RUN_FACTORIES
 
 
@@ -25,13 +26,13 @@ def main(arguments: list[str]) -> int:
     """
     trusted = arguments[-1:] == [RUN_FACTORIES]
     match arguments[: len(arguments) - trusted]:
-        case [folder, at_once] if at_once.isdecimal() and int(at_once):
-            return _sweep(placed(Path(folder)).path, int(at_once), trusted=trusted)
+        case [folder, crew] if is_sweep(Path(folder)):
+            return _sweep(placed(Path(folder)).path, crew, trusted=trusted)
         case [folder] if is_sweep(Path(folder)):
             return _sweep(placed(Path(folder)).path, None, trusted=trusted)
         case [folder]:
             return _run(Path(folder), trusted=trusted)
-    print(f"usage: python -m engine DIR [AT_ONCE] [{RUN_FACTORIES}]", file=sys.stderr)
+    print(f"usage: python -m engine DIR [AT_ONCE | ADDRESS] [{RUN_FACTORIES}]", file=sys.stderr)
     return 2
 
 
@@ -49,28 +50,38 @@ def _run(folder: Path, *, trusted: bool) -> int:
             return exit_status_of(error)
 
 
-def _sweep(folder: Path, at_once: int | None, *, trusted: bool) -> int:
-    """Runs a sweep, `at_once` cells at a time or as many as is usual, and returns its status.
+def _sweep(folder: Path, crew: str | None, *, trusted: bool) -> int:
+    """Runs many runs, and returns the status.
 
-    A comparison of methods runs its cells one after another.
+    `crew` is the number of cells at a time, None for as many as is usual, or the address of a
+    cluster. A comparison of methods runs its cells one after another.
     """
     with Signals() as signals:
         try:
             with held(folder):  # before the imports, which take seconds on a busy machine
                 desk = Desk(folder)
-                if is_comparison(folder):
-                    from engine.run.compare import comparison
-
-                    ended = comparison.run_folder(desk, signals, run_factories=trusted)
-                    return ended.exit_status
-                from engine.run.grid import AT_ONCE
-                from engine.run.sweep import run_folder
-
-                at_once = at_once or AT_ONCE
-                return run_folder(desk, signals, at_once, run_factories=trusted).exit_status
+                return _many(desk, signals, crew, trusted=trusted).exit_status
         except (InputError, SaveError) as error:
             print(error, file=sys.stderr)
             return exit_status_of(error)
+
+
+def _many(desk: Desk, signals: Signals, crew: str | None, *, trusted: bool) -> End:
+    """Runs what the plan in a desk's folder asks for, and returns how that has ended."""
+    if is_comparison(desk.folder):
+        from engine.run.compare import comparison
+
+        return comparison.run_folder(desk, signals, run_factories=trusted)
+    if is_components(desk.folder):
+        from engine.run.components import components
+        from engine.run.grid import AT_ONCE
+
+        at_once = int(crew or AT_ONCE)
+        return components.run_folder(desk, signals, at_once, run_factories=trusted)
+    from engine.run import sweep
+    from engine.run.crews import crew_of
+
+    return sweep.run_folder(desk, signals, crew_of(crew), run_factories=trusted)
 
 
 if __name__ == "__main__":

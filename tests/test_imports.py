@@ -60,6 +60,23 @@ def test_dss_tui_does_no_mathematics() -> None:
     assert not named & {"numpy", "scipy", "torch", "numba"}
 
 
+def test_figures_alone_import_matplotlib() -> None:
+    """Everything else works without the extra that brings it."""
+    found = modules(ROOT)
+    drawing = {name: path for name, path in found.items() if name.startswith("dss_tui.figures")}
+    others = [path for name, path in found.items() if name not in drawing]
+    assert "matplotlib" in outsiders(drawing.values())
+    assert "matplotlib" not in outsiders(others, everywhere=True)
+
+
+def test_the_numbers_of_a_figure_need_neither_matplotlib_nor_torch(tmp_path: Path) -> None:
+    run = ROOT / "tests/fixtures/6706f4a/runs/finished-greedy-quadratic"
+    arguments = ["figure", str(run), "--out", str(tmp_path / "path.csv")]
+    code = f"from dss_tui.cli import main\nassert main({arguments!r}) == 0"
+    assert not imported_by(code) & {"torch", "matplotlib"}
+    assert (tmp_path / "path.csv").exists()
+
+
 def test_what_runs_when_a_module_is_imported(tmp_path: Path) -> None:
     path = tmp_path / "some.py"
     path.write_text(

@@ -1,15 +1,68 @@
-"""Lines on stderr that say how many cells of a sweep or a comparison have ended."""
+"""What commands that run many searches share: checks, and lines on how many have ended."""
 
 from __future__ import annotations
 
+import resource
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dss_tui.viewing.words import clock
+from engine.errors import InputError
 from engine.record.events import Outcome
+from engine.record.signals import Signals
+from engine.record.sweep_desk import End
+
+if TYPE_CHECKING:
+    from engine.run.folder_of_runs import FolderOfRuns
+
+Row = TypeVar("Row")
+
+#: The number of files that a pair under way holds open, and of those that everything else does.
+FILES_OF_A_PAIR, OTHER_FILES = 3, 100
+
+
+def check_at_once(at_once: int) -> None:
+    """Raises InputError where so many searches cannot be under way at a time."""
+    if at_once < 1:
+        raise InputError(f"is {at_once}; give a number from 1", key="--at-once")
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = max(1, (files - OTHER_FILES) // FILES_OF_A_PAIR)
+    if files != resource.RLIM_INFINITY and at_once > most:
+        raise InputError(
+            f"is {at_once}, but a process may hold {files} files open here, enough for "
+            f"{most}; give less, or raise `ulimit -n`",
+            key="--at-once",
+        )
+
+
+def check_no_level(overrides: Iterable[str]) -> None:
+    """Raises InputError for a level among the overrides of a command that is given levels."""
+    for line in overrides:
+        if line.partition("=")[0].strip() == "search.level":
+            raise InputError(f"--set {line!r} is not for many levels; name it in --levels")
+
+
+def run_here(
+    begun: FolderOfRuns[Any, Any, Row],
+    run: Callable[[Signals], End],
+    tell: Callable[[list[Row]], None],
+) -> int:
+    """Runs what has begun in this process, prints lines, and returns the exit status.
+
+    `run` runs it until signals ask it to end, and `tell` prints its tables.
+    """
+    with Signals() as signals, CellLines(begun):
+        end = run(signals)
+    if end.failed:
+        print(f"dss-tui: {end.sentence}", file=sys.stderr)
+    tell(begun.write_tables())
+    if not begun.is_done:
+        print(begun.unfinished, file=sys.stderr)
+    return end.exit_status
 
 
 class Cells(Protocol):
@@ -29,7 +82,7 @@ class CellLines:
     every_s = 5.0
 
     def __init__(self, runs: Cells) -> None:
-        """Makes the display of a sweep or a comparison, which starts with its `with` block."""
+        """Makes the display of many runs, which starts with its `with` block."""
         self._runs = runs
         self._since = time.monotonic()
         self._over = threading.Event()

@@ -8,16 +8,17 @@ import sys
 
 from rich.table import Table
 
-from dss_tui.commands.cells import CellLines
+from dss_tui.commands.cells import run_here
 from dss_tui.commands.run import naming, wants_screen
 from dss_tui.commands.trusted import preset_of
+from dss_tui.commands.two_models import anchored
 from dss_tui.viewing.console import Console
 from dss_tui.viewing.words import plus_minus, rounded, short_count
 from engine.errors import InputError
 from engine.record.compare_folder import FEWEST, MOST_CELLS, ComparePlan, EndsOfPair, variants_of
 from engine.record.compare_tables import MethodRow, json_of_comparison
 from engine.record.finding import placed
-from engine.record.signals import Signals, ending_at_once
+from engine.record.signals import ending_at_once
 
 
 def compare(asked: argparse.Namespace) -> int:
@@ -53,21 +54,17 @@ def _in_foreground(asked: argparse.Namespace, plan: ComparePlan) -> int:
 
         with naming(_preset(asked)):
             begun = start(plan, placed(asked.out.expanduser().absolute()).path)
-    with Signals() as signals, CellLines(begun):
-        end = begun.run(signals)
-    if end.failed:
-        print(f"dss-tui: {end.sentence}", file=sys.stderr)
-    rows = begun.write_tables()
-    if asked.json:
-        print(json_of_comparison(rows, begun.results(), begun.ends()), end="")
-    else:
+
+    def tell(rows: list[MethodRow]) -> None:
+        if asked.json:
+            print(json_of_comparison(rows, begun.results(), begun.ends()), end="")
+            return
         _show(rows, sought=begun.plan.spec.search.number is None)
         print(_of_ends(begun.ends()))
         told = "compare.csv, methods.csv, compare.json, and a run directory for each cell"
         print(f"{begun.folder}: {told}")
-    if end.exit_status not in (0, 1):
-        print(begun.unfinished, file=sys.stderr)
-    return end.exit_status
+
+    return run_here(begun, begun.run, tell)
 
 
 def _preset(asked: argparse.Namespace) -> str:
@@ -119,15 +116,7 @@ def _models(asked: argparse.Namespace) -> tuple[str, ...]:
             "is one model; give a second one, or leave --preset out and name the preset alone",
             file=asked.first,
         )
-    return _anchored(asked.first), _anchored(asked.second)
-
-
-def _anchored(name: str) -> str:
-    """Returns the name of a model, with the full path where it is the path of a file."""
-    from pathlib import Path
-
-    path = Path(name).expanduser()
-    return str(path.absolute()) if path.exists() else name
+    return anchored(asked.first), anchored(asked.second)
 
 
 def _show(rows: list[MethodRow], *, sought: bool) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import resource
 import sys
+from contextlib import ExitStack
 
 from rich.table import Table
 
-from dss_tui.commands.cells import CellLines
+from dss_tui.commands.cells import check_at_once, check_no_level, run_here
 from dss_tui.commands.run import naming, wants_screen
 from dss_tui.commands.trusted import preset_of
 from dss_tui.viewing.console import Console
@@ -17,15 +17,13 @@ from dss_tui.viewing.sweeps import figures_of_level
 from dss_tui.viewing.words import plus_minus, thousands
 from engine.errors import InputError
 from engine.record.finding import placed
-from engine.record.signals import Signals, ending_at_once
+from engine.record.signals import ending_at_once
 from engine.record.sweep_folder import MOST_CELLS
 from engine.record.sweep_tables import LevelRow, json_of
+from engine.run.cluster.address import parse_address
 from engine.spec.grid import LEVELS, LevelAsked, levels_of
 from engine.spec.keys import Spec
 from engine.spec.search import TimesEnds
-
-#: The number of files that a pair under way holds open, and of those that everything else does.
-FILES_OF_A_PAIR, OTHER_FILES = 3, 100
 
 
 def sweep(asked: argparse.Namespace) -> int:
@@ -38,6 +36,7 @@ def sweep(asked: argparse.Namespace) -> int:
     """
     levels = _levels(asked.levels)
     _check_numbers(asked, levels)
+    _warn(asked)
     if wants_screen(asked):
         return _on_screen(asked, levels)
     return _in_foreground(asked, levels)
@@ -51,32 +50,31 @@ def _on_screen(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> int
 
     with naming(asked.preset):
         folder = placed(asked.out.expanduser().absolute())
-        launched = sweeps.start(_spec(asked, levels), levels, asked.pairs, folder, asked.at_once)
+        launched = sweeps.start(_spec(asked, levels), levels, asked.pairs, folder, _crew(asked))
     return show(Opening(folder, launched=launched, fps=asked.fps))
 
 
 def _in_foreground(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> int:
-    """Runs the sweep in this process, prints lines, and returns the exit status."""
-    with ending_at_once():
-        from engine.run.sweep import start
+    """Runs the sweep with this process on watch, prints lines, and returns the exit status."""
+    folder = placed(asked.out.expanduser().absolute()).path
+    with ExitStack() as stack:
+        with ending_at_once():
+            from engine.run.crews import crew_of
+            from engine.run.sweep import start
 
-        with naming(asked.preset):
-            folder = placed(asked.out.expanduser().absolute()).path
-            begun, backend = start(_spec(asked, levels), levels, asked.pairs, folder)
-    with Signals() as signals, CellLines(begun):
-        end = begun.run(backend, signals, asked.at_once)
-    if end.failed:
-        print(f"dss-tui: {end.sentence}", file=sys.stderr)
-    rows = begun.write_tables()
-    if asked.json:
-        print(json_of(rows, begun.results()), end="")
-    else:
-        _show(rows, begun.plan.spec.search.tolerance)
-        told = "sweep.csv, levels.csv, sweep.json, and a run directory for each pair"
-        print(f"{begun.folder}: {told}")
-    if begun.count() < begun.cells:
-        print(begun.unfinished, file=sys.stderr)
-    return end.exit_status
+            prepare = stack.enter_context(crew_of(_crew(asked)))
+            with naming(asked.preset):
+                begun, crew = start(_spec(asked, levels), levels, asked.pairs, folder, prepare)
+
+        def tell(rows: list[LevelRow]) -> None:
+            if asked.json:
+                print(json_of(rows, begun.results()), end="")
+                return
+            _show(rows, begun.plan.spec.search.tolerance)
+            told = "sweep.csv, levels.csv, sweep.json, and a run directory for each pair"
+            print(f"{begun.folder}: {told}")
+
+        return run_here(begun, lambda signals: begun.run(crew, signals), tell)
 
 
 def _spec(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> Spec:
@@ -93,6 +91,19 @@ def _spec(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> Spec:
     )
 
 
+def _crew(asked: argparse.Namespace) -> str:
+    """Returns the word for those who run the cells: an address, or a number of cells at a time."""
+    return str(asked.cluster or asked.at_once)
+
+
+def _warn(asked: argparse.Namespace) -> None:
+    """Tells what others may do at the address of a cluster. Raises InputError where it is none."""
+    if asked.cluster is not None:
+        warning = parse_address(asked.cluster).warning
+        if warning is not None:
+            print(f"dss-tui: {warning}", file=sys.stderr)
+
+
 def _levels(text: str) -> tuple[LevelAsked, ...]:
     """Returns the levels in a text. Raises InputError for what is no list of different levels."""
     try:
@@ -106,19 +117,8 @@ def _check_numbers(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) ->
     most = MOST_CELLS // len(levels)
     if not 1 <= asked.pairs <= most:
         raise InputError(f"is {asked.pairs}; give a number from 1 to {most}", key="--pairs")
-    if asked.at_once < 1:
-        raise InputError(f"is {asked.at_once}; give a number from 1", key="--at-once")
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = max(1, (files - OTHER_FILES) // FILES_OF_A_PAIR)
-    if files != resource.RLIM_INFINITY and asked.at_once > most:
-        raise InputError(
-            f"is {asked.at_once}, but a process may hold {files} files open here, enough for "
-            f"{most}; give less, or raise `ulimit -n`",
-            key="--at-once",
-        )
-    for line in asked.overrides:
-        if line.partition("=")[0].strip() == "search.level":
-            raise InputError(f"--set {line!r} is not for sweeps; name it in --levels")
+    check_at_once(asked.at_once)
+    check_no_level(asked.overrides)
 
 
 def _show(rows: list[LevelRow], tolerance: float) -> None:

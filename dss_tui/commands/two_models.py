@@ -36,6 +36,12 @@ def models_of(asked: argparse.Namespace) -> Spec | ProblemSpec | None:
     return found
 
 
+def anchored(name: str) -> str:
+    """Returns the name of a model, with the full path where it is the path of a file."""
+    path = Path(name).expanduser()
+    return str(path.absolute()) if path.exists() else name
+
+
 def check_writable(path: Path, option: str, *endings: str) -> None:
     """Raises InputError where a file with one of some endings cannot be written to a path."""
     if path.suffix not in endings:

@@ -28,7 +28,7 @@ from dss_tui.tui.screens.help import HelpScreen, keys_of, legend_of
 from dss_tui.tui.screens.menu import MenuScreen
 from dss_tui.tui.terminal import driver_class
 from engine.errors import InputError
-from engine.record.finding import is_sweep
+from engine.record.finding import is_components, is_sweep
 from engine.record.rundir import RunDir
 
 #: The seconds without another change of size after which the screen is drawn anew.
@@ -140,8 +140,13 @@ class DssApp(App[None]):
         from dss_tui.tui.screens.run import RunScreen
         from dss_tui.tui.screens.sweep import CellScreen, SweepScreen
 
-        of_run = CellScreen if cell else RunScreen
-        kind = SweepScreen if is_sweep(run.path) else of_run
+        kind: type[RunScreen | SweepScreen] = CellScreen if cell else RunScreen
+        if is_components(run.path):
+            from dss_tui.tui.screens.components import ComponentsScreen
+
+            kind = ComponentsScreen
+        elif is_sweep(run.path):
+            kind = SweepScreen
         self.push_screen(kind(run, launched=launched, every_s=self.every_s))
 
     @on(CompareRuns)

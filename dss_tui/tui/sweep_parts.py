@@ -12,7 +12,7 @@ from dss_tui.tui.plot import Curve, Plot
 from dss_tui.tui.widgets.matrix import Mark, MatrixData, MatrixRow
 from dss_tui.viewing.glossary import Glyph
 from dss_tui.viewing.sweeps import figures_of_level, word_of
-from dss_tui.viewing.words import clock, plus_minus, rounded, short_count, thousands
+from dss_tui.viewing.words import clock, flowed, plus_minus, rounded, short_count, thousands
 from engine.record.compare_folder import ComparePlan
 from engine.record.compare_tables import MethodRow
 from engine.record.plans import AnyRow
@@ -67,11 +67,10 @@ def matrix(view: SweepView, palette: Palette) -> MatrixData:
 
     There is a column for each pair.
     """
-    pairs = view.plan.pairs if view.plan is not None else 0
     found = any(came_about(level.row) for level in view.levels)
     return MatrixData(
         view.plan.axis if view.plan is not None else "",
-        tuple(map(str, range(pairs))),
+        view.plan.columns if view.plan is not None else (),
         _titles(view, found=found),
         tuple(
             MatrixRow(
@@ -128,7 +127,7 @@ def counted(view: SweepView) -> list[str]:
     rows = [level.row for level in view.levels]
     connected, proven = sum(row.connected for row in rows), sum(row.proven for row in rows)
     under_way = view.count("running", "paused")
-    said = [f"{view.ended} of {len(view.cells)} ended", f"{connected} connected ({proven} proven)"]
+    said = [f"{view.ended} of {view.asked} ended", f"{connected} connected ({proven} proven)"]
     said += [f"{under_way} under way"] if under_way else []
     if view.going and view.eta_s is not None:
         said.append(f"ETA ~{clock(view.eta_s)}")
@@ -258,15 +257,15 @@ def _plot_of_methods(rows: Sequence[MethodRow], number: int, log: bool) -> Plot:
     return Plot(title, (curve,), "sample gradients", label, log_x=log, log_y=log, names=names)
 
 
-def words_below(view: SweepView) -> list[Text]:
-    """Returns lines on how the sweep stands, where that needs words."""
+def words_below(view: SweepView, width: int) -> list[Text]:
+    """Returns lines of at most so many columns on how the sweep stands, where that needs words."""
     lines = []
     if view.state == "preparing":
         lines.append(Text("loading data, compiling, choosing a backend", style="dim"))
     elif view.state in ("unfinished", "lost"):
         said = view.said or "Its process is gone"
         said = f"{said.removesuffix('.')}; r goes on from the checkpoints."
-        lines.append(Text(said, style="bold"))
+        lines += [Text(line, style="bold") for line in flowed(said.split(), width, " ")]
     elif view.said:
-        lines.append(Text(view.said, style="bold"))
+        lines += [Text(line, style="bold") for line in flowed(view.said.split(), width, " ")]
     return [*lines, *(Text(fault.short, style="bold red") for fault in view.damaged)]

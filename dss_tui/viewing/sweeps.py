@@ -11,10 +11,11 @@ from math import isfinite
 
 from dss_tui.viewing import session
 from engine.errors import InputError, SaveError
-from engine.record import compare_folder
+from engine.record import compare_folder, components_folder
 from engine.record.compare_folder import ComparePlan
+from engine.record.components_folder import ComponentsPlan
 from engine.record.events import Outcome
-from engine.record.finding import COMPARISON
+from engine.record.finding import COMPARISON, COMPONENTS
 from engine.record.lock import is_live
 from engine.record.ownership import check_going_on_with_plan
 from engine.record.plans import read_any_plan
@@ -35,21 +36,29 @@ WORDS = {"running": "under way", "not_connected": "not connected"}
 
 
 def start(
-    spec: Spec, levels: tuple[LevelAsked, ...], pairs: int, folder: RunDir, at_once: int
+    spec: Spec, levels: tuple[LevelAsked, ...], pairs: int, folder: RunDir, crew: str
 ) -> bool:
     """Launches an engine on a new sweep, or on one that has cells left and is not running.
 
-    Returns whether one was launched. Raises InputError for what cannot run, as far as that shows
+    `crew` is a number of cells at a time, or the address of a cluster. Returns whether an engine
+    was launched. Raises InputError for what cannot run, as far as that shows
     without an engine, and SaveError.
     """
     session.check(spec)
     plan = plan_for(spec, levels, pairs, folder.path)
-    if read_plan(folder.path) is None:
+    begun, live = read_plan(folder.path), is_live(folder)
+    if begun is not None and begun.pairs < plan.pairs and live:
+        raise InputError(
+            f"is running with {begun.pairs} pairs; let it end before you ask for more, or stop it",
+            file=folder.path,
+            key="--pairs",
+        )
+    if begun is None or begun.pairs < plan.pairs:
         create(plan, folder.path)
-    elif is_live(folder) or SweepReader(folder).look().state == "ended":
+    elif live or SweepReader(folder).look().state == "ended":
         return False
     # The user was asked about the preset, and the plan is of the same.
-    session.launch(folder, str(at_once), trusted=True)
+    session.launch(folder, crew, trusted=True)
     return True
 
 
@@ -70,6 +79,23 @@ def start_comparison(asked: ComparePlan, folder: RunDir) -> bool:
     if is_live(folder) or ended:
         return False
     session.launch(folder, trusted=True)  # as above
+    return True
+
+
+def start_components(asked: ComponentsPlan, folder: RunDir, at_once: int) -> bool:
+    """Launches an engine on components, new, or with searches left and not running.
+
+    Returns whether one was launched. Raises InputError for what cannot run, as far as that shows
+    without an engine, and SaveError.
+    """
+    session.check(asked.training_spec(0))
+    plan = components_folder.plan_for(asked, folder.path)
+    plan.check(folder.path)
+    if components_folder.read_plan(folder.path) is None:
+        write_plan(plan.text(), folder.path, COMPONENTS)
+    elif is_live(folder) or SweepReader(folder).look().state == "ended":
+        return False
+    session.launch(folder, str(at_once), trusted=True)  # as above
     return True
 
 

@@ -138,6 +138,8 @@ class EndpointTraining(SteadyStage):
         """Optimizer steps of those attempts at each end that have failed."""
         self.trained: dict[int, Weights] = {}
         """The weights of the ends that are trained."""
+        self.missed: dict[int, Weights] = {}
+        """The weights of the ends that have missed their target for good, as they were left."""
         self.verdict: Verdict | None = None
 
     def begin(self) -> None:
@@ -230,6 +232,7 @@ class EndpointTraining(SteadyStage):
             self.verdict = not_trained(
                 self.spec, goal, "endpoints", bead, why, row.loss, row.steps, attempt
             )
+            self.missed[bead] = row.theta
             remedy = "none left"
         else:
             self._begin(bead)

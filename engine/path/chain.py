@@ -72,7 +72,7 @@ class Chain:
         self.trace: list[Peak] = []
         """The highest point of the string each time it was whole; every other is left out in turn
         where there are many."""
-        self._shapes = Shapes()
+        self._shapes = Shapes(self.problem.weights_alone)
 
     @property
     def level(self) -> float:

@@ -78,6 +78,7 @@ class ChainView:
             beads_per_depth=tuple(depths.count(d) for d in range(max(depths, default=-1) + 1)),
             bead_steps=work.bead_steps,
             normalized_length=shape.normalized_length,
+            normalized_length_weights=shape.normalized_length_weights,
             turn_mean=shape.turn_mean,
             turn_max=shape.turn_max,
             max_peak=float(max((p.peak for p in profiles), default=float("nan"))),

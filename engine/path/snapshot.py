@@ -50,6 +50,8 @@ class MethodProgress:
     """The string's length divided by the distance of its ends."""
     max_peak: float
     """The highest loss on the string; NaN while none is measured."""
+    normalized_length_weights: float | None = None
+    """The normalized length over the weights alone; None where there are only biases."""
     turn_mean: float | None = None
     """The mean angle in degrees by which the string turns at an inner bead; None without one."""
     turn_max: float | None = None
@@ -161,18 +163,14 @@ class Snapshot:
 
 
 def normalized_length(order: Sequence[int], weights: Mapping[int, Weights]) -> float:
-    """Returns the length of a string divided by the distance of its ends, as `over_chord` does."""
-    beads = [weights[bead] for bead in order]
-    return over_chord(sum(distance(a, b) for a, b in pairwise(beads)), beads)
-
-
-def over_chord(length: float, beads: Sequence[Weights]) -> float:
-    """Returns the length of a string of beads (param,) divided by the distance of its ends.
+    """Returns the length of a string divided by the distance of its ends.
 
     It is NaN for no string, and infinite for a closed loop.
     """
+    beads = [weights[bead] for bead in order]
     if not beads:
         return float("nan")
+    length = sum(distance(a, b) for a, b in pairwise(beads))
     chord = distance(beads[0], beads[-1])
     return length / chord if chord > 0 else float("inf")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import accumulate
 from math import prod
 from typing import Literal
 
@@ -222,6 +223,17 @@ class Problem:
         if not buffers:
             return self
         return replace(self, carried=Carried(first, last, buffers))
+
+    @property
+    def weights_alone(self) -> list[slice] | None:
+        """The parts of a weight vector that hold no biases; None where there are no biases.
+
+        Biases are the parameters with "bias" in their own name.
+        """
+        ends = list(accumulate(prod(each.shape) for each in self.parameters))
+        parts = zip(self.parameters, map(slice, [0, *ends], ends), strict=True)
+        found = [part for each, part in parts if "bias" not in each.name.rpartition(".")[2]]
+        return None if len(found) == len(self.parameters) else found
 
     def named(self, theta: Beads) -> dict[str, Tensor]:
         """Returns the parameters by their places in the network, each with a leading bead axis."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -35,8 +35,10 @@ from engine.record.reading import (
     stamp,
 )
 from engine.record.rundir import RunDir
-from engine.record.sweep_folder import as_begun, check_same, check_unused
+from engine.record.sweep_folder import settled
+from engine.record.sweep_tables import ENDINGS
 from engine.spec.checks import check_method
+from engine.spec.ends import between, training_of
 from engine.spec.keys import Spec
 from engine.spec.search import Search
 from engine.spec.validation import validated
@@ -122,6 +124,9 @@ class ComparePlan:
     points: int = POINTS
     """The points on each segment at which the evaluator measures."""
 
+    every_cell_runs: ClassVar[bool] = True
+    """Whether all cells are searched, so that the time left follows from those that have ended."""
+
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the variants."""
@@ -136,6 +141,11 @@ class ComparePlan:
     def axis(self) -> str:
         """What the rows of the matrix are."""
         return "method"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the columns of the matrix are called: the numbers of the pairs."""
+        return tuple(map(str, range(self.pairs)))
 
     def cells(self, folder: Path) -> Iterator[MethodCell]:
         """Yields the cells in a folder, method by method."""
@@ -152,12 +162,7 @@ class ComparePlan:
     def spec_of(self, name: str, pair: int, folder: Path) -> Spec:
         """Returns the spec of a variant between the ends of a pair. Raises InputError."""
         (variant,) = (each for each in self.variants if each.name == name)
-        a, b = self.ends_of(folder, pair)
-        tree = self.spec.model_dump(mode="json")
-        tree["seed"] = self.spec.seed + pair
-        tree["endpoints"] |= {"kind": "files", "a": str(a), "b": str(b), "key": None}
-        tree["endpoints"] |= {"prefix": None, "until": "level", "epochs": None}
-        tree["endpoints"] |= {"ema": None, "swa": None}
+        tree = between(self.spec, *self.ends_of(folder, pair), self.spec.seed + pair)
         try:
             return parse(with_overrides(tree, variant.settings))
         except InputError as error:
@@ -175,15 +180,8 @@ class ComparePlan:
                 ) from None
 
     def ends_spec(self, pair: int) -> Spec:
-        """Returns the spec by which the ends of a pair are trained, as greedy DSS trains its own.
-
-        They are not aligned, because that belongs to a variant.
-        """
-        plain = {"method": "greedy", "shorten": False, "min_inner_beads": 0}
-        search = self.spec.search.model_copy(update=plain)
-        endpoints = self.spec.endpoints.model_copy(update={"align": None})
-        update = {"search": search, "endpoints": endpoints, "seed": self.spec.seed + pair}
-        return self.spec.model_copy(update=update)
+        """Returns the spec by which the ends of a pair are trained."""
+        return training_of(self.spec, self.spec.seed + pair)
 
     def text(self) -> str:
         """Returns the content of `compare.yaml`."""
@@ -235,13 +233,17 @@ class ComparePlan:
         runs = (cell.run for cell in self.cells(folder))
         return all(Path(measurement_path(run)).exists() or not run.string.exists() for run in runs)
 
-    def rows(self, results: Sequence[Compared]) -> list[MethodRow]:
+    def rows(self, folder: Path, results: Sequence[Compared]) -> list[MethodRow]:
         """Returns the row of each method."""
         return by_method(list(results), self.names)
 
-    def marks(self, cells: Iterable[MethodCell]) -> tuple[Stamp | None, ...]:
+    def left(self, folder: Path, results: Sequence[Compared]) -> int:
+        """Returns the number of cells that have not ended for good."""
+        return len(self.variants) * self.pairs - sum(each.outcome in ENDINGS for each in results)
+
+    def marks(self, folder: Path, ended: Iterable[MethodCell]) -> tuple[Stamp | None, ...]:
         """Returns what changes when more is known of cells than their events tell."""
-        return tuple(stamp(measurement_path(cell.run)) for cell in cells)
+        return tuple(stamp(measurement_path(cell.run)) for cell in ended)
 
 
 def _pairs(count: int) -> str:
@@ -309,15 +311,7 @@ def plan_for(asked: ComparePlan, folder: Path) -> ComparePlan:
     Where it was begun, what was decided then is kept. Raises InputError where the folder holds
     another one, or something else, and where a variant is no spec.
     """
-    begun = read_plan(folder)
-    if begun is None:
-        check_unused(folder)
-        spec = asked.spec.of_a_new_run()
-    else:
-        spec = as_begun(asked.spec, begun.spec)
-    plan = ComparePlan(spec, asked.variants, asked.pairs, asked.models, asked.points)
-    if begun is not None:
-        check_same(begun.told(), plan.told(), folder, "comparison")
+    plan = settled(asked, read_plan(folder), folder)
     for name in plan.names:
         plan.spec_of(name, 0, folder)
     return plan

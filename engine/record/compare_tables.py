@@ -16,17 +16,14 @@ from engine.record.events import Outcome, dump_json
 from engine.record.marks import Count
 from engine.record.rundir import RunDir
 from engine.record.sweep_tables import (
+    REFUTED,
     UNCONNECTED,
     Row,
     Statistic,
     as_csv,
-    median_of,
+    figures,
     statistic,
 )
-
-#: What a string counts as whose search called it connected, but on which the evaluator has found a
-#: point above the level.
-REFUTED = "refuted"
 
 
 @dataclass(frozen=True)
@@ -143,24 +140,13 @@ def by_method(cells: list[Compared], methods: Iterable[str]) -> list[MethodRow]:
 def _row(method: str, cells: list[Compared]) -> MethodRow:
     """Returns the row of one method."""
     good = [each for each in cells if each.connected]
-    count = Counter(
+    failed = Counter(
         REFUTED if each.refuted else each.outcome for each in cells if not each.connected
     )
-    kinds = [kind for kind in (*UNCONNECTED, REFUTED) if count[kind]]
-    peaks = [each.peak_over_level for each in good]
     return MethodRow(
         method=method,
-        pairs=len(cells),
-        connected=len(good),
-        proven=sum(each.certified is True for each in good),
-        failed=tuple((Outcome(kind), count[kind]) for kind in kinds),
-        peak_over_level=max(peaks, default=nan),
-        normalized_length=_over(good, "normalized_length"),
-        beads=_over(good, "beads"),
-        median_bead_steps=median_of([each.bead_steps for each in cells]),
-        median_sample_gradients=median_of([each.sample_gradients for each in cells]),
-        median_forward_samples=median_of([each.forward_samples for each in cells]),
-        **{name: _over(good, name) for name in AVERAGED},
+        peak_over_level=max((each.peak_over_level for each in good), default=nan),
+        **figures(cells, good, failed) | {name: _over(good, name) for name in AVERAGED},
     )
 
 

@@ -19,10 +19,10 @@ from engine.spec.yaml_file import dump
 #: The files of which a run's folder holds at least one, whole or damaged.
 MARKS = ("run.yaml", "events.jsonl", "progress.json", "meta.json")
 
-#: The names of the files that make a folder the folder of a sweep, or of a comparison of methods.
-#: Both are grids of runs, and are looked at, listed and stopped alike.
-PLAN, COMPARISON = "sweep.yaml", "compare.yaml"
-PLANS = (PLAN, COMPARISON)
+#: The names of the files that make a folder that of a sweep, of a comparison of methods, or of
+#: components. All are grids of runs, and are looked at, listed and stopped alike.
+PLAN, COMPARISON, COMPONENTS = "sweep.yaml", "compare.yaml", "components.yaml"
+PLANS = {PLAN: "sweep", COMPARISON: "comparison", COMPONENTS: "set of components"}
 
 #: The word that names the newest run, and the number of names that are told where several fit.
 LAST, CANDIDATES = "last", 8
@@ -68,8 +68,8 @@ def _find(name: str, is_one: Callable[[Path], bool]) -> RunDir:
     candidates = (path, runs_folder() / name)
     for candidate in filter(is_one, candidates):
         return placed(candidate)
-    if any(map(is_sweep, candidates)):
-        kind = "comparison" if any(map(is_comparison, candidates)) else "sweep"
+    kind = next(filter(None, map(kind_of, candidates)), None)
+    if kind is not None:
         raise InputError(
             f"is a {kind}; `dss-tui attach {name}` shows it, and the run of each of its pairs is a "
             "folder in it",
@@ -168,14 +168,33 @@ def made_s(run: RunDir) -> float:
     return 0.0
 
 
+def plan_of(folder: Path) -> str | None:
+    """Returns the name of the file that makes a folder one of many runs, or None for others.
+
+    What the file holds is another question.
+    """
+    return next((name for name in PLANS if os.path.lexists(folder / name)), None)
+
+
+def kind_of(folder: Path) -> str | None:
+    """Returns the word for what a folder of many runs is, such as *sweep*, or None for others."""
+    name = plan_of(folder)
+    return None if name is None else PLANS[name]
+
+
 def is_sweep(folder: Path) -> bool:
-    """Returns whether a folder is that of a sweep or a comparison, whatever its plan holds."""
-    return any(os.path.lexists(folder / plan) for plan in PLANS)
+    """Returns whether a folder is one of many runs: a sweep, a comparison, or components."""
+    return plan_of(folder) is not None
 
 
 def is_comparison(folder: Path) -> bool:
     """Returns whether a folder is that of a comparison of methods, whatever its plan holds."""
-    return os.path.lexists(folder / COMPARISON)
+    return plan_of(folder) == COMPARISON
+
+
+def is_components(folder: Path) -> bool:
+    """Returns whether a folder is that of components, whatever its plan holds."""
+    return plan_of(folder) == COMPONENTS
 
 
 def _holds_run(path: Path) -> bool:

@@ -28,6 +28,9 @@ class Totals:
     """Number of samples passed forward and back, as `Costs` counts them; None where not known."""
     forward_samples: Count | None = None
     """Number of samples passed forward alone; None where not known."""
+    normalized_length_weights: float | None = None
+    """The normalized length over the weights alone, without biases, as the paper's authors took it;
+    None where there are only biases, and in files without it."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from engine.errors import InputError, SaveError
 from engine.record.commands import Command, CommandTail
+from engine.record.finding import kind_of
 from engine.record.heartbeat import Heartbeat
 from engine.record.lock import take_lock
 from engine.record.rundir import RunDir
@@ -104,7 +105,8 @@ def held(folder: Path) -> Iterator[None]:
         lock = take_lock(RunDir(folder))
     except InputError:
         raise InputError(
-            "another process is running this sweep; stop it first, or let it end",
+            f"another process is running this {kind_of(folder) or 'folder'}; stop it first, or let "
+            "it end",
             file=folder,
             key="--out",
         ) from None

@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import yaml
 
 from engine.errors import InputError, SaveError
 from engine.record.events import RunFinished, dump_json
-from engine.record.finding import PLAN
+from engine.record.finding import PLAN, kind_of
 from engine.record.reading import LARGEST_PRESET, check_regular, read_text
 from engine.record.rundir import RunDir
-from engine.record.sweep_tables import LevelRow, Result, as_told, by_level
+from engine.record.sweep_tables import ENDINGS, LevelRow, Result, as_told, by_level
 from engine.record.writing import replace
 from engine.spec.checks import check_method
 from engine.spec.grid import Grid, LevelAsked, levels_of, text_of
@@ -45,6 +46,9 @@ class Cell:
 class Plan(Grid):
     """The searches that a sweep is asked for."""
 
+    every_cell_runs: ClassVar[bool] = True
+    """Whether all cells are searched, so that the time left follows from those that have ended."""
+
     def cells(self, folder: Path) -> Iterator[Cell]:
         """Yields the cells in a folder, level by level."""
         for level, pair in self.places():
@@ -60,6 +64,11 @@ class Plan(Grid):
     def axis(self) -> str:
         """What the rows of the matrix are."""
         return "level"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the columns of the matrix are called: the numbers of the pairs."""
+        return tuple(map(str, range(self.pairs)))
 
     def result_of(self, cell: Cell, end: RunFinished) -> Result:
         """Returns the numbers of a cell that has ended."""
@@ -79,13 +88,18 @@ class Plan(Grid):
             totals.sample_gradients,
             totals.forward_samples,
             end.level,
+            totals.normalized_length_weights,
         )
 
-    def rows(self, results: Sequence[Result]) -> list[LevelRow]:
+    def rows(self, folder: Path, results: Sequence[Result]) -> list[LevelRow]:
         """Returns the row of each level."""
         return by_level(list(results), self.levels)
 
-    def marks(self, cells: Iterable[Cell]) -> tuple[()]:
+    def left(self, folder: Path, results: Sequence[Result]) -> int:
+        """Returns the number of cells that have not ended for good."""
+        return len(self.levels) * self.pairs - sum(each.outcome in ENDINGS for each in results)
+
+    def marks(self, folder: Path, ended: Iterable[Cell]) -> tuple[()]:
         """Returns nothing, because the events of a cell tell all of it."""
         return ()
 
@@ -110,7 +124,15 @@ def read_plan(folder: Path) -> Plan | None:
     described = folder / PLAN
     if not check_regular(described):
         return None
-    tree = read_yaml(read_text(described, LARGEST_PRESET), described)
+    return plan_in(read_text(described, LARGEST_PRESET), described)
+
+
+def plan_in(text: str, described: Path) -> Plan:
+    """Returns the plan in a text that is, or was, the content of the file `described`.
+
+    Raises InputError where no sweep wrote it.
+    """
+    tree = read_yaml(text, described)
     head = tree.pop("sweep", None) if isinstance(tree, dict) else None
     match head:
         case {"levels": [*texts], "pairs": int(pairs)} if 0 < pairs * len(texts) <= MOST_CELLS:
@@ -122,18 +144,54 @@ def read_plan(folder: Path) -> Plan | None:
 def plan_for(spec: Spec, levels: Iterable[LevelAsked], pairs: int, folder: Path) -> Plan:
     """Returns the plan of a sweep that is asked for in a folder, new or begun before.
 
-    Where it was begun, what was decided then is kept. Raises InputError where a level does not fit
-    the preset, or the folder holds another sweep, or something else.
+    Where it was begun, what was decided then is kept, and it may go on with more pairs. Raises
+    InputError where a level does not fit the preset, or the folder holds another sweep or something
+    else.
     """
     begun, wanted = read_plan(folder), tuple(levels)
     for level in wanted:
         check_method(Grid(spec, wanted, pairs).at(level))
+    return settled(Plan(spec, wanted, pairs), begun, folder, grows="--pairs")
+
+
+class PlanOfMany(Protocol):
+    """What the plans of all folders of many runs have in common."""
+
+    @property
+    def spec(self) -> Spec:
+        """The preset."""
+
+    def told(self) -> dict[str, Any]:
+        """Returns the plan as plain values by the names that the command line gives them."""
+
+
+AnyPlan = TypeVar("AnyPlan", bound=PlanOfMany)
+
+
+def settled(
+    asked: AnyPlan, begun: AnyPlan | None, folder: Path, *, grows: str | None = None
+) -> AnyPlan:
+    """Returns a plan that is asked for with what was decided when the folder was begun, if it was.
+
+    `grows` names a number that may be larger than it was then.
+
+    Raises InputError where the folder was begun with another plan, or holds something else.
+    """
     if begun is None:
         check_unused(folder)
-        return Plan(spec.of_a_new_run(), wanted, pairs)
-    asked = Plan(as_begun(spec, begun.spec), wanted, pairs)
-    check_same(begun.told(), asked.told(), folder, "sweep")
-    return asked
+        return _with_spec(asked, asked.spec.of_a_new_run())
+    plan = _with_spec(asked, as_begun(asked.spec, begun.spec))
+    before, now = begun.told(), plan.told()
+    if grows is not None and now[grows] > before[grows]:
+        before[grows] = now[grows]
+    _check_same(before, now, folder)
+    return plan
+
+
+def _with_spec(plan: AnyPlan, spec: Spec) -> AnyPlan:
+    """Returns a plan, which is a frozen dataclass, with another spec."""
+    changed: AnyPlan = replaced(plan, spec=spec)  # type: ignore[type-var]
+    return changed
 
 
 def create(plan: Plan, folder: Path) -> None:
@@ -187,17 +245,14 @@ def as_begun(spec: Spec, begun: Spec) -> Spec:
     return spec.model_copy(update=update)
 
 
-def check_same(begun: Any, asked: Any, folder: Path, kind: str) -> None:
-    """Raises InputError where a folder was begun with other plain values than those asked for.
-
-    `kind` is the word for what the folder holds.
-    """
+def _check_same(begun: Any, asked: Any, folder: Path) -> None:
+    """Raises InputError where a folder was begun with other plain values than those asked for."""
     difference = _first_difference(begun, asked)
     if difference is not None:
         key, value = difference
         raise InputError(
-            f"holds another {kind}, begun with {key} {value}; give the same, or choose another "
-            "folder",
+            f"holds another {kind_of(folder)}, begun with {key} {value}; give the same, or choose "
+            "another folder",
             file=folder,
             key="--out",
         )
@@ -216,7 +271,7 @@ def _first_difference(held: Any, other: Any, key: str = "") -> tuple[str, str] |
 def is_ours(path: Path) -> bool:
     """Returns whether a file may be in the folder of a sweep that has no sweep.yaml yet."""
     ours = (".lock", "engine.log", "session.json", "commands.jsonl")
-    begun = path.name.startswith((".sweep", ".compare")) and path.suffix == ".tmp"
+    begun = path.name.startswith((".sweep", ".compare", ".components")) and path.suffix == ".tmp"
     return path.name in ours or begun
 
 

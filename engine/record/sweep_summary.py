@@ -32,7 +32,7 @@ def summarize_sweep(reader: SweepReader) -> Summary:
         note=notes.note,
         damaged=(*view.damaged, *faults),
         life=view.life,
-        pairs=(view.ended, len(view.cells)) if view.plan is not None else None,
+        pairs=(view.ended, view.asked) if view.plan is not None else None,
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import isfinite, nan
 from statistics import fmean, median, stdev
-from typing import Any
+from typing import Any, Protocol
 
 from engine.record.events import Outcome, dump_json
 from engine.spec.grid import LevelAsked, text_of
@@ -21,6 +21,9 @@ ENDINGS = (
 )
 #: The outcomes without a connection that the tables count.
 UNCONNECTED = (*ENDINGS[1:], Outcome.FAILED)
+#: What a string counts as whose search called it connected, but on which the evaluator has found a
+#: point above the level.
+REFUTED = Outcome("refuted")
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,13 @@ class Result:
     """Number of samples passed forward alone; None where that is not known."""
     level_found: float | None = None
     """The level that came about in the search; None where a number was asked for."""
+    normalized_length_weights: float | None = None
+    """The normalized length over the weights alone, without biases; None where it is not known."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the search connected its ends."""
+        return self.outcome is Outcome.CONNECTED
 
 
 @dataclass(frozen=True)
@@ -104,6 +114,8 @@ class LevelRow(Row):
     """The level that was asked for, as in `Result`."""
     level_found: Statistic = Statistic(nan, nan)
     """The statistic of the levels that came about; NaN where a number was asked for."""
+    normalized_length_weights: Statistic = Statistic(nan, nan)
+    """The statistic of normalized lengths over the weights alone; NaN where they are not known."""
 
     @property
     def label(self) -> str:
@@ -127,22 +139,64 @@ def by_level(results: list[Result], levels: Iterable[LevelAsked]) -> list[LevelR
 def _row(level: float | str, results: list[Result]) -> LevelRow:
     """Returns the row of one level."""
     good = [each for each in results if each.outcome is Outcome.CONNECTED]
-    count = Counter(each.outcome for each in results)
-    later = sorted(count.keys() - set(Outcome))
-    others = (*UNCONNECTED, *later)
     return LevelRow(
         level=level,
-        pairs=len(results),
-        connected=len(good),
-        proven=sum(each.certified is True for each in good),
-        failed=tuple((outcome, count[outcome]) for outcome in others if count[outcome]),
-        normalized_length=statistic([each.normalized_length for each in good]),
-        beads=statistic([float(each.beads) for each in good]),
-        median_bead_steps=median_of([each.bead_steps for each in results]),
-        median_sample_gradients=median_of([each.sample_gradients for each in results]),
-        median_forward_samples=median_of([each.forward_samples for each in results]),
         level_found=statistic([e.level_found for e in good if e.level_found is not None]),
+        **figures(results, good, Counter(each.outcome for each in results if each not in good)),
+        normalized_length_weights=statistic(
+            [e.normalized_length_weights for e in good if e.normalized_length_weights is not None]
+        ),
     )
+
+
+class Ended(Protocol):
+    """The numbers of a cell that has ended, whichever table it stands in."""
+
+    @property
+    def beads(self) -> int:
+        """Number of beads on the string, the ends included."""
+
+    @property
+    def normalized_length(self) -> float:
+        """The string's length divided by the distance of its ends."""
+
+    @property
+    def certified(self) -> bool | None:
+        """True where the whole path is proven."""
+
+    @property
+    def bead_steps(self) -> int:
+        """Number of steps of all beads together."""
+
+    @property
+    def sample_gradients(self) -> int | None:
+        """Number of samples passed forward and back."""
+
+    @property
+    def forward_samples(self) -> int | None:
+        """Number of samples passed forward alone."""
+
+
+def figures(
+    cells: Sequence[Ended], connected: Sequence[Ended], failed: Mapping[Outcome, int]
+) -> dict[str, Any]:
+    """Returns the fields of a `Row`: of the cells that have ended, and of the connected ones.
+
+    `failed` counts the others by outcome.
+    """
+    later = sorted(failed.keys() - set(Outcome) - {REFUTED})
+    kinds = (*UNCONNECTED, REFUTED, *later)
+    return {
+        "pairs": len(cells),
+        "connected": len(connected),
+        "proven": sum(each.certified is True for each in connected),
+        "failed": tuple((kind, failed[kind]) for kind in kinds if failed.get(kind)),
+        "normalized_length": statistic([each.normalized_length for each in connected]),
+        "beads": statistic([float(each.beads) for each in connected]),
+        "median_bead_steps": median_of([each.bead_steps for each in cells]),
+        "median_sample_gradients": median_of([each.sample_gradients for each in cells]),
+        "median_forward_samples": median_of([each.forward_samples for each in cells]),
+    }
 
 
 def statistic(values: list[float]) -> Statistic:
@@ -184,6 +238,8 @@ def csv_of_levels(rows: list[LevelRow]) -> str:
         "median_forward_samples",
         "level_found_mean",
         "level_found_standard_error",
+        "normalized_length_weights_mean",
+        "normalized_length_weights_standard_error",
     ]
     return as_csv(head, [_line(row) for row in rows])
 
@@ -206,6 +262,8 @@ def _line(row: LevelRow) -> list[Any]:
         row.median_forward_samples,
         row.level_found.mean,
         row.level_found.standard_error,
+        row.normalized_length_weights.mean,
+        row.normalized_length_weights.standard_error,
     ]
 
 

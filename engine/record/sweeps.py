@@ -55,6 +55,10 @@ class SweepView:
     *damaged* where the plan cannot be read."""
     plan: AnyPlan | None = None
     levels: tuple[LevelState, ...] = ()
+    results: tuple[Any, ...] = ()
+    """The numbers of the cells that have ended, of the plan's own kind."""
+    left: int = 0
+    """The number of cells that are to be searched and have not ended for good."""
     elapsed_s: float = 0.0
     """The running time of the newest session in seconds, without pauses."""
     eta_s: float | None = None
@@ -87,6 +91,11 @@ class SweepView:
         """The number of cells that have ended for good."""
         return sum(cell.ended for cell in self.cells)
 
+    @property
+    def asked(self) -> int:
+        """The number of cells that are searched, as far as that is known."""
+        return self.ended + self.left
+
 
 class SweepReader:
     """Reads the folder of a sweep at each call of `look`."""
@@ -103,6 +112,9 @@ class SweepReader:
         self._marks: tuple[object, ...] = ()
         """What was known of cells besides their events when the rows were made."""
         self._rows: tuple[AnyRow, ...] = ()
+        self._results: tuple[Any, ...] = ()
+        self._left = 0
+        """The number of cells that were left to be searched when the rows were made."""
 
     def look(self) -> SweepView:
         """Returns the state of the sweep now, whatever its files hold."""
@@ -114,9 +126,16 @@ class SweepReader:
         if self._plan is None:
             return SweepView("damaged", damaged=tuple(faults))
         plan: Any = self._plan
-        marks = plan.marks(self._cells)
+        pairs = zip(self._cells, briefs, strict=True)
+        ended = [(cell, brief.ended) for cell, brief in pairs if _has_ended(brief)]
+        folder = self.folder.path
+        marks = plan.marks(folder, [cell for cell, _ in ended])
         if self._seen is None or marks != self._marks or any(map(_differs, briefs, self._seen)):
-            self._rows = tuple(plan.rows(self._results(plan, briefs)))
+            results = [plan.result_of(cell, end) for cell, end in ended]
+            known = [result for result in results if result is not None]
+            self._results = tuple(known)
+            self._rows = tuple(plan.rows(folder, known))
+            self._left = plan.left(folder, known)
             self._seen, self._marks = briefs, marks
         return self._view(self._plan, life, session, tuple(faults))
 
@@ -144,14 +163,6 @@ class SweepReader:
         self._cells = tuple(plan.cells(self.folder.path)) if plan is not None else ()
         self._runs = ManyRuns(cell.run for cell in self._cells)
 
-    def _results(self, plan: Any, briefs: tuple[Brief, ...]) -> list[Any]:
-        """Returns the results of the cells that have ended, which are those of the plan's kind."""
-        return [
-            plan.result_of(cell, brief.ended)
-            for cell, brief in zip(self._cells, briefs, strict=True)
-            if brief.ended is not None and brief.ended.outcome is not Outcome.STOPPED
-        ]
-
     def _view(
         self, plan: AnyPlan, life: Life, session: SweepState | None, faults: tuple[Damaged, ...]
     ) -> SweepView:
@@ -159,26 +170,34 @@ class SweepReader:
         assert self._seen is not None
         cells = tuple(map(CellState, self._cells, self._seen))
         now = time.time()
-        elapsed_s = (
-            0.0 if session is None else session.elapsed_now_s(now if life.live else session.at)
-        )
+        until = now if session is None or life.live else session.at
+        elapsed_s = 0.0 if session is None else session.elapsed_now_s(until)
         began = session.began if session is not None and life.live else None
         over = None if session is None or life.live or session.state != "ended" else session
-        done = all(cell.ended for cell in cells)
+        done = not self._left
         parts = zip(self._rows, _parts(cells, plan.pairs), strict=True)
+        if not plan.every_cell_runs:
+            began = None
         etas = partial(_eta_s, began=began, elapsed_s=elapsed_s, now=now)
         levels = tuple(LevelState(row, part, etas(part)) for row, part in parts)
         return SweepView(
             _state_of(session, life, done=done),
             plan,
             levels,
+            self._results,
+            self._left,
             elapsed_s,
-            etas(cells),
+            0.0 if done else etas(cells),
             life.words if over is None else over.sentence,
             0 if done else _status_of(over),
             faults,
             life,
         )
+
+
+def _has_ended(brief: Brief) -> bool:
+    """Returns whether a run has ended otherwise than by a stop, after which it goes on."""
+    return brief.ended is not None and brief.ended.outcome is not Outcome.STOPPED
 
 
 def _differs(one: Brief, other: Brief) -> bool:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from engine.errors import SaveError
 from engine.record.commands import Command
@@ -14,7 +15,6 @@ from engine.record.events import Outcome, RunFinished, from_line
 from engine.record.lines import last_line
 from engine.record.reading import Damaged
 from engine.record.rundir import RunDir
-from engine.record.sweep_desk import Desk
 from engine.record.unfit import Unfit
 from engine.record.writer import RunWriter
 from engine.record.writing import open_log
@@ -33,24 +33,38 @@ def ending(run: RunDir) -> RunFinished | None:
     return None if record.event.outcome is Outcome.STOPPED else record.event
 
 
+class Wishes(Protocol):
+    """What all cells together are asked for."""
+
+    stop: threading.Event
+    """The event that is set once all cells are to stop."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether all cells are to pause."""
+
+    def look(self) -> None:
+        """Hears what is asked for now, unless that was done a moment ago."""
+
+
 class CellWriter(RunWriter):
     """The writer of a cell, which also hears what all cells together are asked for."""
 
-    def __init__(self, run: RunDir, desk: Desk) -> None:
+    def __init__(self, run: RunDir, wishes: Wishes) -> None:
         """Holds a cell's run."""
         super().__init__(run)
-        self._desk = desk
+        self._wishes = wishes
         self._paused = False
         """Whether the cell was told that the whole sweep pauses."""
 
     def new_commands(self) -> list[Command]:
         """Returns the commands since the last call, with those to all cells."""
         commands = super().new_commands()
-        self._desk.look()
-        if self._desk.paused != self._paused:
-            self._paused = self._desk.paused
+        self._wishes.look()
+        if self._wishes.paused != self._paused:
+            self._paused = self._wishes.paused
             commands.append("pause" if self._paused else "continue")
-        return [*commands, "stop"] if self._desk.stop.is_set() else commands
+        return [*commands, "stop"] if self._wishes.stop.is_set() else commands
 
 
 class CellLogs(logging.Handler):

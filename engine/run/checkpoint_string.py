@@ -15,7 +15,7 @@ from engine.record.lock import is_live
 from engine.record.rundir import RunDir
 from engine.record.string_file import StringFile
 from engine.run import checkpoint
-from engine.run.choose_backend import backend_to_verify
+from engine.run.choosing import backend_to_verify
 from engine.run.job import Job
 from engine.workers.pool import Pool
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -116,15 +117,27 @@ def both_ends(first: Named, last: Named | None) -> tuple[End, End]:
                 file=found[0][0].words,
             )
         return found[0][0], found[0][1]
-    for ends in found:
-        if len(ends) > 1:
-            whole = ends[0].words.removesuffix("#first")
-            raise InputError(
-                f"is a string; say which of its beads is meant: {whole}#first, {whole}#last, or a "
-                f"bead's id, such as {whole}#3",
-                file=whole,
-            )
-    return found[0][0], found[1][0]
+    return _one_of(found[0]), _one_of(found[1])
+
+
+def all_ends(names: Sequence[str]) -> tuple[End, ...]:
+    """Returns where many models are, by what they are called.
+
+    Raises InputError where a name fits nothing, or means a whole string.
+    """
+    return tuple(_one_of(_ends(name, number)) for number, name in enumerate(names))
+
+
+def _one_of(ends: tuple[End, ...]) -> End:
+    """Returns the only model of a name. Raises InputError where that means a whole string."""
+    if len(ends) > 1:
+        whole = ends[0].words.removesuffix("#first")
+        raise InputError(
+            f"is a string; say which of its beads is meant: {whole}#first, {whole}#last, or a "
+            f"bead's id, such as {whole}#3",
+            file=whole,
+        )
+    return ends[0]
 
 
 def _ends(named: Named, number: int) -> tuple[End, ...]:

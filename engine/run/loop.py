@@ -345,4 +345,5 @@ def totals(now: MethodProgress, elapsed_s: float) -> Totals:
         elapsed_s=elapsed_s,
         sample_gradients=None if costs is None else costs.sample_gradients,
         forward_samples=None if costs is None else costs.forward_samples,
+        normalized_length_weights=now.normalized_length_weights,
     )

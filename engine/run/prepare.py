@@ -18,8 +18,7 @@ from engine.methods.given import as_given
 from engine.path.certificate.proving import provable_or_why
 from engine.problem.problem import Problem, build_problem
 from engine.run import mirror
-from engine.run.choose_backend import choose_backend
-from engine.run.choose_device import choose_device
+from engine.run.choosing import choose_backend, choose_device
 from engine.run.facts import unseen_gpus
 from engine.run.plain_torch import plainly
 from engine.run.practices import check_practices

@@ -16,7 +16,7 @@ from engine.errors import InputError
 from engine.path.segments import Pair
 from engine.problem.checkpoints.endpoints import with_state_of_both
 from engine.problem.problem import TRAINING_LOSS, Problem, build_problem
-from engine.run.choose_backend import backend_to_verify
+from engine.run.choosing import backend_to_verify
 from engine.run.ends import Bead, End
 from engine.run.repair import RepairBackend
 from engine.run.verify import problem_of

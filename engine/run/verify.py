@@ -28,7 +28,7 @@ from engine.problem.problem import Problem, Split, build_problem
 from engine.record.geometry import normalized_length, turning_angles
 from engine.record.string_file import StringFile
 from engine.run import mirror
-from engine.run.choose_backend import backend_to_verify
+from engine.run.choosing import backend_to_verify
 from engine.run.mirror import Report
 from engine.run.telling import BETWEEN, Telling
 from engine.spec.keys import check_device

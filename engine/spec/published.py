@@ -36,6 +36,8 @@ class Published:
     enforced: float
     """The multiple of the level below which the authors' code held its paths."""
     points: tuple[PublishedPoint, ...]
+    source: str
+    """The paper, and where in it the points were read."""
 
 
 def published_for(spec: Spec) -> Published | None:
@@ -52,18 +54,18 @@ def published_for(spec: Spec) -> Published | None:
 def _all() -> tuple[Published, ...]:
     """Returns all published points."""
     tree: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
+    presets = tree["presets"]
     return tuple(
-        Published(
-            name,
-            held["enforced"],
-            tuple(
-                PublishedPoint(
-                    point["level"], tuple(point["normalized_length"]), tuple(point["beads"])
-                )
-                for point in held["points"]
-            ),
-        )
-        for name, held in tree["presets"].items()
+        Published(name, held["enforced"], _points(held["points"], presets), tree["source"])
+        for name, held in presets.items()
+    )
+
+
+def _points(held: Any, presets: dict[str, Any]) -> tuple[PublishedPoint, ...]:
+    """Returns the points of a preset, which may be those of another one, by its name."""
+    return tuple(
+        PublishedPoint(point["level"], tuple(point["normalized_length"]), tuple(point["beads"]))
+        for point in (presets[held]["points"] if isinstance(held, str) else held)
     )
 
 

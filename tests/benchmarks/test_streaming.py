@@ -14,7 +14,7 @@ import torch
 from benchmarks import streaming
 from engine.data import load_data, room
 from engine.problem.problem import build_problem
-from engine.run.choose_backend import backend_of
+from engine.run.choosing import backend_of
 from engine.spec.yaml_file import load
 
 MIB = 2**20

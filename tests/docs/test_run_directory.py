@@ -73,6 +73,19 @@ def test_a_sweep_holds_what_the_page_tells(tmp_path: Path) -> None:
     assert found | {"level-<L>/pair-<N>/"} == told("A sweep")
 
 
+def test_components_hold_what_the_page_tells(tmp_path: Path) -> None:
+    out = tmp_path / "found"
+    asked = ["--models", "2", "--levels", "1e-2", "--out", str(out)]
+    assert main(["components", "quadratic", *QUICK, *asked]) == 0
+    write_note(RunDir(out), "a note")
+    send(RunDir(out), "pause")
+    run = out / "level-0.01" / "0000-0001"
+    assert (run / "run.yaml").exists() and (run / "measured.json").exists()
+    found = {name for name in files(out) if not name.startswith("level-")}
+    named = {re.sub(r"model-\d+", "model-<A>", name) for name in found}
+    assert named | {"level-<L>/<A>-<B>/"} == told("Components")
+
+
 def test_every_command_is_told() -> None:
     text = PAGE.read_text(encoding="utf-8")
     for word in (*COMMANDS, "plane"):

@@ -51,6 +51,7 @@ ORDER = (
     "engine.__main__",
     "presets",
     "dss_tui",
+    "dss_tui.figures",
     "dss_tui.viewing",
     "dss_tui.tui",
     "dss_tui.commands",

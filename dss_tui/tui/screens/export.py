@@ -21,7 +21,9 @@ from dss_tui.viewing.process import answer
 from engine.record.rundir import RunDir
 from engine.spec.trust import RUN_FACTORIES
 
-ENDINGS = (".safetensors", ".npz", ".pt")
+#: The endings of string files, that of a figure which the dialog offers, and all that it draws.
+STRINGS, FIGURE, DRAWN = (".safetensors", ".npz", ".pt"), ".svg", (".svg", ".pdf", ".png", ".csv")
+ENDINGS = (*STRINGS, FIGURE)
 #: The words beside the box that stands for --force.
 REPLACE = "replace a file that exists"
 
@@ -60,7 +62,7 @@ class Choice(RadioButton):
 
 
 class ExportDialog(Dialog[None]):
-    """A dialog that asks where to and how to export a run's string, and exports it."""
+    """A dialog that asks where to and how to export a run's string or draw it, and does so."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "close"),
@@ -77,7 +79,9 @@ class ExportDialog(Dialog[None]):
     def compose(self) -> ComposeResult:
         """Lays out the choices over the path and the answer of the command line."""
         with Vertical(classes="dialog", id="export"):
-            yield Label(f"Export the string of {self._run.name}", markup=False)
+            yield Label(
+                f"Export the string of {self._run.name}, or draw it ({FIGURE})", markup=False
+            )
             with RadioSet(id="endings", compact=True):
                 for number, ending in enumerate(ENDINGS):
                     yield Choice(ending, value=number == 0, compact=True)
@@ -104,7 +108,7 @@ class ExportDialog(Dialog[None]):
         """Gives the path the chosen ending."""
         field = self.query_one("#path", Input)
         path = Path(field.value)
-        if path.suffix in ENDINGS:
+        if path.suffix in (*ENDINGS, *DRAWN):
             field.value = str(path.with_suffix(str(event.pressed.label)))
 
     @on(Button.Pressed)
@@ -127,27 +131,28 @@ class ExportDialog(Dialog[None]):
     async def _write(self) -> None:
         """Runs the command line in a process of its own and shows its answer."""
         path = str(Path(self.query_one("#path", Input).value).expanduser())
-        options = [
-            option
-            for option in ("with-data", "force")
-            if self.query_one(f"#{option}", Checkbox).value
-        ]
+        drawn = Path(path).suffix in DRAWN
         said = self.query_one("#said", Static)
-        said.update("writing …")
-        flags = [f"--{option}" for option in options]
-        status, words = await answer("export", str(self._run.path), "--out", path, *flags)
+        said.update("drawing …" if drawn else "writing …")
+        command = ["figure"] if drawn else ["export", *self._flags()]
+        asked = (*command, str(self._run.path), "--out", path)
+        status, words = await answer(*asked)
         if RUN_FACTORIES in words:
             question = words.removeprefix("dss-tui: ").partition("; if you trust")[0]
             answers = {"n": "leave it", "y": "run them"}
             if await self.app.push_screen_wait(Confirm(f"{question}.", answers)) == "y":
-                flags.append(RUN_FACTORIES)
-                status, words = await answer("export", str(self._run.path), "--out", path, *flags)
+                status, words = await answer(*asked, RUN_FACTORIES)
         said.update(words.replace("give --force", f"tick “{REPLACE}”"))
-        if status == 0:
+        if status == 0 and not drawn:
             self._verify = f"dss-tui verify {shlex.quote(path)}"
             button = self.query_one("#copy", Button)
             button.disabled = False
             button.focus()  # not the path, which would take the key y
+
+    def _flags(self) -> list[str]:
+        """Returns the options of `export` whose boxes are ticked."""
+        options = ("with-data", "force")
+        return [f"--{each}" for each in options if self.query_one(f"#{each}", Checkbox).value]
 
     def action_copy(self) -> None:
         """Puts the command that verifies the file onto the clipboard."""

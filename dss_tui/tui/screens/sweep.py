@@ -22,12 +22,12 @@ from dss_tui.tui.screens.run import RunScreen
 from dss_tui.tui.screens.steering import Steering
 from dss_tui.tui.widgets.head import apart, style_of
 from dss_tui.tui.widgets.key_row import KeyRow
-from dss_tui.tui.widgets.matrix import Matrix, legend
+from dss_tui.tui.widgets.matrix import Mark, Matrix, MatrixData, legend
 from dss_tui.tui.widgets.plot_view import PlotView
 from dss_tui.viewing import sweeps
 from dss_tui.viewing.text_search import Hit, has, next_hit
 from dss_tui.viewing.words import clock, flowed, told_in
-from engine.record.compare_folder import ComparePlan
+from engine.record.finding import kind_of
 from engine.record.progress import Progress
 from engine.record.rundir import RunDir
 from engine.record.sweep_folder import Plan
@@ -81,11 +81,15 @@ class SweepScreen(Finding, Steering):
         yield Static(id="head")
         yield Matrix(id="matrix")
         yield Static(id="about")
+        yield from self.compose_below()
+        yield Static(id="legend")
+        yield KeyRow()
+
+    def compose_below(self) -> ComposeResult:
+        """Lays out what stands below the matrix."""
         with Horizontal(id="plots"):
             yield PlotView(id="length-plot")
             yield PlotView(id="beads-plot")
-        yield Static(id="legend")
-        yield KeyRow()
 
     @property
     def palette(self) -> Palette:
@@ -137,25 +141,47 @@ class SweepScreen(Finding, Steering):
         self._shown = key
         self._share_out()
         self._show_head()
-        self.query_one(Matrix).show(parts.matrix(now, self.palette), self.palette)
+        self.query_one(Matrix).show(self.matrix(), self.palette)
         self._show_about(progress)
-        marks = parts.legend_of(now, self.palette)
+        marks = self.marks()
         self.query_one("#legend", Static).update(legend(marks, self.size.width - 2, self.palette))
         if plots:
             self._show_plots()
             self._plots_due_s = monotonic() + PLOTS_EVERY_S
         self.refresh_bindings()
 
+    def matrix(self) -> MatrixData:
+        """Returns the matrix of the cells."""
+        return parts.matrix(self.sweep, self.palette)
+
+    def marks(self) -> list[tuple[Mark, str]]:
+        """Returns the marks that the matrix holds, each with its meaning."""
+        return parts.legend_of(self.sweep, self.palette)
+
+    def about(
+        self, level: LevelState, cell: CellState, progress: Progress | None
+    ) -> tuple[list[str], list[str]]:
+        """Returns what is known of a level and of a cell, in clauses that are not to be broken."""
+        assert self.sweep.plan is not None
+        spec = self.sweep.plan.spec
+        said = parts.about_level(level, spec.search.tolerance)
+        return said, parts.about_cell(cell, spec.seed, progress)
+
+    def counted(self) -> list[str]:
+        """Returns the counts of the cells in clauses."""
+        return parts.counted(self.sweep)
+
+    def word_of(self, cell: CellState) -> str:
+        """Returns the state of a cell in words."""
+        return sweeps.word_of(cell)
+
     def _show_about(self, progress: Progress | None) -> None:
         """Draws the lines about the level and the cell under the cursor."""
-        plan, level, cell = self.sweep.plan, self._level(), self._cell()
+        level, cell = self._level(), self._cell()
         lines: list[str] = []
-        if plan is not None and level is not None and cell is not None:
+        if level is not None and cell is not None:
             width = self.size.width - 2
-            for said in (
-                parts.about_level(level, plan.spec.search.tolerance),
-                parts.about_cell(cell, plan.spec.seed, progress),
-            ):
+            for said in self.about(level, cell, progress):
                 lines += flowed(said, width, " ")
             lines += told_in(sweeps.sentence_of(cell), width, ABOUT - len(lines))
         self.query_one("#about", Static).update(Text("\n".join(filter(None, lines))))
@@ -180,8 +206,8 @@ class SweepScreen(Finding, Steering):
         name = Text.assemble((self.folder.name, "bold"), f"  {about}")
         state = Text.assemble((now.state, style_of(now.state)), f"  {clock(now.elapsed_s)}")
         lines = [apart(name, state, width - 2)]
-        lines += [Text(line) for line in flowed(parts.counted(now), width - 2)]
-        lines += parts.words_below(now)
+        lines += [Text(line) for line in flowed(self.counted(), width - 2)]
+        lines += parts.words_below(now, width - 2)
         self.query_one("#head", Static).update(Text("\n").join(lines))
 
     def _show_plots(self) -> None:
@@ -233,7 +259,7 @@ class SweepScreen(Finding, Steering):
         matrix, cells = self.query_one(Matrix), self.sweep.cells
         pairs = max(1, self.sweep.plan.pairs if self.sweep.plan is not None else 1)
         fits = [
-            cell.cell.pair == int(text) if text.isdecimal() else has(sweeps.word_of(cell), text)
+            cell.cell.pair == int(text) if text.isdecimal() else has(self.word_of(cell), text)
             for cell in cells
         ]
         hit = next_hit(fits, matrix.cursor.row * pairs + matrix.cursor.column, step)
@@ -248,9 +274,13 @@ class SweepScreen(Finding, Steering):
         if cell is None:
             return
         if cell.brief.state == "waiting":
-            self.notify(f"pair {cell.cell.pair} waits; its run has not begun")
+            self.notify(self.no_run_of(cell))
             return
         self.post_message(WatchRun(cell.cell.run, cell=True))
+
+    def no_run_of(self, cell: CellState) -> str:
+        """Returns why there is no run of a cell to be opened."""
+        return f"pair {cell.cell.pair} waits; its run has not begun"
 
     # ------------------------------------------------------------ keys
 
@@ -272,7 +302,7 @@ class SweepScreen(Finding, Steering):
     @property
     def _kind(self) -> str:
         """The word for what the folder holds."""
-        return "comparison" if isinstance(self.sweep.plan, ComparePlan) else "sweep"
+        return kind_of(self.folder.path) or "sweep"
 
     @property
     def stop_question(self) -> str:

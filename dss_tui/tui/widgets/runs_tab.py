@@ -27,7 +27,7 @@ from dss_tui.tui.widgets.run_table import RunTable, Sorting
 from dss_tui.viewing.handling import HELD, check_note, check_other_name, delete, question, resume
 from dss_tui.viewing.run_columns import BY_KEY, matching, ordered
 from engine.errors import InputError, SaveError
-from engine.record.finding import is_sweep, placed, runs_folder
+from engine.record.finding import kind_of, placed, runs_folder
 from engine.record.notes import write_note
 from engine.record.renaming import rename
 from engine.record.rundir import RunDir
@@ -286,8 +286,9 @@ class RunsTab(Vertical):
     def action_export(self) -> None:
         """Opens the export dialog for the run under the cursor."""
         run = self._run()
-        if run is not None and is_sweep(run.path):
-            self.notify(f"{run.name} is a sweep; open it, and export the run of a pair from there")
+        kind = None if run is None else kind_of(run.path)
+        if run is not None and kind is not None:
+            self.notify(f"{run.name} is a {kind}; open it, and export the run of a pair from there")
         elif run is not None:
             from dss_tui.tui.screens.export import ExportDialog
 
@@ -339,8 +340,9 @@ class RunsTab(Vertical):
             return
         first, second = (placed(runs_folder() / name) for name in self._marked)
         for run in (first, second):
-            if is_sweep(run.path):
-                self.notify(f"{run.name} is a sweep; only runs can be compared")
+            kind = kind_of(run.path)
+            if kind is not None:
+                self.notify(f"{run.name} is a {kind}; only runs can be compared")
                 return
         self.post_message(CompareRuns(first, second))
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import sleep
 
-from engine.errors import InputError, SaveError
+from engine.errors import SaveError
 from engine.methods.aligned import check_alignable
 from engine.record import string_file
 from engine.record.compare_folder import ComparePlan, EndsOfPair, MethodCell, plan_for, read_plan
@@ -32,18 +32,18 @@ from engine.record.findings import Totals
 from engine.record.reading import check_regular, read_json
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
-from engine.record.sweep_desk import Desk, End, exit_status_of, held
+from engine.record.sweep_desk import Desk, End
 from engine.record.sweep_folder import write_plan
-from engine.record.sweep_tables import ENDINGS
 from engine.record.writer import RunWriter
 from engine.record.writing import made_folder, replace
+from engine.run import trained_ends as ends
 from engine.run.cells import CellWriter, ending, logging_cells
-from engine.run.compare import ends
 from engine.run.compare.evaluator import evaluated
+from engine.run.folder_of_runs import FolderOfRuns, planned, starting
 from engine.run.prepare import Prepared, prepare
 from engine.run.session import run_written
-from engine.spec.keys import Spec
-from engine.spec.trust import check_of_plan, check_run
+from engine.spec.ends import without_ends
+from engine.spec.trust import check_of_plan
 from engine.spec.yaml_file import dump
 from engine.workers.pool import open_pool
 
@@ -53,36 +53,13 @@ log = logging.getLogger("engine")
 NO_ENDS = Totals(0, 0, 0, 0, 0, (), 0, math.nan, math.nan, 0.0)
 
 
-class Comparison:
+class Comparison(FolderOfRuns[MethodCell, Compared, MethodRow]):
     """A comparison of methods in its folder, which holds its plan."""
 
     def __init__(self, plan: ComparePlan, folder: Path, prepared: Prepared) -> None:
         """Reads how far it has come. The ends are trained with what was `prepared` for them."""
-        self.plan, self.folder, self._prepared = plan, folder, prepared
-        self._ended: dict[MethodCell, Compared] = {}
-        for cell in plan.cells(folder):
-            self._note(cell)
-
-    @property
-    def cells(self) -> int:
-        """The number of cells."""
-        return len(self.plan.variants) * self.plan.pairs
-
-    def count(self, *outcomes: Outcome) -> int:
-        """Returns how many cells have ended so far, or how many of them with one of `outcomes`."""
-        ended = list(self._ended.values())  # at one go: a display reads it from another thread
-        return sum(result.outcome in (outcomes or ENDINGS) for result in ended)
-
-    @property
-    def unfinished(self) -> str:
-        """A sentence on the cells that have not ended."""
-        left = self.cells - self.count()
-        return f"{left} of {self.cells} cells have not ended; the same command goes on"
-
-    def results(self) -> list[Compared]:
-        """Returns how the cells ended that have, in the order of the plan."""
-        cells = self.plan.cells(self.folder)
-        return [self._ended[cell] for cell in cells if cell in self._ended]
+        self.plan, self._prepared = plan, prepared
+        super().__init__(plan, folder)
 
     def ends(self) -> list[EndsOfPair | None]:
         """Returns what is told of the ends of each pair, None where they are not there yet."""
@@ -94,35 +71,19 @@ class Comparison:
 
         Raises InputError where another process runs it, or where a cell cannot run, and SaveError.
         """
-        with held(self.folder):
-            return self.run_held(Desk(self.folder), signals)
+        return self.held_session(signals, self.working(signals))
 
-    def run_held(self, desk: Desk, signals: Signals) -> End:
-        """Does what `run` does, where the caller holds the comparison and has a desk on it."""
-        try:
-            end = self._end(self._work(desk, signals), signals)
-        except (InputError, SaveError) as error:
-            desk.close(End(str(error), exit_status_of(error)))
-            raise
-        desk.close(end)
-        return end
+    def working(self, signals: Signals) -> Callable[[Desk], str | None]:
+        """Returns what a session does at its desk: it runs the cells that have not ended."""
+        return lambda desk: self._work(desk, signals)
 
-    def write_tables(self) -> list[MethodRow]:
-        """Writes the tables into the folder, and returns the rows of the methods.
-
-        compare.csv has a line for each cell, methods.csv for each method, compare.json both. Raises
-        SaveError.
-        """
-        results = self.results()
-        rows = self.plan.rows(results)
-        texts = {
+    def tables(self, rows: list[MethodRow], results: list[Compared]) -> dict[str, str]:
+        """See `FolderOfRuns`: a line for each cell, a line for each method, and both."""
+        return {
             "compare.csv": csv_of_cells(results),
             "methods.csv": csv_of_methods(rows),
             "compare.json": json_of_comparison(rows, results, self.ends()),
         }
-        for name, text in texts.items():
-            replace(self.folder / name, text.encode())
-        return rows
 
     # ------------------------------------------------------------ at work
 
@@ -147,7 +108,7 @@ class Comparison:
                         return None
                     with logs.of(cell.run):
                         failure = self._run(cell, desk, signals, stopped)
-                    self._note(cell)
+                    self.note(cell)
                     if failure is not None:
                         return failure
         return None
@@ -222,28 +183,17 @@ class Comparison:
             spec = spec.model_copy(update={"search": spec.search.model_copy(update=search)})
         replace(cell.run.spec, dump(spec).encode())
 
-    def _note(self, cell: MethodCell) -> None:
-        """Reads how a cell has ended, if it has, and keeps that."""
-        self._ended.pop(cell, None)
-        end = ending(cell.run)
-        if end is not None:
-            self._ended[cell] = self.plan.result_of(cell, end)
-
     def _is_done(self, cell: MethodCell) -> bool:
         """Returns whether a cell has ended for good, and its string is measured if it left one."""
-        if cell not in self._ended or self._ended[cell].outcome not in ENDINGS:
+        if not self.has_ended(cell):
             return False
         measured = read_json(Measurement, Path(measurement_path(cell.run)))
         return measured is not None or not check_regular(cell.run.string)
 
-    def _end(self, failure: str | None, signals: Signals) -> End:
-        """Returns how a session has ended that was not refused."""
-        if failure is not None:
-            return End(failure, 1)
-        if all(map(self._is_done, self.plan.cells(self.folder))):
-            connected = sum(each.connected for each in self.results())
-            return End(f"Every cell has ended, {connected} connected.", 0)
-        return End(self.unfinished, 3 if signals.received is None else 128 + signals.received)
+    @property
+    def is_done(self) -> bool:
+        """Whether every cell has ended, and is measured."""
+        return all(map(self._is_done, self.plan.cells(self.folder)))
 
 
 def start(asked: ComparePlan, folder: Path) -> Comparison:
@@ -263,7 +213,7 @@ def _prepared(plan: ComparePlan, folder: Path) -> Comparison:
     plan.check(folder)
     own = plan.ends_spec(0)
     if plan.models:
-        own = _without_ends(own)
+        own = without_ends(own)
     prepared = prepare(own)
     for name in plan.names:
         check_alignable(plan.spec_of(name, 0, folder), prepared.backend.problem)
@@ -278,35 +228,16 @@ def _prepared(plan: ComparePlan, folder: Path) -> Comparison:
     return Comparison(decided, folder, prepared)
 
 
-def _without_ends(spec: Spec) -> Spec:
-    """Returns a spec with the problem of ends that come from elsewhere, for which none are trained.
-
-    Nothing is searched by it, so its level is any.
-    """
-    update = {"kind": "random", "a": None, "b": None}
-    endpoints = spec.endpoints.model_copy(update=update)
-    search = spec.search.model_copy(update={"level": 0.5})
-    return spec.model_copy(update={"endpoints": endpoints, "search": search})
-
-
 def run_folder(desk: Desk, signals: Signals, *, run_factories: bool = False) -> End:
     """Runs the comparison whose plan the folder of a desk holds, or goes on, and writes its tables.
 
-    Functions that the plan names are run where the folder is this user's own, or with
-    `run_factories`.
-
     The caller holds it. Raises InputError where it cannot run, and SaveError.
     """
-    try:
-        plan = read_plan(desk.folder)
-        if plan is None:
-            raise InputError("holds no comparison", file=desk.folder)
-        check_run(plan.spec, desk.folder / COMPARISON, run_factories=run_factories)
+    with starting(desk):
+        begun = read_plan(desk.folder)
+        plan = planned(begun, desk.folder, run_factories=run_factories)
         comparison = _prepared(plan, desk.folder)
-    except InputError as error:
-        desk.close(End(f"It cannot run: {error}.", exit_status_of(error)))
-        raise
     try:
-        return comparison.run_held(desk, signals)
+        return comparison.session(desk, signals, comparison.working(signals))
     finally:
         comparison.write_tables()

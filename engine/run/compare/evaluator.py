@@ -23,12 +23,8 @@ def evaluated(file: StringFile, points: int) -> Measurement:
 
     Raises InputError where its data are missing or others than those of the run.
     """
-    problem = problem_of(file, run_factories=True)
+    found, dtype = profiles(file, points)
     beads = file.string.beads
-    pairs = list(pairwise(map(torch.from_numpy, beads)))
-    samples, dtype = problem.objective_samples, dtype_for(problem, points * len(pairs))
-    with measuring(file.header.problem, problem) as pool:
-        found = measure(pool, pairs, search_grid(points), samples, dtype=dtype)
     level, peak = file.header.level, max(segment.peak for segment in found)
     barrier, mean = over_arc(found, segment_lengths(beads))
     return Measurement(
@@ -43,6 +39,18 @@ def evaluated(file: StringFile, points: int) -> Measurement:
         turning=float(np.degrees(turning_angles(beads)).sum()),
         beads=len(beads),
     )
+
+
+def profiles(file: StringFile, points: int) -> tuple[list[Measured], torch.dtype]:
+    """Returns the objective along each segment of a string, and the precision of that.
+
+    Raises InputError where its data are missing or others than those of the run.
+    """
+    problem = problem_of(file, run_factories=True)
+    pairs = list(pairwise(map(torch.from_numpy, file.string.beads)))
+    samples, dtype = problem.objective_samples, dtype_for(problem, points * len(pairs))
+    with measuring(file.header.problem, problem) as pool:
+        return measure(pool, pairs, search_grid(points), samples, dtype=dtype), dtype
 
 
 def over_arc(

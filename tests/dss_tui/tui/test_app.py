@@ -443,6 +443,28 @@ def test_the_ending_of_the_file_is_chosen(connected: RunDir, tmp_path: Path) -> 
     drive(steps, watching(connected))
 
 
+def test_a_figure_is_drawn_from_the_export_dialog(
+    connected: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, ExportDialog))
+        app.screen.query_one("#endings").focus()
+        await pilot.press("down", "down", "down", "enter")
+        await until(
+            pilot, lambda: app.screen.query_one("#path", Input).value.endswith("/quick.svg")
+        )
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "quick.svg" in said(app.screen, "#said"))
+        assert app.screen.query_one("#copy", Button).disabled  # there is nothing to verify
+
+    drive(steps, watching(connected))
+    assert (tmp_path / "quick.svg").read_text().startswith("<?xml")
+    assert (tmp_path / "quick.csv").exists()
+
+
 # ---------------------------------------------------------------- a run that goes on
 
 

@@ -175,11 +175,11 @@ def test_lines_about_the_cursor(folder: Path) -> None:
 
 def test_counts_and_words(folder: Path) -> None:
     assert parts.counted(look(folder)) == ["3 of 8 ended", "2 connected (1 proven)"]
-    assert parts.words_below(look(folder))[0].plain == (
+    assert parts.words_below(look(folder), 200)[0].plain == (
         "Its process is gone; r goes on from the checkpoints."
     )
     (folder / "sweep.yaml").write_text("[]")
-    assert "sweep.yaml" in parts.words_below(look(folder))[-1].plain
+    assert "sweep.yaml" in parts.words_below(look(folder), 200)[-1].plain
 
 
 def test_plots_hold_means_errors_and_the_paper_s_points(folder: Path) -> None:

@@ -40,23 +40,23 @@ def test_a_new_sweep_has_a_plan_and_an_engine(
     tmp_path: Path, launched: list[tuple[RunDir, tuple[str, ...]]]
 ) -> None:
     folder = RunDir(tmp_path / "new")
-    assert sweeps.start(spec(), LEVELS, 3, folder, 5)
+    assert sweeps.start(spec(), LEVELS, 3, folder, "5")
     assert launched == [(folder, ("5",))]
     plan = read_plan(folder.path)
     assert plan is not None and (plan.levels, plan.pairs) == (LEVELS, 3)
-    assert sweeps.start(spec(), LEVELS, 3, folder, 5)  # its engine is gone: it goes on
+    assert sweeps.start(spec(), LEVELS, 3, folder, "5")  # its engine is gone: it goes on
 
 
 def test_a_sweep_at_work_or_at_its_end_needs_no_engine(
     tmp_path: Path, launched: list[tuple[RunDir, tuple[str, ...]]]
 ) -> None:
     folder = RunDir(tmp_path)
-    sweeps.start(spec(), (0.05,), 1, folder, 5)
+    sweeps.start(spec(), (0.05,), 1, folder, "5")
     with take_lock(folder):
-        assert not sweeps.start(spec(), (0.05,), 1, folder, 5)
+        assert not sweeps.start(spec(), (0.05,), 1, folder, "5")
         assert sweeps.resume(folder) == "it is running"
     begin(cell(tmp_path, 0.05, 0), ended(Outcome.NOT_CONNECTED))
-    assert not sweeps.start(spec(), (0.05,), 1, folder, 5)
+    assert not sweeps.start(spec(), (0.05,), 1, folder, "5")
     assert len(launched) == 1
 
 
@@ -65,15 +65,29 @@ def test_what_cannot_run_is_refused_before_anything_is_written(
 ) -> None:
     folder = RunDir(tmp_path / "new")
     with pytest.raises(InputError, match="linear"):
-        sweeps.start(spec("search.method=linear"), LEVELS, 3, folder, 5)
+        sweeps.start(spec("search.method=linear"), LEVELS, 3, folder, "5")
     assert not folder.path.exists()
-    sweeps.start(spec(), LEVELS, 3, folder, 5)
+    sweeps.start(spec(), LEVELS, 3, folder, "5")
     with pytest.raises(InputError, match="holds another sweep, begun with --pairs 3"):
-        sweeps.start(spec(), LEVELS, 4, folder, 5)
+        sweeps.start(spec(), LEVELS, 2, folder, "5")
     (tmp_path / "notes.txt").touch()
     with pytest.raises(InputError, match="is not empty"):
-        sweeps.start(spec(), LEVELS, 3, RunDir(tmp_path), 5)
+        sweeps.start(spec(), LEVELS, 3, RunDir(tmp_path), "5")
     assert len(launched) == 1
+
+
+def test_a_sweep_that_has_ended_goes_on_with_more_pairs(
+    tmp_path: Path, launched: list[tuple[RunDir, tuple[str, ...]]]
+) -> None:
+    folder = RunDir(tmp_path)
+    sweeps.start(spec(), (0.05,), 1, folder, "5")
+    begin(cell(tmp_path, 0.05, 0), ended(Outcome.CONNECTED))
+    assert not sweeps.start(spec(), (0.05,), 1, folder, "5")
+    with take_lock(folder), pytest.raises(InputError, match="is running with 1 pairs"):
+        sweeps.start(spec(), (0.05,), 3, folder, "5")
+    assert sweeps.start(spec(), (0.05,), 3, folder, "5")
+    plan = read_plan(tmp_path)
+    assert plan is not None and plan.pairs == 3 and len(launched) == 2
 
 
 def test_a_sweep_goes_on_or_says_why_not(
@@ -81,7 +95,7 @@ def test_a_sweep_goes_on_or_says_why_not(
 ) -> None:
     folder = RunDir(tmp_path)
     assert sweeps.resume(folder) == "there is no sweep any more"
-    sweeps.start(spec(), LEVELS, 3, folder, 5)
+    sweeps.start(spec(), LEVELS, 3, folder, "5")
     assert sweeps.resume(folder) == ""
     (tmp_path / "sweep.yaml").write_text("[]")
     assert "sweep.yaml" in str(sweeps.resume(folder))
@@ -91,7 +105,7 @@ def test_a_launched_sweep_starts_until_its_engine_holds_it(
     tmp_path: Path, launched: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = RunDir(tmp_path)
-    sweeps.start(spec(), LEVELS, 3, folder, 5)
+    sweeps.start(spec(), LEVELS, 3, folder, "5")
     follower = SweepFollower(folder, launched=True)
     assert follower.look().state == "starting"
     with take_lock(folder):

@@ -16,7 +16,7 @@ from engine.path.segments import measure, search_grid
 from engine.problem.problem import Problem, build_problem
 from engine.record.events import Outcome
 from engine.record.string_file import StringFile, read
-from engine.run.choose_backend import backend_of
+from engine.run.choosing import backend_of
 from engine.run.prepare import prepare
 from engine.run.search import Search
 from engine.run.verify import verify

@@ -32,7 +32,7 @@ SWITCHES: list[Any] = [
     torch.backends.cudnn.rnn,
 ]
 TEXTS = {
-    "data": {"kind": "custom", "factory": "tests.engine.run.test_choose_backend:texts"},
+    "data": {"kind": "custom", "factory": "tests.engine.run.choosing.test_backend:texts"},
     "network": {"kind": "lstm", "vocabulary": 7, "embedding": 3, "hidden": 4},
     "loss": "cross_entropy",
 }

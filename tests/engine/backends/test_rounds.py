@@ -15,7 +15,7 @@ from engine.backends.rounds import advance
 from engine.methods.tied_string import tether_of
 from engine.networks.mlp import MlpNetwork
 from engine.problem.problem import build_problem
-from engine.run.choose_backend import backend_of
+from engine.run.choosing import backend_of
 from engine.spec.optimizers import Adam, RmsProp, Sgd
 from engine.spec.schedules import Cosine
 from engine.spec.search import Constrained

@@ -18,7 +18,7 @@ from engine.record.events import (
     Outcome,
     SegmentFailed,
 )
-from engine.run.choose_backend import backend_of
+from engine.run.choosing import backend_of
 from engine.spec.optimizers import Sgd
 from presets import load_preset
 from tests.support.landscapes import landscape, ring

@@ -24,7 +24,7 @@ from engine.data.custom import CustomData
 from engine.errors import InputError
 from engine.problem.problem import TRAINING_LOSS, Problem, build_problem
 from engine.record.string_file import read
-from engine.run.choose_backend import choose_backend
+from engine.run.choosing import choose_backend
 from engine.run.plain_torch import PlainTorch
 from engine.spec.checks import check_level_on
 from engine.spec.keys import Spec

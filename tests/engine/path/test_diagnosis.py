@@ -35,7 +35,7 @@ from engine.record.events import (
 from engine.record.finding import create
 from engine.record.findings import Diagnosis
 from engine.record.records import read_records
-from engine.run.choose_backend import backend_of
+from engine.run.choosing import backend_of
 from engine.spec.keys import Spec
 from engine.workers.pool import Pool
 from engine.workers.shared import SharedPool

@@ -23,6 +23,23 @@ def test_a_shape_is_that_of_the_geometry() -> None:
     assert found.turn_max == pytest.approx(angles.max(), rel=1e-9)
 
 
+def test_the_length_over_weights_alone_leaves_biases_out() -> None:
+    """The biases stand at 10 to 14 and at the end, as those of a network's layers do."""
+    beads = torch.randn(5, 20, generator=torch.Generator().manual_seed(4))
+    found = Shapes([slice(0, 10), slice(14, 18)]).of(beads.unbind())
+    alone = np.delete(beads.numpy(), [10, 11, 12, 13, 18, 19], axis=1)
+    assert found.normalized_length == pytest.approx(normalized_length(beads.numpy()), rel=1e-12)
+    assert found.normalized_length_weights == pytest.approx(normalized_length(alone), rel=1e-12)
+    assert found.normalized_length_weights != pytest.approx(found.normalized_length, rel=1e-3)
+
+
+def test_without_biases_both_lengths_are_one_and_without_weights_there_is_one() -> None:
+    beads = torch.randn(4, 6, generator=torch.Generator().manual_seed(5)).unbind()
+    found = Shapes().of(beads)
+    assert found.normalized_length_weights == found.normalized_length
+    assert Shapes([]).of(beads).normalized_length_weights is None
+
+
 def test_angles_of_a_corner_and_of_a_way_back() -> None:
     corner = [torch.tensor(at) for at in ([0.0, 0.0], [1.0, 0.0], [1.0, 2.0])]
     found = Shapes().of(corner)

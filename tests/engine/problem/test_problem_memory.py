@@ -24,7 +24,7 @@ from engine.problem.problem import Problem, build_problem
 from engine.problem.samples import Samples
 from engine.record.records import finished, read_records
 from engine.record.rundir import RunDir
-from engine.run.choose_backend import backend_of, choose_backend
+from engine.run.choosing import backend_of, choose_backend
 from engine.spec.keys import Spec
 from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated

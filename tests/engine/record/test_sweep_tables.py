@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from engine.record.events import Outcome
-from engine.record.sweep_tables import Result, by_level, csv_of, csv_of_levels, json_of
+from engine.record.sweep_tables import Result, Statistic, by_level, csv_of, csv_of_levels, json_of
 from engine.spec.search import TimesEnds
 
 
@@ -83,7 +83,7 @@ def test_what_is_proven_is_counted_among_what_is_connected() -> None:
         "",
         "false",
     ]
-    assert csv_of_levels(rows).splitlines()[1].endswith(",1,,,,")
+    assert csv_of_levels(rows).splitlines()[1].endswith(",1,,,,,,")
     tree = json.loads(json_of(rows, results))
     assert tree["levels"][0]["proven"] == 1
     assert [cell["certified"] for cell in tree["cells"]] == [True, None, False]
@@ -97,7 +97,7 @@ def test_costs_have_medians_over_the_pairs_of_which_they_are_known() -> None:
     ]
     (row,) = by_level(results, [0.5])
     assert (row.median_sample_gradients, row.median_forward_samples) == (600, 8)
-    assert csv_of_levels([row]).splitlines()[1].endswith(",600.0,8.0,,")
+    assert csv_of_levels([row]).splitlines()[1].endswith(",600.0,8.0,,,,")
     assert [line.split(",")[11:13] for line in csv_of(results).splitlines()[1:]] == [
         ["300", "7"],
         ["900", "9"],
@@ -118,5 +118,18 @@ def test_levels_that_came_about_have_a_mean() -> None:
     assert (lowest.pairs, lowest.connected, number.pairs, times.pairs) == (3, 2, 1, 0)
     assert (lowest.level_found.mean, lowest.level_found.standard_error) == (0.375, 0.125)
     assert np.isnan(number.level_found.mean) and np.isnan(times.level_found.mean)
-    assert csv_of_levels([lowest]).splitlines()[1].endswith(",0,,,0.375,0.125")
-    assert csv_of(found).splitlines()[1].endswith(",,0.5")
+    assert csv_of_levels([lowest]).splitlines()[1].endswith(",0,,,0.375,0.125,,")
+    assert csv_of(found).splitlines()[1].endswith(",,0.5,")
+
+
+def test_lengths_over_weights_alone_have_a_mean_of_their_own() -> None:
+    found = [
+        replace(result(0.5, Outcome.CONNECTED), normalized_length_weights=2.5),
+        replace(result(0.5, Outcome.CONNECTED), normalized_length_weights=1.5),
+        replace(result(0.5, Outcome.LIMIT_REACHED), normalized_length_weights=9.0),
+        result(0.5, Outcome.CONNECTED),  # by a version that did not measure it
+    ]
+    (row,) = by_level(found, [0.5])
+    assert row.normalized_length_weights == Statistic(2.0, 0.5)
+    assert csv_of_levels([row]).splitlines()[1].endswith(",2.0,0.5")
+    assert csv_of(found).splitlines()[1].endswith(",2.5")

@@ -13,7 +13,7 @@ from torch.nn import functional
 from engine.backends.in_place import InPlaceBackend
 from engine.errors import InputError
 from engine.problem.problem import build_problem
-from engine.run.choose_backend import choose_backend
+from engine.run.choosing import choose_backend
 from engine.run.practices import check_practices
 from engine.run.prepare import prepare
 from engine.spec.checks import check_method

@@ -21,8 +21,8 @@ from engine.record.lock import is_live
 from engine.record.records import read_records
 from engine.record.rundir import RunDir
 from engine.record.runs import summarize
-from engine.record.string_file import read
 from engine.spec.yaml_file import load
+from tests.support.run_strings import same_string
 
 #: A search of about two seconds with several beads.
 PRESET = ["quadratic", "--seed", "3", "--set", "problem.data.points=64"]
@@ -74,14 +74,6 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
         time.sleep(0.02)
     process.kill()
     raise AssertionError("the process neither did it nor ended")
-
-
-def same_string(one: Path, other: Path) -> bool:
-    a, b = (read(run / "string.safetensors").string for run in (one, other))
-    return all(
-        getattr(a, name).tobytes() == getattr(b, name).tobytes()
-        for name in ("beads", "losses", "t", "profiles")
-    )
 
 
 @pytest.fixture(scope="module")

@@ -40,12 +40,13 @@ from engine.record.sweep_desk import held
 from engine.record.sweep_folder import Cell, Plan
 from engine.record.sweep_state import read_state
 from engine.record.writer import RunWriter
-from engine.run import job, sweep
+from engine.run import job, sharing, sweep
 from engine.run.cells import CellWriter, ending
 from engine.run.sweep import Sweep
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import load
 from presets import load_preset
+from tests.support.run_strings import cells, same_cells, same_string
 
 TINY = ["--set", "problem.data.points=64"]
 LEVELS = ["--levels", "5e-2,2e-2"]
@@ -79,27 +80,9 @@ def untimed(out: Path) -> list[dict[str, str]]:
     ]
 
 
-def cells(out: Path) -> list[RunDir]:
-    return [RunDir(path.parent) for path in sorted(out.glob("level-*/pair-*/run.yaml"))]
-
-
 def names(run: RunDir) -> list[str]:
     """Of its events."""
     return [record.event.name for record in read_records(run)]
-
-
-def same_string(one: Path, other: Path) -> bool:
-    a, b = (read(run / "string.safetensors").string for run in (one, other))
-    return all(
-        getattr(a, name).tobytes() == getattr(b, name).tobytes()
-        for name in ("beads", "losses", "t", "profiles")
-    )
-
-
-def same_cells(one: Path, other: Path) -> bool:
-    places = [run.path.relative_to(one) for run in cells(one)]
-    assert places == [run.path.relative_to(other) for run in cells(other)]
-    return len(places) == 6 and all(same_string(one / place, other / place) for place in places)
 
 
 def facts(run: Path) -> list[dict[str, object]]:
@@ -126,7 +109,7 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: list[str], *words: st
 def begin(out: Path, *overrides: str, levels: tuple[float, ...] = (0.05, 0.02)) -> Any:
     """What the command does before it runs: the sweep and its problem."""
     tiny = ["problem.data.points=64", f"search.level={levels[0]!r}"]
-    return sweep.start(load_preset("quadratic", [*tiny, *overrides]), levels, 3, out)
+    return sweep.start(load_preset("quadratic", [*tiny, *overrides]), levels, 3, out, sweep.here())
 
 
 @pytest.mark.parametrize("old", [False, True])
@@ -410,7 +393,7 @@ def test_a_sweep_finds_the_lowest_level_of_each_pair(
 
 
 OTHERS = [
-    (["--pairs", "4"], "--pairs 3"),
+    (["--pairs", "2"], "--pairs 3"),
     (["--levels", "5e-2,2e-2,1e-2"], "--levels 0.05,0.02;"),
     (["--levels", "2e-2,5e-2"], "--levels 0.05,0.02;"),
     (["--seed", "7"], "seed 0"),
@@ -426,6 +409,17 @@ def test_the_folder_of_another_sweep_is_refused(
     before = (whole / "sweep.yaml").read_bytes()
     refused(capsys, [*COMMAND, *other, "--out", str(whole)], "holds another sweep", words)
     assert (whole / "sweep.yaml").read_bytes() == before
+
+
+def test_a_sweep_that_has_ended_goes_on_with_more_pairs(
+    whole: Path, copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The cells that there were are kept as they are."""
+    command = [*COMMAND[: COMMAND.index("--pairs")], "--pairs", "4"]
+    rest = COMMAND[COMMAND.index("--pairs") + 2 :]
+    assert main([*command, *rest, "--out", str(copy)]) == 0
+    assert [cell for cell in lines(copy) if cell["pair"] != "3"] == lines(whole)
+    assert sum(cell["pair"] == "3" for cell in lines(copy)) == 2
 
 
 def test_a_folder_of_something_else_is_refused(
@@ -471,9 +465,9 @@ def test_a_sweep_keeps_what_was_decided_on_the_machine_s_account(tmp_path: Path)
     """Rounding depends on it. What is said outright must be the same."""
     first, _ = begin(tmp_path / "a", "workers=3", "search.batching=vmap")
     for overrides in ([], ["device=cpu"], ["workers=3"]):
-        again, backend = begin(tmp_path / "a", *overrides)
+        again, crew = begin(tmp_path / "a", *overrides)
         assert again.plan == first.plan
-        assert backend.name == "vmap"
+        assert crew.backend.name == "vmap"
     with pytest.raises(InputError, match=r"begun with workers 3;"):
         begin(tmp_path / "a", "workers=2")
     with pytest.raises(InputError, match=r"begun with search\.batching vmap;"):
@@ -549,7 +543,7 @@ def test_no_more_cells_are_under_way_than_asked(
         methods.append(weakref.ref(method))
         return method
 
-    monkeypatch.setattr(sweep, "CellWriter", Counted)
+    monkeypatch.setattr(sharing, "CellWriter", Counted)
     monkeypatch.setattr(job, "build_method", build)
     before = threading.active_count()
     assert main([*COMMAND, "--at-once", "2", "--out", str(tmp_path / "sweep")]) == 0

@@ -1,4 +1,4 @@
-"""Strings of real searches, measured again in numpy alone with the reader that README shows."""
+"""Strings of real searches, measured in numpy alone with the reader of docs/string-file.md."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from engine.record.string_file import StringFile, read
 from engine.run.verify import verify
 from tests.support.string_files import encode
 
-README = Path(__file__).parents[3] / "README.md"
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "string-file.md"
 
 RUNS = {
     "quadratic": ["--seed", "3", "--set", "search.level=5e-3"],
@@ -33,7 +34,7 @@ def data_of(preset: str) -> tuple[NDArray[Any], NDArray[Any]]:
         exact = np.arange(256) / 255
         y = (0.1 + 0.25 * exact + 0.5 * exact**2).astype(np.float32).astype(np.float64)
         return x[:, None], y[:, None]
-    with np.load(README.parent / "engine" / "data" / "digits.npz") as held:
+    with np.load(ROOT / "engine" / "data" / "digits.npz") as held:
         return held["x"] / 16.0, held["y"].astype(int)
 
 
@@ -56,7 +57,7 @@ def test_numpy_measures_what_the_file_says(
     shown: dict[str, Any] = {}
     (snippet,) = [
         code
-        for code in re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+        for code in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
         if "path.npz" in code
     ]
     exec(snippet, shown)

@@ -48,3 +48,15 @@ def test_another_search_of_the_same_problem_keeps_them() -> None:
     spec = load_preset("quadratic-paper", ["search.method=auto", "search.level=0.01"], seed=7)
     assert published_for(spec) == published_for(load_preset("quadratic-paper"))
     assert published_for(spec.of_a_new_run()) == published_for(spec)
+
+
+def test_the_authors_protocol_stands_beside_the_same_points() -> None:
+    """Their cubic preset has evenly spaced points in place of one of many draws."""
+    for task in ("quadratic", "cubic"):
+        authors, paper = (
+            published_for(load_preset(f"{task}-{protocol}")) for protocol in ("authors", "paper")
+        )
+        assert authors is not None and paper is not None
+        assert (authors.points, authors.enforced) == (paper.points, paper.enforced)
+    cubic = published_for(load_preset("cubic-authors"))
+    assert cubic is not None and cubic.preset == "cubic-authors" and len(cubic.points) == 25

@@ -1,4 +1,4 @@
-"""The ends of a comparison in their files."""
+"""Ends that many searches share, in their files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 from engine.problem.checkpoints.endpoints import Model, read_model
 from engine.record.costs import Costs
-from engine.run.compare import ends
+from engine.run import trained_ends as ends
 from engine.run.prepare import prepare
 from engine.workers.pool import open_pool
 from presets import load_preset

@@ -1,4 +1,7 @@
-"""The two ends of a pair, which all methods of a comparison get: trained, or a user's own."""
+"""Two models that many searches get as their ends: trained once, or a user's own.
+
+A comparison of methods keeps those of each pair, and components all of their models, two by two.
+"""
 
 from __future__ import annotations
 
@@ -43,25 +46,30 @@ class Trained:
         )
 
 
-def trained(spec: Spec, pool: Workers, stopped: Callable[[], bool]) -> Trained | None:
+def trained(
+    spec: Spec, pool: Workers, stopped: Callable[[], bool], *, keep_missed: bool = False
+) -> Trained | None:
     """Returns the ends that a search of a resolved spec trains, or None once `stopped` is True.
 
     They are trained by the stage that begins each search with ends of its own. One that misses its
-    target makes the pair one without ends.
+    target makes the pair one without ends; with `keep_missed` it stays as its last attempt left it,
+    and the other one is trained to its own end.
     """
     method = build_method(spec, pool)
     stage = method.stages[0]
     assert isinstance(stage, EndpointTraining)
-    while not stage.done and stage.verdict is None:
+    while stage.beads_in_training and (keep_missed or stage.verdict is None):
         if stopped():
             return None
         stage.step(None)
     costs = method.chain.pool.costs
-    if stage.verdict is not None:
-        return Trained(None, stage.verdict.sentence, costs)
-    problem, weights = method.chain.problem, method.chain.weights
+    missed = stage.verdict
+    if missed is not None and not keep_missed:
+        return Trained(None, missed.sentence, costs)
+    problem, weights = method.chain.problem, method.chain.weights | stage.missed
     first, last = (Model(weights[end].cpu(), problem.fixed) for end in (FIRST, LAST))
-    return Trained((first, last), f"Trained with the seed {spec.seed}.", costs)
+    sentence = f"Trained with the seed {spec.seed}." if missed is None else missed.sentence
+    return Trained((first, last), sentence, costs)
 
 
 def given(names: Sequence[str], spec: Spec, problem: Problem) -> Trained:
@@ -79,7 +87,7 @@ def write(found: Trained, problem: Problem, files: tuple[Path, Path]) -> None:
     """Writes the models to their files, and then what is told of them beside. Raises SaveError."""
     made_folder(files[0].parent, files[0].parents[2])
     for model, path in zip(found.models or (), files, strict=False):
-        replace(path, safetensors.torch.save(_tensors(model, problem)))
+        replace(path, safetensors.torch.save(tensors(model, problem)))
     replace(_told_path(files), (dump_json(found.told) + "\n").encode())
 
 
@@ -88,14 +96,19 @@ def read(files: tuple[Path, Path]) -> EndsOfPair | None:
 
     Raises Damaged.
     """
-    return read_json(EndsOfPair, _told_path(files))
+    return read_told(_told_path(files))
+
+
+def read_told(path: Path) -> EndsOfPair | None:
+    """Returns what a file tells of two models, or None before it was written. Raises Damaged."""
+    return read_json(EndsOfPair, path)
 
 
 def _told_path(files: tuple[Path, Path]) -> Path:
     return files[0].parent / "ends.json"
 
 
-def _tensors(model: Model, problem: Problem) -> dict[str, Tensor]:
+def tensors(model: Model, problem: Problem) -> dict[str, Tensor]:
     """Returns the tensors of a model by their names in the network."""
     named = {name: each[0] for name, each in problem.named(model.theta[None]).items()}
     every = {**model.fixed, **named}

@@ -15,8 +15,8 @@ from engine.cache import cache_folder
 from engine.devices.driver import Build, Driver
 from engine.errors import InputError
 from engine.problem.problem import Problem, build_problem
-from engine.run import choose_device as choosing
-from engine.run.choose_device import choose_device
+from engine.run.choosing import choose_device
+from engine.run.choosing import device as choosing
 from engine.run.prepare import prepare
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import load, parse

@@ -13,7 +13,8 @@ from math import inf
 import torch
 
 from engine.problem.problem import Problem
-from engine.run.choose_backend import choose_backend, most_of
+from engine.run.choosing.backend import choose_backend
+from engine.run.choosing.possible import most_of
 from engine.run.remembered import remember, remembered
 from engine.spec.keys import Spec
 from engine.spec.training import Training

@@ -23,8 +23,7 @@ from engine.cache import cache_folder
 from engine.errors import InputError
 from engine.problem.problem import Problem, Split, build_problem
 from engine.record.string_file import read
-from engine.run import choose_backend as batching
-from engine.run.choose_backend import backend_of, backend_to_verify
+from engine.run.choosing import backend_of, backend_to_verify, choose_backend, fastest, possible
 from engine.spec.keys import Spec
 from engine.spec.level import LevelOn
 from engine.spec.problem import ProblemSpec
@@ -301,7 +300,7 @@ def run_spec(case: str, batch_size: int | str = 5, **search: Any) -> Spec:
 
 
 def decided(spec: Spec, clock: Callable[[], float]) -> str:
-    choice = batching.choose_backend(spec, build_problem(spec.problem), clock)
+    choice = choose_backend(spec, build_problem(spec.problem), clock)
     resolved, backend = choice.spec, choice.backend
     chosen = resolved.search.batching
     assert backend.name == chosen
@@ -374,7 +373,7 @@ def test_the_answer_stands_in_run_yaml(tmp_path: Path, monkeypatch: pytest.Monke
     }
     preset = tmp_path / "cnn.yaml"
     preset.write_text(json.dumps(tree))
-    monkeypatch.setattr(batching, "_measured", lambda *_, **__: ("loop", None))
+    monkeypatch.setattr(fastest, "_measured", lambda *_, **__: ("loop", None))
     assert main(["run", str(preset), "--headless", "--out", str(tmp_path / "one")]) == 0
     kept = tmp_path / "one" / "run.yaml"
     assert "batching: loop" in kept.read_text()
@@ -382,7 +381,7 @@ def test_the_answer_stands_in_run_yaml(tmp_path: Path, monkeypatch: pytest.Monke
     def unwanted(*_: object, **__: object) -> str:
         raise AssertionError("it is decided")
 
-    monkeypatch.setattr(batching, "_measured", unwanted)
+    monkeypatch.setattr(fastest, "_measured", unwanted)
     monkeypatch.setenv("DSS_TUI_CACHE", str(tmp_path / "another"))
     assert main(["run", str(kept), "--headless", "--out", str(tmp_path / "two")]) == 0
     one, two = (read(tmp_path / run / "string.safetensors").string for run in ("one", "two"))
@@ -396,7 +395,7 @@ def test_the_answer_stands_in_run_yaml(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("chosen", ["auto", "fused"])
 def test_small_networks_are_compiled_without_measuring(chosen: str) -> None:
     spec = run_spec("linear", batching=chosen)
-    choice = batching.choose_backend(spec, build_problem(spec.problem), no_clock)
+    choice = choose_backend(spec, build_problem(spec.problem), no_clock)
     resolved, backend = choice.spec, choice.backend
     assert resolved.search.batching == backend.name == "fused"
     assert isinstance(backend, FusedBackend)
@@ -411,7 +410,7 @@ def test_what_is_asked_for_is_taken(way: str) -> None:
 def test_without_numba_torch_computes(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(batching, "available", lambda: False)
+    monkeypatch.setattr(possible, "available", lambda: False)
     monkeypatch.setattr(logging.getLogger("engine"), "propagate", True)
     assert decided(run_spec("mlp"), Clock(*VMAP)) == "vmap"
     assert "numba cannot be imported: small networks train many times slower" in caplog.text
@@ -439,10 +438,10 @@ def test_compiled_code_is_refused_without_numba_and_on_a_gpu(
     problem = build_problem(spec_of("mlp"))
     on_gpu = run_spec("mlp", batching="fused").model_copy(update={"device": "cuda:0"})
     with pytest.raises(InputError, match=r"^search\.batching: is fused, but the device is cuda:0"):
-        batching.choose_backend(on_gpu, problem)
-    monkeypatch.setattr(batching, "available", lambda: False)
+        choose_backend(on_gpu, problem)
+    monkeypatch.setattr(possible, "available", lambda: False)
     with pytest.raises(InputError, match="is fused, but numba cannot be imported; choose auto"):
-        batching.choose_backend(run_spec("mlp", batching="fused"), problem)
+        choose_backend(run_spec("mlp", batching="fused"), problem)
 
 
 def test_graphs_are_refused_without_a_gpu() -> None:
@@ -467,15 +466,15 @@ def test_steps_that_make_the_host_wait_are_not_recorded(
     with gpus_for_a_test(1) as gpus:
         spec = on_gpu(gpus, ASKING)
         problem = build_problem(spec.problem)
-        choice = batching.choose_backend(spec, problem)
+        choice = choose_backend(spec, problem)
         assert choice.spec.search.batching in ("vmap", "loop")
         assert re.match("refused .*synchroniz", choice.graphs)
-        assert batching.choose_backend(spec, problem, no_clock).graphs == choice.graphs
+        assert choose_backend(spec, problem, no_clock).graphs == choice.graphs
         assert re.search("no CUDA graphs, because .*synchroniz", caplog.text)
         if gpus.machine is not None:
             assert not gpus.machine.counts.captures and not gpus.machine.counts.refused
         with pytest.raises(InputError, match="is graph, but steps cannot be recorded"):
-            batching.choose_backend(on_gpu(gpus, ASKING, search={"batching": "graph"}), problem)
+            choose_backend(on_gpu(gpus, ASKING, search={"batching": "graph"}), problem)
     kept = json.loads((cache_folder() / "batching.json").read_text())
     assert set(kept.values()) <= {"vmap", "loop"}
 
@@ -485,11 +484,11 @@ def test_steps_that_can_be_recorded_may_be_chosen() -> None:
     with gpus_for_a_test(1) as gpus:
         spec = on_gpu(gpus, CASES["mlp"], search={"batching": "graph"})
         problem = build_problem(spec.problem)
-        asked = batching.choose_backend(spec, problem, lambda: float(next(ticks)))
+        asked = choose_backend(spec, problem, lambda: float(next(ticks)))
         assert (asked.backend.name, asked.graphs) == ("graph", "recorded")
         assert asked.why == "as the preset says"
         plain = on_gpu(gpus, CASES["mlp"], search={"batching": "vmap"})
-        assert batching.choose_backend(plain, problem, no_clock).graphs == "not tried"
+        assert choose_backend(plain, problem, no_clock).graphs == "not tried"
         auto = on_gpu(gpus, CASES["mlp"])
         monotone = iter([9.0] * 4 + [8.0] * 4 + [1.0] * 4)
         now = [0.0, False]
@@ -500,7 +499,7 @@ def test_steps_that_can_be_recorded_may_be_chosen() -> None:
             return now[0]
 
         for stopwatch in (clock, no_clock):  # it is measured once
-            choice = batching.choose_backend(auto, problem, stopwatch)
+            choice = choose_backend(auto, problem, stopwatch)
             assert choice.spec.search.batching == "graph"
             assert (choice.graphs, choice.why) == (
                 "recorded",
@@ -529,21 +528,21 @@ def test_the_orders_of_samples_are_decided_by_the_device() -> None:
     spec = run_spec("cnn", batching="vmap").of_a_new_run()
     assert spec.mini_batches == "auto"
     problem = build_problem(spec.problem)
-    assert batching.choose_backend(spec, problem).spec.mini_batches == "shuffled"
+    assert choose_backend(spec, problem).spec.mini_batches == "shuffled"
     with gpus_for_a_test(1) as gpus:
         there = spec.model_copy(update={"device": gpus.words})
-        assert batching.choose_backend(there, problem).spec.mini_batches == "hashed"
+        assert choose_backend(there, problem).spec.mini_batches == "hashed"
     older = run_spec("cnn", batching="vmap")  # a run.yaml of before does not have the key
-    assert batching.choose_backend(older, problem).spec.mini_batches == "shuffled"
+    assert choose_backend(older, problem).spec.mini_batches == "shuffled"
     named = older.model_copy(update={"mini_batches": "hashed"})
-    assert batching.choose_backend(named, problem).spec == named
+    assert choose_backend(named, problem).spec == named
 
 
 @needs_numba
 def test_compiled_code_is_refused_for_steps_in_bf16() -> None:
     spec = run_spec("mlp", batching="fused").model_copy(update={"precision": "bf16"})
     with pytest.raises(InputError, match="is fused, but its steps have no precision bf16; choose"):
-        batching.choose_backend(spec, build_problem(spec.problem))
+        choose_backend(spec, build_problem(spec.problem))
     auto = run_spec("mlp").model_copy(update={"precision": "bf16"})
     assert decided(auto, Clock(*VMAP)) == "vmap"
 

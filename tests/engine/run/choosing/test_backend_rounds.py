@@ -8,7 +8,9 @@ import pytest
 
 from engine.errors import InputError
 from engine.problem.problem import build_problem
-from engine.run import choose_backend as batching
+from engine.run.choosing import backend as choosing
+from engine.run.choosing import choose_backend, possible
+from engine.run.choosing.fastest import Found
 from engine.spec.keys import Spec
 from engine.spec.validation import validated
 
@@ -41,16 +43,14 @@ def spec_of(problem: str, device: str = "cuda:0", **search: Any) -> Spec:
 def lacks(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     """What the machine lacks, which a test may change. None of its GPUs is asked."""
     reasons: list[str | None] = [None]
-    monkeypatch.setattr(batching, "why_not", lambda: reasons[0])
-    monkeypatch.setattr(batching, "_why_rounds_fail", lambda spec, problem: None)
-    monkeypatch.setattr(
-        batching, "fastest", lambda *arguments, **keys: batching.Found("vmap", "measured")
-    )
+    monkeypatch.setattr(possible, "why_not", lambda: reasons[0])
+    monkeypatch.setattr(possible, "why_rounds_fail", lambda spec, problem: None)
+    monkeypatch.setattr(choosing, "fastest", lambda *_, **__: Found("vmap", "measured"))
     return reasons
 
 
 def chosen(spec: Spec) -> str:
-    choice = batching.choose_backend(spec, build_problem(spec.problem))
+    choice = choose_backend(spec, build_problem(spec.problem))
     assert choice.backend.name == choice.spec.search.batching
     return choice.backend.name
 

@@ -1,0 +1,182 @@
+"""The command `dss-tui components`: which of many models hang together at which level."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from glob import glob, has_magic
+from math import isnan
+from pathlib import Path
+
+from rich.table import Table
+
+from dss_tui.commands.cells import check_at_once, check_no_level, run_here
+from dss_tui.commands.run import naming, wants_screen
+from dss_tui.commands.trusted import preset_of
+from dss_tui.commands.two_models import anchored
+from dss_tui.viewing.console import Console
+from dss_tui.viewing.dendrogram import dendrogram
+from dss_tui.viewing.words import flowed
+from engine.errors import InputError
+from engine.record.components_folder import FEWEST, ComponentsPlan, numbers
+from engine.record.components_tables import Components, ComponentsRow
+from engine.record.components_texts import json_of
+from engine.record.finding import placed
+from engine.record.signals import ending_at_once
+from engine.record.sweep_folder import MOST_CELLS
+from engine.spec.grid import levels_of
+
+#: The columns of what is printed where no terminal says how many there are.
+COLUMNS = 100
+#: The models of a component that its line names.
+NAMED = 24
+
+
+def components(asked: argparse.Namespace) -> int:
+    """Runs components or goes on with them, and returns the exit status.
+
+    On a terminal an engine of its own runs them, and a screen shows them. Elsewhere this process
+    runs them and prints lines. The status is 0 where every search that was decided has ended,
+    connected or not, 3 where some have not, 1 after a failure, and 128 + N where signal N ended it.
+    Raises InputError for what cannot run.
+    """
+    with naming(asked.preset):
+        plan = _plan(asked)
+    if wants_screen(asked):
+        return _on_screen(asked, plan)
+    return _in_foreground(asked, plan)
+
+
+def _on_screen(asked: argparse.Namespace, plan: ComponentsPlan) -> int:
+    """Starts the components or goes on with them where they are not running, and shows them."""
+    from dss_tui.commands.run import show
+    from dss_tui.tui.app import Opening
+    from dss_tui.viewing import sweeps
+
+    with naming(asked.preset):
+        folder = placed(asked.out.expanduser().absolute())
+        launched = sweeps.start_components(plan, folder, asked.at_once)
+    return show(Opening(folder, launched=launched, fps=asked.fps))
+
+
+def _in_foreground(asked: argparse.Namespace, plan: ComponentsPlan) -> int:
+    """Runs the components in this process, prints lines, and returns the exit status."""
+    with ending_at_once():
+        from engine.run.components.components import start
+
+        with naming(asked.preset):
+            begun = start(plan, placed(asked.out.expanduser().absolute()).path)
+
+    def tell(rows: list[ComponentsRow]) -> None:
+        found = begun.found()
+        if found is not None and asked.json:
+            print(json_of(found, rows[::-1]), end="")
+        elif found is not None:
+            _show(found)
+            told = "components.json, searches.csv, levels.csv, components.csv, disconnectivity.csv"
+            print(f"{begun.folder}: {told}, and a run directory for each search")
+
+    return run_here(begun, lambda signals: begun.run(signals, asked.at_once), tell)
+
+
+def _plan(asked: argparse.Namespace) -> ComponentsPlan:
+    """Returns what is asked for. Raises InputError where it cannot be."""
+    try:
+        levels = numbers(levels_of(part.strip() for part in asked.levels.split(",")))
+    except ValueError:
+        raise InputError(
+            f"is {asked.levels!r}; give different losses above 0 such as 0.1,0.01", key="--levels"
+        ) from None
+    check_at_once(asked.at_once)
+    check_no_level(asked.overrides)
+    for option, number, fewest in (("--tries", asked.tries, 1), ("--grid", asked.grid, FEWEST)):
+        if number < fewest:
+            raise InputError(f"is {number}; give a number from {fewest}", key=option)
+    aligned = [] if asked.align is None else [f"endpoints.align={asked.align}"]
+    overrides = [*asked.overrides, *aligned, f"search.level={min(levels)!r}"]
+    spec = preset_of(
+        asked.preset,
+        overrides,
+        run_factories=asked.run_factories,
+        seed=asked.seed,
+        device=asked.device,
+    )
+    given = _checkpoints(asked.checkpoints or ())
+    models = asked.models if asked.checkpoints is None else len(given)
+    plan = ComponentsPlan(spec, levels, models, given, asked.tries, asked.grid)
+    if models < 2 or plan.pairs * len(levels) > MOST_CELLS:
+        key = "--models" if asked.checkpoints is None else "--checkpoints"
+        least = "2 or more" if models < 2 else "fewer"
+        said = f"is {models}" if asked.checkpoints is None else f"names {models} models"
+        raise InputError(f"{said}; give {least}", key=key)
+    return plan
+
+
+def _checkpoints(names: Iterable[str]) -> tuple[str, ...]:
+    """Returns the names of models, patterns replaced by the files that fit, in order.
+
+    Raises InputError for a pattern that fits none, and for a name that is there twice.
+    """
+    found: list[str] = []
+    for name in names:
+        if has_magic(name) and not Path(name).expanduser().exists():
+            fitting = sorted(glob(str(Path(name).expanduser())))
+            if not fitting:
+                raise InputError("fits no file", file=name, key="--checkpoints")
+            found += map(anchored, fitting)
+        else:
+            found.append(anchored(name))
+    twice = next((name for name in found if found.count(name) > 1), None)
+    if twice is not None:
+        raise InputError("is named twice", file=twice, key="--checkpoints")
+    return tuple(found)
+
+
+def _show(found: Components) -> None:
+    """Prints the table of levels, the tree, and what all of that does and does not prove."""
+    console = Console(width=None if sys.stdout.isatty() else COLUMNS)
+    rows = found.rows()
+    console.print(_table(rows))
+    width = console.width
+    for row in rows:
+        _print(row.sentence, width)
+        for number, models in enumerate(row.components):
+            if len(models) > 1:
+                more = f" … {len(models) - NAMED} more" if len(models) > NAMED else ""
+                listed = " ".join(map(str, models[:NAMED]))
+                print(f"  component {number}, {len(models)} models: {listed}{more}")
+    nodes = [node for node in found.nodes() if node.graph == "peaks"]
+    print()
+    print("\n".join(dendrogram(nodes, found.asked.levels, width)))
+    print()
+    for sentence in found.said():
+        _print(sentence, width)
+
+
+def _table(rows: list[ComponentsRow]) -> Table:
+    """Returns the table of levels, the highest first."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("level", "models", "components", "searches", "found", "proven", "median steps"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("not found", no_wrap=True)
+    for row in rows:
+        count = len(row.components)
+        failed = ", ".join(f"{n} {str(kind).replace('_', ' ')}" for kind, n in row.failed)
+        steps = row.median_bead_steps
+        table.add_row(
+            row.label,
+            f"{sum(map(len, row.components))}",
+            f"≤ {count}" if count > 1 else f"{count}",
+            f"{row.pairs}",
+            f"{row.connected}",
+            f"{row.proven}",
+            "–" if isnan(steps) else f"{steps:.0f}",
+            failed or "none",
+        )
+    return table
+
+
+def _print(sentence: str, width: int) -> None:
+    """Prints a sentence in lines of at most so many columns."""
+    print("\n".join(flowed(sentence.split(), width, " ")))

@@ -1,0 +1,203 @@
+"""Many runs in one folder, whatever they are: how far they have come, and a session on them.
+
+A sweep, a comparison of methods and components are such folders. They differ in which cells they
+run, and in the tables that they make of how these ended.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from engine.errors import InputError, SaveError
+from engine.record.events import Outcome, RunFinished
+from engine.record.plans import plan_file
+from engine.record.rundir import RunDir
+from engine.record.signals import Signals
+from engine.record.sweep_desk import Desk, End, exit_status_of, held
+from engine.record.sweep_tables import ENDINGS
+from engine.record.writing import replace
+from engine.run.cells import ending
+from engine.spec.keys import Spec
+from engine.spec.trust import check_run
+
+
+class CellOfRun(Protocol):
+    """One of the runs of a folder."""
+
+    @property
+    def run(self) -> RunDir:
+        """Its run directory."""
+
+    def __hash__(self) -> int:
+        """Returns a hash, since results are kept by cells."""
+
+
+class ResultOfRun(Protocol):
+    """The numbers of a cell that has ended."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the run ended."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether its ends are connected."""
+
+
+AnyCell = TypeVar("AnyCell", bound=CellOfRun)
+AnyResult = TypeVar("AnyResult", bound=ResultOfRun)
+AnyPlan = TypeVar("AnyPlan", bound="OfPreset")
+AnyRow_co = TypeVar("AnyRow_co", covariant=True)
+
+
+class OfPreset(Protocol):
+    """A plan of runs of one preset."""
+
+    @property
+    def spec(self) -> Spec:
+        """The preset."""
+
+
+class PlanOfRuns(Protocol[AnyCell, AnyResult, AnyRow_co]):
+    """What the runs of a folder are planned by."""
+
+    def cells(self, folder: Path, /) -> Iterator[AnyCell]:
+        """Yields all cells that may run."""
+
+    def result_of(self, cell: AnyCell, end: RunFinished, /) -> AnyResult | None:
+        """Returns the numbers of a cell that has ended, or None before they are known."""
+
+    def rows(self, folder: Path, results: Sequence[AnyResult], /) -> Sequence[AnyRow_co]:
+        """Returns the rows of the tables."""
+
+    def left(self, folder: Path, results: Sequence[AnyResult], /) -> int:
+        """Returns the number of cells that are to run and have not ended for good."""
+
+
+class FolderOfRuns(ABC, Generic[AnyCell, AnyResult, AnyRow_co]):
+    """Many runs in their folder, as far as they have come."""
+
+    def __init__(self, plan: PlanOfRuns[AnyCell, AnyResult, AnyRow_co], folder: Path) -> None:
+        """Reads how far the runs of a folder have come."""
+        self._plan, self.folder = plan, folder
+        self._ended: dict[AnyCell, AnyResult] = {}
+        self._read()
+
+    @property
+    def cells(self) -> int:
+        """The number of cells that are to run, as far as that is known."""
+        return self.count() + self._plan.left(self.folder, self.results())
+
+    def count(self, *outcomes: Outcome) -> int:
+        """Returns how many cells have ended so far, or how many of them with one of `outcomes`."""
+        ended = list(self._ended.values())  # at one go: threads add to it
+        return sum(result.outcome in (outcomes or ENDINGS) for result in ended)
+
+    @property
+    def unfinished(self) -> str:
+        """A sentence on the cells that have not ended."""
+        left = self._plan.left(self.folder, self.results())
+        return f"{left} of {self.cells} cells have not ended; the same command goes on"
+
+    def results(self) -> list[AnyResult]:
+        """Returns how the cells ended that have, in the order of the plan."""
+        ended = dict(self._ended)
+        return [ended[cell] for cell in self._plan.cells(self.folder) if cell in ended]
+
+    def write_tables(self) -> list[AnyRow_co]:
+        """Writes the tables into the folder, and returns their rows. Raises SaveError."""
+        results = self.results()
+        rows = list(self._plan.rows(self.folder, results))
+        for name, text in self.tables(rows, results).items():
+            replace(self.folder / name, text.encode())
+        return rows
+
+    @abstractmethod
+    def tables(self, rows: list[Any], results: list[AnyResult]) -> Mapping[str, str]:
+        """Returns the content of each table's file, by its name."""
+
+    def note(self, cell: AnyCell) -> None:
+        """Reads how a cell has ended, if it has, and keeps that."""
+        self._ended.pop(cell, None)
+        end = ending(cell.run)
+        result = None if end is None else self._plan.result_of(cell, end)
+        if result is not None:
+            self._ended[cell] = result
+
+    def _read(self) -> None:
+        """Reads how all cells have ended."""
+        for cell in self._plan.cells(self.folder):
+            self.note(cell)
+
+    def has_ended(self, cell: AnyCell) -> bool:
+        """Returns whether a cell has ended for good."""
+        return cell in self._ended and self._ended[cell].outcome in ENDINGS
+
+    # ------------------------------------------------------------ a session
+
+    def held_session(self, signals: Signals, work: Callable[[Desk], str | None]) -> End:
+        """Holds the folder for a session, in which `work` runs cells; see `session`.
+
+        Raises InputError where another process holds it.
+        """
+        with held(self.folder):
+            return self.session(Desk(self.folder), signals, work)
+
+    def session(self, desk: Desk, signals: Signals, work: Callable[[Desk], str | None]) -> End:
+        """Runs cells until all have ended, somebody asks to stop, or the engine fails in one.
+
+        The caller holds the folder and has a desk on it. `work` runs the cells, and returns the
+        sentence of a failure or None. What it raises is told at the desk and raised again.
+        """
+        try:
+            end = self._end(work(desk), signals)
+        except (InputError, SaveError) as error:
+            desk.close(End(str(error), exit_status_of(error)))
+            raise
+        desk.close(end)
+        return end
+
+    def _end(self, failure: str | None, signals: Signals) -> End:
+        """Returns how a session has ended that was not refused."""
+        if failure is not None:
+            return End(failure, 1)
+        if self.is_done:
+            return End(self.done, 0)
+        return End(self.unfinished, 3 if signals.received is None else 128 + signals.received)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do."""
+        return not self._plan.left(self.folder, self.results())
+
+    @property
+    def done(self) -> str:
+        """The sentence of a session after which nothing is left to do."""
+        connected = sum(result.connected for result in self.results())
+        return f"Every cell has ended, {connected} connected."
+
+
+@contextmanager
+def starting(desk: Desk) -> Iterator[None]:
+    """Tells at a desk what cannot run, where that raises InputError within the block."""
+    try:
+        yield
+    except InputError as error:
+        desk.close(End(f"It cannot run: {error}.", exit_status_of(error)))
+        raise
+
+
+def planned(plan: AnyPlan | None, folder: Path, *, run_factories: bool) -> AnyPlan:
+    """Returns the plan in a folder.
+
+    Raises InputError where there is none, and where it names functions that somebody else may have
+    put there and `run_factories` is false.
+    """
+    if plan is None:
+        raise InputError("holds no plan of runs", file=folder)
+    check_run(plan.spec, plan_file(folder), run_factories=run_factories)
+    return plan
