@@ -79,6 +79,7 @@ def _add_run(commands: Commands) -> None:
     run.add_argument("--out", type=Path, metavar="DIR", help="the run directory (new or empty)")
     run.add_argument("--seed", type=int, metavar="N", help="the same as --set seed=N")
     run.add_argument("--device", metavar="D", help="auto, cpu, cuda, or cuda:0,cuda:1")
+    _add_trust(run)
     _add_display(run)
     run.set_defaults(command=dispatch.run)
 
@@ -134,10 +135,16 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
             f"{example}, or a .yaml file that holds it",
         )
     _add_names(parser)
+    _add_trust(parser)
+
+
+def _add_trust(parser: argparse.ArgumentParser) -> None:
+    """Adds the option by which functions are run that a file names."""
     parser.add_argument(
         "--run-factories",
         action="store_true",
-        help="let a string name functions of yours that make its network, data or loss",
+        help="run the functions that a string, or a file that others may have written, names to "
+        "make its network, data or loss",
     )
 
 
@@ -185,6 +192,10 @@ def _add_runs(commands: Commands) -> None:
         default=[],
         help="change a limit, such as limits.beads=4000 (repeatable)",
     )
+    resume.add_argument(
+        "--not-mine", action="store_true", help="go on with a run that belongs to somebody else"
+    )
+    _add_trust(resume)
     _add_display(resume)
     resume.set_defaults(command=dispatch.resume)
 
@@ -206,6 +217,7 @@ def _add_strings(commands: Commands) -> None:
     shorten.add_argument("run", metavar="RUN")
     _add_set(shorten, "search.shortening.sweeps=200")
     shorten.add_argument("--out", type=Path, metavar="DIR", help="the new run's directory")
+    _add_trust(shorten)
     _add_display(shorten)
     shorten.set_defaults(command=dispatch.shorten)
 
@@ -216,6 +228,7 @@ def _add_strings(commands: Commands) -> None:
     )
     export.add_argument("--with-data", action="store_true", help="add the training tensors")
     export.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    _add_trust(export)
     export.set_defaults(command=dispatch.export)
 
     verify = commands.add_parser("verify", help="measure a string file's path from scratch")
@@ -243,11 +256,7 @@ def _add_strings(commands: Commands) -> None:
         "--device", default="cpu", help="what measures: cpu (default), cuda, auto or a list"
     )
     verify.add_argument("--json", action="store_true", help="the result as one JSON object")
-    verify.add_argument(
-        "--run-factories",
-        action="store_true",
-        help="let the file name functions of yours that make its network, data or loss",
-    )
+    _add_trust(verify)
     verify.set_defaults(command=dispatch.verify)
     _add_measure(commands)
 
@@ -301,11 +310,7 @@ def _add_measure(commands: Commands) -> None:
     )
     measure.add_argument("--out", type=Path, metavar="F", help="write what --json prints to F.json")
     measure.add_argument("--json", action="store_true", help="the result as one JSON object")
-    measure.add_argument(
-        "--run-factories",
-        action="store_true",
-        help="let the file name functions of yours that make its network, data or loss",
-    )
+    _add_trust(measure)
     measure.set_defaults(command=dispatch.measure)
 
 
@@ -378,6 +383,7 @@ def _add_sweep(commands: Commands) -> None:
         "--headless", action="store_true", help="no screen: progress in lines, then the tables"
     )
     _add_fps(sweep)
+    _add_trust(sweep)
     sweep.add_argument("--json", action="store_true", help="the tables as one JSON object")
     sweep.set_defaults(command=dispatch.sweep)
 
@@ -424,6 +430,7 @@ def _add_compare(commands: Commands) -> None:
         "--headless", action="store_true", help="no screen: progress in lines, then the table"
     )
     _add_fps(compare)
+    _add_trust(compare)
     compare.add_argument("--json", action="store_true", help="the tables as one JSON object")
     compare.set_defaults(command=dispatch.compare)
 
@@ -486,6 +493,7 @@ def _add_components(commands: Commands) -> None:
     )
     _add_fps(components)
     components.add_argument("--json", action="store_true", help="the tables as one JSON object")
+    _add_trust(components)
     components.set_defaults(command=dispatch.components)
 
 
@@ -549,6 +557,7 @@ def _add_data(commands: Commands) -> None:
         "--to", type=Path, metavar="FILE.npz", help="write its samples there, to be mapped from it"
     )
     data.add_argument("--json", action="store_true", help="the list as one JSON array")
+    _add_trust(data)
     data.set_defaults(command=dispatch.data)
 
 
@@ -612,6 +621,7 @@ def _add_bench(commands: Commands) -> None:
     bench.add_argument("--workers", type=int, metavar="N", help="threads on the CPU")
     bench.add_argument("--device", metavar="D", help="auto, cpu, cuda, or cuda:0,cuda:1")
     bench.add_argument("--quick", action="store_true", help="short timings, 3 repeats, 1,32 beads")
+    _add_trust(bench)
     bench.add_argument("--json", action="store_true", help="all of it as one JSON object")
     bench.set_defaults(command=dispatch.bench)
 

@@ -3,32 +3,81 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
 from dss_tui.arguments import build_parser
+from dss_tui.viewing import streams
+from dss_tui.viewing.shown import shown_in_line
 from engine.errors import InputError, SaveError
+
+#: What the system says of a path that cannot be used, whoever runs the command.
+OF_PATHS = (
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL),
+)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs a command line and returns its exit status."""
-    parser = build_parser()
-    asked = parser.parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = asked.command
+    """Runs a command line and returns its exit status.
+
+    Raises SystemExit after `--help`, and for what no command takes.
+    """
+    with streams.guarded():
+        try:
+            try:
+                return _status(arguments)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            streams.drop(streams.unguarded(sys.stdout))
+            return 128 + signal.SIGPIPE
+        except OSError as error:
+            return _told(error)
+
+
+def _status(arguments: Sequence[str]) -> int:
+    """Runs a command line and returns its exit status. Raises OSError."""
     try:
+        asked = build_parser().parse_args(arguments)
+        command: Callable[[argparse.Namespace], int] = asked.command
         return command(asked)
     except InputError as error:
-        print(f"dss-tui: {error}", file=sys.stderr)
-        return 2
+        return _said(error, 2)
     except SaveError as error:
-        print(f"dss-tui: {error}", file=sys.stderr)
-        return 1
+        return _said(error, 1)
     except MemoryError as error:
         said = str(error).partition("\n")[0] or "what was asked for does not fit"
-        print(f"dss-tui: there is not enough memory ({said}); ask for less", file=sys.stderr)
-        return 1
+        return _said(f"there is not enough memory ({said}); ask for less, or free some", 1)
     except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 141
+        return 128 + signal.SIGINT
+
+
+def _told(error: OSError) -> int:
+    """Tells an error of the system in a sentence and returns the exit status that it has."""
+    streams.drop(streams.unguarded(sys.stdout))
+    reason = error.strerror or str(error)
+    if error.filename is not None:
+        where = os.fsdecode(error.filename) if not isinstance(error.filename, int) else "a file"
+        return _said(f"{where}: cannot be used: {reason}", 2 if error.errno in OF_PATHS else 1)
+    if not _has_folder():
+        return _said("the current folder is not there any more; change to another one", 2)
+    return _said(f"cannot go on: {reason}", 1)
+
+
+def _has_folder() -> bool:
+    """Returns whether the current folder is still there."""
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
+
+
+def _said(what: object, status: int) -> int:
+    """Says something in one line on standard error and returns the status."""
+    print(f"dss-tui: {shown_in_line(str(what))}", file=sys.stderr)
+    return status

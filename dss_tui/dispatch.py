@@ -91,7 +91,13 @@ def export(asked: argparse.Namespace) -> int:
     """Runs `export` and returns the exit status."""
     from dss_tui.commands import strings
 
-    return strings.export(asked.run, asked.out, with_data=asked.with_data, force=asked.force)
+    return strings.export(
+        asked.run,
+        asked.out,
+        with_data=asked.with_data,
+        force=asked.force,
+        run_factories=asked.run_factories,
+    )
 
 
 def verify(asked: argparse.Namespace) -> int:
@@ -168,7 +174,7 @@ def data(asked: argparse.Namespace) -> int:
     """Runs `data` and returns the exit status."""
     from dss_tui.commands import data
 
-    return data.data(asked.name, as_json=asked.json, to=asked.to)
+    return data.data(asked.name, as_json=asked.json, to=asked.to, run_factories=asked.run_factories)
 
 
 def barrier(asked: argparse.Namespace) -> int:

@@ -2,7 +2,8 @@
 
 It does so in this process. `python -m engine DIR AT_ONCE` says how many cells of a sweep or of
 components are under way at a time, and `python -m engine DIR ADDRESS` hands the cells of a sweep to
-the workers of a cluster.
+the workers of a cluster. With `--run-factories` behind, functions that the folder names are run
+whoever wrote it.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import sys
 from pathlib import Path
 
 from engine.errors import InputError, SaveError
-from engine.record.finding import is_comparison, is_components, is_sweep
-from engine.record.rundir import RunDir
+from engine.record.finding import is_comparison, is_components, is_sweep, placed
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End, exit_status_of, held
+from engine.spec.trust import RUN_FACTORIES
 
 
 def main(arguments: list[str]) -> int:
@@ -23,32 +24,33 @@ def main(arguments: list[str]) -> int:
     The status is 0 where the string connects, 3 where the search ended without a connection, 2 for
     bad input, 1 for an internal failure, and 128 + N where signal N ended it.
     """
-    match arguments:
+    trusted = arguments[-1:] == [RUN_FACTORIES]
+    match arguments[: len(arguments) - trusted]:
         case [folder, crew] if is_sweep(Path(folder)):
-            return _sweep(Path(folder), crew)
+            return _sweep(placed(Path(folder)).path, crew, trusted=trusted)
         case [folder] if is_sweep(Path(folder)):
-            return _sweep(Path(folder), None)
+            return _sweep(placed(Path(folder)).path, None, trusted=trusted)
         case [folder]:
-            return _run(Path(folder))
-    print("usage: python -m engine DIR [AT_ONCE | ADDRESS]", file=sys.stderr)
+            return _run(Path(folder), trusted=trusted)
+    print(f"usage: python -m engine DIR [AT_ONCE | ADDRESS] [{RUN_FACTORIES}]", file=sys.stderr)
     return 2
 
 
-def _run(folder: Path) -> int:
+def _run(folder: Path, *, trusted: bool) -> int:
     """Runs a run directory and returns the exit status."""
     with Signals() as signals:
         from engine.run.session import exit_status, refuse, run
 
-        directory = RunDir(folder)
+        directory = placed(folder)
         try:
-            return exit_status(run(directory, signals))
+            return exit_status(run(directory, signals, run_factories=trusted))
         except (InputError, SaveError) as error:
             print(error, file=sys.stderr)
             refuse(directory, error)
             return exit_status_of(error)
 
 
-def _sweep(folder: Path, crew: str | None) -> int:
+def _sweep(folder: Path, crew: str | None, *, trusted: bool) -> int:
     """Runs many runs, and returns the status.
 
     `crew` is the number of cells at a time, None for as many as is usual, or the address of a
@@ -58,27 +60,28 @@ def _sweep(folder: Path, crew: str | None) -> int:
         try:
             with held(folder):  # before the imports, which take seconds on a busy machine
                 desk = Desk(folder)
-                return _many(desk, signals, crew).exit_status
+                return _many(desk, signals, crew, trusted=trusted).exit_status
         except (InputError, SaveError) as error:
             print(error, file=sys.stderr)
             return exit_status_of(error)
 
 
-def _many(desk: Desk, signals: Signals, crew: str | None) -> End:
+def _many(desk: Desk, signals: Signals, crew: str | None, *, trusted: bool) -> End:
     """Runs what the plan in a desk's folder asks for, and returns how that has ended."""
     if is_comparison(desk.folder):
         from engine.run.compare import comparison
 
-        return comparison.run_folder(desk, signals)
+        return comparison.run_folder(desk, signals, run_factories=trusted)
     if is_components(desk.folder):
         from engine.run.components import components
         from engine.run.grid import AT_ONCE
 
-        return components.run_folder(desk, signals, int(crew or AT_ONCE))
+        at_once = int(crew or AT_ONCE)
+        return components.run_folder(desk, signals, at_once, run_factories=trusted)
     from engine.run import sweep
     from engine.run.crews import crew_of
 
-    return sweep.run_folder(desk, signals, crew_of(crew))
+    return sweep.run_folder(desk, signals, crew_of(crew), run_factories=trusted)
 
 
 if __name__ == "__main__":

@@ -78,12 +78,20 @@ def renamed(part: AnyPart, new: Callable[[Names, str], str]) -> AnyPart:
 
 def functions_in(part: Part) -> Iterator[str]:
     """Yields the names of the user's own functions that a part, or a part within it, names."""
+    return (name for _, name in named_functions(part))
+
+
+def named_functions(part: Part, at: str = "") -> Iterator[tuple[str, str]]:
+    """Yields the dotted key and the name of each function of the user's own that a part names.
+
+    `at` is what stands before the keys.
+    """
     for key, field in type(part).model_fields.items():
         value = getattr(part, key)
         if isinstance(value, Part):
-            yield from functions_in(value)
+            yield from named_functions(value, f"{at}{key}.")
         elif isinstance(value, str) and _names(field) is Names.FUNCTION:
-            yield value
+            yield f"{at}{key}", value
 
 
 def _names(field: FieldInfo) -> Names | None:

@@ -24,7 +24,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import cache
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
@@ -71,12 +71,14 @@ def to_itself(name: str) -> Iterator[None]:
     """Makes a context in which a user's code sees none of our arguments and none of our output.
 
     The command line that it finds is `name` without arguments. What it prints goes to standard
-    error, so that programs that read our standard output do not meet it there.
+    error, so that programs that read our standard output do not meet it there. It may draw there,
+    as progress bars do, even where what we print is guarded.
     """
     before = sys.argv
     sys.argv = [name]
+    errors = getattr(sys.stderr, "rich_proxied_file", sys.stderr)  # what is below such a guard
     try:
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(errors), redirect_stderr(errors):
             yield
     finally:
         sys.argv = before

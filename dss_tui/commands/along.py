@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.text import Text
 
-from dss_tui.commands.measure import check_writable, string_of
+from dss_tui.commands.measure import check_writable, is_trusted, string_of
 from dss_tui.viewing import quantities as words
+from dss_tui.viewing.console import Console
 from dss_tui.viewing.waiting import Waiting
 from engine.errors import InputError
 from engine.record import string_file, writing
@@ -47,7 +47,7 @@ def along(asked: argparse.Namespace) -> int:
                 what,
                 between=asked.between,
                 seed=asked.seed,
-                run_factories=asked.run_factories,
+                run_factories=asked.run_factories or is_trusted(run, held),
                 told=told,
             )
     except InputError as error:
@@ -56,11 +56,11 @@ def along(asked: argparse.Namespace) -> int:
         raise InputError(str(error), file=path) from None
     written = [each for each in (asked.out, asked.csv) if each is not None]
     if asked.out is not None:
-        writing.replace(asked.out, dump_json(found.quantities).encode())
+        writing.replace(writing.chosen(asked.out), dump_json(found.quantities).encode())
     elif run is not None and not asked.json and not is_live(run):
         written += [write_quantity(run, each) for each in found.quantities.values()]
     if asked.csv is not None:
-        writing.replace(asked.csv, words.as_csv(found.quantities).encode())
+        writing.replace(writing.chosen(asked.csv), words.as_csv(found.quantities).encode())
     if asked.json:
         print(dump_json(found.quantities))
     else:

@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.text import Text
 
 from dss_tui.commands.measure import palette
@@ -15,6 +14,7 @@ from dss_tui.commands.two_models import check_writable, models_of
 from dss_tui.tui.plot import Curve, Plot, Role
 from dss_tui.tui.plots import draw
 from dss_tui.viewing import barrier as words
+from dss_tui.viewing.console import Console
 from dss_tui.viewing.waiting import Waiting
 from engine.errors import InputError
 from engine.record import writing
@@ -62,7 +62,7 @@ def barrier(asked: argparse.Namespace) -> int:
             told=told.stage,
         )
     if asked.csv is not None:
-        writing.replace(asked.csv, words.as_csv(found).encode())
+        writing.replace(writing.chosen(asked.csv), words.as_csv(found).encode())
     if asked.json:
         print(dump_json(words.tree(found)))
     else:

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 import presets
+from dss_tui.commands.trusted import preset_of
+from dss_tui.viewing.console import Console
 from dss_tui.viewing.session import check, environment
 from dss_tui.viewing.words import bytes_of, thousands
 from engine import __version__
@@ -134,7 +135,7 @@ def chosen(asked: argparse.Namespace) -> tuple[list[tuple[str, Spec]], list[Left
         overrides.append(f"device={asked.device}")
     specs, absent = [], []
     for name in asked.presets or presets.names():
-        spec = presets.load_preset(name, overrides)
+        spec = preset_of(name, overrides, run_factories=asked.run_factories)
         try:
             check(spec)
         except InputError as error:

@@ -6,17 +6,18 @@ import argparse
 import math
 import sys
 
-from rich.console import Console
 from rich.table import Table
 
 from dss_tui.commands.cells import run_here
 from dss_tui.commands.run import naming, wants_screen
+from dss_tui.commands.trusted import preset_of
 from dss_tui.commands.two_models import anchored
+from dss_tui.viewing.console import Console
 from dss_tui.viewing.words import plus_minus, rounded, short_count
 from engine.errors import InputError
 from engine.record.compare_folder import FEWEST, MOST_CELLS, ComparePlan, EndsOfPair, variants_of
 from engine.record.compare_tables import MethodRow, json_of_comparison
-from engine.record.rundir import RunDir
+from engine.record.finding import placed
 from engine.record.signals import ending_at_once
 
 
@@ -41,7 +42,7 @@ def _on_screen(asked: argparse.Namespace, plan: ComparePlan) -> int:
     from dss_tui.viewing import sweeps
 
     with naming(_preset(asked)):
-        folder = RunDir(asked.out.expanduser().absolute())
+        folder = placed(asked.out.expanduser().absolute())
         launched = sweeps.start_comparison(plan, folder)
     return show(Opening(folder, launched=launched, fps=asked.fps))
 
@@ -52,7 +53,7 @@ def _in_foreground(asked: argparse.Namespace, plan: ComparePlan) -> int:
         from engine.run.compare.comparison import start
 
         with naming(_preset(asked)):
-            begun = start(plan, asked.out.expanduser().absolute())
+            begun = start(plan, placed(asked.out.expanduser().absolute()).path)
 
     def tell(rows: list[MethodRow]) -> None:
         if asked.json:
@@ -79,12 +80,16 @@ def _preset(asked: argparse.Namespace) -> str:
 
 def _plan(asked: argparse.Namespace) -> ComparePlan:
     """Returns what is asked for. Raises InputError where it cannot be."""
-    from presets import load_preset
-
     preset = _preset(asked)
     models = () if asked.preset is None else _models(asked)
     variants = variants_of(asked.methods, asked.variants)
-    spec = load_preset(preset, asked.overrides, seed=asked.seed, device=asked.device)
+    spec = preset_of(
+        preset,
+        asked.overrides,
+        run_factories=asked.run_factories,
+        seed=asked.seed,
+        device=asked.device,
+    )
     if not models and spec.endpoints.kind == "files":
         models = (str(spec.endpoints.a), str(spec.endpoints.b))
     if spec.search.string is not None:

@@ -9,19 +9,20 @@ from glob import glob, has_magic
 from math import isnan
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from dss_tui.commands.cells import check_at_once, check_no_level, run_here
 from dss_tui.commands.run import naming, wants_screen
+from dss_tui.commands.trusted import preset_of
 from dss_tui.commands.two_models import anchored
+from dss_tui.viewing.console import Console
 from dss_tui.viewing.dendrogram import dendrogram
 from dss_tui.viewing.words import flowed
 from engine.errors import InputError
 from engine.record.components_folder import FEWEST, ComponentsPlan, numbers
 from engine.record.components_tables import Components, ComponentsRow
 from engine.record.components_texts import json_of
-from engine.record.rundir import RunDir
+from engine.record.finding import placed
 from engine.record.signals import ending_at_once
 from engine.record.sweep_folder import MOST_CELLS
 from engine.spec.grid import levels_of
@@ -54,7 +55,7 @@ def _on_screen(asked: argparse.Namespace, plan: ComponentsPlan) -> int:
     from dss_tui.viewing import sweeps
 
     with naming(asked.preset):
-        folder = RunDir(asked.out.expanduser().absolute())
+        folder = placed(asked.out.expanduser().absolute())
         launched = sweeps.start_components(plan, folder, asked.at_once)
     return show(Opening(folder, launched=launched, fps=asked.fps))
 
@@ -65,7 +66,7 @@ def _in_foreground(asked: argparse.Namespace, plan: ComponentsPlan) -> int:
         from engine.run.components.components import start
 
         with naming(asked.preset):
-            begun = start(plan, asked.out.expanduser().absolute())
+            begun = start(plan, placed(asked.out.expanduser().absolute()).path)
 
     def tell(rows: list[ComponentsRow]) -> None:
         found = begun.found()
@@ -81,8 +82,6 @@ def _in_foreground(asked: argparse.Namespace, plan: ComponentsPlan) -> int:
 
 def _plan(asked: argparse.Namespace) -> ComponentsPlan:
     """Returns what is asked for. Raises InputError where it cannot be."""
-    from presets import load_preset
-
     try:
         levels = numbers(levels_of(part.strip() for part in asked.levels.split(",")))
     except ValueError:
@@ -96,7 +95,13 @@ def _plan(asked: argparse.Namespace) -> ComponentsPlan:
             raise InputError(f"is {number}; give a number from {fewest}", key=option)
     aligned = [] if asked.align is None else [f"endpoints.align={asked.align}"]
     overrides = [*asked.overrides, *aligned, f"search.level={min(levels)!r}"]
-    spec = load_preset(asked.preset, overrides, seed=asked.seed, device=asked.device)
+    spec = preset_of(
+        asked.preset,
+        overrides,
+        run_factories=asked.run_factories,
+        seed=asked.seed,
+        device=asked.device,
+    )
     given = _checkpoints(asked.checkpoints or ())
     models = asked.models if asked.checkpoints is None else len(given)
     plan = ComponentsPlan(spec, levels, models, given, asked.tries, asked.grid)

@@ -17,6 +17,7 @@ from engine.data.survey import File, State, Survey
 from engine.errors import InputError
 from engine.record.events import dump_json
 from engine.spec.shipped import load_preset, path_of
+from engine.spec.trust import check_file
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 #: The width in columns, and the column at which the text after a label begins.
@@ -30,7 +31,9 @@ STATES = {
 }
 
 
-def data(name: str | None, *, as_json: bool, to: Path | None = None) -> int:
+def data(
+    name: str | None, *, as_json: bool, to: Path | None = None, run_factories: bool = False
+) -> int:
     """Prints the data sets, or converts one, and returns 0; 2 where one that is here is damaged.
 
     `name` is that of a data set, or a preset, of whose data the sizes are told. With `to`, its data
@@ -40,9 +43,10 @@ def data(name: str | None, *, as_json: bool, to: Path | None = None) -> int:
     if to is not None:
         if name is None:
             raise InputError("names no data set; give one, or a preset", key="--to")
-        return _converted(_keys(name, preset=preset), to, as_json=as_json)
+        keys = _keys(name, preset=preset, run_factories=run_factories)
+        return _converted(keys, to, as_json=as_json)
     if preset and name is not None:
-        return _sizes(name, as_json=as_json)
+        return _sizes(name, as_json=as_json, run_factories=run_factories)
     found = surveys(name)
     if as_json:
         print(dump_json([asdict(survey) for survey in found]))
@@ -67,10 +71,10 @@ def _is_preset(name: str) -> bool:
     return True
 
 
-def _keys(name: str, *, preset: bool) -> DataKeys:
+def _keys(name: str, *, preset: bool, run_factories: bool) -> DataKeys:
     """Returns the keys of a data set, or of a preset's. Raises InputError."""
     if preset:
-        return load_preset(name).problem.data
+        return _of_preset(name, run_factories=run_factories)
     found = surveys(name)
     if len(found) > 1:
         names = ", ".join(survey.name for survey in found)
@@ -78,11 +82,18 @@ def _keys(name: str, *, preset: bool) -> DataKeys:
     return keys_of(found[0])
 
 
-def _sizes(preset: str, *, as_json: bool) -> int:
+def _of_preset(name: str, *, run_factories: bool) -> DataKeys:
+    """Returns the keys of a preset's data, which alone are used of it. Raises InputError."""
+    found = load_preset(name).problem.data
+    check_file(found, path_of(name), run_factories=run_factories)
+    return found
+
+
+def _sizes(preset: str, *, as_json: bool, run_factories: bool) -> int:
     """Prints the sizes of a preset's data and returns 0."""
     from engine.data.conversion import sizes
 
-    spec = load_preset(preset).problem.data
+    spec = _of_preset(preset, run_factories=run_factories)
     found = sizes(spec)
     if as_json:
         print(dump_json({"preset": preset, "kind": spec.kind} | asdict(found)))

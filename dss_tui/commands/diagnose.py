@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from rich.console import Console
 from rich.padding import Padding
 
 from dss_tui.viewing import diagnosis
+from dss_tui.viewing.console import Console
 from engine.errors import InputError
 from engine.record.events import RunFinished, dump_json
 from engine.record.finding import find, resume_command

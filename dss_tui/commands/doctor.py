@@ -5,15 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from io import TextIOWrapper
 from itertools import chain
 
-from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
 from dss_tui.viewing import abilities
+from dss_tui.viewing.console import Console
 from dss_tui.viewing.session import environment
 from engine import __version__
 from engine.doctor import surroundings
@@ -37,8 +36,6 @@ def doctor(*, as_json: bool) -> int:
 
     The status is 0, 3 where something is wrong, or 128 + N where signal N ended it.
     """
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # what is looked at may be the encoding
     found: list[Finding] = []
     with Signals() as signals:
         messages = everything(signals)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from rich.console import Console
-
 from dss_tui.tui.palette import Palette
 from dss_tui.tui.widgets.plane import draw
+from dss_tui.viewing.console import Console
 from engine.errors import InputError
 from engine.record import string_file, writing
 from engine.record.finding import find
@@ -16,6 +15,7 @@ from engine.record.lock import is_live
 from engine.record.loss_plane import LossPlane, Triple, encode, write_answer
 from engine.record.reading import check_regular
 from engine.record.rundir import RunDir
+from engine.spec.trust import Asked, check_run
 
 #: The columns and lines of a plane that is printed elsewhere than on a terminal.
 SIZE = (80, 30)
@@ -34,11 +34,11 @@ def measure(name: str, beads: str, *, out: Path | None, as_json: bool, run_facto
     from engine.run.loss_plane import measure_plane
 
     try:
-        plane = measure_plane(held, wanted, run_factories=run_factories)
+        plane = measure_plane(held, wanted, run_factories=run_factories or is_trusted(run, held))
     except InputError as error:
         raise InputError(str(error), file=path) from None
     if out is not None:
-        writing.replace(out, encode(plane))
+        writing.replace(writing.chosen(out), encode(plane))
     elif run is not None and not as_json and not is_live(run):
         out = write_answer(run, plane)
     if as_json:
@@ -74,6 +74,20 @@ def string_of(name: str) -> tuple[RunDir | None, Path]:
             "has no string yet; wait until its first segment is measured", file=run.path
         )
     return run, run.string
+
+
+def is_trusted(run: RunDir | None, held: string_file.StringFile) -> bool:
+    """Returns whether the functions that a run's string names are run without being asked for.
+
+    Those of a string file by itself never are.
+    """
+    if run is None:
+        return False
+    try:
+        check_run(held.header.problem, run.string, run_factories=False)
+    except Asked:
+        return False
+    return True
 
 
 def check_writable(out: Path, key: str, ending: str) -> None:

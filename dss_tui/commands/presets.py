@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 import presets
+from dss_tui.viewing.console import Console
 from engine.spec.catalogue import catalogue
 
 

@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dss_tui.commands.trusted import preset_of, spec_of_run
 from dss_tui.viewing.headless import has_terminal
 from engine.errors import InputError
 from engine.record.events import Outcome
 from engine.record.finding import create, find, find_any, name_after
 from engine.record.lock import is_live
+from engine.record.ownership import check_going_on
 from engine.record.records import finished, read_records
 from engine.record.rundir import RunDir
 from engine.record.runs import goes_on
@@ -40,10 +42,14 @@ def run(asked: argparse.Namespace) -> int:
 
     Raises InputError, before anything is written, where the preset cannot run.
     """
-    from presets import load_preset
-
     with naming(asked.preset):
-        spec = load_preset(asked.preset, asked.overrides, seed=asked.seed, device=asked.device)
+        spec = preset_of(
+            asked.preset,
+            asked.overrides,
+            run_factories=asked.run_factories,
+            seed=asked.seed,
+            device=asked.device,
+        )
         return _start(spec, Path(asked.preset).stem, asked)
 
 
@@ -67,7 +73,8 @@ def shorten(asked: argparse.Namespace) -> int:
         *([] if ended.level is None else [f"search.level={ended.level!r}"]),  # no longer sought
         *asked.overrides,
     ]
-    return _start(source.load_spec(overrides), name_after(source.name, "short"), asked)
+    spec = spec_of_run(source, overrides, run_factories=asked.run_factories)
+    return _start(spec, name_after(source.name, "short"), asked)
 
 
 def _start(spec: Spec, name: str, asked: argparse.Namespace) -> int:
@@ -93,20 +100,23 @@ def resume(asked: argparse.Namespace) -> int:
     """
     directory = find(asked.run)
     if asked.overrides:
-        _change_limits(directory, asked.overrides)
+        _check_limits(directory, asked.overrides)
     ended = finished(read_records(directory))
     if ended is not None and not goes_on(ended, limits_changed=bool(asked.overrides)):
         print(f"{directory.path}: this run has ended. {ended.sentence}", file=sys.stderr)
         return ended.outcome.exit_status
+    check_going_on(directory, run_factories=asked.run_factories, not_mine=asked.not_mine)
+    if asked.overrides:
+        replace(directory.spec, directory.revised(asked.overrides).encode())
     if wants_screen(asked):
         from dss_tui.tui.app import Opening
         from dss_tui.viewing import session
 
         if not is_live(directory):
-            session.launch(directory)
+            session.launch(directory, trusted=asked.run_factories)
         return show(Opening(directory, launched=True, fps=asked.fps))
     with Signals() as signals:
-        return _in_foreground(directory, signals, asked)
+        return _in_foreground(directory, signals, asked, run_factories=asked.run_factories)
 
 
 def attach(asked: argparse.Namespace) -> int:
@@ -133,8 +143,8 @@ def naming(preset: str) -> Iterator[None]:
         raise InputError(str(error), file=preset) from None
 
 
-def _change_limits(directory: RunDir, overrides: list[str]) -> None:
-    """Writes new limits into a run's preset. Raises InputError for other keys or a live run."""
+def _check_limits(directory: RunDir, overrides: list[str]) -> None:
+    """Raises InputError for keys that are no limits, for bad values, and for a live run."""
     for line in overrides:
         if not line.startswith("limits."):
             raise InputError(
@@ -144,7 +154,7 @@ def _change_limits(directory: RunDir, overrides: list[str]) -> None:
             )
     if is_live(directory):
         raise InputError("is running; stop it first, then change its limits", file=directory.path)
-    replace(directory.spec, directory.revised(overrides).encode())
+    directory.revised(overrides)
 
 
 def wants_screen(asked: argparse.Namespace) -> bool:
@@ -168,6 +178,8 @@ def _in_foreground(
     signals: Signals,
     asked: argparse.Namespace,
     prepared: Prepared | None = None,
+    *,
+    run_factories: bool = False,
 ) -> int:
     """Runs a run directory, or goes on with it, and returns the exit status."""
     from dss_tui.viewing.headless import JsonLines, PlainLines, RichDisplay
@@ -176,9 +188,11 @@ def _in_foreground(
 
     if asked.json:
         with JsonLines(signals) as lines:
-            return exit_status(run_engine(directory, signals, lines, prepared))
+            return exit_status(
+                run_engine(directory, signals, lines, prepared, run_factories=run_factories)
+            )
     display = RichDisplay(directory) if has_terminal() else PlainLines(directory)
     with display:
-        ended = run_engine(directory, signals, prepared=prepared)
+        ended = run_engine(directory, signals, prepared=prepared, run_factories=run_factories)
     display.summarize(ended)
     return exit_status(ended)

@@ -6,10 +6,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dss_tui.viewing.console import Console
 from dss_tui.viewing.run_columns import BY_KEY
 from engine.errors import InputError
 from engine.record.commands import send
@@ -42,6 +42,9 @@ def ls() -> int:
     console = Console() if sys.stdout.isatty() else Console(width=200)
     summaries = [summarize_any(run) for run in found]
     console.print(_table(summaries))
+    for summary in summaries:
+        if summary.state == "lost":
+            print(f"{summary.name}: {summary.life.words}", file=sys.stderr)
     for damaged in (fault for summary in summaries for fault in summary.damaged):
         print(damaged, file=sys.stderr)
     return 0

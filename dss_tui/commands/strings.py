@@ -16,6 +16,7 @@ from engine.record.finding import find, resume_command
 from engine.record.lock import is_live
 from engine.record.reading import check_regular
 from engine.spec.level import multiple, too_high
+from engine.spec.trust import check_run
 
 if TYPE_CHECKING:
     from engine.path.certificate.proof import Proof
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from engine.run.verify import Check
 
 
-def export(run: str, out: Path, *, with_data: bool, force: bool) -> int:
+def export(run: str, out: Path, *, with_data: bool, force: bool, run_factories: bool) -> int:
     """Writes a run's newest string to a file and returns 0.
 
     A run that was killed before it wrote a string has one in its checkpoint. Raises InputError
@@ -40,6 +41,8 @@ def export(run: str, out: Path, *, with_data: bool, force: bool) -> int:
         raise InputError(f"ends in {out.suffix!r}; choose one of {known}", key="--out")
     held = _newest(directory)
     if with_data:
+        said_by = directory.string if check_regular(directory.string) else directory.spec
+        check_run(held.header.problem.data, said_by, run_factories=run_factories)
         from engine.problem.training_data import training_data
 
         held = replace(held, data=training_data(held.header.problem))

@@ -7,15 +7,16 @@ import math
 import sys
 from contextlib import ExitStack
 
-from rich.console import Console
 from rich.table import Table
 
 from dss_tui.commands.cells import check_at_once, check_no_level, run_here
 from dss_tui.commands.run import naming, wants_screen
+from dss_tui.commands.trusted import preset_of
+from dss_tui.viewing.console import Console
 from dss_tui.viewing.sweeps import figures_of_level
 from dss_tui.viewing.words import plus_minus, thousands
 from engine.errors import InputError
-from engine.record.rundir import RunDir
+from engine.record.finding import placed
 from engine.record.signals import ending_at_once
 from engine.record.sweep_folder import MOST_CELLS
 from engine.record.sweep_tables import LevelRow, json_of
@@ -48,14 +49,14 @@ def _on_screen(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> int
     from dss_tui.viewing import sweeps
 
     with naming(asked.preset):
-        folder = RunDir(asked.out.expanduser().absolute())
+        folder = placed(asked.out.expanduser().absolute())
         launched = sweeps.start(_spec(asked, levels), levels, asked.pairs, folder, _crew(asked))
     return show(Opening(folder, launched=launched, fps=asked.fps))
 
 
 def _in_foreground(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> int:
     """Runs the sweep with this process on watch, prints lines, and returns the exit status."""
-    folder = asked.out.expanduser().absolute()
+    folder = placed(asked.out.expanduser().absolute()).path
     with ExitStack() as stack:
         with ending_at_once():
             from engine.run.crews import crew_of
@@ -78,12 +79,16 @@ def _in_foreground(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) ->
 
 def _spec(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> Spec:
     """Returns the preset that is asked for, at the first level. Raises InputError."""
-    from presets import load_preset
-
     first = levels[0]
     told = f"{{times_ends: {first.times_ends!r}}}" if isinstance(first, TimesEnds) else first
     overrides = [*asked.overrides, f"search.level={told}"]
-    return load_preset(asked.preset, overrides, seed=asked.seed, device=asked.device)
+    return preset_of(
+        asked.preset,
+        overrides,
+        run_factories=asked.run_factories,
+        seed=asked.seed,
+        device=asked.device,
+    )
 
 
 def _crew(asked: argparse.Namespace) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from dss_tui.commands.trusted import check_part, preset_of
 from engine.errors import InputError
 from engine.spec.keys import Spec
 from engine.spec.problem import ProblemSpec
@@ -19,9 +20,7 @@ def models_of(asked: argparse.Namespace) -> Spec | ProblemSpec | None:
             raise InputError(
                 "is what the preset says; leave one of the two out", key=f"--{given[0]}"
             )
-        from presets import load_preset
-
-        return load_preset(asked.preset, asked.overrides)
+        return preset_of(asked.preset, asked.overrides, run_factories=asked.run_factories)
     if asked.overrides:
         raise InputError("changes a key of a preset; give --preset too", key="--set")
     if not given:
@@ -31,7 +30,10 @@ def models_of(asked: argparse.Namespace) -> Spec | ProblemSpec | None:
         raise InputError("is missing; network, data and loss go together", key=f"--{missing}")
     from engine.spec.parts import problem_of_parts
 
-    return problem_of_parts(**parts)
+    found = problem_of_parts(**parts)
+    for key, text in parts.items():
+        check_part(getattr(found, key), text, run_factories=asked.run_factories)
+    return found
 
 
 def anchored(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -14,11 +14,13 @@ from textual.app import App, ScreenStackError, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.events import Event, InputEvent, Resize
+from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.timer import Timer
 
 from dss_tui.tui import remembered
+from dss_tui.tui.inert_lines import INERT
 from dss_tui.tui.keymap import keymap
 from dss_tui.tui.messages import CompareRuns, LeaveRun, WatchRun
 from dss_tui.tui.screens.commands import Commands
@@ -161,6 +163,14 @@ class DssApp(App[None]):
             self.exit(return_code=asked.exit_status)
         elif asked.screen is self.screen:
             self.pop_screen()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Returns what each line of a screen passes before it is drawn; nothing in it is obeyed."""
+        return [*super().get_line_filters(), INERT]
+
+    def notify(self, message: str, **options: Any) -> None:
+        """Shows a message, in which square brackets are no markup, for some seconds."""
+        super().notify(message, **(options | {"markup": False}))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Yields the palette's commands: Textual's own, and all that our keys do on this screen.

@@ -13,7 +13,7 @@ import platformdirs
 
 from engine.errors import SaveError
 from engine.record.reading import Damaged, read_text
-from engine.record.writing import replace
+from engine.record.writing import chosen, replace
 
 #: The files: the theme that was chosen last, and the columns of the list of runs.
 THEME, COLUMNS = "theme", "columns"
@@ -30,7 +30,7 @@ def path(name: str) -> Path:
 def kept(name: str) -> str | None:
     """Returns the choice that was made last, or None where none is known."""
     try:
-        return read_text(path(name), LONGEST).strip() or None
+        return read_text(chosen(path(name)), LONGEST).strip() or None
     except (OSError, Damaged):
         return None
 
@@ -39,4 +39,4 @@ def keep(name: str, choice: str) -> None:
     """Keeps a choice, where it can be written."""
     with suppress(OSError, SaveError):
         path(name).parent.mkdir(parents=True, exist_ok=True)
-        replace(path(name), f"{choice}\n".encode(), durable=False)
+        replace(chosen(path(name)), f"{choice}\n".encode(), durable=False)

@@ -31,6 +31,7 @@ GLYPHS = {
     "waiting": ("·", "dim"),
     "stopped": ("◦", "dim"),
     "interrupted": ("◦", "dim"),
+    "lost": ("◦", "dim"),
     "not connected": ("╳", "failed"),
     "limit reached": ("□", "near"),
     "endpoint not trained": ("△", "failed"),
@@ -261,7 +262,7 @@ def words_below(view: SweepView, width: int) -> list[Text]:
     lines = []
     if view.state == "preparing":
         lines.append(Text("loading data, compiling, choosing a backend", style="dim"))
-    elif view.state == "unfinished":
+    elif view.state in ("unfinished", "lost"):
         said = view.said or "Its process is gone"
         said = f"{said.removesuffix('.')}; r goes on from the checkpoints."
         lines += [Text(line, style="bold") for line in flowed(said.split(), width, " ")]

@@ -28,6 +28,8 @@ from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 
+from dss_tui.viewing.glyphs import SCREEN
+
 GRACE_S = 1.0
 """The seconds from a signal until a viewer that has not ended by itself is ended."""
 
@@ -188,7 +190,7 @@ class SteadyDriver(WatchedDriver):
         """Makes the driver; `options` are those of Textual's: `debug`, `mouse` and `size`."""
         super().__init__(app, **options)
         self._file = io.TextIOWrapper(
-            io.BufferedWriter(self.outlet), encoding="utf-8", errors="replace", newline=""
+            io.BufferedWriter(self.outlet), encoding=_encoding(), errors=SCREEN, newline=""
         )
         self._continuing = False
 
@@ -246,6 +248,11 @@ class SteadyDriver(WatchedDriver):
             self.suspend_application_mode()
         self.resume_application_mode()
         self.viewer.refresh(layout=True)
+
+
+def _encoding() -> str:
+    """Returns the encoding of the terminal, as the locale names it."""
+    return getattr(sys.__stderr__, "encoding", None) or "utf-8"
 
 
 def hang_up() -> None:

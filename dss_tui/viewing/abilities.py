@@ -9,9 +9,9 @@ import termios
 from collections.abc import Iterator
 
 from rich.cells import cell_len
-from rich.console import Console
 
 from dss_tui.viewing import question
+from dss_tui.viewing.console import Console
 from engine.doctor.findings import Check, Finding, State
 
 #: The columns and rows at which all of the screens is seen, and at which they can be used.
@@ -106,9 +106,9 @@ def characters() -> Iterator[Finding]:
     if encoding not in ("utf-8", "utf8"):
         yield Finding(
             "characters",
-            State.WRONG,
-            f"the locale writes {encoding}, which lacks characters of the screens",
-            "set a UTF-8 locale: export LC_ALL=C.UTF-8",
+            State.NOTE,
+            f"the locale writes {encoding}, which lacks characters of the screens; ASCII stands in",
+            "for finer plots set a UTF-8 locale: export LC_ALL=C.UTF-8",
             brief=encoding,
             measured={"encoding": encoding},
         )

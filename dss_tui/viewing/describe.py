@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
+from rich.text import Text
 
 from dss_tui.viewing.words import thousands
 from engine.data import counts
@@ -14,8 +14,8 @@ from engine.spec.methods import METHODS
 from engine.spec.problem import CustomLoss, Data, Loss, Network, WeightedCrossEntropy
 
 
-def preset(name: str, spec: Spec) -> str:
-    """Returns a description of a preset in a few lines of Textual markup."""
+def preset(name: str, spec: Spec) -> Text:
+    """Returns a description of a preset in a few lines."""
     limits = spec.limits
     bounds = [
         f"{thousands(count) if isinstance(count, int) else f'{count:g}'} {what}"
@@ -35,13 +35,15 @@ def preset(name: str, spec: Spec) -> str:
         ("search", method(spec)),
         ("limits", ", ".join(bounds) or "none"),
     ]
-    lines = [f"[b]{escape(name)}[/b]", escape(spec.description), ""]
-    return "\n".join([*lines, *(f"[dim]{label:<9}[/dim]{escape(text)}" for label, text in rows)])
+    told = Text.assemble((name, "bold"), f"\n{spec.description}\n")
+    for label, text in rows:
+        told.append(f"\n{label:<9}", "dim").append(text)
+    return told
 
 
-def broken(entry: Listed) -> str:
-    """Returns where a preset lies that cannot be read as one, in Textual markup."""
-    return f"[b]{escape(entry.name)}[/b]\n{escape(str(entry.path))}\n\nE opens it in your editor"
+def broken(entry: Listed) -> Text:
+    """Returns where a preset lies that cannot be read as one."""
+    return Text.assemble((entry.name, "bold"), f"\n{entry.path}\n\nE opens it in your editor")
 
 
 def level(spec: Spec) -> str:

@@ -10,7 +10,7 @@ from dss_tui.viewing.folding import Folding
 from dss_tui.viewing.trails import Trails
 from dss_tui.viewing.view_state import View
 from engine.record.events import Continued, Record
-from engine.record.lock import is_live
+from engine.record.lock import AT_REST, Life, life_of
 from engine.record.progress import Progress, ProgressReader, SegmentProgress, steps_per_s
 from engine.record.reading import Damaged
 from engine.record.records import RecordTail, effective
@@ -42,6 +42,8 @@ class Snapshot:
     """The losses of the beads in training, as they were seen so far."""
     silent_s: float = 0.0
     """The seconds since the run's events or its progress told anything new."""
+    life: Life = AT_REST
+    """Whether an engine is at work on the run, and what is known of one that is lost."""
     replayed: bool = False
     """Whether this is a moment of a replay."""
     whole: bool = True
@@ -55,6 +57,7 @@ class Snapshot:
         return state_of(
             self.view.finished,
             live=self.live,
+            lost=self.life.lost is not None,
             starting=self.starting,
             paused=self.view.paused,
             readable=self.readable,
@@ -126,12 +129,12 @@ class Follower:
         """Returns the state of the run as its files show it now, whatever they hold."""
         before = self._snapshot
         faults: list[Damaged] = []
-        live = is_live(self.run)  # first: whatever a run wrote before it ended is then seen below
+        life = life_of(self.run)  # first: whatever a run wrote before it ended is then seen below
         new = tried(self._tail.new_records, faults)
         progress = tried(self._progress.look, faults) or before.progress
         faults += [self._tail.damaged] if self._tail.damaged is not None else []
         view = self._folded(new or [])
-        taken = live or (self._looked and bool(new))
+        taken = life.live or (self._looked and bool(new))
         self.launched = self.launched and not taken and time.monotonic() - self._since < STARTING_S
         self._looked = True
         if new or progress != before.progress:
@@ -139,7 +142,7 @@ class Follower:
         self._snapshot = Snapshot(
             view,
             progress,
-            live,
+            life.live,
             self.launched,
             tuple(new or ()),
             steps_per_s(before.progress, progress, before.steps_per_s),
@@ -147,6 +150,7 @@ class Follower:
             readable=new is not None,
             trails=before.trails if progress is None else before.trails.after(progress),
             silent_s=time.monotonic() - self._heard,
+            life=life,
         )
         return self._snapshot
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dss_tui.viewing.words import bytes_of
 from engine.errors import InputError
-from engine.record.finding import is_sweep, runs_folder
+from engine.record.finding import is_sweep, placed, runs_folder
 from engine.record.notes import LONGEST
 from engine.record.renaming import check_name
 from engine.record.rundir import RunDir
@@ -39,17 +39,21 @@ def delete(names: Sequence[str]) -> list[str]:
     problems = []
     for name in names:
         try:
-            session.delete(RunDir(runs_folder() / name))
+            session.delete(placed(runs_folder() / name))
         except InputError as error:
             problems.append(str(error))
     return problems
 
 
-def resume(run: RunDir) -> str | None:
-    """Goes on with a run or a sweep and returns None, or returns why it cannot go on."""
+def resume(run: RunDir, *, agreed: bool) -> str:
+    """Goes on with a run or a sweep and returns "", or returns why it cannot go on.
+
+    Raises Asked where the user is to agree first and has not `agreed`.
+    """
     from dss_tui.viewing import session, sweeps  # only now, as above
 
-    return sweeps.resume(run) if is_sweep(run.path) else session.resume(run)
+    resumed = sweeps.resume if is_sweep(run.path) else session.resume
+    return resumed(run, agreed=agreed)
 
 
 def check_other_name(run: RunDir, name: str) -> None:

@@ -12,12 +12,13 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
 from dss_tui.viewing import counters
+from dss_tui.viewing.console import Console
 from dss_tui.viewing.engine_log import EngineLog, computing, warned
 from dss_tui.viewing.words import clock
 from engine.record.events import Outcome, Record

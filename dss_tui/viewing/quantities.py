@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.table import Table
+from rich.text import Text
 
 from engine.record.quantity import Quantity, Series
 
@@ -43,7 +44,7 @@ def models_table(found: Quantity) -> Table | None:
         return None
     made = _table("", found.table.heads)
     for row in found.table.rows:
-        made.add_row(row.words, *map(number, row.values))
+        made.add_row(Text(row.words), *map(number, row.values))
     return made
 
 
@@ -69,7 +70,7 @@ def _by_series(chart: str, series: Sequence[Series]) -> Table:
     for each in series:
         there = [value for value in each.values if not math.isnan(value)] or [math.nan]
         told = (each.values[0], each.values[-1], min(there), max(there))
-        made.add_row(each.words, *map(number, told))
+        made.add_row(Text(each.words), *map(number, told))
     return made
 
 
@@ -83,9 +84,9 @@ def _shown(places: int) -> list[int]:
 def _table(first: str, heads: Iterable[str]) -> Table:
     """Returns an empty table without lines around it, with words on the left."""
     made = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-    made.add_column(first, no_wrap=True)
+    made.add_column(Text(first), no_wrap=True)
     for head in heads:
-        made.add_column(head, justify="right", vertical="bottom")
+        made.add_column(Text(head), justify="right", vertical="bottom")
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dss_tui.viewing.shown import shown_in_line
 from dss_tui.viewing.words import age, bytes_of, clock, peak_of
 from engine.record.runs import Summary
 
@@ -65,7 +66,7 @@ def _of_start(name: str) -> Callable[[Summary], SortKey]:
 
 #: All columns, in the order in which they stand.
 COLUMNS: tuple[Column, ...] = (
-    _column("name", lambda run: run.name),
+    _column("name", lambda run: shown_in_line(run.name)),
     Column("state", _state, lambda run: run.state),
     _column("preset", lambda run: run.preset),
     _column("method", _of_start("method")),

@@ -17,12 +17,14 @@ import engine
 from engine.errors import InputError, SaveError
 from engine.record.finding import create
 from engine.record.lock import is_live
+from engine.record.ownership import check_going_on
 from engine.record.records import finished, read_records
 from engine.record.rundir import RunDir
 from engine.record.runs import goes_on, is_starting
 from engine.record.writing import open_to_append
 from engine.spec.checks import check_method, check_quickly
 from engine.spec.keys import Spec
+from engine.spec.trust import RUN_FACTORIES, Asked
 
 
 def start(spec: Spec, name: str, out: Path | None = None) -> RunDir:
@@ -32,7 +34,7 @@ def start(spec: Spec, name: str, out: Path | None = None) -> RunDir:
     """
     check(spec)
     directory = create(spec, name, out)
-    launch(directory)
+    launch(directory, trusted=True)  # whoever starts it was asked before
     return directory
 
 
@@ -55,30 +57,37 @@ def check(spec: Spec) -> None:
     check_method(spec)
 
 
-def resume(directory: RunDir) -> str | None:
-    """Goes on with a run and returns None, or returns why it cannot go on."""
+def resume(directory: RunDir, *, agreed: bool = False) -> str:
+    """Goes on with a run and returns "", or returns why it cannot go on.
+
+    Raises Asked where the user is to agree first and has not `agreed`.
+    """
     if is_live(directory):
         return "it is running"
     try:
-        directory.load_spec()
         ended = finished(read_records(directory))
         if ended is not None and not goes_on(ended):
             return f"it has ended. {ended.sentence}"
-        launch(directory)
+        check_going_on(directory, run_factories=agreed, not_mine=agreed)
+        launch(directory, trusted=agreed)
+    except Asked:
+        raise
     except (InputError, SaveError) as error:
         return str(error)
-    return None
+    return ""
 
 
-def launch(directory: RunDir, *arguments: str) -> None:
+def launch(directory: RunDir, *arguments: str, trusted: bool = False) -> None:
     """Starts an engine on the folder of a run or a sweep, to run it or go on with it.
 
-    `arguments` are further ones of `python -m engine`.
+    `arguments` are further ones of `python -m engine`. Where the user has `trusted` the folder,
+    functions that it names are run whoever wrote it.
     """
+    allowed = [RUN_FACTORIES] if trusted else []
     with open_to_append(directory.log) as log:
         subprocess.Popen(
             # -P: a folder named engine in the current folder must not be imported instead.
-            [sys.executable, "-P", "-m", "engine", str(directory.path), *arguments],
+            [sys.executable, "-P", "-m", "engine", str(directory.path), *arguments, *allowed],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

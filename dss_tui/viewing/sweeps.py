@@ -17,6 +17,7 @@ from engine.record.components_folder import ComponentsPlan
 from engine.record.events import Outcome
 from engine.record.finding import COMPARISON, COMPONENTS
 from engine.record.lock import is_live
+from engine.record.ownership import check_going_on_with_plan
 from engine.record.plans import read_any_plan
 from engine.record.progress import Progress, ProgressReader
 from engine.record.rundir import RunDir
@@ -28,6 +29,7 @@ from engine.record.sweeps import CellState, SweepReader, SweepView
 from engine.spec.checks import check_quickly
 from engine.spec.grid import LevelAsked
 from engine.spec.keys import Spec
+from engine.spec.trust import Asked
 
 #: What a run's state is called in a sweep, where that differs from the state itself.
 WORDS = {"running": "under way", "not_connected": "not connected"}
@@ -55,7 +57,8 @@ def start(
         create(plan, folder.path)
     elif live or SweepReader(folder).look().state == "ended":
         return False
-    session.launch(folder, crew)
+    # The user was asked about the preset, and the plan is of the same.
+    session.launch(folder, crew, trusted=True)
     return True
 
 
@@ -75,7 +78,7 @@ def start_comparison(asked: ComparePlan, folder: RunDir) -> bool:
     ended = SweepReader(folder).look().state == "ended" and plan.is_measured(folder.path)
     if is_live(folder) or ended:
         return False
-    session.launch(folder)
+    session.launch(folder, trusted=True)  # as above
     return True
 
 
@@ -92,21 +95,27 @@ def start_components(asked: ComponentsPlan, folder: RunDir, at_once: int) -> boo
         write_plan(plan.text(), folder.path, COMPONENTS)
     elif is_live(folder) or SweepReader(folder).look().state == "ended":
         return False
-    session.launch(folder, str(at_once))
+    session.launch(folder, str(at_once), trusted=True)  # as above
     return True
 
 
-def resume(folder: RunDir) -> str | None:
-    """Goes on with a sweep and returns None, or returns why it cannot go on."""
+def resume(folder: RunDir, *, agreed: bool = False) -> str:
+    """Goes on with a sweep and returns "", or returns why it cannot go on.
+
+    Raises Asked where the user is to agree first and has not `agreed`.
+    """
     if is_live(folder):
         return "it is running"
     try:
         if read_any_plan(folder.path) is None:
             return "there is no sweep any more"
-        session.launch(folder)
+        check_going_on_with_plan(folder, run_factories=agreed, not_mine=agreed)
+        session.launch(folder, trusted=agreed)
+    except Asked:
+        raise
     except (InputError, SaveError) as error:
         return str(error)
-    return None
+    return ""
 
 
 class SweepFollower:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from dss_tui.viewing.streams import unguarded
 from dss_tui.viewing.words import age
 
 #: Seconds before the first telling, between two at a terminal, and between two lines elsewhere.
@@ -24,7 +25,7 @@ class Waiting:
 
     what: str
     """The word before the share, such as *measured*, at first."""
-    out: TextIO = field(default_factory=lambda: sys.stderr)
+    out: TextIO = field(default_factory=lambda: unguarded(sys.stderr))
     clock: Callable[[], float] = time.monotonic
     _began_s: float = 0.0
     _due_s: float = 0.0

@@ -59,7 +59,8 @@ def write(found: Aligned, path: Path) -> None:
             for group in groups
         ],
     }
-    writing.replace(path, safetensors.torch.save(tensors, metadata={"dss": dump_json(header)}))
+    content = safetensors.torch.save(tensors, metadata={"dss": dump_json(header)})
+    writing.replace(writing.chosen(path), content)
 
 
 def check_ending(path: Path) -> None:

@@ -25,7 +25,8 @@ from numba.core.caching import _Cache
 
 from engine.cache import cache_folder
 from engine.errors import SaveError
-from engine.record.writing import replace
+from engine.owners import kept_by_another
+from engine.record.writing import chosen, replace
 from engine.version import __version__
 
 log = logging.getLogger("engine")
@@ -107,8 +108,14 @@ def _fingerprint(sources: Path) -> str:
 
 
 def _read(file: Path) -> bytes | None:
-    """Returns what `_write` wrote, or None where the file is missing, cut or otherwise damaged."""
+    """Returns what `_write` wrote, or None where the file is missing, cut or otherwise damaged.
+
+    It is a pickle, which could run anything: what others than this user or root may have written is
+    not read either.
+    """
     try:
+        if kept_by_another(file):
+            return None
         content = file.read_bytes()
     except OSError:
         return None
@@ -128,7 +135,8 @@ def _write(file: Path, payload: bytes) -> None:
     """Writes a file whole or not at all, and drops the folders of versions not used lately."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        replace(file, hashlib.sha256(payload).digest() + payload, durable=False)
+        content = hashlib.sha256(payload).digest() + payload
+        replace(chosen(file), content, durable=False, mode=0o644)  # read back only if ours alone
     except (OSError, SaveError) as error:
         if file.parent not in _warned:
             _warned.add(file.parent)

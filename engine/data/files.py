@@ -15,11 +15,20 @@ def data_folder() -> Path | None:
 def candidates(path: str, *before: Path) -> list[Path]:
     """Returns the places that a path may mean, the preferred one first.
 
-    They are in the folders `before`, in the current folder, and under $DSS_TUI_DATA.
+    They are in the folders `before`, in the current folder if one can look there, and under
+    $DSS_TUI_DATA.
     """
     data = data_folder()
-    folders = [*before, Path.cwd(), *([data] if data else [])]
+    folders = [*before, *_here(), *([data] if data else [])]
     return list(dict.fromkeys(folder / os.path.expanduser(path) for folder in folders))
+
+
+def _here() -> list[Path]:
+    """Returns the current folder, or nothing where it is gone or closed to this user."""
+    try:
+        return [Path.cwd()] if os.access(".", os.X_OK) else []
+    except OSError:
+        return []
 
 
 def locate(path: str, *before: Path, folders: bool = False) -> Path | None:

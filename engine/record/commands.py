@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import IO, Literal, get_args
 
 from engine.errors import SaveError
 from engine.record.decoding import decode, parse_json
@@ -11,9 +14,12 @@ from engine.record.events import dump_json
 from engine.record.lines import LineTail
 from engine.record.loss_plane import Triple
 from engine.record.reading import Damaged
+from engine.record.run_owners import check_owner, obeyed, others_write, owners
 from engine.record.rundir import RunDir
 from engine.record.unfit import Unfit
 from engine.record.writing import open_to_append
+
+log = logging.getLogger("engine")
 
 Word = Literal["pause", "continue", "stop", "checkpoint"]
 """A command that is one word."""
@@ -51,12 +57,32 @@ class CommandTail:
 
     def __init__(self, run: RunDir, *, skip_old: bool) -> None:
         """Starts at the beginning of the file, or with `skip_old` after the commands it holds."""
+        self._run = run
         self._lines = LineTail(run.commands)
         if skip_old:
-            self.new_commands()
+            self._new()
 
     def new_commands(self) -> list[Command]:
         """Returns the commands since the last call, of equal planes only the first.
+
+        Those of a file to which others than the run's owner and root may write are not obeyed, but
+        named in the log.
+        """
+        commands = self._new()
+        why = self._refused() if commands else None
+        if why is None:
+            return commands
+        ignored = ", ".join(dict.fromkeys(map(_word, commands)))
+        log.warning("not obeyed: %s, because %s", ignored, why)
+        return []
+
+    def _refused(self) -> str | None:
+        """Returns why the file that was read last is not obeyed, as a clause; None where it is."""
+        found = self._lines.found
+        return None if found is None else others_write(self._run, found, obeyed(self._run))
+
+    def _new(self) -> list[Command]:
+        """Returns the commands since the last call, whoever gave them.
 
         Lines that are no commands are passed over. A file that cannot be read counts as empty, so
         that a run goes on although somebody has put a pipe in its folder.
@@ -92,11 +118,39 @@ def _line(command: Command) -> _Plain | _Plane:
     return _Plain(command)
 
 
+def _word(command: Command) -> str:
+    """Returns the word of a command."""
+    return "plane" if isinstance(command, PlaneThrough) else command
+
+
 def send(run: RunDir, command: Command) -> None:
-    """Appends a command for the engine of a run. Raises SaveError where it cannot be written."""
+    """Appends a command for the engine of a run.
+
+    Raises InputError where this user is neither the run's owner nor root, whom alone the engine
+    obeys, and SaveError where the command cannot be written.
+    """
+    check_owner(run)
     line = dump_json(_line(command)) + "\n"
-    with open_to_append(run.commands) as file:
+    with _opened(run) as file:
         try:
             file.write(line.encode())
         except OSError as error:
             raise SaveError(f"{run.commands}: cannot be written: {error.strerror}") from error
+
+
+def _opened(run: RunDir) -> IO[bytes]:
+    """Opens the file of commands for its end, in place of one that the engine would not obey.
+
+    Whatever the umask, nobody else may write to it. Raises SaveError.
+    """
+    with suppress(OSError):
+        if others_write(run, os.lstat(run.commands), owners(run) | {0}) is not None:
+            os.unlink(run.commands)
+    try:
+        return open_to_append(run.commands, mode=0o644)
+    except SaveError as error:
+        if not isinstance(error.__cause__, PermissionError):
+            raise
+    with suppress(OSError):  # it is root's, in a folder of this user
+        os.unlink(run.commands)
+    return open_to_append(run.commands, mode=0o644)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from engine.record.bracket import Bracket
 from engine.record.decoding import decode, parse_json
@@ -346,9 +346,25 @@ class Record:
 def dump_json(value: object) -> str:
     """Returns a value as one line of standard JSON, with null for a number that is not finite.
 
-    Dataclasses and pydantic models become objects.
+    Dataclasses and pydantic models become objects. Bytes of a path that are no UTF-8, of which JSON
+    has none, are written out.
     """
-    return to_json(value, inf_nan_mode="null").decode()
+    try:
+        return to_json(value, inf_nan_mode="null").decode()
+    except PydanticSerializationError:
+        plain = to_jsonable_python(value, inf_nan_mode="constants")
+        return to_json(_in_unicode(plain), inf_nan_mode="null").decode()
+
+
+def _in_unicode(value: object) -> object:
+    """Returns a plain value whose texts hold nothing but Unicode."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_in_unicode(key): _in_unicode(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_in_unicode(each) for each in value]
+    return value
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,14 @@ def runs_folder() -> Path:
     return Path(platformdirs.user_state_dir("dss-tui")) / "runs"
 
 
+def placed(path: Path) -> RunDir:
+    """Returns the run in a folder that a user names, which may be a link to where the run lies.
+
+    Everything else of a run is below its folder, where no link is followed.
+    """
+    return RunDir(Path(os.path.realpath(path)) if path.is_symlink() else path)
+
+
 def find(run: str) -> RunDir:
     """Returns the run directory that a text names.
 
@@ -59,7 +67,7 @@ def _find(name: str, is_one: Callable[[Path], bool]) -> RunDir:
     path = Path(os.path.expanduser(name))
     candidates = (path, runs_folder() / name)
     for candidate in filter(is_one, candidates):
-        return RunDir(candidate)
+        return placed(candidate)
     kind = next(filter(None, map(kind_of, candidates)), None)
     if kind is not None:
         raise InputError(
@@ -131,7 +139,7 @@ def runs_and_sweeps() -> list[RunDir]:
 def _in_runs_folder(is_one: Callable[[Path], bool]) -> list[RunDir]:
     """Returns the folders of a kind under the runs folder, oldest first."""
     try:
-        found = [RunDir(path) for path in runs_folder().iterdir() if is_one(path)]
+        found = [placed(path) for path in runs_folder().iterdir() if is_one(path)]
     except OSError:
         return []
     return sorted(found, key=lambda run: (made_s(run), run.name))

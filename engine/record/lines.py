@@ -47,6 +47,8 @@ class LineTail:
     def __init__(self, path: Path, at: int = 0) -> None:
         """Starts at byte `at` of the file, which need not exist yet."""
         self.path = path
+        self.found: os.stat_result | None = None
+        """The owner, the mode and the times of the file when it was read last."""
         self._at = at
 
     def new_lines(self) -> list[bytes]:
@@ -68,7 +70,8 @@ class LineTail:
 
     def _read(self, descriptor: int) -> list[bytes]:
         """Returns the new lines of an open file. Raises Damaged and OSError."""
-        size = os.fstat(descriptor).st_size
+        self.found = os.fstat(descriptor)
+        size = self.found.st_size
         if size > LARGEST_FILE:
             raise Damaged(self.path, f"it holds more than {LARGEST_FILE // MIB} MiB")
         if size < self._at:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from engine.record.events import Paused, RunFinished, from_line
 from engine.record.lines import last_line
-from engine.record.lock import is_live
-from engine.record.reading import Damaged
+from engine.record.lock import AT_REST, life_of
+from engine.record.reading import LINK, Damaged
 from engine.record.rundir import RunDir
 from engine.record.unfit import Unfit
 
@@ -58,19 +58,31 @@ class ManyRuns:
     def __init__(self, runs: Iterable[RunDir]) -> None:
         """Knows nothing of the runs yet."""
         self._known = [_Known(run, str(run.events)) for run in runs]
+        self._folders = {each.run.path.parent for each in self._known}
 
     def look(self) -> tuple[Brief, ...]:
         """Returns the brief of each run as its files are now, whatever they hold.
 
         A brief that has not changed is the same object as before.
         """
-        return tuple(map(_looked, self._known))
+        links = {folder for folder in self._folders if folder.is_symlink()}
+        return tuple(
+            _kept(each, _behind_a_link(each.run))
+            if each.run.path.parent in links
+            else _looked(each)
+            for each in self._known
+        )
+
+
+def _behind_a_link(run: RunDir) -> Brief:
+    """Returns the brief of a run whose folder lies in a link."""
+    return Brief("damaged", damaged=Damaged(run.path.parent, LINK))
 
 
 def _looked(known: _Known) -> Brief:
     """Returns the brief of a run, read again where that is needed."""
     # First: whatever the run wrote before it ended is then seen below.
-    live = known.at_work is not None and is_live(known.run)
+    life = AT_REST if known.at_work is None else life_of(known.run)
     try:
         stat = os.lstat(known.events)
     except FileNotFoundError:
@@ -81,12 +93,13 @@ def _looked(known: _Known) -> Brief:
         return _kept(known, Brief("damaged", damaged=fault))
     file = stat.st_ino, stat.st_size, stat.st_mtime_ns
     if file != known.file:
-        live = is_live(known.run)
+        life = life_of(known.run)
         known.file = file
         known.brief, known.at_work = _read(known.run, stat.st_mtime)
     if known.at_work is None:
         return known.brief
-    return _kept(known, replace(known.brief, state=known.at_work if live else "interrupted"))
+    state = "lost" if life.lost is not None else "interrupted"
+    return _kept(known, replace(known.brief, state=known.at_work if life.live else state))
 
 
 def _kept(known: _Known, brief: Brief) -> Brief:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -28,6 +29,12 @@ Stamp = tuple[int, int, int]
 
 #: The sizes in bytes of the largest preset and of the largest JSON file that are read.
 LARGEST_PRESET, LARGEST_JSON = MIB, 64 * MIB
+
+#: How a folder is opened for the sake of the names in it, which needs no right to list them.
+_HANDLE = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+#: What is said of a link.
+LINK = "it is a link, which is not followed"
 
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISDIR, "it is a directory"),
@@ -73,16 +80,41 @@ def stamp(path: Path | str) -> Stamp | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def open_regular(path: Path, flags: int, *, follow: bool = False) -> int:
+@contextmanager
+def folder_of(path: Path) -> Iterator[int]:
+    """Opens the folder in which a file lies, as a handle for the names in it, within the block.
+
+    The folder may lie behind links, but is none itself. Raises Damaged where it is one, and OSError
+    where there is no such folder.
+    """
+    folder = path.parent
+    try:
+        handle = os.open(folder, _HANDLE)
+    except NotADirectoryError:
+        if folder.is_symlink():
+            raise Damaged(folder, LINK) from None
+        raise
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def open_regular(path: Path, flags: int, mode: int = 0o666, *, follow: bool = False) -> int:
     """Opens a regular file with these `os.open` flags and returns its descriptor.
 
-    Unlike a plain `open` it never waits for the other end of a pipe, and never follows a link
-    unless it is to `follow` them. Raises Damaged for what is no regular file, and OSError for what
+    Unlike a plain `open` it never waits for the other end of a pipe, and follows no link, neither
+    in place of the file nor of its folder, unless it is to `follow` them. A new file gets this
+    `mode`, as the umask allows. Raises Damaged for what is no regular file, and OSError for what
     the system refuses.
     """
-    flags |= (0 if follow else os.O_NOFOLLOW) | os.O_NONBLOCK | os.O_CLOEXEC
+    flags |= os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        descriptor = os.open(path, flags, 0o666)
+        if follow:
+            descriptor = os.open(path, flags, mode)
+        else:
+            with folder_of(path) as folder:
+                descriptor = os.open(path.name, flags | os.O_NOFOLLOW, mode, dir_fd=folder)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
             raise Damaged(path, _kind_of(path)) from None
@@ -100,7 +132,7 @@ def _kind_of(path: Path) -> str:
     except OSError:
         return "it is no regular file"
     if stat.S_ISLNK(mode):
-        return "it is a link, which is not followed"
+        return LINK
     return next((said for kind, said in _KINDS if kind(mode)), "it is no regular file")
 
 

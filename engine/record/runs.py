@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from engine.record.events import Outcome, Record, RunFinished, RunStarted
 from engine.record.finding import made_s, preset_of
-from engine.record.lock import is_live
+from engine.record.lock import AT_REST, Life, life_of
 from engine.record.notes import Notes, read_notes
 from engine.record.progress import read_progress
 from engine.record.reading import Damaged, check_regular
@@ -61,6 +61,8 @@ class Summary:
     """Of a sweep, how many of its searches have ended, and how many it has; None for a run."""
     level_set: float | None = None
     """The newest level that came about in the search; None where the preset names it."""
+    life: Life = AT_REST
+    """Whether an engine is at work on it."""
 
     @property
     def level(self) -> float | None:
@@ -82,14 +84,15 @@ class Summary:
 
 def summarize(run: RunDir) -> Summary:
     """Returns the facts that a list shows of a run, whatever its files hold."""
-    live = is_live(run)  # first: whatever a run wrote before it ended is then seen below
+    life = life_of(run)  # first: whatever a run wrote before it ended is then seen below
     faults: list[Damaged] = []
     records = tried(lambda: _records(run, faults), faults)
     progress = tried(lambda: read_progress(run), faults)
     notes = tried(lambda: read_notes(run), faults) or Notes()
     state = state_of(
         finished(records or []),
-        live=live,
+        live=life.live,
+        lost=life.lost is not None,
         starting=is_starting(run),
         paused=is_paused(records or []),
         readable=records is not None,
@@ -111,6 +114,7 @@ def summarize(run: RunDir) -> Summary:
         tolerance=progress.tolerance if progress is not None else 0.0,
         damaged=tuple(faults),
         level_set=None if set_to is None else _finite(set_to),
+        life=life,
     )
 
 
@@ -150,6 +154,7 @@ def state_of(
     ended: RunFinished | None,
     *,
     live: bool,
+    lost: bool = False,
     starting: bool = False,
     paused: bool = False,
     readable: bool = True,
@@ -157,8 +162,9 @@ def state_of(
     """Returns the state of a run in one word.
 
     It is *running* or *paused* while an engine holds the run, *starting* where one is about to, and
-    *damaged* where its preset or its events cannot be read. Else it is the outcome of `ended`, or
-    *interrupted* where the process ended without an outcome.
+    *damaged* where its preset or its events cannot be read. Else it is the outcome of `ended`,
+    *lost* where an engine of another machine is not heard any more, or *interrupted* where the
+    process ended without an outcome.
     """
     if live:
         return "paused" if paused else "running"
@@ -166,7 +172,9 @@ def state_of(
         return "starting"
     if not readable:
         return "damaged"
-    return "interrupted" if ended is None else str(ended.outcome)
+    if ended is not None:
+        return str(ended.outcome)
+    return "lost" if lost else "interrupted"
 
 
 def is_starting(run: RunDir) -> bool:

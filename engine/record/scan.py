@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.record.finding import MARKS, PLANS, is_sweep, runs_folder
+from engine.record.finding import MARKS, PLANS, is_sweep, placed, runs_folder
 from engine.record.reading import Stamp, stamp
 from engine.record.rundir import RunDir
 from engine.record.runs import Summary, summarize
@@ -26,7 +26,7 @@ HELD = (*MARKS, *PLANS)
 WATCHED = (*HELD, "notes.json", "session.json")
 
 #: The states that change without any change of these files, because a process or a while ends.
-UNSETTLED = ("running", "paused", "starting", "preparing")
+UNSETTLED = ("running", "paused", "starting", "preparing", "lost")
 
 Stamps = tuple[Stamp | None, ...]
 """The stamps of a run's folder and of its files that are watched."""
@@ -81,7 +81,8 @@ class RunScan:
             if at and self._clock() >= until:
                 break
             self._readings += 1
-            known[name] = _Read(stamps[name], self._summary(RunDir(folder / name)), self._readings)
+            summary = replace(self._summary(placed(folder / name)), name=name)
+            known[name] = _Read(stamps[name], summary, self._readings)
         self._known = known
         self._forget_settled()
         found = (read.summary for read in known.values())

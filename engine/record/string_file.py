@@ -140,7 +140,7 @@ def write(
         InputError: The ending is another one.
         SaveError: The file cannot be written.
     """
-    path = Path(path)
+    path = writing.chosen(path)
     if path.suffix not in WRITERS:
         raise InputError(f"ends in {path.suffix!r}; choose one of {', '.join(WRITERS)}", file=path)
     with writing.replacing(path) as held:

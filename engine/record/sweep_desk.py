@@ -16,6 +16,7 @@ from pathlib import Path
 from engine.errors import InputError, SaveError
 from engine.record.commands import Command, CommandTail
 from engine.record.finding import kind_of
+from engine.record.heartbeat import Heartbeat
 from engine.record.lock import take_lock
 from engine.record.rundir import RunDir
 from engine.record.sweep_state import Journal
@@ -110,4 +111,8 @@ def held(folder: Path) -> Iterator[None]:
             key="--out",
         ) from None
     with lock:
-        yield
+        heartbeat = Heartbeat(lock)
+        try:
+            yield
+        finally:
+            heartbeat.stop()

@@ -31,6 +31,7 @@ def summarize_sweep(reader: SweepReader) -> Summary:
         size_bytes=None if view.going else size_bytes(folder.path, DEPTH),
         note=notes.note,
         damaged=(*view.damaged, *faults),
+        life=view.life,
         pairs=(view.ended, view.asked) if view.plan is not None else None,
     )
 

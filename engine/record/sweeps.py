@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.errors import InputError
 from engine.record.events import Outcome
-from engine.record.lock import is_live
+from engine.record.lock import AT_REST, Life, life_of
 from engine.record.many import Brief, ManyRuns
 from engine.record.plans import AnyCell, AnyPlan, AnyRow, plan_file, read_any_plan
 from engine.record.reading import Damaged, Stamp, stamp
@@ -51,7 +51,8 @@ class SweepView:
 
     state: str
     """*preparing*, *running*, *paused*, *ended*, *unfinished* where no process is at work on cells
-    that have not ended, or *damaged* where the plan cannot be read."""
+    that have not ended, *lost* where one of another machine was and is not heard any more, or
+    *damaged* where the plan cannot be read."""
     plan: AnyPlan | None = None
     levels: tuple[LevelState, ...] = ()
     results: tuple[Any, ...] = ()
@@ -68,6 +69,8 @@ class SweepView:
     """The exit status of a command that watched the sweep: 0 while it goes on."""
     damaged: tuple[Damaged, ...] = ()
     """The faults of the sweep's own files, and of what is known of cells besides their events."""
+    life: Life = AT_REST
+    """Whether an engine is at work on it."""
 
     @property
     def going(self) -> bool:
@@ -118,7 +121,7 @@ class SweepReader:
     def look(self) -> SweepView:
         """Returns the state of the sweep now, whatever its files hold."""
         faults: list[Damaged] = []
-        live = is_live(self.folder)  # first: what was written before the end is then seen below
+        life = life_of(self.folder)  # first: what was written before the end is then seen below
         tried(self._read_plan, faults)
         session = tried(lambda: read_state(self.folder.path), faults)
         briefs = self._runs.look()
@@ -140,7 +143,7 @@ class SweepReader:
             self._rows = tuple(plan.rows(folder, known))
             self._left = plan.left(folder, known)
             self._seen, self._marks = briefs, marks
-        return self._view(self._plan, live, session, (*faults, *self._faults_of_cells))
+        return self._view(self._plan, life, session, (*faults, *self._faults_of_cells))
 
     def _read_plan(self) -> None:
         """Reads the plan where its file is new. Raises Damaged where it cannot be read."""
@@ -167,15 +170,16 @@ class SweepReader:
         self._runs = ManyRuns(cell.run for cell in self._cells)
 
     def _view(
-        self, plan: AnyPlan, live: bool, session: SweepState | None, faults: tuple[Damaged, ...]
+        self, plan: AnyPlan, life: Life, session: SweepState | None, faults: tuple[Damaged, ...]
     ) -> SweepView:
         """Returns the view of a sweep whose cells were looked at."""
         assert self._seen is not None
         cells = tuple(map(CellState, self._cells, self._seen))
         now = time.time()
-        elapsed_s = 0.0 if session is None else session.elapsed_now_s(now if live else session.at)
-        began = session.began if session is not None and live else None
-        over = None if session is None or live or session.state != "ended" else session
+        until = now if session is None or life.live else session.at
+        elapsed_s = 0.0 if session is None else session.elapsed_now_s(until)
+        began = session.began if session is not None and life.live else None
+        over = None if session is None or life.live or session.state != "ended" else session
         done = not self._left
         parts = zip(self._rows, _parts(cells, plan.pairs), strict=True)
         if not plan.every_cell_runs:
@@ -183,16 +187,17 @@ class SweepReader:
         etas = partial(_eta_s, began=began, elapsed_s=elapsed_s, now=now)
         levels = tuple(LevelState(row, part, etas(part)) for row, part in parts)
         return SweepView(
-            _state_of(session, live=live, done=done),
+            _state_of(session, life, done=done),
             plan,
             levels,
             self._results,
             self._left,
             elapsed_s,
             0.0 if done else etas(cells),
-            "" if over is None else over.sentence,
+            life.words if over is None else over.sentence,
             0 if done else _status_of(over),
             faults,
+            life,
         )
 
 
@@ -206,10 +211,11 @@ def _differs(one: Brief, other: Brief) -> bool:
     return one is not other
 
 
-def _state_of(session: SweepState | None, *, live: bool, done: bool) -> str:
+def _state_of(session: SweepState | None, life: Life, *, done: bool) -> str:
     """Returns the state of a sweep in one of the words of `SweepView.state`."""
-    if not live:
-        return "ended" if done else "unfinished"
+    if not life.live:
+        left = "unfinished" if life.lost is None else "lost"
+        return "ended" if done else left
     if session is None:
         return "preparing"
     return "running" if session.state == "ended" else session.state

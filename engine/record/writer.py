@@ -9,6 +9,7 @@ from pathlib import Path
 from engine.errors import SaveError
 from engine.record.commands import Command, CommandTail
 from engine.record.events import Event, Record, RunStarted
+from engine.record.heartbeat import Heartbeat
 from engine.record.lines import LONGEST_LINE
 from engine.record.lock import take_lock
 from engine.record.meta import Meta
@@ -35,6 +36,7 @@ class RunWriter:
         except BaseException:
             self._lock.close()
             raise
+        self._heartbeat = Heartbeat(self._lock)
 
     def _take(self) -> None:
         """Cleans up after a lost process, and opens the files of events and commands."""
@@ -60,6 +62,7 @@ class RunWriter:
     def __exit__(self, *_: object) -> None:
         """Closes the files and frees the run."""
         self._events.close()
+        self._heartbeat.stop()
         self._lock.close()
 
     def record(self, event: Event, time_s: float) -> Record:

@@ -63,7 +63,7 @@ class Relabelled:
             buffer = BytesIO()
             torch.save(own, buffer)
             content = buffer.getvalue()
-        writing.replace(path, content)
+        writing.replace(writing.chosen(path), content)
 
     def write_permutation(self, path: str | PathLike[str]) -> None:
         """Writes the orders and scales to a .safetensors file, as `alignment.stored` has them.

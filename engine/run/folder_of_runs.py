@@ -14,12 +14,15 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from engine.errors import InputError, SaveError
 from engine.record.events import Outcome, RunFinished
+from engine.record.plans import plan_file
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End, exit_status_of, held
 from engine.record.sweep_tables import ENDINGS
 from engine.record.writing import replace
 from engine.run.cells import ending
+from engine.spec.keys import Spec
+from engine.spec.trust import check_run
 
 
 class CellOfRun(Protocol):
@@ -47,8 +50,16 @@ class ResultOfRun(Protocol):
 
 AnyCell = TypeVar("AnyCell", bound=CellOfRun)
 AnyResult = TypeVar("AnyResult", bound=ResultOfRun)
-AnyPlan = TypeVar("AnyPlan")
+AnyPlan = TypeVar("AnyPlan", bound="OfPreset")
 AnyRow_co = TypeVar("AnyRow_co", covariant=True)
+
+
+class OfPreset(Protocol):
+    """A plan of runs of one preset."""
+
+    @property
+    def spec(self) -> Spec:
+        """The preset."""
 
 
 class PlanOfRuns(Protocol[AnyCell, AnyResult, AnyRow_co]):
@@ -180,8 +191,13 @@ def starting(desk: Desk) -> Iterator[None]:
         raise
 
 
-def planned(plan: AnyPlan | None, folder: Path) -> AnyPlan:
-    """Returns the plan in a folder. Raises InputError where there is none."""
+def planned(plan: AnyPlan | None, folder: Path, *, run_factories: bool) -> AnyPlan:
+    """Returns the plan in a folder.
+
+    Raises InputError where there is none, and where it names functions that somebody else may have
+    put there and `run_factories` is false.
+    """
     if plan is None:
         raise InputError("holds no plan of runs", file=folder)
+    check_run(plan.spec, plan_file(folder), run_factories=run_factories)
     return plan

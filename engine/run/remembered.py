@@ -22,4 +22,4 @@ def remember(file: str, known: dict[str, str]) -> None:
     """Keeps what is known by fingerprint. Does nothing where it cannot be written."""
     with suppress(OSError):
         cache_folder().mkdir(parents=True, exist_ok=True)
-        writing.replace(cache_folder() / file, json.dumps(known).encode())
+        writing.replace(writing.chosen(cache_folder() / file), json.dumps(known).encode())

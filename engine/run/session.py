@@ -33,6 +33,7 @@ from engine.run.loop import Pace, Stopwatch, totals
 from engine.run.prepare import Prepared, prepare
 from engine.run.store import DirectoryStore
 from engine.spec.keys import Spec
+from engine.spec.trust import check_run, functions_of
 from engine.spec.yaml_file import dump
 from engine.workers.pool import Workers, open_pool
 
@@ -111,17 +112,21 @@ def run(
     signals: Signals,
     observe: Observer = lambda record: None,
     prepared: Prepared | None = None,
+    *,
+    run_factories: bool = False,
 ) -> Ended:
     """Runs a run directory, or goes on with it, until the search ends or is asked to.
 
     A new run whose preset was `prepared` before its directory was made is not prepared again.
+    Functions of a user's own, which the preset names, are run where the folder is this user's own,
+    or with `run_factories`.
 
     Raises InputError where the directory does not allow it. A failure of the engine itself is
     written to its log and its events, and returned as the outcome `failed`, whenever it comes.
     """
     with RunWriter(directory) as writer, logging_to(directory.log):
         try:
-            return run_written(writer, signals, observe, prepared)
+            return run_written(writer, signals, observe, prepared, run_factories=run_factories)
         except (InputError, SaveError):
             raise
         except Exception as error:
@@ -139,6 +144,8 @@ def run_written(
     signals: Signals,
     observe: Observer = lambda record: None,
     prepared: Prepared | None = None,
+    *,
+    run_factories: bool = False,
     **others: Any,
 ) -> Ended:
     """Prepares a run directory where it is not prepared, and runs a session of it with its writer.
@@ -147,10 +154,14 @@ def run_written(
     """
     directory = writer.run
     asked = directory.load_spec()
-    prepared = prepared or prepare(asked)
+    if prepared is None:
+        check_run(asked, directory.spec, run_factories=run_factories)
+        prepared = prepare(asked)
     spec = prepared.spec
     if spec != asked and not directory.checkpoint.exists():  # which belongs to that file
         replace(directory.spec, dump(spec).encode())
+    if named := functions_of(spec):
+        log.info("functions of the user's own are run: %s", ", ".join(dict.fromkeys(named)))
     if prepared.unseen:
         log.warning("no GPU is used: %s", prepared.unseen)
     with open_pool(prepared.backend, spec) as pool:

@@ -10,14 +10,16 @@ from typing import Generic
 from engine.backends.backend import Backend
 from engine.errors import SaveError
 from engine.record.events import Outcome
+from engine.record.reading import check_regular
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk
-from engine.record.writing import replace
+from engine.record.writing import made_folder, replace
 from engine.run.cells import CellLogs, CellWriter
 from engine.run.folder_of_runs import AnyCell, CellOfRun
 from engine.run.loop import Pace
 from engine.run.session import Ended, run_session
 from engine.spec.keys import Spec
+from engine.spec.trust import check_of_plan
 from engine.spec.yaml_file import dump
 from engine.workers.pool import open_pool
 from engine.workers.shared import SharedPool
@@ -100,12 +102,11 @@ def written_spec(cell: AnyCell, spec_of: Callable[[AnyCell], Spec]) -> Spec:
     Writes the file first where it is missing, with what `spec_of` returns. Raises InputError and
     SaveError.
     """
-    if cell.run.spec.exists():
-        return cell.run.load_spec()
-    try:
-        cell.run.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(cell, error) from error
+    made_folder(cell.run.path, cell.run.path.parents[1])
+    if check_regular(cell.run.spec):
+        found = cell.run.load_spec()
+        check_of_plan(found, spec_of(cell), cell.run.spec)
+        return found
     spec = spec_of(cell)
     replace(cell.run.spec, dump(spec).encode())
     return spec

@@ -118,15 +118,22 @@ def _prepared(plan: Plan, folder: Path, prepare: Prepare) -> tuple[Sweep, Crew]:
     return Sweep(decided, folder), crew
 
 
-def run_folder(desk: Desk, signals: Signals, crew: AbstractContextManager[Prepare]) -> End:
+def run_folder(
+    desk: Desk,
+    signals: Signals,
+    crew: AbstractContextManager[Prepare],
+    *,
+    run_factories: bool = False,
+) -> End:
     """Runs the sweep whose plan the folder of a desk holds, or goes on, and writes its tables.
 
-    `crew` gives what prepares the plan (`crews.crew_of`). The caller holds the sweep. Raises
+    `crew` gives what prepares the plan (`crews.crew_of`). Functions that the plan names are run
+    where the folder is this user's own, or with `run_factories`. The caller holds the sweep. Raises
     InputError where it cannot run, and SaveError.
     """
     with ExitStack() as stack:
         with starting(desk):
-            plan = planned(read_plan(desk.folder), desk.folder)
+            plan = planned(read_plan(desk.folder), desk.folder, run_factories=run_factories)
             sweep, workers = _prepared(plan, desk.folder, stack.enter_context(crew))
         try:
             return sweep.session(desk, signals, sweep.working(workers, signals))

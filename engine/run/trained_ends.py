@@ -20,7 +20,7 @@ from engine.record.compare_folder import EndsOfPair
 from engine.record.costs import Costs
 from engine.record.events import FIRST, LAST, dump_json
 from engine.record.reading import read_json
-from engine.record.writing import replace
+from engine.record.writing import made_folder, replace
 from engine.run.ends import both_ends
 from engine.spec.keys import Spec
 from engine.workers.pool import Workers
@@ -85,7 +85,7 @@ def given(names: Sequence[str], spec: Spec, problem: Problem) -> Trained:
 
 def write(found: Trained, problem: Problem, files: tuple[Path, Path]) -> None:
     """Writes the models to their files, and then what is told of them beside. Raises SaveError."""
-    files[0].parent.mkdir(parents=True, exist_ok=True)
+    made_folder(files[0].parent, files[0].parents[2])
     for model, path in zip(found.models or (), files, strict=False):
         replace(path, safetensors.torch.save(tensors(model, problem)))
     replace(_told_path(files), (dump_json(found.told) + "\n").encode())

@@ -21,7 +21,6 @@ from engine.data import Dataset, fields, load_data
 from engine.data.own_samples import class_count
 from engine.errors import InputError
 from engine.methods.given import with_state_of
-from engine.part import functions_in
 from engine.path.segments import Along, Pair, along, measure, search_grid
 from engine.problem.baseline import by_frequencies
 from engine.problem.copies import Parameter
@@ -35,6 +34,7 @@ from engine.run.telling import BETWEEN, Telling
 from engine.spec.keys import check_device
 from engine.spec.level import LevelOn, bound
 from engine.spec.problem import ProblemSpec
+from engine.spec.trust import check_string
 from engine.told import Told, untold
 from engine.workers.devices import TWICE, float64_cost, resolved
 from engine.workers.pool import Pool, Workers, cores
@@ -278,17 +278,6 @@ def counted(pool: Pool, problem: Problem, told: Told, total: float) -> Telling:
     return Telling(pool, total, told, (Along,), per_part=BETWEEN / problem.cost.products)
 
 
-def _refuse_factories(spec: ProblemSpec) -> None:
-    """Raises InputError where the problem names functions of a user's own."""
-    named = list(functions_in(spec))
-    if named:
-        raise InputError(
-            f"to measure it, {' and '.join(named)} would be imported and run; if you trust this "
-            "file, give --run-factories",
-            key="dss.problem",
-        )
-
-
 def _ranges(
     pool: Workers, problem: Problem, pairs: Sequence[Pair]
 ) -> tuple[tuple[LevelOn, float, float], ...]:
@@ -320,8 +309,7 @@ def problem_of(file: StringFile, *, run_factories: bool = False) -> Problem:
 
     Raises InputError as `verify` does.
     """
-    if not run_factories:
-        _refuse_factories(file.header.problem)
+    check_string(file.header.problem, run_factories=run_factories)
     header = file.header
     _check_size(file)
     if file.data is None:

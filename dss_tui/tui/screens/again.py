@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Input, Label, Static
 
 from dss_tui.tui.messages import WatchRun
+from dss_tui.tui.screens.agreeing import agreed
 from dss_tui.tui.screens.dialog import Dialog
 from dss_tui.viewing import session
 from engine.errors import InputError, SaveError
 from engine.record.rundir import RunDir
 from engine.spec.keys import Spec
+from engine.spec.trust import check_run
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ class NewRun(Dialog[None]):
         problem.update("")
         return spec
 
-    def action_start(self) -> None:
+    @work
+    async def action_start(self) -> None:
         """Starts the run and asks for its screen, or says what is wrong.
 
         An override that still stands in its field counts.
@@ -127,12 +130,23 @@ class NewRun(Dialog[None]):
             self.app.bell()
             return
         try:
-            run = session.start(spec, self._plan.name)
+            run = await agreed(self.app, lambda trusted: self._started(spec, trusted))
         except (InputError, SaveError) as error:
             self.query_one("#problem", Static).update(str(error))
             return
+        if run is None:
+            return
         self.dismiss()
         self.app.post_message(WatchRun(run, launched=True))
+
+    def _started(self, spec: Spec, agreed: bool) -> RunDir:
+        """Starts the run and returns it.
+
+        Raises InputError where it cannot run, Asked where the user is to agree first, and
+        SaveError.
+        """
+        check_run(spec, self._plan.run.spec, run_factories=agreed, overrides=self._others)
+        return session.start(spec, self._plan.name)
 
 
 _HINTS = {"level": "", "seed": "as before", "other": "limits.seconds=60"}

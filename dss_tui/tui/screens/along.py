@@ -98,7 +98,7 @@ class AlongScreen(Dialog[None]):
 
     def compose(self) -> ComposeResult:
         """Lays out the names, the plot or a sentence, and the table over a row of keys."""
-        yield Static(id="names")
+        yield Static(id="names", markup=False)
         yield Static(id="said", markup=False)
         yield PlotView(id="chart")
         yield Static(id="told", markup=False)

@@ -14,10 +14,12 @@ from dss_tui.tui.widgets.card import headline
 from dss_tui.tui.window import restore_title, set_title
 from dss_tui.viewing import diagnosis
 from engine.errors import InputError
+from engine.owners import belongs_to_another, written_by_another
 from engine.record.bracket import LOWEST
 from engine.record.events import Outcome
 from engine.record.finding import name_after
 from engine.record.reading import Damaged, check_regular
+from engine.spec.trust import RUN_FACTORIES
 
 #: The actions of this part, by the words of the card.
 STEPS = (
@@ -76,7 +78,9 @@ class Ended(Selecting):
     def action_verify(self) -> None:
         """Measures the run's string from scratch in a process of its own, and shows its answer."""
         waiting = "measuring every segment of the string again …"
-        command = ("verify", str(self.run.string))
+        another = belongs_to_another(self.run.path) or written_by_another(self.run.string)
+        trusted = () if another else (RUN_FACTORIES,)
+        command = ("verify", str(self.run.string), *trusted)
         self.app.push_screen(Said(f"dss-tui verify {self.run.string}", waiting, command))
 
     def action_tighten(self) -> None:

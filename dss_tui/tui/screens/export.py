@@ -15,9 +15,11 @@ from textual.suggester import Suggester
 from textual.widgets import Button, Checkbox, Input, Label, RadioButton, RadioSet, Static
 
 from dss_tui.tui.copying import copy
+from dss_tui.tui.screens.confirm import Confirm
 from dss_tui.tui.screens.dialog import Dialog
 from dss_tui.viewing.process import answer
 from engine.record.rundir import RunDir
+from engine.spec.trust import RUN_FACTORIES
 
 #: The endings of string files, that of a figure which the dialog offers, and all that it draws.
 STRINGS, FIGURE, DRAWN = (".safetensors", ".npz", ".pt"), ".svg", (".svg", ".pdf", ".png", ".csv")
@@ -77,7 +79,9 @@ class ExportDialog(Dialog[None]):
     def compose(self) -> ComposeResult:
         """Lays out the choices over the path and the answer of the command line."""
         with Vertical(classes="dialog", id="export"):
-            yield Label(f"Export the string of [b]{self._run.name}[/b], or draw it ({FIGURE})")
+            yield Label(
+                f"Export the string of {self._run.name}, or draw it ({FIGURE})", markup=False
+            )
             with RadioSet(id="endings", compact=True):
                 for number, ending in enumerate(ENDINGS):
                     yield Choice(ending, value=number == 0, compact=True)
@@ -89,7 +93,7 @@ class ExportDialog(Dialog[None]):
                 id="path",
                 compact=True,
             )
-            yield Static(id="said")
+            yield Static(id="said", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("write", id="write", variant="primary")
                 yield Button("copy its check \\[y]", id="copy", disabled=True)
@@ -131,8 +135,14 @@ class ExportDialog(Dialog[None]):
         said = self.query_one("#said", Static)
         said.update("drawing …" if drawn else "writing …")
         command = ["figure"] if drawn else ["export", *self._flags()]
-        status, words = await answer(*command, str(self._run.path), "--out", path)
-        said.update(words.replace("give --force", f"tick “{REPLACE}”").replace("[", "\\["))
+        asked = (*command, str(self._run.path), "--out", path)
+        status, words = await answer(*asked)
+        if RUN_FACTORIES in words:
+            question = words.removeprefix("dss-tui: ").partition("; if you trust")[0]
+            answers = {"n": "leave it", "y": "run them"}
+            if await self.app.push_screen_wait(Confirm(f"{question}.", answers)) == "y":
+                status, words = await answer(*asked, RUN_FACTORIES)
+        said.update(words.replace("give --force", f"tick “{REPLACE}”"))
         if status == 0 and not drawn:
             self._verify = f"dss-tui verify {shlex.quote(path)}"
             button = self.query_one("#copy", Button)

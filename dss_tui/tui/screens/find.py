@@ -44,7 +44,7 @@ class Find(Dialog[str]):
         with Horizontal(id="find"):
             yield Label("/")
             yield Input(value=self._text, compact=True, id="sought")
-            yield Static(HINT, id="found")
+            yield Static(HINT, id="found", markup=False)
 
     def on_mount(self) -> None:
         """Holds the field's cursor still, because a blinking one costs bytes while nobody types."""

@@ -19,7 +19,7 @@ from dss_tui.tui.widgets.picture_view import Pictured
 from dss_tui.tui.widgets.plane import PlaneView
 from dss_tui.tui.widgets.plane_picture import PlanePainting
 from dss_tui.viewing.process import POLL, finished
-from engine.errors import SaveError
+from engine.errors import InputError, SaveError
 from engine.record.commands import PlaneThrough, send
 from engine.record.lock import is_live
 from engine.record.loss_plane import Answer, LossPlane, Triple, path_of, read_answer
@@ -94,7 +94,7 @@ class PlaneScreen(Dialog[None]):
             answer = await self._asked() if is_live(self._run) else None
             if answer is None:
                 answer = await self._measured(trusted=trusted)
-        except (SaveError, Damaged) as error:
+        except (SaveError, InputError) as error:
             self._say(error.short if isinstance(error, Damaged) else str(error))
             return
         if isinstance(answer, LossPlane):

@@ -302,9 +302,9 @@ class RunScreen(Ended, Steering):
         """See `Steering`."""
         return self.seen.state == "paused"
 
-    def launch_again(self) -> str | None:
+    def launch_again(self, agreed: bool) -> str:
         """See `Steering`."""
-        return session.resume(self.run)
+        return session.resume(self.run, agreed=agreed)
 
     def launched(self) -> None:
         """See `Steering`."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from textual import work
 from textual.screen import Screen
 
+from dss_tui.tui.screens.agreeing import agreed
 from dss_tui.tui.screens.confirm import Confirm
-from engine.errors import SaveError
+from engine.errors import InputError, SaveError
 from engine.record.commands import Command, send
 from engine.record.rundir import RunDir
 
@@ -29,8 +30,11 @@ class Steering(Screen[None]):
         """Whether the engine pauses now."""
         raise NotImplementedError
 
-    def launch_again(self) -> str | None:
-        """Launches an engine that goes on and returns None, or returns why it cannot go on."""
+    def launch_again(self, agreed: bool) -> str:
+        """Launches an engine that goes on and returns "", or returns why it cannot go on.
+
+        Raises Asked where the user is to agree first and has not `agreed`.
+        """
         raise NotImplementedError
 
     def launched(self) -> None:
@@ -41,7 +45,7 @@ class Steering(Screen[None]):
         """Gives a command to the engine."""
         try:
             send(self.steered, command)
-        except SaveError as error:
+        except (InputError, SaveError) as error:
             self.notify(str(error), severity="error", markup=False)
 
     def action_pause(self) -> None:
@@ -58,10 +62,11 @@ class Steering(Screen[None]):
             self.ask("stop")
             self.notify("asked to stop")
 
-    def action_resume(self) -> None:
+    @work
+    async def action_resume(self) -> None:
         """Launches an engine that goes on, or says why it cannot go on."""
-        problem = self.launch_again()
+        problem = await agreed(self.app, self.launch_again)
         if problem:
             self.notify(problem, severity="warning", markup=False)
-        else:
+        elif problem is not None:
             self.launched()

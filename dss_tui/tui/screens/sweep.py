@@ -291,7 +291,7 @@ class SweepScreen(Finding, Steering):
         if action == "stop":
             return self.sweep.going
         if action == "resume":
-            return self.sweep.state == "unfinished"
+            return self.sweep.state in ("unfinished", "lost")
         return True
 
     @property
@@ -314,9 +314,9 @@ class SweepScreen(Finding, Steering):
         """See `Steering`."""
         return self.sweep.state == "paused"
 
-    def launch_again(self) -> str | None:
+    def launch_again(self, agreed: bool) -> str:
         """See `Steering`."""
-        return sweeps.resume(self.folder)
+        return sweeps.resume(self.folder, agreed=agreed)
 
     def launched(self) -> None:
         """See `Steering`."""

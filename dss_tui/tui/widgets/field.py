@@ -26,7 +26,7 @@ class Field(Vertical):
     def compose(self) -> ComposeResult:
         """Lays out the label before the value, and the fault below them."""
         with Horizontal():
-            yield Label(self._label)
+            yield Label(self._label, markup=False)
             if self._choices:
                 options = [(choice, choice) for choice in self._choices]
                 yield Select(options, allow_blank=False, compact=True, id=self._control_id)

@@ -136,6 +136,9 @@ def _more(now: Snapshot, frame: Frame, palette: Palette) -> list[Text]:
     if now.state == "interrupted":
         words = "Its process is gone. r resumes it from its checkpoint."
         lines.append(Text(fitting(frame.width, words, "process gone; r resumes"), style="bold"))
+    if now.state == "lost":
+        words = f"{now.life.words}; r resumes it here"
+        lines.append(Text(fitting(frame.width, words, "no heartbeat; r resumes"), style="bold"))
     if now.progress is None:
         of_live = "waiting for the engine" if now.starting else "no figures yet"
         waiting = of_live if now.going else "no progress recorded"

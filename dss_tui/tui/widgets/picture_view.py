@@ -64,9 +64,9 @@ class PictureView(Vertical):
 
     def compose(self) -> ComposeResult:
         """Lays out the words and the picture between them."""
-        yield Static(classes="words")
+        yield Static(classes="words", markup=False)
         yield self._kind(classes="picture")
-        yield Static(classes="words")
+        yield Static(classes="words", markup=False)
 
     def show(self, painting: Painting, palette: Palette) -> None:
         """Paints something, unless it is painted already."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, get_args
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -16,14 +16,17 @@ from textual.widgets import DataTable, Input, Label, Select, Static
 
 from dss_tui.tui.editor import edit
 from dss_tui.tui.messages import WatchRun
+from dss_tui.tui.screens.agreeing import agreed
 from dss_tui.tui.widgets.field import Field
 from dss_tui.tui.widgets.preset_table import PresetTable
 from engine.errors import InputError, SaveError
+from engine.record.rundir import RunDir
 from engine.spec.catalogue import Listed, catalogue, copied
 from engine.spec.keys import Spec
 from engine.spec.methods import METHODS
 from engine.spec.search import Greedy
 from engine.spec.shipped import load_preset
+from engine.spec.trust import check_file
 from engine.spec.yaml_file import faults_in
 
 #: The fields: label, key of the preset, and the values to choose from, none where it is typed.
@@ -61,7 +64,7 @@ class PresetsTab(Vertical):
                     yield Input(placeholder="limits.beads=500", id="other", compact=True)
                 yield Static(id="overrides", markup=False)
             with VerticalScroll(id="facts", can_focus=False):
-                yield Static(id="about")
+                yield Static(id="about", markup=False)
 
     def on_mount(self) -> None:
         """Fills the list, so that it is there in the first frame."""
@@ -253,24 +256,35 @@ class PresetsTab(Vertical):
         problem.update("\n".join(reversed(said)))
         problem.display = bool(said)
 
-    def action_start(self) -> None:
+    @work
+    async def action_start(self) -> None:
         """Starts a run of the chosen preset, or says what is wrong with it.
 
         An override that still stands in its field counts.
         """
-        from dss_tui.viewing import session
-
         other, entry = self.query_one("#other", Input), self._table.entry
         fits = self._add_other(other) if other.value.strip() else self._check()
         if not fits or entry is None:
             self.app.bell()
             return
         try:
-            run = session.start(self._spec(entry), entry.name)
+            spec = self._spec(entry)
+            run = await agreed(self.app, lambda trusted: self._started(entry, spec, trusted))
         except InputError as error:
             self._tell([error])
             return
-        self.post_message(WatchRun(run, launched=True))
+        if run is not None:
+            self.post_message(WatchRun(run, launched=True))
+
+    def _started(self, entry: Listed, spec: Spec, agreed: bool) -> RunDir:
+        """Starts a run of a preset and returns it.
+
+        Raises InputError where it cannot run, and Asked where the user is to agree first.
+        """
+        from dss_tui.viewing import session
+
+        check_file(spec, entry.path, run_factories=agreed, overrides=self._changes())
+        return session.start(spec, entry.name)
 
 
 def _words(entry: Listed) -> str:

@@ -19,6 +19,7 @@ from textual.worker import get_current_worker
 from dss_tui.tui import remembered
 from dss_tui.tui.copying import copy
 from dss_tui.tui.messages import CompareRuns, WatchRun
+from dss_tui.tui.screens.agreeing import agreed
 from dss_tui.tui.screens.ask_text import AskText
 from dss_tui.tui.screens.columns import ColumnChooser
 from dss_tui.tui.screens.confirm import Confirm
@@ -26,7 +27,7 @@ from dss_tui.tui.widgets.run_table import RunTable, Sorting
 from dss_tui.viewing.handling import HELD, check_note, check_other_name, delete, question, resume
 from dss_tui.viewing.run_columns import BY_KEY, matching, ordered
 from engine.errors import InputError, SaveError
-from engine.record.finding import kind_of, runs_folder
+from engine.record.finding import kind_of, placed, runs_folder
 from engine.record.notes import write_note
 from engine.record.renaming import rename
 from engine.record.rundir import RunDir
@@ -250,7 +251,7 @@ class RunsTab(Vertical):
         name = self._table.run_name
         if name is None:
             return None
-        run = RunDir(runs_folder() / name)
+        run = placed(runs_folder() / name)
         if not run.path.is_dir():
             self.notify(f"{name} is not there any more", severity="warning")
             self.look()
@@ -264,15 +265,16 @@ class RunsTab(Vertical):
         if run is not None:
             self.post_message(WatchRun(run))
 
-    def action_resume(self) -> None:
+    @work
+    async def action_resume(self) -> None:
         """Goes on with the run under the cursor, or says why it cannot."""
         run = self._run()
         if run is None:
             return
-        problem = resume(run)
+        problem = await agreed(self.app, lambda trusted: resume(run, agreed=trusted))
         if problem:
             self.notify(problem, severity="warning", markup=False)
-        else:
+        elif problem is not None:
             self.post_message(WatchRun(run, launched=True))
 
     def action_copy(self) -> None:
@@ -336,7 +338,7 @@ class RunsTab(Vertical):
         if len(self._marked) != 2:
             self.notify(f"mark two runs with space to compare them; {len(self._marked)} marked")
             return
-        first, second = (RunDir(runs_folder() / name) for name in self._marked)
+        first, second = (placed(runs_folder() / name) for name in self._marked)
         for run in (first, second):
             kind = kind_of(run.path)
             if kind is not None:

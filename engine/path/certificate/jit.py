@@ -31,7 +31,12 @@ def entry(function: Function) -> Function:
 
 
 def is_compiled(function: Any) -> bool:
-    """Returns whether an entry is compiled, by this process or by one that kept it on the disk."""
+    """Returns whether an entry is compiled, by this process or by one that kept it on the disk.
+
+    It is, too, where numba compiles nothing (NUMBA_DISABLE_JIT) and the function stays Python's.
+    """
+    if not hasattr(function, "signatures"):
+        return True
     return bool(function.signatures) or function._cache.is_filled()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol
 
 from engine.errors import InputError, SaveError
+from engine.record.reading import check_regular
 from engine.record.sweep_folder import Plan, plan_in
 from engine.record.writing import replace
 from engine.run.cluster.errand import (
@@ -28,6 +29,7 @@ from engine.run.cluster.parcel import unpacked
 from engine.run.crew import Crew, Work
 from engine.run.folder_of_runs import AnyCell
 from engine.run.sweep import Prepare
+from engine.spec.trust import check_of_plan
 from engine.spec.yaml_file import dump
 from engine.version import __version__
 
@@ -78,7 +80,11 @@ class OnCluster:
 
     def _submitted(self, work: Work[AnyCell], cell: AnyCell, mark: str) -> Future[Any]:
         """Hands a cell to the workers."""
-        spec = cell.run.load_spec() if cell.run.spec.exists() else work.spec_of(cell)
+        spec = work.spec_of(cell)
+        if check_regular(cell.run.spec):
+            found = cell.run.load_spec()
+            check_of_plan(found, spec, cell.run.spec)
+            spec = found
         errand = Errand(
             dump(spec),
             cell.run.path.relative_to(work.folder).as_posix(),

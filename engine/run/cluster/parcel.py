@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from engine.errors import InputError
 from engine.record.reading import open_to_read
-from engine.record.writing import is_leftover, replace
+from engine.record.writing import is_leftover, made_folder, replace
 
 Parcel = Mapping[str, bytes]
 """The content of each file by its path below the run directory, with slashes."""
@@ -40,7 +40,7 @@ def unpacked(parcel: Parcel, folder: Path) -> None:
             raise InputError(f"a worker sent a file named {name!r}, which is none of a run's")
     for name in sorted(parcel, key=lambda name: name == LAST):
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        made_folder(path.parent, folder.parent)
         replace(path, parcel[name])
 
 

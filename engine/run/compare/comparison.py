@@ -35,7 +35,7 @@ from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End
 from engine.record.sweep_folder import write_plan
 from engine.record.writer import RunWriter
-from engine.record.writing import replace
+from engine.record.writing import made_folder, replace
 from engine.run import trained_ends as ends
 from engine.run.cells import CellWriter, ending, logging_cells
 from engine.run.compare.evaluator import evaluated
@@ -43,6 +43,7 @@ from engine.run.folder_of_runs import FolderOfRuns, planned, starting
 from engine.run.prepare import Prepared, prepare
 from engine.run.session import run_written
 from engine.spec.ends import without_ends
+from engine.spec.trust import check_of_plan
 from engine.spec.yaml_file import dump
 from engine.workers.pool import open_pool
 
@@ -161,7 +162,8 @@ class Comparison(FolderOfRuns[MethodCell, Compared, MethodRow]):
             end = RunFinished(Outcome.ENDPOINT_NOT_TRAINED, told.sentence, NO_ENDS)
             writer.record(end, 0.0)
             return None
-        ended = run_written(writer, signals, hurried=stopped)
+        check_of_plan(cell.run.load_spec(), self.plan.spec, cell.run.spec)
+        ended = run_written(writer, signals, run_factories=True, hurried=stopped)
         if ended.outcome is Outcome.FAILED:
             return f"{cell.run.path}: {ended.sentence}"
         return None
@@ -171,14 +173,14 @@ class Comparison(FolderOfRuns[MethodCell, Compared, MethodRow]):
 
         The backend is that of the method's first cell, so that all pairs are computed alike.
         """
-        if cell.run.spec.exists():
+        made_folder(cell.run.path, self.folder)
+        if check_regular(cell.run.spec):
             return
         spec = self.plan.spec_of(cell.method, cell.pair, self.folder)
         first = RunDir(cell.run.path.parent / "pair-0000")
         if spec.search.batching == "auto" and first.spec.exists():
             search = {"batching": first.load_spec().search.batching}
             spec = spec.model_copy(update={"search": spec.search.model_copy(update=search)})
-        cell.run.path.mkdir(parents=True, exist_ok=True)
         replace(cell.run.spec, dump(spec).encode())
 
     def _is_done(self, cell: MethodCell) -> bool:
@@ -226,13 +228,15 @@ def _prepared(plan: ComparePlan, folder: Path) -> Comparison:
     return Comparison(decided, folder, prepared)
 
 
-def run_folder(desk: Desk, signals: Signals) -> End:
+def run_folder(desk: Desk, signals: Signals, *, run_factories: bool = False) -> End:
     """Runs the comparison whose plan the folder of a desk holds, or goes on, and writes its tables.
 
     The caller holds it. Raises InputError where it cannot run, and SaveError.
     """
     with starting(desk):
-        comparison = _prepared(planned(read_plan(desk.folder), desk.folder), desk.folder)
+        begun = read_plan(desk.folder)
+        plan = planned(begun, desk.folder, run_factories=run_factories)
+        comparison = _prepared(plan, desk.folder)
     try:
         return comparison.session(desk, signals, comparison.working(signals))
     finally:

@@ -263,13 +263,17 @@ def _prepared(plan: ComponentsPlan, folder: Path) -> ComponentsRun:
     return ComponentsRun(decided, folder, prepared)
 
 
-def run_folder(desk: Desk, signals: Signals, at_once: int = AT_ONCE) -> End:
+def run_folder(
+    desk: Desk, signals: Signals, at_once: int = AT_ONCE, *, run_factories: bool = False
+) -> End:
     """Runs the components whose plan the folder of a desk holds, or goes on, and writes tables.
 
     The caller holds the folder. Raises InputError where they cannot run, and SaveError.
     """
     with starting(desk):
-        components = _prepared(planned(read_plan(desk.folder), desk.folder), desk.folder)
+        begun = read_plan(desk.folder)
+        plan = planned(begun, desk.folder, run_factories=run_factories)
+        components = _prepared(plan, desk.folder)
     try:
         return components.session(desk, signals, components.working(signals, at_once))
     finally:

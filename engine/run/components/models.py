@@ -20,7 +20,7 @@ from engine.record.components_folder import ComponentsPlan, models_path
 from engine.record.components_tables import ModelsTold, ModelTold
 from engine.record.events import dump_json
 from engine.record.reading import check_regular
-from engine.record.writing import replace
+from engine.record.writing import made_folder, replace
 from engine.run import trained_ends
 from engine.run.ends import End, all_ends
 from engine.run.verify import dtype_for, measuring
@@ -135,7 +135,7 @@ def _loss(plan: ComponentsPlan, model: Model, problem: Problem) -> float:
 
 def _write(path: Path, model: Model, problem: Problem) -> None:
     """Writes a model to its file. Raises SaveError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made_folder(path.parent)
     replace(path, safetensors.torch.save(trained_ends.tensors(model, problem)))
 
 

@@ -107,9 +107,11 @@ def test_functions_of_a_users_own_are_asked_for(
     sets = ["--set", "search.level=0.6", "--set", "search.min_inner_beads=1"]
     assert main(["run", "custom-example", "--headless", "--out", str(out), *sets]) == 0
     capsys.readouterr()
-    there = ["measure", str(out), "--plane", ",".join(map(str, ids(out)))]
+    plane = ["--plane", ",".join(map(str, ids(out)))]
+    there = ["measure", str(out / "string.safetensors"), *plane]
     refused(capsys, there, "would be imported and run", "give --run-factories")
     assert main([*there, "--run-factories"]) == 0
+    assert main(["measure", str(out), *plane]) == 0  # a run of one's own
 
 
 def ids(out: Path) -> list[int]:

@@ -472,7 +472,7 @@ def test_an_interrupted_run_is_resumed_by_r(
     orphan: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launched: list[RunDir] = []
-    monkeypatch.setattr(session, "launch", launched.append)
+    monkeypatch.setattr(session, "launch", lambda run, **_: launched.append(run))
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         head = said(app.screen, "#head")
@@ -720,7 +720,7 @@ from dss_tui.tui.screens.run import RunScreen
 from dss_tui.tui.widgets.preset_table import PresetTable
 
 launched = []
-session.launch = launched.append
+session.launch = lambda run, *_, **__: launched.append(run)
 
 async def body():
     app = DssApp(Opening(fps=20))

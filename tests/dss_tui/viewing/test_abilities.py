@@ -110,7 +110,7 @@ def test_characters_that_come_out_too_wide() -> None:
 
 def test_a_locale_without_the_characters() -> None:
     (latin,) = seen((GOOD, 24, 80), PYTHONIOENCODING="iso-8859-1")
-    assert latin["characters"]["state"] == "wrong"
+    assert latin["characters"]["state"] == "note"
     assert latin["characters"]["found"].startswith("the locale writes iso8859-1, which lacks")
     assert "UTF-8" in latin["characters"]["remedy"]
 

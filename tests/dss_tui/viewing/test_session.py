@@ -133,7 +133,7 @@ def test_a_run_starts_in_the_runs_folder_under_its_preset_s_name(
 def launched(monkeypatch: pytest.MonkeyPatch) -> list[RunDir]:
     """The directories on which an engine would have been launched."""
     asked: list[RunDir] = []
-    monkeypatch.setattr(session, "launch", asked.append)
+    monkeypatch.setattr(session, "launch", lambda run, **_: asked.append(run))
     return asked
 
 
@@ -156,13 +156,13 @@ def test_a_run_with_more_to_do_goes_on(
     run: RunDir, launched: list[RunDir], outcome: Outcome
 ) -> None:
     write(run, outcome)
-    assert session.resume(run) is None
+    assert session.resume(run) == ""
     assert launched == [run]
 
 
 def test_an_interrupted_run_goes_on(run: RunDir, launched: list[RunDir]) -> None:
     write(run)
-    assert session.resume(run) is None
+    assert session.resume(run) == ""
     assert launched == [run]
 
 
@@ -195,7 +195,7 @@ def test_a_resumed_run_really_goes_on(connected: RunDir, tmp_path: Path) -> None
     run = finding.create(connected.load_spec(), "quadratic", tmp_path / "lost")
     kept = connected.events.read_text().splitlines(keepends=True)[:3]
     run.events.write_text("".join(kept))
-    assert session.resume(run) is None
+    assert session.resume(run) == ""
     assert ended(run).outcome is Outcome.CONNECTED
     one, other = (string_file.read(each.string).string.beads for each in (run, connected))
     assert one.tobytes() == other.tobytes()

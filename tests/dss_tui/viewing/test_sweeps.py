@@ -26,7 +26,9 @@ LEVELS = (0.05, 0.02)
 def launched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RunDir, tuple[str, ...]]]:
     """What was launched, instead of an engine."""
     found: list[tuple[RunDir, tuple[str, ...]]] = []
-    monkeypatch.setattr(session, "launch", lambda run, *arguments: found.append((run, arguments)))
+    monkeypatch.setattr(
+        session, "launch", lambda run, *arguments, **_: found.append((run, arguments))
+    )
     return found
 
 
@@ -94,7 +96,7 @@ def test_a_sweep_goes_on_or_says_why_not(
     folder = RunDir(tmp_path)
     assert sweeps.resume(folder) == "there is no sweep any more"
     sweeps.start(spec(), LEVELS, 3, folder, "5")
-    assert sweeps.resume(folder) is None
+    assert sweeps.resume(folder) == ""
     (tmp_path / "sweep.yaml").write_text("[]")
     assert "sweep.yaml" in str(sweeps.resume(folder))
 

@@ -186,3 +186,19 @@ def test_numbas_own_cache_beside_the_source_is_not_used() -> None:
     }
     assert set(caches.values()) == {"DiskCache", "NullCache"}
     assert caches["advance"] == caches["measure"] == "DiskCache"
+
+
+def test_what_others_may_have_written_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files hold pickles, so that whoever writes one runs what they like."""
+    file = tmp_path / "code"
+    disk_cache._write(file, b"code")
+    assert disk_cache._read(file) == b"code"
+    file.chmod(0o666)
+    assert disk_cache._read(file) is None
+    file.chmod(0o644)
+    os.chown(file, 4711, -1) if os.geteuid() == 0 else None
+    ours = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: ours + 1)
+    assert disk_cache._read(file) is None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
 
-from engine.errors import SaveError
-from engine.record.commands import COMMANDS, Command, PlaneThrough, send
+from engine.errors import InputError, SaveError
+from engine.record.commands import COMMANDS, Command, CommandTail, PlaneThrough, send
+from engine.record.loss_plane import NoPlane, write_answer
 from engine.record.rundir import RunDir
 from engine.record.writer import RunWriter
 from tests.support.run_folders import (
@@ -136,3 +139,75 @@ def test_commands_emptied_from_outside_are_read_anew(run: RunDir) -> None:
 def test_a_command_that_cannot_be_made_is_a_save_error(tmp_path: Path) -> None:
     with pytest.raises(SaveError, match=r"commands\.jsonl: cannot be written: No such file"):
         send(RunDir(tmp_path / "gone"), "stop")
+
+
+# ---------------------------------------------------------------- whose commands
+
+
+def ignored(run: RunDir, caplog: pytest.LogCaptureFixture) -> str:
+    """What is told of commands that are not obeyed."""
+    tail = CommandTail(run, skip_old=False)
+    assert tail.new_commands() == []
+    return caplog.messages[-1]
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o646])
+def test_what_everybody_may_write_is_not_obeyed(
+    mode: int, run: RunDir, caplog: pytest.LogCaptureFixture
+) -> None:
+    send(run, "stop")
+    send(run, PlaneThrough((1, 2, 3)))
+    assert stat.S_IMODE(run.commands.stat().st_mode) == 0o644
+    run.commands.chmod(mode)
+    told = "not obeyed: stop, plane, because everybody may write to commands.jsonl"
+    assert ignored(run, caplog) == told
+    send(run, "pause")  # in a file of its own, in place of the one that is not obeyed
+    assert CommandTail(run, skip_old=False).new_commands() == ["pause"]
+
+
+def test_what_a_group_may_write_is_not_obeyed(
+    run: RunDir, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for the group that a user alone is in."""
+    send(run, "stop")
+    run.commands.chmod(0o664)
+    monkeypatch.setattr("engine.owners._is_alone", lambda group, user: False)
+    assert "stop, because the group" in ignored(run, caplog)
+    monkeypatch.setattr("engine.owners._is_alone", lambda group, user: True)
+    assert CommandTail(run, skip_old=False).new_commands() == ["stop"]
+
+
+def test_strangers_are_not_obeyed(
+    run: RunDir, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The maker of the folder and the user of the engine are, whatever files others put there."""
+    run.meta.touch()
+    send(run, "stop")
+    ours = os.geteuid()
+    if ours == 0:
+        os.chown(run.commands, 4711, -1)
+        os.chown(run.meta, 4711, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: ours + 1)
+    monkeypatch.setattr("engine.record.run_owners.owner_of", lambda path: ours + 2)
+    assert "stop, because commands.jsonl belongs to " in ignored(run, caplog)
+    with pytest.raises(InputError, match="whom alone its engine obeys, and root; ask them"):
+        send(run, "stop")
+
+
+def test_a_run_follows_the_umask(tmp_path: Path) -> None:
+    """So that a group shares it where its users want that. Commands alone are not for others."""
+    for mask, files, folders in ((0o002, 0o664, 0o775), (0o027, 0o640, 0o750)):
+        before = os.umask(mask)
+        try:
+            run = RunDir(tmp_path / f"{mask:o}")
+            run.path.mkdir()
+            write(run, saved("a"))
+            write_answer(run, NoPlane(beads=(1, 2, 3), time=0.0, reason="none"))
+            send(run, "stop")
+        finally:
+            os.umask(before)
+        assert stat.S_IMODE(run.commands.stat().st_mode) == files & ~0o022
+        run.commands.unlink()
+        for path in run.path.rglob("*"):
+            wanted = folders if path.is_dir() else files
+            assert stat.S_IMODE(path.stat().st_mode) == wanted, path

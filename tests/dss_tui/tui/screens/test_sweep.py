@@ -219,7 +219,7 @@ def test_leaving_a_sweep_at_work_asks_and_leaves_it_running(folder: Path, desk: 
 
 def test_an_interrupted_sweep_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     launched: list[RunDir] = []
-    monkeypatch.setattr(session, "launch", lambda run, *arguments: launched.append(run))
+    monkeypatch.setattr(session, "launch", lambda run, *_, **__: launched.append(run))
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: "r goes on from the checkpoints" in seen(app))

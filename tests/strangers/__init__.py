@@ -1,0 +1,1 @@
+"""What folders and files of strangers may do."""
