@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import inf, isfinite
 from typing import Annotated, Literal
 
@@ -122,6 +123,8 @@ class ComponentsRow(Row):
     """The models of each component, the largest component first; they are an upper bound."""
     absent: tuple[int, ...]
     """The models whose own loss is above the level."""
+    more: bool = False
+    """Whether searches have not ended that may join some of these components."""
 
     @property
     def label(self) -> str:
@@ -143,6 +146,11 @@ class ComponentsRow(Row):
             return f"{head} only model {self.components[0][0]} is there.{above}"
         if len(self.components) == 1:
             return f"{head} {present} models are in one component.{above}"
+        if self.more:
+            return (
+                f"{head} {present} models are in at most {len(self.components)} components so far; "
+                f"searches have not ended.{above}"
+            )
         return (
             f"{head} {present} models are in at most {len(self.components)} components: no path "
             f"between these was found, which does not prove that there is none.{above}"
@@ -203,6 +211,7 @@ class Components:
             level=level,
             components=components(losses, self.barriers, highest),
             absent=tuple(model for model, loss in enumerate(losses) if not loss <= highest),
+            more=any(at <= level for at, _ in self.decided.left),
             **figures(here, good, failed),
         )
 
@@ -278,9 +287,18 @@ class Components:
 
 def decided(asked: Asked, told: ModelsTold, searches: Iterable[Searched]) -> Decided:
     """Returns the searches that are decided by those that have ended."""
-    peaks = {(each.level, each.pair): each.barrier.peak for each in searches}
+    peaks = tuple(sorted((each.level, each.pair, each.barrier.peak) for each in searches))
+    return _decided(asked, told, peaks)
+
+
+@lru_cache(maxsize=4)
+def _decided(
+    asked: Asked, told: ModelsTold, peaks: tuple[tuple[float, Pair, float], ...]
+) -> Decided:
+    """Returns the searches that are decided; of the newest few questions answers are kept."""
     models = Models(told.losses, told.distances)
-    return decide(models, asked.levels, peaks, tries=asked.tries, tolerance=asked.tolerance)
+    known = {(level, pair): peak for level, pair, peak in peaks}
+    return decide(models, asked.levels, known, tries=asked.tries, tolerance=asked.tolerance)
 
 
 def _counted(count: int, one: str, many: str = "") -> str:

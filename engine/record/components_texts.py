@@ -62,6 +62,7 @@ def _level(row: ComponentsRow) -> dict[str, Any]:
         "level": row.level,
         "components": row.components,
         "upper_bound": len(row.components) > 1,
+        "ended": not row.more,
         "absent": row.absent,
         "searches": row.pairs,
         "found": row.connected,

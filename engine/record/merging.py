@@ -14,7 +14,8 @@ by nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from math import isfinite
@@ -56,6 +57,10 @@ class Groups:
         self._size[first] += self._size[second]
         return True
 
+    def tops(self) -> list[int]:
+        """Returns the items that stand for the groups."""
+        return [item for item, above in self._above.items() if item == above]
+
     def members(self) -> tuple[tuple[int, ...], ...]:
         """Returns the members of each group in order, the largest group first.
 
@@ -79,6 +84,10 @@ class Models:
     def present(self, highest: float) -> tuple[int, ...]:
         """Returns the models whose own loss is not above a value."""
         return tuple(model for model, loss in enumerate(self.losses) if loss <= highest)
+
+    def distance(self, pair: Pair) -> tuple[float, Pair]:
+        """Returns what pairs are sorted by: their distance, and of equal ones the numbers."""
+        return self.distances[pair[0]][pair[1]], pair
 
 
 @dataclass(frozen=True)
@@ -117,10 +126,12 @@ def decide(
     rounds: list[Round] = []
     for level in sorted(levels):
         highest = bound(level, tolerance)
+        present = models.present(highest)
+        closest_first = sorted(combinations(present, 2), key=models.distance)
         while True:
-            groups = joined(models.present(highest), known, highest)
+            groups = joined(present, known, highest)
             tried = [pair for at, pair in known if at == level]
-            pairs = _next_round(groups, models.distances, tried, tries)
+            pairs = _next_round(groups, closest_first, tried, tries)
             if not pairs:
                 break
             rounds.append(Round(level, pairs))
@@ -141,30 +152,20 @@ def joined(present: Iterable[int], peaks: Peaks, highest: float) -> Groups:
 
 
 def _next_round(
-    groups: Groups, distances: Sequence[Sequence[float]], tried: Iterable[Pair], tries: int
+    groups: Groups, closest_first: Iterable[Pair], tried: Collection[Pair], tries: int
 ) -> tuple[Pair, ...]:
-    """Returns a spanning forest of the groups by the closest pairs that may be tried."""
+    """Returns a spanning forest of the groups by the closest pairs that may be tried.
+
+    Where the first pair between two groups would close a circle, all later ones would.
+    """
     done = set(tried)
-    between: dict[tuple[int, int], int] = {}
-    for a, b in done:
-        two = _two(groups.of(a), groups.of(b))
-        between[two] = between.get(two, 0) + 1
-    members = groups.members()
-    found = []
-    for one, other in combinations(members, 2):
-        if between.get(_two(groups.of(one[0]), groups.of(other[0])), 0) >= tries:
-            continue
-        pairs = (_two(a, b) for a in one for b in other)
-        closest = min(
-            ((distances[a][b], (a, b)) for a, b in pairs if (a, b) not in done), default=None
-        )
-        if closest is not None:
-            found.append(closest)
-    forest = Groups(model for group in members for model in group)
-    for group in members:
-        for model in group[1:]:
-            forest.join(group[0], model)
-    return tuple(pair for _, pair in sorted(found) if forest.join(*pair))
+    between = Counter(_two(groups.of(a), groups.of(b)) for a, b in done)
+    forest, found = Groups(groups.tops()), []
+    for pair in closest_first:
+        two = _two(groups.of(pair[0]), groups.of(pair[1]))
+        if pair not in done and between[two] < tries and forest.join(*two):
+            found.append(pair)
+    return tuple(found)
 
 
 def _two(one: int, other: int) -> tuple[int, int]:

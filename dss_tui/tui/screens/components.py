@@ -112,5 +112,7 @@ class ComponentsScreen(SweepScreen):
         lines = [Text(title[:width], style=self.palette.dim)]
         lines += [Text(line) for line in dendrogram(nodes, found.asked.levels, width)]
         if sum(node.parent is None for node in nodes) > 1:
-            lines.append(Text("┄ not joined: no path was found", style=self.palette.dim))
+            so_far = " so far" if found.decided.left else ""
+            said = f"┄ not joined: no path was found{so_far}"
+            lines.append(Text(said, style=self.palette.dim))
         return Text("\n").join(lines)

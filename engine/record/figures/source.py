@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,14 @@ from typing import Literal
 
 from engine.errors import InputError
 from engine.record import string_file
-from engine.record.finding import find_any, is_comparison, is_sweep, preset_of
+from engine.record.finding import (
+    COMPARISON,
+    COMPONENTS,
+    PLAN,
+    find_any,
+    plan_of,
+    preset_of,
+)
 from engine.record.loss_plane import Triple
 from engine.record.reading import check_regular
 from engine.record.rundir import RunDir
@@ -20,10 +26,6 @@ from engine.spec.shipped import load_preset, names
 from engine.version import __version__
 
 What = Literal["run", "string", "sweep", "comparison", "components", "table"]
-
-
-#: The file that makes a folder one of components: its plan.
-COMPONENTS = "components.yaml"
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,12 @@ def source_of(name: str, beads: Triple | None = None) -> Source:
     if path.suffix in string_file.WRITERS:
         return Source("string", path, beads)
     folder = find_any(name).path
-    if os.path.lexists(folder / COMPONENTS):
-        return Source("components", folder, beads)
-    if is_comparison(folder):
-        return Source("comparison", folder, beads)
-    return Source("sweep" if is_sweep(folder) else "run", folder, beads)
+    known: dict[str | None, What] = {
+        PLAN: "sweep",
+        COMPARISON: "comparison",
+        COMPONENTS: "components",
+    }
+    return Source(known.get(plan_of(folder), "run"), folder, beads)
 
 
 def facts_of(

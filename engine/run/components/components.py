@@ -37,13 +37,14 @@ from engine.record.sweep_desk import Desk, End
 from engine.record.sweep_folder import write_plan
 from engine.record.sweep_tables import ENDINGS
 from engine.record.writing import replace
+from engine.run.batched import Batched
 from engine.run.cells import ending, logging_cells
 from engine.run.compare.evaluator import profiles
 from engine.run.components import models
+from engine.run.crew import Work
 from engine.run.folder_of_runs import FolderOfRuns, planned, starting
 from engine.run.grid import AT_ONCE
 from engine.run.prepare import Prepared, prepare
-from engine.run.sharing import Sharing
 from engine.spec.keys import Spec
 from engine.workers.pool import open_pool
 from engine.workers.shared import SharedPool
@@ -58,6 +59,8 @@ class ComponentsRun(FolderOfRuns[PairCell, Searched, ComponentsRow]):
     def __init__(self, plan: ComponentsPlan, folder: Path, prepared: Prepared) -> None:
         """Reads how far it has come. The models are trained with what was `prepared` for them."""
         self.plan, self._prepared = plan, prepared
+        self._searching: Prepared | None = None
+        """What was prepared for the searches of the newest part that shares a problem."""
         self._cells = {(cell.level, cell.models): cell for cell in plan.cells(folder)}
         super().__init__(plan, folder)
 
@@ -76,18 +79,19 @@ class ComponentsRun(FolderOfRuns[PairCell, Searched, ComponentsRow]):
             self._read()
             with logging_cells(self.folder / "engine.log") as logs:
                 desk.begin()
-                session = Sharing(signals, logs, desk, self._spec_of, self._ended_session)
+                nothing = Work(
+                    self.folder, (), self._spec_of, self._ended_session, desk, logs, signals
+                )
                 self._measure_left()
-                if not self._make_models(session, at_once):
+                if not self._make_models(nothing, at_once):
                     return None
-                while session.failure is None and not session.hurried():
-                    todo = self.todo()
-                    if not todo:
-                        break
+                while (todo := self.todo()) and not nothing.hurried():
                     for cells in self._bundles(todo):
-                        self._search(session, cells, at_once)
+                        failure = self._search(replaced(nothing, cells=cells), at_once)
+                        if failure is not None:
+                            return failure
                     self.write_tables()
-                return session.failure
+                return None
 
         return work
 
@@ -111,7 +115,7 @@ class ComponentsRun(FolderOfRuns[PairCell, Searched, ComponentsRow]):
         """See `FolderOfRuns`."""
         found = self.found()
         assert found is not None
-        return f"Every search has ended: {found.brief}."
+        return f"Every search has ended; {found.brief}."
 
     @property
     def unfinished(self) -> str:
@@ -125,7 +129,7 @@ class ComponentsRun(FolderOfRuns[PairCell, Searched, ComponentsRow]):
 
     # ------------------------------------------------------------ models
 
-    def _make_models(self, session: Sharing[PairCell], at_once: int) -> bool:
+    def _make_models(self, work: Work[PairCell], at_once: int) -> bool:
         """Trains or reads the models where they are not there; False once that is stopped."""
         if check_regular(models_path(self.folder)):
             return True
@@ -138,40 +142,45 @@ class ComponentsRun(FolderOfRuns[PairCell, Searched, ComponentsRow]):
                 shared = SharedPool(pool)
                 shared.run_each(
                     range((plan.models + 1) // 2),
-                    lambda two: self._train_two(two, shared, session),
+                    lambda two: self._train_two(two, shared, work),
                     at_once,
-                    session.desk.stop,
+                    work.desk.stop,
                 )
-            if session.hurried():
+            if work.hurried():
                 return False
         models.tell(plan, self.folder, problem)
         return True
 
-    def _train_two(self, two: int, pool: SharedPool, session: Sharing[PairCell]) -> None:
+    def _train_two(self, two: int, pool: SharedPool, work: Work[PairCell]) -> None:
         """Trains two models, unless the session is to end or pauses."""
 
         def stopped() -> bool:
-            session.desk.look()
-            while session.desk.paused and not session.hurried():
+            work.desk.look()
+            while work.desk.paused and not work.hurried():
                 pool.step_aside(0.1)
-                session.desk.look()
-            return session.hurried()
+                work.desk.look()
+            return work.hurried()
 
         models.train_two(self.plan, self.folder, two, pool, stopped)
 
     # ------------------------------------------------------------ searches
 
-    def _bundles(self, cells: Sequence[PairCell]) -> list[Sequence[PairCell]]:
-        """Returns cells in parts that share a problem."""
-        alone = bool(self._prepared.backend.problem.fixed)
-        return [[cell] for cell in cells] if alone else [cells]
+    @property
+    def _alone(self) -> bool:
+        """Whether each pair of models makes a problem of its own."""
+        return bool(self._prepared.backend.problem.fixed)
 
-    def _search(self, session: Sharing[PairCell], cells: Sequence[PairCell], at_once: int) -> None:
-        """Runs cells that share a problem, unless the session is to end."""
-        if session.hurried():
-            return
-        prepared = prepare(self._spec_of(cells[0]))
-        session.run(cells, prepared.backend, prepared.spec, at_once)
+    def _bundles(self, cells: Sequence[PairCell]) -> list[tuple[PairCell, ...]]:
+        """Returns cells in parts that share a problem."""
+        return [(cell,) for cell in cells] if self._alone else [tuple(cells)]
+
+    def _search(self, work: Work[PairCell], at_once: int) -> str | None:
+        """Runs cells that share a problem, and returns the sentence of a failure, or None."""
+        if work.hurried():
+            return None
+        if self._searching is None or self._alone:
+            self._searching = prepare(self._spec_of(work.cells[0]))
+        return Batched(self._searching.backend, self._searching.spec, at_once).run(work)
 
     def _spec_of(self, cell: PairCell) -> Spec:
         """Returns the spec of a cell."""

@@ -135,6 +135,9 @@ def test_every_sentence_says_what_is_not_proven(half: tuple[ComponentsPlan, Path
         "At level 0.02, 3 models are in at most 2 components: no path between these was found, "
         "which does not prove that there is none. 1 of the models lies above it."
     )
+    assert found.rows()[0].sentence == (
+        "At level 0.05, 4 models are in at most 3 components so far; searches have not ended."
+    )
     assert found.brief == "components: at most 2 at level 0.02 and at most 3 at level 0.05"
     said = " ".join(found.said())
     assert "2 searches for 6 pairs at 2 levels" in said
@@ -173,6 +176,7 @@ def test_tables_hold_all_of_it(half: tuple[ComponentsPlan, Path]) -> None:
     assert joins == [("0.018", "0 1"), ("0.06", "0 1 2")]
     tree = json.loads(files["components.json"])
     assert tree["levels"][0]["components"] == [[0, 1], [2]] and tree["levels"][0]["upper_bound"]
+    assert [each["ended"] for each in tree["levels"]] == [True, False]
     assert tree["levels"][0]["failed"] == {"not_connected": 1}
     assert tree["tree"][0] | {"run": ""} == {
         "a": 0,

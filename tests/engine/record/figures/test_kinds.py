@@ -25,8 +25,8 @@ from engine.record.string_file import StringFile
 from engine.record.sweep_folder import Plan, create, write_plan
 from engine.spec.level import LevelOn
 from engine.spec.published import published_for
-from engine.spec.yaml_file import dump
 from presets import load_preset
+from tests.support.components_folders import components_of, searched, tell_models
 from tests.support.run_folders import TOTALS
 from tests.support.sweep_folders import begin, cell, ended, sweep_of
 
@@ -329,50 +329,36 @@ def test_a_comparison_has_its_pairs_and_its_means(tmp_path: Path) -> None:
     assert sheet.fact("seeds") == "5 to 6"
 
 
-TREES = """\
-graph,node,parent,height,kind,loss,proven,a,b,models
-peaks,0,4,0.01,model,0.01,,,,0
-peaks,1,3,0.03,model,0.03,,,,1
-peaks,2,3,0.02,model,0.02,,,,2
-peaks,3,4,0.05,join,0.02,true,1,2,1 2
-peaks,4,,0.07,join,0.01,false,0,2,0 1 2
-levels,0,,0.01,model,0.01,,,,0
-levels,1,,,model,,,,,1
-"""
-
-
-def of_components(tmp_path: Path, text: str) -> Source:
-    (tmp_path / "disconnectivity.csv").write_text(text)
-    head = "components: {models: 3, given: []}\n"
-    (tmp_path / "components.yaml").write_text(head + dump(load_preset("quadratic", seed=4)))
-    return Source("components", tmp_path)
-
-
-def test_a_tree_has_a_place_for_each_node_so_that_no_lines_cross(tmp_path: Path) -> None:
-    sheet = sheet_of(of_components(tmp_path, TREES))
-    assert sheet.kind == "disconnectivity"
-    assert sheet.numbers("x", graph="peaks") == [0.0, 2.0, 1.0, 1.5, 0.75]
-    assert sheet.numbers("x", graph="levels") == [0.0, 1.0]
-    assert sheet.words("proven", graph="peaks")[3:] == ["true", "false"]
-    assert (sheet.fact("seeds"), sheet.fact("models")) == ("4 to 5", "3, trained")
-    (tmp_path / "components.yaml").write_text("sweep: {}\n")
-    with pytest.raises(InputError, match="is not what components wrote"):
-        sheet_of(Source("components", tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (TREES.replace("peaks,4,,", "peaks,4,3,"), "its nodes form a circle"),
-        (TREES.replace("peaks,2,", "peaks,1,"), "its nodes form a circle"),
-        (TREES.replace("0.05", "high"), "could not convert"),
-        (TREES.replace("parent", "above"), "lacks a column of"),
-        (TREES.splitlines()[0], "holds 0 nodes"),
-    ],
-)
-def test_what_is_no_tree_is_refused(text: str, words: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=words):
-        sheet_of(of_components(tmp_path, text))
+def test_trees_have_a_place_for_each_node_so_that_no_lines_cross(tmp_path: Path) -> None:
+    """Models 2 and 3 are joined, model 0 to both of them, and no path was found to model 1."""
+    plan = components_of(tmp_path)
+    source = source_of(str(tmp_path))
+    with pytest.raises(InputError, match="has no models yet"):
+        sheet_of(source)
+    told = tell_models(plan, tmp_path)
+    found = {(0.02, 0, 2): (0.0185, True), (0.05, 0, 3): (0.045, False)}
+    for level in plan.levels:
+        for a, b in plan.every_pair:
+            peak, proven = found.get((level, a, b), (nan, False))
+            outcome = Outcome.CONNECTED if (level, a, b) in found else Outcome.NOT_CONNECTED
+            searched(tmp_path, level, (a, b), outcome, peak, proven=proven)
+    sheet = sheet_of(source)
+    assert (sheet.kind, sheet.fact("seeds"), sheet.fact("models")) == (
+        "disconnectivity",
+        "3 to 4",
+        "4, trained",
+    )
+    assert "does not prove that there is none" in sheet.fact("said")
+    where = {"graph": "peaks", "kind": "model"}
+    assert sheet.numbers("height", **where) == list(told.losses)
+    members, x = sheet.words("models", graph="peaks"), sheet.numbers("x", graph="peaks")
+    places = dict(zip(members, x, strict=True))
+    # Deep ones first: model 2 (.009) is the deepest of its tree, and model 1 (.012) hangs alone.
+    assert places == {"0": 1.0, "1": 3.0, "2": 0.0, "3": 2.0, "0 2": 0.5, "0 2 3": 1.25}
+    joins = {"graph": "peaks", "kind": "join"}
+    assert sheet.words("proven", **joins) == ["true", "false"]
+    assert sheet.numbers("height", **joins) == [0.0185, 0.045]
+    assert sheet.distinct("graph") == ["peaks", "levels"]
 
 
 # ---------------------------------------------------------------- kinds

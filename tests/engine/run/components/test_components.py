@@ -268,6 +268,29 @@ def test_aligned_models_are_nearer_and_are_relabelled_in_each_search(tmp_path: P
     assert any("relabelled by weights" in line for line in aligned.said())
 
 
+def test_models_with_parameters_that_stay_are_searched_one_pair_after_another(
+    tmp_path: Path,
+) -> None:
+    keys = {**SMALL, "path_parameters": "*.weight"}
+    spec, out = load_preset("quadratic", keys), tmp_path / "out"
+    found = engine.components(spec, (0.05,), 3, out)
+    assert len(found.searches) == 2 and found.rows()[0].components == ((0, 1, 2),)
+    files = [out / "models" / f"model-{number:04}.safetensors" for number in range(3)]
+    held = [safetensors.numpy.load_file(file) for file in files]
+    assert all(
+        each[name].tobytes() == held[0][name].tobytes()
+        for each in held
+        for name in each
+        if name.endswith("bias")
+    )
+    other = {**held[2], "layers.0.bias": held[2]["layers.0.bias"] + 1}
+    safetensors.numpy.save_file(other, tmp_path / "other.safetensors")
+    given = [*files[:2], tmp_path / "other.safetensors"]
+    with pytest.raises(engine.InputError, match=r"layers\.0\.bias, which does not move"):
+        engine.components(spec, (0.05,), given, tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
+
+
 # ---------------------------------------------------------------- what cannot run
 
 
