@@ -246,7 +246,11 @@ def test_numbers_that_were_changed_are_found(
     tensors = safetensors.numpy.load_file(finished / "string.safetensors")
     tensors["profiles"][0, 7] *= 0.5
     with safetensors.safe_open(finished / "string.safetensors", framework="numpy") as held:
-        safetensors.numpy.save_file(tensors, file, metadata=held.metadata())
+        metadata = held.metadata()
+    safetensors.numpy.save_file(tensors, file, metadata=metadata)
+    refused(capsys, ["verify", str(file)], "path.safetensors", "is not what was written")
+    del metadata["checksums"]
+    safetensors.numpy.save_file(tensors, file, metadata=metadata)
     assert main(["verify", str(file), "--json"]) == 3
     result = json.loads(capsys.readouterr().out)
     assert result["holds"] is False
@@ -302,7 +306,8 @@ def test_a_checkpoint_of_another_preset_is_refused(
     refused(capsys, raised, "checkpoint.safetensors", "belongs to another preset")
     assert (tmp_path / "b" / "checkpoint.safetensors").read_bytes() == kept
     (tmp_path / "b" / "checkpoint.safetensors").write_bytes(kept[:100])
-    refused(capsys, raised, "checkpoint.safetensors", "cannot be read", "delete it")
+    (tmp_path / "b" / "checkpoint.before.safetensors").unlink(missing_ok=True)
+    refused(capsys, raised, "checkpoint.safetensors", "is not whole", "delete it")
 
 
 def test_no_runs_yet(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
