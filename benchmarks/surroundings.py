@@ -191,7 +191,8 @@ def _of_folders() -> Iterator[Surroundings]:
     yield Surroundings("run's files closed", before="chmod 0 $RUNS/run/*", bound=True, same=False)
     yield Surroundings("run read-only", before="chmod -R a-w $RUNS/run", bound=True)
     yield Surroundings("new folder read-only", before="chmod 555 $ROOT/new", bound=True, same=False)
-    yield Surroundings("current folder gone", before="mkdir $ROOT/x; cd $ROOT/x; rmdir $ROOT/x")
+    gone = "mkdir $ROOT/x; cd $ROOT/x; rmdir $ROOT/x"
+    yield Surroundings("current folder gone", before=gone, same=False)
     yield Surroundings(
         "current folder closed", before="mkdir $ROOT/x; cd $ROOT/x; chmod 0 $ROOT/x", bound=True
     )

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
+from dss_tui import dispatch
 from dss_tui.arguments import build_parser
 from dss_tui.viewing import streams
 from dss_tui.viewing.shown import shown_in_line
@@ -19,6 +20,14 @@ OF_PATHS = (
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL),
 )
+
+#: The commands that compute with torch, and what is said where the current folder is gone.
+COMPUTING = (
+    *(dispatch.run, dispatch.resume, dispatch.shorten, dispatch.sweep, dispatch.compare),
+    *(dispatch.components, dispatch.verify, dispatch.measure, dispatch.barrier, dispatch.align),
+    *(dispatch.bench, dispatch.doctor),
+)
+GONE = "the current folder is not there any more; change to another one"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,6 +53,8 @@ def _status(arguments: Sequence[str]) -> int:
     try:
         asked = build_parser().parse_args(arguments)
         command: Callable[[argparse.Namespace], int] = asked.command
+        if command in COMPUTING and not _has_folder():  # torch's libraries would end the process
+            return _said(GONE, 2)
         return command(asked)
     except InputError as error:
         return _said(error, 2)
@@ -64,7 +75,7 @@ def _told(error: OSError) -> int:
         where = os.fsdecode(error.filename) if not isinstance(error.filename, int) else "a file"
         return _said(f"{where}: cannot be used: {reason}", 2 if error.errno in OF_PATHS else 1)
     if not _has_folder():
-        return _said("the current folder is not there any more; change to another one", 2)
+        return _said(GONE, 2)
     return _said(f"cannot go on: {reason}", 1)
 
 

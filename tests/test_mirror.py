@@ -117,6 +117,8 @@ ELSEWHERE = {
     "record/figures/quantities": "record/figures/test_kinds",
     "record/figures/source": "record/figures/test_kinds",
     "record/figures/string": "record/figures/test_kinds",
+    "record/ownership": "record/test_commands",
+    "record/run_owners": "record/test_commands",
     "record/signals": "run/test_session",
     "record/sweep_desk": "record/test_sweeps",
     "record/sweep_folder": "run/test_sweep",

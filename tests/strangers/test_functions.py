@@ -12,15 +12,13 @@ import yaml
 
 from dss_tui.cli import main
 from engine import data
-from engine.errors import InputError
-from engine.owners import belongs_to_another, written_by_another
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk
 from engine.run import session, sweep
 from engine.run.crews import crew_of
 from engine.spec.keys import Spec
-from engine.spec.trust import Asked, check_of_plan, functions_of
+from engine.spec.trust import Asked, functions_of
 from engine.spec.yaml_file import load, parse
 
 #: A function of a user's own, which leaves a trace of every call.
@@ -187,14 +185,6 @@ def test_the_engine_asks_by_itself(stranger: Place) -> None:
     assert not stranger.called
 
 
-def test_a_cell_runs_no_other_functions_than_the_plan(tmp_path: Path) -> None:
-    plan = spec("mine.py:points")
-    check_of_plan(spec("mine.py:points"), plan, tmp_path)
-    check_of_plan(spec(None), plan, tmp_path)
-    with pytest.raises(InputError, match="runs other functions than the plan does"):
-        check_of_plan(spec("os:abort"), plan, tmp_path)
-
-
 def spec(factory: str | None) -> Spec:
     """The preset with another function, or with data of a kind that needs none."""
     own: dict[str, object] = {"kind": "custom", "factory": factory}
@@ -204,25 +194,6 @@ def spec(factory: str | None) -> Spec:
 
 
 # ---------------------------------------------------------------- whose a file is
-
-
-def test_who_may_have_written_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its owner, everybody where the mode says so, and a group of several."""
-    path = tmp_path / "own.yaml"
-    path.touch()
-    path.chmod(0o644)
-    assert written_by_another(path) is None and belongs_to_another(path) is None
-    path.chmod(0o646)
-    assert written_by_another(path) == "everybody may write to own.yaml"
-    path.chmod(0o664)
-    os.chown(path, -1, os.getegid())
-    monkeypatch.setattr("engine.owners._is_alone", lambda group, user: False)
-    assert "may write to own.yaml" in (written_by_another(path) or "")
-    monkeypatch.setattr("engine.owners._is_alone", lambda group, user: user == os.geteuid())
-    assert written_by_another(path) is None
-    ours = os.geteuid()
-    monkeypatch.setattr(os, "geteuid", lambda: ours + 1)
-    assert "own.yaml belongs to" in (written_by_another(path) or "")
 
 
 def test_going_on_with_anothers_run(

@@ -53,7 +53,7 @@ def test_a_current_folder_that_is_gone(
     assert main(["ls"]) == 0
     assert main(["data", "digits"]) == 0
     capsys.readouterr()
-    for command in (["run", "quadratic", "--out", "x", "--headless"], ["diagnose", "x"]):
+    for command in (["run", "quadratic", "--headless"], ["verify", "/x.npz"], ["diagnose", "x"]):
         assert refused(command, capsys).startswith("dss-tui: ")
 
 
