@@ -88,7 +88,6 @@ ELSEWHERE = {
     "path/certificate/compiled_losses": "path/certificate/test_layers",
     "path/certificate/convolution": "path/certificate/test_affine",
     "path/certificate/dense": "path/certificate/test_affine",
-    "path/certificate/jit": "path/certificate/test_compiled",
     "path/certificate/piecewise_linear": "path/certificate/test_affine",
     "path/certificate/pooling": "path/certificate/test_affine",
     "path/certificate/proof": "path/certificate/test_cells",
