@@ -147,7 +147,7 @@ def test_functions_of_a_users_own_run_only_after_a_key(tmp_path: Any) -> None:
     sets = ["--set", "search.level=0.6", "--set", "search.min_inner_beads=1"]
     assert main(["run", "custom-example", "--headless", "--out", str(run.path), *sets]) == 0
     first, middle, last = read(run.string).header.bead_ids
-    run.spec.chmod(0o646)  # so that anybody may have written it
+    run.string.chmod(0o646)  # so that anybody may have written it
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: "if you trust this file, press y" in words(app))
