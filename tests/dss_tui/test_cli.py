@@ -325,4 +325,5 @@ def test_a_lack_of_memory_is_one_sentence(
     monkeypatch.setattr("dss_tui.commands.presets.show", full)
     assert main(["presets"]) == 1
     said = capsys.readouterr().err
-    assert said == "dss-tui: there is not enough memory (Unable to allocate 7 TiB); ask for less\n"
+    why = "there is not enough memory (Unable to allocate 7 TiB)"
+    assert said == f"dss-tui: {why}; ask for less, or free some\n"

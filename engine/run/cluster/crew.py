@@ -146,7 +146,7 @@ class _Harvest(Generic[AnyCell]):
         try:
             answer: Answer = future.result()
             if answer.files is not None:
-                unpacked(answer.files, cell.run.path)
+                unpacked(answer.files, cell.run.path, self._work.folder)
         except (InputError, SaveError) as error:
             self._error = self._error or error
             return

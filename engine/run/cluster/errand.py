@@ -192,7 +192,7 @@ def _home(errand: Errand) -> Iterator[tuple[RunDir, bool]]:
         return
     with tempfile.TemporaryDirectory(prefix="dss-tui-") as own:
         run = RunDir(Path(own) / errand.place)
-        unpacked(errand.files, run.path)
+        unpacked(errand.files, run.path, Path(own))
         yield run, False
 
 

@@ -28,11 +28,11 @@ def packed(folder: Path) -> Parcel:
     return {path.relative_to(folder).as_posix(): _content(path) for path in wanted}
 
 
-def unpacked(parcel: Parcel, folder: Path) -> None:
+def unpacked(parcel: Parcel, folder: Path, within: Path) -> None:
     """Writes the files of a parcel into a run directory, those that tell of an end last.
 
-    Raises InputError for a name that leads out of the folder, before anything is written, and
-    SaveError.
+    `within` is the folder of all runs. Raises InputError for a name that leads out of the run
+    directory, before anything is written, and SaveError.
     """
     for name in parcel:
         parts = PurePosixPath(name).parts
@@ -40,7 +40,7 @@ def unpacked(parcel: Parcel, folder: Path) -> None:
             raise InputError(f"a worker sent a file named {name!r}, which is none of a run's")
     for name in sorted(parcel, key=lambda name: name == LAST):
         path = folder / name
-        made_folder(path.parent, folder.parent)
+        made_folder(path.parent, within)
         replace(path, parcel[name])
 
 

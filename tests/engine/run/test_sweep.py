@@ -731,7 +731,7 @@ def test_a_cell_that_cannot_be_made_stops_the_sweep(
     cell.path.parent.mkdir()
     cell.path.touch()
     assert main([*COMMAND, "--out", str(tmp_path)]) == 1
-    assert f"{cell.path}: cannot be written: File exists" in capsys.readouterr().err
+    assert f"{cell.path}: cannot be made: File exists" in capsys.readouterr().err
     cell.path.unlink()
     others_are_safe(tmp_path, cell)
 

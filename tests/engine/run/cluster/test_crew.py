@@ -6,6 +6,7 @@ The workers are threads of this process. `test_dask` has real ones.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -124,7 +125,9 @@ def test_a_stop_is_passed_on_and_the_sweep_goes_on_to_the_same(
         seen += 1
         if seen == 3:
             send(RunDir(made.folder), "stop")
-        return GO if seen < 5 else STOP
+            while workers.word != STOP:
+                time.sleep(0.01)
+        return workers.word
 
     def second(errand: Errand) -> Errand:
         is_second = workers.asked and len(made.results()) >= 1
@@ -154,7 +157,7 @@ def test_a_pause_is_passed_on(tmp_path: Path) -> None:
         if not waited:
             send(RunDir(made.folder), "pause")
             while workers.word != PAUSE:
-                pass
+                time.sleep(0.01)
             state = read_state(made.folder)
             assert state is not None
             waited.append(state.state)

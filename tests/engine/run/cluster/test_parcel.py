@@ -20,7 +20,7 @@ def filled(folder: Path) -> Path:
 
 def test_all_files_arrive_as_they_were(tmp_path: Path) -> None:
     parcel = packed(filled(tmp_path / "run"))
-    unpacked(parcel, tmp_path / "other")
+    unpacked(parcel, tmp_path / "other", tmp_path)
     assert packed(tmp_path / "other") == parcel
     assert set(parcel) == {"run.yaml", "events.jsonl", "beads/1.0.st"}
 
@@ -41,7 +41,7 @@ def test_what_tells_of_an_end_is_written_last(
     monkeypatch.setattr(
         "engine.run.cluster.parcel.replace", lambda path, content: written.append(path.name)
     )
-    unpacked({"events.jsonl": b"", "string.safetensors": b"", "run.yaml": b""}, tmp_path)
+    unpacked({"events.jsonl": b"", "string.safetensors": b"", "run.yaml": b""}, tmp_path, tmp_path)
     assert written[-1] == "events.jsonl"
     assert len(written) == 3
 
@@ -50,5 +50,5 @@ def test_what_tells_of_an_end_is_written_last(
 def test_nothing_is_written_outside_the_run(name: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with pytest.raises(InputError, match="a worker sent a file named"):
-        unpacked({"run.yaml": b"", name: b"x"}, run)
+        unpacked({"run.yaml": b"", name: b"x"}, run, tmp_path)
     assert list(tmp_path.iterdir()) == []
