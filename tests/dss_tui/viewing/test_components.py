@@ -72,7 +72,7 @@ def test_components_are_launched_once_and_refused_where_they_cannot_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launched: list[tuple[str, ...]] = []
-    monkeypatch.setattr(session, "launch", lambda run, *arguments: launched.append(arguments))
+    monkeypatch.setattr(session, "launch", lambda run, *words, trusted: launched.append(words))
     plan = ComponentsPlan(load_preset("quadratic", ["search.level=0.02"]), (0.05, 0.02), 4, tries=1)
     folder = RunDir(tmp_path / "new")
     assert sweeps.start_components(plan, folder, 7)

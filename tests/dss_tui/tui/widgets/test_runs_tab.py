@@ -392,9 +392,9 @@ def test_damaged_notes_leave_the_list_whole(three: list[RunDir]) -> None:
 def test_e_exports_and_r_resumes(three: list[RunDir], monkeypatch: pytest.MonkeyPatch) -> None:
     resumed: list[str] = []
 
-    def resume(run: RunDir) -> str | None:
+    def resume(run: RunDir, *, agreed: bool = False) -> str:
         resumed.append(run.name)
-        return "it has [ended]" if len(resumed) == 1 else None
+        return "it has [ended]" if len(resumed) == 1 else ""
 
     monkeypatch.setattr(session, "resume", resume)
 
@@ -539,12 +539,12 @@ def test_a_sweep_is_a_row_that_opens_its_dashboard(
     begin(cell(folder, 0.05, 0), ended(Outcome.CONNECTED))
     launched: list[RunDir] = []
 
-    def resume(run: RunDir) -> str:
+    def resume(run: RunDir, *, agreed: bool = False) -> str:
         launched.append(run)
         return "not here"
 
     monkeypatch.setattr(sweeps, "resume", resume)
-    monkeypatch.setattr(session, "resume", lambda run: "that is no run")
+    monkeypatch.setattr(session, "resume", lambda run, **_: "that is no run")
 
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         table = await to_runs(app, pilot, 4)
