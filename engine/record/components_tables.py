@@ -17,7 +17,7 @@ from engine.record.disconnectivity import Barrier, Node, by_levels, by_peaks, co
 from engine.record.events import Outcome
 from engine.record.marks import Count, Length
 from engine.record.merging import Decided, Models, Pair, decide, spanning_tree
-from engine.record.sweep_tables import REFUTED, Row, figures
+from engine.record.sweep_tables import REFUTED, Row, Statistic, figures
 from engine.spec.level import bound
 
 
@@ -118,6 +118,8 @@ class Searched:
 class ComponentsRow(Row):
     """The components at one level, as far as the searches have come. `pairs` are the searches."""
 
+    normalized_length: Statistic
+    """The statistic of the lengths of the paths that were found at this level."""
     level: float
     components: tuple[tuple[int, ...], ...]
     """The models of each component, the largest component first; they are an upper bound."""
