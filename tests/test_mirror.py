@@ -138,7 +138,6 @@ ELSEWHERE = {
     "run/old_checkpoints": "run/test_checkpoint",
     "run/plain_torch": "run/test_mirror",
     "run/prepare": "run/test_mirror",
-    "run/sharing": "run/test_sweep",
     "run/suspects": "run/test_mirror",
     "spec/augment": "problem/test_augment",
     "spec/checks": "problem/test_problem",

@@ -21,28 +21,30 @@ from engine.record.compare_tables import (
     Measurement,
     MethodRow,
     by_method,
-    measurement_path,
 )
 from engine.record.events import Outcome, RunFinished
 from engine.record.finding import COMPARISON
 from engine.record.marks import Count
 from engine.record.reading import (
-    LARGEST_PRESET,
     Stamp,
-    check_regular,
     read_json,
-    read_text,
     stamp,
 )
 from engine.record.rundir import RunDir
-from engine.record.sweep_folder import settled
+from engine.record.sweep_folder import (
+    head_and_preset,
+    measurement_path,
+    not_a_plan,
+    settled,
+    text_of_plan,
+)
 from engine.record.sweep_tables import ENDINGS
 from engine.spec.checks import check_method
 from engine.spec.ends import between, training_of
 from engine.spec.keys import Spec
 from engine.spec.search import Search
 from engine.spec.validation import validated
-from engine.spec.yaml_file import dump, parse, read_yaml, with_overrides
+from engine.spec.yaml_file import dump, parse, with_overrides
 
 #: What may follow the name of a method behind a plus sign, and the key that it sets.
 ADDED = {
@@ -203,7 +205,7 @@ class ComparePlan:
 
     def result_of(self, cell: MethodCell, end: RunFinished) -> Compared:
         """Returns the numbers of a cell that has ended, as far as its string is measured."""
-        found = read_json(Measurement, Path(measurement_path(cell.run)))
+        found = read_json(Measurement, measurement_path(cell.run))
         totals = end.totals
         level = self.spec.search.number if end.level is None else end.level
         level = level if found is None else found.level
@@ -231,7 +233,7 @@ class ComparePlan:
     def is_measured(self, folder: Path) -> bool:
         """Returns whether each string that cells have left is measured."""
         runs = (cell.run for cell in self.cells(folder))
-        return all(Path(measurement_path(run)).exists() or not run.string.exists() for run in runs)
+        return all(measurement_path(run).exists() or not run.string.exists() for run in runs)
 
     def rows(self, folder: Path, results: Sequence[Compared]) -> list[MethodRow]:
         """Returns the row of each method."""
@@ -323,10 +325,10 @@ def read_plan(folder: Path) -> ComparePlan | None:
     Raises InputError where the folder's `compare.yaml` was not written by a comparison.
     """
     described = folder / COMPARISON
-    if not check_regular(described):
+    text = text_of_plan(described)
+    if text is None:
         return None
-    tree = read_yaml(read_text(described, LARGEST_PRESET), described)
-    head = tree.pop("compare", None) if isinstance(tree, dict) else None
+    head, tree = head_and_preset(text, described, "compare")
     match head:  # of plain values, as YAML has them
         case {
             "methods": {**methods},
@@ -338,9 +340,7 @@ def read_plan(folder: Path) -> ComparePlan | None:
             if sound and 0 < pairs * len(methods) <= MOST_CELLS and points >= FEWEST:
                 variants = tuple(Variant(str(name), _texts(own)) for name, own in methods.items())
                 return ComparePlan(parse(tree, described), variants, pairs, tuple(models), points)
-    raise InputError(
-        "is not what a comparison wrote; choose another folder with --out", file=described
-    )
+    raise not_a_plan(described)
 
 
 def _texts(settings: Any) -> tuple[str, ...]:

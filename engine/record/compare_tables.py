@@ -14,7 +14,6 @@ from typing import Any
 
 from engine.record.events import Outcome, dump_json
 from engine.record.marks import Count
-from engine.record.rundir import RunDir
 from engine.record.sweep_tables import (
     REFUTED,
     UNCONNECTED,
@@ -50,11 +49,6 @@ class Measurement:
     """The sum of the angles in degrees by which the path turns at its inner beads."""
     beads: Count
     """The number of beads, the ends included."""
-
-
-def measurement_path(run: RunDir) -> str:
-    """Returns the path of the file in a cell's run directory that holds its measurement."""
-    return str(run.path / "measured.json")
 
 
 @dataclass(frozen=True)

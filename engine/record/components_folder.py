@@ -31,22 +31,26 @@ from engine.record.events import Outcome, RunFinished
 from engine.record.finding import COMPONENTS
 from engine.record.merging import Pair
 from engine.record.reading import (
-    LARGEST_PRESET,
     Stamp,
-    check_regular,
     read_json,
-    read_text,
     stamp,
 )
 from engine.record.rundir import RunDir
-from engine.record.sweep_folder import MOST_CELLS, settled
+from engine.record.sweep_folder import (
+    MOST_CELLS,
+    head_and_preset,
+    measurement_path,
+    not_a_plan,
+    settled,
+    text_of_plan,
+)
 from engine.record.sweep_tables import ENDINGS
 from engine.spec.checks import check_method
 from engine.spec.ends import between, training_of, without_ends
 from engine.spec.grid import levels_of, text_of
 from engine.spec.keys import Spec
 from engine.spec.level import bound
-from engine.spec.yaml_file import dump, parse, read_yaml
+from engine.spec.yaml_file import dump, parse
 
 #: The folder of the models.
 MODELS = "models"
@@ -260,11 +264,6 @@ def models_path(folder: Path) -> Path:
     return folder / MODELS / "models.json"
 
 
-def measurement_path(run: RunDir) -> Path:
-    """Returns the path of the file in a search's run directory that holds its measurement."""
-    return run.path / "measured.json"
-
-
 # ---------------------------------------------------------------- what is asked for
 
 
@@ -286,10 +285,10 @@ def read_plan(folder: Path) -> ComponentsPlan | None:
     Raises InputError where the folder's `components.yaml` was not written by that command.
     """
     described = folder / COMPONENTS
-    if not check_regular(described):
+    text = text_of_plan(described)
+    if text is None:
         return None
-    tree = read_yaml(read_text(described, LARGEST_PRESET), described)
-    head = tree.pop("components", None) if isinstance(tree, dict) else None
+    head, tree = head_and_preset(text, described, "components")
     match head:  # of plain values, as YAML has them
         case {
             "levels": [*texts],
@@ -307,9 +306,7 @@ def read_plan(folder: Path) -> ComponentsPlan | None:
                 sound = sound and len(given) in (0, models)
                 if sound and plan.pairs * len(levels) <= MOST_CELLS:
                     return plan
-    raise InputError(
-        "is not what `dss-tui components` wrote; choose another folder with --out", file=described
-    )
+    raise not_a_plan(described)
 
 
 def numbers(levels: Iterable[object]) -> tuple[float, ...]:

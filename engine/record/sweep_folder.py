@@ -121,10 +121,8 @@ def read_plan(folder: Path) -> Plan | None:
 
     Raises InputError where the folder's `sweep.yaml` was not written by a sweep.
     """
-    described = folder / PLAN
-    if not check_regular(described):
-        return None
-    return plan_in(read_text(described, LARGEST_PRESET), described)
+    text = text_of_plan(folder / PLAN)
+    return None if text is None else plan_in(text, folder / PLAN)
 
 
 def plan_in(text: str, described: Path) -> Plan:
@@ -132,13 +130,35 @@ def plan_in(text: str, described: Path) -> Plan:
 
     Raises InputError where no sweep wrote it.
     """
-    tree = read_yaml(text, described)
-    head = tree.pop("sweep", None) if isinstance(tree, dict) else None
+    head, tree = head_and_preset(text, described, "sweep")
     match head:
         case {"levels": [*texts], "pairs": int(pairs)} if 0 < pairs * len(texts) <= MOST_CELLS:
             with suppress(ValueError):
                 return Plan(parse(tree, described), levels_of(texts), pairs)
-    raise InputError("is not what a sweep wrote; choose another folder with --out", file=described)
+    raise not_a_plan(described)
+
+
+def text_of_plan(described: Path) -> str | None:
+    """Returns the content of the file of a plan, or None where there is none. Raises Damaged."""
+    return read_text(described, LARGEST_PRESET) if check_regular(described) else None
+
+
+def head_and_preset(text: str, described: Path, word: str) -> tuple[Any, Any]:
+    """Returns the plain values of a plan below its `word`, and those of its preset.
+
+    The first is None where the file `described` has no such word. Raises InputError.
+    """
+    tree = read_yaml(text, described)
+    head = tree.pop(word, None) if isinstance(tree, dict) else None
+    return head, tree
+
+
+def not_a_plan(described: Path) -> InputError:
+    """Returns the error for the file of a plan that holds something else."""
+    word = described.stem
+    return InputError(
+        f"is not what `dss-tui {word}` wrote; choose another folder with --out", file=described
+    )
 
 
 def plan_for(spec: Spec, levels: Iterable[LevelAsked], pairs: int, folder: Path) -> Plan:
@@ -192,6 +212,11 @@ def _with_spec(plan: AnyPlan, spec: Spec) -> AnyPlan:
     """Returns a plan, which is a frozen dataclass, with another spec."""
     changed: AnyPlan = replaced(plan, spec=spec)  # type: ignore[type-var]
     return changed
+
+
+def measurement_path(run: RunDir) -> Path:
+    """Returns the path of what the one evaluator has measured of a cell's string, where it has."""
+    return run.path / "measured.json"
 
 
 def create(plan: Plan, folder: Path) -> None:

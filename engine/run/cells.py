@@ -1,24 +1,51 @@
-"""What runs of many cells share: how a cell hears commands, where it logs, and how it ended."""
+"""What runs of many cells share: their specs, writers and logs, a session, and how one ended."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from engine.errors import SaveError
 from engine.record.commands import Command
 from engine.record.events import Outcome, RunFinished, from_line
 from engine.record.lines import last_line
-from engine.record.reading import Damaged
+from engine.record.reading import Damaged, check_regular
 from engine.record.rundir import RunDir
+from engine.record.signals import Signals
 from engine.record.unfit import Unfit
 from engine.record.writer import RunWriter
-from engine.record.writing import open_log
-from engine.run.session import logging_to
+from engine.record.writing import made_folder, open_log, replace
+from engine.run.loop import Pace
+from engine.run.session import Ended, logging_to, run_session
+from engine.spec.keys import Spec
+from engine.spec.trust import check_of_plan
+from engine.spec.yaml_file import dump
+from engine.workers.pool import Workers
+
+#: The pace of cells, which are short and many: checkpoints and snapshots of progress are rare.
+PACE = Pace(checkpoint_s=60.0, progress_s=20.0)
+#: The seconds between two looks of a paused cell at its commands.
+PAUSED_CELL_S = 0.5
+#: The reason in words for which a cell has its backend.
+WHY = "as it was decided for all runs of the folder"
+
+
+class CellOfRun(Protocol):
+    """One of the runs of a folder."""
+
+    @property
+    def run(self) -> RunDir:
+        """Its run directory."""
+
+    def __hash__(self) -> int:
+        """Returns a hash, since results are kept by cells."""
+
+
+AnyCell = TypeVar("AnyCell", bound=CellOfRun)
 
 
 def ending(run: RunDir) -> RunFinished | None:
@@ -65,6 +92,68 @@ class CellWriter(RunWriter):
             self._paused = self._wishes.paused
             commands.append("pause" if self._paused else "continue")
         return [*commands, "stop"] if self._wishes.stop.is_set() else commands
+
+
+def writer_of(cell: CellOfRun, wishes: Wishes) -> CellWriter:
+    """Returns the writer of a cell.
+
+    Raises InputError where another process runs it, and SaveError where its folder cannot be
+    written.
+    """
+    try:
+        return CellWriter(cell.run, wishes)
+    except OSError as error:
+        raise SaveError(f"{cell.run.path}: cannot be written: {error.strerror}") from error
+
+
+def spec_of_cell(cell: AnyCell, spec_of: Callable[[AnyCell], Spec]) -> Spec:
+    """Returns the spec in a cell's run.yaml, whose limits may have been changed, or that of a plan.
+
+    `spec_of` returns the latter. Raises InputError, also where the file names other functions.
+    """
+    planned = spec_of(cell)
+    if not check_regular(cell.run.spec):
+        return planned
+    found = cell.run.load_spec()
+    check_of_plan(found, planned, cell.run.spec)
+    return found
+
+
+def written_spec(cell: AnyCell, spec_of: Callable[[AnyCell], Spec], folder: Path) -> Spec:
+    """Returns what `spec_of_cell` does, and writes the file where it is missing.
+
+    `folder` is that of all runs, which holds the cell's. Raises InputError and SaveError.
+    """
+    made_folder(cell.run.path, folder)
+    spec = spec_of_cell(cell, spec_of)
+    if not check_regular(cell.run.spec):
+        replace(cell.run.spec, dump(spec).encode())
+    return spec
+
+
+def session_of_cell(
+    writer: RunWriter,
+    spec: Spec,
+    pool: Workers,
+    signals: Signals,
+    wait: Callable[[float], None],
+    hurried: Callable[[], bool],
+) -> Ended:
+    """Runs a cell to the end of its session, whose devices others may share.
+
+    `wait` waits some seconds while the cell pauses. Once `hurried` returns True, a stop does no
+    more than to write the checkpoint. Raises InputError and SaveError.
+    """
+    return run_session(
+        writer,
+        spec,
+        pool,
+        signals,
+        pace=PACE,
+        wait=lambda seconds: wait(max(seconds, PAUSED_CELL_S)),
+        hurried=hurried,
+        why=WHY,
+    )
 
 
 class CellLogs(logging.Handler):

@@ -9,8 +9,7 @@ from typing import Generic, Protocol
 
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk
-from engine.run.cells import CellLogs
-from engine.run.folder_of_runs import AnyCell
+from engine.run.cells import AnyCell, CellLogs
 from engine.spec.keys import Spec
 
 

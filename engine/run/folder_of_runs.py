@@ -15,25 +15,13 @@ from typing import Any, Generic, Protocol, TypeVar
 from engine.errors import InputError, SaveError
 from engine.record.events import Outcome, RunFinished
 from engine.record.plans import plan_file
-from engine.record.rundir import RunDir
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End, exit_status_of, held
 from engine.record.sweep_tables import ENDINGS
 from engine.record.writing import replace
-from engine.run.cells import ending
+from engine.run.cells import AnyCell, ending
 from engine.spec.keys import Spec
 from engine.spec.trust import check_run
-
-
-class CellOfRun(Protocol):
-    """One of the runs of a folder."""
-
-    @property
-    def run(self) -> RunDir:
-        """Its run directory."""
-
-    def __hash__(self) -> int:
-        """Returns a hash, since results are kept by cells."""
 
 
 class ResultOfRun(Protocol):
@@ -48,7 +36,6 @@ class ResultOfRun(Protocol):
         """Whether its ends are connected."""
 
 
-AnyCell = TypeVar("AnyCell", bound=CellOfRun)
 AnyResult = TypeVar("AnyResult", bound=ResultOfRun)
 AnyPlan = TypeVar("AnyPlan", bound="OfPreset")
 AnyRow_co = TypeVar("AnyRow_co", covariant=True)

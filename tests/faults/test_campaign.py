@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.faults.asked import counts
 from tests.support.run_folders import output_of
 
 ROOT = Path(__file__).parents[2]
@@ -24,17 +21,9 @@ TARGETS = (("connected", "own"), ("strings", "data"), ("limited",))
 
 @pytest.mark.parametrize("targets", TARGETS, ids=" ".join)
 def test_of_a_sample_nothing_is_lost(targets: tuple[str, ...]) -> None:
-    asked = subprocess.run(
-        [sys.executable, "-m", "tests.support.faults", *targets, "--each", str(EACH)],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert asked.returncode == 0, asked.stdout + asked.stderr
-    counts = re.search(r"in all: (\d+) tried, (\d+) answered, (\d+) refused", asked.stdout)
-    assert counts is not None
-    tried, answered, refused = map(int, counts.groups())
+    counted = r"in all: (\d+) tried, (\d+) answered, (\d+) refused"
+    program = ("tests.support.faults", *targets, "--each", str(EACH))
+    tried, answered, refused = counts(counted, *program)
     assert tried == answered + refused >= 2 * EACH * len(targets)
     assert answered > EACH and refused > EACH / 2
 

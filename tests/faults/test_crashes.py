@@ -5,28 +5,18 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.faults.asked import counts
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("asked", [["--apart"], []], ids=["beads apart", "beads within"])
 def test_a_killed_run_comes_to_the_same_bits(asked: list[str]) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.support.faults.crashes", "--points", "15", *asked],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    counts = re.search(r"(\d+) tried, (\d+) killed, (\d+) to the same bits", ended.stdout)
-    assert counts is not None
-    tried, killed, same = map(int, counts.groups())
+    counted = r"(\d+) tried, (\d+) killed, (\d+) to the same bits"
+    program = ("tests.support.faults.crashes", "--points", "15", *asked)
+    tried, killed, same = counts(counted, *program)
     assert tried == same == 15 and killed > 10

@@ -51,3 +51,14 @@ def held(**changes: Any) -> Dataset:
     x, y = x_of().astype(np.float32), classes_of(x_of())
     parts: dict[str, Any] = {"x": x, "y": y, "x_held_out": x[:4], "y_held_out": y[:4], "classes": 5}
     return Dataset(**(parts | changes))
+
+
+#: An array of each kind that files of tensors hold, and of which they are read again as they were.
+OF_EACH_KIND: dict[str, Any] = {
+    "odd": np.array([1, 2, 3], np.int8),
+    "one": np.array(2.5),
+    "none": np.empty((0, 3), np.float32),
+    "flags": np.array([True, False]),
+    "table": np.random.default_rng(0).standard_normal((4, 5)).astype(np.float32),
+    "counts": np.arange(6).reshape(2, 3),
+}

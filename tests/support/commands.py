@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from dss_tui.cli import main
@@ -18,3 +20,14 @@ def refused(
     for word in words:
         assert word in line
     return line
+
+
+def refused_before_anything(
+    capsys: pytest.CaptureFixture[str], command: list[str], said: str, folder: Path
+) -> None:
+    """Status 2 and one sentence, and the folder of all runs is not made."""
+    out = folder / "none"
+    assert main([*command, "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+    assert not out.exists()

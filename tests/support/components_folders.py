@@ -6,13 +6,13 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from engine.record.components_folder import ComponentsPlan, measurement_path, models_path
+from engine.record.components_folder import ComponentsPlan, models_path
 from engine.record.components_tables import ModelsTold, ModelTold, PathMeasured
 from engine.record.events import Outcome, RunFinished, dump_json
 from engine.record.finding import COMPONENTS
 from engine.record.merging import Pair
 from engine.record.rundir import RunDir
-from engine.record.sweep_folder import write_plan
+from engine.record.sweep_folder import measurement_path, write_plan
 from presets import load_preset
 from tests.support.run_folders import TOTALS
 from tests.support.sweep_folders import begin

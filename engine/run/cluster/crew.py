@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Generic, Protocol
 
 from engine.errors import InputError, SaveError
-from engine.record.reading import check_regular
 from engine.record.sweep_folder import Plan, plan_in
 from engine.record.writing import replace
+from engine.run.cells import AnyCell, spec_of_cell
 from engine.run.cluster.errand import (
     GO,
     PAUSE,
@@ -22,14 +22,11 @@ from engine.run.cluster.errand import (
     Errand,
     Word,
     decide,
-    files_of,
     run_cell,
 )
-from engine.run.cluster.parcel import unpacked
+from engine.run.cluster.parcel import packed_if_begun, unpacked
 from engine.run.crew import Crew, Work
-from engine.run.folder_of_runs import AnyCell
 from engine.run.sweep import Prepare
-from engine.spec.trust import check_of_plan
 from engine.spec.yaml_file import dump
 from engine.version import __version__
 
@@ -80,17 +77,13 @@ class OnCluster:
 
     def _submitted(self, work: Work[AnyCell], cell: AnyCell, mark: str) -> Future[Any]:
         """Hands a cell to the workers."""
-        spec = work.spec_of(cell)
-        if check_regular(cell.run.spec):
-            found = cell.run.load_spec()
-            check_of_plan(found, spec, cell.run.spec)
-            spec = found
+        spec = spec_of_cell(cell, work.spec_of)
         errand = Errand(
             dump(spec),
             cell.run.path.relative_to(work.folder).as_posix(),
             str(work.folder),
             mark,
-            files_of(cell.run),
+            packed_if_begun(cell.run),
             self.cluster.ask,
         )
         return self.cluster.submit(run_cell, errand, gpu=spec.device != "cpu")

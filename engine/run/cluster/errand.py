@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,12 +27,11 @@ from engine.record.lock import is_live
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
 from engine.record.sweep_folder import Plan, plan_in
-from engine.run.cells import CellLogs, CellWriter, ending
+from engine.run.cells import CellLogs, ending, session_of_cell, writer_of, written_spec
 from engine.run.cluster.parcel import Parcel, packed, unpacked
 from engine.run.grid import prepare_grid
 from engine.run.prepare import prepare
-from engine.run.session import Ended, run_session
-from engine.run.sharing import PACE, PAUSED_CELL_S, WHY, unwritable, written_spec
+from engine.run.session import Ended
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import dump, read_yaml, spec_of
 from engine.version import __version__
@@ -80,8 +79,6 @@ class Answer:
     """The sentence about a file that could not be written, if that ended the errand."""
     files: Parcel | None = None
     """The cell's files, where the worker did not see the sweep's folder."""
-    host: str = field(default_factory=platform.node)
-    """The name of the worker's machine."""
 
 
 class Ear:
@@ -138,11 +135,13 @@ def run_cell(errand: Errand) -> Answer:
         _check_version(errand.version)
         if ear.stop.is_set():
             return Answer()
-        with _home(errand) as (run, sees):
-            ended = _run(run, errand.spec, ear)
-            failed = ended is not None and ended.outcome is Outcome.FAILED
-            sentence = f"{run.path}: {ended.sentence}" if failed and ended else None
-            return Answer(sentence, files=None if sees else packed(run.path))
+        with _home(errand) as (folder, sees):
+            cell = _Cell(RunDir(folder / errand.place))
+            ended = _run(cell, errand.spec, folder, ear)
+            failure = None
+            if ended is not None and ended.outcome is Outcome.FAILED:
+                failure = f"{cell.run.path}: {ended.sentence}"
+            return Answer(failure, files=None if sees else packed(cell.run.path))
     except InputError as error:
         return Answer(refused=f"{platform.node()}: {error}")
     except SaveError as error:
@@ -184,67 +183,54 @@ def _backend(spec: Spec) -> Backend:
 
 
 @contextmanager
-def _home(errand: Errand) -> Iterator[tuple[RunDir, bool]]:
-    """Gives the cell's run directory, and whether it lies in the folder of the one who asks."""
+def _home(errand: Errand) -> Iterator[tuple[Path, bool]]:
+    """Gives the folder of all runs, or one in its place, and whether it is that of who asks."""
     folder = Path(errand.folder)
     if (folder / errand.mark).is_file():
-        yield RunDir(folder / errand.place), True
+        yield folder, True
         return
     with tempfile.TemporaryDirectory(prefix="dss-tui-") as own:
-        run = RunDir(Path(own) / errand.place)
-        unpacked(errand.files, run.path, Path(own))
-        yield run, False
+        unpacked(errand.files, Path(own) / errand.place, Path(own))
+        yield Path(own), False
 
 
-def _run(run: RunDir, text: str, ear: Ear) -> Ended | None:
+@dataclass(frozen=True)
+class _Cell:
+    """A cell, of which a worker knows its run directory alone."""
+
+    run: RunDir
+
+
+def _run(cell: _Cell, text: str, folder: Path, ear: Ear) -> Ended | None:
     """Runs a cell, unless it has ended or is to stop; returns how the session ended.
 
     Where a worker that was lost is still at work on the cell, it is waited for. Raises InputError
     and SaveError.
     """
-    cell = _Cell(run)
-    spec = written_spec(cell, lambda _: _spec(text))
-    while is_live(run) and not ear.stop.is_set():
+    spec = written_spec(cell, lambda _: _spec(text), folder)
+    while is_live(cell.run) and not ear.stop.is_set():
         time.sleep(BETWEEN_QUESTIONS_S)
         ear.look()
     ear.look()
-    if ear.stop.is_set() or ending(run) is not None:
+    if ear.stop.is_set() or ending(cell.run) is not None:
         return None
-    return _session(cell, spec, _backend(spec), ear)
+    backend = _backend(spec)
+    with (
+        writer_of(cell, ear) as writer,
+        _logging(cell.run),
+        open_pool(backend, spec) as pool,
+    ):
+        return session_of_cell(writer, spec, pool, Signals(), time.sleep, ear.stop.is_set)
 
 
-@dataclass(frozen=True)
-class _Cell:
-    """A cell, as `sharing` knows it."""
-
-    run: RunDir
-
-
-def _session(cell: _Cell, spec: Spec, backend: Backend, ear: Ear) -> Ended:
-    """Runs a session of a cell. Raises InputError and SaveError."""
+@contextmanager
+def _logging(run: RunDir) -> Iterator[None]:
+    """Sends what this thread logs to a cell's file within the block."""
     logs, log = CellLogs(), logging.getLogger("engine")
     log.setLevel(logging.INFO)
-    try:
-        writer = CellWriter(cell.run, ear)
-    except OSError as error:
-        raise unwritable(cell, error) from error
     log.addHandler(logs)
     try:
-        with logs.of(cell.run), writer, open_pool(backend, spec) as pool:
-            return run_session(
-                writer,
-                spec,
-                pool,
-                Signals(),
-                pace=PACE,
-                wait=lambda seconds: time.sleep(max(seconds, PAUSED_CELL_S)),
-                hurried=ear.stop.is_set,
-                why=WHY,
-            )
+        with logs.of(run):
+            yield
     finally:
         log.removeHandler(logs)
-
-
-def files_of(run: RunDir) -> Parcel:
-    """Returns the files of a cell that was begun, or none where it can only begin anew."""
-    return packed(run.path) if run.checkpoint.exists() else {}

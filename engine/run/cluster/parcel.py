@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from engine.errors import InputError
 from engine.record.reading import open_to_read
+from engine.record.rundir import RunDir
 from engine.record.writing import is_leftover, made_folder, replace
 
 Parcel = Mapping[str, bytes]
@@ -26,6 +27,11 @@ def packed(folder: Path) -> Parcel:
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
     wanted = (path for path in files if path.name != LOCK and not is_leftover(path))
     return {path.relative_to(folder).as_posix(): _content(path) for path in wanted}
+
+
+def packed_if_begun(run: RunDir) -> Parcel:
+    """Returns the files of a cell that was begun, or none where it can only begin anew."""
+    return packed(run.path) if run.checkpoint.exists() else {}
 
 
 def unpacked(parcel: Parcel, folder: Path, within: Path) -> None:

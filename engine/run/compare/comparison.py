@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from time import sleep
 
-from engine.errors import SaveError
 from engine.methods.aligned import check_alignable
 from engine.record import string_file
 from engine.record.compare_folder import ComparePlan, EndsOfPair, MethodCell, plan_for, read_plan
@@ -24,7 +23,6 @@ from engine.record.compare_tables import (
     csv_of_cells,
     csv_of_methods,
     json_of_comparison,
-    measurement_path,
 )
 from engine.record.events import Outcome, RunFinished, dump_json
 from engine.record.finding import COMPARISON
@@ -33,18 +31,17 @@ from engine.record.reading import check_regular, read_json
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End
-from engine.record.sweep_folder import write_plan
+from engine.record.sweep_folder import measurement_path, write_plan
 from engine.record.writer import RunWriter
-from engine.record.writing import made_folder, replace
+from engine.record.writing import replace
 from engine.run import trained_ends as ends
-from engine.run.cells import CellWriter, ending, logging_cells
+from engine.run.cells import ending, logging_cells, writer_of, written_spec
 from engine.run.compare.evaluator import evaluated
 from engine.run.folder_of_runs import FolderOfRuns, planned, starting
 from engine.run.prepare import Prepared, prepare
 from engine.run.session import run_written
 from engine.spec.ends import without_ends
-from engine.spec.trust import check_of_plan
-from engine.spec.yaml_file import dump
+from engine.spec.keys import Spec
 from engine.workers.pool import open_pool
 
 log = logging.getLogger("engine")
@@ -137,19 +134,15 @@ class Comparison(FolderOfRuns[MethodCell, Compared, MethodRow]):
 
         Its string is measured where the search has ended. Raises InputError and SaveError.
         """
-        try:
-            self._write_spec(cell)
-            writer = CellWriter(cell.run, desk)
-        except OSError as error:
-            raise SaveError(f"{cell.run.path}: cannot be written: {error.strerror}") from error
-        with writer:
+        written_spec(cell, self._spec_of, self.folder)
+        with writer_of(cell, desk) as writer:
             if ending(cell.run) is None:
                 failure = self._search(cell, writer, signals, stopped)
                 if failure is not None:
                     return failure
         if ending(cell.run) is not None and check_regular(cell.run.string):
             found = evaluated(string_file.read(cell.run.string), self.plan.points)
-            replace(Path(measurement_path(cell.run)), (dump_json(found) + "\n").encode())
+            replace(measurement_path(cell.run), (dump_json(found) + "\n").encode())
         return None
 
     def _search(
@@ -162,32 +155,28 @@ class Comparison(FolderOfRuns[MethodCell, Compared, MethodRow]):
             end = RunFinished(Outcome.ENDPOINT_NOT_TRAINED, told.sentence, NO_ENDS)
             writer.record(end, 0.0)
             return None
-        check_of_plan(cell.run.load_spec(), self.plan.spec, cell.run.spec)
         ended = run_written(writer, signals, run_factories=True, hurried=stopped)
         if ended.outcome is Outcome.FAILED:
             return f"{cell.run.path}: {ended.sentence}"
         return None
 
-    def _write_spec(self, cell: MethodCell) -> None:
-        """Writes a cell's run.yaml where it is missing.
+    def _spec_of(self, cell: MethodCell) -> Spec:
+        """Returns the spec of a cell.
 
         The backend is that of the method's first cell, so that all pairs are computed alike.
         """
-        made_folder(cell.run.path, self.folder)
-        if check_regular(cell.run.spec):
-            return
         spec = self.plan.spec_of(cell.method, cell.pair, self.folder)
         first = RunDir(cell.run.path.parent / "pair-0000")
-        if spec.search.batching == "auto" and first.spec.exists():
+        if spec.search.batching == "auto" and check_regular(first.spec):
             search = {"batching": first.load_spec().search.batching}
             spec = spec.model_copy(update={"search": spec.search.model_copy(update=search)})
-        replace(cell.run.spec, dump(spec).encode())
+        return spec
 
     def _is_done(self, cell: MethodCell) -> bool:
         """Returns whether a cell has ended for good, and its string is measured if it left one."""
         if not self.has_ended(cell):
             return False
-        measured = read_json(Measurement, Path(measurement_path(cell.run)))
+        measured = read_json(Measurement, measurement_path(cell.run))
         return measured is not None or not check_regular(cell.run.string)
 
     @property

@@ -22,7 +22,6 @@ from engine.record import string_file
 from engine.record.components_folder import (
     ComponentsPlan,
     PairCell,
-    measurement_path,
     models_path,
     plan_for,
     read_plan,
@@ -34,7 +33,7 @@ from engine.record.finding import COMPONENTS
 from engine.record.reading import check_regular
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End
-from engine.record.sweep_folder import write_plan
+from engine.record.sweep_folder import measurement_path, write_plan
 from engine.record.sweep_tables import ENDINGS
 from engine.record.writing import replace
 from engine.run.batched import Batched

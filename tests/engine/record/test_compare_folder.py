@@ -59,5 +59,5 @@ def test_a_cell_has_the_ends_of_its_pair_and_the_keys_of_its_method(tmp_path: Pa
 )
 def test_what_no_comparison_wrote_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / COMPARISON).write_text(text)
-    with pytest.raises(InputError, match="is not what a comparison wrote"):
+    with pytest.raises(InputError, match="is not what `dss-tui compare` wrote"):
         read_plan(tmp_path)

@@ -13,15 +13,10 @@ from safetensors import safe_open
 
 from engine.record import tensor_file
 from engine.record.tensor_file import Pieced, Stacked, bytes_of, write
+from tests.support.arrays import OF_EACH_KIND
 
 RANDOM = np.random.default_rng(0)
-ARRAYS: dict[str, Any] = {
-    "odd": np.array([1, 2, 3], np.int8),
-    "one": np.array(2.5),
-    "none": np.empty((0, 3), np.float32),
-    "flags": np.array([True, False]),
-    "table": RANDOM.standard_normal((4, 5)).astype(np.float32),
-    "counts": np.arange(6).reshape(2, 3),
+ARRAYS: dict[str, Any] = OF_EACH_KIND | {
     "apart": Stacked(list(RANDOM.standard_normal((3, 7)).astype(np.float32))),
     "turned": np.arange(6.0).reshape(2, 3).T,
 }

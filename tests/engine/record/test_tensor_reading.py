@@ -16,16 +16,10 @@ from engine.record import tensor_reading
 from engine.record.reading import Damaged
 from engine.record.tensor_file import write
 from engine.record.tensor_reading import mapped, opened, read
+from tests.support.arrays import OF_EACH_KIND
 
 RANDOM = np.random.default_rng(0)
-ARRAYS: dict[str, Any] = {
-    "odd": np.array([1, 2, 3], np.int8),
-    "one": np.array(2.5),
-    "none": np.empty((0, 3), np.float32),
-    "flags": np.array([True, False]),
-    "table": RANDOM.standard_normal((4, 5)).astype(np.float32),
-    "counts": np.arange(6).reshape(2, 3),
-}
+ARRAYS = OF_EACH_KIND
 
 
 @pytest.fixture

@@ -40,7 +40,8 @@ from engine.record.sweep_desk import held
 from engine.record.sweep_folder import Cell, Plan
 from engine.record.sweep_state import read_state
 from engine.record.writer import RunWriter
-from engine.run import job, sharing, sweep
+from engine.run import cells as run_cells
+from engine.run import job, sweep
 from engine.run.cells import CellWriter, ending
 from engine.run.sweep import Sweep
 from engine.spec.keys import Spec
@@ -543,7 +544,7 @@ def test_no_more_cells_are_under_way_than_asked(
         methods.append(weakref.ref(method))
         return method
 
-    monkeypatch.setattr(sharing, "CellWriter", Counted)
+    monkeypatch.setattr(run_cells, "CellWriter", Counted)
     monkeypatch.setattr(job, "build_method", build)
     before = threading.active_count()
     assert main([*COMMAND, "--at-once", "2", "--out", str(tmp_path / "sweep")]) == 0

@@ -13,7 +13,7 @@ import pytest
 from engine.errors import InputError
 from engine.record import string_file
 from engine.record.compare_folder import ComparePlan, variants_of
-from engine.record.compare_tables import Measurement, measurement_path
+from engine.record.compare_tables import Measurement
 from engine.record.events import Outcome, RunFinished, dump_json
 from engine.record.figures.kinds import KINDS, allowed, refusals, sheet_of
 from engine.record.figures.source import Source, source_of
@@ -22,7 +22,7 @@ from engine.record.geometry import segment_lengths
 from engine.record.loss_plane import LossPlane, NoPlane, PlaneBead, write_answer
 from engine.record.quantity import Quantity, Series, write_quantity
 from engine.record.string_file import StringFile
-from engine.record.sweep_folder import Plan, create, write_plan
+from engine.record.sweep_folder import Plan, create, measurement_path, write_plan
 from engine.spec.level import LevelOn
 from engine.spec.published import published_for
 from presets import load_preset
@@ -316,7 +316,7 @@ def test_a_comparison_has_its_pairs_and_its_means(tmp_path: Path) -> None:
             TOTALS, sample_gradients=1000 * (number + 1), normalized_length=1.0 + number
         )
         begin(each.run, RunFinished(outcome, "Ended.", totals))
-        Path(measurement_path(each.run)).write_text(dump_json(measured))
+        measurement_path(each.run).write_text(dump_json(measured))
     sheet = sheet_of(source)
     where = {"part": "pair"}
     assert sheet.words("method", **where) == ["greedy", "greedy", "neb", "neb"]

@@ -24,6 +24,7 @@ from engine.run.compare.comparison import start
 from engine.run.prepare import prepare
 from engine.run.search import Search
 from presets import load_preset
+from tests.support.commands import refused_before_anything
 
 KEYS = ["problem.data.points=64", "search.level=0.05"]
 SET = [part for key in KEYS for part in ("--set", key)]
@@ -204,11 +205,7 @@ def test_a_path_that_the_evaluator_refutes_does_not_count_as_connected(
 def test_what_cannot_be_compared_is_said_before_anything_runs(
     words: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "none"
-    assert main(["compare", *words.split(), "--out", str(out)]) == 2
-    error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1
-    assert not out.exists()
+    refused_before_anything(capsys, ["compare", *words.split()], said, tmp_path)
 
 
 def test_another_comparison_in_the_folder_is_refused(

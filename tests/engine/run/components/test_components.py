@@ -27,6 +27,7 @@ from engine.record.string_file import read
 from engine.record.sweep_summary import summarize_any
 from engine.run.components.components import measured, start
 from presets import load_preset
+from tests.support.commands import refused_before_anything
 from tests.support.toys.wells import HEIGHTS, lowest_barrier
 
 ROOT = Path(__file__).parents[4]
@@ -316,11 +317,7 @@ def test_models_with_parameters_that_stay_are_searched_one_pair_after_another(
 def test_what_cannot_be_searched_is_said_before_anything_runs(
     words: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "none"
-    assert main(["components", *words.split(), "--out", str(out)]) == 2
-    error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1
-    assert not out.exists()
+    refused_before_anything(capsys, ["components", *words.split()], said, tmp_path)
 
 
 def test_a_checkpoint_that_is_there_twice_is_refused(
