@@ -32,16 +32,19 @@ def draw_disconnectivity(sheet: Sheet, width_mm: float) -> Figure:
     graphs = sheet.distinct("graph")
     wide = width_mm >= WIDE_MM
     figure = page(width_mm, 75.0 if wide else 70.0 * len(graphs))
+    drawn: set[str] = set()
     for number, graph in enumerate(graphs, 1):
         shape = (1, len(graphs)) if wide else (len(graphs), 1)
-        _tree(figure.add_subplot(*shape, number), sheet, graph)
-    keys = [Line2D([], [], color=c, linestyle=d, label=name) for name, (c, d) in LOOKS.items()]
-    figure.legend(handles=keys, loc="outside lower center", ncols=3, fontsize=6)
+        drawn |= _tree(figure.add_subplot(*shape, number), sheet, graph)
+    looks = [(name, *look) for name, look in LOOKS.items() if name in drawn]
+    keys = [Line2D([], [], color=c, linestyle=d, label=name) for name, c, d in looks]
+    figure.legend(handles=keys, loc="outside lower center", ncols=3 if wide else 2, fontsize=6)
     return figure
 
 
-def _tree(axes: Axes, sheet: Sheet, graph: str) -> None:
-    """Draws the trees of one graph."""
+def _tree(axes: Axes, sheet: Sheet, graph: str) -> set[str]:
+    """Draws the trees of one graph, and returns the looks of their lines."""
+    drawn: set[str] = set()
     nodes = sheet.numbers("node", graph=graph)
     heights = dict(zip(nodes, sheet.numbers("height", graph=graph), strict=True))
     places = dict(zip(nodes, sheet.numbers("x", graph=graph), strict=True))
@@ -59,6 +62,7 @@ def _tree(axes: Axes, sheet: Sheet, graph: str) -> None:
             look = NOT_FOUND
         else:
             continue  # all models are joined
+        drawn.add(look)
         colour, dashes = LOOKS[look]
         axes.plot(x, y, color=colour, linestyle=dashes, gid=gid(graph, f"{node:g}", look))
     models = [node for node in nodes if kinds[node] == "model"]
@@ -70,3 +74,4 @@ def _tree(axes: Axes, sheet: Sheet, graph: str) -> None:
     axes.set_xlabel("model")
     axes.set_ylabel("loss")
     axes.set_title(TITLES.get(graph, graph), fontsize=7)
+    return drawn

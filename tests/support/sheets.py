@@ -100,6 +100,10 @@ DISCONNECTIVITY: Rows = [
     {"graph": "peaks", "node": 2, "parent": None, "height": 0.03, "kind": "model", "x": 2.0},
     {"graph": "peaks", "node": 3, "parent": None, "height": 0.06, "kind": "join", "x": 0.5}
     | {"proven": "true", "models": "0 1"},
+    {"graph": "peaks", "node": 4, "parent": 6, "height": 0.02, "kind": "model", "x": 3.0},
+    {"graph": "peaks", "node": 5, "parent": 6, "height": 0.04, "kind": "model", "x": 4.0},
+    {"graph": "peaks", "node": 6, "parent": None, "height": 0.05, "kind": "join", "x": 3.5}
+    | {"proven": "false", "models": "4 5"},
 ]
 
 ROWS: dict[str, Rows] = {
