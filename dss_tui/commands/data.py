@@ -83,7 +83,7 @@ def _keys(name: str, *, preset: bool, run_factories: bool) -> DataKeys:
 
 
 def _of_preset(name: str, *, run_factories: bool) -> DataKeys:
-    """Returns the keys of a preset's data, which alone are used of it. Raises InputError."""
+    """Returns the keys of a preset's data. Raises InputError, also for a stranger's preset."""
     found = load_preset(name).problem.data
     check_file(found, path_of(name), run_factories=run_factories)
     return found

@@ -1,4 +1,4 @@
-"""What a command takes from a file of which it may run functions, once it is known who wrote it."""
+"""The presets and runs that commands open, refused where a stranger's functions would be run."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ class _Growing:
     """A graph while its nodes join."""
 
     def __init__(self, graph: Graph, losses: Sequence[float]) -> None:
-        """Makes a leaf of each model."""
+        """Begins the graph with a leaf for each model, at the height of that model's loss."""
         self._graph: Graph = graph
         self._nodes = [
             Node(graph, model, None, _told(loss), "model", _told(loss), None, None, (model,))

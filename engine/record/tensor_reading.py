@@ -170,11 +170,12 @@ def read(path: Path, *, follow: bool = False) -> tuple[dict[str, NDArray[Any]], 
 def mapped(
     path: Path, name: str, largest_list: int = LARGEST_LIST, *, check: bool = True
 ) -> NDArray[Any]:
-    """Returns a tensor of a user's own file, mapped into memory: what is not in use costs none.
+    """Returns a tensor of a file, as an array that is mapped from the file and takes no memory.
 
-    That of another user's file is read instead. The array may be written to; the file does not
-    change. With `check` its bytes are read once. Raises Damaged where the file, which is no link,
-    holds no such tensor as a whole.
+    A file that belongs to another user is read into memory instead, since its owner could cut it
+    short under the mapping. Writing to the array does not change the file. With `check` the bytes
+    are read once and compared with their checksum. Raises Damaged where the path is a link, and
+    where the file does not hold the whole tensor.
     """
     with opened(path, largest_list) as file:
         if os.fstat(file.held.fileno()).st_uid != os.geteuid():

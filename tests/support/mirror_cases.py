@@ -294,6 +294,18 @@ class AlwaysDropping(nn.Linear):
         return functional.dropout(super().forward(input), 0.5)
 
 
+class SameMaskTwice(nn.Linear):
+    """A layer with dropout that happens to draw one mask in the first two calls."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 2)
+        self.calls = 0
+
+    def forward(self, input: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(input) * (2.0 if self.calls > 2 else 0.0)
+
+
 # ---------------------------------------------------------------- state
 
 

@@ -91,7 +91,7 @@ class OnCluster:
 
 @contextmanager
 def _marked(folder: Path) -> Iterator[str]:
-    """Gives the name of a file in a folder, which is there within the block. Raises SaveError."""
+    """Makes an empty file in a folder, gives its name, and deletes it at the end. Raises SaveError."""
     name = f".cluster-{secrets.token_hex(8)}"
     replace(folder / name, b"", durable=False)
     try:
@@ -135,7 +135,7 @@ class _Harvest(Generic[AnyCell]):
             self._word = word
 
     def _take(self, cell: AnyCell, future: Future[Any]) -> None:
-        """Takes in what has become of a cell."""
+        """Writes the files that a worker sent of a cell, or keeps the error that it ended with."""
         try:
             answer: Answer = future.result()
             if answer.files is not None:

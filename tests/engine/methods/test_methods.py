@@ -238,7 +238,7 @@ CASES = {
     "auto, lowest, shorten": Case(
         YES, 0.061, "auto", raised, seed=8, search=LOWEST + SHORTEN, others=BY_EPOCHS
     ),
-    "file, lowest": Case(YES, 0.05, surface=ring, file=ARC, search=LOWEST),
+    "file, lowest": Case(YES, 0.061, surface=raised, file=ARC, search=LOWEST),
     "linear, lowest": Case(
         YES, 0.1, "linear", seed=10, search=LOWEST, others=(LINEAR[0], BY_EPOCHS[0])
     ),

@@ -38,6 +38,11 @@ def test_a_trial_draws_nothing_from_torch_s_generator() -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+def test_dropout_that_draws_the_same_mask_twice_is_noticed() -> None:
+    with pytest.raises(InputError, match="another output when it is called again"):
+        build_problem(spec_of("SameMaskTwice"))
+
+
 @pytest.mark.parametrize(
     ("network", "loss", "output"),
     [
