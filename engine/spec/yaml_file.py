@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Hashable, Iterable
 from functools import partial
@@ -220,6 +221,8 @@ def anchored(names: Names, text: str, folder: Path) -> str:
 
 
 def _full(path: str, folder: Path) -> str:
-    """Returns a path in full, or as it is where there is no such file or folder."""
+    """Returns a path in full, or as it is where it is that, or there is no such file or folder."""
+    if os.path.isabs(path):
+        return path
     found = locate(path, folder, folders=True)
     return path if found is None else str(found)

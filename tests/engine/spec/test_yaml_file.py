@@ -232,6 +232,16 @@ def test_a_relative_data_path_is_taken_from_the_presets_folder(
     assert path_in(Path("../project/p.yaml")) == path_in(preset)
 
 
+def test_a_full_path_stays_as_it_is_behind_links_too(tmp_path: Path) -> None:
+    """So a run.yaml says the same wherever, and whenever, it is read."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "waves.npz").touch()
+    preset = tmp_path / "p.yaml"
+    preset.write_text(ARRAYS.replace("PATH", str(tmp_path / "link" / "waves.npz")))
+    assert path_in(preset) == str(tmp_path / "link" / "waves.npz")
+
+
 @pytest.mark.parametrize("path", ["not-here.npz", "/data/waves.npz"])
 def test_other_data_paths_stay_as_they_are(path: str, tmp_path: Path) -> None:
     preset = tmp_path / "p.yaml"
