@@ -55,10 +55,10 @@ def taken(asked: argparse.Namespace, folder: Path, crew: str | None) -> tuple[fl
     """Returns the seconds of a sweep by a crew, and how many of its cells are connected."""
     levels = levels_of(asked.levels.split(","))
     spec = load_preset(asked.preset, [*asked.overrides, f"search.level={levels[0]}", "device=cpu"])
-    with crew_of(crew) as prepare:
-        begun, workers = sweep.start(spec, levels, asked.pairs, folder, prepare)
+    with crew_of(crew) as workers:
+        begun = sweep.start(spec, levels, asked.pairs, folder, workers)
         since = time.perf_counter()
-        end = begun.run(workers, Signals())
+        end = begun.run(Signals())
         seconds = time.perf_counter() - since
     assert end.exit_status == 0, end.sentence
     rows = begun.write_tables()

@@ -1,9 +1,8 @@
 """The command `python -m engine DIR` runs or resumes the run, or the many runs, of a folder.
 
-It does so in this process. `python -m engine DIR AT_ONCE` says how many cells of a sweep or of
-components are under way at a time, and `python -m engine DIR ADDRESS` hands the cells of a sweep to
-the workers of a cluster. With `--run-factories` behind, functions that the folder names are run
-whoever wrote it.
+It does so in this process. `python -m engine DIR AT_ONCE` says how many of many runs are under way
+at a time, and `python -m engine DIR ADDRESS` hands them to the workers of a cluster. With
+`--run-factories` behind, functions that the folder names are run whoever wrote it.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def _sweep(folder: Path, crew: str | None, *, trusted: bool) -> int:
     """Runs many runs, and returns the status.
 
     `crew` is the number of cells at a time, None for as many as is usual, or the address of a
-    cluster. A comparison of methods runs its cells one after another.
+    cluster.
     """
     with Signals() as signals:
         try:
@@ -68,18 +67,18 @@ def _sweep(folder: Path, crew: str | None, *, trusted: bool) -> int:
 
 def _many(desk: Desk, signals: Signals, crew: str | None, *, trusted: bool) -> End:
     """Runs what the plan in a desk's folder asks for, and returns how that has ended."""
+    from engine.run.crews import crew_of
+
     if is_comparison(desk.folder):
         from engine.run.compare import comparison
 
-        return comparison.run_folder(desk, signals, run_factories=trusted)
+        alone = crew_of(crew, comparison.AT_ONCE)
+        return comparison.run_folder(desk, signals, alone, run_factories=trusted)
     if is_components(desk.folder):
         from engine.run.components import components
-        from engine.run.grid import AT_ONCE
 
-        at_once = int(crew or AT_ONCE)
-        return components.run_folder(desk, signals, at_once, run_factories=trusted)
+        return components.run_folder(desk, signals, crew_of(crew), run_factories=trusted)
     from engine.run import sweep
-    from engine.run.crews import crew_of
 
     return sweep.run_folder(desk, signals, crew_of(crew), run_factories=trusted)
 

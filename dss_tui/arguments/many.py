@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dss_tui import dispatch
-from dss_tui.arguments.options import Commands, add_at_once, add_grid, add_many
+from dss_tui.arguments.options import Commands, add_crew, add_grid, add_many
 
 
 def add_sweep(commands: Commands) -> None:
@@ -19,12 +19,7 @@ def add_sweep(commands: Commands) -> None:
         help="such as 0.1,0.05 or lowest or 1.5x (times the worse end)",
     )
     sweep.add_argument("--pairs", type=int, required=True, metavar="N", help="at each level")
-    add_at_once(sweep)
-    sweep.add_argument(
-        "--cluster",
-        metavar="ADDRESS",
-        help="Dask workers run the cells: local:N, tls://HOST:PORT or tcp://HOST:PORT",
-    )
+    add_crew(sweep)
     add_many(sweep, seed="of pair 0; pair k has N + k")
     sweep.set_defaults(command=dispatch.sweep)
 
@@ -58,6 +53,7 @@ def add_compare(commands: Commands) -> None:
         "(repeatable)",
     )
     compare.add_argument("--pairs", type=int, metavar="N", help="of ends that are trained")
+    add_crew(compare, at_once=False)
     add_grid(compare)
     add_many(compare, seed="of pair 0; pair k has N + k", example="search.level=0.02")
     compare.set_defaults(command=dispatch.compare)
@@ -104,7 +100,7 @@ def add_components(commands: Commands) -> None:
         metavar="N",
         help="pairs of models searched between two components at a level (default 3)",
     )
-    add_at_once(components)
+    add_crew(components)
     add_grid(components)
     add_many(components, seed="of models 0 and 1")
     components.set_defaults(command=dispatch.components)

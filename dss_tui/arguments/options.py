@@ -120,10 +120,17 @@ def add_many(parser: argparse.ArgumentParser, *, example: str = "", seed: str) -
     parser.add_argument("--json", action="store_true", help="the tables as one JSON object")
 
 
-def add_at_once(parser: argparse.ArgumentParser) -> None:
-    """Adds the option that says how many searches are under way at a time."""
-    parser.add_argument(
-        "--at-once", type=int, default=64, metavar="N", help="searches under way at a time"
+def add_crew(parser: argparse.ArgumentParser, *, at_once: bool = True) -> None:
+    """Adds the options that say who runs the searches; `--at-once` where many may share batches."""
+    which = parser.add_mutually_exclusive_group()
+    if at_once:
+        which.add_argument(
+            "--at-once", type=int, metavar="N", help="searches under way at a time (default 64)"
+        )
+    which.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Dask workers run the searches: local:N, tls://HOST:PORT or tcp://HOST:PORT",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import resource
 import sys
 import threading
@@ -14,7 +15,7 @@ from dss_tui.viewing.words import clock
 from engine.errors import InputError
 from engine.record.events import Outcome
 from engine.record.signals import Signals
-from engine.record.sweep_desk import End
+from engine.run.cluster.address import parse_address
 
 if TYPE_CHECKING:
     from engine.run.folder_of_runs import FolderOfRuns
@@ -25,7 +26,25 @@ Row = TypeVar("Row")
 FILES_OF_A_PAIR, OTHER_FILES = 3, 100
 
 
-def check_at_once(at_once: int) -> None:
+def crew_asked(asked: argparse.Namespace) -> str | None:
+    """Returns the word for those who run the searches, and tells what others may do there.
+
+    It is the address of a cluster, a number of searches at a time, or None for the usual one.
+    Raises InputError for what is no address, or where so many cannot be under way at a time.
+    """
+    if asked.cluster is not None:
+        warning = parse_address(asked.cluster).warning
+        if warning is not None:
+            print(f"dss-tui: {warning}", file=sys.stderr)
+        return str(asked.cluster)
+    at_once: int | None = vars(asked).get("at_once")
+    if at_once is None:
+        return None
+    _check_at_once(at_once)
+    return str(at_once)
+
+
+def _check_at_once(at_once: int) -> None:
     """Raises InputError where so many searches cannot be under way at a time."""
     if at_once < 1:
         raise InputError(f"is {at_once}; give a number from 1", key="--at-once")
@@ -46,17 +65,13 @@ def check_no_level(overrides: Iterable[str]) -> None:
             raise InputError(f"--set {line!r} is not for many levels; name it in --levels")
 
 
-def run_here(
-    begun: FolderOfRuns[Any, Any, Row],
-    run: Callable[[Signals], End],
-    tell: Callable[[list[Row]], None],
-) -> int:
-    """Runs what has begun in this process, prints lines, and returns the exit status.
+def run_here(begun: FolderOfRuns[Any, Any, Row], tell: Callable[[list[Row]], None]) -> int:
+    """Runs what has begun with this process on watch, prints lines, and returns the exit status.
 
-    `run` runs it until signals ask it to end, and `tell` prints its tables.
+    `tell` prints its tables.
     """
     with Signals() as signals, CellLines(begun):
-        end = run(signals)
+        end = begun.run(signals)
     if end.failed:
         print(f"dss-tui: {end.sentence}", file=sys.stderr)
     tell(begun.write_tables())

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from contextlib import ExitStack
 
 from rich.table import Table
 
-from dss_tui.commands.cells import run_here
+from dss_tui.commands.cells import crew_asked, run_here
 from dss_tui.commands.run import naming, wants_screen
 from dss_tui.commands.trusted import preset_of
 from dss_tui.commands.two_models import anchored
@@ -30,12 +31,13 @@ def compare(asked: argparse.Namespace) -> int:
     cannot run.
     """
     plan = _plan(asked)
+    crew = crew_asked(asked)
     if wants_screen(asked):
-        return _on_screen(asked, plan)
-    return _in_foreground(asked, plan)
+        return _on_screen(asked, plan, crew)
+    return _in_foreground(asked, plan, crew)
 
 
-def _on_screen(asked: argparse.Namespace, plan: ComparePlan) -> int:
+def _on_screen(asked: argparse.Namespace, plan: ComparePlan, crew: str | None) -> int:
     """Starts the comparison or goes on with it where it is not running, and shows its screen."""
     from dss_tui.commands.run import show
     from dss_tui.tui.app import Opening
@@ -43,28 +45,31 @@ def _on_screen(asked: argparse.Namespace, plan: ComparePlan) -> int:
 
     with naming(_preset(asked)):
         folder = placed(asked.out.expanduser().absolute())
-        launched = sweeps.start_comparison(plan, folder)
+        launched = sweeps.start_comparison(plan, folder, crew)
     return show(Opening(folder, launched=launched, fps=asked.fps))
 
 
-def _in_foreground(asked: argparse.Namespace, plan: ComparePlan) -> int:
-    """Runs the comparison in this process, prints lines, and returns the exit status."""
-    with ending_at_once():
-        from engine.run.compare.comparison import start
+def _in_foreground(asked: argparse.Namespace, plan: ComparePlan, crew: str | None) -> int:
+    """Runs the comparison with this process on watch, prints lines, and returns the status."""
+    with ExitStack() as stack:
+        with ending_at_once():
+            from engine.run.compare.comparison import AT_ONCE, start
+            from engine.run.crews import crew_of
 
-        with naming(_preset(asked)):
-            begun = start(plan, placed(asked.out.expanduser().absolute()).path)
+            workers = stack.enter_context(crew_of(crew, AT_ONCE))
+            with naming(_preset(asked)):
+                begun = start(plan, placed(asked.out.expanduser().absolute()).path, workers)
 
-    def tell(rows: list[MethodRow]) -> None:
-        if asked.json:
-            print(json_of_comparison(rows, begun.results(), begun.ends()), end="")
-            return
-        _show(rows, sought=begun.plan.spec.search.number is None)
-        print(_of_ends(begun.ends()))
-        told = "compare.csv, methods.csv, compare.json, and a run directory for each cell"
-        print(f"{begun.folder}: {told}")
+        def tell(rows: list[MethodRow]) -> None:
+            if asked.json:
+                print(json_of_comparison(rows, begun.results(), begun.ends()), end="")
+                return
+            _show(rows, sought=begun.plan.spec.search.number is None)
+            print(_of_ends(begun.ends()))
+            told = "compare.csv, methods.csv, compare.json, and a run directory for each cell"
+            print(f"{begun.folder}: {told}")
 
-    return run_here(begun, begun.run, tell)
+        return run_here(begun, tell)
 
 
 def _preset(asked: argparse.Namespace) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
+from contextlib import ExitStack
 from glob import glob, has_magic
 from math import isnan
 from pathlib import Path
 
 from rich.table import Table
 
-from dss_tui.commands.cells import check_at_once, check_no_level, run_here
+from dss_tui.commands.cells import check_no_level, crew_asked, run_here
 from dss_tui.commands.run import naming, wants_screen
 from dss_tui.commands.trusted import preset_of
 from dss_tui.commands.two_models import anchored
@@ -43,12 +44,13 @@ def components(asked: argparse.Namespace) -> int:
     """
     with naming(asked.preset):
         plan = _plan(asked)
+    crew = crew_asked(asked)
     if wants_screen(asked):
-        return _on_screen(asked, plan)
-    return _in_foreground(asked, plan)
+        return _on_screen(asked, plan, crew)
+    return _in_foreground(asked, plan, crew)
 
 
-def _on_screen(asked: argparse.Namespace, plan: ComponentsPlan) -> int:
+def _on_screen(asked: argparse.Namespace, plan: ComponentsPlan, crew: str | None) -> int:
     """Starts the components or goes on with them where they are not running, and shows them."""
     from dss_tui.commands.run import show
     from dss_tui.tui.app import Opening
@@ -56,28 +58,32 @@ def _on_screen(asked: argparse.Namespace, plan: ComponentsPlan) -> int:
 
     with naming(asked.preset):
         folder = placed(asked.out.expanduser().absolute())
-        launched = sweeps.start_components(plan, folder, asked.at_once)
+        launched = sweeps.start_components(plan, folder, crew)
     return show(Opening(folder, launched=launched, fps=asked.fps))
 
 
-def _in_foreground(asked: argparse.Namespace, plan: ComponentsPlan) -> int:
-    """Runs the components in this process, prints lines, and returns the exit status."""
-    with ending_at_once():
-        from engine.run.components.components import start
+def _in_foreground(asked: argparse.Namespace, plan: ComponentsPlan, crew: str | None) -> int:
+    """Runs the components with this process on watch, prints lines, and returns the status."""
+    with ExitStack() as stack:
+        with ending_at_once():
+            from engine.run.components.components import start
+            from engine.run.crews import crew_of
 
-        with naming(asked.preset):
-            begun = start(plan, placed(asked.out.expanduser().absolute()).path)
+            workers = stack.enter_context(crew_of(crew))
+            with naming(asked.preset):
+                begun = start(plan, placed(asked.out.expanduser().absolute()).path, workers)
 
-    def tell(rows: list[ComponentsRow]) -> None:
-        found = begun.found()
-        if found is not None and asked.json:
-            print(json_of(found, rows[::-1]), end="")
-        elif found is not None:
-            _show(found)
-            told = "components.json, searches.csv, levels.csv, components.csv, disconnectivity.csv"
-            print(f"{begun.folder}: {told}, and a run directory for each search")
+        def tell(rows: list[ComponentsRow]) -> None:
+            found = begun.found()
+            if found is not None and asked.json:
+                print(json_of(found, rows[::-1]), end="")
+            elif found is not None:
+                _show(found)
+                tables = "components.json, searches.csv, levels.csv, components.csv"
+                told = f"{tables}, disconnectivity.csv, and a run directory for each search"
+                print(f"{begun.folder}: {told}")
 
-    return run_here(begun, lambda signals: begun.run(signals, asked.at_once), tell)
+        return run_here(begun, tell)
 
 
 def _plan(asked: argparse.Namespace) -> ComponentsPlan:
@@ -88,7 +94,6 @@ def _plan(asked: argparse.Namespace) -> ComponentsPlan:
         raise InputError(
             f"is {asked.levels!r}; give different losses above 0 such as 0.1,0.01", key="--levels"
         ) from None
-    check_at_once(asked.at_once)
     check_no_level(asked.overrides)
     for option, number, fewest in (("--tries", asked.tries, 1), ("--grid", asked.grid, FEWEST)):
         if number < fewest:

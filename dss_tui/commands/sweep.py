@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 from rich.table import Table
 
-from dss_tui.commands.cells import check_at_once, check_no_level, run_here
+from dss_tui.commands.cells import check_no_level, crew_asked, run_here
 from dss_tui.commands.run import naming, wants_screen
 from dss_tui.commands.trusted import preset_of
 from dss_tui.viewing.console import Console
@@ -20,7 +20,6 @@ from engine.record.finding import placed
 from engine.record.signals import ending_at_once
 from engine.record.sweep_folder import MOST_CELLS
 from engine.record.sweep_tables import LevelRow, json_of
-from engine.run.cluster.address import parse_address
 from engine.spec.grid import LEVELS, LevelAsked, levels_of
 from engine.spec.keys import Spec
 from engine.spec.search import TimesEnds
@@ -36,13 +35,13 @@ def sweep(asked: argparse.Namespace) -> int:
     """
     levels = _levels(asked.levels)
     _check_numbers(asked, levels)
-    _warn(asked)
+    crew = crew_asked(asked)
     if wants_screen(asked):
-        return _on_screen(asked, levels)
-    return _in_foreground(asked, levels)
+        return _on_screen(asked, levels, crew)
+    return _in_foreground(asked, levels, crew)
 
 
-def _on_screen(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> int:
+def _on_screen(asked: argparse.Namespace, levels: tuple[LevelAsked, ...], crew: str | None) -> int:
     """Starts the sweep or goes on with it where it is not running, and shows its dashboard."""
     from dss_tui.commands.run import show
     from dss_tui.tui.app import Opening
@@ -50,11 +49,13 @@ def _on_screen(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> int
 
     with naming(asked.preset):
         folder = placed(asked.out.expanduser().absolute())
-        launched = sweeps.start(_spec(asked, levels), levels, asked.pairs, folder, _crew(asked))
+        launched = sweeps.start(_spec(asked, levels), levels, asked.pairs, folder, crew)
     return show(Opening(folder, launched=launched, fps=asked.fps))
 
 
-def _in_foreground(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> int:
+def _in_foreground(
+    asked: argparse.Namespace, levels: tuple[LevelAsked, ...], crew: str | None
+) -> int:
     """Runs the sweep with this process on watch, prints lines, and returns the exit status."""
     folder = placed(asked.out.expanduser().absolute()).path
     with ExitStack() as stack:
@@ -62,9 +63,9 @@ def _in_foreground(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) ->
             from engine.run.crews import crew_of
             from engine.run.sweep import start
 
-            prepare = stack.enter_context(crew_of(_crew(asked)))
+            workers = stack.enter_context(crew_of(crew))
             with naming(asked.preset):
-                begun, crew = start(_spec(asked, levels), levels, asked.pairs, folder, prepare)
+                begun = start(_spec(asked, levels), levels, asked.pairs, folder, workers)
 
         def tell(rows: list[LevelRow]) -> None:
             if asked.json:
@@ -74,7 +75,7 @@ def _in_foreground(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) ->
             told = "sweep.csv, levels.csv, sweep.json, and a run directory for each pair"
             print(f"{begun.folder}: {told}")
 
-        return run_here(begun, lambda signals: begun.run(crew, signals), tell)
+        return run_here(begun, tell)
 
 
 def _spec(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> Spec:
@@ -91,19 +92,6 @@ def _spec(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> Spec:
     )
 
 
-def _crew(asked: argparse.Namespace) -> str:
-    """Returns the word for those who run the cells: an address, or a number of cells at a time."""
-    return str(asked.cluster or asked.at_once)
-
-
-def _warn(asked: argparse.Namespace) -> None:
-    """Tells what others may do at the address of a cluster. Raises InputError where it is none."""
-    if asked.cluster is not None:
-        warning = parse_address(asked.cluster).warning
-        if warning is not None:
-            print(f"dss-tui: {warning}", file=sys.stderr)
-
-
 def _levels(text: str) -> tuple[LevelAsked, ...]:
     """Returns the levels in a text. Raises InputError for what is no list of different levels."""
     try:
@@ -117,7 +105,6 @@ def _check_numbers(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) ->
     most = MOST_CELLS // len(levels)
     if not 1 <= asked.pairs <= most:
         raise InputError(f"is {asked.pairs}; give a number from 1 to {most}", key="--pairs")
-    check_at_once(asked.at_once)
     check_no_level(asked.overrides)
 
 

@@ -36,13 +36,13 @@ WORDS = {"running": "under way", "not_connected": "not connected"}
 
 
 def start(
-    spec: Spec, levels: tuple[LevelAsked, ...], pairs: int, folder: RunDir, crew: str
+    spec: Spec, levels: tuple[LevelAsked, ...], pairs: int, folder: RunDir, crew: str | None
 ) -> bool:
     """Launches an engine on a new sweep, or on one that has cells left and is not running.
 
-    `crew` is a number of cells at a time, or the address of a cluster. Returns whether an engine
-    was launched. Raises InputError for what cannot run, as far as that shows
-    without an engine, and SaveError.
+    `crew` is a number of cells at a time, the address of a cluster, or None for the usual number.
+    Returns whether an engine was launched. Raises InputError for what cannot run, as far as that
+    shows without an engine, and SaveError.
     """
     session.check(spec)
     plan = plan_for(spec, levels, pairs, folder.path)
@@ -57,16 +57,15 @@ def start(
         create(plan, folder.path)
     elif live or SweepReader(folder).look().state == "ended":
         return False
-    # The user was asked about the preset, and the plan is of the same.
-    session.launch(folder, crew, trusted=True)
+    _launch(folder, crew)
     return True
 
 
-def start_comparison(asked: ComparePlan, folder: RunDir) -> bool:
+def start_comparison(asked: ComparePlan, folder: RunDir, crew: str | None) -> bool:
     """Launches an engine on a comparison of methods, new, or with cells left and not running.
 
-    Returns whether one was launched. Raises InputError for what cannot run, as far as that shows
-    without an engine, and SaveError.
+    `crew` is as in `start`. Returns whether one was launched. Raises InputError for what cannot
+    run, as far as that shows without an engine, and SaveError.
     """
     check_quickly(asked.spec.problem)
     if not asked.models:
@@ -78,15 +77,15 @@ def start_comparison(asked: ComparePlan, folder: RunDir) -> bool:
     ended = SweepReader(folder).look().state == "ended" and plan.is_measured(folder.path)
     if is_live(folder) or ended:
         return False
-    session.launch(folder, trusted=True)  # as above
+    _launch(folder, crew)
     return True
 
 
-def start_components(asked: ComponentsPlan, folder: RunDir, at_once: int) -> bool:
+def start_components(asked: ComponentsPlan, folder: RunDir, crew: str | None) -> bool:
     """Launches an engine on components, new, or with searches left and not running.
 
-    Returns whether one was launched. Raises InputError for what cannot run, as far as that shows
-    without an engine, and SaveError.
+    `crew` is as in `start`. Returns whether one was launched. Raises InputError for what cannot
+    run, as far as that shows without an engine, and SaveError.
     """
     session.check(asked.training_spec(0))
     plan = components_folder.plan_for(asked, folder.path)
@@ -95,8 +94,13 @@ def start_components(asked: ComponentsPlan, folder: RunDir, at_once: int) -> boo
         write_plan(plan.text(), folder.path, COMPONENTS)
     elif is_live(folder) or SweepReader(folder).look().state == "ended":
         return False
-    session.launch(folder, str(at_once), trusted=True)  # as above
+    _launch(folder, crew)
     return True
+
+
+def _launch(folder: RunDir, crew: str | None) -> None:
+    """Launches an engine on a folder whose plan is of a preset about which the user was asked."""
+    session.launch(folder, *([] if crew is None else [crew]), trusted=True)
 
 
 def resume(folder: RunDir, *, agreed: bool = False) -> str:

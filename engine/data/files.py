@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+
+#: A folder of this machine, and the one of another machine in whose place it is, for one thread.
+_in_place: ContextVar[tuple[Path, Path] | None] = ContextVar("_in_place", default=None)
 
 
 def data_folder() -> Path | None:
@@ -15,12 +21,34 @@ def data_folder() -> Path | None:
 def candidates(path: str, *before: Path) -> list[Path]:
     """Returns the places that a path may mean, the preferred one first.
 
-    They are in the folders `before`, in the current folder if one can look there, and under
-    $DSS_TUI_DATA.
+    They are in the folder that is in the place of another one (`in_place_of`), in the folders
+    `before`, in the current folder if one can look there, and under $DSS_TUI_DATA.
     """
-    data = data_folder()
+    data, named = data_folder(), os.path.expanduser(path)
     folders = [*before, *_here(), *([data] if data else [])]
-    return list(dict.fromkeys(folder / os.path.expanduser(path) for folder in folders))
+    return list(dict.fromkeys([*_moved(Path(named)), *(folder / named for folder in folders)]))
+
+
+@contextmanager
+def in_place_of(theirs: Path, ours: Path) -> Iterator[None]:
+    """Looks in `ours` for files that are named below `theirs`, in this thread within the block.
+
+    `theirs` is a folder of another machine. So what names files there, such as a run.yaml, stays as
+    it is wherever it is read.
+    """
+    token = _in_place.set((ours, theirs))
+    try:
+        yield
+    finally:
+        _in_place.reset(token)
+
+
+def _moved(named: Path) -> list[Path]:
+    """Returns where a file lies that is named in a folder that another one is in the place of."""
+    ours, theirs = _in_place.get() or (None, None)
+    if ours is None or theirs is None or not named.is_relative_to(theirs):
+        return []
+    return [ours / named.relative_to(theirs)]
 
 
 def _here() -> list[Path]:

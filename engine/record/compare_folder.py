@@ -156,15 +156,20 @@ class ComparePlan:
                 path = folder / variant.name / f"pair-{pair:04}"
                 yield MethodCell(variant.name, pair, RunDir(path))
 
-    def ends_of(self, folder: Path, pair: int) -> tuple[Path, Path]:
-        """Returns the files of the two models of a pair."""
-        there = folder.absolute() / ENDS / f"pair-{pair:04}"
-        return there / "a.safetensors", there / "b.safetensors"
+    def models_of(self, pair: int) -> tuple[str, str]:
+        """Returns the places of the two models of a pair below the folder, with slashes."""
+        there = f"{ENDS}/pair-{pair:04}"
+        return f"{there}/a.safetensors", f"{there}/b.safetensors"
+
+    def told_of(self, pair: int) -> str:
+        """Returns the place of the file that tells of the ends of a pair, once they are known."""
+        return f"{ENDS}/pair-{pair:04}/ends.json"
 
     def spec_of(self, name: str, pair: int, folder: Path) -> Spec:
         """Returns the spec of a variant between the ends of a pair. Raises InputError."""
         (variant,) = (each for each in self.variants if each.name == name)
-        tree = between(self.spec, *self.ends_of(folder, pair), self.spec.seed + pair)
+        first, last = (folder.absolute() / model for model in self.models_of(pair))
+        tree = between(self.spec, first, last, self.spec.seed + pair)
         try:
             return parse(with_overrides(tree, variant.settings))
         except InputError as error:

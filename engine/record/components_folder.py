@@ -52,8 +52,9 @@ from engine.spec.keys import Spec
 from engine.spec.level import bound
 from engine.spec.yaml_file import dump, parse
 
-#: The folder of the models.
+#: The folder of the models, and the place of the file that tells of all of them.
 MODELS = "models"
+MODELS_TOLD = f"{MODELS}/models.json"
 #: The number of pairs that are searched between two components at one level, if nobody says.
 TRIES = 3
 #: The points on each segment at which the evaluator measures, and the fewest.
@@ -135,9 +136,13 @@ class ComponentsPlan:
                 run = RunDir(folder / f"level-{name}" / f"{a:04}-{b:04}")
                 yield PairCell(level, (a, b), number, run)
 
+    def model_place(self, model: int) -> str:
+        """Returns the place of the file of a model below the folder, with slashes."""
+        return f"{MODELS}/model-{model:04}.safetensors"
+
     def model_file(self, folder: Path, model: int) -> Path:
-        """Returns the path of the file of a model."""
-        return folder.absolute() / MODELS / f"model-{model:04}.safetensors"
+        """Returns the full path of the file of a model."""
+        return folder.absolute() / self.model_place(model)
 
     def training_spec(self, two: int) -> Spec:
         """Returns the spec by which models 2k and 2k + 1 are trained, for `two` = k.
@@ -261,7 +266,7 @@ def _lowest(measured: PathMeasured) -> tuple[float, Literal["string", "line", "n
 
 def models_path(folder: Path) -> Path:
     """Returns the path of the file that tells of all models."""
-    return folder / MODELS / "models.json"
+    return folder / MODELS_TOLD
 
 
 # ---------------------------------------------------------------- what is asked for

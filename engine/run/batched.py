@@ -10,17 +10,19 @@ them.
 from __future__ import annotations
 
 import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic
 
-from engine.backends.backend import Backend
-from engine.record.events import Outcome
-from engine.run.cells import AnyCell, session_of_cell, writer_of, written_spec
-from engine.run.crew import Work
+from engine.problem.problem import Problem
+from engine.run.backends import Backends, kind_of
+from engine.run.crew import AnyItem, Work
 from engine.run.grid import AT_ONCE
-from engine.run.session import Ended
+from engine.run.prepare import Prepared
+from engine.run.tasks import Means
 from engine.spec.keys import Spec
-from engine.workers.pool import open_pool
+from engine.workers.pool import cores, open_pool
 from engine.workers.shared import SharedPool
 
 
@@ -28,52 +30,77 @@ from engine.workers.shared import SharedPool
 class Batched:
     """The crew of this process."""
 
-    backend: Backend
-    """The backend that computes the problem of the cells."""
-    spec: Spec
-    """The resolved spec of any cell, whose devices are those of all."""
     at_once: int = AT_ONCE
-    """The number of cells that are under way at a time; when one ends the next begins."""
+    """The number of tasks that are under way at a time; when one ends the next begins."""
+    backends: Backends = field(default_factory=Backends)
+    """The backends that compute the tasks."""
 
-    def run(self, work: Work[AnyCell]) -> str | None:
-        """Does what `Crew.run` says."""
-        with open_pool(self.backend, self.spec) as pool:
-            shared = SharedPool(pool, hurried=work.hurried)
-            session = _Session(work, shared)
-            shared.run_each(work.cells, session.cell, self.at_once, work.desk.stop)
-        return session.failure
+    def decide(self, spec: Spec, others: Iterable[Spec]) -> Spec:
+        """Does what `Crew.decide` says."""
+        return self.backends.decide(spec, others)
+
+    def problem(self, spec: Spec) -> Problem:
+        """Does what `Crew.problem` says."""
+        return self.backends.of(spec).backend.problem
+
+    def run(self, work: Work[AnyItem]) -> str | None:
+        """Does what `Crew.run` says. Tasks that do not share a problem wait for each other."""
+        for items, prepared in self._bundles(work):
+            with open_pool(prepared.backend, prepared.spec) as pool:
+                shared = SharedPool(pool, hurried=work.session.hurried)
+                bundle = _Bundle(work, prepared, shared)
+                shared.run_each(items, bundle.do, self.at_once, work.session.desk.stop)
+            if bundle.failure is not None:
+                return bundle.failure
+        return None
+
+    def _bundles(self, work: Work[AnyItem]) -> Iterator[tuple[tuple[AnyItem, ...], Prepared]]:
+        """Yields items that follow each other and share a problem, with what is prepared for it."""
+        left = deque(work.items)
+        while left and not work.session.hurried():
+            spec = work.task_of(left[0]).spec
+            prepared = self.backends.of(spec)
+            kind, items = kind_of(spec, prepared), [left.popleft()]
+            while left and kind_of(work.task_of(left[0]).spec, prepared) == kind:
+                items.append(left.popleft())
+            yield tuple(items), prepared
 
 
 @dataclass
-class _Session(Generic[AnyCell]):
-    """A session on cells, whose threads run one cell after another."""
+class _Bundle(Generic[AnyItem]):
+    """Tasks that share a problem, which threads do one after another."""
 
-    work: Work[AnyCell]
+    work: Work[AnyItem]
+    prepared: Prepared
     pool: SharedPool
     failure: str | None = None
-    """The sentence of the first cell in which the engine has failed, or None."""
+    """The sentence of the first task in which the engine has failed, or None."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def cell(self, cell: AnyCell) -> None:
-        """Runs a cell, unless a signal has asked this process to end."""
-        if self.work.signals.received is not None:
+    def do(self, item: AnyItem) -> None:
+        """Does the task of an item, unless a signal has asked this process to end."""
+        session = self.work.session
+        if session.signals.received is not None:
             return
-        ended = self._run(cell)
-        self.work.ended(cell)
-        if ended.outcome is Outcome.FAILED:
-            self._fail(f"{cell.run.path}: {ended.sentence}")
-
-    def _run(self, cell: AnyCell) -> Ended:
-        """Runs a cell to the end of its session. Raises InputError and SaveError."""
-        work = self.work
-        spec = written_spec(cell, work.spec_of, work.folder)
-        with writer_of(cell, work.desk) as writer, work.logs.of(cell.run):
-            return session_of_cell(
-                writer, spec, self.pool, work.signals, self.pool.step_aside, work.hurried
+        task = self.work.task_of(item)
+        failure = task(
+            Means(
+                session.folder,
+                self.prepared,
+                self.pool,
+                session.desk,
+                session.signals,
+                session.logs,
+                self.pool.step_aside,
+                cores(),
             )
+        )
+        self.work.ended(item)
+        if failure is not None:
+            self._fail(f"{session.folder / task.writes[0]}: {failure}")
 
     def _fail(self, sentence: str) -> None:
-        """Keeps the sentence of the first failure, and stops all cells."""
+        """Keeps the sentence of the first failure, and stops all tasks."""
         with self.lock:
             self.failure = self.failure or sentence
-        self.work.desk.stop.set()
+        self.work.session.desk.stop.set()

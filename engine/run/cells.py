@@ -16,6 +16,7 @@ from engine.record.lines import last_line
 from engine.record.reading import Damaged, check_regular
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
+from engine.record.sweep_tables import ENDINGS
 from engine.record.unfit import Unfit
 from engine.record.writer import RunWriter
 from engine.record.writing import made_folder, open_log, replace
@@ -60,6 +61,15 @@ def ending(run: RunDir) -> RunFinished | None:
     return None if record.event.outcome is Outcome.STOPPED else record.event
 
 
+def ended_for_good(run: RunDir) -> RunFinished | None:
+    """Returns the event that ended a run that is not to be run again, or None.
+
+    A run in which the engine failed is run again.
+    """
+    end = ending(run)
+    return end if end is not None and end.outcome in ENDINGS else None
+
+
 class Wishes(Protocol):
     """What all cells together are asked for."""
 
@@ -94,40 +104,39 @@ class CellWriter(RunWriter):
         return [*commands, "stop"] if self._wishes.stop.is_set() else commands
 
 
-def writer_of(cell: CellOfRun, wishes: Wishes) -> CellWriter:
-    """Returns the writer of a cell.
+def writer_of(run: RunDir, wishes: Wishes) -> CellWriter:
+    """Returns the writer of a cell's run.
 
     Raises InputError where another process runs it, and SaveError where its folder cannot be
     written.
     """
     try:
-        return CellWriter(cell.run, wishes)
+        return CellWriter(run, wishes)
     except OSError as error:
-        raise SaveError(f"{cell.run.path}: cannot be written: {error.strerror}") from error
+        raise SaveError(f"{run.path}: cannot be written: {error.strerror}") from error
 
 
-def spec_of_cell(cell: AnyCell, spec_of: Callable[[AnyCell], Spec]) -> Spec:
-    """Returns the spec in a cell's run.yaml, whose limits may have been changed, or that of a plan.
+def spec_of_cell(run: RunDir, planned: Spec) -> Spec:
+    """Returns the spec in a cell's run.yaml, whose limits may have been changed, or the plan.
 
-    `spec_of` returns the latter. Raises InputError, also where the file names other functions.
+    Raises InputError, also where the file names other functions.
     """
-    planned = spec_of(cell)
-    if not check_regular(cell.run.spec):
+    if not check_regular(run.spec):
         return planned
-    found = cell.run.load_spec()
-    check_of_plan(found, planned, cell.run.spec)
+    found = run.load_spec()
+    check_of_plan(found, planned, run.spec)
     return found
 
 
-def written_spec(cell: AnyCell, spec_of: Callable[[AnyCell], Spec], folder: Path) -> Spec:
+def written_spec(run: RunDir, planned: Spec, folder: Path) -> Spec:
     """Returns what `spec_of_cell` does, and writes the file where it is missing.
 
     `folder` is that of all runs, which holds the cell's. Raises InputError and SaveError.
     """
-    made_folder(cell.run.path, folder)
-    spec = spec_of_cell(cell, spec_of)
-    if not check_regular(cell.run.spec):
-        replace(cell.run.spec, dump(spec).encode())
+    made_folder(run.path, folder)
+    spec = spec_of_cell(run, planned)
+    if not check_regular(run.spec):
+        replace(run.spec, dump(spec).encode())
     return spec
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -19,7 +19,8 @@ from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End, exit_status_of, held
 from engine.record.sweep_tables import ENDINGS
 from engine.record.writing import replace
-from engine.run.cells import AnyCell, ending
+from engine.run.cells import AnyCell, ending, logging_cells
+from engine.run.crew import Crew, Session
 from engine.spec.keys import Spec
 from engine.spec.trust import check_run
 
@@ -68,9 +69,11 @@ class PlanOfRuns(Protocol[AnyCell, AnyResult, AnyRow_co]):
 class FolderOfRuns(ABC, Generic[AnyCell, AnyResult, AnyRow_co]):
     """Many runs in their folder, as far as they have come."""
 
-    def __init__(self, plan: PlanOfRuns[AnyCell, AnyResult, AnyRow_co], folder: Path) -> None:
-        """Reads how far the runs of a folder have come."""
-        self._plan, self.folder = plan, folder
+    def __init__(
+        self, plan: PlanOfRuns[AnyCell, AnyResult, AnyRow_co], folder: Path, crew: Crew
+    ) -> None:
+        """Reads how far the runs of a folder have come, which a crew is to run."""
+        self._plan, self.folder, self.crew = plan, folder, crew
         self._ended: dict[AnyCell, AnyResult] = {}
         self._read()
 
@@ -126,27 +129,49 @@ class FolderOfRuns(ABC, Generic[AnyCell, AnyResult, AnyRow_co]):
 
     # ------------------------------------------------------------ a session
 
-    def held_session(self, signals: Signals, work: Callable[[Desk], str | None]) -> End:
-        """Holds the folder for a session, in which `work` runs cells; see `session`.
+    @abstractmethod
+    def work(self, session: Session) -> str | None:
+        """Runs what has not ended, and returns the sentence of a failure, or None.
 
-        Raises InputError where another process holds it.
+        Raises InputError and SaveError.
+        """
+
+    def run(self, signals: Signals) -> End:
+        """Holds the folder for a session, as `session` has it.
+
+        Raises InputError where another process holds it too.
         """
         with held(self.folder):
-            return self.session(Desk(self.folder), signals, work)
+            return self.session(Desk(self.folder), signals)
 
-    def session(self, desk: Desk, signals: Signals, work: Callable[[Desk], str | None]) -> End:
+    def session(self, desk: Desk, signals: Signals) -> End:
         """Runs cells until all have ended, somebody asks to stop, or the engine fails in one.
 
-        The caller holds the folder and has a desk on it. `work` runs the cells, and returns the
-        sentence of a failure or None. What it raises is told at the desk and raised again.
+        The caller holds the folder and has a desk on it. Where the session ends early, the cells
+        that are under way are stopped with their checkpoints written. What a cell raises is told at
+        the desk and raised again when the others have stopped: InputError where another process
+        runs it, or its checkpoint cannot be read; SaveError where its folder cannot be written.
         """
         try:
-            end = self._end(work(desk), signals)
+            end = self._end(self._logged(desk, signals), signals)
         except (InputError, SaveError) as error:
             desk.close(End(str(error), exit_status_of(error)))
             raise
         desk.close(end)
         return end
+
+    def _logged(self, desk: Desk, signals: Signals) -> str | None:
+        """Does the work of a session with the engine's log in the folder."""
+        self._read()
+        if self.is_done or signals.received is not None:
+            return None
+        with logging_cells(self.folder / "engine.log") as logs:
+            desk.begin()
+            return self.work(Session(self.folder, desk, logs, signals))
+
+    def place_of(self, cell: AnyCell) -> str:
+        """Returns the place of a cell's run directory below the folder, with slashes."""
+        return cell.run.path.relative_to(self.folder).as_posix()
 
     def _end(self, failure: str | None, signals: Signals) -> End:
         """Returns how a session has ended that was not refused."""
@@ -166,6 +191,42 @@ class FolderOfRuns(ABC, Generic[AnyCell, AnyResult, AnyRow_co]):
         """The sentence of a session after which nothing is left to do."""
         connected = sum(result.connected for result in self.results())
         return f"Every cell has ended, {connected} connected."
+
+
+def run_planned(
+    desk: Desk,
+    signals: Signals,
+    crew: AbstractContextManager[Crew],
+    read_plan: Callable[[Path], AnyPlan | None],
+    prepared: Callable[[AnyPlan, Path, Crew], FolderOfRuns[Any, Any, Any]],
+    *,
+    run_factories: bool,
+) -> End:
+    """Runs what the plan in the folder of a desk asks for, or goes on, and writes its tables.
+
+    The caller holds the folder. Functions that the plan names are run where the folder is this
+    user's own, or with `run_factories`.
+
+    Args:
+        desk: The desk on the folder.
+        signals: What may ask this process to end.
+        crew: Gives those who run the cells (`crews.crew_of`).
+        read_plan: Reads the plan in a folder.
+        prepared: Returns the runs of a plan, and writes the plan as it was decided.
+        run_factories: Whether functions are run that somebody else may have put there.
+
+    Raises:
+        InputError: It cannot run, which is told at the desk too.
+        SaveError: A file cannot be written.
+    """
+    with ExitStack() as stack:
+        with starting(desk):
+            plan = planned(read_plan(desk.folder), desk.folder, run_factories=run_factories)
+            runs = prepared(plan, desk.folder, stack.enter_context(crew))
+        try:
+            return runs.session(desk, signals)
+        finally:
+            runs.write_tables()
 
 
 @contextmanager

@@ -59,11 +59,7 @@ def prepare(spec: Spec) -> Prepared:
     check_method(spec)
     if spec.precision == "tf32" and spec.device == "cpu":
         log.warning("precision: tf32 is for GPUs; on the cpu steps are computed in float32")
-    problem = build_problem(
-        spec.problem, objective=spec.search.level_on, path_parameters=spec.moving
-    )
-    check_level_on(spec, problem.classes, len(problem.held_out))
-    problem = as_given(spec, problem)
+    problem = problem_of(spec)
     _check_provable(spec, problem)
     check_practices(spec, problem)
     try:
@@ -78,6 +74,18 @@ def prepare(spec: Spec) -> Prepared:
     _check_deterministic(choice.spec, choice.backend)
     _check_mirrored(choice.spec, choice.backend)
     return Prepared(choice.spec, choice.backend, choice.why, choice.graphs, unseen)
+
+
+def problem_of(spec: Spec) -> Problem:
+    """Returns the problem of a spec, in main memory, with what files hold that it starts from.
+
+    Raises InputError where there is none.
+    """
+    problem = build_problem(
+        spec.problem, objective=spec.search.level_on, path_parameters=spec.moving
+    )
+    check_level_on(spec, problem.classes, len(problem.held_out))
+    return as_given(spec, problem)
 
 
 def _unseen(spec: Spec) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import safetensors.torch
 from torch import Tensor
 
+from engine.errors import InputError
 from engine.methods import build_method
 from engine.methods.endpoints import EndpointTraining
 from engine.problem.checkpoints.endpoints import Model
@@ -22,6 +23,7 @@ from engine.record.events import FIRST, LAST, dump_json
 from engine.record.reading import read_json
 from engine.record.writing import made_folder, replace
 from engine.run.ends import both_ends
+from engine.run.tasks import Means
 from engine.spec.keys import Spec
 from engine.workers.pool import Workers
 
@@ -83,29 +85,59 @@ def given(names: Sequence[str], spec: Spec, problem: Problem) -> Trained:
     return Trained((first, last), f"Given: {ends[0].words} and {ends[1].words}.", None)
 
 
-def write(found: Trained, problem: Problem, files: tuple[Path, Path]) -> None:
-    """Writes the models to their files, and then what is told of them beside. Raises SaveError."""
-    made_folder(files[0].parent, files[0].parents[2])
-    for model, path in zip(found.models or (), files, strict=False):
-        replace(path, safetensors.torch.save(tensors(model, problem)))
-    replace(_told_path(files), (dump_json(found.told) + "\n").encode())
+@dataclass(frozen=True)
+class TrainEnds:
+    """The task to train two models, which stops without any where it is asked to."""
+
+    spec: Spec
+    """The resolved spec of a search that trains them."""
+    models: tuple[str, ...]
+    """The places of their files; where there is one alone, the second model is not kept."""
+    told: str
+    """The place of the file that tells of both."""
+    keep_missed: bool = False
+    """Whether a model that misses its target stays as its last attempt has left it."""
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """See `Task`."""
+        return (*self.models, self.told)
+
+    def reads(self, folder: Path) -> tuple[str, ...]:
+        """See `Task`: nothing."""
+        return ()
+
+    def __call__(self, means: Means) -> None:
+        """See `Task`. Raises InputError where a model that is kept has weights not finite."""
+        found = trained(self.spec, means.pool, means.stopped, keep_missed=self.keep_missed)
+        if found is None:
+            return
+        if not all(model.theta.isfinite().all() for model in found.models or ()):
+            raise InputError(found.sentence, key="endpoints.optimizer")
+        write(found, means.prepared.backend.problem, means.folder, self.writes)
 
 
-def read(files: tuple[Path, Path]) -> EndsOfPair | None:
-    """Returns what is told of the ends in these files, or None before they were written.
+def write(found: Trained, problem: Problem, folder: Path, places: Sequence[str]) -> None:
+    """Writes the models to their places in a folder, and then what is told of them to the last one.
 
-    Raises Damaged.
+    Raises SaveError.
     """
-    return read_told(_told_path(files))
+    *files, told = (folder / place for place in places)
+    for model, path in zip(found.models or (), files, strict=False):
+        write_model(model, problem, path, folder)
+    made_folder(told.parent, folder)
+    replace(told, (dump_json(found.told) + "\n").encode())
+
+
+def write_model(model: Model, problem: Problem, path: Path, within: Path) -> None:
+    """Writes a model to its file in a folder. Raises SaveError."""
+    made_folder(path.parent, within)
+    replace(path, safetensors.torch.save(tensors(model, problem)))
 
 
 def read_told(path: Path) -> EndsOfPair | None:
     """Returns what a file tells of two models, or None before it was written. Raises Damaged."""
     return read_json(EndsOfPair, path)
-
-
-def _told_path(files: tuple[Path, Path]) -> Path:
-    return files[0].parent / "ends.json"
 
 
 def tensors(model: Model, problem: Problem) -> dict[str, Tensor]:

@@ -252,8 +252,13 @@ def devices_of(name: str) -> list[torch.device]:
     except ValueError as error:
         raise InputError(str(error), key="device") from None
     if device == "cpu":
-        return [torch.device("cpu")] * cores()
+        return on_cores(cores())
     return [torch.device(each) for each in device.split(",")]
+
+
+def on_cores(number: int) -> list[torch.device]:
+    """Returns the CPU so many times."""
+    return [torch.device("cpu")] * number
 
 
 def dtype_for(problem: Problem, points: int, device: torch.device | None = None) -> torch.dtype:

@@ -1,1 +1,1 @@
-"""Runs the cells of sweeps on a Dask cluster, one coarse task a cell."""
+"""Does the tasks of many runs on a Dask cluster: searches, and the training of their ends."""

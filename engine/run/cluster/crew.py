@@ -1,9 +1,10 @@
-"""Hands the cells of a sweep to the workers of a cluster, and takes in what comes back."""
+"""Hands tasks to the workers of a cluster, and takes in what comes back."""
 
 from __future__ import annotations
 
+import pickle
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,26 +12,16 @@ from pathlib import Path
 from typing import Any, Generic, Protocol
 
 from engine.errors import InputError, SaveError
-from engine.record.sweep_folder import Plan, plan_in
+from engine.problem.problem import Problem
 from engine.record.writing import replace
-from engine.run.cells import AnyCell, spec_of_cell
-from engine.run.cluster.errand import (
-    GO,
-    PAUSE,
-    STOP,
-    Answer,
-    Errand,
-    Word,
-    decide,
-    run_cell,
-)
-from engine.run.cluster.parcel import packed_if_begun, unpacked
-from engine.run.crew import Crew, Work
-from engine.run.sweep import Prepare
-from engine.spec.yaml_file import dump
+from engine.run.cluster.errand import GO, PAUSE, STOP, Answer, Errand, Word, decide, do
+from engine.run.cluster.parcel import packed, unpacked
+from engine.run.crew import AnyItem, Work
+from engine.run.prepare import problem_of
+from engine.spec.keys import Spec
 from engine.version import __version__
 
-#: The seconds between two looks at the sweep's commands.
+#: The seconds between two looks at the commands for the folder.
 LOOK_S = 0.2
 
 
@@ -44,54 +35,55 @@ class Cluster(Protocol):
         """
 
     def tell(self, word: Word) -> None:
-        """Tells all cells of this session what they are asked for."""
+        """Tells all tasks of this session what they are asked for."""
 
     @property
     def ask(self) -> Callable[[], Word]:
         """What a worker calls to hear that word. It can be sent to workers."""
 
 
-def on_cluster(cluster: Cluster) -> Prepare:
-    """Returns what prepares a sweep for a cluster, whose workers decide what machines differ in."""
-
-    def prepare(plan: Plan) -> tuple[Plan, Crew]:
-        gpu = plan.spec.device != "cpu"
-        text = cluster.submit(decide, plan.text(), __version__, gpu=gpu).result()
-        return plan_in(text, Path("sweep.yaml")), OnCluster(cluster)
-
-    return prepare
-
-
 @dataclass(frozen=True)
 class OnCluster:
-    """A crew of the workers of a cluster, each with a cell at a time for each of its threads."""
+    """A crew of the workers of a cluster, each with a task at a time for each of its threads."""
 
     cluster: Cluster
+    at_once: None = None
+    """Workers come and go, so as many tasks are done at a time as there are of them."""
 
-    def run(self, work: Work[AnyCell]) -> str | None:
+    def decide(self, spec: Spec, others: Iterable[Spec]) -> Spec:
+        """Does what `Crew.decide` says: the machine is a worker's."""
+        asked = pickle.dumps((spec, tuple(others)))
+        decided = self.cluster.submit(decide, asked, __version__, gpu=spec.device != "cpu")
+        found: Spec = decided.result()
+        return found
+
+    def problem(self, spec: Spec) -> Problem:
+        """Does what `Crew.problem` says."""
+        return problem_of(spec)
+
+    def run(self, work: Work[AnyItem]) -> str | None:
         """Does what `Crew.run` says."""
+        if not work.items or work.session.hurried():
+            return None
         self.cluster.tell(GO)
-        with _marked(work.folder) as mark:
-            asked = {self._submitted(work, cell, mark): cell for cell in work.cells}
+        with _marked(work.session.folder) as mark:
+            asked = dict(self._submitted(work, item, mark) for item in work.items)
             return _Harvest(self.cluster, work, asked).gathered()
 
-    def _submitted(self, work: Work[AnyCell], cell: AnyCell, mark: str) -> Future[Any]:
-        """Hands a cell to the workers."""
-        spec = spec_of_cell(cell, work.spec_of)
-        errand = Errand(
-            dump(spec),
-            cell.run.path.relative_to(work.folder).as_posix(),
-            str(work.folder),
-            mark,
-            packed_if_begun(cell.run),
-            self.cluster.ask,
-        )
-        return self.cluster.submit(run_cell, errand, gpu=spec.device != "cpu")
+    def _submitted(
+        self, work: Work[AnyItem], item: AnyItem, mark: str
+    ) -> tuple[Future[Any], _Asked[AnyItem]]:
+        """Hands the task of an item to the workers."""
+        task, folder = work.task_of(item), work.session.folder
+        files = packed(folder, task.reads(folder))
+        errand = Errand(pickle.dumps(task), str(folder.absolute()), mark, files, self.cluster.ask)
+        future = self.cluster.submit(do, errand, gpu=task.spec.device != "cpu")
+        return future, _Asked(item, task.writes)
 
 
 @contextmanager
 def _marked(folder: Path) -> Iterator[str]:
-    """Makes an empty file in a folder, gives its name, and deletes it at the end. Raises SaveError."""
+    """Makes an empty file in a folder, gives its name, and deletes it. Raises SaveError."""
     name = f".cluster-{secrets.token_hex(8)}"
     replace(folder / name, b"", durable=False)
     try:
@@ -100,14 +92,24 @@ def _marked(folder: Path) -> Iterator[str]:
         (folder / name).unlink(missing_ok=True)
 
 
-class _Harvest(Generic[AnyCell]):
+@dataclass(frozen=True)
+class _Asked(Generic[AnyItem]):
+    """An item whose task was handed to a worker."""
+
+    item: AnyItem
+    writes: tuple[str, ...]
+    """The places whose files may come back."""
+
+
+class _Harvest(Generic[AnyItem]):
     """The errands of a session that are out, and what has come back of them."""
 
     def __init__(
-        self, cluster: Cluster, work: Work[AnyCell], asked: dict[Future[Any], AnyCell]
+        self, cluster: Cluster, work: Work[AnyItem], asked: Mapping[Future[Any], _Asked[AnyItem]]
     ) -> None:
         """Waits for the answers of `asked`."""
         self._cluster, self._work, self._asked = cluster, work, asked
+        self._folder = work.session.folder
         self._word = GO
         self._failure: str | None = None
         self._error: InputError | SaveError | None = None
@@ -125,30 +127,32 @@ class _Harvest(Generic[AnyCell]):
         return self._failure
 
     def _steer(self) -> None:
-        """Passes on what the sweep is asked for. Cells that have not begun then end at once."""
-        desk = self._work.desk
-        desk.look()
-        stops = self._work.hurried() or self._failure is not None or self._error is not None
-        word = STOP if stops else PAUSE if desk.paused else GO
+        """Passes on what is asked for. Tasks that have not begun then end at once."""
+        session = self._work.session
+        session.desk.look()
+        stops = session.hurried() or self._failure is not None or self._error is not None
+        word = STOP if stops else PAUSE if session.desk.paused else GO
         if word != self._word:
             self._cluster.tell(word)
             self._word = word
 
-    def _take(self, cell: AnyCell, future: Future[Any]) -> None:
-        """Writes the files that a worker sent of a cell, or keeps the error that it ended with."""
+    def _take(self, asked: _Asked[AnyItem], future: Future[Any]) -> None:
+        """Writes the files that a worker sent, or keeps the error that the task ended with."""
+        place = self._folder / asked.writes[0]
         try:
             answer: Answer = future.result()
             if answer.files is not None:
-                unpacked(answer.files, cell.run.path, self._work.folder)
+                unpacked(answer.files, self._folder, asked.writes)
         except (InputError, SaveError) as error:
             self._error = self._error or error
             return
         except Exception as error:  # the worker was lost too often, or the engine failed
             what = f"{type(error).__name__}: {error}".splitlines()[0]
-            self._failure = self._failure or f"{cell.run.path}: {what}"
+            self._failure = self._failure or f"{place}: {what}"
             return
-        self._work.ended(cell)
-        self._failure = self._failure or answer.failure
+        self._work.ended(asked.item)
+        if answer.failure is not None:
+            self._failure = self._failure or f"{place}: {answer.failure}"
         if answer.refused is not None:
             self._error = self._error or InputError(answer.refused)
         if answer.unsaved is not None:

@@ -1,13 +1,14 @@
-"""What a worker of a cluster does: decide a plan, and run one cell of it.
+"""What a worker of a cluster does: decide a spec, and do one task.
 
-Everything here runs in a process of the cluster, which may be another machine. What goes there and
-comes back is frozen and plain. A cell is run in its own folder where the worker sees that, and else
-in a folder of the worker's, of which all files come back.
+Everything here runs in a process of the cluster, which may be another machine. A task is done in
+the folder of all runs where the worker sees that, and else in a folder of the worker's, to which
+the files come that it reads, and from which those go back that it writes.
 """
 
 from __future__ import annotations
 
 import logging
+import pickle
 import platform
 import tempfile
 import threading
@@ -15,54 +16,47 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import torch
 
-from engine.backends.backend import Backend
+from engine.data.files import in_place_of
 from engine.errors import InputError, SaveError
-from engine.record.events import Outcome
 from engine.record.lock import is_live
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
-from engine.record.sweep_folder import Plan, plan_in
-from engine.run.cells import CellLogs, ending, session_of_cell, writer_of, written_spec
+from engine.run.backends import Backends
+from engine.run.cells import CellLogs
 from engine.run.cluster.parcel import Parcel, packed, unpacked
-from engine.run.grid import prepare_grid
-from engine.run.prepare import prepare
-from engine.run.session import Ended
+from engine.run.tasks import Means, Task
 from engine.spec.keys import Spec
-from engine.spec.yaml_file import dump, read_yaml, spec_of
 from engine.version import __version__
-from engine.workers.pool import open_pool
+from engine.workers.pool import cores, open_pool
 
 Word = str
-"""What the cells of a session are asked for: go, pause or stop."""
+"""What the tasks of a session are asked for: go, pause or stop."""
 GO, PAUSE, STOP = "go", "pause", "stop"
 
 #: The seconds between two questions what is asked for, and between two looks at another's lock.
 BETWEEN_QUESTIONS_S = 1.0
-#: The errands of a process prepare one after another, so that equal ones share what is prepared.
-_preparing = threading.Lock()
+#: The backends of this process, which its errands share.
+_backends = Backends()
 
 
 @dataclass(frozen=True)
 class Errand:
-    """One cell for a worker to run."""
+    """One task for a worker, in plain values, which any version can read."""
 
-    spec: str
-    """The text of the cell's run.yaml, with everything decided."""
-    place: str
-    """The cell's run directory below the folder of all runs."""
+    task: bytes
+    """The pickled task, for this version alone."""
     folder: str
-    """The folder of all runs on the machine that asks."""
+    """The full path of the folder of all runs on the machine that asks."""
     mark: str
     """The name of a file in that folder, by which a worker knows that it sees the same folder."""
     files: Parcel
-    """The cell's files so far, for workers that do not see the folder."""
+    """The files that the task reads, for workers that do not see the folder."""
     ask: Callable[[], Word]
-    """Returns, on the worker, what the cells of the session are asked for."""
+    """Returns, on the worker, what the tasks of the session are asked for."""
     version: str = __version__
     """The version of dss-tui that asks."""
 
@@ -78,11 +72,11 @@ class Answer:
     unsaved: str | None = None
     """The sentence about a file that could not be written, if that ended the errand."""
     files: Parcel | None = None
-    """The cell's files, where the worker did not see the sweep's folder."""
+    """The files that the task has written, where the worker did not see the folder."""
 
 
 class Ear:
-    """What all cells of a session are asked for, as a worker hears it (`cells.Wishes`)."""
+    """What all tasks of a session are asked for, as a worker hears it (`cells.Wishes`)."""
 
     def __init__(self, ask: Callable[[], Word]) -> None:
         """Hears by `ask`, which may be slow."""
@@ -106,28 +100,33 @@ class Ear:
             self.stop.set()
 
 
-def decide(plan: str, version: str) -> str:
-    """Returns the text of a plan with everything decided by the machine of this process.
+def decide(asked: bytes, version: str) -> Spec:
+    """Returns a spec with everything decided by the machine of this process.
 
-    A new plan gets one thread a cell on the CPU, since a worker has cells enough, and on GPUs the
-    first one that its process sees. Raises InputError.
+    A new one gets one thread a task on the CPU, since a worker has tasks enough, and on GPUs the
+    first one that its process sees.
+
+    Args:
+        asked: The pickled spec, and those that are to fit its problem, as `Crew.decide` has them.
+        version: The version of dss-tui that asks.
+
+    Raises:
+        InputError: It cannot run, or one of the others does not fit.
     """
     _check_version(version)
-    asked = plan_in(plan, Path("sweep.yaml"))
-    spec = asked.spec
+    spec, others = pickle.loads(asked)
     if spec.workers is None:
         spec = spec.model_copy(update={"workers": 1})
-    if spec.device.startswith("cuda"):
-        spec = spec.model_copy(update={"device": "cuda:0"})
-    grid, _ = prepare_grid(spec, asked.levels, asked.pairs)
-    decided = grid.spec
-    if decided.device.startswith("cuda"):
-        decided = decided.model_copy(update={"device": "cuda:0"})
-    return Plan(decided, grid.levels, grid.pairs).text()
+    return _on_first_gpu(_backends.decide(_on_first_gpu(spec), others))
 
 
-def run_cell(errand: Errand) -> Answer:
-    """Runs a cell until its session ends, and returns what became of it."""
+def _on_first_gpu(spec: Spec) -> Spec:
+    """Returns a spec with the first GPU of this process in place of any."""
+    return spec.model_copy(update={"device": "cuda:0"}) if spec.device.startswith("cuda") else spec
+
+
+def do(errand: Errand) -> Answer:
+    """Does a task until it has ended or is to stop, and returns what became of it."""
     torch.set_num_threads(1)  # more of them on busy cores are up to 100 times slower
     ear = Ear(errand.ask)
     ear.look()
@@ -135,13 +134,12 @@ def run_cell(errand: Errand) -> Answer:
         _check_version(errand.version)
         if ear.stop.is_set():
             return Answer()
+        task: Task = pickle.loads(errand.task)
         with _home(errand) as (folder, sees):
-            cell = _Cell(RunDir(folder / errand.place))
-            ended = _run(cell, errand.spec, folder, ear)
-            failure = None
-            if ended is not None and ended.outcome is Outcome.FAILED:
-                failure = f"{cell.run.path}: {ended.sentence}"
-            return Answer(failure, files=None if sees else packed(cell.run.path))
+            if not _is_free(folder, task, ear):
+                return Answer()
+            failure = _done(task, folder, ear)
+            return Answer(failure, files=None if sees else packed(folder, task.writes))
     except InputError as error:
         return Answer(refused=f"{platform.node()}: {error}")
     except SaveError as error:
@@ -158,30 +156,6 @@ def _check_version(asked: str) -> None:
         )
 
 
-def _spec(text: str) -> Spec:
-    """Returns the spec in the text of a run.yaml. Raises InputError."""
-    file = Path("run.yaml")
-    return spec_of(read_yaml(text, file), file)
-
-
-@lru_cache(maxsize=2)
-def _made(text: str) -> Backend:
-    """Returns the backend that computes the problem of a spec."""
-    return prepare(_spec(text)).backend
-
-
-def _backend(spec: Spec) -> Backend:
-    """Returns the backend of a spec, which a process makes once for all seeds and levels.
-
-    Raises InputError.
-    """
-    level = 1.0 if isinstance(spec.search.level, float) else spec.search.level
-    search = spec.search.model_copy(update={"level": level})
-    alike = spec.model_copy(update={"seed": 0, "search": search})
-    with _preparing:
-        return _made(dump(alike))
-
-
 @contextmanager
 def _home(errand: Errand) -> Iterator[tuple[Path, bool]]:
     """Gives the folder of all runs, or one in its place, and whether it is that of who asks."""
@@ -190,47 +164,40 @@ def _home(errand: Errand) -> Iterator[tuple[Path, bool]]:
         yield folder, True
         return
     with tempfile.TemporaryDirectory(prefix="dss-tui-") as own:
-        unpacked(errand.files, Path(own) / errand.place, Path(own))
-        yield Path(own), False
+        unpacked(errand.files, Path(own), tuple(errand.files))
+        with in_place_of(folder, Path(own)):
+            yield Path(own), False
 
 
-@dataclass(frozen=True)
-class _Cell:
-    """A cell, of which a worker knows its run directory alone."""
+def _is_free(folder: Path, task: Task, ear: Ear) -> bool:
+    """Returns whether a task is to be done, once nobody else is at work on it.
 
-    run: RunDir
-
-
-def _run(cell: _Cell, text: str, folder: Path, ear: Ear) -> Ended | None:
-    """Runs a cell, unless it has ended or is to stop; returns how the session ended.
-
-    Where a worker that was lost is still at work on the cell, it is waited for. Raises InputError
-    and SaveError.
+    That is a worker which was thought lost.
     """
-    spec = written_spec(cell, lambda _: _spec(text), folder)
-    while is_live(cell.run) and not ear.stop.is_set():
-        time.sleep(BETWEEN_QUESTIONS_S)
-        ear.look()
+    for path in (folder / place for place in task.writes):
+        while path.is_dir() and is_live(RunDir(path)) and not ear.stop.is_set():
+            time.sleep(BETWEEN_QUESTIONS_S)
+            ear.look()
     ear.look()
-    if ear.stop.is_set() or ending(cell.run) is not None:
-        return None
-    backend = _backend(spec)
-    with (
-        writer_of(cell, ear) as writer,
-        _logging(cell.run),
-        open_pool(backend, spec) as pool,
-    ):
-        return session_of_cell(writer, spec, pool, Signals(), time.sleep, ear.stop.is_set)
+    return not ear.stop.is_set()
+
+
+def _done(task: Task, folder: Path, ear: Ear) -> str | None:
+    """Does a task and returns the sentence of a failure. Raises InputError and SaveError."""
+    spec = task.spec
+    prepared = _backends.of(spec)
+    measuring = cores() if spec.device != "cpu" else spec.workers or 1
+    with _logging() as logs, open_pool(prepared.backend, prepared.spec) as pool:
+        return task(Means(folder, prepared, pool, ear, Signals(), logs, time.sleep, measuring))
 
 
 @contextmanager
-def _logging(run: RunDir) -> Iterator[None]:
-    """Sends what this thread logs to a cell's file within the block."""
+def _logging() -> Iterator[CellLogs]:
+    """Gives what sends a thread's log to the file of the cell that it runs."""
     logs, log = CellLogs(), logging.getLogger("engine")
     log.setLevel(logging.INFO)
     log.addHandler(logs)
     try:
-        with logs.of(run):
-            yield
+        yield logs
     finally:
         log.removeHandler(logs)

@@ -1,53 +1,64 @@
-"""The files of a run directory as one value, which goes from machine to machine."""
+"""Files of a folder of many runs as one value, which goes from machine to machine."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from engine.errors import InputError
 from engine.record.reading import open_to_read
-from engine.record.rundir import RunDir
 from engine.record.writing import is_leftover, made_folder, replace
 
 Parcel = Mapping[str, bytes]
-"""The content of each file by its path below the run directory, with slashes."""
+"""The content of each file by its path below the folder of all runs, with slashes."""
 
-#: The file that is written last, since it tells that a run has ended.
+#: The file of a run that is written last, since it tells that the run has ended.
 LAST = "events.jsonl"
 #: The file that stays where it is.
 LOCK = ".lock"
 
 
-def packed(folder: Path) -> Parcel:
-    """Returns the regular files of a run directory; its lock and half-written ones are left out.
+def packed(folder: Path, places: Iterable[str]) -> Parcel:
+    """Returns the regular files at places below a folder; locks and half-written ones are left out.
 
-    Raises Damaged for a file that cannot be read.
+    A place is that of a file, or of a folder with all that it holds. Raises Damaged for a file that
+    cannot be read.
     """
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
-    wanted = (path for path in files if path.name != LOCK and not is_leftover(path))
-    return {path.relative_to(folder).as_posix(): _content(path) for path in wanted}
+    files = [file for place in places for file in _files(folder / place)]
+    return {file.relative_to(folder).as_posix(): _content(file) for file in files}
 
 
-def packed_if_begun(run: RunDir) -> Parcel:
-    """Returns the files of a cell that was begun, or none where it can only begin anew."""
-    return packed(run.path) if run.checkpoint.exists() else {}
+def unpacked(parcel: Parcel, folder: Path, places: Sequence[str]) -> None:
+    """Writes the files of a parcel below a folder, in the order of their places.
 
-
-def unpacked(parcel: Parcel, folder: Path, within: Path) -> None:
-    """Writes the files of a parcel into a run directory, those that tell of an end last.
-
-    `within` is the folder of all runs. Raises InputError for a name that leads out of the run
-    directory, before anything is written, and SaveError.
+    Within a place the file that tells of an end is the last. Raises InputError for a name that lies
+    at none of the places, before anything is written, and SaveError.
     """
-    for name in parcel:
-        parts = PurePosixPath(name).parts
-        if not parts or PurePosixPath(name).is_absolute() or ".." in parts or "\0" in name:
-            raise InputError(f"a worker sent a file named {name!r}, which is none of a run's")
-    for name in sorted(parcel, key=lambda name: name == LAST):
+    order = {name: _number(name, places) for name in parcel}
+    for name in sorted(parcel, key=lambda name: (order[name], PurePosixPath(name).name == LAST)):
         path = folder / name
-        made_folder(path.parent, within)
+        made_folder(path.parent, folder)
         replace(path, parcel[name])
+
+
+def _number(name: str, places: Sequence[str]) -> int:
+    """Returns the number of the place at which a file lies. Raises InputError where it is none."""
+    path = PurePosixPath(name)
+    sound = path.as_posix() == name and not path.is_absolute() and "\0" not in name
+    if sound and ".." not in path.parts:
+        for number, place in enumerate(places):
+            if path.is_relative_to(place):
+                return number
+    raise InputError(f"a worker sent a file named {name!r}, which it was not asked for")
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """Yields the regular files at a place that are not a process's own for the moment."""
+    inner = sorted(path.rglob("*")) if path.is_dir() and not path.is_symlink() else [path]
+    for file in inner:
+        own = file.name == LOCK or is_leftover(file)
+        if not own and file.is_file() and not file.is_symlink():
+            yield file
 
 
 def _content(path: Path) -> bytes:

@@ -1,19 +1,23 @@
 """Runs several methods between the same ends, where each cell is a run directory of its own.
 
-Cells run one after another, so that each has the machine to itself and its running time is its own.
-A comparison that was killed goes on: ends that are there are taken, cells that have ended are kept,
-and the one that was under way resumes from its checkpoint.
+A crew trains the ends of the pairs, each pair's once, and runs the cells (`crew`). In one process
+they run one after another, so that each has the machine to itself and its running time is its own.
+On a cluster they run at once, one at a time on each worker. A comparison that was killed goes on:
+ends that are there are taken, cells that have ended are kept, and those that were under way resume
+from their checkpoints.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from dataclasses import replace as replaced
+from functools import partial
 from pathlib import Path
-from time import sleep
 
-from engine.methods.aligned import check_alignable
 from engine.record import string_file
 from engine.record.compare_folder import ComparePlan, EndsOfPair, MethodCell, plan_for, read_plan
 from engine.record.compare_tables import (
@@ -24,7 +28,7 @@ from engine.record.compare_tables import (
     csv_of_methods,
     json_of_comparison,
 )
-from engine.record.events import Outcome, RunFinished, dump_json
+from engine.record.events import Outcome, RunFinished
 from engine.record.finding import COMPARISON
 from engine.record.findings import Totals
 from engine.record.reading import check_regular, read_json
@@ -32,47 +36,75 @@ from engine.record.rundir import RunDir
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End
 from engine.record.sweep_folder import measurement_path, write_plan
-from engine.record.writer import RunWriter
 from engine.record.writing import replace
 from engine.run import trained_ends as ends
-from engine.run.cells import ending, logging_cells, writer_of, written_spec
+from engine.run.backends import decided_as
+from engine.run.cells import writer_of, written_spec
 from engine.run.compare.evaluator import evaluated
-from engine.run.folder_of_runs import FolderOfRuns, planned, starting
-from engine.run.prepare import Prepared, prepare
-from engine.run.session import run_written
+from engine.run.crew import Crew, Session, Work
+from engine.run.folder_of_runs import FolderOfRuns, run_planned
+from engine.run.searching import Search
+from engine.run.tasks import Means
 from engine.spec.ends import without_ends
 from engine.spec.keys import Spec
-from engine.workers.pool import open_pool
-
-log = logging.getLogger("engine")
+from engine.spec.yaml_file import dump
 
 #: The totals of a search that had no ends to begin with.
 NO_ENDS = Totals(0, 0, 0, 0, 0, (), 0, math.nan, math.nan, 0.0)
+#: The number of cells of a comparison that are under way at a time in one process.
+AT_ONCE = 1
+
+
+@dataclass(frozen=True)
+class Settle:
+    """The task to decide what machines decide about a method, and to write that into a cell."""
+
+    spec: Spec
+    """The spec of the cell."""
+    place: str
+    """The place of the cell's run directory."""
+    models: tuple[str, str]
+    """The places of its ends."""
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """See `Task`."""
+        return (f"{self.place}/run.yaml",)
+
+    def reads(self, folder: Path) -> tuple[str, ...]:
+        """See `Task`."""
+        return (*self.models, *self.writes)
+
+    def __call__(self, means: Means) -> None:
+        """See `Task`."""
+        run = RunDir(means.folder / self.place)
+        asked = written_spec(run, self.spec, means.folder)
+        replace(run.spec, dump(decided_as(asked, means.prepared.spec)).encode())
 
 
 class Comparison(FolderOfRuns[MethodCell, Compared, MethodRow]):
     """A comparison of methods in its folder, which holds its plan."""
 
-    def __init__(self, plan: ComparePlan, folder: Path, prepared: Prepared) -> None:
-        """Reads how far it has come. The ends are trained with what was `prepared` for them."""
-        self.plan, self._prepared = plan, prepared
-        super().__init__(plan, folder)
+    def __init__(self, plan: ComparePlan, folder: Path, crew: Crew, training: Spec) -> None:
+        """Reads how far it has come. A crew is to train the ends and to run the cells.
+
+        `training` is the spec of the training of any ends, with everything decided.
+        """
+        self.plan, self._training = plan, training
+        self._decided: dict[str, Spec] = {}
+        """A spec of each method of which the backend is known."""
+        self._of_pair: dict[int, list[MethodCell]] = defaultdict(list)
+        for cell in plan.cells(folder):
+            self._of_pair[cell.pair].append(cell)
+        super().__init__(plan, folder, crew)
 
     def ends(self) -> list[EndsOfPair | None]:
         """Returns what is told of the ends of each pair, None where they are not there yet."""
-        pairs = range(self.plan.pairs)
-        return [ends.read(self.plan.ends_of(self.folder, pair)) for pair in pairs]
+        return [self._ends(pair) for pair in range(self.plan.pairs)]
 
-    def run(self, signals: Signals) -> End:
-        """Runs until every cell has ended, somebody asks to stop, or the engine fails in a cell.
-
-        Raises InputError where another process runs it, or where a cell cannot run, and SaveError.
-        """
-        return self.held_session(signals, self.working(signals))
-
-    def working(self, signals: Signals) -> Callable[[Desk], str | None]:
-        """Returns what a session does at its desk: it runs the cells that have not ended."""
-        return lambda desk: self._work(desk, signals)
+    def _ends(self, pair: int) -> EndsOfPair | None:
+        """Returns what is told of the ends of a pair, or None where they are not there yet."""
+        return ends.read_told(self.folder / self.plan.told_of(pair))
 
     def tables(self, rows: list[MethodRow], results: list[Compared]) -> dict[str, str]:
         """See `FolderOfRuns`: a line for each cell, a line for each method, and both."""
@@ -84,92 +116,94 @@ class Comparison(FolderOfRuns[MethodCell, Compared, MethodRow]):
 
     # ------------------------------------------------------------ at work
 
-    def _work(self, desk: Desk, signals: Signals) -> str | None:
-        """Runs the cells that have not ended, and returns the sentence of a failure, or None."""
-
-        def stopped() -> bool:
-            desk.look()
-            return signals.received is not None or desk.stop.is_set()
-
-        with logging_cells(self.folder / "engine.log") as logs:
-            desk.begin()
-            for pair in range(self.plan.pairs):
-                if stopped() or not self._make_ends(pair, stopped):
-                    return None
-                for cell in self.plan.cells(self.folder):
-                    if cell.pair != pair or self._is_done(cell):
-                        continue
-                    while desk.paused and not stopped():
-                        sleep(0.1)
-                    if stopped():
-                        return None
-                    with logs.of(cell.run):
-                        failure = self._run(cell, desk, signals, stopped)
-                    self.note(cell)
-                    if failure is not None:
-                        return failure
-        return None
-
-    def _make_ends(self, pair: int, stopped: Callable[[], bool]) -> bool:
-        """Trains or reads the ends of a pair where they are not there; False once stopped."""
-        files = self.plan.ends_of(self.folder, pair)
-        if ends.read(files) is not None:
-            return True
-        problem, spec = self._prepared.backend.problem, self._prepared.spec
-        if self.plan.models:
-            found: ends.Trained | None = ends.given(self.plan.models, spec, problem)
-        else:
-            own = spec.model_copy(update={"seed": self.plan.spec.seed + pair})
-            with open_pool(self._prepared.backend, own) as pool:
-                found = ends.trained(own, pool, stopped)
-        if found is None:
-            return False
-        ends.write(found, problem, files)
-        return True
-
-    def _run(
-        self, cell: MethodCell, desk: Desk, signals: Signals, stopped: Callable[[], bool]
-    ) -> str | None:
-        """Runs a cell to the end of its session, and returns the sentence of a failure, or None.
-
-        Its string is measured where the search has ended. Raises InputError and SaveError.
-        """
-        written_spec(cell, self._spec_of, self.folder)
-        with writer_of(cell, desk) as writer:
-            if ending(cell.run) is None:
-                failure = self._search(cell, writer, signals, stopped)
-                if failure is not None:
+    def work(self, session: Session) -> str | None:
+        """See `FolderOfRuns`: takes as many pairs together as the crew does tasks at once."""
+        every = range(self.plan.pairs)
+        step = self.crew.at_once or len(every)
+        for first in every[::step]:
+            pairs = every[first : first + step]
+            for part in (self._make_ends, self._settle, self._search):
+                failure = part(session, pairs)
+                if failure is not None or session.hurried():
                     return failure
-        if ending(cell.run) is not None and check_regular(cell.run.string):
-            found = evaluated(string_file.read(cell.run.string), self.plan.points)
-            replace(measurement_path(cell.run), (dump_json(found) + "\n").encode())
         return None
 
-    def _search(
-        self, cell: MethodCell, writer: RunWriter, signals: Signals, stopped: Callable[[], bool]
-    ) -> str | None:
-        """Searches in a cell, and returns the sentence of a failure, or None."""
-        told = ends.read(self.plan.ends_of(self.folder, cell.pair))
-        assert told is not None
-        if not told.trained:
-            end = RunFinished(Outcome.ENDPOINT_NOT_TRAINED, told.sentence, NO_ENDS)
-            writer.record(end, 0.0)
-            return None
-        ended = run_written(writer, signals, run_factories=True, hurried=stopped)
-        if ended.outcome is Outcome.FAILED:
-            return f"{cell.run.path}: {ended.sentence}"
+    def _make_ends(self, session: Session, pairs: range) -> str | None:
+        """Trains or reads the ends of pairs where they are not there."""
+        plan = self.plan
+        missing = tuple(pair for pair in pairs if self._ends(pair) is None)
+        if not plan.models or not missing:
+            return self.crew.run(Work(session, missing, self._training_of))
+        problem = self.crew.problem(self._training)
+        found = ends.given(plan.models, self._training, problem)
+        ends.write(found, problem, self.folder, (*plan.models_of(0), plan.told_of(0)))
         return None
+
+    def _training_of(self, pair: int) -> ends.TrainEnds:
+        """Returns the task to train the ends of a pair."""
+        plan = self.plan
+        spec = decided_as(plan.ends_spec(pair), self._training)
+        return ends.TrainEnds(spec, plan.models_of(pair), plan.told_of(pair))
+
+    def _settle(self, session: Session, pairs: range) -> str | None:
+        """Decides the backends of methods, each by its first cell that is to be searched."""
+        first = {cell.method: cell for cell in reversed(list(self._todo(pairs)))}
+        cells = tuple(cell for name, cell in first.items() if not self._is_decided(name))
+        return self.crew.run(Work(session, cells, self._settling_of))
+
+    def _settling_of(self, cell: MethodCell) -> Settle:
+        """Returns the task to decide the backend of a cell's method by this cell."""
+        return Settle(self._spec_of(cell), self.place_of(cell), self.plan.models_of(cell.pair))
+
+    def _is_decided(self, name: str) -> bool:
+        """Returns whether the backend of a method is known, by the first cell that tells it."""
+        cells = (cell for cell in self.plan.cells(self.folder) if cell.method == name)
+        for cell in cells if name not in self._decided else ():
+            spec = cell.run.load_spec() if check_regular(cell.run.spec) else None
+            if spec is not None and "auto" not in (spec.search.batching, spec.mini_batches):
+                self._decided[name] = spec
+                break
+        return name in self._decided
+
+    def _search(self, session: Session, pairs: range) -> str | None:
+        """Runs the cells of pairs, and ends those that have no ends to begin with."""
+        for cell in (cell for pair in pairs for cell in self._of_pair[pair]):
+            told = self._ends(cell.pair)
+            if told is not None and not told.trained and not self.has_ended(cell):
+                self._end_without_ends(cell, session, told.sentence)
+        return self.crew.run(Work(session, tuple(self._todo(pairs)), self._task_of, self.note))
+
+    def _todo(self, pairs: range) -> Iterator[MethodCell]:
+        """Yields the cells of pairs that are to be searched or measured, pair by pair."""
+        for pair in pairs:
+            told = self._ends(pair)
+            if told is not None and told.trained:
+                yield from (cell for cell in self._of_pair[pair] if not self._is_done(cell))
+
+    def _end_without_ends(self, cell: MethodCell, session: Session, why: str) -> None:
+        """Writes the end of a search that has no ends. Raises InputError and SaveError."""
+        written_spec(cell.run, self._spec_of(cell), self.folder)
+        with writer_of(cell.run, session.desk) as writer:
+            writer.record(RunFinished(Outcome.ENDPOINT_NOT_TRAINED, why, NO_ENDS), 0.0)
+        self.note(cell)
+
+    def _task_of(self, cell: MethodCell) -> Search:
+        """Returns the search in a cell."""
+        return Search(
+            self._spec_of(cell),
+            self.place_of(cell),
+            self.plan.models_of(cell.pair),
+            partial(path_evaluated, points=self.plan.points),
+        )
 
     def _spec_of(self, cell: MethodCell) -> Spec:
-        """Returns the spec of a cell.
+        """Returns the spec of a cell, with the backend of its method as far as that is known.
 
-        The backend is that of the method's first cell, so that all pairs are computed alike.
+        All pairs of a method are then computed alike.
         """
         spec = self.plan.spec_of(cell.method, cell.pair, self.folder)
-        first = RunDir(cell.run.path.parent / "pair-0000")
-        if spec.search.batching == "auto" and check_regular(first.spec):
-            search = {"batching": first.load_spec().search.batching}
-            spec = spec.model_copy(update={"search": spec.search.model_copy(update=search)})
+        if self._is_decided(cell.method):
+            return decided_as(spec, self._decided[cell.method])
         return spec
 
     def _is_done(self, cell: MethodCell) -> bool:
@@ -185,48 +219,50 @@ class Comparison(FolderOfRuns[MethodCell, Compared, MethodRow]):
         return all(map(self._is_done, self.plan.cells(self.folder)))
 
 
-def start(asked: ComparePlan, folder: Path) -> Comparison:
-    """Returns the comparison in a folder, new or begun before.
+def path_evaluated(run: RunDir, end: RunFinished, cores: int, *, points: int) -> Measurement | None:
+    """Returns the numbers of the string that a search has left, or None where it left none.
+
+    So many cores of this machine measure it. Raises InputError where data are missing.
+    """
+    if not check_regular(run.string):
+        return None
+    return evaluated(string_file.read(run.string), points, cores)
+
+
+def start(asked: ComparePlan, folder: Path, crew: Crew) -> Comparison:
+    """Returns the comparison in a folder, new or begun before, which a crew is to run.
 
     Raises InputError, before anything is written, where a method does not fit the problem, or the
     folder holds another comparison.
     """
-    return _prepared(plan_for(asked, folder), folder)
+    return prepared(plan_for(asked, folder), folder, crew)
 
 
-def _prepared(plan: ComparePlan, folder: Path) -> Comparison:
+def prepared(plan: ComparePlan, folder: Path, crew: Crew) -> Comparison:
     """Returns the comparison of a plan, and writes the plan as it was decided.
 
     Raises InputError where it cannot run.
     """
     plan.check(folder)
-    own = plan.ends_spec(0)
+    own = without_ends(plan.ends_spec(0)) if plan.models else plan.ends_spec(0)
+    searches = (plan.spec_of(name, 0, folder) for name in plan.names)
+    training = crew.decide(own, searches)
     if plan.models:
-        own = without_ends(own)
-    prepared = prepare(own)
-    for name in plan.names:
-        check_alignable(plan.spec_of(name, 0, folder), prepared.backend.problem)
-    if plan.models:
-        ends.given(plan.models, prepared.spec, prepared.backend.problem)
-    update = {"device": prepared.spec.device, "workers": prepared.spec.workers}
-    spec = plan.spec.model_copy(update=update)
-    decided = ComparePlan(spec, plan.variants, plan.pairs, plan.models, plan.points)
+        ends.given(plan.models, training, crew.problem(training))
+    update = {"device": training.device, "workers": training.workers}
+    decided = replaced(plan, spec=plan.spec.model_copy(update=update))
     begun = read_plan(folder)
     if begun is None or begun.told() != decided.told():
         write_plan(decided.text(), folder, COMPARISON)
-    return Comparison(decided, folder, prepared)
+    return Comparison(decided, folder, crew, training)
 
 
-def run_folder(desk: Desk, signals: Signals, *, run_factories: bool = False) -> End:
-    """Runs the comparison whose plan the folder of a desk holds, or goes on, and writes its tables.
-
-    The caller holds it. Raises InputError where it cannot run, and SaveError.
-    """
-    with starting(desk):
-        begun = read_plan(desk.folder)
-        plan = planned(begun, desk.folder, run_factories=run_factories)
-        comparison = _prepared(plan, desk.folder)
-    try:
-        return comparison.session(desk, signals, comparison.working(signals))
-    finally:
-        comparison.write_tables()
+def run_folder(
+    desk: Desk,
+    signals: Signals,
+    crew: AbstractContextManager[Crew],
+    *,
+    run_factories: bool = False,
+) -> End:
+    """Runs the comparison whose plan the folder of a desk holds, as `run_planned` does."""
+    return run_planned(desk, signals, crew, read_plan, prepared, run_factories=run_factories)

@@ -14,16 +14,17 @@ from engine.path.segments import Measured, measure, search_grid
 from engine.record.compare_tables import Measurement
 from engine.record.geometry import normalized_length, segment_lengths, turning_angles
 from engine.record.string_file import StringFile
-from engine.run.verify import dtype_for, measuring, problem_of
+from engine.run.verify import dtype_for, measuring, on_cores, problem_of
 from engine.spec.level import bound
 
 
-def evaluated(file: StringFile, points: int) -> Measurement:
+def evaluated(file: StringFile, points: int, cores: int | None = None) -> Measurement:
     """Returns the numbers of a string, on `points` places of each segment and at its peaks.
 
-    Raises InputError where its data are missing or others than those of the run.
+    So many `cores` of this machine measure it, all of them where it is None. Raises InputError
+    where its data are missing or others than those of the run.
     """
-    found, dtype = profiles(file, points)
+    found, dtype = profiles(file, points, cores)
     beads = file.string.beads
     level, peak = file.header.level, max(segment.peak for segment in found)
     barrier, mean = over_arc(found, segment_lengths(beads))
@@ -41,15 +42,19 @@ def evaluated(file: StringFile, points: int) -> Measurement:
     )
 
 
-def profiles(file: StringFile, points: int) -> tuple[list[Measured], torch.dtype]:
+def profiles(
+    file: StringFile, points: int, cores: int | None = None
+) -> tuple[list[Measured], torch.dtype]:
     """Returns the objective along each segment of a string, and the precision of that.
 
-    Raises InputError where its data are missing or others than those of the run.
+    So many `cores` of this machine measure it, all of them where it is None. Raises InputError
+    where its data are missing or others than those of the run.
     """
     problem = problem_of(file, run_factories=True)
     pairs = list(pairwise(map(torch.from_numpy, file.string.beads)))
     samples, dtype = problem.objective_samples, dtype_for(problem, points * len(pairs))
-    with measuring(file.header.problem, problem) as pool:
+    devices = None if cores is None else on_cores(cores)
+    with measuring(file.header.problem, problem, devices) as pool:
         return measure(pool, pairs, search_grid(points), samples, dtype=dtype), dtype
 
 

@@ -10,6 +10,7 @@ from engine.errors import InputError
 from engine.record.components_folder import POINTS, TRIES, ComponentsPlan, numbers
 from engine.record.components_tables import Components
 from engine.record.signals import Signals
+from engine.run.batched import Batched
 from engine.run.components.components import start
 from engine.run.grid import AT_ONCE
 from engine.spec.grid import levels_of
@@ -69,8 +70,9 @@ def components(
             raise InputError(f"is {number}; give a number from {least}", key=key)
     endpoints = spec.endpoints.model_copy(update={} if align is None else {"align": align})
     asked = spec.model_copy(update={"endpoints": endpoints})
-    begun = start(ComponentsPlan(asked, wanted, count, given, tries, points), Path(folder))
-    end = begun.run(Signals(), at_once)
+    plan = ComponentsPlan(asked, wanted, count, given, tries, points)
+    begun = start(plan, Path(folder), Batched(at_once))
+    end = begun.run(Signals())
     begun.write_tables()
     found = begun.found()
     if end.failed or found is None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
-import safetensors.torch
 import torch
 
 from engine.alignment.align import align
@@ -16,16 +15,18 @@ from engine.errors import InputError
 from engine.path.segments import Along
 from engine.problem.checkpoints.endpoints import Model, read_model, with_state_of_both
 from engine.problem.problem import Problem
-from engine.record.components_folder import ComponentsPlan, models_path
+from engine.record.components_folder import MODELS_TOLD, ComponentsPlan
 from engine.record.components_tables import ModelsTold, ModelTold
 from engine.record.events import dump_json
 from engine.record.reading import check_regular
-from engine.record.writing import made_folder, replace
-from engine.run import trained_ends
+from engine.record.writing import replace
 from engine.run.ends import End, all_ends
-from engine.run.verify import dtype_for, measuring
+from engine.run.tasks import Means
+from engine.run.trained_ends import TrainEnds, read_told, write_model
+from engine.run.verify import dtype_for, measuring, on_cores
+from engine.spec.keys import Spec
+from engine.spec.problem import ProblemSpec
 from engine.spec.training import AlignedBy
-from engine.workers.pool import Workers
 
 
 @dataclass(frozen=True)
@@ -61,49 +62,66 @@ def given(plan: ComponentsPlan, problem: Problem) -> Given:
 def write_given(plan: ComponentsPlan, folder: Path, found: Given, problem: Problem) -> None:
     """Writes models of a user's own to their files in a folder. Raises SaveError."""
     for number, model in enumerate(found.models):
-        _write(plan.model_file(folder, number), model, problem)
+        write_model(model, problem, folder / plan.model_place(number), folder)
 
 
-def train_two(
-    plan: ComponentsPlan, folder: Path, two: int, pool: Workers, stopped: Callable[[], bool]
-) -> bool:
-    """Trains models 2k and 2k + 1, for `two` = k, where they are not there; False once stopped.
-
-    A model that misses its target stays as its last attempt has left it. Raises InputError where
-    its weights are not finite then, and SaveError.
-    """
-    told = _told_of_two(plan, folder, two)
-    if check_regular(told):
-        return True
-    found = trained_ends.trained(plan.training_spec(two), pool, stopped, keep_missed=True)
-    if found is None:
-        return False
-    assert found.models is not None
-    if not all(model.theta.isfinite().all() for model in found.models):
-        raise InputError(found.sentence, key="endpoints.optimizer")
-    for number, model in zip(_two(plan, two), found.models, strict=False):
-        _write(plan.model_file(folder, number), model, pool.backend.problem)
-    replace(told, (dump_json(found.told) + "\n").encode())
-    return True
+def training(plan: ComponentsPlan, two: int) -> TrainEnds:
+    """Returns the task to train models 2k and 2k + 1, for `two` = k; the last one may be alone."""
+    models = range(2 * two, min(2 * two + 2, plan.models))
+    places = tuple(map(plan.model_place, models))
+    return TrainEnds(plan.training_spec(two), places, _told_of_two(plan, two), keep_missed=True)
 
 
-def tell(plan: ComponentsPlan, folder: Path, problem: Problem) -> ModelsTold:
-    """Measures all models and their distances, writes that down, and returns it.
+def are_trained(plan: ComponentsPlan, folder: Path, two: int) -> bool:
+    """Returns whether models 2k and 2k + 1 are there, for `two` = k."""
+    return check_regular(folder / _told_of_two(plan, two))
 
-    Raises InputError where models are to be aligned and cannot be, and SaveError.
-    """
-    models = [_read(plan.model_file(folder, number), problem) for number in range(plan.models)]
-    losses = [_loss(plan, model, problem) for model in models]
-    names, sentences = _names(plan), _sentences(plan, folder)
-    told = ModelsTold(
-        tuple(
-            ModelTold(name, seed, loss, sentence)
-            for (name, seed), loss, sentence in zip(names, losses, sentences, strict=True)
-        ),
-        distances(models, problem, plan.spec.endpoints.align),
-    )
-    replace(models_path(folder), (dump_json(told) + "\n").encode())
-    return told
+
+@dataclass(frozen=True)
+class Tell:
+    """The task to measure all models and their distances, and to write that down."""
+
+    spec: Spec
+    """The spec by which the first two models are, or would be, trained."""
+    models: tuple[str, ...]
+    """The places of the models."""
+    names: tuple[tuple[str, int | None], ...]
+    """What each model is called, and the seed of its training."""
+    sentences: tuple[str, ...]
+    """How the training of each model has ended."""
+    align: AlignedBy | None
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """See `Task`."""
+        return (MODELS_TOLD,)
+
+    def reads(self, folder: Path) -> tuple[str, ...]:
+        """See `Task`."""
+        return self.models
+
+    def __call__(self, means: Means) -> None:
+        """See `Task`. Raises InputError where models are to be aligned and cannot be."""
+        problem = means.prepared.backend.problem
+        models = [read_model(str(means.folder / each), None, problem) for each in self.models]
+        losses = [_loss(self.spec.problem, model, problem, means.cores) for model in models]
+        told = ModelsTold(
+            tuple(
+                ModelTold(name, seed, loss, sentence)
+                for (name, seed), loss, sentence in zip(
+                    self.names, losses, self.sentences, strict=True
+                )
+            ),
+            distances(models, problem, self.align),
+        )
+        replace(means.folder / MODELS_TOLD, (dump_json(told) + "\n").encode())
+
+
+def telling(plan: ComponentsPlan, folder: Path) -> Tell:
+    """Returns the task to measure models that are there. Raises InputError and Damaged."""
+    places = tuple(map(plan.model_place, range(plan.models)))
+    align = plan.spec.endpoints.align
+    return Tell(plan.training_spec(0), places, _names(plan), _sentences(plan, folder), align)
 
 
 def distances(
@@ -123,50 +141,34 @@ def distances(
     return tuple(map(tuple, found))
 
 
-def _loss(plan: ComponentsPlan, model: Model, problem: Problem) -> float:
-    """Returns the objective at a model, as the evaluator of paths measures it."""
+def _loss(spec: ProblemSpec, model: Model, problem: Problem, cores: int) -> float:
+    """Returns the objective at a model, as the evaluator of paths measures it by so many cores."""
     own = problem.with_fixed(model.fixed)
     own = own.with_objective(problem.objective, len(problem.samples(problem.objective.split)))
     here = Along(own.objective_samples, dtype_for(own, 1))
-    with measuring(plan.spec.problem, own) as pool:
+    with measuring(spec, own, on_cores(cores)) as pool:
         (losses,) = pool.run(here, [(model.theta, model.theta, np.zeros(1))])
     return float(losses[0])
 
 
-def _write(path: Path, model: Model, problem: Problem) -> None:
-    """Writes a model to its file. Raises SaveError."""
-    made_folder(path.parent)
-    replace(path, safetensors.torch.save(trained_ends.tensors(model, problem)))
+def _told_of_two(plan: ComponentsPlan, two: int) -> str:
+    """Returns the place of the file that tells of two models once both are trained."""
+    return str(PurePosixPath(plan.model_place(2 * two)).with_suffix(".json"))
 
 
-def _read(path: Path, problem: Problem) -> Model:
-    """Returns the model in a file. Raises InputError."""
-    return read_model(str(path), None, problem)
-
-
-def _two(plan: ComponentsPlan, two: int) -> range:
-    """Returns the numbers of the models that are trained together; the last may be alone."""
-    return range(2 * two, min(2 * two + 2, plan.models))
-
-
-def _told_of_two(plan: ComponentsPlan, folder: Path, two: int) -> Path:
-    """Returns the path of the file that tells of two models once both are trained."""
-    return plan.model_file(folder, 2 * two).with_suffix(".json")
-
-
-def _names(plan: ComponentsPlan) -> list[tuple[str, int | None]]:
+def _names(plan: ComponentsPlan) -> tuple[tuple[str, int | None], ...]:
     """Returns what each model is called, and the seed of its training."""
     if plan.given:
-        return [(end.words, None) for end in all_ends(plan.given)]
+        return tuple((end.words, None) for end in all_ends(plan.given))
     seeds = [plan.spec.seed + number // 2 for number in range(plan.models)]
-    return [
+    return tuple(
         (f"endpoint {number % 2 + 1} of seed {seed}", seed) for number, seed in enumerate(seeds)
-    ]
+    )
 
 
-def _sentences(plan: ComponentsPlan, folder: Path) -> list[str]:
+def _sentences(plan: ComponentsPlan, folder: Path) -> tuple[str, ...]:
     """Returns how the training of each model has ended, empty for models of a user's own."""
     if plan.given:
-        return [""] * plan.models
-    told = [trained_ends.read_told(_told_of_two(plan, folder, n // 2)) for n in range(plan.models)]
-    return ["" if each is None else each.sentence for each in told]
+        return ("",) * plan.models
+    files = (folder / _told_of_two(plan, number // 2) for number in range(plan.models))
+    return tuple("" if each is None else each.sentence for each in map(read_told, files))

@@ -75,15 +75,15 @@ def test_components_are_launched_once_and_refused_where_they_cannot_run(
     monkeypatch.setattr(session, "launch", lambda run, *words, trusted: launched.append(words))
     plan = ComponentsPlan(load_preset("quadratic", ["search.level=0.02"]), (0.05, 0.02), 4, tries=1)
     folder = RunDir(tmp_path / "new")
-    assert sweeps.start_components(plan, folder, 7)
+    assert sweeps.start_components(plan, folder, "7")
     assert launched == [("7",)] and read_plan(folder.path) is not None
-    assert sweeps.start_components(plan, folder, 7) and len(launched) == 2  # its engine is gone
+    assert sweeps.start_components(plan, folder, "7") and len(launched) == 2  # its engine is gone
     tell_models(plan, folder.path)
     for pair in ((0, 1), (0, 2)):
         searched(folder.path, 0.02, pair, Outcome.CONNECTED)
     searched(folder.path, 0.05, (0, 3), Outcome.NOT_CONNECTED, 0.2)
-    assert not sweeps.start_components(plan, folder, 7)
+    assert not sweeps.start_components(plan, folder, "7")
     linear = load_preset("quadratic", ["search.level=0.02", "search.method=linear"])
     with pytest.raises(InputError, match=r"search\.method"):
-        sweeps.start_components(ComponentsPlan(linear, (0.02,), 4), RunDir(tmp_path / "x"), 7)
+        sweeps.start_components(ComponentsPlan(linear, (0.02,), 4), RunDir(tmp_path / "x"), "7")
     assert not (tmp_path / "x").exists()

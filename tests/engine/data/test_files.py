@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from engine.data.files import in_place_of, locate
 from engine.errors import InputError
 from tests.support.arrays import load, ours, stored, x_of
 
@@ -41,3 +43,16 @@ def test_a_missing_file_names_where_it_was_looked_for(
     assert str(caught.value) == (
         f"{name}: no such file: {tmp_path / name}; correct problem.data.path"
     )
+
+
+def test_a_folder_in_the_place_of_another_machine_s_is_looked_in_first(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    (ours / "models").mkdir(parents=True)
+    (ours / "models" / "a.pt").touch()
+    named = str(theirs / "models" / "a.pt")
+    with in_place_of(theirs, ours):
+        assert locate(named) == (ours / "models" / "a.pt").resolve()
+        assert locate(str(tmp_path / "other" / "models" / "a.pt")) is None
+        with ThreadPoolExecutor(1) as others:
+            assert others.submit(locate, named).result() is None
+    assert locate(named) is None

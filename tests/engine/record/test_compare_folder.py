@@ -46,7 +46,7 @@ def test_a_cell_has_the_ends_of_its_pair_and_the_keys_of_its_method(tmp_path: Pa
     plan = plan_of(tmp_path)
     plain, slow = (plan.spec_of(name, 2, tmp_path) for name in plan.names)
     assert plain.seed == slow.seed == 7
-    assert plain.endpoints.a == slow.endpoints.a == str(plan.ends_of(tmp_path, 2)[0])
+    assert plain.endpoints.a == slow.endpoints.a == str(tmp_path / plan.models_of(2)[0])
     assert (plain.endpoints.kind, plain.endpoints.align) == ("files", "weights")
     assert slow.endpoints.align is None and slow.search.greedy.optimizer.lr == 0.25
     trained = plan.ends_spec(2)

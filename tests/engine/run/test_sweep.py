@@ -27,7 +27,6 @@ from dss_tui.cli import main
 from dss_tui.viewing.follow import Follower
 from engine.errors import InputError
 from engine.methods import Method, build_method
-from engine.problem.problem import Problem
 from engine.record.commands import send
 from engine.record.events import Outcome
 from engine.record.findings import Totals
@@ -42,6 +41,7 @@ from engine.record.sweep_state import read_state
 from engine.record.writer import RunWriter
 from engine.run import cells as run_cells
 from engine.run import job, sweep
+from engine.run.batched import Batched
 from engine.run.cells import CellWriter, ending
 from engine.run.sweep import Sweep
 from engine.spec.keys import Spec
@@ -107,10 +107,10 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: list[str], *words: st
         assert word in line
 
 
-def begin(out: Path, *overrides: str, levels: tuple[float, ...] = (0.05, 0.02)) -> Any:
-    """What the command does before it runs: the sweep and its problem."""
+def begin(out: Path, *overrides: str, levels: tuple[float, ...] = (0.05, 0.02)) -> Sweep:
+    """What the command does before it runs: the sweep is there."""
     tiny = ["problem.data.points=64", f"search.level={levels[0]!r}"]
-    return sweep.start(load_preset("quadratic", [*tiny, *overrides]), levels, 3, out, sweep.here())
+    return sweep.start(load_preset("quadratic", [*tiny, *overrides]), levels, 3, out, Batched())
 
 
 @pytest.mark.parametrize("old", [False, True])
@@ -124,7 +124,7 @@ def test_a_sweep_goes_on_with_the_samples_it_began_with(old: bool, tmp_path: Pat
     assert drawn in text
     if old:
         described.write_text(text.replace(drawn, "    samples: 1024\n"))
-    made, _ = begin(out)
+    made = begin(out)
     assert made.plan.at(0.02).problem.batch_norm.seed == (None if old else 0)
 
 
@@ -444,7 +444,7 @@ def test_a_description_that_is_none_is_refused(
 def test_what_a_killed_start_left_is_no_hindrance(tmp_path: Path) -> None:
     (tmp_path / ".sweep.yaml.4711.tmp").touch()
     (tmp_path / ".lock").touch()
-    begun, _ = begin(tmp_path)
+    begun = begin(tmp_path)
     assert begun.cells == 6 and begun.count() == 0
 
 
@@ -464,11 +464,11 @@ def test_what_has_ended_is_not_run_again(copy: Path) -> None:
 
 def test_a_sweep_keeps_what_was_decided_on_the_machine_s_account(tmp_path: Path) -> None:
     """Rounding depends on it. What is said outright must be the same."""
-    first, _ = begin(tmp_path / "a", "workers=3", "search.batching=vmap")
+    first = begin(tmp_path / "a", "workers=3", "search.batching=vmap")
     for overrides in ([], ["device=cpu"], ["workers=3"]):
-        again, crew = begin(tmp_path / "a", *overrides)
+        again = begin(tmp_path / "a", *overrides)
         assert again.plan == first.plan
-        assert crew.backend.name == "vmap"
+        assert again.plan.spec.search.batching == "vmap"
     with pytest.raises(InputError, match=r"begun with workers 3;"):
         begin(tmp_path / "a", "workers=2")
     with pytest.raises(InputError, match=r"begun with search\.batching vmap;"):
@@ -561,9 +561,9 @@ def test_no_more_cells_are_under_way_than_asked(
 
 
 @contextmanager
-def in_background(begun: Sweep, problem: Problem, signals: Signals) -> Iterator[threading.Thread]:
+def in_background(begun: Sweep, signals: Signals) -> Iterator[threading.Thread]:
     """The sweep runs in a thread, which must have ended by itself at the end of the block."""
-    thread = threading.Thread(target=begun.run, args=(problem, signals))
+    thread = threading.Thread(target=begun.run, args=(signals,))
     thread.start()
     try:
         yield thread
@@ -591,9 +591,9 @@ def paused(out: Path) -> RunDir:
 
 
 def test_a_paused_cell_does_not_hold_up_the_others(whole: Path, tmp_path: Path) -> None:
-    begun, problem = begin(tmp_path)
+    begun = begin(tmp_path)
     cell = paused(tmp_path)
-    with in_background(begun, problem, Signals()) as thread:
+    with in_background(begun, Signals()) as thread:
         wait_for(lambda: begun.count() == 5, thread.is_alive)
         assert begun.count(Outcome.CONNECTED) == 5
         assert summarize(cell).state == "paused"
@@ -604,9 +604,9 @@ def test_a_paused_cell_does_not_hold_up_the_others(whole: Path, tmp_path: Path) 
 
 
 def test_a_signal_reaches_a_paused_cell(whole: Path, tmp_path: Path) -> None:
-    begun, problem = begin(tmp_path)
+    begun = begin(tmp_path)
     cell, signals = paused(tmp_path), Signals()
-    with in_background(begun, problem, signals) as thread:
+    with in_background(begun, signals) as thread:
         wait_for(lambda: begun.count() == 5, thread.is_alive)
         signals.ask(signal.SIGTERM)
     assert begun.count() == 5
@@ -638,13 +638,13 @@ def test_a_cell_that_was_stopped_is_left_to_the_next_time(
 
 def test_a_sweep_pauses_goes_on_and_stops_as_a_whole(whole: Path, tmp_path: Path) -> None:
     """And goes on from there to the same strings, although rounds were skipped for the stop."""
-    begun, problem = begin(tmp_path, "checkpoint_seconds=1000")
+    begun = begin(tmp_path, "checkpoint_seconds=1000")
     folder = RunDir(tmp_path)
 
     def states() -> Counter[str]:
         return Counter(summarize(run).state for run in cells(tmp_path))
 
-    with in_background(begun, problem, Signals()) as thread:
+    with in_background(begun, Signals()) as thread:
         wait_for(lambda: begun.count() >= 1, thread.is_alive)
         send(folder, "pause")
         wait_for(lambda: states()["paused"] + begun.count() == 6, thread.is_alive)

@@ -18,13 +18,13 @@ from tests.support.small_problem import small_problem
 def test_models_come_back_from_their_files_to_the_bit(tmp_path: Path) -> None:
     problem = small_problem()
     models = Model(problem.initial(1), {}), Model(problem.initial(2), {})
-    files = tmp_path / "new" / "a.safetensors", tmp_path / "new" / "b.safetensors"
-    assert ends.read(files) is None
-    ends.write(ends.Trained(models, "Made up.", Costs(7, 9)), problem, files)
-    for model, file in zip(models, files, strict=True):
-        found = read_model(str(file), None, problem, None, None)
+    places = "new/a.safetensors", "new/b.safetensors", "new/ends.json"
+    assert ends.read_told(tmp_path / places[-1]) is None
+    ends.write(ends.Trained(models, "Made up.", Costs(7, 9)), problem, tmp_path, places)
+    for model, place in zip(models, places[:2], strict=True):
+        found = read_model(str(tmp_path / place), None, problem, None, None)
         assert torch.equal(found.theta, model.theta)
-    told = ends.read(files)
+    told = ends.read_told(tmp_path / places[-1])
     assert told is not None and told.trained and told.sentence == "Made up."
     assert (told.sample_gradients, told.forward_samples) == (7, 9)
 

@@ -10,20 +10,23 @@ from pathlib import Path
 
 import pytest
 
+from dss_tui.cli import main
+from engine.__main__ import main as engine_of
 from engine.errors import InputError
+from engine.record.compare_folder import ComparePlan, variants_of
+from engine.record.components_folder import ComponentsPlan
 from engine.record.records import read_records
 from engine.record.signals import Signals
-from engine.record.sweep_desk import Desk
-from engine.record.sweep_folder import create, plan_for, read_plan
+from engine.record.sweep_folder import Plan, write_plan
 from engine.record.sweep_state import read_state
 from engine.run import sweep
+from engine.run.batched import Batched
 from engine.run.cluster import dask
 from engine.run.cluster.address import parse_address
-from engine.run.cluster.crew import on_cluster
+from engine.run.cluster.crew import OnCluster
 from engine.run.crews import crew_of
-from engine.run.sweep import here, run_folder
 from presets import load_preset
-from tests.support.run_strings import cells, same_cells
+from tests.support.run_strings import cells, same_cells, same_string
 
 LEVELS, PAIRS = (0.05, 0.02), 2
 TINY = ["problem.data.points=64", "search.level=0.05", "workers=1", "device=cpu"]
@@ -40,13 +43,13 @@ def killed_once(folder: Path) -> None:
 @pytest.mark.filterwarnings("ignore")  # Dask's, of sockets of a worker that was killed
 def test_a_killed_worker_costs_nothing(tmp_path: Path) -> None:
     spec = load_preset("quadratic", TINY)
-    alone, crew = sweep.start(spec, LEVELS, PAIRS, tmp_path / "alone", here())
-    assert alone.run(crew, Signals()).exit_status == 0
+    alone = sweep.start(spec, LEVELS, PAIRS, tmp_path / "alone", Batched())
+    assert alone.run(Signals()).exit_status == 0
     with dask.open_cluster(parse_address("local:2")) as workers:
-        made, crew = sweep.start(spec, LEVELS, PAIRS, tmp_path / "sweep", on_cluster(workers))
+        made = sweep.start(spec, LEVELS, PAIRS, tmp_path / "sweep", OnCluster(workers))
         killer = threading.Thread(target=killed_once, args=(made.folder,))
         killer.start()
-        end = made.run(crew, Signals())
+        end = made.run(Signals())
         killer.join()
     assert (end.exit_status, made.count()) == (0, 4)
     assert same_cells(alone.folder, made.folder)
@@ -62,15 +65,38 @@ def test_without_dask_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch
         pass
 
 
-def test_nobody_at_the_address_is_said_in_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.filterwarnings("ignore")  # Dask's, of sockets of workers that end
+def test_components_on_real_workers(tmp_path: Path) -> None:
+    command = ["components", "quadratic", "--models", "3", "--levels", "0.05", "--headless"]
+    command += [part for key in TINY for part in ("--set", key) if "level" not in key]
+    assert main([*command, "--out", str(tmp_path / "alone")]) == 0
+    assert main([*command, "--cluster", "local:2", "--out", str(tmp_path / "many")]) == 0
+    for name in ("levels.csv", "components.csv", "disconnectivity.csv"):
+        assert (tmp_path / "alone" / name).read_text() == (tmp_path / "many" / name).read_text()
+    runs = [path.parent for path in (tmp_path / "alone").glob("level-*/*/run.yaml")]
+    assert len(runs) >= 2
+    for run in runs:
+        other = tmp_path / "many" / run.relative_to(tmp_path / "alone")
+        assert same_string(run, other)
+        assert f'"pid":{os.getpid()},' not in (other / "meta.json").read_text()
+
+
+PLANS = {
+    "sweep.yaml": Plan(load_preset("quadratic", TINY), LEVELS, PAIRS),
+    "compare.yaml": ComparePlan(load_preset("quadratic", TINY), variants_of("greedy", []), PAIRS),
+    "components.yaml": ComponentsPlan(load_preset("quadratic", TINY), LEVELS, 3),
+}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_nobody_at_the_address_is_told_in_the_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By the engine of a dashboard too, which tells it in the sweep's folder."""
+    """By the engine that a screen launches, in one sentence."""
     monkeypatch.setattr(dask, "CONNECT_S", 1)
-    create(plan_for(load_preset("quadratic", TINY), LEVELS, PAIRS, tmp_path), tmp_path)
-    assert read_plan(tmp_path) is not None
-    with pytest.raises(InputError, match="no Dask scheduler answers"):
-        run_folder(Desk(tmp_path), Signals(), crew_of("tcp://127.0.0.1:1"))
+    write_plan(PLANS[name].text(), tmp_path, name)
+    assert engine_of([str(tmp_path), "tcp://127.0.0.1:1"]) == 2
+    assert "no Dask scheduler answers" in capsys.readouterr().err
     state = read_state(tmp_path)
     assert state is not None
     assert state.state == "ended"

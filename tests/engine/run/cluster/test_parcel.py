@@ -19,10 +19,14 @@ def filled(folder: Path) -> Path:
 
 
 def test_all_files_arrive_as_they_were(tmp_path: Path) -> None:
-    parcel = packed(filled(tmp_path / "run"))
-    unpacked(parcel, tmp_path / "other", tmp_path)
-    assert packed(tmp_path / "other") == parcel
-    assert set(parcel) == {"run.yaml", "events.jsonl", "beads/1.0.st"}
+    filled(tmp_path / "here" / "run")
+    (tmp_path / "here" / "a.pt").write_bytes(b"d")
+    places = ("a.pt", "run", "none")
+    parcel = packed(tmp_path / "here", places)
+    (tmp_path / "there").mkdir()
+    unpacked(parcel, tmp_path / "there", places)
+    assert packed(tmp_path / "there", places) == parcel
+    assert set(parcel) == {"a.pt", "run/run.yaml", "run/events.jsonl", "run/beads/1.0.st"}
 
 
 def test_locks_links_pipes_and_half_written_files_stay(tmp_path: Path) -> None:
@@ -31,7 +35,8 @@ def test_locks_links_pipes_and_half_written_files_stay(tmp_path: Path) -> None:
     (run / ".progress.json.1234.tmp").touch()
     os.mkfifo(run / "pipe")
     (run / "link").symlink_to(tmp_path)
-    assert set(packed(run)) == {"run.yaml", "events.jsonl", "beads/1.0.st"}
+    assert set(packed(run, ("",))) == {"run.yaml", "events.jsonl", "beads/1.0.st"}
+    assert not packed(run, ("link", "pipe", ".lock"))
 
 
 def test_what_tells_of_an_end_is_written_last(
@@ -41,14 +46,16 @@ def test_what_tells_of_an_end_is_written_last(
     monkeypatch.setattr(
         "engine.run.cluster.parcel.replace", lambda path, content: written.append(path.name)
     )
-    unpacked({"events.jsonl": b"", "string.safetensors": b"", "run.yaml": b""}, tmp_path, tmp_path)
-    assert written[-1] == "events.jsonl"
-    assert len(written) == 3
+    names = ("run/events.jsonl", "run/string.safetensors", "run/run.yaml", "told.json", "a.pt")
+    unpacked(dict.fromkeys(names, b""), tmp_path, ("run", "a.pt", "told.json"))
+    assert written[2:] == ["events.jsonl", "a.pt", "told.json"]
 
 
-@pytest.mark.parametrize("name", ["../out", "/etc/x", "a/../../b", "", "a\0b"])
-def test_nothing_is_written_outside_the_run(name: str, tmp_path: Path) -> None:
-    run = tmp_path / "run"
+@pytest.mark.parametrize(
+    "name",
+    ["../out", "/etc/x", "run/../../b", "run/../a.pt", "", ".", "run/a\0b", "runs/x", "run//x"],
+)
+def test_nothing_is_written_that_was_not_asked_for(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a worker sent a file named"):
-        unpacked({"run.yaml": b"", name: b"x"}, run, tmp_path)
+        unpacked({"run/run.yaml": b"", name: b"x"}, tmp_path, ("run",))
     assert list(tmp_path.iterdir()) == []

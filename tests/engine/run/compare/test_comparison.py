@@ -20,7 +20,8 @@ from engine.record.events import Outcome
 from engine.record.rundir import RunDir
 from engine.record.string_file import read
 from engine.record.sweep_summary import summarize_any
-from engine.run.compare.comparison import start
+from engine.run.batched import Batched
+from engine.run.compare.comparison import AT_ONCE, start
 from engine.run.prepare import prepare
 from engine.run.search import Search
 from presets import load_preset
@@ -120,7 +121,7 @@ def test_a_comparison_that_was_ended_within_a_cell_goes_on_to_the_same_numbers(
 ) -> None:
     out = tmp_path / "again"
     plan = ComparePlan(load_preset("quadratic", KEYS), variants_of(METHODS, []), 2)
-    begun = start(plan, out)
+    begun = start(plan, out, Batched(AT_ONCE))
     stops: Any = Stops(out / "constrained" / "pair-0000" / "events.jsonl")
     end = begun.run(stops)
     assert end.exit_status == 128 + signal.SIGTERM and "5 of 6 cells have not ended" in end.sentence
@@ -136,6 +137,16 @@ def test_what_is_not_measured_yet_is_measured_by_the_same_command(
     copy = Path(shutil.copytree(whole, tmp_path / "copy"))
     (copy / "greedy" / "pair-0001" / "measured.json").unlink()
     (copy / "compare.csv").unlink()
+    assert main([*COMMAND, "--out", str(copy)]) == 0
+    assert untimed(copy) == untimed(whole)
+
+
+def test_a_cell_in_which_the_engine_failed_is_run_again(whole: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(whole, tmp_path / "copy"))
+    events = copy / "greedy" / "pair-0001" / "events.jsonl"
+    *before, last = events.read_text().splitlines()
+    failed = json.loads(last) | {"outcome": str(Outcome.FAILED), "certified": None}
+    events.write_text("\n".join([*before, json.dumps(failed)]) + "\n")
     assert main([*COMMAND, "--out", str(copy)]) == 0
     assert untimed(copy) == untimed(whole)
 

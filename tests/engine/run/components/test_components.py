@@ -20,11 +20,14 @@ import torch
 
 import engine
 from dss_tui.cli import main
+from engine.record.commands import send
 from engine.record.components_folder import ComponentsPlan
 from engine.record.events import Outcome
 from engine.record.rundir import RunDir
+from engine.record.signals import Signals
 from engine.record.string_file import read
 from engine.record.sweep_summary import summarize_any
+from engine.run.batched import Batched
 from engine.run.components.components import measured, start
 from presets import load_preset
 from tests.support.commands import refused_before_anything
@@ -224,17 +227,44 @@ def test_a_command_that_was_ended_goes_on_to_the_same_bits(
 ) -> None:
     out = tmp_path / "again"
     spec = load_preset("quadratic", SMALL)
-    begun = start(ComponentsPlan(spec, LOW, 5, tries=1), out)
+    crew = Batched(1 if moment == "models" else 64)
+    begun = start(ComponentsPlan(spec, LOW, 5, tries=1), out, crew)
     first = lines(trained)[0]["run"]
     path = {"models": "models/model-0000.json", "search": f"{first}/events.jsonl"}[moment]
     stops: Any = Stops(out / path)
-    end = begun.run(stops, at_once=1 if moment == "models" else 64)
+    end = begun.run(stops)
     assert end.exit_status == 128 + signal.SIGTERM and "the same command goes on" in end.sentence
     assert (moment == "models") == ("models are trained" in end.sentence)
     found = engine.components(spec, LOW, 5, out, tries=1, at_once=2)
     assert untimed(out) == untimed(trained) and tables(out) == tables(trained)
     for each in found.searches:
         assert beads(out, each.run).tobytes() == beads(trained, each.run).tobytes()
+
+
+def test_a_search_that_was_stopped_by_itself_is_left_to_the_next_time(
+    trained: Path, tmp_path: Path
+) -> None:
+    out, first = tmp_path / "again", lines(trained)[0]["run"]
+    spec = load_preset("quadratic", SMALL)
+    begun = start(ComponentsPlan(spec, LOW, 5, tries=1), out, Batched())
+    (out / first).mkdir(parents=True)
+    send(RunDir(out / first), "stop")
+    end = begun.run(Signals())
+    assert end.exit_status == 3 and end.sentence.startswith("1 search has not ended")
+    engine.components(spec, LOW, 5, out, tries=1)
+    assert untimed(out) == untimed(trained)
+
+
+def test_a_folder_behind_a_link_goes_on_too(trained: Path, tmp_path: Path) -> None:
+    """Models are named by the path that was given, in run.yaml and in checkpoints alike."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    out, first = tmp_path / "link" / "again", lines(trained)[0]["run"]
+    begun = start(ComponentsPlan(load_preset("quadratic", SMALL), LOW, 5, tries=1), out, Batched())
+    stops: Any = Stops(out / first / "events.jsonl")
+    assert begun.run(stops).exit_status == 128 + signal.SIGTERM
+    engine.components(load_preset("quadratic", SMALL), LOW, 5, out, tries=1)
+    assert untimed(out) == untimed(trained)
 
 
 def test_what_is_not_measured_yet_is_measured_by_the_same_command(
@@ -358,5 +388,5 @@ def test_a_failed_search_does_not_count(trained: Path, tmp_path: Path) -> None:
     last = json.loads(text[-1]) | {"outcome": str(Outcome.FAILED), "certified": None}
     run.events.write_text("\n".join([*text[:-1], json.dumps(last)]) + "\n")
     (run.path / "measured.json").unlink()
-    begun = start(ComponentsPlan(load_preset("quadratic", SMALL), LOW, 5, tries=1), copy)
+    begun = start(ComponentsPlan(load_preset("quadratic", SMALL), LOW, 5, tries=1), copy, Batched())
     assert [cell.run.path for cell in begun.todo()] == [run.path]
