@@ -168,6 +168,9 @@ class Progress:
     """Whether the ends are trained for a number of epochs, and so have no target."""
     epochs: Epochs | None = None
     """How long they are trained then; None where they have a target, and in files without it."""
+    share: float | None = None
+    """The share that is done, from 0 to 1, of a computation that has taken some seconds already;
+    None elsewhere, and in files without it."""
 
     @property
     def bound(self) -> float:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Generic
 
 from engine.backends.backend import Backend
+from engine.breaks import Patience
 from engine.record.events import Outcome
 from engine.run.cells import AnyCell, session_of_cell, writer_of, written_spec
 from engine.run.crew import Work
@@ -37,7 +38,16 @@ class Batched:
 
     def run(self, work: Work[AnyCell]) -> str | None:
         """Does what `Crew.run` says."""
-        with open_pool(self.backend, self.spec) as pool:
+
+        def asked() -> bool:
+            work.desk.look()
+            return work.hurried()
+
+        patience = Patience(asked)
+        with (
+            open_pool(self.backend, self.spec) as pool,
+            pool.attended(lambda share, seconds: patience.check()),
+        ):
             shared = SharedPool(pool, hurried=work.hurried)
             session = _Session(work, shared)
             shared.run_each(work.cells, session.cell, self.at_once, work.desk.stop)

@@ -69,6 +69,8 @@ class DirectoryStore:
         """The time from which on the thread may write another one."""
         self.saved_s: float | None = None
         """Running time at the newest checkpoint of this session."""
+        self._told: Progress | None = None
+        """What `progress.json` held last but for shares of computations."""
         self.shown: MethodProgress | None = None
         """Where the method stood when viewers were shown it last."""
 
@@ -154,7 +156,17 @@ class DirectoryStore:
     def progress(self, now: MethodProgress, elapsed_s: float, state: ProgressState) -> None:
         """Replaces `progress.json`. Raises SaveError."""
         self.shown = now
-        self._writer.progress(self._progress(now, elapsed_s, state))
+        self._told = self._progress(now, elapsed_s, state)
+        self._writer.progress(self._told)
+
+    def within(self, share: float, elapsed_s: float) -> None:
+        """Replaces `progress.json` by what it held, with the share that is done. Raises SaveError.
+
+        It is called in the midst of a step, when nobody can say more.
+        """
+        if self._told is not None:
+            told = dataclasses.replace(self._told, time=elapsed_s, seq=self.seq, share=share)
+            self._writer.progress(told)
 
     def plane(self, beads: Triple, elapsed_s: float) -> None:
         """Writes the loss plane through three beads, or why there is none.

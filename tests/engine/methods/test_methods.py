@@ -447,6 +447,9 @@ class Memory:
     def progress(self, now: MethodProgress, elapsed_s: float, state: str) -> None:
         pass
 
+    def within(self, share: float, elapsed_s: float) -> None:
+        pass
+
     def plane(self, beads: tuple[int, int, int], elapsed_s: float) -> None:
         raise AssertionError("nobody has asked for it")
 
@@ -464,6 +467,9 @@ class StopAfter:
 
     def signal(self) -> str | None:
         return None
+
+    def is_to_end(self) -> bool:
+        return False
 
     def sleep(self, seconds: float) -> None:
         raise AssertionError("nobody has paused it")
