@@ -21,7 +21,14 @@ from engine.path.snapshot import MethodProgress
 from engine.record import loss_plane, string_file
 from engine.record.events import Outcome
 from engine.record.loss_plane import Triple
-from engine.record.progress import Counters, Epochs, Progress, ProgressState, SegmentProgress
+from engine.record.progress import (
+    Counters,
+    Epochs,
+    Progress,
+    ProgressState,
+    SegmentProgress,
+    Within,
+)
 from engine.record.writer import RunWriter
 from engine.run import checkpoint
 from engine.run.bead_files import BeadFiles
@@ -165,8 +172,9 @@ class DirectoryStore:
         It is called in the midst of a step, when nobody can say more.
         """
         if self._told is not None:
-            told = dataclasses.replace(self._told, time=elapsed_s, seq=self.seq, share=share)
-            self._writer.progress(told)
+            within = Within(share, since=self._told.time)
+            now = dataclasses.replace(self._told, time=elapsed_s, seq=self.seq, within=within)
+            self._writer.progress(now)
 
     def plane(self, beads: Triple, elapsed_s: float) -> None:
         """Writes the loss plane through three beads, or why there is none.

@@ -64,13 +64,13 @@ def test_a_round_that_takes_long_is_told_of_and_broken_off(
 ) -> None:
     directory, signals = folder(tmp_path / "run", {**STEPS, "check_every": 10**7}), Signals()
     tell: Tell = DirectoryStore.within
-    shares: list[float | None] = []
+    shares: list[float] = []
 
     def told(store: DirectoryStore, share: float, elapsed_s: float) -> None:
         tell(store, share, elapsed_s)
         now = read_progress(directory)
-        assert now is not None
-        shares.append(now.share)
+        assert now is not None and now.within is not None
+        shares.append(now.within.share)
         if share > 0 and how == "a signal":
             signals.ask(signal.SIGTERM)
         elif share > 0:
@@ -85,7 +85,7 @@ def test_a_round_that_takes_long_is_told_of_and_broken_off(
     )
     by = "by SIGTERM" if how == "a signal" else "as asked"
     assert ended.sentence.startswith(f"Stopped {by} in the midst of a long computation; there is")
-    assert shares[-1] is not None and 0 < shares[-1] < 1
+    assert 0 < shares[-1] < 1
     assert finished(read_records(directory)) is not None
     assert not is_live(directory)
 
