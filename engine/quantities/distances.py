@@ -102,10 +102,9 @@ def _series(on: Measurement, split: Split, chart: str, of: Tensor) -> list[Serie
 
 def _table(on: Measurement, of: Tensor) -> Table:
     """Returns (bead, bead) as a table."""
-    names = [f"bead {place.bead}" for place in on.path.at_beads]
-    return Table(
-        tuple(names), tuple(Row(name, floats(row)) for name, row in zip(names, of, strict=True))
-    )
+    beads = [f"{place.bead}" for place in on.path.at_beads]
+    rows = (Row(f"bead {bead}", floats(row)) for bead, row in zip(beads, of, strict=True))
+    return Table(tuple(f"to {bead}" for bead in beads), tuple(rows))
 
 
 QUANTITY = Distances()
