@@ -129,6 +129,10 @@ def test_the_library_loads_nothing_before_it_is_asked_for() -> None:
     assert "torch" in imported_by("from engine import search")
 
 
+def test_a_search_loads_no_scipy_before_it_matches_units() -> None:
+    assert "scipy" not in imported_by("import engine.run.session")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["--version"], ["run", "--help"], ["presets"], ["presets", "digits"], ["ls"]],

@@ -133,8 +133,8 @@ def add_measure(commands: Commands) -> None:
     which.add_argument(
         "--what",
         metavar="Q,Q,…",
-        help="one or several of ensemble, swa, gradient, calibration, classes, cka, sharpness; or "
-        "all, for those that the network allows",
+        help="one or several of ensemble, distances, swa, gradient, calibration, classes, cka, "
+        "sharpness; or all, for those that the network allows",
     )
     which.add_argument(
         "--plane",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from dss_tui.viewing.words import clock
 from engine.errors import InputError
 from engine.record.events import Outcome
+from engine.record.reading import Damaged
 from engine.record.signals import Signals
 from engine.run.cluster.address import parse_address
 
@@ -115,7 +116,8 @@ class CellLines:
 
     def _watch(self) -> None:
         """Prints lines until the block is left."""
-        with suppress(OSError):  # where stderr has no reader
+        # Where stderr has no reader, or a file of the folder is damaged, which the command tells.
+        with suppress(OSError, Damaged):
             while not self._over.wait(self.every_s):
                 self._tell()
             self._tell()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, replace
 from math import inf, nan
 from pathlib import Path
@@ -11,12 +12,15 @@ from dss_tui.viewing.waiting import Waiting
 from dss_tui.viewing.words import bytes_of
 from engine.errors import InputError
 from engine.record import string_file
-from engine.record.events import dump_json
+from engine.record.events import Outcome, dump_json
 from engine.record.finding import find, resume_command
 from engine.record.lock import is_live
 from engine.record.reading import check_regular
 from engine.spec.level import multiple, too_high
 from engine.spec.trust import check_run
+
+#: The outcomes after which a search does not go on, so that its string file is its last word.
+FINAL = (Outcome.CONNECTED, Outcome.NOT_CONNECTED, Outcome.ENDPOINT_NOT_TRAINED)
 
 if TYPE_CHECKING:
     from engine.path.certificate.proof import Proof
@@ -58,23 +62,40 @@ def export(run: str, out: Path, *, with_data: bool, force: bool, run_factories: 
 
 
 def _newest(run: RunDir) -> string_file.StringFile:
-    """Returns the newest string of a run, out of its checkpoint where it has no string file.
+    """Returns the newest string of a run, out of its checkpoint where that is newer than its file.
 
     Raises InputError where there is none.
     """
-    held = None
-    if check_regular(run.string):
-        held = string_file.read(run.string)
-    elif check_regular(run.checkpoint):
-        from engine.run.checkpoint_string import string_of_checkpoint
-
-        held = string_of_checkpoint(run)
+    held = string_file.read(run.string) if check_regular(run.string) else None
+    if held is None or held.header.outcome not in FINAL:
+        held = _of_checkpoint(run, held) or held
     if held is not None:
         return held
     remedy = "wait until its first segment is measured"
     if not is_live(run):
         remedy = f"go on with `{resume_command(run)}`"
     raise InputError(f"has no string yet; {remedy}", file=run.path)
+
+
+def _of_checkpoint(
+    run: RunDir, held: string_file.StringFile | None
+) -> string_file.StringFile | None:
+    """Returns the string in a run's checkpoint, or None where there is none that is newer.
+
+    `held` is the string in the run's file. Raises InputError where there is no such file either,
+    and the checkpoint cannot be read.
+    """
+    if not check_regular(run.checkpoint):
+        return None
+    from engine.run.checkpoint_string import string_of_checkpoint
+
+    try:
+        return string_of_checkpoint(run, -inf if held is None else held.header.elapsed_s)
+    except InputError as error:
+        if held is None:
+            raise
+        print(f"dss-tui: only the string file is taken, since {error}", file=sys.stderr)
+        return None
 
 
 def verify(path: Path, *, points: int, as_json: bool, run_factories: bool, device: str) -> int:

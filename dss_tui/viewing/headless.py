@@ -147,7 +147,9 @@ class PlainLines(_Watcher):
 
     def show(self, progress: Progress) -> None:
         """Prints one line of counters."""
-        said = counters.words(progress, self.steps_per_s)
+        within = progress.within
+        at = [] if within is None else [f"{within.share:.0%} computed"]
+        said = [*at, *counters.words(progress, self.steps_per_s)]
         line = "  ".join([clock(progress.time), progress.phase, *said])
         print(line, file=sys.stderr, flush=True)
 
@@ -186,8 +188,9 @@ class RichDisplay(_Watcher):
 
 def _panel(name: str, progress: Progress, steps_per_s: float) -> RenderableType:
     """Returns the lines of a display."""
+    at = "" if progress.within is None else f" {progress.within.share:.0%} computed"
     return Group(
-        Text.assemble((name, "bold"), f"  {progress.phase}  {clock(progress.time)}"),
+        Text.assemble((name, "bold"), f"  {progress.phase}{at}  {clock(progress.time)}"),
         Text("  ".join(counters.words(progress, steps_per_s))),
         *counters.training(progress),
     )

@@ -123,6 +123,8 @@ def at_work(now: Snapshot, seconds: float) -> str:
         said.append("the audit samples every segment again, on a finer grid")
     elif progress.phase == "proof":
         said.append("segment after segment is being proven")
+    if progress.within is not None:
+        said.append(f"{progress.within.share:.0%} of a long computation is done")
     if now.silent_s >= SILENT_S:
         said.append(f"no news for {now.silent_s:.0f} s")
     return " · ".join(said)

@@ -14,6 +14,8 @@ from engine.record.quantity import Quantity, Series
 
 #: The number of places that a table shows at most; those are evenly far apart.
 PLACES = 16
+#: The number of columns that a table of a few models has at most, which are chosen likewise.
+COLUMNS = 8
 #: The number of series from which on each has a line of its own, with its lowest and highest value.
 MANY = 7
 
@@ -42,10 +44,19 @@ def models_table(found: Quantity) -> Table | None:
     """Returns the table of a few models side by side, or None where there is none."""
     if found.table is None:
         return None
-    made = _table("", found.table.heads)
-    for row in found.table.rows:
-        made.add_row(Text(row.words), *map(number, row.values))
+    heads, rows = found.table.heads, found.table.rows
+    columns = _shown(len(heads), COLUMNS)
+    made = _table("", [heads[column] for column in columns])
+    for row in (rows[place] for place in _shown(len(rows))):
+        made.add_row(Text(row.words), *(_brief(row.values[column], columns) for column in columns))
     return made
+
+
+def _brief(value: float, columns: Sequence[int]) -> str:
+    """Returns a number in four digits, or in two where a table has many columns."""
+    if len(columns) < MANY or math.isnan(value):
+        return number(value)
+    return f"{value:.2g}"
 
 
 def chart_table(found: Quantity, chart: str) -> Table:
@@ -74,11 +85,11 @@ def _by_series(chart: str, series: Sequence[Series]) -> Table:
     return made
 
 
-def _shown(places: int) -> list[int]:
+def _shown(places: int, most: int = PLACES) -> list[int]:
     """Returns the numbers of the places that a table shows, both ends among them."""
-    if places <= PLACES:
+    if places <= most:
         return list(range(places))
-    return [round(step * (places - 1) / (PLACES - 1)) for step in range(PLACES)]
+    return [round(step * (places - 1) / (most - 1)) for step in range(most)]
 
 
 def _table(first: str, heads: Iterable[str]) -> Table:

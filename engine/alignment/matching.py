@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from engine.alignment.evidence import Evidence
@@ -204,6 +203,8 @@ def _in_front(part: Tensor, dims: Sequence[int]) -> Tensor:
 
 def assigned(worth: Tensor) -> Tensor:
     """Returns the best order (…, unit), places by units being worth (…, unit, unit)."""
+    from scipy.optimize import linear_sum_assignment  # which few searches need, and loads slowly
+
     flat = worth.reshape(-1, *worth.shape[-2:]).numpy()
     orders = [linear_sum_assignment(each, maximize=True)[1] for each in flat]
     return torch.from_numpy(np.stack(orders)).reshape(worth.shape[:-1])

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 from torch.utils._pytree import tree_map
 
+from engine.breaks import passing
 from engine.networks.modules import lent
 from engine.networks.modules.calls import Inputs
 from engine.problem.batch_norm import Mode, batch_norms
@@ -72,6 +73,7 @@ class InPlace:
         return self._called(self.network, function, parts, own)
 
     def _called(self, model: Model, function: OfModel, parts: Parts, own: bool) -> Tensor:
+        passing(_count(parts[-1], own))
         return function(model, *(_some(parts, 0) if own else parts))[None]
 
     def loss_and_grad(
@@ -171,6 +173,8 @@ class Together:
         def of_one(weights: dict[str, Tensor], *parts: Inputs) -> Tensor:
             return function(partial(lent.output, self.network, weights), *parts)
 
+        models = len(next(iter(weights.values())))
+        passing(models * _count(parts[-1], own))
         axis = 0 if own else None
         return vmap(of_one, in_dims=(0, *(axis for _ in parts)))(weights, *parts)
 
@@ -196,6 +200,12 @@ def _filled(room: Inputs, x: Inputs) -> Inputs:
 
 
 Models = InPlace | InTurn | Together
+
+
+def _count(part: Inputs, own: bool) -> int:
+    """Returns the number of samples of a part, which with `own` has a bead axis before them."""
+    tensor = next(iter(part.values())) if isinstance(part, dict) else part
+    return int(tensor.shape[1 if own else 0])
 
 
 def _some(tree: Any, which: int | slice) -> Any:

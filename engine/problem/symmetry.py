@@ -13,7 +13,6 @@ from itertools import pairwise
 from math import prod
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from engine.problem.copies import Parameter
@@ -100,6 +99,8 @@ def relabelling(
     assignment). With `scalable`, a unit may also be multiplied by a positive number (ReLU). The
     relabelled first model must then equal the second one up to SAME.
     """
+    from scipy.optimize import linear_sum_assignment  # which few searches need, and loads slowly
+
     ours, theirs = layers_of(first, parameters), layers_of(second, parameters)
     if len(ours) < 2:
         return None

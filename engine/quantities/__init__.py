@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 #: The quantities by name, each with what it is in a few words.
 QUANTITIES: dict[str, str] = {
     "ensemble": "the mean of the beads' outputs as a model, and how far beads disagree",
+    "distances": "how far each two beads differ as functions",
     "swa": "the average of weights along the path as a model",
     "gradient": "the norm of the loss's gradient",
     "calibration": "how far confidence is from accuracy, and the likelihood",

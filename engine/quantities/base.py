@@ -95,6 +95,28 @@ class Measurement:
 
         return self.each(there, self.path.places, samples)
 
+    def statistics(self) -> list[dict[str, torch.Tensor]]:
+        """Returns each bead's statistics of batch normalization, empty where nothing has any."""
+        problem, beads = self.problem, self.path.at_beads
+        if not problem.normalizes:
+            return [{} for _ in beads]
+        return self.each(
+            lambda backend, place: backend.statistics(self.path.weights(place)),
+            beads,
+            len(problem.estimate or ()),
+        )
+
+    def in_pieces(self, of: Callable[[OneByOne, slice], Result], split: Split) -> list[Result]:
+        """Returns what a function of the backend and some samples gives for each piece of a split.
+
+        It computes every bead's outputs for them.
+        """
+        backend = self.pool.backend.to(self.dtype)
+        assert isinstance(backend, OneByOne)
+        pieces = backend.bounds(self.problem.samples(split))
+        size = max(some.stop - some.start for some in pieces)
+        return self.each(of, pieces, size * len(self.path.at_beads))
+
 
 class Kind(ABC):
     """A quantity along a path."""

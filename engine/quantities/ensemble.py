@@ -78,14 +78,7 @@ class Ensemble(Kind):
 
     def measured(self, on: Measurement) -> Found:
         """See `Kind`. Only beads are members, whatever points lie between them."""
-        problem, beads = on.problem, on.path.at_beads
-        known: list[dict[str, Tensor]] = [{} for _ in beads]
-        if problem.normalizes:  # once, and not for every piece of the samples
-            known = on.each(
-                lambda backend, place: backend.statistics(on.path.weights(place)),
-                beads,
-                len(problem.estimate or ()),
-            )
+        problem, known = on.problem, on.statistics()
         found = {split: self._on(on, split, known) for split in on.splits}
         series = [each for split, sums in found.items() for each in _series(on, split, sums)]
         scores = gives_scores(problem)
@@ -99,11 +92,7 @@ class Ensemble(Kind):
         def of_piece(backend: OneByOne, some: slice) -> Sums:
             return summed(backend, on.path, known, split, some)
 
-        backend = on.pool.backend.to(on.dtype)
-        assert isinstance(backend, OneByOne)
-        pieces = backend.bounds(on.problem.samples(split))
-        size = max(some.stop - some.start for some in pieces)
-        first, *rest = on.each(of_piece, pieces, size * len(on.path.at_beads))
+        first, *rest = on.in_pieces(of_piece, split)
         return sum(rest, first)
 
 

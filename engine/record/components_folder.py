@@ -31,6 +31,7 @@ from engine.record.events import Outcome, RunFinished
 from engine.record.finding import COMPONENTS
 from engine.record.merging import Pair
 from engine.record.reading import (
+    Damaged,
     Stamp,
     read_json,
     stamp,
@@ -197,7 +198,11 @@ class ComponentsPlan:
 
     def told_of_models(self, folder: Path) -> ModelsTold | None:
         """Returns what is known of the models, or None before they are there. Raises Damaged."""
-        return read_json(ModelsTold, models_path(folder))
+        try:
+            return read_json(ModelsTold, models_path(folder))
+        except Damaged as damaged:
+            why = f"{damaged.why}; delete it, and the same command measures the models again"
+            raise Damaged(damaged.path, why) from None
 
     def models_there(self, folder: Path) -> int:
         """Returns the number of models that are trained, or read, so far."""

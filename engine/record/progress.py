@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from engine.record.bracket import Bracket
 from engine.record.events import dump_json
-from engine.record.marks import Count, Depth, Formerly, Length, Level, Seconds, Tolerance
+from engine.record.marks import Count, Depth, Formerly, Length, Level, Range, Seconds, Tolerance
 from engine.record.reading import Damaged, Stamp, read_json, stamp
 from engine.record.rundir import RunDir
 from engine.spec.keys import Limits
@@ -86,6 +86,16 @@ class Epochs:
     def done(self, steps: int) -> float:
         """Returns the number of epochs after so many steps."""
         return self.count * steps / self.steps
+
+
+@dataclass(frozen=True)
+class Within:
+    """How far a long computation within a step of a search is."""
+
+    share: Annotated[float, Range(0, 1)]
+    """The share of it that is done."""
+    since: Seconds
+    """The running time in seconds at which the counters were taken."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +178,9 @@ class Progress:
     """Whether the ends are trained for a number of epochs, and so have no target."""
     epochs: Epochs | None = None
     """How long they are trained then; None where they have a target, and in files without it."""
+    within: Within | None = None
+    """How far a computation is that has taken some seconds already; None where there is none, and
+    in files without it. All but `time` and `seq` is then as it was before."""
 
     @property
     def bound(self) -> float:
@@ -241,7 +254,12 @@ def steps_per_s(before: Progress | None, now: Progress | None, known: float) -> 
     """
     if before is None or now is None:
         return 0.0
-    seconds = now.time - before.time
+    seconds = _counted_s(now) - _counted_s(before)
     if seconds <= 0:
         return known
     return max(0.0, (now.counters.bead_steps - before.counters.bead_steps) / seconds)
+
+
+def _counted_s(progress: Progress) -> float:
+    """Returns the running time at which the counters of a progress were taken."""
+    return progress.time if progress.within is None else progress.within.since

@@ -10,8 +10,9 @@ them.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic
 
@@ -20,9 +21,9 @@ from engine.run.backends import Backends, kind_of
 from engine.run.crew import AnyItem, Work
 from engine.run.grid import AT_ONCE
 from engine.run.prepare import Prepared
-from engine.run.tasks import Means
+from engine.run.tasks import Means, giving_up
 from engine.spec.keys import Spec
-from engine.workers.pool import cores, open_pool
+from engine.workers.pool import Pool, Workers, cores, open_pool
 from engine.workers.shared import SharedPool
 
 
@@ -45,14 +46,34 @@ class Batched:
 
     def run(self, work: Work[AnyItem]) -> str | None:
         """Does what `Crew.run` says. Tasks that do not share a problem wait for each other."""
+        session = work.session
         for items, prepared in self._bundles(work):
-            with open_pool(prepared.backend, prepared.spec) as pool:
-                shared = SharedPool(pool, hurried=work.session.hurried)
-                bundle = _Bundle(work, prepared, shared)
-                shared.run_each(items, bundle.do, self.at_once, work.session.desk.stop)
-            if bundle.failure is not None:
-                return bundle.failure
+            with (
+                open_pool(prepared.backend, prepared.spec) as pool,
+                pool.attended(giving_up(session.desk, session.hurried)),
+            ):
+                failure = self._done(work, items, prepared, pool)
+            if failure is not None:
+                return failure
         return None
+
+    def _done(
+        self, work: Work[AnyItem], items: Sequence[AnyItem], prepared: Prepared, pool: Pool
+    ) -> str | None:
+        """Does tasks that share a problem, and returns the sentence of a failure.
+
+        One that is alone has the pool to itself. Raises InputError and SaveError.
+        """
+        session = work.session
+        if self.at_once == 1:
+            alone = _Bundle(work, prepared, pool, time.sleep)
+            for item in items:
+                alone.do(item)
+            return alone.failure
+        shared = SharedPool(pool, hurried=session.hurried)
+        together = _Bundle(work, prepared, shared, shared.step_aside)
+        shared.run_each(items, together.do, self.at_once, session.desk.stop)
+        return together.failure
 
     def _bundles(self, work: Work[AnyItem]) -> Iterator[tuple[tuple[AnyItem, ...], Prepared]]:
         """Yields items that follow each other and share a problem, with what is prepared for it."""
@@ -68,19 +89,21 @@ class Batched:
 
 @dataclass
 class _Bundle(Generic[AnyItem]):
-    """Tasks that share a problem, which threads do one after another."""
+    """Tasks that share a problem, which one or more threads do one after another."""
 
     work: Work[AnyItem]
     prepared: Prepared
-    pool: SharedPool
+    pool: Workers
+    wait: Callable[[float], None]
+    """Waits a number of seconds."""
     failure: str | None = None
     """The sentence of the first task in which the engine has failed, or None."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def do(self, item: AnyItem) -> None:
-        """Does the task of an item, unless a signal has asked this process to end."""
+        """Does the task of an item, unless everything is to stop."""
         session = self.work.session
-        if session.signals.received is not None:
+        if session.hurried():
             return
         task = self.work.task_of(item)
         failure = task(
@@ -91,7 +114,7 @@ class _Bundle(Generic[AnyItem]):
                 session.desk,
                 session.signals,
                 session.logs,
-                self.pool.step_aside,
+                self.wait,
                 cores(),
             )
         )

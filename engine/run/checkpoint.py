@@ -9,6 +9,7 @@ from there where the newest one is damaged.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -187,6 +188,18 @@ def look(
     except Damaged as why:
         raise Damaged(newest, f"{damaged.why}; and {why.short}") from None
     return None if found is None else replace(found, damaged=damaged)
+
+
+def saved_s(run: RunDir) -> float:
+    """Returns the running time at a run's newest checkpoint that can be read, in seconds.
+
+    It is infinite where none can be read, which `look` then tells in words.
+    """
+    for path in (run.checkpoint, run.checkpoint_before):
+        with suppress(InputError):
+            if check_regular(path):
+                return _opened(path, whole=False)[0].elapsed_s
+    return math.inf
 
 
 def _look(

@@ -5,6 +5,8 @@ Nothing is trained or measured, and nothing in the run's folder changes.
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from engine.methods.given import as_given
@@ -20,16 +22,17 @@ from engine.run.job import Job
 from engine.workers.pool import Pool
 
 
-def string_of_checkpoint(run: RunDir) -> StringFile | None:
+def string_of_checkpoint(run: RunDir, since_s: float = -math.inf) -> StringFile | None:
     """Returns the newest string in a run's checkpoint whose segments are all measured.
 
     That is the string as it was, or where some of its beads have moved since, the one with the
     lowest peak. Its beads may be mapped from the run's files. Returns None where there is no such
-    string, and while an engine holds the run, which may delete these files.
+    string, where the checkpoint is not from later than `since_s` seconds of the run, and while an
+    engine holds the run, which may delete these files.
 
     Raises InputError where the checkpoint cannot be read, or belongs to another preset.
     """
-    if is_live(run):
+    if is_live(run) or checkpoint.saved_s(run) <= since_s:
         return None
     spec = run.load_spec()
     problem = build_problem(

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from engine.breaks import BrokenOff
 from engine.errors import InputError
 from engine.methods import build_method
 from engine.methods.base import Verdict
@@ -19,10 +20,10 @@ from engine.record.events import Continued, Event, Outcome, RunStarted
 from engine.record.loss_plane import Answer, NoPlane, Triple
 from engine.record.string_file import Header, StringFile
 from engine.run import mirror
-from engine.run.loop import Control, Pace, Stopwatch, Store, search
+from engine.run.loop import Control, Pace, Stopwatch, Store, attended_by_nobody, search
 from engine.run.loss_plane import plane_through
 from engine.spec.keys import Spec
-from engine.workers.pool import Workers
+from engine.workers.pool import Pool, Workers
 
 log = logging.getLogger("engine")
 
@@ -54,7 +55,11 @@ class Job:
         """Yields the events of the search to its end, `first` or RunStarted before all others."""
         first = self.started() if first is None else first
         limits = self.spec.limits
-        return search(self.method, limits, store, control, elapsed, first, pace, self._confirmed)
+        pool = self.method.chain.pool.unmetered
+        attended = pool.attended if isinstance(pool, Pool) else attended_by_nobody
+        return search(
+            self.method, limits, store, control, elapsed, first, pace, self._confirmed, attended
+        )
 
     def started(self) -> RunStarted:
         """Returns the event that tells what is searched for, and on what."""
@@ -123,6 +128,8 @@ class Job:
                 level=(method.chain.level, search.tolerance),
                 elapsed_s=elapsed_s,
             )
+        except BrokenOff:
+            raise
         except InputError as error:
             return NoPlane(beads=beads, time=elapsed_s, reason=str(error))
         except Exception as error:

@@ -10,11 +10,12 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+from engine.breaks import BrokenOff
 from engine.errors import InputError, SaveError
 from engine.record.commands import Command
 from engine.record.events import Continued, Event, Outcome, Record, RunFinished, RunStarted
@@ -79,14 +80,26 @@ class SessionControl:
     """Waits a number of seconds."""
     looked_s: float = float("-inf")
     """The time when commands were last read. A round may take less time than reading a file."""
+    waiting: list[Command] = field(default_factory=list)
+    """The commands that were read and not returned yet."""
 
     def commands(self) -> list[Command]:
         """Returns the commands that came since they were read last; none for a moment after."""
+        self._read()
+        commands, self.waiting = self.waiting, []
+        return commands
+
+    def is_to_end(self) -> bool:
+        """Returns whether a command that waits, or a signal, asks the search to end."""
+        self._read()
+        return self.signals.received is not None or "stop" in self.waiting
+
+    def _read(self) -> None:
+        """Reads the commands, unless that was done a moment ago."""
         now = time.monotonic()
-        if now - self.looked_s < BETWEEN_LOOKS_S:
-            return []
-        self.looked_s = now
-        return self.writer.new_commands()
+        if now - self.looked_s >= BETWEEN_LOOKS_S:
+            self.looked_s = now
+            self.waiting += self.writer.new_commands()
 
     def signal(self) -> str | None:
         """Returns the name of the signal that asked this process to end, or None."""
@@ -241,6 +254,10 @@ class _Session:
         try:
             for event in self.job.events(self.store, self.control, elapsed, pace, first):
                 self._tell(event, elapsed())
+        except BrokenOff:
+            event = self._broken_off(kept, elapsed())
+            with suppress(SaveError):
+                self._tell(event, elapsed())
         except Exception as error:
             if not isinstance(error, SaveError):
                 log.exception("the engine failed")
@@ -282,10 +299,7 @@ class _Session:
         self, error: Exception, kept: checkpoint.Checkpoint | None, elapsed_s: float
     ) -> RunFinished:
         """Returns the last event of a session that an error ended."""
-        with suppress(SaveError):  # then the checkpoint before is still good
-            self.store.settle()
-        before_s = kept.elapsed_s if kept is not None else None
-        saved_s = before_s if self.store.saved_s is None else self.store.saved_s
+        saved_s = self._saved_s(kept)
         safe = (
             "No checkpoint was written yet"
             if saved_s is None
@@ -299,6 +313,32 @@ class _Session:
                 f"{self.writer.run.log}."
             )
         return RunFinished(Outcome.FAILED, sentence, self._totals(elapsed_s))
+
+    def _broken_off(self, kept: checkpoint.Checkpoint | None, elapsed_s: float) -> RunFinished:
+        """Returns the end of a session that was broken off in the midst of a computation.
+
+        The method is between two states then, so that neither is it kept nor its string.
+        """
+        saved_s, signal = self._saved_s(kept), self.control.signal()
+        how = "as asked" if signal is None else f"by {signal}"
+        again = (
+            "there is no checkpoint yet, so that the run begins anew when it is resumed"
+            if saved_s is None
+            else f"the run can be resumed from its checkpoint of {saved_s:.1f} s"
+        )
+        shown = self.store.shown
+        return RunFinished(
+            Outcome.STOPPED,
+            f"Stopped {how} in the midst of a long computation; {again}.",
+            NOTHING if shown is None else totals(shown, elapsed_s),
+        )
+
+    def _saved_s(self, kept: checkpoint.Checkpoint | None) -> float | None:
+        """Returns the running time at the newest checkpoint, or None where there is none."""
+        with suppress(SaveError):  # then the checkpoint before is still good
+            self.store.settle()
+        before_s = kept.elapsed_s if kept is not None else None
+        return before_s if self.store.saved_s is None else self.store.saved_s
 
     def _totals(self, elapsed_s: float) -> Totals:
         """Returns the counters of a session that failed, at that running time.

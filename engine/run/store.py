@@ -21,7 +21,14 @@ from engine.path.snapshot import MethodProgress
 from engine.record import loss_plane, string_file
 from engine.record.events import Outcome
 from engine.record.loss_plane import Triple
-from engine.record.progress import Counters, Epochs, Progress, ProgressState, SegmentProgress
+from engine.record.progress import (
+    Counters,
+    Epochs,
+    Progress,
+    ProgressState,
+    SegmentProgress,
+    Within,
+)
 from engine.record.writer import RunWriter
 from engine.run import checkpoint
 from engine.run.bead_files import BeadFiles
@@ -69,6 +76,8 @@ class DirectoryStore:
         """The time from which on the thread may write another one."""
         self.saved_s: float | None = None
         """Running time at the newest checkpoint of this session."""
+        self._told: Progress | None = None
+        """What `progress.json` held last but for shares of computations."""
         self.shown: MethodProgress | None = None
         """Where the method stood when viewers were shown it last."""
 
@@ -154,7 +163,18 @@ class DirectoryStore:
     def progress(self, now: MethodProgress, elapsed_s: float, state: ProgressState) -> None:
         """Replaces `progress.json`. Raises SaveError."""
         self.shown = now
-        self._writer.progress(self._progress(now, elapsed_s, state))
+        self._told = self._progress(now, elapsed_s, state)
+        self._writer.progress(self._told)
+
+    def within(self, share: float, elapsed_s: float) -> None:
+        """Replaces `progress.json` by what it held, with the share that is done. Raises SaveError.
+
+        It is called in the midst of a step, when nobody can say more.
+        """
+        if self._told is not None:
+            within = Within(share, since=self._told.time)
+            now = dataclasses.replace(self._told, time=elapsed_s, seq=self.seq, within=within)
+            self._writer.progress(now)
 
     def plane(self, beads: Triple, elapsed_s: float) -> None:
         """Writes the loss plane through three beads, or why there is none.

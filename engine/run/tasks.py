@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from engine.breaks import Attend, Patience
 from engine.record.signals import Signals
 from engine.run.cells import CellLogs, Wishes
 from engine.run.prepare import Prepared
@@ -47,6 +48,20 @@ class Means:
             self.wait(PAUSED_S)
             self.wishes.look()
         return self.hurried()
+
+
+def giving_up(wishes: Wishes, hurried: Callable[[], bool]) -> Attend:
+    """Returns what breaks off a long computation some seconds after everything is to stop.
+
+    `hurried` returns whether it is.
+    """
+
+    def asked() -> bool:
+        wishes.look()
+        return hurried()
+
+    patience = Patience(asked)
+    return lambda share, seconds: patience.check()
 
 
 class Task(Protocol):

@@ -12,6 +12,7 @@ from pathlib import Path
 import safetensors.torch
 from torch import Tensor
 
+from engine.breaks import BrokenOff
 from engine.errors import InputError
 from engine.methods import build_method
 from engine.methods.endpoints import EndpointTraining
@@ -63,7 +64,10 @@ def trained(
     while stage.beads_in_training and (keep_missed or stage.verdict is None):
         if stopped():
             return None
-        stage.step(None)
+        try:
+            stage.step(None)
+        except BrokenOff:
+            return None
     costs = method.chain.pool.costs
     missed = stage.verdict
     if missed is not None and not keep_missed:

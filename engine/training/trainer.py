@@ -60,6 +60,10 @@ class Round:
         """Returns how many samples are computed for a group."""
         return self.samples * len(group)
 
+    def passed(self, group: Group) -> int:
+        """Returns how many samples the steps of a round pass through a network for a group."""
+        return self.size(group) * self.recipe.training.check_every
+
     def __call__(self, backend: Backend, groups: Sequence[Group]) -> list[Group]:
         """Returns the groups after the round."""
         return backend.advance(self.recipe, groups)

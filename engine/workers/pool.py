@@ -9,9 +9,10 @@ worker's exception is raised where the results are awaited.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,6 +24,7 @@ import torch
 
 from engine.backends.algorithms import choose_algorithms
 from engine.backends.backend import Backend
+from engine.breaks import Attend, Part, computing
 from engine.spec.keys import Spec
 from engine.workers.memory import Frugal
 from engine.workers.speeds import Speeds
@@ -35,6 +37,8 @@ Item = TypeVar("Item")
 #: The products and values of a step from which on a second GPU pays. With fewer, one computes for
 #: less time than the interpreter needs to launch its kernels, and all of them wait for that.
 WORTH_A_GPU = 10**9
+#: The seconds between two looks at a call that takes long.
+BETWEEN_LOOKS_S = 0.25
 
 
 class Task(Protocol[Item_contra, Result_co]):
@@ -48,6 +52,14 @@ class Task(Protocol[Item_contra, Result_co]):
 
     def __call__(self, backend: Backend, items: Sequence[Item_contra], /) -> Sequence[Result_co]:
         """Returns a result for each item."""
+
+
+@runtime_checkable
+class Repeated(Protocol):
+    """A task that passes more samples through a network than the size of its items says."""
+
+    def passed(self, item: Any, /) -> int:
+        """Returns the number of samples that are passed through a network for an item."""
 
 
 @runtime_checkable
@@ -87,6 +99,10 @@ class Pool:
         self.devices = tuple(devices)
         self._clock = clock
         self._speeds = Speeds(len(devices))
+        self._attend: Attend | None = None
+        """Who looks at a call that takes long; None where nobody does."""
+        self._broken = threading.Event()
+        """Asks the workers to give up the call that they are at."""
         self._workers = [Frugal(backend.replica(device)) for device in devices]
         self._threads = [
             ThreadPoolExecutor(
@@ -113,6 +129,18 @@ class Pool:
         """Waits for the work in progress, drops the rest, and ends the workers' threads."""
         for thread in self._threads:
             thread.shutdown(cancel_futures=True)
+
+    @contextmanager
+    def attended(self, attend: Attend) -> Iterator[None]:
+        """Lets `attend` look at each call that takes long, for as long as the block takes.
+
+        Where it raises BrokenOff, the workers give the call up, and `run` raises it.
+        """
+        before, self._attend = self._attend, attend
+        try:
+            yield
+        finally:
+            self._attend = before
 
     def shards(self, items: Sequence[Item], sizes: Sequence[int]) -> list[Sequence[Item]]:
         """Returns contiguous parts, one for each worker that is worth its thread or its launches.
@@ -146,16 +174,40 @@ class Pool:
         shards = self.shards(items, sizes)
         spare = self._threads_of_a_shard(len(shards))
         here = int(self.backend.steps_at_once)
+        parts = [Part(self._broken) for _ in shards]
         running = [
-            thread.submit(self._work, task, number, shard, spare)
+            (parts[number], thread.submit(self._work, task, number, shard, spare, parts[number]))
             for number, (thread, shard) in enumerate(zip(self._threads, shards, strict=False))
             if shard and number >= here
         ]
         first = [self._here(task, shards[0])] if here and shards[0] else []
-        done = [*first, *(future.result() for future in running)]
+        done = [*first, *self._awaited(running, lambda: _passed(task, items))]
         if len(done) == len(self._threads) > 1 and self.devices[0].type != "cpu":
             self._speeds.learn([share.speed for share in done])
         return [result for share in done for result in share.results]
+
+    def _awaited(
+        self, running: Sequence[tuple[Part, Future[Result]]], total: Callable[[], int]
+    ) -> list[Result]:
+        """Returns what workers have made of their shards, and lets somebody look meanwhile.
+
+        `total` returns the number of samples that they pass through a network.
+        """
+        attend = self._attend
+        if attend is None:
+            return [future.result() for _, future in running]
+        began = self._clock()
+        for _, future in running:
+            while not wait([future], BETWEEN_LOOKS_S).done:
+                done = sum(part.done for part, _ in running)
+                try:
+                    attend(min(1.0, done / max(1, total())), self._clock() - began)
+                except BaseException:
+                    self._broken.set()
+                    wait([each for _, each in running])
+                    self._broken.clear()
+                    raise
+        return [future.result() for _, future in running]
 
     def _here(self, task: Task[Item, Result], shard: Sequence[Item]) -> _Done[Result]:
         """Returns the results of the first worker's shard, which the calling thread computes.
@@ -164,7 +216,7 @@ class Pool:
         """
         before = torch.get_num_threads()
         try:
-            return self._work(task, 0, shard, threads=1)
+            return self._work(task, 0, shard, 1, Part(self._broken))
         finally:
             if before != 1:
                 torch.set_num_threads(before)
@@ -177,16 +229,21 @@ class Pool:
         return max(1, len(self._threads) // max(1, shards))
 
     def _work(
-        self, task: Task[Item, Result], number: int, shard: Sequence[Item], threads: int
+        self,
+        task: Task[Item, Result],
+        number: int,
+        shard: Sequence[Item],
+        threads: int,
+        part: Part,
     ) -> _Done[Result]:
         """Computes one shard in a worker's thread, and brings its results to the first device.
 
-        `threads` is the number of torch's threads for it.
+        `threads` is the number of torch's threads for it, and `part` counts what is computed.
         """
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)
         device, began = self.devices[number], self._clock()
-        with _in_stream(device):
+        with _in_stream(device), computing(part):
             found = self._workers[number].run(task, shard)
             results = [brought(result, self.devices[0]) for result in found]
         samples = sum(task.size(item) for item in shard)
@@ -199,6 +256,12 @@ class _Done(Generic[Result]):
 
     results: list[Result]
     speed: float
+
+
+def _passed(task: Task[Item, Any], items: Sequence[Item]) -> int:
+    """Returns the number of samples that a task passes through a network for some items."""
+    each = task.passed if isinstance(task, Repeated) else task.size
+    return sum(map(each, items))
 
 
 def brought(result: Any, device: torch.device) -> Any:

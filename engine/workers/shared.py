@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from engine.breaks import BrokenOff
 from engine.workers.pool import Item, Result, Task, Workers
 
 log = logging.getLogger("engine")
@@ -210,7 +211,7 @@ class SharedPool:
         try:
             results = self._computed(task, [item for items in asked.values() for item in items])
         except BaseException as error:
-            if len(asked) == 1:
+            if len(asked) == 1 or isinstance(error, BrokenOff):
                 return dict.fromkeys(asked, error)
             log.warning("%r on what %d searches asked for: each alone", error, len(asked))
             alone: dict[Thread, _Answer] = {}

@@ -30,6 +30,7 @@ ORDER = (
     "engine.factories",
     "engine.inert",
     "engine.told",
+    "engine.breaks",
     "engine.owners",
     "engine.devices",
     "engine.data",

@@ -295,7 +295,7 @@ class RunScreen(Ended, Steering):
     @property
     def stop_question(self) -> str:
         """See `Steering`."""
-        return "Stop the search? Its checkpoint is written and it can be resumed."
+        return "Stop the search? It can be resumed from its checkpoint."
 
     @property
     def is_paused(self) -> bool:

@@ -83,7 +83,10 @@ class OnCluster:
 
 @contextmanager
 def _marked(folder: Path) -> Iterator[str]:
-    """Makes an empty file in a folder, gives its name, and deletes it. Raises SaveError."""
+    """Makes an empty file in a folder, gives its name, and deletes the file after the block.
+
+    Raises SaveError.
+    """
     name = f".cluster-{secrets.token_hex(8)}"
     replace(folder / name, b"", durable=False)
     try:

@@ -28,7 +28,7 @@ from engine.record.signals import Signals
 from engine.run.backends import Backends
 from engine.run.cells import CellLogs
 from engine.run.cluster.parcel import Parcel, packed, unpacked
-from engine.run.tasks import Means, Task
+from engine.run.tasks import Means, Task, giving_up
 from engine.spec.keys import Spec
 from engine.version import __version__
 from engine.workers.pool import cores, open_pool
@@ -187,7 +187,11 @@ def _done(task: Task, folder: Path, ear: Ear) -> str | None:
     spec = task.spec
     prepared = _backends.of(spec)
     measuring = cores() if spec.device != "cpu" else spec.workers or 1
-    with _logging() as logs, open_pool(prepared.backend, prepared.spec) as pool:
+    with (
+        _logging() as logs,
+        open_pool(prepared.backend, prepared.spec) as pool,
+        pool.attended(giving_up(ear, ear.stop.is_set)),
+    ):
         return task(Means(folder, prepared, pool, ear, Signals(), logs, time.sleep, measuring))
 
 

@@ -37,7 +37,7 @@ from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End
 from engine.record.sweep_folder import measurement_path, write_plan
 from engine.record.writing import replace
-from engine.run import trained_ends as ends
+from engine.run import trained_ends
 from engine.run.backends import decided_as
 from engine.run.cells import writer_of, written_spec
 from engine.run.compare.evaluator import evaluated
@@ -104,7 +104,7 @@ class Comparison(FolderOfRuns[MethodCell, Compared, MethodRow]):
 
     def _ends(self, pair: int) -> EndsOfPair | None:
         """Returns what is told of the ends of a pair, or None where they are not there yet."""
-        return ends.read_told(self.folder / self.plan.told_of(pair))
+        return trained_ends.read_told(self.folder / self.plan.told_of(pair))
 
     def tables(self, rows: list[MethodRow], results: list[Compared]) -> dict[str, str]:
         """See `FolderOfRuns`: a line for each cell, a line for each method, and both."""
@@ -135,15 +135,15 @@ class Comparison(FolderOfRuns[MethodCell, Compared, MethodRow]):
         if not plan.models or not missing:
             return self.crew.run(Work(session, missing, self._training_of))
         problem = self.crew.problem(self._training)
-        found = ends.given(plan.models, self._training, problem)
-        ends.write(found, problem, self.folder, (*plan.models_of(0), plan.told_of(0)))
+        found = trained_ends.given(plan.models, self._training, problem)
+        trained_ends.write(found, problem, self.folder, (*plan.models_of(0), plan.told_of(0)))
         return None
 
-    def _training_of(self, pair: int) -> ends.TrainEnds:
+    def _training_of(self, pair: int) -> trained_ends.TrainEnds:
         """Returns the task to train the ends of a pair."""
         plan = self.plan
         spec = decided_as(plan.ends_spec(pair), self._training)
-        return ends.TrainEnds(spec, plan.models_of(pair), plan.told_of(pair))
+        return trained_ends.TrainEnds(spec, plan.models_of(pair), plan.told_of(pair))
 
     def _settle(self, session: Session, pairs: range) -> str | None:
         """Decides the backends of methods, each by its first cell that is to be searched."""
@@ -248,7 +248,7 @@ def prepared(plan: ComparePlan, folder: Path, crew: Crew) -> Comparison:
     searches = (plan.spec_of(name, 0, folder) for name in plan.names)
     training = crew.decide(own, searches)
     if plan.models:
-        ends.given(plan.models, training, crew.problem(training))
+        trained_ends.given(plan.models, training, crew.problem(training))
     update = {"device": training.device, "workers": training.workers}
     decided = replaced(plan, spec=plan.spec.model_copy(update=update))
     begun = read_plan(folder)

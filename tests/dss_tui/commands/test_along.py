@@ -54,7 +54,7 @@ def test_what_a_run_allows_is_shown_and_kept_in_its_folder(
     assert max(map(cell_len, tables)) <= 80 and "\x1b" not in said
     ids = read(run.string).header.bead_ids
     assert lines[0] == f"ensemble: the beads as an ensemble ({len(ids)} beads, float64)"
-    allowed = ["ensemble", "swa", "gradient", "cka", "sharpness"]
+    allowed = ["ensemble", "distances", "swa", "gradient", "cka", "sharpness"]
     written = [run.measures / f"{name}.json" for name in allowed]
     assert said.replace("\n", " ").endswith("".join(f"written to {path} " for path in written))
     assert "classes is left out: the network gives no scores of classes" in lines
@@ -104,7 +104,7 @@ def test_the_seed_decides_what_is_drawn(string: str, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ("--what foo", "--what: is 'foo'; choose from ensemble, swa, gradient"),
+        ("--what foo", "--what: is 'foo'; choose from ensemble, distances, swa, gradient"),
         ("--what classes", "--what: classes cannot be measured here: the network gives no scores"),
         ("--what swa --between=-1", "--between: is -1, but must be at least 0"),
         ("--what swa --csv x.txt", "--csv: ends in '.txt'; choose a name that ends in .csv"),

@@ -56,6 +56,15 @@ def test_many_series_have_a_line_each() -> None:
     assert said[1] == "class 0 0.5 0 0 0.5" and len(said) == 10
 
 
+def test_a_table_of_each_two_of_many_beads_fits_a_terminal() -> None:
+    rows = tuple(Row(f"bead {k}", (0.0123456,) * 40) for k in range(40))
+    wide = replace(FOUND, table=Table(tuple(f"to {k}" for k in range(40)), rows))
+    said = printed(words.models_table(wide))
+    assert said[0] == "to 0 to 6 to 11 to 17 to 22 to 28 to 33 to 39"
+    assert said[1] == "bead 0" + 8 * " 0.012"
+    assert said[-1].startswith("bead 39") and len(said) == 17
+
+
 def test_a_long_string_is_shown_in_part() -> None:
     count = 100
     long = replace(

@@ -447,6 +447,9 @@ class Memory:
     def progress(self, now: MethodProgress, elapsed_s: float, state: str) -> None:
         pass
 
+    def within(self, share: float, elapsed_s: float) -> None:
+        pass
+
     def plane(self, beads: tuple[int, int, int], elapsed_s: float) -> None:
         raise AssertionError("nobody has asked for it")
 
@@ -464,6 +467,9 @@ class StopAfter:
 
     def signal(self) -> str | None:
         return None
+
+    def is_to_end(self) -> bool:
+        return False
 
     def sleep(self, seconds: float) -> None:
         raise AssertionError("nobody has paused it")
@@ -505,7 +511,25 @@ def watched(benches: Callable[[str], Bench]) -> Callable[[str], Looks]:
     return cache(lambda name: benches(name).watched_run())
 
 
-@pytest.fixture(params=CASES, scope="module")
+#: The cases that every change is held against, which have each method and each of its ways.
+ALWAYS = {
+    *("greedy", "greedy, no path", "greedy, untrained", "greedy, network", "greedy, recipe"),
+    *("greedy, permuted", "greedy, lowest", "auto", "auto, no path", "auto, shorten"),
+    *("auto, lowest, shorten", "file, shorten", "file, lowest", "linear", "constrained, lowest"),
+    *("constrained reinit", "constrained report, no path", "constrained report, never low"),
+    *("neb", "bezier", "polychain", "simplex", "simplex, no path"),
+    *("neb, climbing, mini-batches", "bezier, mini-batches, shorten"),
+}
+
+assert CASES.keys() >= ALWAYS
+
+
+def rarely(case: str) -> Any:
+    """A case as a parameter; most runs of the tests leave it out where it is more of the same."""
+    return pytest.param(case, marks=() if case in ALWAYS else pytest.mark.exhaustive)
+
+
+@pytest.fixture(params=map(rarely, CASES), scope="module")
 def name(request: pytest.FixtureRequest) -> str:
     """A case; all tests of one come together, so that one worker has its watched run for all."""
     return str(request.param)

@@ -14,12 +14,19 @@ import pytest
 import yaml
 
 from engine.errors import InputError
-from engine.record.components_folder import ComponentsPlan, numbers, plan_for, read_plan
+from engine.record.components_folder import (
+    ComponentsPlan,
+    models_path,
+    numbers,
+    plan_for,
+    read_plan,
+)
 from engine.record.components_tables import Components, Searched
 from engine.record.components_texts import texts
 from engine.record.events import Outcome
 from engine.record.finding import COMPONENTS, find_any, is_components, kind_of
 from engine.record.plans import read_any_plan
+from engine.record.reading import Damaged
 from engine.record.rundir import RunDir
 from engine.record.sweep_summary import summarize_any
 from engine.record.sweeps import SweepReader
@@ -45,6 +52,15 @@ def half(tmp_path: Path) -> tuple[ComponentsPlan, Path]:
     searched(tmp_path, 0.02, (0, 1), Outcome.CONNECTED, 0.018, proven=True)
     searched(tmp_path, 0.02, (0, 2), Outcome.NOT_CONNECTED, 0.07, 0.06)
     return plan, tmp_path
+
+
+def test_damaged_models_are_told_with_a_remedy(half: tuple[ComponentsPlan, Path]) -> None:
+    plan, folder = half
+    models_path(folder).write_text("rubbish")
+    with pytest.raises(
+        Damaged, match=r"models\.json: .*; delete it, and the same command measures"
+    ):
+        plan.left(folder, [])
 
 
 def test_a_plan_comes_back_from_its_folder(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from engine.record.progress import (
     ProgressReader,
     SegmentProgress,
     TrainingProgress,
+    Within,
     read_progress,
     steps_per_s,
 )
@@ -157,3 +158,11 @@ def test_the_rate_is_that_between_two_looks() -> None:
     assert steps_per_s(first, second, 0.0) == 350
     assert steps_per_s(second, second, 350.0) == 350
     assert steps_per_s(second, replace(first, time=5.0), 350.0) == 0
+
+
+def test_a_rate_is_that_of_the_times_at_which_steps_were_counted() -> None:
+    """What is told within a long computation has the steps of before."""
+    first, second = progress(2.0, 300), progress(12.0, 800)
+    within = replace(first, time=11.0, within=Within(0.9, since=2.0))
+    assert steps_per_s(first, within, 7.0) == 7.0
+    assert steps_per_s(within, second, 7.0) == 50.0

@@ -50,7 +50,9 @@ def string(spec: Spec) -> StringFile:
 def test_all_is_what_the_network_allows(string: StringFile) -> None:
     shares: list[float] = []
     found = engine.measure_along(string, ["all"], told=shares.append)
-    assert list(found.quantities) == ["ensemble", "swa", "gradient", "cka", "sharpness"]
+    assert list(found.quantities) == [
+        *("ensemble", "distances", "swa", "gradient", "cka", "sharpness")
+    ]
     reason = "the network gives no scores of classes"
     assert found.left_out == {"calibration": reason, "classes": reason}
     assert shares == sorted(shares) and shares[-1] == 1.0
@@ -84,7 +86,7 @@ def test_points_between_are_measured_too(string: StringFile) -> None:
     [
         ("calibration", "^what: calibration cannot be measured here: the network gives no scores"),
         (["swa", "classes"], "^what: classes cannot be measured here"),
-        (["swa", "hessian"], "^what: is 'hessian'; choose from ensemble, swa, "),
+        (["swa", "hessian"], "^what: is 'hessian'; choose from ensemble, distances, swa, "),
         ([], "^what: names no quantity"),
         (["all", "swa"], r"^what: is 'all'; choose from .* or all alone"),
     ],
@@ -174,6 +176,7 @@ def test_several_outputs_at_once_are_no_ensemble(tmp_path: Path) -> None:
     reason = "its loss sees several outputs at once"
     assert {name: why for name, why in found.left_out.items() if why == reason} == {
         "ensemble": reason,
+        "distances": reason,
         "cka": reason,
     }
     assert {"swa", "gradient", "sharpness"} <= set(found.quantities)

@@ -46,7 +46,11 @@ def between(folder: Path, one: int, other: int, **keys: Any) -> Spec:
         if not file.exists():
             model = Model(problem.initial(number), problem.fixed)
             safetensors.torch.save_file(tensors(model, problem), file)
-    ends = {"endpoints.kind": "files", "endpoints.a": str(files[0]), "endpoints.b": str(files[1])}
+    ends: dict[str, Any] = {
+        "endpoints.kind": "files",
+        "endpoints.a": str(files[0]),
+        "endpoints.b": str(files[1]),
+    }
     return spec(**keys, **ends)
 
 
@@ -91,6 +95,6 @@ def test_what_machines_decide_is_decided_for_the_spec_that_asks() -> None:
 
 
 def test_a_search_that_does_not_fit_the_problem_is_refused() -> None:
+    on: dict[str, Any] = {"search.level_on": {"metric": "error_rate"}}
     with pytest.raises(InputError, match="y holds no classes"):
-        on = {"search.level_on": {"metric": "error_rate"}}
         Backends().decide(spec(), [spec(**on)])

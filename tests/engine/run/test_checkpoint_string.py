@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,42 @@ def test_without_a_whole_string_there_is_none(
     assert f"has no string yet; go on with `dss-tui resume {run.path}`" in refused(
         capsys, words, "has no string yet"
     )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "elapsed_s", "beads"),
+    [("running", 1.0, 4), ("stopped", 1.0, 4), ("stopped", 2.5, 3), ("connected", 1.0, 3)],
+)
+def test_an_export_takes_the_newer_of_string_file_and_checkpoint(
+    run: RunDir, outcome: str, elapsed_s: float, beads: int
+) -> None:
+    """Unless the file is that of a search which has ended for good."""
+    with method_for(build_problem(SPEC.problem), SPEC) as method:
+        saved(run, at(method, 3))
+        older = string_of_checkpoint(run)
+        assert older is not None
+        header = replace(older.header, outcome=outcome, elapsed_s=elapsed_s)
+        string_file.write(replace(older, header=header), run.string)
+        saved(run, at(method, 4))
+    out = run.path.parent / "string.safetensors"
+    assert main(["export", str(run.path), "--out", str(out)]) == 0
+    assert len(string_file.read(out).string.beads) == beads
+
+
+def test_an_export_says_where_a_newer_checkpoint_cannot_be_read(
+    run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with method_for(build_problem(SPEC.problem), SPEC) as method:
+        saved(run, at(method, 3))
+        held = string_of_checkpoint(run)
+    assert held is not None
+    string_file.write(replace(held, header=replace(held.header, elapsed_s=1.0)), run.string)
+    run.checkpoint.write_bytes(b"nothing")
+    out = run.path.parent / "string.safetensors"
+    assert main(["export", str(run.path), "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "only the string file is taken, since " in said.err and "checkpoint" in said.err
+    assert "3 beads" in said.out and len(said.err.splitlines()) == 1
 
 
 def test_a_run_at_work_is_left_alone(run: RunDir) -> None:

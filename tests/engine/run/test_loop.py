@@ -133,6 +133,9 @@ class Memory:
     def progress(self, now: MethodProgress, elapsed_s: float, state: str) -> None:
         self.done.append(f"progress {state}")
 
+    def within(self, share: float, elapsed_s: float) -> None:
+        self.done.append(f"{share:.0%} at {elapsed_s:g}")
+
     def plane(self, beads: tuple[int, int, int], elapsed_s: float) -> None:
         self.done.append(f"plane {beads} at {elapsed_s:g}")
         if self.clock:
@@ -155,6 +158,9 @@ class Script:
     def signal(self) -> str | None:
         self.calls += 1
         return self.signals.get(self.calls)
+
+    def is_to_end(self) -> bool:
+        return False
 
     def sleep(self, seconds: float) -> None:
         self.slept_s += seconds

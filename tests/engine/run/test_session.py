@@ -81,7 +81,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.exhaustive)])
 def test_a_killed_run_resumes_to_the_same_bits(whole: Path, tmp_path: Path, seed: int) -> None:
     """Killed twice, each time after a random number of events or checkpoints."""
     draw = random.Random(seed)
@@ -128,7 +128,11 @@ def wait_for_events(out: Path, number: int, process: subprocess.Popen[str]) -> N
     wait_for(lambda: count(out) >= number, process)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(signal.SIGTERM, marks=pytest.mark.exhaustive), signal.SIGUSR1],
+    ids=lambda number: number.name,
+)
 def test_an_ending_signal_leaves_a_checkpoint(
     whole: Path, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 import torch
 
 from engine.backends.backend import Backend
+from engine.breaks import BrokenOff, passing
 from engine.problem.problem import Problem
 from engine.steps.rows import Group, fresh
 from engine.workers.pool import WORTH_A_GPU, Pool
@@ -60,6 +62,58 @@ def test_items_of_unequal_size_are_cut_evenly(problem: Problem) -> None:
     with Pool(vmapped(problem), [CPU] * 2) as pool:
         assert pool.shards(range(7), sizes) == [range(0, 6), range(6, 7)]
         assert pool.shards(range(7), sizes[::-1]) == [range(0, 1), range(1, 7)]
+
+
+@dataclass(frozen=True)
+class Passing:
+    """A task that passes so many samples for each item, and notes the items that it has done."""
+
+    done: list[int] = field(compare=False)
+    first: threading.Event = field(compare=False)
+    """The task goes on past its first sample only once this is set."""
+    many: int
+
+    def size(self, item: int) -> int:
+        return 10**9
+
+    def passed(self, item: int) -> int:
+        return self.many
+
+    def __call__(self, backend: Backend, items: Sequence[int]) -> list[int]:
+        for item in items:
+            for _ in range(self.many):
+                passing(1)
+                self.first.wait()
+            self.done.append(item)
+        return list(items)
+
+
+def test_who_attends_is_told_what_share_is_done(problem: Problem) -> None:
+    task, told = Passing([], threading.Event(), 4), list[float]()
+
+    def attend(share: float, seconds: float) -> None:
+        told.append(share)
+        task.first.set()
+
+    with Pool(vmapped(problem), [CPU]) as pool, pool.attended(attend):
+        assert pool.run(task, [7, 8]) == [7, 8]
+    assert told[0] in (0.0, 0.125)  # the second of eight samples waits for the first look
+    assert all(0 <= share <= 1 for share in told)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_who_attends_can_break_a_call_off(problem: Problem, workers: int) -> None:
+    task = Passing([], threading.Event(), 10**9)  # for ever
+
+    def attend(share: float, seconds: float) -> None:
+        task.first.set()
+        raise BrokenOff
+
+    with Pool(vmapped(problem), [CPU] * workers) as pool:
+        with pool.attended(attend), pytest.raises(BrokenOff):
+            pool.run(task, [1, 2, 3, 4])
+        assert task.done == []
+        assert pool.run(Passing([], task.first, 3), [5, 6]) == [5, 6]  # the workers are free
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What is damaged, and what is tried on it: runs, sweeps, comparisons, strings, data, presets."""
+"""What is damaged, and what is tried on it: folders of one run and of many, files, and figures."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ MADE: dict[str, tuple[str, ...]] = {
     "even": ("--set", "search.min_inner_beads=3", "--set", "limits.steps=4100"),
 }
 SWEEP = ("sweep", "quadratic", "--levels", "0.02,0.01", "--pairs", "2", *QUICK)
+COMPONENTS = ("components", "quadratic", "--models", "4", "--levels", "0.02,0.01", *QUICK)
 COMPARE = ("compare", "quadratic", "--methods", "greedy,neb", "--pairs", "1", *QUICK)
 #: A network and data that no search needs long for.
 SMALL = """\
@@ -156,6 +157,10 @@ def of_run(name: str, folder: Path) -> Target:
             "--set",
             "limits.beads=3",
         ),
+        "figure": command("figure", folder, "--out", out.with_suffix(".csv")),
+        "figure --kind depths": command(
+            "figure", folder, "--kind", "depths", "--out", out.with_suffix(".csv")
+        ),
         "screen": partial(watching.screen, folder, watching.OF_A_RUN),
         "menu": partial(watching.screen, None, watching.OF_THE_MENU),
     }
@@ -205,6 +210,22 @@ def compare_folder(place: Path) -> Target:
     return _of_many("compare", folder, going_on, (*files, *of_ends), "greedy/pair-0000")
 
 
+def components_folder(place: Path) -> Target:
+    """Components that have ended, but for one of their searches."""
+    folder = place / "components" / "run"
+    going_on = (*COMPONENTS, "--out", folder)
+    _run(*going_on, runs=folder.parent)
+    cell, other = sorted(path.parent for path in folder.glob("level-*/*/measured.json"))[:2]
+    shutil.rmtree(other)
+    tables = ("components.json", "searches.csv", "levels.csv", "components.csv")
+    models = ("models.json", "model-0000.safetensors", "model-0000.json")
+    place_of_cell = str(cell.relative_to(folder))
+    files = (*("components.yaml", "session.json"), *tables, *(f"models/{each}" for each in models))
+    return _of_many(
+        "components", folder, going_on, (*files, f"{place_of_cell}/measured.json"), place_of_cell
+    )
+
+
 def _of_many(
     name: str, folder: Path, going_on: tuple[object, ...], files: tuple[str, ...], cell: str
 ) -> Target:
@@ -216,6 +237,7 @@ def _of_many(
         "stop": command("stop", folder),
         "go on": command(*going_on, "--json"),
         "resume": command("resume", folder, "--headless"),
+        "figure": command("figure", folder, "--out", folder.parent.parent / f"{name}.csv"),
         "words of a cell": partial(watching.words, folder / cell),
         "screen": partial(watching.screen, folder, watching.OF_A_SWEEP),
         "menu": partial(watching.screen, None, watching.OF_THE_MENU),
@@ -276,6 +298,26 @@ def strings(place: Path, source: Path) -> Target:
     files = ("s.safetensors", "s.npz", "s.pt", "b.safetensors", "b.pt", "order.safetensors")
     readers = {name: name.split()[1] for name in tried}
     return Target("strings", folder, (*files, "small.yaml"), tried, readers=readers)
+
+
+def figures(place: Path) -> Target:
+    """The numbers of figures, one file for each kind that a small sweep and its runs have."""
+    many, folder = place / "of-figures" / "run", place / "figures" / "files"
+    folder.mkdir(parents=True)
+    _run(*SWEEP, "--out", many, runs=many.parent)
+    one = many / "level-0.02" / "pair-0000"
+    sources = {"levels": many, "depths": many, "path": one, "string": one}
+    tried: dict[str, Do] = {}
+    for kind, source in sources.items():
+        numbers = folder / f"{kind}.csv"
+        _run("figure", source, "--kind", kind, "--out", numbers, runs=many.parent)
+        for ending in (".svg", ".png"):
+            tried[f"draw {kind}.csv {ending}"] = command(
+                "figure", numbers, "--out", folder.parent / f"{kind}{ending}"
+            )
+    readers = {name: name.split()[1] for name in tried}
+    files = tuple(f"{kind}.csv" for kind in sources)
+    return Target("figures", folder, files, tried, readers=readers)
 
 
 def own_files(place: Path) -> Target:
@@ -347,6 +389,8 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "apart": apart_folder,
     "sweep": sweep_folder,
     "compare": compare_folder,
+    "components": components_folder,
+    "figures": figures,
     **{name: partial(older_folder, name=name) for name in OLDER},
     "strings": lambda place: strings(place, run_folder(place / "source", "connected").folder),
     "own": own_files,

@@ -151,7 +151,7 @@ def test_functions_of_a_users_own_run_only_after_a_key(
         await until(pilot, lambda: "y run its functions" in words(app))
         await pilot.press("y")
         await until(pilot, lambda: "This network does not allow it" in seen(app))
-        await pilot.press("down", "down", "down", "down")
+        await pilot.press("down", "down", "down", "down", "down")
         await until(pilot, lambda: "classes: accuracy (1 of 2)" in seen(app))
         assert "run its functions" not in seen(app)
 

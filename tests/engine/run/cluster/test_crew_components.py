@@ -128,8 +128,6 @@ def test_a_search_that_was_stopped_on_a_worker_goes_on_on_another(
     workers = workers_that(HANDED_BACK, monkeypatch)
     monkeypatch.setattr("engine.run.cluster.errand.BETWEEN_QUESTIONS_S", 0.0)
     stops = iter([*["go"] * 3, "stop"])
-    told = Threads.ask.fget
-    assert told is not None
     made = begun(tmp_path / "many", OnCluster(workers))
     first = searches(whole)[0]["run"]
 

@@ -81,7 +81,7 @@ def test_components_on_real_workers(tmp_path: Path) -> None:
         assert f'"pid":{os.getpid()},' not in (other / "meta.json").read_text()
 
 
-PLANS = {
+PLANS: dict[str, Plan | ComparePlan | ComponentsPlan] = {
     "sweep.yaml": Plan(load_preset("quadratic", TINY), LEVELS, PAIRS),
     "compare.yaml": ComparePlan(load_preset("quadratic", TINY), variants_of("greedy", []), PAIRS),
     "components.yaml": ComponentsPlan(load_preset("quadratic", TINY), LEVELS, 3),
