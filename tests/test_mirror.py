@@ -44,6 +44,7 @@ ELSEWHERE = {
     "backends/triton_rounds/kernels/optimizers": "backends/triton_rounds/test_problem",
     "backends/triton_rounds/kernels/passes": "backends/triton_rounds/test_problem",
     "bench/__main__": "bench/test_suite",
+    "breaks": "run/test_session_broken_off",
     "data/custom": "networks/test_custom",
     "cache": "backends/test_disk_cache",
     "data/array_samples": "data/test_arrays",
