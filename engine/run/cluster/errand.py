@@ -117,7 +117,10 @@ def decide(asked: bytes, version: str) -> Spec:
     spec, others = pickle.loads(asked)
     if spec.workers is None:
         spec = spec.model_copy(update={"workers": 1})
-    return _on_first_gpu(_backends.decide(_on_first_gpu(spec), others))
+    try:
+        return _on_first_gpu(_backends.decide(_on_first_gpu(spec), others))
+    except InputError as error:  # some kinds of it are not made anew elsewhere
+        raise InputError(error.what, file=error.file, key=error.key) from None
 
 
 def _on_first_gpu(spec: Spec) -> Spec:

@@ -5,6 +5,7 @@ The workers are threads of this process. `test_dask` has real ones.
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import time
 from dataclasses import replace
@@ -16,6 +17,7 @@ from engine.errors import InputError
 from engine.record.commands import send
 from engine.record.events import Outcome
 from engine.record.lock import take_lock
+from engine.record.reading import Damaged
 from engine.record.records import read_records
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
@@ -24,9 +26,10 @@ from engine.record.sweep_state import read_state
 from engine.run import sweep
 from engine.run.batched import Batched
 from engine.run.cluster.crew import OnCluster
-from engine.run.cluster.errand import GO, PAUSE, STOP, Answer, Errand
+from engine.run.cluster.errand import GO, PAUSE, STOP, Answer, Errand, decide
 from engine.run.crew import Crew
 from engine.run.sweep import Sweep
+from engine.spec.keys import Spec
 from engine.version import __version__
 from presets import load_preset
 from tests.support.cluster_threads import HANDED_BACK, SHARED, Threads, workers_that
@@ -183,6 +186,19 @@ def test_a_cell_that_was_begun_here_goes_on_elsewhere(
     made = begun(tmp_path / "sweep", OnCluster(workers))
     assert made.run(Signals()).exit_status == 0
     assert same_string(whole / place, made.folder / place)
+
+
+def test_what_a_worker_refuses_can_be_sent_whatever_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(spec: Spec) -> None:
+        raise Damaged(tmp_path / "x.npz", "it is not whole")
+
+    monkeypatch.setattr("engine.run.backends.prepare", damaged)
+    asked = pickle.dumps((load_preset("quadratic", ["search.level=0.05"]), ()))
+    with pytest.raises(InputError, match=r"x\.npz") as raised:
+        decide(asked, __version__)
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
 
 
 def test_the_workers_machine_decides_the_device_and_one_thread_a_cell(tmp_path: Path) -> None:
