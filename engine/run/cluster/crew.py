@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,18 +67,7 @@ class OnCluster:
             return None
         self.cluster.tell(GO)
         with _marked(work.session.folder) as mark:
-            asked = dict(self._submitted(work, item, mark) for item in work.items)
-            return _Harvest(self.cluster, work, asked).gathered()
-
-    def _submitted(
-        self, work: Work[AnyItem], item: AnyItem, mark: str
-    ) -> tuple[Future[Any], _Asked[AnyItem]]:
-        """Hands the task of an item to the workers."""
-        task, folder = work.task_of(item), work.session.folder
-        files = packed(folder, task.reads(folder))
-        errand = Errand(pickle.dumps(task), str(folder.absolute()), mark, files, self.cluster.ask)
-        future = self.cluster.submit(do, errand, gpu=task.spec.device != "cpu")
-        return future, _Asked(item, task.writes)
+            return _Harvest(self.cluster, work, mark).gathered()
 
 
 @contextmanager
@@ -107,23 +96,33 @@ class _Asked(Generic[AnyItem]):
 class _Harvest(Generic[AnyItem]):
     """The errands of a session that are out, and what has come back of them."""
 
-    def __init__(
-        self, cluster: Cluster, work: Work[AnyItem], asked: Mapping[Future[Any], _Asked[AnyItem]]
-    ) -> None:
-        """Waits for the answers of `asked`."""
-        self._cluster, self._work, self._asked = cluster, work, asked
+    def __init__(self, cluster: Cluster, work: Work[AnyItem], mark: str) -> None:
+        """Hands all tasks to the workers, who know the folder by a mark."""
+        self._cluster, self._work, self._mark = cluster, work, mark
         self._folder = work.session.folder
         self._word = GO
         self._failure: str | None = None
         self._error: InputError | SaveError | None = None
+        self._asked: dict[Future[Any], _Asked[AnyItem]] = {}
+        for item in work.items:
+            self._ask(item)
+
+    def _ask(self, item: AnyItem, *, whole: bool = False) -> None:
+        """Hands the task of an item to the workers, with all files that it reads if `whole`."""
+        task = self._work.task_of(item)
+        places = task.reads(self._folder)
+        files = packed(self._folder, places) if whole or not places else None
+        folder = str(self._folder.absolute())
+        errand = Errand(pickle.dumps(task), folder, self._mark, files, self._cluster.ask)
+        future = self._cluster.submit(do, errand, gpu=task.spec.device != "cpu")
+        self._asked[future] = _Asked(item, task.writes)
 
     def gathered(self) -> str | None:
         """Returns the sentence of a failure, if any, once nothing is out. Raises its errors."""
-        out = set(self._asked)
-        while out:
-            done, out = wait(out, LOOK_S, FIRST_COMPLETED)
+        while self._asked:
+            done, _ = wait(self._asked, LOOK_S, FIRST_COMPLETED)
             for future in done:
-                self._take(self._asked[future], future)
+                self._take(self._asked.pop(future), future)
             self._steer()
         if self._error is not None:
             raise self._error
@@ -144,6 +143,9 @@ class _Harvest(Generic[AnyItem]):
         place = self._folder / asked.writes[0]
         try:
             answer: Answer = future.result()
+            if answer.lacks:
+                self._ask(asked.item, whole=True)
+                return
             if answer.files is not None:
                 unpacked(answer.files, self._folder, asked.writes)
         except (InputError, SaveError) as error:

@@ -53,8 +53,9 @@ class Errand:
     """The full path of the folder of all runs on the machine that asks."""
     mark: str
     """The name of a file in that folder, by which a worker knows that it sees the same folder."""
-    files: Parcel
-    """The files that the task reads, for workers that do not see the folder."""
+    files: Parcel | None
+    """The files that the task reads, for workers that do not see the folder; None where they come
+    only once such a worker has said so, since they may be large."""
     ask: Callable[[], Word]
     """Returns, on the worker, what the tasks of the session are asked for."""
     version: str = __version__
@@ -73,6 +74,8 @@ class Answer:
     """The sentence about a file that could not be written, if that ended the errand."""
     files: Parcel | None = None
     """The files that the task has written, where the worker did not see the folder."""
+    lacks: bool = False
+    """Whether nothing was done, because the worker lacks the files that the task reads."""
 
 
 class Ear:
@@ -132,9 +135,11 @@ def do(errand: Errand) -> Answer:
     """Does a task until it has ended or is to stop, and returns what became of it."""
     torch.set_num_threads(1)  # more of them on busy cores are up to 100 times slower
     ear = Ear(errand.ask)
-    ear.look()
     try:
         _check_version(errand.version)
+        if errand.files is None and not _sees(errand):
+            return Answer(lacks=True)
+        ear.look()
         if ear.stop.is_set():
             return Answer()
         task: Task = pickle.loads(errand.task)
@@ -159,15 +164,20 @@ def _check_version(asked: str) -> None:
         )
 
 
+def _sees(errand: Errand) -> bool:
+    """Returns whether this process sees the folder of who asks."""
+    return (Path(errand.folder) / errand.mark).is_file()
+
+
 @contextmanager
 def _home(errand: Errand) -> Iterator[tuple[Path, bool]]:
     """Gives the folder of all runs, or one in its place, and whether it is that of who asks."""
-    folder = Path(errand.folder)
-    if (folder / errand.mark).is_file():
+    folder, files = Path(errand.folder), errand.files or {}
+    if _sees(errand):
         yield folder, True
         return
     with tempfile.TemporaryDirectory(prefix="dss-tui-") as own:
-        unpacked(errand.files, Path(own), tuple(errand.files))
+        unpacked(files, Path(own), tuple(files))
         with in_place_of(folder, Path(own)):
             yield Path(own), False
 

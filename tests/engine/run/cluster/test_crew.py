@@ -81,6 +81,7 @@ def test_a_stop_is_passed_on_and_the_sweep_goes_on_to_the_same(
     """It comes when the second cell is under way, whose checkpoint is kept or handed back."""
     made = begun(tmp_path / "sweep", OnCluster(workers))
     monkeypatch.setattr("engine.run.cluster.errand.BETWEEN_QUESTIONS_S", 0.0)
+    monkeypatch.setattr("engine.run.session.BETWEEN_LOOKS_S", 0.0)
     seen = 0
 
     def asked_in_second() -> str:

@@ -87,6 +87,7 @@ def test_a_stop_is_passed_on_and_a_cluster_or_one_process_goes_on_to_the_same(
     whole: Path, workers: Threads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.run.cluster.errand.BETWEEN_QUESTIONS_S", 0.0)
+    monkeypatch.setattr("engine.run.session.BETWEEN_LOOKS_S", 0.0)
     folder, heard, at = tmp_path / "compared", 0, 4
 
     def asked() -> str:

@@ -83,6 +83,7 @@ def test_a_cluster_finds_what_one_process_finds(
         *["Search"] * count,
     ]
     assert not any(gpu for _, gpu in workers.asked)
+    assert workers.lacking in (0, count + 1)  # files are sent where they are not seen, alone
     assert not list(made.folder.rglob(".cluster-*"))
     for each in searches(made.folder):
         described = made.folder / each["run"] / "run.yaml"
@@ -102,6 +103,7 @@ def test_a_stop_is_passed_on_and_one_process_goes_on_to_the_same(
 ) -> None:
     """It comes when a task is under way; a search then leaves its checkpoint."""
     monkeypatch.setattr("engine.run.cluster.errand.BETWEEN_QUESTIONS_S", 0.0)
+    monkeypatch.setattr("engine.run.session.BETWEEN_LOOKS_S", 0.0)
     made, seen = begun(tmp_path / "many", OnCluster(workers)), 0
 
     def asked() -> str:
@@ -127,6 +129,7 @@ def test_a_search_that_was_stopped_on_a_worker_goes_on_on_another(
     """Its models and its checkpoint go with it, each time to another folder."""
     workers = workers_that(HANDED_BACK, monkeypatch)
     monkeypatch.setattr("engine.run.cluster.errand.BETWEEN_QUESTIONS_S", 0.0)
+    monkeypatch.setattr("engine.run.session.BETWEEN_LOOKS_S", 0.0)
     stops = iter([*["go"] * 3, "stop"])
     made = begun(tmp_path / "many", OnCluster(workers))
     first = searches(whole)[0]["run"]
