@@ -25,7 +25,7 @@ def test_of_a_sample_nothing_is_lost(targets: tuple[str, ...]) -> None:
     program = ("tests.support.faults", *targets, "--each", str(EACH))
     tried, answered, refused = counts(counted, *program)
     assert tried == answered + refused >= 2 * EACH * len(targets)
-    assert answered > EACH and refused > EACH / 2
+    assert answered > EACH and refused > 1
 
 
 TRIALS = """
