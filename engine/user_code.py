@@ -84,6 +84,10 @@ def to_itself(name: str) -> Iterator[None]:
         sys.argv = before
 
 
+#: The name of a package that stands for a folder.
+_OF_FOLDER = re.compile(rf"{re.escape(__name__)}\.f(?:[0-9a-f]{{2}})+")
+
+
 def package_of(folder: Path) -> str:
     """Returns the name of the package that stands for an absolute folder."""
     return f"{__name__}.f{os.fsencode(folder).hex()}"
@@ -214,7 +218,8 @@ def _file_in(folder: str, name: str) -> ModuleSpec | None:
 
 def _is_folder(module: str) -> bool:
     """Returns whether a module's name is that of a package that stands for a folder."""
-    return re.fullmatch(rf"{re.escape(__name__)}\.f(?:[0-9a-f]{{2}})+", module) is not None
+    # Thousands of modules are asked about each time that a function of a user's own is looked up.
+    return module.startswith(__name__) and _OF_FOLDER.fullmatch(module) is not None
 
 
 def _folder_of(package: str) -> Path:
