@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.errors import InputError, SaveError
 from engine.record.finding import is_comparison, is_components, is_sweep, placed
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End, exit_status_of, held
 from engine.spec.trust import RUN_FACTORIES
+
+if TYPE_CHECKING:
+    from engine.run.folder_of_runs import Prepare
 
 
 def main(arguments: list[str]) -> int:
@@ -68,19 +72,26 @@ def _sweep(folder: Path, crew: str | None, *, trusted: bool) -> int:
 def _many(desk: Desk, signals: Signals, crew: str | None, *, trusted: bool) -> End:
     """Runs what the plan in a desk's folder asks for, and returns how that has ended."""
     from engine.run.crews import crew_of
+    from engine.run.folder_of_runs import run_planned
 
-    if is_comparison(desk.folder):
+    prepared, at_once = _kind(desk.folder)
+    return run_planned(desk, signals, crew_of(crew, at_once), prepared, run_factories=trusted)
+
+
+def _kind(folder: Path) -> tuple[Prepare, int]:
+    """Returns what prepares the runs of a folder, and how many of them are usual at a time."""
+    from engine.run import sweep
+    from engine.run.grid import AT_ONCE
+
+    if is_comparison(folder):
         from engine.run.compare import comparison
 
-        alone = crew_of(crew, comparison.AT_ONCE)
-        return comparison.run_folder(desk, signals, alone, run_factories=trusted)
-    if is_components(desk.folder):
+        return comparison.prepared, comparison.AT_ONCE
+    if is_components(folder):
         from engine.run.components import components
 
-        return components.run_folder(desk, signals, crew_of(crew), run_factories=trusted)
-    from engine.run import sweep
-
-    return sweep.run_folder(desk, signals, crew_of(crew), run_factories=trusted)
+        return components.prepared, AT_ONCE
+    return sweep.prepared, AT_ONCE
 
 
 if __name__ == "__main__":

@@ -177,6 +177,9 @@ def plan_for(spec: Spec, levels: Iterable[LevelAsked], pairs: int, folder: Path)
 class PlanOfMany(Protocol):
     """What the plans of all folders of many runs have in common."""
 
+    def text(self) -> str:
+        """Returns the content of the plan's file."""
+
     @property
     def spec(self) -> Spec:
         """The preset."""
@@ -217,6 +220,12 @@ def _with_spec(plan: AnyPlan, spec: Spec) -> AnyPlan:
 def measurement_path(run: RunDir) -> Path:
     """Returns the path of what the one evaluator has measured of a cell's string, where it has."""
     return run.path / "measured.json"
+
+
+def keep(decided: PlanOfMany, begun: PlanOfMany | None, folder: Path, name: str) -> None:
+    """Writes a plan as it was decided, unless it is as the folder was begun. Raises InputError."""
+    if begun is None or begun.told() != decided.told():
+        write_plan(decided.text(), folder, name)
 
 
 def create(plan: Plan, folder: Path) -> None:

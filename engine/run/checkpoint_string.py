@@ -9,16 +9,15 @@ import math
 
 import torch
 
-from engine.methods.given import as_given
 from engine.methods.method import KeptString, StagedMethod
 from engine.path.chain_string import string_of_snapshot
-from engine.problem.problem import build_problem
 from engine.record.lock import is_live
 from engine.record.rundir import RunDir
 from engine.record.string_file import StringFile
 from engine.run import checkpoint
 from engine.run.choosing import backend_to_verify
 from engine.run.job import Job
+from engine.run.prepare import problem_of
 from engine.workers.pool import Pool
 
 
@@ -35,10 +34,7 @@ def string_of_checkpoint(run: RunDir, since_s: float = -math.inf) -> StringFile 
     if is_live(run) or checkpoint.saved_s(run) <= since_s:
         return None
     spec = run.load_spec()
-    problem = build_problem(
-        spec.problem, objective=spec.search.level_on, path_parameters=spec.moving
-    )
-    problem = as_given(spec, problem)
+    problem = problem_of(spec)
     with Pool(backend_to_verify(spec.problem, problem), [torch.device("cpu")]) as pool:
         job = Job.on(pool, spec)
         found = checkpoint.look(run, spec, job.method)

@@ -14,14 +14,13 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from engine.errors import InputError, SaveError
 from engine.record.events import Outcome, RunFinished
-from engine.record.plans import plan_file
+from engine.record.plans import AnyPlan, plan_file, read_any_plan
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End, exit_status_of, held
 from engine.record.sweep_tables import ENDINGS
 from engine.record.writing import replace
 from engine.run.cells import AnyCell, ending, logging_cells
 from engine.run.crew import Crew, Session
-from engine.spec.keys import Spec
 from engine.spec.trust import check_run
 
 
@@ -38,16 +37,7 @@ class ResultOfRun(Protocol):
 
 
 AnyResult = TypeVar("AnyResult", bound=ResultOfRun)
-AnyPlan = TypeVar("AnyPlan", bound="OfPreset")
 AnyRow_co = TypeVar("AnyRow_co", covariant=True)
-
-
-class OfPreset(Protocol):
-    """A plan of runs of one preset."""
-
-    @property
-    def spec(self) -> Spec:
-        """The preset."""
 
 
 class PlanOfRuns(Protocol[AnyCell, AnyResult, AnyRow_co]):
@@ -193,14 +183,17 @@ class FolderOfRuns(ABC, Generic[AnyCell, AnyResult, AnyRow_co]):
         return f"Every cell has ended, {connected} connected."
 
 
+Prepare = Callable[[Any, Path, Crew], FolderOfRuns[Any, Any, Any]]
+"""Returns the runs of a plan in a folder, and writes the plan as a crew's machine decides it."""
+
+
 def run_planned(
     desk: Desk,
     signals: Signals,
     crew: AbstractContextManager[Crew],
-    read_plan: Callable[[Path], AnyPlan | None],
-    prepared: Callable[[AnyPlan, Path, Crew], FolderOfRuns[Any, Any, Any]],
+    prepared: Prepare,
     *,
-    run_factories: bool,
+    run_factories: bool = False,
 ) -> End:
     """Runs what the plan in the folder of a desk asks for, or goes on, and writes its tables.
 
@@ -211,7 +204,6 @@ def run_planned(
         desk: The desk on the folder.
         signals: What may ask this process to end.
         crew: Gives those who run the cells (`crews.crew_of`).
-        read_plan: Reads the plan in a folder.
         prepared: Returns the runs of a plan, and writes the plan as it was decided.
         run_factories: Whether functions are run that somebody else may have put there.
 
@@ -221,7 +213,7 @@ def run_planned(
     """
     with ExitStack() as stack:
         with starting(desk):
-            plan = planned(read_plan(desk.folder), desk.folder, run_factories=run_factories)
+            plan = planned(desk.folder, run_factories=run_factories)
             runs = prepared(plan, desk.folder, stack.enter_context(crew))
         try:
             return runs.session(desk, signals)
@@ -239,12 +231,13 @@ def starting(desk: Desk) -> Iterator[None]:
         raise
 
 
-def planned(plan: AnyPlan | None, folder: Path, *, run_factories: bool) -> AnyPlan:
+def planned(folder: Path, *, run_factories: bool) -> AnyPlan:
     """Returns the plan in a folder.
 
     Raises InputError where there is none, and where it names functions that somebody else may have
     put there and `run_factories` is false.
     """
+    plan = read_any_plan(folder)
     if plan is None:
         raise InputError("holds no plan of runs", file=folder)
     check_run(plan.spec, plan_file(folder), run_factories=run_factories)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from engine.breaks import BrokenOff
+from engine.breaks import Attend, BrokenOff
 from engine.errors import InputError
 from engine.methods import build_method
 from engine.methods.base import Verdict
@@ -20,7 +21,8 @@ from engine.record.events import Continued, Event, Outcome, RunStarted
 from engine.record.loss_plane import Answer, NoPlane, Triple
 from engine.record.string_file import Header, StringFile
 from engine.run import mirror
-from engine.run.loop import Control, Pace, Stopwatch, Store, attended_by_nobody, search
+from engine.run.attention import Attention
+from engine.run.loop import Control, Pace, Stopwatch, Store, search
 from engine.run.loss_plane import plane_through
 from engine.spec.keys import Spec
 from engine.workers.pool import Pool, Workers
@@ -52,14 +54,22 @@ class Job:
         pace: Pace,
         first: RunStarted | Continued | None = None,
     ) -> Iterator[Event]:
-        """Yields the events of the search to its end, `first` or RunStarted before all others."""
+        """Yields the events of the search to its end, `first` or RunStarted before all others.
+
+        Raises BrokenOff where it is to end in the midst of a long computation.
+        """
         first = self.started() if first is None else first
         limits = self.spec.limits
+        attention = Attention(store, control, elapsed)
+        with self._attended(attention):
+            yield from search(
+                self.method, limits, store, control, elapsed, first, pace, self._confirmed
+            )
+
+    def _attended(self, attend: Attend) -> AbstractContextManager[None]:
+        """Lets somebody look at what the workers take long for, where no other search uses them."""
         pool = self.method.chain.pool.unmetered
-        attended = pool.attended if isinstance(pool, Pool) else attended_by_nobody
-        return search(
-            self.method, limits, store, control, elapsed, first, pace, self._confirmed, attended
-        )
+        return pool.attended(attend) if isinstance(pool, Pool) else nullcontext()
 
     def started(self) -> RunStarted:
         """Returns the event that tells what is searched for, and on what."""

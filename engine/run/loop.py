@@ -8,11 +8,10 @@ all events before it.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from engine.breaks import Attend, Patience
 from engine.methods import Method
 from engine.methods.base import Tally, Verdict
 from engine.path.snapshot import MethodProgress
@@ -36,9 +35,6 @@ Clock = Callable[[], float]
 
 #: The seconds between two readings of the commands while paused.
 PAUSED_S = 0.1
-#: The seconds that a call of the workers takes before viewers are told how far it has come, and
-#: those between two tellings.
-LONG_S, TOLD_EVERY_S = 2.0, 1.0
 
 
 class Store(Protocol):
@@ -206,28 +202,6 @@ class _Timer:
         self._due_s = ended + max(self._every_s, 20 * (ended - began))
 
 
-class _Attention:
-    """Looks at what the workers take long for: tells how far it has come, or breaks it off."""
-
-    def __init__(self, store: Store, control: Control, elapsed: Stopwatch) -> None:
-        self._store, self._elapsed = store, elapsed
-        self._patience = Patience(control.is_to_end)
-        self._told_s = float("-inf")
-
-    def __call__(self, share: float, seconds: float) -> None:
-        """Looks at a call, as `Attend` has it. Raises BrokenOff and SaveError."""
-        self._patience.check()
-        now = self._elapsed()
-        if seconds >= LONG_S and now - self._told_s >= TOLD_EVERY_S:
-            self._told_s = now
-            self._store.within(share, now)
-
-
-def attended_by_nobody(attend: Attend) -> AbstractContextManager[None]:
-    """Returns the context in which nobody looks at what takes long."""
-    return nullcontext()
-
-
 def search(
     method: Method,
     limits: Limits,
@@ -237,32 +211,12 @@ def search(
     first: RunStarted | Continued,
     pace: Pace = Pace(),
     confirm: Callable[[Verdict], Verdict] = lambda verdict: verdict,
-    attended: Callable[[Attend], AbstractContextManager[None]] = attended_by_nobody,
 ) -> Iterator[Event]:
     """Yields the events of a method to its verdict, to a limit, or until it is asked to stop.
 
     The first event is `first`, the last RunFinished. `confirm` has the last word on how the search
-    ended, before anything of it is told or written. `attended` lets somebody look at what the
-    workers take long for. Raises SaveError where the store does, BrokenOff where the search is to
-    end in the midst of a long computation, and whatever the method raises.
-    """
-    with attended(_Attention(store, control, elapsed)):
-        ending = yield from _worked(method, limits, store, control, elapsed, first, pace)
-    yield from _finish(method, confirm(ending), store, elapsed)
-
-
-def _worked(
-    method: Method,
-    limits: Limits,
-    store: Store,
-    control: Control,
-    elapsed: Stopwatch,
-    first: RunStarted | Continued,
-    pace: Pace,
-) -> Generator[Event, None, Verdict]:
-    """Yields the events of a search but for the last one, and returns how it ends.
-
-    Raises BrokenOff where it is to end in the midst of a long computation.
+    ended, before anything of it is told or written. Raises SaveError where the store does, and
+    whatever the method raises.
     """
     checkpoints = _Timer(pace.checkpoint_s, elapsed() + pace.checkpoint_s)
     snapshots = _Timer(pace.progress_s, elapsed())
@@ -277,7 +231,8 @@ def _worked(
         tally = method.tally()
         ending = method.verdict or asked or _limit(method, tally, limits, store, elapsed())
         if ending is not None:
-            return ending
+            yield from _finish(method, confirm(ending), store, elapsed)
+            return
         if tally.phase != phase:  # told before it begins, since its first step may take long
             phase = tally.phase
             snapshots.run(elapsed, show)

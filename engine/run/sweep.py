@@ -9,16 +9,14 @@ from their checkpoints.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from engine.record.signals import Signals
-from engine.record.sweep_desk import Desk, End
-from engine.record.sweep_folder import Cell, Plan, create, plan_for, read_plan
+from engine.record.finding import PLAN
+from engine.record.sweep_folder import Cell, Plan, keep, plan_for, read_plan
 from engine.record.sweep_tables import LevelRow, Result, csv_of, csv_of_levels, json_of
 from engine.run.crew import Crew, Session, Work
-from engine.run.folder_of_runs import FolderOfRuns, run_planned
+from engine.run.folder_of_runs import FolderOfRuns
 from engine.run.searching import Search
 from engine.spec.grid import LevelAsked
 from engine.spec.keys import Spec
@@ -70,18 +68,5 @@ def prepared(plan: Plan, folder: Path, crew: Crew) -> Sweep:
     Raises InputError where it cannot run.
     """
     decided = replace(plan, spec=crew.decide(plan.spec, map(plan.at, plan.levels)))
-    begun = read_plan(folder)
-    if begun is None or begun.told() != decided.told():
-        create(decided, folder)
+    keep(decided, read_plan(folder), folder, PLAN)
     return Sweep(decided, folder, crew)
-
-
-def run_folder(
-    desk: Desk,
-    signals: Signals,
-    crew: AbstractContextManager[Crew],
-    *,
-    run_factories: bool = False,
-) -> End:
-    """Runs the sweep whose plan the folder of a desk holds, as `run_planned` does."""
-    return run_planned(desk, signals, crew, read_plan, prepared, run_factories=run_factories)

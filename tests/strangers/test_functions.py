@@ -17,6 +17,7 @@ from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk
 from engine.run import session, sweep
 from engine.run.crews import crew_of
+from engine.run.folder_of_runs import run_planned
 from engine.spec.keys import Spec
 from engine.spec.trust import Asked, functions_of
 from engine.spec.yaml_file import load, parse
@@ -181,7 +182,7 @@ def test_the_engine_asks_by_itself(stranger: Place) -> None:
         with pytest.raises(Asked, match=r"mine\.py:points would be imported and run, and"):
             session.run(RunDir(stranger.folder / "stopped"), signals)
         with pytest.raises(Asked, match="sweep belongs to"):
-            sweep.run_folder(Desk(stranger.sweep), signals, crew_of(None))
+            run_planned(Desk(stranger.sweep), signals, crew_of(None), sweep.prepared)
     assert not stranger.called
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from dataclasses import replace as replaced
 from functools import partial
@@ -33,16 +32,14 @@ from engine.record.finding import COMPARISON
 from engine.record.findings import Totals
 from engine.record.reading import check_regular, read_json
 from engine.record.rundir import RunDir
-from engine.record.signals import Signals
-from engine.record.sweep_desk import Desk, End
-from engine.record.sweep_folder import measurement_path, write_plan
+from engine.record.sweep_folder import keep, measurement_path
 from engine.record.writing import replace
 from engine.run import trained_ends
 from engine.run.backends import decided_as
 from engine.run.cells import writer_of, written_spec
 from engine.run.compare.evaluator import evaluated
 from engine.run.crew import Crew, Session, Work
-from engine.run.folder_of_runs import FolderOfRuns, run_planned
+from engine.run.folder_of_runs import FolderOfRuns
 from engine.run.searching import Search
 from engine.run.tasks import Means
 from engine.spec.ends import without_ends
@@ -251,18 +248,5 @@ def prepared(plan: ComparePlan, folder: Path, crew: Crew) -> Comparison:
         trained_ends.given(plan.models, training, crew.problem(training))
     update = {"device": training.device, "workers": training.workers}
     decided = replaced(plan, spec=plan.spec.model_copy(update=update))
-    begun = read_plan(folder)
-    if begun is None or begun.told() != decided.told():
-        write_plan(decided.text(), folder, COMPARISON)
+    keep(decided, read_plan(folder), folder, COMPARISON)
     return Comparison(decided, folder, crew, training)
-
-
-def run_folder(
-    desk: Desk,
-    signals: Signals,
-    crew: AbstractContextManager[Crew],
-    *,
-    run_factories: bool = False,
-) -> End:
-    """Runs the comparison whose plan the folder of a desk holds, as `run_planned` does."""
-    return run_planned(desk, signals, crew, read_plan, prepared, run_factories=run_factories)

@@ -13,7 +13,6 @@ one process the searches of such pairs run one after another.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import replace as replaced
 from functools import partial
 from pathlib import Path
@@ -33,14 +32,12 @@ from engine.record.events import Outcome, RunFinished
 from engine.record.finding import COMPONENTS
 from engine.record.reading import check_regular
 from engine.record.rundir import RunDir
-from engine.record.signals import Signals
-from engine.record.sweep_desk import Desk, End
-from engine.record.sweep_folder import write_plan
+from engine.record.sweep_folder import keep
 from engine.run.backends import decided_as
 from engine.run.compare.evaluator import profiles
 from engine.run.components import models
 from engine.run.crew import Crew, Session, Work
-from engine.run.folder_of_runs import FolderOfRuns, run_planned
+from engine.run.folder_of_runs import FolderOfRuns
 from engine.run.searching import Search
 
 #: The measurement of a search that has left no string.
@@ -191,18 +188,5 @@ def prepared(plan: ComponentsPlan, folder: Path, crew: Crew) -> ComponentsRun:
     if plan.given and not check_regular(models_path(folder)):
         models.given(plan, crew.problem(training))
     decided = replaced(plan, spec=decided_as(plan.spec, training))
-    begun = read_plan(folder)
-    if begun is None or begun.told() != decided.told():
-        write_plan(decided.text(), folder, COMPONENTS)
+    keep(decided, read_plan(folder), folder, COMPONENTS)
     return ComponentsRun(decided, folder, crew)
-
-
-def run_folder(
-    desk: Desk,
-    signals: Signals,
-    crew: AbstractContextManager[Crew],
-    *,
-    run_factories: bool = False,
-) -> End:
-    """Runs the components whose plan the folder of a desk holds, as `run_planned` does."""
-    return run_planned(desk, signals, crew, read_plan, prepared, run_factories=run_factories)
