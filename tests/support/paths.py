@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,21 @@ def measurement(
 
 def found_of(name: str, problem: Problem, beads: NDArray[Any], between: int = 0) -> Found:
     return quantity(name).measured(measurement(problem, beads, between))
+
+
+def check_pieces(name: str, problem: Problem, beads: NDArray[Any]) -> tuple[Found, Found]:
+    """A quantity as a whole, and in pieces of three samples with two points between each two beads.
+
+    Their series are the same at the beads, and have no numbers between.
+    """
+    whole, on = found_of(name, problem, beads), measurement(problem, beads, between=2)
+    small = OneByOne(problem, piece_bytes=3 * 8 * problem.cost.values)
+    assert len(small.to(on.dtype).bounds(problem.held_out)) > 2
+    cut = quantity(name).measured(replace(on, pool=Here(small)))
+    for one, other in zip(whole.series, cut.series, strict=True):
+        np.testing.assert_allclose(np.array(other.values)[::3], one.values, rtol=1e-9, atol=1e-12)
+        assert np.isnan(np.array(other.values)[1::3]).all()
+    return whole, cut
 
 
 def values(found: Found, key: str) -> NDArray[np.float64]:

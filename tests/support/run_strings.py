@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 from engine.record.rundir import RunDir
@@ -27,3 +28,12 @@ def same_cells(one: Path, other: Path) -> bool:
     places = [run.path.relative_to(one) for run in cells(one)]
     assert places == [run.path.relative_to(other) for run in cells(other)]
     return bool(places) and all(same_string(one / place, other / place) for place in places)
+
+
+def untimed(table: Path) -> list[dict[str, str]]:
+    """The lines of a table in a CSV file, without their times."""
+    with open(table, newline="") as file:
+        return [
+            {key: text for key, text in line.items() if key != "elapsed_s"}
+            for line in csv.DictReader(file)
+        ]

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from engine.quantities import quantity
-from engine.quantities.models import OneByOne
 from tests.support.paths import (
     LSTM,
     MLP,
     NORMALIZED,
+    check_pieces,
     drawn_beads,
     drawn_problem,
     found_of,
@@ -53,12 +52,4 @@ def test_outputs_that_are_values_have_euclidean_distances() -> None:
 
 def test_pieces_of_samples_and_points_between_change_nothing() -> None:
     problem = drawn_problem(NORMALIZED)
-    beads = drawn_beads(problem)
-    whole = found_of("distances", problem, beads)
-    on = measurement(problem, beads, between=2)
-    small = OneByOne(problem, piece_bytes=3 * 8 * problem.cost.values)
-    assert len(small.to(on.dtype).bounds(problem.held_out)) > 2
-    cut = quantity("distances").measured(type(on)(on.path, type(on.pool)(small), on.dtype, 0))  # type: ignore[call-arg]
-    for one, other in zip(whole.series, cut.series, strict=True):
-        np.testing.assert_allclose(np.array(other.values)[::3], one.values, rtol=1e-9, atol=1e-12)
-        assert np.isnan(np.array(other.values)[1::3]).all()
+    check_pieces("distances", problem, drawn_beads(problem))

@@ -9,17 +9,15 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from engine.quantities import quantity
-from engine.quantities.models import OneByOne
 from tests.support.paths import (
     LSTM,
     MLP,
     NORMALIZED,
+    check_pieces,
     drawn_beads,
     drawn_problem,
     found_of,
     inputs,
-    measurement,
     put_out,
     row,
     values,
@@ -104,15 +102,7 @@ def test_weights_of_classes_count_in_the_loss_alone() -> None:
 
 def test_pieces_of_samples_and_points_between_change_nothing() -> None:
     problem = drawn_problem(NORMALIZED)
-    beads = drawn_beads(problem)
-    whole = found_of("ensemble", problem, beads)
-    on = measurement(problem, beads, between=2)
-    small = OneByOne(problem, piece_bytes=3 * 8 * problem.cost.values)
-    assert len(small.to(on.dtype).bounds(problem.train)) > 5
-    cut = quantity("ensemble").measured(type(on)(on.path, type(on.pool)(small), on.dtype, 0))  # type: ignore[call-arg]
-    for one, other in zip(whole.series, cut.series, strict=True):
-        np.testing.assert_allclose(np.array(other.values)[::3], one.values, rtol=1e-9, atol=1e-12)
-        assert np.isnan(np.array(other.values)[1::3]).all()
+    whole, cut = check_pieces("ensemble", problem, drawn_beads(problem))
     assert whole.table is not None and cut.table is not None
     for here, there in zip(whole.table.rows, cut.table.rows, strict=True):
         assert there.values == pytest.approx(here.values)

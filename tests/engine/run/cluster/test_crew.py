@@ -32,7 +32,7 @@ from engine.run.sweep import Sweep
 from engine.spec.keys import Spec
 from engine.version import __version__
 from presets import load_preset
-from tests.support.cluster_threads import HANDED_BACK, SHARED, Threads, workers_that
+from tests.support.cluster_threads import HANDED_BACK, Threads, workers_that
 from tests.support.run_strings import cells, same_cells, same_string
 
 LEVELS, PAIRS = (0.05, 0.02), 2
@@ -51,12 +51,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert made.run(Signals()).exit_status == 0
     made.write_tables()
     return made.folder
-
-
-@pytest.fixture(params=[SHARED, HANDED_BACK])
-def workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Threads:
-    """Workers that see the sweep's folder, and such that do not."""
-    return workers_that(request.param, monkeypatch)
 
 
 def test_a_cluster_finds_what_one_process_finds(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -19,8 +18,8 @@ from engine.run.cluster.errand import STOP
 from engine.run.compare.comparison import AT_ONCE, Comparison, start
 from engine.run.crew import Crew
 from presets import load_preset
-from tests.support.cluster_threads import HANDED_BACK, SHARED, Threads, workers_that
-from tests.support.run_strings import same_string
+from tests.support.cluster_threads import Threads
+from tests.support.run_strings import same_string, untimed
 
 METHODS, PAIRS = "greedy,constrained", 2
 KEYS = ["problem.data.points=64", "search.level=0.05", "workers=1", "device=cpu"]
@@ -45,26 +44,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(begun(tmp_path_factory.mktemp("whole") / "compared", Batched(AT_ONCE))).folder
 
 
-@pytest.fixture(params=[SHARED, HANDED_BACK])
-def workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Threads:
-    """Workers that see the folder, and such that do not."""
-    return workers_that(request.param, monkeypatch)
-
-
-def untimed(folder: Path) -> list[dict[str, str]]:
-    with open(folder / "compare.csv", newline="") as file:
-        return [
-            {k: v for k, v in line.items() if k != "elapsed_s"} for line in csv.DictReader(file)
-        ]
-
-
 def check_same(one: Path, other: Path) -> None:
     """Two folders hold the same ends, strings and numbers, to the bit."""
-    assert untimed(one) == untimed(other)
+    assert untimed(one / "compare.csv") == untimed(other / "compare.csv")
     ends = [path.relative_to(one) for path in sorted((one / "ends").rglob("*.*"))]
     assert len(ends) == 3 * PAIRS
     assert all((one / path).read_bytes() == (other / path).read_bytes() for path in ends)
-    for line in untimed(one):
+    for line in untimed(one / "compare.csv"):
         place = f"{line['method']}/pair-000{line['pair']}"
         assert same_string(one / place, other / place)
         described, same = ((each / place / "run.yaml").read_text() for each in (one, other))
@@ -113,7 +99,9 @@ def test_a_pair_whose_ends_are_not_trained_counts_for_each_method(
 ) -> None:
     keys = ["endpoints.max_steps=1", "endpoints.restarts=0"]
     made = run(begun(tmp_path / "untrained", OnCluster(workers), *keys))
-    assert {line["outcome"] for line in untimed(made.folder)} == {Outcome.ENDPOINT_NOT_TRAINED}
+    assert {line["outcome"] for line in untimed(made.folder / "compare.csv")} == {
+        Outcome.ENDPOINT_NOT_TRAINED
+    }
     assert workers.count("Search") == workers.count("Settle") == 0
 
 
@@ -127,7 +115,9 @@ def test_models_of_ones_own_are_told_by_their_place_here(
     copy = made.folder / "ends" / "pair-0000" / "a.safetensors"
     last = (made.folder / "greedy" / "pair-0000" / "events.jsonl").read_text().splitlines()[-1]
     assert f"endpoint 1 ({copy}) has training loss" in json.loads(last)["sentence"]
-    assert {line["outcome"] for line in untimed(made.folder)} == {Outcome.ENDPOINT_NOT_TRAINED}
+    assert {line["outcome"] for line in untimed(made.folder / "compare.csv")} == {
+        Outcome.ENDPOINT_NOT_TRAINED
+    }
 
 
 def test_what_is_not_measured_yet_is_measured_by_a_worker(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from engine.run.cluster.errand import STOP
 from engine.run.components.components import ComponentsRun, start
 from engine.run.crew import Crew
 from presets import load_preset
-from tests.support.cluster_threads import HANDED_BACK, SHARED, Threads, workers_that
-from tests.support.run_strings import same_string
+from tests.support.cluster_threads import HANDED_BACK, Threads, workers_that
+from tests.support.run_strings import same_string, untimed
 
 LEVELS, MODELS = (0.05, 0.002), 3
 KEYS = ["problem.data.points=64", "search.greedy.max_steps=2000", "workers=1", "device=cpu"]
@@ -46,27 +45,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(begun(tmp_path_factory.mktemp("whole") / "many", Batched())).folder
 
 
-@pytest.fixture(params=[SHARED, HANDED_BACK])
-def workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Threads:
-    """Workers that see the folder, and such that do not."""
-    return workers_that(request.param, monkeypatch)
-
-
-def searches(folder: Path) -> list[dict[str, str]]:
-    with open(folder / "searches.csv", newline="") as file:
-        return [
-            {k: v for k, v in line.items() if k != "elapsed_s"} for line in csv.DictReader(file)
-        ]
-
-
 def check_same(one: Path, other: Path) -> None:
     """Two folders hold the same models, searches and tables, to the bit."""
     for name in ("levels.csv", "components.csv", "disconnectivity.csv"):
         assert (one / name).read_text() == (other / name).read_text()
-    assert searches(one) == searches(other)
+    assert untimed(one / "searches.csv") == untimed(other / "searches.csv")
     for path in sorted((one / "models").iterdir()):
         assert path.read_bytes() == (other / "models" / path.name).read_bytes()
-    for search in searches(one):
+    for search in untimed(one / "searches.csv"):
         assert same_string(one / search["run"], other / search["run"])
 
 
@@ -75,7 +61,7 @@ def test_a_cluster_finds_what_one_process_finds(
 ) -> None:
     made = run(begun(tmp_path / "many", OnCluster(workers)))
     check_same(whole, made.folder)
-    count = len(searches(whole))
+    count = len(untimed(whole / "searches.csv"))
     assert [name for name, _ in workers.asked] == [
         "decide",
         *["TrainEnds"] * 2,
@@ -85,7 +71,7 @@ def test_a_cluster_finds_what_one_process_finds(
     assert not any(gpu for _, gpu in workers.asked)
     assert workers.lacking in (0, count + 1)  # files are sent where they are not seen, alone
     assert not list(made.folder.rglob(".cluster-*"))
-    for each in searches(made.folder):
+    for each in untimed(made.folder / "searches.csv"):
         described = made.folder / each["run"] / "run.yaml"
         assert f"a: {made.folder}/models/model-000{each['a']}.safetensors" in described.read_text()
         assert (made.folder / each["run"] / "measured.json").exists()
@@ -132,7 +118,7 @@ def test_a_search_that_was_stopped_on_a_worker_goes_on_on_another(
     monkeypatch.setattr("engine.run.session.BETWEEN_LOOKS_S", 0.0)
     stops = iter([*["go"] * 3, "stop"])
     made = begun(tmp_path / "many", OnCluster(workers))
-    first = searches(whole)[0]["run"]
+    first = untimed(whole / "searches.csv")[0]["run"]
 
     def asked() -> str:
         return next(stops, "go") if workers.asked[-1][0] == "Search" else "go"
@@ -152,7 +138,7 @@ def test_pairs_that_make_problems_of_their_own_are_searched_as_in_one_process(
     alone = run(begun(tmp_path / "alone", Batched(), *keys, levels=(0.05,)))
     many = run(begun(tmp_path / "many", OnCluster(workers), *keys, levels=(0.05,)))
     check_same(alone.folder, many.folder)
-    assert workers.count("Search") == len(searches(many.folder)) > 1
+    assert workers.count("Search") == len(untimed(many.folder / "searches.csv")) > 1
 
 
 def test_models_of_ones_own_are_read_where_they_lie(
@@ -162,8 +148,8 @@ def test_models_of_ones_own_are_read_where_they_lie(
     given = tuple(str(whole / "models" / f"model-000{number}.safetensors") for number in range(3))
     made = run(begun(tmp_path / "own", OnCluster(workers), given=given))
     assert workers.count("TrainEnds") == 0 and workers.count("Tell") == 1
-    assert [line["peak"] for line in searches(made.folder)] == [
-        line["peak"] for line in searches(whole)
+    assert [line["peak"] for line in untimed(made.folder / "searches.csv")] == [
+        line["peak"] for line in untimed(whole / "searches.csv")
     ]
     nowhere = (*given[:2], str(tmp_path / "none.safetensors"))
     with pytest.raises(InputError, match=r"none\.safetensors"):
