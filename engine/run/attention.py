@@ -1,4 +1,4 @@
-"""Looks at what the workers of a search take long for: tells how far it is, or breaks it off."""
+"""The attention that a search pays to long computations: it tells how far they are, or ends them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Attention:
     """Tells a store how far each long call is, and gives it up once the search is to end."""
 
     def __init__(self, store: Store, control: Control, elapsed: Stopwatch) -> None:
-        """Looks for the search that leaves its results in `store` and obeys `control`."""
+        """Pays attention for a search that keeps its results in `store` and obeys `control`."""
         self._store, self._elapsed = store, elapsed
         self._patience = Patience(control.is_to_end)
         self._told_s = float("-inf")
