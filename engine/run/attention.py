@@ -1,4 +1,4 @@
-"""The attention that a search pays to long computations: it tells how far they are, or ends them."""
+"""The attention that a search pays to long computations: it tells how far they are or ends them."""
 
 from __future__ import annotations
 
