@@ -123,6 +123,7 @@ ELSEWHERE = {
     "record/sweep_desk": "record/test_sweeps",
     "record/sweep_folder": "run/test_sweep",
     "record/sweep_state": "record/test_sweeps",
+    "run/attention": "run/test_session_broken_off",
     "run/choosing": "run/choosing/test_backend",
     "run/choosing/fastest": "run/choosing/test_backend",
     "run/choosing/making": "run/choosing/test_backend",
