@@ -4,24 +4,29 @@ numba's own cache lies beside the source, where an uninstallation leaves it behi
 processes that compile at once can exchange their entries. Here every compiled signature is a file
 of its own, in the platform's cache folder. A folder belongs to one version of the source, of
 dss-tui and of all that compiles it; a file's name depends on the signature and on the processor.
+Of several processes that want the same code, one compiles it while the others wait for its file.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import logging
 import os
 import pickle
 import shutil
 import sys
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from numba.core import compiler, serialize
 from numba.core.caching import _Cache
+from numba.core.compiler_lock import global_compiler_lock
 
 from engine.cache import cache_folder
 from engine.errors import SaveError
@@ -39,6 +44,28 @@ _serialize: Any = serialize
 #: each of them has a folder for training and one for proofs.
 KEPT = 16
 DIGEST_BYTES = hashlib.sha256().digest_size
+#: The seconds for which a process waits for another that compiles the same, which may be suspended,
+#: and the seconds between two looks.
+WAIT_S, LOOK_S = 120.0, 0.05
+
+
+def keep(function: Any, sources: Path) -> None:
+    """Lets a function of numba keep its code on the disk, with that of the source in a folder.
+
+    A function that numba was told not to compile (NUMBA_DISABLE_JIT) stays as it is.
+    """
+    if not hasattr(function, "compile"):
+        return
+    kept = DiskCache(function.__name__, sources)
+    compile_here = function.compile
+
+    def compile_or_wait(signature: Any) -> Any:
+        # The threads of a process line up before processes do, as a thread that compiles one
+        # function may have to compile another.
+        with global_compiler_lock, kept.alone(signature, function.targetctx):
+            return compile_here(signature)
+
+    function._cache, function.compile = kept, compile_or_wait  # numba lets nobody choose
 
 
 class DiskCache(_Cache):
@@ -66,6 +93,24 @@ class DiskCache(_Cache):
         if compiled.library.has_dynamic_globals:  # addresses of this process
             return
         _write(self._file(signature, compiled.codegen), _serialize.dumps(compiled._reduce()))
+
+    @contextmanager
+    def alone(self, signature: Any, target_context: Any) -> Iterator[None]:
+        """Holds a lock while a signature is compiled, for which other processes wait.
+
+        Whoever waits too long, or has no place for the lock, compiles it as well.
+        """
+        target_context.refresh()
+        file = self._file(signature, target_context.codegen())
+        if file.exists():
+            yield
+            return
+        with ExitStack() as stack:
+            with suppress(OSError):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context((file.parent / f".{file.name}.lock").open("ab"))
+                _wait_for(lock, WAIT_S)
+            yield
 
     def is_filled(self) -> bool:
         """Returns whether code of this function is kept for any signature."""
@@ -105,6 +150,19 @@ def _fingerprint(sources: Path) -> str:
     versions = [version(package) for package in ("numba", "llvmlite", "numpy")]
     digest.update(repr((sys.implementation.cache_tag, versions)).encode())
     return digest.hexdigest()[:16]
+
+
+def _wait_for(lock: IO[bytes], seconds: float) -> None:
+    """Locks a file until it is closed, or gives up. Raises OSError where nothing can be locked."""
+    last = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > last:
+                return
+            time.sleep(LOOK_S)
 
 
 def _read(file: Path) -> bytes | None:

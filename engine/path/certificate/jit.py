@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.backends.disk_cache import DiskCache
+from engine.backends.disk_cache import keep
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Floats = NDArray[np.float64]
@@ -26,7 +26,7 @@ INNER: dict[str, Any] = {**ENTRY, "no_cpython_wrapper": True}
 def entry(function: Function) -> Function:
     """Compiles a function that is called from Python, and keeps it on the disk."""
     made: Any = numba.njit(**ENTRY)(function)
-    made._cache = DiskCache(function.__name__, Path(__file__).parent)  # numba lets nobody choose
+    keep(made, Path(__file__).parent)
     return cast(Function, made)
 
 

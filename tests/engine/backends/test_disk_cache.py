@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import subprocess
@@ -18,7 +19,7 @@ import numba
 from numba.core.dispatcher import Dispatcher
 
 from engine.backends import disk_cache
-from engine.backends.disk_cache import KEPT, DiskCache, folder
+from engine.backends.disk_cache import KEPT, DiskCache, folder, keep
 from engine.backends.fused.kernels import calls
 
 #: The folder whose source is compiled here.
@@ -39,7 +40,7 @@ def twice(x: float) -> float:
 def kept(function: Callable[[float], float] = twice) -> Any:
     """Returns a function that is compiled when first called, as in a process that just began."""
     made: Any = numba.njit(function)
-    made._cache = DiskCache(function.__name__, SOURCES)
+    keep(made, SOURCES)
     return made
 
 
@@ -49,7 +50,8 @@ def hits(made: Any) -> int:
 
 
 def files() -> list[Path]:
-    return sorted(folder(SOURCES).iterdir())
+    """Returns the files of compiled code, without those that are locked while it is made."""
+    return sorted(folder(SOURCES).glob("[!.]*"))
 
 
 def test_the_next_process_finds_what_one_has_compiled() -> None:
@@ -121,29 +123,48 @@ def test_without_a_place_to_keep_it_one_warning_says_so(
 MANY = """
 import sys, numba
 from pathlib import Path
-from engine.backends.disk_cache import DiskCache
+from engine.backends.disk_cache import keep
 
 def twice(x):
     return x + x
 
 made = numba.njit(twice)
-made._cache = DiskCache("twice", Path(sys.argv[2]))
+keep(made, Path(sys.argv[2]))
 value = {"int": int, "float": float, "complex": complex}[sys.argv[1]](3)
-print(made(value), flush=True)
+print(made(value), sum(made.stats.cache_hits.values()), flush=True)
 """
 
 
-def test_processes_that_compile_at_once_keep_their_own(cache: Path) -> None:
-    kinds = ["int", "float", "complex", "int", "float", "complex"]
+def test_of_processes_that_compile_at_once_one_does_and_the_others_wait() -> None:
+    kinds = ["int", "float", "complex"] * 2
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", MANY, kind, str(SOURCES)], stdout=subprocess.PIPE, text=True
         )
         for kind in kinds
     ]
-    answers = [process.communicate()[0].strip() for process in processes]
-    assert answers == ["6", "6.0", "(6+0j)"] * 2
+    answers = [process.communicate()[0].split() for process in processes]
+    assert [value for value, _ in answers] == ["6", "6.0", "(6+0j)"] * 2
+    assert sum(int(hits) for _, hits in answers) == 3
     assert len(files()) == 3
+
+
+def test_who_waits_too_long_compiles_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that holds the lock may be suspended."""
+    kept()(3)
+    (file,) = files()
+    file.unlink()
+    monkeypatch.setattr(disk_cache, "WAIT_S", 0.2)
+    with (file.parent / f".{file.name}.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = kept()
+        assert (made(3), hits(made)) == (6, 0)
+    assert files() == [file]
+
+
+def test_a_function_that_numba_must_not_compile_stays_pythons() -> None:
+    keep(twice, SOURCES)
+    assert twice(3) == 6
 
 
 def test_other_sources_and_versions_have_folders_of_their_own(

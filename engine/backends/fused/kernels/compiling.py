@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-from engine.backends.disk_cache import DiskCache
+from engine.backends.disk_cache import keep
 from engine.backends.fused.kernels import SOURCES
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -43,7 +43,7 @@ def compiled(
     def decorate(function: Function) -> Function:
         made = numba.njit(**how)(function)
         if entry:
-            made._cache = DiskCache(function.__name__, SOURCES)  # numba lets nobody choose
+            keep(made, SOURCES)
         return cast(Function, made)
 
     return decorate
