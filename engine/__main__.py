@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from engine.errors import InputError, SaveError
-from engine.record.finding import is_comparison, is_components, is_sweep, placed
+from engine.record.finding import is_sweep, placed
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End, exit_status_of, held
 from engine.spec.trust import RUN_FACTORIES
-
-if TYPE_CHECKING:
-    from engine.run.folder_of_runs import Prepare
 
 
 def main(arguments: list[str]) -> int:
@@ -73,25 +69,10 @@ def _many(desk: Desk, signals: Signals, crew: str | None, *, trusted: bool) -> E
     """Runs what the plan in a desk's folder asks for, and returns how that has ended."""
     from engine.run.crews import crew_of
     from engine.run.folder_of_runs import run_planned
+    from engine.run.many import prepare_of
 
-    prepared, at_once = _kind(desk.folder)
+    prepared, at_once = prepare_of(desk.folder)
     return run_planned(desk, signals, crew_of(crew, at_once), prepared, run_factories=trusted)
-
-
-def _kind(folder: Path) -> tuple[Prepare, int]:
-    """Returns what prepares the runs of a folder, and how many of them are usual at a time."""
-    from engine.run import sweep
-    from engine.run.grid import AT_ONCE
-
-    if is_comparison(folder):
-        from engine.run.compare import comparison
-
-        return comparison.prepared, comparison.AT_ONCE
-    if is_components(folder):
-        from engine.run.components import components
-
-        return components.prepared, AT_ONCE
-    return sweep.prepared, AT_ONCE
 
 
 if __name__ == "__main__":

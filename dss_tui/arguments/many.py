@@ -8,9 +8,7 @@ from dss_tui.arguments.options import Commands, add_crew, add_grid, add_many
 
 def add_sweep(commands: Commands) -> None:
     """Adds the command `sweep`."""
-    sweep = commands.add_parser(
-        "sweep", help="many pairs at many levels, in one batch; the same command goes on"
-    )
+    sweep = commands.add_parser("sweep", help="many pairs at many levels, in one batch")
     sweep.add_argument("preset", metavar="PRESET", help="the name of a preset, or a .yaml file")
     sweep.add_argument(
         "--levels",

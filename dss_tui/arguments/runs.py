@@ -34,7 +34,7 @@ def add_runs(commands: Commands) -> None:
     ls = commands.add_parser("ls", help="list the runs and sweeps")
     ls.set_defaults(command=dispatch.ls)
 
-    resume = commands.add_parser("resume", help="go on with a run from its checkpoint")
+    resume = commands.add_parser("resume", help="go on with a run or a sweep from its checkpoints")
     resume.add_argument("run", metavar="RUN")
     resume.add_argument(
         "--set",

@@ -6,6 +6,8 @@ import argparse
 import math
 import sys
 from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -20,6 +22,9 @@ from engine.record.compare_folder import FEWEST, MOST_CELLS, ComparePlan, EndsOf
 from engine.record.compare_tables import MethodRow, json_of_comparison
 from engine.record.finding import placed
 from engine.record.signals import ending_at_once
+
+if TYPE_CHECKING:
+    from engine.run.compare.comparison import Comparison
 
 
 def compare(asked: argparse.Namespace) -> int:
@@ -59,17 +64,18 @@ def _in_foreground(asked: argparse.Namespace, plan: ComparePlan, crew: str | Non
             workers = stack.enter_context(crew_of(crew, AT_ONCE))
             with naming(_preset(asked)):
                 begun = start(plan, placed(asked.out.expanduser().absolute()).path, workers)
+        return run_here(begun, partial(tell, begun, as_json=asked.json))
 
-        def tell(rows: list[MethodRow]) -> None:
-            if asked.json:
-                print(json_of_comparison(rows, begun.results(), begun.ends()), end="")
-                return
-            _show(rows, sought=begun.plan.spec.search.number is None)
-            print(_of_ends(begun.ends()))
-            told = "compare.csv, methods.csv, compare.json, and a run directory for each cell"
-            print(f"{begun.folder}: {told}")
 
-        return run_here(begun, tell)
+def tell(begun: Comparison, rows: list[MethodRow], *, as_json: bool) -> None:
+    """Prints the table of a comparison's methods, and what its folder holds."""
+    if as_json:
+        print(json_of_comparison(rows, begun.results(), begun.ends()), end="")
+        return
+    _show(rows, sought=begun.plan.spec.search.number is None)
+    print(_of_ends(begun.ends()))
+    told = "compare.csv, methods.csv, compare.json, and a run directory for each cell"
+    print(f"{begun.folder}: {told}")
 
 
 def _preset(asked: argparse.Namespace) -> str:

@@ -6,9 +6,11 @@ import argparse
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
+from functools import partial
 from glob import glob, has_magic
 from math import isnan
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -27,6 +29,9 @@ from engine.record.finding import placed
 from engine.record.signals import ending_at_once
 from engine.record.sweep_folder import MOST_CELLS
 from engine.spec.grid import levels_of
+
+if TYPE_CHECKING:
+    from engine.run.components.components import ComponentsRun
 
 #: The columns of what is printed where no terminal says how many there are.
 COLUMNS = 100
@@ -72,18 +77,19 @@ def _in_foreground(asked: argparse.Namespace, plan: ComponentsPlan, crew: str | 
             workers = stack.enter_context(crew_of(crew))
             with naming(asked.preset):
                 begun = start(plan, placed(asked.out.expanduser().absolute()).path, workers)
+        return run_here(begun, partial(tell, begun, as_json=asked.json))
 
-        def tell(rows: list[ComponentsRow]) -> None:
-            found = begun.found()
-            if found is not None and asked.json:
-                print(json_of(found, rows[::-1]), end="")
-            elif found is not None:
-                _show(found)
-                tables = "components.json, searches.csv, levels.csv, components.csv"
-                told = f"{tables}, disconnectivity.csv, and a run directory for each search"
-                print(f"{begun.folder}: {told}")
 
-        return run_here(begun, tell)
+def tell(begun: ComponentsRun, rows: list[ComponentsRow], *, as_json: bool) -> None:
+    """Prints the components at each level, and what their folder holds."""
+    found = begun.found()
+    if found is not None and as_json:
+        print(json_of(found, rows[::-1]), end="")
+    elif found is not None:
+        _show(found)
+        tables = "components.json, searches.csv, levels.csv, components.csv"
+        told = f"{tables}, disconnectivity.csv, and a run directory for each search"
+        print(f"{begun.folder}: {told}")
 
 
 def _plan(asked: argparse.Namespace) -> ComponentsPlan:

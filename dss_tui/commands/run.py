@@ -13,7 +13,7 @@ from dss_tui.commands.trusted import preset_of, spec_of_run
 from dss_tui.viewing.headless import has_terminal
 from engine.errors import InputError
 from engine.record.events import Outcome
-from engine.record.finding import create, find, find_any, name_after
+from engine.record.finding import create, find, find_any, is_sweep, name_after
 from engine.record.lock import is_live
 from engine.record.ownership import check_going_on
 from engine.record.records import finished, read_records
@@ -93,12 +93,14 @@ def _start(spec: Spec, name: str, asked: argparse.Namespace) -> int:
 
 
 def resume(asked: argparse.Namespace) -> int:
-    """Goes on with a run from its checkpoint and returns the exit status.
+    """Goes on with a run from its checkpoint, or with many runs, and returns the exit status.
 
-    Where the run has ended for good, it only says so. Raises InputError for an override that is no
+    Where a run has ended for good, it only says so. Raises InputError for an override that is no
     limit, or that comes while the run is live.
     """
-    directory = find(asked.run)
+    directory = find_any(asked.run)
+    if is_sweep(directory.path):
+        return _resume_many(directory, asked)
     if asked.overrides:
         _check_limits(directory, asked.overrides)
     ended = finished(read_records(directory))
@@ -117,6 +119,17 @@ def resume(asked: argparse.Namespace) -> int:
         return show(Opening(directory, launched=True, fps=asked.fps))
     with Signals() as signals:
         return _in_foreground(directory, signals, asked, run_factories=asked.run_factories)
+
+
+def _resume_many(folder: RunDir, asked: argparse.Namespace) -> int:
+    """Goes on with a sweep, a comparison or components, and returns the exit status."""
+    from dss_tui.commands import going_on
+
+    if not wants_screen(asked):
+        return going_on.resume_here(folder, asked)
+    from dss_tui.tui.app import Opening
+
+    return show(Opening(folder, launched=going_on.launch(folder, asked), fps=asked.fps))
 
 
 def attach(asked: argparse.Namespace) -> int:

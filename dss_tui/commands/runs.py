@@ -16,7 +16,6 @@ from engine.record.commands import send
 from engine.record.events import Outcome
 from engine.record.finding import (
     find_any,
-    reference,
     resume_command,
     runs_and_sweeps,
     runs_folder,
@@ -92,8 +91,7 @@ def _ended(run: RunDir) -> str:
     found = summarize_any(run)
     if found.pairs is not None and found.state != "ended":
         ended, pairs = found.pairs
-        attach = f"`dss-tui attach {reference(run)}`"
-        return f"stopped; {ended} of {pairs} searches have ended; {attach} and its key r go on"
+        return f"stopped; {ended} of {pairs} searches have ended; `{resume_command(run)}` goes on"
     if found.state == str(Outcome.STOPPED):
         return f"stopped; `{resume_command(run)}` goes on"
     return f"it had ended by itself: {found.state}"

@@ -6,6 +6,8 @@ import argparse
 import math
 import sys
 from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -23,6 +25,9 @@ from engine.record.sweep_tables import LevelRow, json_of
 from engine.spec.grid import LEVELS, LevelAsked, levels_of
 from engine.spec.keys import Spec
 from engine.spec.search import TimesEnds
+
+if TYPE_CHECKING:
+    from engine.run.sweep import Sweep
 
 
 def sweep(asked: argparse.Namespace) -> int:
@@ -66,16 +71,17 @@ def _in_foreground(
             workers = stack.enter_context(crew_of(crew))
             with naming(asked.preset):
                 begun = start(_spec(asked, levels), levels, asked.pairs, folder, workers)
+        return run_here(begun, partial(tell, begun, as_json=asked.json))
 
-        def tell(rows: list[LevelRow]) -> None:
-            if asked.json:
-                print(json_of(rows, begun.results()), end="")
-                return
-            _show(rows, begun.plan.spec.search.tolerance)
-            told = "sweep.csv, levels.csv, sweep.json, and a run directory for each pair"
-            print(f"{begun.folder}: {told}")
 
-        return run_here(begun, tell)
+def tell(begun: Sweep, rows: list[LevelRow], *, as_json: bool) -> None:
+    """Prints the table of a sweep's levels, and what its folder holds."""
+    if as_json:
+        print(json_of(rows, begun.results()), end="")
+        return
+    _show(rows, begun.plan.spec.search.tolerance)
+    told = "sweep.csv, levels.csv, sweep.json, and a run directory for each pair"
+    print(f"{begun.folder}: {told}")
 
 
 def _spec(asked: argparse.Namespace, levels: tuple[LevelAsked, ...]) -> Spec:

@@ -12,7 +12,7 @@ import platformdirs
 
 from engine.errors import InputError, SaveError, listed, nearest
 from engine.record.rundir import RunDir
-from engine.record.writing import is_leftover, replace
+from engine.record.writing import is_leftover, replace, sync_folder
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import dump
 
@@ -122,7 +122,7 @@ def reference(run: RunDir) -> str:
 
 
 def resume_command(run: RunDir) -> str:
-    """Returns the command that goes on with a run from its checkpoint."""
+    """Returns the command that goes on with a run, or with many, from where it was left."""
     return f"dss-tui resume {reference(run)}"
 
 
@@ -223,6 +223,7 @@ def create(spec: Spec, name: str, out: Path | None) -> RunDir:
         for leftover in path.iterdir():
             leftover.unlink()
         replace(path / "run.yaml", dump(spec.of_a_new_run()).encode())
+        sync_folder(path.resolve().parent)
     except (OSError, SaveError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(

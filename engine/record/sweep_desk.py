@@ -108,7 +108,6 @@ def held(folder: Path) -> Iterator[None]:
             f"another process is running this {kind_of(folder) or 'folder'}; stop it first, or let "
             "it end",
             file=folder,
-            key="--out",
         ) from None
     with lock:
         heartbeat = Heartbeat(lock)

@@ -21,7 +21,7 @@ from engine.record.finding import PLAN, kind_of
 from engine.record.reading import LARGEST_PRESET, check_regular, read_text
 from engine.record.rundir import RunDir
 from engine.record.sweep_tables import ENDINGS, LevelRow, Result, as_told, by_level
-from engine.record.writing import replace
+from engine.record.writing import replace, sync_folder
 from engine.spec.checks import check_method
 from engine.spec.grid import Grid, LevelAsked, levels_of, text_of
 from engine.spec.keys import Spec
@@ -238,6 +238,7 @@ def write_plan(text: str, folder: Path, name: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         replace(folder / name, text.encode())
+        sync_folder(folder.resolve().parent)
     except (OSError, SaveError) as error:
         raise unusable(folder, error) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -16,6 +17,8 @@ from engine.record.reading import Damaged, folder_of, open_regular
 
 #: How a new file is opened for writing, in place of nothing that is there.
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+#: How a folder is opened whose names are to survive a loss of power.
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def replace(path: Path, content: bytes, *, durable: bool = True, mode: int = 0o666) -> None:
@@ -62,6 +65,8 @@ def _replacing(name: str, folder: int, *, durable: bool, mode: int) -> Iterator[
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        if durable:
+            _sync_names(".", folder)
     except Exception:
         with contextlib.suppress(OSError):
             os.unlink(temporary, dir_fd=folder)
@@ -81,13 +86,15 @@ def chosen(path: str | os.PathLike[str]) -> Path:
 def made_folder(path: Path, within: Path | None = None) -> None:
     """Makes a folder in another one, and the folders between the two, where there are none yet.
 
-    `within` is the parent unless it is given. Raises SaveError where a folder cannot be made, also
-    where there is a link in its place.
+    They survive a loss of power. `within` is the parent unless it is given. Raises SaveError where
+    a folder cannot be made, also where there is a link in its place.
     """
     outer = within or path.parent
     for made in reversed([path, *path.parents][: len(path.relative_to(outer).parts)]):
         try:
-            made.mkdir(exist_ok=True)
+            if not made.exists():
+                made.mkdir(exist_ok=True)
+                _sync_names(made.parent.resolve())
             is_link = not is_folder(made)
         except OSError as error:
             raise SaveError(f"{made}: cannot be made: {error.strerror}") from error
@@ -103,13 +110,27 @@ def is_folder(path: Path) -> bool:
 def sync_folder(path: Path) -> None:
     """Makes the names in a folder survive a loss of power. Raises SaveError."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync_names(path)
     except OSError as error:
         raise SaveError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _sync_names(path: str | Path, within: int | None = None) -> None:
+    """Makes the names in a folder survive a loss of power, as far as its file system can.
+
+    The path may be relative to an open folder. Raises OSError.
+    """
+    try:
+        descriptor = os.open(path, _FOLDER, dir_fd=within)
+    except PermissionError:  # one may write names there, but not list them
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # the system syncs files alone
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def is_leftover(path: Path) -> bool:

@@ -21,7 +21,7 @@ from engine.path.chain_state import Bead
 from engine.record import tensor_file, tensor_reading
 from engine.record.reading import MIB, Damaged
 from engine.record.rundir import RunDir
-from engine.record.writing import is_folder, replacing, sync_folder
+from engine.record.writing import is_folder, made_folder, replacing, sync_folder
 
 #: Bytes of all beads at rest up to which a checkpoint holds them itself.
 APART = 8 * MIB
@@ -86,7 +86,7 @@ class BeadFiles:
         """Writes the files of beads that have none, by their names. Raises SaveError."""
         if not beads:
             return
-        self._make_folder()
+        made_folder(self.run.beads)
         for name, tensor in beads.items():
             arrays = {WEIGHTS: tensor.detach().cpu().numpy()}
             with replacing(self._path(name)) as file:
@@ -128,17 +128,6 @@ class BeadFiles:
             tensor.data = self._mapped(name, check=False)  # as this process wrote it
             self.mapped.add(name)
             excess -= tensor.nbytes
-
-    def _make_folder(self) -> None:
-        """Makes the folder. Raises SaveError, also where a link stands in its place."""
-        try:
-            self.run.beads.mkdir(exist_ok=True)
-            if is_folder(self.run.beads):
-                return
-            why = "it is a link, which is not followed"
-        except OSError as error:
-            why = str(error.strerror)
-        raise SaveError(f"{self.run.beads}: cannot be written: {why}")
 
     def _path(self, name: str) -> Path:
         return self.run.beads / f"{name.removeprefix(PREFIX)}.safetensors"

@@ -14,7 +14,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from engine.errors import InputError, SaveError
 from engine.record.events import Outcome, RunFinished
+from engine.record.finding import resume_command
 from engine.record.plans import AnyPlan, plan_file, read_any_plan
+from engine.record.rundir import RunDir
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End, exit_status_of, held
 from engine.record.sweep_tables import ENDINGS
@@ -81,7 +83,12 @@ class FolderOfRuns(ABC, Generic[AnyCell, AnyResult, AnyRow_co]):
     def unfinished(self) -> str:
         """A sentence on the cells that have not ended."""
         left = self._plan.left(self.folder, self.results())
-        return f"{left} of {self.cells} cells have not ended; the same command goes on"
+        return f"{left} of {self.cells} cells have not ended; {self.goes_on}"
+
+    @property
+    def goes_on(self) -> str:
+        """A clause on how to go on."""
+        return f"`{resume_command(RunDir(self.folder))}` goes on"
 
     def results(self) -> list[AnyResult]:
         """Returns how the cells ended that have, in the order of the plan."""

@@ -95,10 +95,10 @@ class ComponentsRun(FolderOfRuns[PairCell, Searched, ComponentsRow]):
         """See `FolderOfRuns`."""
         if self.found() is None:
             there = self.plan.models_there(self.folder)
-            return f"{there} of {self.plan.models} models are trained; the same command goes on"
+            return f"{there} of {self.plan.models} models are trained; {self.goes_on}"
         left = len(self.todo())
         searches = f"{left} search has" if left == 1 else f"{left} searches have"
-        return f"{searches} not ended, and others may follow; the same command goes on"
+        return f"{searches} not ended, and others may follow; {self.goes_on}"
 
     def _make_models(self, session: Session) -> str | None:
         """Trains or reads the models where they are not there, and measures them.

@@ -115,8 +115,7 @@ def test_stop_stops_a_sweep(sweep: RunDir, name: str, capsys: pytest.CaptureFixt
     acting.join()
     assert json.loads(sweep.commands.read_text()) == {"command": "stop"}
     assert capsys.readouterr().out == (
-        f"{sweep.path}: stopped; 2 of 6 searches have ended; "
-        "`dss-tui attach wide` and its key r go on\n"
+        f"{sweep.path}: stopped; 2 of 6 searches have ended; `dss-tui resume wide` goes on\n"
     )
 
 
@@ -127,7 +126,7 @@ def test_a_sweep_that_does_not_run_is_told(
     assert "is not running; nothing to stop" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["resume", "diagnose", "shorten"])
+@pytest.mark.parametrize("command", ["diagnose", "shorten"])
 def test_other_commands_say_that_it_is_a_sweep(
     sweep: RunDir, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

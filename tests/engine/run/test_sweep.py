@@ -629,7 +629,10 @@ def test_a_cell_that_was_stopped_is_left_to_the_next_time(
     cell.path.mkdir(parents=True)
     send(cell, "stop")
     assert main([*COMMAND, "--out", str(tmp_path)]) == 3
-    assert "1 of 6 cells have not ended; the same command goes on" in capsys.readouterr().err
+    assert (
+        f"1 of 6 cells have not ended; `dss-tui resume {tmp_path}` goes on"
+        in capsys.readouterr().err
+    )
     assert summarize(cell).state == "stopped"
     assert [line["pairs"] for line in lines(tmp_path, "levels.csv")] == ["2", "3"]
     assert main([*COMMAND, "--out", str(tmp_path)]) == 0
@@ -697,7 +700,7 @@ def test_a_failure_of_the_engine_stops_the_sweep(
     printed = capsys.readouterr()
     assert f"dss-tui: {cell.path}: The engine failed: IndexError" in printed.err
     assert "1 failed" in printed.out
-    assert "cells have not ended; the same command goes on" in printed.err
+    assert f"cells have not ended; `dss-tui resume {tmp_path}` goes on" in printed.err
     assert "IndexError" in cell.log.read_text()
     assert threading.active_count() == before
     assert any(summarize(run).state == "stopped" for run in cells(tmp_path))
@@ -795,7 +798,7 @@ def test_killed_sweeps_go_on(whole: Path, tmp_path: Path) -> None:
         process.terminate()
         _, errors = process.communicate()
     assert process.returncode == 143
-    assert errors.splitlines()[-1].endswith("the same command goes on")
+    assert errors.splitlines()[-1].endswith(f"`dss-tui resume {tmp_path}` goes on")
     assert summarize(cell).state == "stopped" and cell.checkpoint.exists()
     ended = {run.path: run.events.read_bytes() for run in cells(tmp_path) if ending(run)}
 

@@ -11,9 +11,7 @@ run did not come to the same bits.
 from __future__ import annotations
 
 import argparse
-import io
 import itertools
-import os
 import random
 import shutil
 import signal
@@ -21,235 +19,25 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from engine.backends.fused.backend import FusedBackend
-from engine.backends.fused.layout import fused_layout
-from engine.problem.problem import build_problem
-from engine.record import finding, string_file, writing
-from engine.record.events import Outcome
-from engine.record.records import RecordTail, effective
-from engine.record.rundir import RunDir
-from engine.record.signals import Signals
-from engine.record.writer import RunWriter
 from engine.run import bead_files, store
-from engine.run.loop import Pace
-from engine.run.session import run_session
-from engine.spec.keys import Spec
-from engine.workers.pool import Pool
-from presets import load_preset
+from tests.support.faults.one_run import came_to_the_same, counted, search, struck, unharmed
+from tests.support.faults.shim import WHEN, Shim, end
 from tests.support.faults.trial import Answer, attempt
-
-#: The search: two ends and a few beads between them, in a moment.
-SPEC = load_preset(
-    "quadratic", ["seed=3", "problem.data.points=16", "search.level=2e-2", "device=cpu"]
-)
-#: A checkpoint and a snapshot of progress come after every step.
-PACE = Pace(0.0, 0.0)
-
-#: The functions of the system that change files, besides writing.
-CALLS = ("replace", "rename", "link", "unlink", "fsync", "mkdir", "ftruncate")
-WHEN = ("before", "within", "after")
-
-
-@dataclass
-class Shim:
-    """Counts what changes files, and ends this process at one of them."""
-
-    number: int
-    """The change at which it ends, from 0; −1 for none."""
-    when: str = "before"
-    seen: int = 0
-    kinds: Counter[str] | None = None
-
-    def __enter__(self) -> Shim:
-        """Puts itself between the engine and the system."""
-        self._lock = threading.RLock()
-        self.kinds = Counter()
-        for name in CALLS:
-            setattr(os, name, self._around(name, getattr(os, name)))
-        whole_open, whole_fdopen = open, os.fdopen
-        setattr(writing, "open", lambda *a, **k: self._file(whole_open(*a, **k)))  # noqa: B010
-
-        def fdopen(fd: int, mode: str = "r", *more: Any, **named: Any) -> Any:
-            made = whole_fdopen(fd, mode, *more, **named)
-            return self._file(made) if mode == "ab" else made
-
-        os.fdopen = fdopen
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Does nothing: the process ends."""
-
-    def _file(self, made: Any) -> Any:
-        return _File(made, self)
-
-    def _around(self, name: str, whole: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **named: Any) -> Any:
-            return self.point(name, lambda: whole(*arguments, **named))
-
-        return call
-
-    def point(
-        self, kind: str, whole: Callable[[], Any], part: Callable[[], Any] | None = None
-    ) -> Any:
-        """Does it whole, or ends the process before, within or after it."""
-        with self._lock:
-            here = self.seen == self.number
-            self.seen += 1
-            assert self.kinds is not None
-            self.kinds[kind] += 1
-            if here and self.when == "before":
-                _end()
-            if here and self.when == "within" and part is not None:
-                part()
-                _end()
-            found = whole()
-            if here:
-                _end()
-            return found
-
-
-class _File:
-    """A file whose writes are counted."""
-
-    def __init__(self, held: Any, shim: Shim) -> None:
-        self._held, self._shim = held, shim
-
-    def __enter__(self) -> _File:
-        self._held.__enter__()
-        return self
-
-    def __exit__(self, *how: Any) -> Any:
-        return self._held.__exit__(*how)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._held, name)
-
-    def write(self, content: Any) -> Any:
-        """Writes, and lets the system have it at once."""
-
-        def put(part: Any) -> Any:
-            count = self._held.write(part)
-            self._held.flush()
-            return count
-
-        half = content[: len(content) // 2]
-        return self._shim.point("write", lambda: put(content), lambda: put(half))
-
-    def writelines(self, parts: Any) -> None:
-        for part in parts:
-            self.write(part)
-
-
-def _end() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-class _AtOnce:
-    """In place of a thread: what it is given is done when it is given."""
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        """Needs no thread."""
-
-    def submit(self, do: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Does it."""
-        done: Future[Any] = Future()
-        try:
-            done.set_result(do(*arguments))
-        except Exception as error:
-            done.set_exception(error)
-        return done
-
-    def shutdown(self) -> None:
-        """There is nothing to wait for."""
-
-
-def search(folder: Path, spec: Spec = SPEC) -> int:
-    """Begins a run or goes on with it, and returns 0 where it connects."""
-    run = RunDir(folder)
-    if not run.spec.exists():
-        run = finding.create(spec, "quadratic", folder)
-    layout = fused_layout(spec.problem.network, spec.problem.loss)
-    assert layout is not None
-    with (
-        Pool(FusedBackend(build_problem(spec.problem), layout), [torch.device("cpu")]) as pool,
-        RunWriter(run) as writer,
-    ):
-        ended = run_session(writer, spec, pool, Signals(), pace=PACE)
-    return 0 if ended.outcome is Outcome.CONNECTED else 3
-
-
-def killed_at(folder: Path, number: int, when: str) -> Answer:
-    """What comes of a run that is ended at one of its changes of files."""
-
-    def do() -> int:
-        setattr(store, "ThreadPoolExecutor", _AtOnce)  # noqa: B010
-        with Shim(number, when):
-            return search(folder)
-
-    return attempt(do)
 
 
 def killed_after(folder: Path, seconds: float) -> Answer:
     """What comes of a run that is ended after a while, whatever it does."""
 
     def do() -> int:
-        threading.Timer(seconds, _end).start()
+        threading.Timer(seconds, end).start()
         return search(folder)
 
     return attempt(do)
-
-
-def came_to_the_same(folder: Path, whole: Path) -> str | None:
-    """What is wrong with a run that is gone on with, None where it ends as the whole one."""
-
-    def do() -> int:
-        status = search(folder)
-        tail = RecordTail(RunDir(folder))
-        records = effective(tail.new_records())
-        seqs = [record.seq for record in records]
-        if tail.damaged is not None or seqs != sorted(set(seqs)):
-            print(f"its events are damaged: {tail.damaged}, {seqs}")
-            return 4
-        a, b = (string_file.read(each / "string.safetensors").string for each in (folder, whole))
-        same = (
-            a.beads.tobytes() == b.beads.tobytes() and a.profiles.tobytes() == b.profiles.tobytes()
-        )
-        return status if same else 5
-
-    answer = attempt(do)
-    if answer.status == 0 and not answer.signal:
-        return None
-    last = (answer.said.strip().splitlines() or [""])[-1]
-    return {4: last, 5: "another string"}.get(answer.status or 0, f"{answer.fault or last}")
-
-
-def counted(folder: Path) -> Counter[str]:
-    """The changes of files of a whole run, by their kinds."""
-    out = folder.with_suffix(".counts")
-
-    def do() -> int:
-        setattr(store, "ThreadPoolExecutor", _AtOnce)  # noqa: B010
-        with Shim(-1) as shim:
-            status = search(folder)
-            assert shim.kinds is not None
-        with open(out, "w") as file:
-            file.writelines(f"{kind} {count}\n" for kind, count in shim.kinds.items())
-        return status
-
-    answer = attempt(do)
-    assert answer.status == 0, answer.said
-    lines = (line.split() for line in out.read_text().splitlines())
-    return Counter({kind: int(count) for kind, count in lines})
 
 
 def points(total: int, asked: int | None, draw: random.Random) -> Iterator[tuple[int, str]]:
@@ -274,8 +62,7 @@ def main() -> int:
         bead_files.APART, store.PAUSE = 0, 0
     with tempfile.TemporaryDirectory(prefix="dss-crashes-") as place:
         whole = Path(place) / "whole"
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            search(Path(place) / "warm")
+        unharmed(Path(place) / "warm")
         began = time.monotonic()
         kinds = counted(whole)
         took_s = time.monotonic() - began
@@ -303,7 +90,7 @@ def main() -> int:
 
 
 def _at(number: int, when: str) -> Callable[[Path], Answer]:
-    return lambda folder: killed_at(folder, number, when)
+    return lambda folder: struck(folder, Shim(number, when))
 
 
 def _after(seconds: float) -> Callable[[Path], Answer]:

@@ -248,7 +248,7 @@ def _of_many(
         folder,
         (*found, *(f"{cell}/{file}" for file in in_cell if (folder / cell / file).is_file())),
         tried,
-        frozenset({"go on", "screen", "menu"}),
+        frozenset({"go on", "resume", "screen", "menu"}),
         {"DSS_TUI_RUNS": str(folder.parent)},
     )
 

@@ -103,7 +103,7 @@ def test_a_stop_is_passed_on_and_one_process_goes_on_to_the_same(
 
     monkeypatch.setattr(Threads, "ask", property(lambda self: asked))
     end = made.run(Signals())
-    assert end.exit_status == 3 and "the same command goes on" in end.sentence
+    assert end.exit_status == 3 and "` goes on" in end.sentence
     stopped = list(made.folder.glob("level-*/*/checkpoint.*"))
     assert bool(stopped) == (moment == "Search")
     check_same(whole, run(begun(tmp_path / "many", Batched())).folder)

@@ -233,7 +233,7 @@ def test_a_command_that_was_ended_goes_on_to_the_same_bits(
     path = {"models": "models/model-0000.json", "search": f"{first}/events.jsonl"}[moment]
     stops: Any = Stops(out / path)
     end = begun.run(stops)
-    assert end.exit_status == 128 + signal.SIGTERM and "the same command goes on" in end.sentence
+    assert end.exit_status == 128 + signal.SIGTERM and "` goes on" in end.sentence
     assert (moment == "models") == ("models are trained" in end.sentence)
     found = engine.components(spec, LOW, 5, out, tries=1, at_once=2)
     assert untimed(out) == untimed(trained) and tables(out) == tables(trained)
