@@ -35,9 +35,9 @@ install_import_hook([f"engine.{module}" for module in CHECKED], "beartype.bearty
 
 @pytest.hookimpl(wrapper=True)
 def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
-    """Returns two workers for a core: many tests wait for a screen or for another process."""
+    """Returns three workers for two cores: some tests wait for a screen or for another process."""
     cores = yield
-    return cores if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") else 2 * cores
+    return cores if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") else cores + (cores + 1) // 2
 
 
 @pytest.fixture(autouse=True)
