@@ -220,8 +220,6 @@ def create(spec: Spec, name: str, out: Path | None) -> RunDir:
                 file=path,
                 key="--out",
             )
-        for leftover in path.iterdir():
-            leftover.unlink()
         replace(path / "run.yaml", dump(spec.of_a_new_run()).encode())
         sync_folder(path.resolve().parent)
     except (OSError, SaveError) as error:

@@ -33,6 +33,9 @@ class RunWriter:
         self._lock = take_lock(run)
         try:
             self._take()
+        except OSError as error:  # the folder may have gone meanwhile
+            self._lock.close()
+            raise SaveError(f"{run.path}: cannot be written: {error.strerror}") from error
         except BaseException:
             self._lock.close()
             raise

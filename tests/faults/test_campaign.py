@@ -15,7 +15,7 @@ from tests.support.run_folders import output_of
 ROOT = Path(__file__).parents[2]
 
 #: Trials of each target and each kind of damage, and the targets that share a process.
-EACH = 5
+EACH = 3
 TARGETS = (("connected", "own"), ("strings", "data"), ("limited",))
 
 
@@ -25,7 +25,7 @@ def test_of_a_sample_nothing_is_lost(targets: tuple[str, ...]) -> None:
     program = ("tests.support.faults", *targets, "--each", str(EACH))
     tried, answered, refused = counts(counted, *program)
     assert tried == answered + refused >= 2 * EACH * len(targets)
-    assert answered > EACH and refused > 1
+    assert answered > EACH and refused > 0
 
 
 TRIALS = """

@@ -35,6 +35,7 @@ from engine.record.rundir import RunDir
 from engine.record.string_file import read
 from engine.record.writer import RunWriter
 from engine.spec.level import multiple
+from tests.support.more import always
 from tests.support.pilots import WIDE, drive, said, seen, to_runs, until, watching
 from tests.support.run_folders import progress_of
 
@@ -656,7 +657,7 @@ def test_a_terminal_that_changes_its_size_is_followed(connected: RunDir) -> None
     drive(steps, watching(connected))
 
 
-@pytest.mark.parametrize("theme", DssApp.THEMES)
+@pytest.mark.parametrize("theme", always(["textual-light", "ansi-dark"], DssApp.THEMES))
 def test_every_theme_draws_every_tab(connected: RunDir, theme: str) -> None:
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         for _ in DssApp.THEMES:

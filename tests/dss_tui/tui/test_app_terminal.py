@@ -18,6 +18,7 @@ from engine.record.lock import is_live
 from engine.record.records import finished, read_records
 from engine.record.rundir import RunDir
 from engine.record.runs import summarize
+from tests.support.more import always
 from tests.support.pseudo_terminal import viewer
 
 SETTINGS = [
@@ -46,7 +47,7 @@ def ending(run: RunDir) -> RunFinished:
     return ended
 
 
-@pytest.mark.parametrize("how", ["SIGHUP", "SIGTERM", "closed"])
+@pytest.mark.parametrize("how", always(["closed"], ["SIGHUP", "SIGTERM", "closed"]))
 def test_the_engine_goes_on_without_its_viewer(tmp_path: Path, how: str) -> None:
     run = RunDir(tmp_path / "run")
     with viewer("run", *PRESET, "--out", str(run.path)) as shown:

@@ -44,6 +44,7 @@ from engine.spec.keys import Limits, Spec
 from engine.spec.yaml_file import parse
 from engine.workers.pool import Pool
 from tests.support.landscapes import Surface, double_well, landscape, ring
+from tests.support.more import always
 from tests.support.string_files import encode
 from tests.support.workers import vmapped
 
@@ -521,15 +522,8 @@ ALWAYS = {
     *("neb, climbing, mini-batches", "bezier, mini-batches, shorten"),
 }
 
-assert CASES.keys() >= ALWAYS
 
-
-def rarely(case: str) -> Any:
-    """A case as a parameter; most runs of the tests leave it out where it is more of the same."""
-    return pytest.param(case, marks=() if case in ALWAYS else pytest.mark.exhaustive)
-
-
-@pytest.fixture(params=map(rarely, CASES), scope="module")
+@pytest.fixture(params=always(ALWAYS, CASES), scope="module")
 def name(request: pytest.FixtureRequest) -> str:
     """A case; all tests of one come together, so that one worker has its watched run for all."""
     return str(request.param)

@@ -17,6 +17,7 @@ from engine.record.events import (
 from engine.spec.yaml_file import parse
 from engine.workers.pool import Pool
 from tests.support.landscapes import goal, landscape, ring, spec_for
+from tests.support.more import more
 from tests.support.searches import method_for, run
 from tests.support.strings import string_spec
 from tests.support.workers import vmapped
@@ -56,7 +57,7 @@ def length_with_springs(problem: Problem, seed: int, zeta: float, hyperplane: st
         return chain.shape().normalized_length
 
 
-@pytest.mark.parametrize("hyperplane", ["hard", "off"])
+@pytest.mark.parametrize("hyperplane", ["hard", more("off")])
 def test_springs_shorten_the_string(hyperplane: str) -> None:
     problem = landscape(lambda w: ring(w[:2]), 6)
     falls = 0

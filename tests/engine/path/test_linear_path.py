@@ -13,6 +13,7 @@ from engine.errors import InputError
 from engine.networks.linear import check_linear_sizes
 from engine.path.linear_path import LinearPath, Matrix, linear_path, products
 from engine.problem.losses import LOSSES
+from tests.support.more import always
 
 POINTS = np.linspace(0, 1, 201)
 
@@ -41,7 +42,7 @@ def farthest(first: list[Matrix], second: list[Matrix]) -> float:
     return max(float(np.abs(a - b).max()) for a, b in zip(first, second, strict=True))
 
 
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("seed", always(range(10), range(50)))
 def test_the_product_moves_on_a_straight_line_and_so_losses_stay_below_their_ends(
     seed: int,
 ) -> None:
@@ -66,7 +67,7 @@ def test_the_product_moves_on_a_straight_line_and_so_losses_stay_below_their_end
         assert max(losses) <= max(losses[0], losses[-1]) + 1e-6
 
 
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("seed", always(range(10), range(50)))
 def test_the_path_does_not_jump(seed: int) -> None:
     """A step of 1e-6 in t moves no weight far; one through a lost rank would move it by ones."""
     sizes = shapes(seed)

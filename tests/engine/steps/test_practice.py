@@ -29,6 +29,7 @@ from engine.steps.practice import PLAIN, Practice, practice_of, row_keys, sample
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Row
 from engine.training.trainer import Job, Trainer, TrainerState
+from tests.support.more import more
 from tests.support.torch_recipes import TorchRecipe, changed, kept, standardized
 from tests.support.workers import Here
 
@@ -157,8 +158,8 @@ WAYS: dict[str, Callable[[Problem], Backend]] = {
     "keys",
     [
         {},
-        {"batch_size": "full", "micro_batch": None},
-        {"dropout": False},
+        more({"batch_size": "full", "micro_batch": None}),
+        more({"dropout": False}),
         {"augment": None, "micro_batch": 100},
     ],
     ids=str,

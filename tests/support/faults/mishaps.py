@@ -140,8 +140,6 @@ def _come_second(after_s: float, folder: Path, whole: Path) -> str | None:
     for answer in (first, *second):
         if why := wrong(answer):
             return why
-        if answer.status == 2 and "another process is running it" not in answer.said:
-            return answer.said
     if 0 not in (first.status, second[0].status):
         return f"neither went on: {first.said} {second[0].said}"
     return came_to_the_same(folder, whole)

@@ -22,6 +22,7 @@ from engine.record.rundir import RunDir
 from engine.record.sweep_desk import Desk
 from engine.record.writer import RunWriter
 from engine.record.writing import replace
+from tests.support.more import always
 from tests.support.run_folders import append, progress
 from tests.support.sweep_folders import begin, cell, ended, sweep_of
 
@@ -96,7 +97,9 @@ def marks(app: DssApp) -> str:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("theme", ["textual-dark", "textual-light", "ansi-dark"])
+@pytest.mark.parametrize(
+    "theme", always(["textual-dark"], ["textual-dark", "textual-light", "ansi-dark"])
+)
 def test_the_dashboard_at_every_size(folder: Path, size: tuple[int, int], theme: str) -> None:
     async def steps(app: DssApp, pilot: Pilot[None]) -> None:
         app.theme = theme

@@ -9,6 +9,7 @@ import pytest
 from textual.pilot import Pilot
 
 from dss_tui.tui.app import DssApp, Opening
+from tests.support.more import always
 from tests.support.pilots import drive, seen, until, watching
 from tests.support.told_runs import greedy_run
 
@@ -17,7 +18,7 @@ def last_line(app: DssApp) -> str:
     return seen(app).rstrip("\n").split("\n")[-1].rstrip()
 
 
-@pytest.mark.parametrize("size", [(60, 16), (80, 24), (200, 60)])
+@pytest.mark.parametrize("size", always([(80, 24)], [(60, 16), (80, 24), (200, 60)]))
 @pytest.mark.parametrize("screen", ["menu", "run"])
 def test_the_key_of_the_help_is_always_there(
     screen: str, size: tuple[int, int], tmp_path: Path
