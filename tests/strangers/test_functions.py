@@ -15,6 +15,7 @@ from engine import data
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk
+from engine.record.sweep_folder import Plan, create
 from engine.run import session, sweep
 from engine.run.crews import crew_of
 from engine.run.folder_of_runs import run_planned
@@ -207,4 +208,16 @@ def test_going_on_with_anothers_run(
     assert main(["resume", str(folder), "--headless"]) == 2
     assert "give --not-mine" in capsys.readouterr().err
     assert sorted(os.listdir(folder)) == ["run.yaml"]
+    assert main(["resume", str(folder), "--headless", "--not-mine"]) in (0, 3)
+
+
+def test_going_on_with_anothers_sweep(stranger: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """With functions and without them."""
+    assert main(["resume", str(stranger.sweep), "--headless"]) == 2
+    assert "--run-factories" in capsys.readouterr().err and not stranger.called
+    folder = stranger.folder / "many"
+    create(Plan(spec(None), (0.5,), 1), folder)
+    assert main(["resume", str(folder), "--headless"]) == 2
+    assert "give --not-mine" in capsys.readouterr().err
+    assert sorted(os.listdir(folder)) == ["sweep.yaml"]
     assert main(["resume", str(folder), "--headless", "--not-mine"]) in (0, 3)
