@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_flatten, tree_map
 
 from engine.errors import InputError
 from engine.networks.modules import lent
@@ -280,15 +280,12 @@ class Trial:
 def _same(one: Any, other: Any, *, exact: bool = False) -> bool:
     """Returns whether two trees of tensors hold the same numbers, up to rounding or exactly."""
     rtol, atol = (0.0, 0.0) if exact else (1e-5, 1e-6)
-    equal: list[bool] = []
-
-    def compare(a: Any, b: Any) -> None:
-        if isinstance(a, Tensor) and isinstance(b, Tensor):
-            same = a.shape == b.shape and torch.allclose(a, b, rtol, atol, equal_nan=True)
-            equal.append(same)
-
-    tree_map(compare, one, other)
-    return all(equal)
+    (ones, shape), (others, other_shape) = tree_flatten(one), tree_flatten(other)
+    return shape == other_shape and all(
+        a.shape == b.shape and torch.allclose(a, b, rtol, atol, equal_nan=True)
+        for a, b in zip(ones, others, strict=True)
+        if isinstance(a, Tensor) and isinstance(b, Tensor)
+    )
 
 
 def _depends(output: Any) -> bool:
