@@ -30,7 +30,7 @@ def out_of_memory(error: BaseException) -> bool:
 
     Only torch's own allocator on a GPU has a class for it; the others say it in their message.
     """
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
     said = str(error).lower()
     return isinstance(error, RuntimeError) and any(words in said for words in SAID)
