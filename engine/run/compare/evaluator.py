@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from scipy.integrate import trapezoid
 
 from engine.path.segments import Measured, measure, search_grid
 from engine.record.compare_tables import Measurement
@@ -75,6 +76,6 @@ def over_arc(
         share = (before + at * length) / whole if whole > 0 else at
         losses = np.append(segment.losses, segment.peak)
         rise = max(rise, float((losses - ((1 - share) * first + share * last)).max()))
-        area += length * float(np.trapezoid(segment.losses, segment.t))
+        area += length * float(trapezoid(segment.losses, segment.t))
         before += length
     return rise, area / whole if whole > 0 else float(first)
