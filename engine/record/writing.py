@@ -92,8 +92,9 @@ def made_folder(path: Path, within: Path | None = None) -> None:
     outer = within or path.parent
     for made in reversed([path, *path.parents][: len(path.relative_to(outer).parts)]):
         try:
-            if not made.exists():
-                made.mkdir(exist_ok=True)
+            is_new = not os.path.lexists(made)
+            made.mkdir(exist_ok=True)
+            if is_new:
                 _sync_names(made.parent.resolve())
             is_link = not is_folder(made)
         except OSError as error:
