@@ -7,6 +7,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.events import Key
 from textual.widgets import Button, Label
 
 from dss_tui.tui.screens.dialog import Dialog
@@ -38,8 +39,9 @@ class Confirm(Dialog[str | None]):
         """Gives the answer that was clicked or confirmed."""
         self.dismiss((event.button.id or "").removeprefix("answer-"))
 
-    def on_key(self, event: object) -> None:
-        """Gives the answer whose key was pressed."""
-        key = getattr(event, "key", "")
-        if key in self._answers:
-            self.dismiss(key)
+    def on_key(self, event: Key) -> None:
+        """Gives the answer whose key was pressed, which the screen below never hears of."""
+        if event.key in self._answers:
+            event.stop()
+            event.prevent_default()
+            self.dismiss(event.key)

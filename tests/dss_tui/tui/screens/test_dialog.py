@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+import pytest
+from textual.binding import Binding, BindingType
 from textual.pilot import Pilot
+from textual.screen import Screen
 
 from dss_tui.tui.app import DssApp
 from dss_tui.tui.screens.confirm import Confirm
@@ -37,5 +42,31 @@ def test_a_covered_dialog_stays() -> None:
         below.dismiss("y")
         below.dismiss("y")
         await until(pilot, lambda: isinstance(app.screen, MenuScreen))
+
+    drive(steps)
+
+
+@pytest.mark.parametrize("key", ["y", "c"])
+def test_an_answer_is_no_key_of_the_screen_below(key: str) -> None:
+    heard: list[str] = []
+
+    class Below(Screen[None]):
+        BINDINGS: ClassVar[list[BindingType]] = [
+            Binding(each, f"hear('{each}')", each) for each in "yc"
+        ]
+
+        def action_hear(self, each: str) -> None:
+            heard.append(each)
+
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        below = Below()
+        await app.push_screen(below)
+        await app.push_screen(Confirm("Stop?", {"n": "no", "y": "yes", "c": "copy"}))
+        await pilot.press(key)
+        await until(pilot, lambda: app.screen is below)
+        await pilot.pause(0.1)
+        assert heard == []
+        await pilot.press(key)
+        await until(pilot, lambda: heard == [key])
 
     drive(steps)
