@@ -49,7 +49,7 @@ class Reader:
                 for value in _flat(self._resolved(node.args)):
                     value.freeze()
             elif node.op == "get_attr":
-                axes = tuple(axis(size, frozen=True) for size in node.meta["val"].shape)
+                axes = tuple(axis(size, frozen=True) for size in _constant(node).shape)
                 self.known[node] = Value(node, axes, False)
             elif node.target is operator.getitem:
                 self.known[node] = replace(self.known[node.args[0]][node.args[1]], node=node)
@@ -103,6 +103,15 @@ class Reader:
                     _keep_pieces_outermost(each)
         for value in self.leaves.values():
             _fix_the_repeated(value.axes)
+
+
+def _constant(node: fx.Node) -> Tensor:
+    """Returns a tensor that a graph holds, of which torch before 2.3 notes nothing at its node."""
+    held = node.meta.get("val")
+    if held is None:
+        held = operator.attrgetter(str(node.target))(node.graph.owning_module)
+    assert isinstance(held, Tensor)
+    return held
 
 
 def _call_of(node: fx.Node, resolved: Any) -> Call:
