@@ -50,9 +50,10 @@ WAIT_S, LOOK_S = 120.0, 0.05
 
 
 def keep(function: Any, sources: Path) -> None:
-    """Lets a function of numba keep its code on the disk, with that of the source in a folder.
+    """Lets a function that numba compiles keep its code on the disk, and compile it there but once.
 
-    A function that numba was told not to compile (NUMBA_DISABLE_JIT) stays as it is.
+    `sources` is the folder of the function's source, on whose text the place on the disk depends. A
+    function that numba was told not to compile (NUMBA_DISABLE_JIT) stays as it is.
     """
     if not hasattr(function, "compile"):
         return

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import vmap
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 from engine.breaks import passing
 from engine.networks.modules import lent
@@ -196,9 +196,9 @@ class Together:
 
 def _filled(room: Inputs, x: Inputs) -> Inputs:
     """Copies inputs into tensors of their shapes, and returns these."""
-    for to, part in zip(tree_leaves(room), tree_leaves(x), strict=True):
-        to.copy_(part)
-    return room
+    if isinstance(room, dict):
+        return {name: to.copy_(x[name]) for name, to in room.items()}
+    return room.copy_(x)
 
 
 Models = InPlace | InTurn | Together

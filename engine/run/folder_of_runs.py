@@ -87,7 +87,7 @@ class FolderOfRuns(ABC, Generic[AnyCell, AnyResult, AnyRow_co]):
 
     @property
     def goes_on(self) -> str:
-        """A clause on how to go on."""
+        """A clause that names the command which goes on."""
         return f"`{resume_command(RunDir(self.folder))}` goes on"
 
     def results(self) -> list[AnyResult]:
