@@ -21,7 +21,9 @@ def main() -> None:
         sys.exit(2)
     try:
         from dss_tui.cli import main as run
+        from engine.idle_threads import sleep_soon
 
+        sleep_soon()
         status = run(sys.argv[1:])
     except KeyboardInterrupt:  # SIGINT during the imports
         status = 130

@@ -29,10 +29,13 @@ import engine
 from benchmarks.rows import Row, Rows
 from engine.alignment.forward import Forward
 from engine.networks.modules import lent
+from engine.problem.checkpoints.endpoints import read_model
 from engine.problem.problem import Problem, Split, build_problem
+from engine.run import trained_ends
+from engine.run.prepare import prepare
 from engine.shapes import Weights
-from engine.spec.goal import goal_of
 from engine.spec.training import AlignedBy
+from engine.workers.pool import open_pool
 
 #: The columns of numbers: the key of each in a row, and the factor and the unit it is told in.
 COLUMNS = {
@@ -45,8 +48,6 @@ COLUMNS = {
     "held-out error over mean": (100, " %"),
     "s a pair": (1, ""),
 }
-#: A level above every loss, for ends that are trained for a number of epochs, whatever they reach.
-FAR = 1e9
 #: The samples that are handed to a network at once.
 AT_ONCE = 500
 
@@ -74,34 +75,47 @@ WAYS = (
 )
 
 
-def ends(spec: engine.Spec, pair: int, folder: Path) -> engine.StringFile | None:
-    """Returns the string of a search that had no room for a third bead; None without two ends.
+@dataclass(frozen=True)
+class Pair:
+    """Two trained models, as files, and the preset whose network and data are theirs."""
 
-    It is kept in a folder, and read from there.
+    files: tuple[str, str]
+    spec: engine.Spec
+
+
+def ends(spec: engine.Spec, pair: int, folder: Path) -> Pair | None:
+    """Returns two models that are trained as the ends of a search; None where that fails.
+
+    They are kept in a folder, and taken from there.
     """
-    path = folder / f"pair-{pair}.safetensors"
-    if path.exists():
-        return engine.read_string(path)
-    seeded = spec.model_copy(update={"seed": spec.seed + pair})
-    level = FAR if spec.endpoints.until == "epochs" else goal_of(spec).level
-    (found,) = engine.search_pairs(seeded, [level], 1)
-    if found.finished.totals.beads < 2:
-        print(f"pair {pair} was not trained, and is left out: {found.finished.sentence}")
+    names = tuple(f"pair-{pair}-{end}.safetensors" for end in ("first", "last"))
+    found = Pair((str(folder / names[0]), str(folder / names[1])), spec)
+    if (folder / names[-1]).exists():
+        return found
+    prepared = prepare(spec.model_copy(update={"seed": spec.seed + pair}).of_a_new_run())
+    with open_pool(prepared.backend, prepared.spec) as pool:
+        trained = trained_ends.trained(prepared.spec, pool, lambda: False)
+    assert trained is not None
+    if trained.models is None:
+        print(f"pair {pair} was not trained, and is left out: {trained.sentence}")
         return None
-    engine.write_string(found.string, path)
-    return found.string
+    for model, name in zip(trained.models, names, strict=True):
+        trained_ends.write_model(model, prepared.backend.problem, folder / name, folder)
+    return found
 
 
-def row(way: Way, pair: int, string: engine.StringFile, points: int) -> Row:
+def row(way: Way, number: int, pair: Pair, points: int) -> Row:
     """Returns what is measured of a pair in one way."""
     began = time.perf_counter()
-    found = _mixed(way, string, points) if way.mixed else _barrier(way, string, points)
-    return {"pair": pair, "models": way.name, **found, "s a pair": time.perf_counter() - began}
+    found = _mixed(way, pair, points) if way.mixed else _barrier(way, pair, points)
+    return {"pair": number, "models": way.name, **found, "s a pair": time.perf_counter() - began}
 
 
-def _barrier(way: Way, string: engine.StringFile, points: int) -> Row:
+def _barrier(way: Way, pair: Pair, points: int) -> Row:
     """Returns the barrier as `dss-tui barrier` has it."""
-    found = engine.barrier(string, points=points, repair=way.repair, align=way.align, certify=False)
+    found = engine.barrier(
+        *pair.files, pair.spec, points, repair=way.repair, align=way.align, certify=False
+    )
     loss, held_out = found.train.loss, found.held_out
     error = found.train.error
     return {
@@ -120,12 +134,12 @@ def _barrier(way: Way, string: engine.StringFile, points: int) -> Row:
 # ---------------------------------------------------------------- statistics of both ends, mixed
 
 
-def _mixed(way: Way, string: engine.StringFile, points: int) -> Row:
+def _mixed(way: Way, pair: Pair, points: int) -> Row:
     """Returns the barrier where batch normalization has statistics between those of the ends."""
-    problem = build_problem(string.header.problem)
-    first, last = (torch.from_numpy(string.string.beads[place]) for place in (0, -1))
+    problem = build_problem(pair.spec.problem)
+    first, last = (read_model(each, None, problem, None, None).theta for each in pair.files)
     if way.align is not None:
-        last = engine.align(string, by=way.align).aligned.theta
+        last = engine.align(*pair.files, pair.spec, way.align).aligned.theta
     t = torch.linspace(0, 1, points).tolist()
     train = between(problem, first, last, t, "train")
     held_out = between(problem, first, last, t, "held_out") if len(problem.held_out) else None
@@ -210,20 +224,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a folder, by default runs/barriers-PRESET")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    overrides = ["limits.beads=2", "search.certify=off", *asked.overrides]
-    spec = engine.load_preset(asked.preset, overrides, seed=asked.seed)
+    spec = engine.load_preset(asked.preset, asked.overrides, seed=asked.seed)
     normalizes = build_problem(spec.problem).normalizes
     ways = [way for way in WAYS if (asked.ways or "") in way.name and (normalizes or not way.mixed)]
     folder = asked.out or Path("runs") / f"barriers-{Path(asked.preset).stem}"
     options = {each: getattr(asked, each) for each in ("preset", "points", "seed", "overrides")}
     rows = Rows(folder / "rows.jsonl", options)
     for pair in range(asked.pairs):
-        string = ends(spec, pair, folder)
-        if string is None:
+        trained = ends(spec, pair, folder)
+        if trained is None:
             continue
         for way in ways:
             if rows.find(pair=pair, models=way.name) is None:
-                measured = rows.add(row(way, pair, string, asked.points))
+                measured = rows.add(row(way, pair, trained, asked.points))
                 print(f"pair {pair}: {line(asked.preset, way, [measured])}", flush=True)
     print("| preset | pairs | models | " + " | ".join(COLUMNS) + " |")
     print("|" + "---|" * (3 + len(COLUMNS)))

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from engine.errors import InputError, SaveError
+from engine.idle_threads import sleep_soon
 from engine.record.finding import is_sweep, placed
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End, exit_status_of, held
@@ -76,4 +77,5 @@ def _many(desk: Desk, signals: Signals, crew: str | None, *, trusted: bool) -> E
 
 
 if __name__ == "__main__":
+    sleep_soon()
     sys.exit(main(sys.argv[1:]))

@@ -31,6 +31,7 @@ ORDER = (
     "engine.inert",
     "engine.told",
     "engine.breaks",
+    "engine.idle_threads",
     "engine.owners",
     "engine.devices",
     "engine.data",
