@@ -51,8 +51,8 @@ class Backend(Protocol):
     def replica(self, device: torch.device) -> Backend:
         """Returns the backend on a device, with a network of its own for a thread of its own."""
 
-    def with_objective(self, objective: LevelOn, samples: int) -> Backend:
-        """Returns the backend with another objective, over the first `samples` of its split."""
+    def on(self, problem: Problem) -> Backend:
+        """Returns the backend of another problem with the same network on the same device."""
 
     def within(self, piece_bytes: int) -> Backend:
         """Returns the backend with calls that go in pieces of at most so many bytes."""

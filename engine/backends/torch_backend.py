@@ -80,11 +80,11 @@ class TorchBackend(ABC):
         """Returns the backend in another precision, itself where nothing changes."""
         if dtype == self.problem.dtype:
             return self
-        return self._with(self.problem.to(dtype=dtype))
+        return self.on(self.problem.to(dtype=dtype))
 
-    def with_objective(self, objective: LevelOn, samples: int) -> Self:
-        """Returns the backend with another objective, over the first `samples` of its split."""
-        return self._with(self.problem.with_objective(objective, samples))
+    def on(self, problem: Problem) -> Self:
+        """Returns the backend of another problem with the same network on the same device."""
+        return self._made(problem, self.piece_bytes, self._networks)
 
     def replica(self, device: torch.device) -> Self:
         """Returns the backend on a device, with a network of its own for a thread of its own."""
@@ -93,10 +93,6 @@ class TorchBackend(ABC):
     def within(self, piece_bytes: int) -> Self:
         """Returns the backend with calls that go in pieces of at most so many bytes."""
         return self._made(self.problem, piece_bytes, self._networks)
-
-    def _with(self, problem: Problem) -> Self:
-        """Returns the backend of another problem with the same network on the same device."""
-        return self._made(problem, self.piece_bytes, self._networks)
 
     def _made(
         self, problem: Problem, piece_bytes: int, networks: dict[torch.dtype, InPlace] | None = None

@@ -150,7 +150,7 @@ class Throughput:
                 return TooLong(
                     None, f"a segment on {few} samples would take about {few * sample_s:.2g} s"
                 )
-            backend = backend.with_objective(problem.objective, fits)
+            backend = backend.on(problem.with_objective(problem.objective, fits))
             problem = backend.problem
         with open_pool(backend, self.spec) as pool:
             one = our_profiles(problem, pool, pairs_of(problem, 1))
@@ -226,8 +226,8 @@ def endless(training: Training) -> Training:
 def shortened(training: Training, backend: Backend, steps: int) -> tuple[Training, Backend]:
     """Returns training and backend with rounds of at most `steps` steps.
 
-    Evaluations take fewer samples in proportion, so that a bead-step costs what it does in whole
-    rounds. Compiled rounds are left as they are.
+    Evaluations take fewer samples in proportion, and so do statistics of batch normalization, so
+    that a bead-step costs what it does in whole rounds. Compiled rounds are left as they are.
     """
     if backend.steps_at_once or steps >= training.check_every:
         return training, backend
@@ -239,7 +239,8 @@ def shortened(training: Training, backend: Backend, steps: int) -> tuple[Trainin
     few = ceil(share * problem.objective_samples)
     if split == "train":
         few = max(few, Recipe(training).samples(len(problem.train)))
-    return training, backend.with_objective(problem.objective, max(2, few))
+    fewer = problem.with_objective(problem.objective, max(2, few))
+    return training, backend.on(fewer.with_statistics_of(ceil(share * problem.batch_norm.samples)))
 
 
 def our_training(

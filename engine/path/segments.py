@@ -249,7 +249,7 @@ class Along:
         """Returns the objective at the places of each line (left, right, t), (point,) each."""
         backend = backend.to(self.dtype)
         if self.objective is not None:
-            backend = backend.with_objective(self.objective, self.samples)
+            backend = backend.on(backend.problem.with_objective(self.objective, self.samples))
         return [
             losses
             for some in few_at_once(lines, backend.problem)

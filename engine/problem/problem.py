@@ -159,6 +159,12 @@ class Problem:
         """Returns the problem with another objective, over the first `samples` of its split."""
         return replace(self.cut(objective.split, samples), objective=objective)
 
+    def with_statistics_of(self, samples: int) -> Problem:
+        """Returns the problem with batch normalization by the first `samples` of its estimate."""
+        if self.estimate is None or samples >= len(self.estimate):
+            return self
+        return replace(self, estimate=self.estimate[: max(2, samples)])
+
     def samples(self, split: Split) -> Samples:
         """Returns the samples of a split."""
         return self.train if split == "train" else self.held_out

@@ -18,7 +18,6 @@ from engine.backends.torch_backend import PIECE_BYTES
 from engine.backends.vmapped import VmappedBackend
 from engine.problem.problem import Problem, Split
 from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rounds, Rows, Weights
-from engine.spec.level import LevelOn
 from engine.spec.training import Training
 from engine.steps.judge import IMPROVEMENT
 from engine.steps.recipe import Recipe
@@ -70,11 +69,11 @@ class FusedBackend(VmappedBackend):
         problem, compiled = self.problem.to(dtype=dtype), self.compiled.to(name)
         return FusedBackend(problem, self.layout, self.piece_bytes, self._networks, compiled)
 
-    def with_objective(self, objective: LevelOn, samples: int) -> FusedBackend:
-        """Returns the backend with another objective, over the first `samples` of its split."""
-        problem = self.problem.with_objective(objective, samples)
-        whole = samples >= len(self.problem.samples(objective.split))
-        compiled = self.compiled if whole else None
+    def on(self, problem: Problem) -> FusedBackend:
+        """Returns the backend of another problem with the same network on the same device."""
+        own = self.problem
+        same = problem.train is own.train and problem.held_out is own.held_out
+        compiled = self.compiled if same else None
         return FusedBackend(problem, self.layout, self.piece_bytes, self._networks, compiled)
 
     def replica(self, device: torch.device) -> FusedBackend:

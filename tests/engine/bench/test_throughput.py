@@ -83,6 +83,19 @@ def test_short_rounds_look_at_as_many_fewer_samples(judge: str, train: int, held
     assert shortened(spec.endpoints, backend, 10) == (spec.endpoints, backend)
 
 
+def test_short_rounds_take_statistics_of_as_many_fewer_samples() -> None:
+    network = "{kind: resnet, input: [1, 8, 8], widths: [2], blocks: 1, norm: batch, outputs: 10}"
+    spec, backend = prepared(
+        "digits",
+        f"problem.network={network}",
+        "problem.batch_norm.samples=500",
+        "search.certify=off",
+    )
+    full, fewer = (shortened(spec.endpoints, backend, steps)[1].problem for steps in (10, 2))
+    assert full.estimate is not None and fewer.estimate is not None
+    assert (len(full.estimate), len(fewer.estimate)) == (500, 100)
+
+
 def test_short_rounds_keep_the_samples_of_a_step() -> None:
     for size, kept in ((700, 700), ("full", 1437)):
         spec, backend = prepared("digits", f"endpoints.batch_size={size}")

@@ -247,7 +247,7 @@ def test_fewer_samples_and_another_split_stay_compiled() -> None:
     wanted: list[tuple[Split, int]] = [("train", 9), ("held_out", 4), ("held_out", 10**6)]
     for split, samples in wanted:
         measure = LevelOn(split=split)
-        found = backend.with_objective(measure, samples)
+        found = backend.on(problem.with_objective(measure, samples))
         assert isinstance(found, FusedBackend)
         expected = vmapped(problem.with_objective(measure, samples)).objective(theta)
         torch.testing.assert_close(found.objective(theta), expected, rtol=1e-5, atol=1e-6)
