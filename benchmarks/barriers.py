@@ -9,7 +9,8 @@ ways mix the statistics of the two models in proportion to t instead, as is done
 are averaged buffer by buffer.
 
 The ends of each pair, and each row as soon as it is measured, are kept in `--out`, and the same
-command goes on from there. Each number of the table is the mean over the pairs with its standard
+command goes on from there. `--measured problem.data.limit=500` measures the barrier on fewer images
+than the ends are trained on. Each number of the table is the mean over the pairs with its standard
 error. *Over mean* is the peak less the mean of the ends, and *over chord* the highest rise above
 the straight line between their values.
 """
@@ -48,6 +49,8 @@ COLUMNS = {
     "held-out error over mean": (100, " %"),
     "s a pair": (1, ""),
 }
+#: The options on which rows depend.
+KEPT = ("preset", "points", "seed", "overrides", "measured")
 #: The samples that are handed to a network at once.
 AT_ONCE = 500
 
@@ -83,13 +86,13 @@ class Pair:
     spec: engine.Spec
 
 
-def ends(spec: engine.Spec, pair: int, folder: Path) -> Pair | None:
+def ends(spec: engine.Spec, measured: engine.Spec, pair: int, folder: Path) -> Pair | None:
     """Returns two models that are trained as the ends of a search; None where that fails.
 
-    They are kept in a folder, and taken from there.
+    They are kept in a folder, and taken from there. `measured` is the preset of their barrier.
     """
     names = tuple(f"pair-{pair}-{end}.safetensors" for end in ("first", "last"))
-    found = Pair((str(folder / names[0]), str(folder / names[1])), spec)
+    found = Pair((str(folder / names[0]), str(folder / names[1])), measured)
     if (folder / names[-1]).exists():
         return found
     prepared = prepare(spec.model_copy(update={"seed": spec.seed + pair}).of_a_new_run())
@@ -220,24 +223,29 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=33)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", dest="overrides", action="append", default=[])
-    parser.add_argument("--ways", help="a part of the names of those wanted, such as weights")
+    parser.add_argument(
+        "--measured", action="append", default=[], help="KEY=VALUE once they are trained"
+    )
+    parser.add_argument("--ways", nargs="*", help="the names of those wanted")
     parser.add_argument("--out", type=Path, help="a folder, by default runs/barriers-PRESET")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     spec = engine.load_preset(asked.preset, asked.overrides, seed=asked.seed)
     normalizes = build_problem(spec.problem).normalizes
-    ways = [way for way in WAYS if (asked.ways or "") in way.name and (normalizes or not way.mixed)]
+    wanted = asked.ways or [way.name for way in WAYS if normalizes or not way.mixed]
+    ways = [way for way in WAYS if way.name in wanted]
+    measured = engine.load_preset(asked.preset, [*asked.overrides, *asked.measured])
     folder = asked.out or Path("runs") / f"barriers-{Path(asked.preset).stem}"
-    options = {each: getattr(asked, each) for each in ("preset", "points", "seed", "overrides")}
+    options = {each: getattr(asked, each) for each in KEPT}
     rows = Rows(folder / "rows.jsonl", options)
     for pair in range(asked.pairs):
-        trained = ends(spec, pair, folder)
+        trained = ends(spec, measured, pair, folder)
         if trained is None:
             continue
         for way in ways:
             if rows.find(pair=pair, models=way.name) is None:
-                measured = rows.add(row(way, pair, trained, asked.points))
-                print(f"pair {pair}: {line(asked.preset, way, [measured])}", flush=True)
+                added = rows.add(row(way, pair, trained, asked.points))
+                print(f"pair {pair}: {line(asked.preset, way, [added])}", flush=True)
     print("| preset | pairs | models | " + " | ".join(COLUMNS) + " |")
     print("|" + "---|" * (3 + len(COLUMNS)))
     for way in ways:
