@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from dss_tui import dispatch
 from dss_tui.arguments import build_parser
-from dss_tui.viewing import streams
+from dss_tui.viewing import replaced, streams
 from dss_tui.viewing.shown import shown_in_line
 from engine.errors import InputError, SaveError
 
@@ -60,6 +60,10 @@ def _status(arguments: Sequence[str]) -> int:
         return _said(error, 2)
     except SaveError as error:
         return _said(error, 1)
+    except ImportError as error:
+        if not replaced.replaced(error):
+            raise
+        return _said(replaced.SENTENCE, 1)
     except MemoryError as error:
         said = str(error).partition("\n")[0] or "what was asked for does not fit"
         return _said(f"there is not enough memory ({said}); ask for less, or free some", 1)

@@ -18,6 +18,7 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.timer import Timer
+from textual.worker import WorkerFailed
 
 from dss_tui.tui import remembered
 from dss_tui.tui.inert_lines import INERT
@@ -27,6 +28,7 @@ from dss_tui.tui.screens.commands import Commands
 from dss_tui.tui.screens.help import HelpScreen, keys_of, legend_of
 from dss_tui.tui.screens.menu import MenuScreen
 from dss_tui.tui.terminal import driver_class
+from dss_tui.viewing.replaced import SENTENCE, replaced
 from engine.errors import InputError
 from engine.record.finding import is_components, is_sweep
 from engine.record.rundir import RunDir
@@ -163,6 +165,14 @@ class DssApp(App[None]):
             self.exit(return_code=asked.exit_status)
         elif asked.screen is self.screen:
             self.pop_screen()
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Ends with an error's traceback, or in a sentence where dss-tui was installed anew."""
+        cause = error.error if isinstance(error, WorkerFailed) else error
+        if not replaced(cause):
+            super()._handle_exception(error)
+        elif self.return_code is None:  # more of them may follow the first one
+            self.exit(return_code=1, message=f"dss-tui: {SENTENCE}")
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Returns what each line of a screen passes before it is drawn; nothing in it is obeyed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import signal
@@ -20,6 +21,7 @@ import presets
 from dss_tui.cli import main
 from dss_tui.tui import remembered
 from dss_tui.tui.app import DssApp
+from dss_tui.tui.messages import WatchRun
 from dss_tui.tui.screens.confirm import Confirm
 from dss_tui.tui.screens.export import ExportDialog
 from dss_tui.tui.screens.run import RunScreen
@@ -28,6 +30,7 @@ from dss_tui.tui.screens.zoom import Zoom
 from dss_tui.tui.widgets.plot_view import PlotView
 from dss_tui.tui.widgets.segment_table import SegmentTable
 from dss_tui.viewing import session
+from dss_tui.viewing.replaced import SENTENCE
 from engine.record import finding
 from engine.record.events import Paused
 from engine.record.progress import SegmentProgress
@@ -322,6 +325,22 @@ def test_leaving_a_run_that_ended_ends_what_was_opened_on_it(connected: RunDir) 
         await until(pilot, lambda: not app.is_running)
 
     assert drive(steps, watching(connected)).return_code == 0
+
+
+def test_an_application_that_was_installed_anew_ends_in_a_sentence(
+    connected: RunDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its screens are imported when they are opened, and by then they may be gone."""
+    monkeypatch.setitem(sys.modules, "dss_tui.tui.screens.run", None)
+
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        app.post_message(WatchRun(connected))
+        while app.return_code is None:  # the pilot would wait for a screen
+            await asyncio.sleep(0.02)
+
+    app = drive(steps)
+    assert app.return_code == 1 and app._exception is None
+    assert " ".join(capsys.readouterr().err.split()) == f"dss-tui: {SENTENCE}"
 
 
 def test_the_exit_status_is_that_of_the_outcome(connected: RunDir, tmp_path: Path) -> None:
