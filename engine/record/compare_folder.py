@@ -27,12 +27,12 @@ from engine.record.finding import COMPARISON
 from engine.record.marks import Count
 from engine.record.reading import (
     Stamp,
-    read_json,
     stamp,
 )
 from engine.record.rundir import RunDir
 from engine.record.sweep_folder import (
     head_and_preset,
+    measurement,
     measurement_path,
     not_a_plan,
     settled,
@@ -210,7 +210,7 @@ class ComparePlan:
 
     def result_of(self, cell: MethodCell, end: RunFinished) -> Compared:
         """Returns the numbers of a cell that has ended, as far as its string is measured."""
-        found = read_json(Measurement, measurement_path(cell.run))
+        found = measurement(Measurement, cell.run)
         totals = end.totals
         level = self.spec.search.number if end.level is None else end.level
         level = level if found is None else found.level

@@ -40,6 +40,7 @@ from engine.record.rundir import RunDir
 from engine.record.sweep_folder import (
     MOST_CELLS,
     head_and_preset,
+    measurement,
     measurement_path,
     not_a_plan,
     settled,
@@ -210,7 +211,7 @@ class ComponentsPlan:
 
     def result_of(self, cell: PairCell, end: RunFinished) -> Searched | None:
         """Returns the numbers of a search that has ended, or None before its path is measured."""
-        measured = read_json(PathMeasured, measurement_path(cell.run))
+        measured = measurement(PathMeasured, cell.run)
         if measured is None:
             return None
         totals, (peak, path) = end.totals, _lowest(measured)

@@ -18,7 +18,7 @@ import yaml
 from engine.errors import InputError, SaveError
 from engine.record.events import RunFinished, dump_json
 from engine.record.finding import PLAN, kind_of
-from engine.record.reading import LARGEST_PRESET, check_regular, read_text
+from engine.record.reading import LARGEST_PRESET, Damaged, check_regular, read_json, read_text
 from engine.record.rundir import RunDir
 from engine.record.sweep_tables import ENDINGS, LevelRow, Result, as_told, by_level
 from engine.record.writing import replace, sync_folder
@@ -189,6 +189,7 @@ class PlanOfMany(Protocol):
 
 
 AnyPlan = TypeVar("AnyPlan", bound=PlanOfMany)
+AnyMeasured = TypeVar("AnyMeasured")
 
 
 def settled(
@@ -220,6 +221,15 @@ def _with_spec(plan: AnyPlan, spec: Spec) -> AnyPlan:
 def measurement_path(run: RunDir) -> Path:
     """Returns the path of what the one evaluator has measured of a cell's string, where it has."""
     return run.path / "measured.json"
+
+
+def measurement(kind: type[AnyMeasured], run: RunDir) -> AnyMeasured | None:
+    """Returns what was measured of a cell's string, or None before it was. Raises Damaged."""
+    try:
+        return read_json(kind, measurement_path(run))
+    except Damaged as damaged:
+        why = f"{damaged.why}; the same command measures it again"
+        raise Damaged(damaged.path, why) from None
 
 
 def keep(decided: PlanOfMany, begun: PlanOfMany | None, folder: Path, name: str) -> None:

@@ -6,6 +6,7 @@ run, and in the tables that they make of how these ended.
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -16,14 +17,18 @@ from engine.errors import InputError, SaveError
 from engine.record.events import Outcome, RunFinished
 from engine.record.finding import resume_command
 from engine.record.plans import AnyPlan, plan_file, read_any_plan
+from engine.record.reading import Damaged, check_regular
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
 from engine.record.sweep_desk import Desk, End, exit_status_of, held
+from engine.record.sweep_folder import measurement_path
 from engine.record.sweep_tables import ENDINGS
 from engine.record.writing import replace
 from engine.run.cells import AnyCell, ending, logging_cells
 from engine.run.crew import Crew, Session
 from engine.spec.trust import check_run
+
+log = logging.getLogger("engine")
 
 
 class ResultOfRun(Protocol):
@@ -111,9 +116,20 @@ class FolderOfRuns(ABC, Generic[AnyCell, AnyResult, AnyRow_co]):
         """Reads how a cell has ended, if it has, and keeps that."""
         self._ended.pop(cell, None)
         end = ending(cell.run)
-        result = None if end is None else self._plan.result_of(cell, end)
+        result = None if end is None else self._result_of(cell, end)
         if result is not None:
             self._ended[cell] = result
+
+    def _result_of(self, cell: AnyCell, end: RunFinished) -> AnyResult | None:
+        """Returns the numbers of a cell that has ended, whose damaged measurement is removed."""
+        try:
+            return self._plan.result_of(cell, end)
+        except Damaged as damaged:
+            if damaged.path != measurement_path(cell.run) or not check_regular(damaged.path):
+                raise
+            log.warning("%s is damaged, and measured again", damaged.path)
+            damaged.path.unlink()
+            return self._plan.result_of(cell, end)
 
     def _read(self) -> None:
         """Reads how all cells have ended."""

@@ -30,9 +30,9 @@ from engine.record.compare_tables import (
 from engine.record.events import Outcome, RunFinished
 from engine.record.finding import COMPARISON
 from engine.record.findings import Totals
-from engine.record.reading import check_regular, read_json
+from engine.record.reading import check_regular
 from engine.record.rundir import RunDir
-from engine.record.sweep_folder import keep, measurement_path
+from engine.record.sweep_folder import keep, measurement
 from engine.record.writing import replace
 from engine.run import trained_ends
 from engine.run.backends import decided_as
@@ -207,7 +207,7 @@ class Comparison(FolderOfRuns[MethodCell, Compared, MethodRow]):
         """Returns whether a cell has ended for good, and its string is measured if it left one."""
         if not self.has_ended(cell):
             return False
-        measured = read_json(Measurement, measurement_path(cell.run))
+        measured = measurement(Measurement, cell.run)
         return measured is not None or not check_regular(cell.run.string)
 
     @property

@@ -5,18 +5,26 @@ Nothing of the file is used but its weights and what it says that they are of.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Generic
 
 import numpy as np
 import torch
 from scipy.integrate import trapezoid
 
+from engine.backends.backend import Backend
 from engine.path.segments import Measured, measure, search_grid
 from engine.record.compare_tables import Measurement
 from engine.record.geometry import normalized_length, segment_lengths, turning_angles
 from engine.record.string_file import StringFile
 from engine.run.verify import dtype_for, measuring, on_cores, problem_of
 from engine.spec.level import bound
+from engine.workers.pool import Item, Result, Task, Workers
+
+#: The parts into which each segment is cut, for any number of cores to share.
+PARTS = 4
 
 
 def evaluated(file: StringFile, points: int, cores: int | None = None) -> Measurement:
@@ -56,7 +64,47 @@ def profiles(
     samples, dtype = problem.objective_samples, dtype_for(problem, points * len(pairs))
     devices = None if cores is None else on_cores(cores)
     with measuring(file.header.problem, problem, devices) as pool:
-        return measure(pool, pairs, search_grid(points), samples, dtype=dtype), dtype
+        alone = OneByOne(pool)
+        return measure(alone, pairs, search_grid(points), samples, dtype=dtype, cut=PARTS), dtype
+
+
+@dataclass(frozen=True)
+class OneByOne:
+    """A pool whose workers compute each item by itself, so that all machines find the same numbers.
+
+    Products of matrices are rounded otherwise where more of them are computed in one call.
+    """
+
+    pool: Workers
+
+    @property
+    def backend(self) -> Backend:
+        """See `Workers`."""
+        return self.pool.backend
+
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """The first worker's device, as if it were alone: segments are cut alike for any number."""
+        return self.pool.devices[:1]
+
+    def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]:
+        """See `Workers`."""
+        return self.pool.run(_Alone(task), items)
+
+
+@dataclass(frozen=True)
+class _Alone(Generic[Item, Result]):
+    """A task that computes each of its items by itself."""
+
+    task: Task[Item, Result]
+
+    def size(self, item: Item) -> int:
+        """See `Task`."""
+        return self.task.size(item)
+
+    def __call__(self, backend: Backend, items: Sequence[Item]) -> list[Result]:
+        """See `Task`."""
+        return [result for item in items for result in self.task(backend, [item])]
 
 
 def over_arc(

@@ -16,9 +16,12 @@ import safetensors.numpy
 import engine
 from dss_tui.cli import main
 from engine.record.compare_folder import ComparePlan, variants_of
+from engine.record.compare_tables import Measurement
 from engine.record.events import Outcome
+from engine.record.reading import Damaged
 from engine.record.rundir import RunDir
 from engine.record.string_file import read
+from engine.record.sweep_folder import measurement
 from engine.record.sweep_summary import summarize_any
 from engine.run.batched import Batched
 from engine.run.compare.comparison import AT_ONCE, start
@@ -139,6 +142,21 @@ def test_what_is_not_measured_yet_is_measured_by_the_same_command(
     (copy / "compare.csv").unlink()
     assert main([*COMMAND, "--out", str(copy)]) == 0
     assert untimed(copy) == untimed(whole)
+
+
+@pytest.mark.parametrize("left", ["", "{}", '{"peak": "high"}', "\x00\xff", "[[["])
+def test_what_was_measured_and_is_damaged_is_measured_again(
+    left: str, whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = Path(shutil.copytree(whole, tmp_path / "copy"))
+    damaged = copy / "greedy" / "pair-0001" / "measured.json"
+    kept = damaged.read_text()
+    damaged.write_text(left)
+    with pytest.raises(Damaged, match="the same command measures it again"):
+        measurement(Measurement, RunDir(damaged.parent))
+    assert main([*COMMAND, "--out", str(copy)]) == 0
+    assert f"{damaged} is damaged, and measured again" in caplog.messages
+    assert damaged.read_text() == kept and untimed(copy) == untimed(whole)
 
 
 def test_a_cell_in_which_the_engine_failed_is_run_again(whole: Path, tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import engine
 from engine.path.segments import Measured
-from engine.run.compare.evaluator import over_arc
+from engine.run.compare.evaluator import over_arc, profiles
+from presets import load_preset
 
 T = np.linspace(0.0, 1.0, 5)
 
@@ -28,3 +30,15 @@ def test_a_peak_between_the_points_counts() -> None:
 def test_a_path_below_its_ends_has_no_barrier() -> None:
     valley = Measured(T, (T - 0.5) ** 2, 0.25, 0.0)
     assert over_arc([valley], np.array([1.0]))[0] == 0.0
+
+
+def test_numbers_are_the_same_on_any_number_of_cores() -> None:
+    """Products of matrices are rounded otherwise where more of them are computed in one call."""
+    with engine.search(load_preset("quadratic", ["problem.data.points=4096"], seed=1)) as search:
+        search.run()
+        file = search.string()
+    (one, _), (two, _), (many, _) = (profiles(file, 9, cores) for cores in (1, 2, 7))
+    assert len(one) > 3
+    for each in (two, many):
+        assert [found.peak for found in each] == [found.peak for found in one]
+        assert [found.losses.tolist() for found in each] == [found.losses.tolist() for found in one]
