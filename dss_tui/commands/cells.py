@@ -8,20 +8,28 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dss_tui.viewing.words import clock
 from engine.errors import InputError
 from engine.record.events import Outcome
+from engine.record.finding import placed
 from engine.record.reading import Damaged
-from engine.record.signals import Signals
+from engine.record.rundir import RunDir
+from engine.record.signals import Signals, ending_at_once
 from engine.run.cluster.address import parse_address
 
 if TYPE_CHECKING:
+    from engine.run.crew import Crew
     from engine.run.folder_of_runs import FolderOfRuns
 
-Row = TypeVar("Row")
+Hire = Callable[..., "Crew"]
+"""Returns those who run the searches, at most so many at a time where its argument says so."""
+Begin = Callable[[Hire], "FolderOfRuns[Any, Any, Any]"]
+"""Returns many runs, new or begun before, that somebody who is hired is to run."""
+Tell = Callable[..., None]
+"""Prints the tables of many runs: of the runs and their rows, `as_json` or for people."""
 
 #: The number of files that a pair under way holds open, and of those that everything else does.
 FILES_OF_A_PAIR, OTHER_FILES = 3, 100
@@ -66,19 +74,44 @@ def check_no_level(overrides: Iterable[str]) -> None:
             raise InputError(f"--set {line!r} is not for many levels; name it in --levels")
 
 
-def run_here(begun: FolderOfRuns[Any, Any, Row], tell: Callable[[list[Row]], None]) -> int:
-    """Runs what has begun with this process on watch, prints lines, and returns the exit status.
+def show_many(asked: argparse.Namespace, begin: Callable[[RunDir], bool]) -> int:
+    """Begins or goes on with many runs in an engine of its own, and shows their screen.
 
-    `tell` prints its tables.
+    `begin` returns whether it has launched an engine on the folder. The result is the exit status.
     """
-    with Signals() as signals, CellLines(begun):
-        end = begun.run(signals)
-    if end.failed:
-        print(f"dss-tui: {end.sentence}", file=sys.stderr)
-    tell(begun.write_tables())
-    if not begun.is_done:
-        print(begun.unfinished, file=sys.stderr)
-    return end.exit_status
+    from dss_tui.commands.run import show
+    from dss_tui.tui.app import Opening
+
+    folder = folder_asked(asked)
+    return show(Opening(folder, launched=begin(folder), fps=asked.fps))
+
+
+def run_here(begin: Begin, tell: Tell, crew: str | None, *, as_json: bool) -> int:
+    """Runs what `begin` returns with this process on watch, and returns the exit status.
+
+    Lines say how many cells have ended, and `tell` prints the tables.
+    """
+    with ExitStack() as stack:
+        with ending_at_once():
+            from engine.run.crews import crew_of
+
+            def hire(*at_once: int) -> Crew:
+                return stack.enter_context(crew_of(crew, *at_once))
+
+            begun = begin(hire)
+        with Signals() as signals, CellLines(begun):
+            end = begun.run(signals)
+        if end.failed:
+            print(f"dss-tui: {end.sentence}", file=sys.stderr)
+        tell(begun, begun.write_tables(), as_json=as_json)
+        if not begun.is_done:
+            print(begun.unfinished, file=sys.stderr)
+        return end.exit_status
+
+
+def folder_asked(asked: argparse.Namespace) -> RunDir:
+    """Returns the folder of many runs that a command names."""
+    return placed(asked.out.expanduser().absolute())
 
 
 class Cells(Protocol):

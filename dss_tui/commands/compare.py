@@ -5,23 +5,22 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from dss_tui.commands.cells import crew_asked, run_here
+from dss_tui.commands.cells import Hire, crew_asked, folder_asked, run_here, show_many
 from dss_tui.commands.run import naming, wants_screen
 from dss_tui.commands.trusted import preset_of
 from dss_tui.commands.two_models import anchored
+from dss_tui.viewing import sweeps
 from dss_tui.viewing.console import Console
 from dss_tui.viewing.words import plus_minus, rounded, short_count
 from engine.errors import InputError
 from engine.record.compare_folder import FEWEST, MOST_CELLS, ComparePlan, EndsOfPair, variants_of
 from engine.record.compare_tables import MethodRow, json_of_comparison
-from engine.record.finding import placed
-from engine.record.signals import ending_at_once
+from engine.record.rundir import RunDir
 
 if TYPE_CHECKING:
     from engine.run.compare.comparison import Comparison
@@ -38,33 +37,24 @@ def compare(asked: argparse.Namespace) -> int:
     plan = _plan(asked)
     crew = crew_asked(asked)
     if wants_screen(asked):
-        return _on_screen(asked, plan, crew)
-    return _in_foreground(asked, plan, crew)
+        return show_many(asked, partial(_launched, asked, plan, crew))
+    return run_here(partial(_begun, asked, plan), tell, crew, as_json=asked.json)
 
 
-def _on_screen(asked: argparse.Namespace, plan: ComparePlan, crew: str | None) -> int:
-    """Starts the comparison or goes on with it where it is not running, and shows its screen."""
-    from dss_tui.commands.run import show
-    from dss_tui.tui.app import Opening
-    from dss_tui.viewing import sweeps
+def _launched(
+    asked: argparse.Namespace, plan: ComparePlan, crew: str | None, folder: RunDir
+) -> bool:
+    """Launches an engine on the comparison where it is not running; returns whether it did."""
+    with naming(_preset(asked)):
+        return sweeps.start_comparison(plan, folder, crew)
+
+
+def _begun(asked: argparse.Namespace, plan: ComparePlan, hire: Hire) -> Comparison:
+    """Returns the comparison, new or begun before."""
+    from engine.run.compare.comparison import AT_ONCE, start
 
     with naming(_preset(asked)):
-        folder = placed(asked.out.expanduser().absolute())
-        launched = sweeps.start_comparison(plan, folder, crew)
-    return show(Opening(folder, launched=launched, fps=asked.fps))
-
-
-def _in_foreground(asked: argparse.Namespace, plan: ComparePlan, crew: str | None) -> int:
-    """Runs the comparison with this process on watch, prints lines, and returns the status."""
-    with ExitStack() as stack:
-        with ending_at_once():
-            from engine.run.compare.comparison import AT_ONCE, start
-            from engine.run.crews import crew_of
-
-            workers = stack.enter_context(crew_of(crew, AT_ONCE))
-            with naming(_preset(asked)):
-                begun = start(plan, placed(asked.out.expanduser().absolute()).path, workers)
-        return run_here(begun, partial(tell, begun, as_json=asked.json))
+        return start(plan, folder_asked(asked).path, hire(AT_ONCE))
 
 
 def tell(begun: Comparison, rows: list[MethodRow], *, as_json: bool) -> None:

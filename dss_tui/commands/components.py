@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
-from contextlib import ExitStack
 from functools import partial
 from glob import glob, has_magic
 from math import isnan
@@ -14,10 +13,18 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from dss_tui.commands.cells import check_no_level, crew_asked, run_here
+from dss_tui.commands.cells import (
+    Hire,
+    check_no_level,
+    crew_asked,
+    folder_asked,
+    run_here,
+    show_many,
+)
 from dss_tui.commands.run import naming, wants_screen
 from dss_tui.commands.trusted import preset_of
 from dss_tui.commands.two_models import anchored
+from dss_tui.viewing import sweeps
 from dss_tui.viewing.console import Console
 from dss_tui.viewing.dendrogram import dendrogram
 from dss_tui.viewing.words import flowed
@@ -25,8 +32,7 @@ from engine.errors import InputError
 from engine.record.components_folder import FEWEST, ComponentsPlan, numbers
 from engine.record.components_tables import Components, ComponentsRow
 from engine.record.components_texts import json_of
-from engine.record.finding import placed
-from engine.record.signals import ending_at_once
+from engine.record.rundir import RunDir
 from engine.record.sweep_folder import MOST_CELLS
 from engine.spec.grid import levels_of
 
@@ -51,33 +57,24 @@ def components(asked: argparse.Namespace) -> int:
         plan = _plan(asked)
     crew = crew_asked(asked)
     if wants_screen(asked):
-        return _on_screen(asked, plan, crew)
-    return _in_foreground(asked, plan, crew)
+        return show_many(asked, partial(_launched, asked, plan, crew))
+    return run_here(partial(_begun, asked, plan), tell, crew, as_json=asked.json)
 
 
-def _on_screen(asked: argparse.Namespace, plan: ComponentsPlan, crew: str | None) -> int:
-    """Starts the components or goes on with them where they are not running, and shows them."""
-    from dss_tui.commands.run import show
-    from dss_tui.tui.app import Opening
-    from dss_tui.viewing import sweeps
+def _launched(
+    asked: argparse.Namespace, plan: ComponentsPlan, crew: str | None, folder: RunDir
+) -> bool:
+    """Launches an engine on the components where they are not running; returns whether it did."""
+    with naming(asked.preset):
+        return sweeps.start_components(plan, folder, crew)
+
+
+def _begun(asked: argparse.Namespace, plan: ComponentsPlan, hire: Hire) -> ComponentsRun:
+    """Returns the components, new or begun before."""
+    from engine.run.components.components import start
 
     with naming(asked.preset):
-        folder = placed(asked.out.expanduser().absolute())
-        launched = sweeps.start_components(plan, folder, crew)
-    return show(Opening(folder, launched=launched, fps=asked.fps))
-
-
-def _in_foreground(asked: argparse.Namespace, plan: ComponentsPlan, crew: str | None) -> int:
-    """Runs the components with this process on watch, prints lines, and returns the status."""
-    with ExitStack() as stack:
-        with ending_at_once():
-            from engine.run.components.components import start
-            from engine.run.crews import crew_of
-
-            workers = stack.enter_context(crew_of(crew))
-            with naming(asked.preset):
-                begun = start(plan, placed(asked.out.expanduser().absolute()).path, workers)
-        return run_here(begun, partial(tell, begun, as_json=asked.json))
+        return start(plan, folder_asked(asked).path, hire())
 
 
 def tell(begun: ComponentsRun, rows: list[ComponentsRow], *, as_json: bool) -> None:

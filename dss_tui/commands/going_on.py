@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from contextlib import ExitStack
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from dss_tui.commands.cells import run_here
+from dss_tui.commands.cells import Hire, Tell, run_here
 from engine.errors import InputError
 from engine.record.finding import is_comparison, is_components
 from engine.record.lock import is_live
 from engine.record.ownership import check_going_on_with_plan
 from engine.record.rundir import RunDir
-from engine.record.signals import ending_at_once
+
+if TYPE_CHECKING:
+    from engine.run.folder_of_runs import FolderOfRuns
 
 
 def resume_here(folder: RunDir, asked: argparse.Namespace) -> int:
@@ -23,16 +24,22 @@ def resume_here(folder: RunDir, asked: argparse.Namespace) -> int:
     It is that of the command that began them. Raises InputError where they cannot go on.
     """
     _check(folder, asked)
-    with ExitStack() as stack:
-        with ending_at_once():
-            from engine.run.crews import crew_of
-            from engine.run.folder_of_runs import planned
-            from engine.run.many import prepare_of
+    return run_here(
+        partial(_begun, folder.path, run_factories=asked.run_factories),
+        _teller(folder),
+        None,
+        as_json=asked.json,
+    )
 
-            prepare, at_once = prepare_of(folder.path)
-            plan = planned(folder.path, run_factories=asked.run_factories)
-            begun = prepare(plan, folder.path, stack.enter_context(crew_of(None, at_once)))
-        return run_here(begun, partial(_teller(folder), begun, as_json=asked.json))
+
+def _begun(folder: Path, hire: Hire, *, run_factories: bool) -> FolderOfRuns[Any, Any, Any]:
+    """Returns the runs that a folder holds the plan of."""
+    from engine.run.folder_of_runs import planned
+    from engine.run.many import prepare_of
+
+    prepare, at_once = prepare_of(folder)
+    plan = planned(folder, run_factories=run_factories)
+    return prepare(plan, folder, hire(at_once))
 
 
 def launch(folder: RunDir, asked: argparse.Namespace) -> bool:
@@ -61,7 +68,7 @@ def _check(folder: RunDir, asked: argparse.Namespace) -> None:
     check_going_on_with_plan(folder, run_factories=asked.run_factories, not_mine=asked.not_mine)
 
 
-def _teller(folder: RunDir) -> Callable[..., Any]:
+def _teller(folder: RunDir) -> Tell:
     """Returns what prints the tables of the runs in a folder."""
     if is_comparison(folder.path):
         from dss_tui.commands import compare

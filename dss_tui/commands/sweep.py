@@ -5,21 +5,26 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from dss_tui.commands.cells import check_no_level, crew_asked, run_here
+from dss_tui.commands.cells import (
+    Hire,
+    check_no_level,
+    crew_asked,
+    folder_asked,
+    run_here,
+    show_many,
+)
 from dss_tui.commands.run import naming, wants_screen
 from dss_tui.commands.trusted import preset_of
+from dss_tui.viewing import sweeps
 from dss_tui.viewing.console import Console
-from dss_tui.viewing.sweeps import figures_of_level
 from dss_tui.viewing.words import plus_minus, thousands
 from engine.errors import InputError
-from engine.record.finding import placed
-from engine.record.signals import ending_at_once
+from engine.record.rundir import RunDir
 from engine.record.sweep_folder import MOST_CELLS
 from engine.record.sweep_tables import LevelRow, json_of
 from engine.spec.grid import LEVELS, LevelAsked, levels_of
@@ -42,36 +47,25 @@ def sweep(asked: argparse.Namespace) -> int:
     _check_numbers(asked, levels)
     crew = crew_asked(asked)
     if wants_screen(asked):
-        return _on_screen(asked, levels, crew)
-    return _in_foreground(asked, levels, crew)
+        return show_many(asked, partial(_launched, asked, levels, crew))
+    return run_here(partial(_begun, asked, levels), tell, crew, as_json=asked.json)
 
 
-def _on_screen(asked: argparse.Namespace, levels: tuple[LevelAsked, ...], crew: str | None) -> int:
-    """Starts the sweep or goes on with it where it is not running, and shows its dashboard."""
-    from dss_tui.commands.run import show
-    from dss_tui.tui.app import Opening
-    from dss_tui.viewing import sweeps
+def _launched(
+    asked: argparse.Namespace, levels: tuple[LevelAsked, ...], crew: str | None, folder: RunDir
+) -> bool:
+    """Launches an engine on the sweep where it is not running; returns whether it did."""
+    with naming(asked.preset):
+        return sweeps.start(_spec(asked, levels), levels, asked.pairs, folder, crew)
+
+
+def _begun(asked: argparse.Namespace, levels: tuple[LevelAsked, ...], hire: Hire) -> Sweep:
+    """Returns the sweep, new or begun before."""
+    from engine.run.sweep import start
 
     with naming(asked.preset):
-        folder = placed(asked.out.expanduser().absolute())
-        launched = sweeps.start(_spec(asked, levels), levels, asked.pairs, folder, crew)
-    return show(Opening(folder, launched=launched, fps=asked.fps))
-
-
-def _in_foreground(
-    asked: argparse.Namespace, levels: tuple[LevelAsked, ...], crew: str | None
-) -> int:
-    """Runs the sweep with this process on watch, prints lines, and returns the exit status."""
-    folder = placed(asked.out.expanduser().absolute()).path
-    with ExitStack() as stack:
-        with ending_at_once():
-            from engine.run.crews import crew_of
-            from engine.run.sweep import start
-
-            workers = stack.enter_context(crew_of(crew))
-            with naming(asked.preset):
-                begun = start(_spec(asked, levels), levels, asked.pairs, folder, workers)
-        return run_here(begun, partial(tell, begun, as_json=asked.json))
+        spec, folder = _spec(asked, levels), folder_asked(asked).path
+        return start(spec, levels, asked.pairs, folder, hire())
 
 
 def tell(begun: Sweep, rows: list[LevelRow], *, as_json: bool) -> None:
@@ -127,7 +121,7 @@ def _show(rows: list[LevelRow], tolerance: float) -> None:
         failed = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in row.failed)
         table.add_row(
             row.label,
-            *(figures_of_level(row) for _ in found),
+            *(sweeps.figures_of_level(row) for _ in found),
             f"{row.connected} of {row.pairs}",
             f"{row.proven} of {row.connected}" if row.connected else "–",
             plus_minus(row.normalized_length, 4),
