@@ -141,7 +141,8 @@ def attach(asked: argparse.Namespace) -> int:
 
     directory = find_any(asked.run)
     if not has_terminal():
-        raise InputError("there is no terminal to watch on; its events.jsonl has all there is")
+        held = "tables (*.csv) have" if is_sweep(directory.path) else "events.jsonl has"
+        raise InputError(f"there is no terminal to watch on; its {held} all there is")
     return show(Opening(directory, fps=asked.fps))
 
 

@@ -72,3 +72,12 @@ def test_limits_are_those_of_one_run(tmp_path: Path, capsys: pytest.CaptureFixtu
     sweep_of(tmp_path)
     assert main(["resume", str(tmp_path), "--headless", "--set", "limits.beads=9"]) == 2
     assert "--set: changes the limits of one run" in capsys.readouterr().err
+
+
+def test_without_a_terminal_it_is_said_where_all_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep_of(tmp_path)
+    assert main(["attach", str(tmp_path)]) == 2
+    told = "no terminal to watch on; its tables (*.csv) have all there is"
+    assert told in capsys.readouterr().err
