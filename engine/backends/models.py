@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 from torch.utils._pytree import tree_map
 
+from engine.backends.convolutions import take_few_at_once
 from engine.breaks import passing
 from engine.networks.modules import lent
 from engine.networks.modules.calls import Inputs
@@ -40,6 +41,7 @@ class InPlace:
     def __init__(self, problem: Problem) -> None:
         """Makes a copy of the problem's network, with the parameters that move in one vector."""
         self.network = problem.computing()
+        take_few_at_once(self.network)
         self.stepping: Model = self.network
         """The network as steps of training call it."""
         named = dict(named_parameters(self.network))

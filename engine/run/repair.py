@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -23,6 +23,7 @@ from engine.backends.models import InPlace
 from engine.errors import InputError
 from engine.problem.batch_norm import chosen
 from engine.problem.problem import Problem
+from engine.problem.samples import Samples
 from engine.shapes import Pairs, Points, Rows, Weights
 
 #: The share of the wanted deviation below which a unit's own counts as none: it cannot be rescaled.
@@ -114,8 +115,8 @@ class Rescaling:
 
 def _moments(output: Tensor, axis: int) -> Moments:
     """Returns the mean and the deviation of each unit over all other axes of an output."""
-    rows = output.movedim(axis, -1).flatten(0, -2)
-    variance, mean = torch.var_mean(rows, 0, correction=0)
+    others = [each for each in range(output.ndim) if each != axis % output.ndim]
+    variance, mean = torch.var_mean(output, others, correction=0)
     return Moments(mean, variance.sqrt())
 
 
@@ -129,22 +130,29 @@ def _moved(output: Tensor, axis: int, own: Moments, goal: Moments) -> Tensor:
     return output * factor.reshape(shape) + shift.reshape(shape)
 
 
+@dataclass(frozen=True, eq=False)
+class _Ends:
+    """The moments of the models on both sides of a segment."""
+
+    models: tuple[Weights, Weights]
+    moments: tuple[list[Moments], list[Moments]]
+    train: Samples
+    """The training samples, from some of which the moments are taken."""
+
+    def are(self, left: Weights, right: Weights, train: Samples) -> bool:
+        """Returns whether these are the moments of two models over these training samples."""
+        same = torch.equal(self.models[0], left) and torch.equal(self.models[1], right)
+        return same and self.train is train
+
+
 class _Watched(InPlace):
     """A network with a rescaling on its layers."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
         self.rescaling = Rescaling(self.network)
-
-
-@dataclass(frozen=True, eq=False)
-class _Ends:
-    """The moments of the models on both sides of some segments."""
-
-    left: Pairs | None
-    """The models on the left, by whose identity the segments are known."""
-    moments: dict[int, tuple[list[Moments], list[Moments]]] = field(default_factory=dict)
-    """Those of the left and the right model of each segment, by its number."""
+        self.ends: _Ends | None = None
+        """The moments of the segment that was asked for last; a search for a peak asks again."""
 
 
 class RepairBackend(InPlaceBackend):
@@ -160,32 +168,24 @@ class RepairBackend(InPlaceBackend):
 
         Raises InputError where the network has no hidden linear or convolution layer.
         """
-        if self._ends.left is not left:
-            self._ends = _Ends(left)
-        found = []
-        for row, at in zip(rows.tolist(), t, strict=True):
-            if row not in self._ends.moments:
-                self._ends.moments[row] = self._watched(left[row]), self._watched(right[row])
-            found.append(self._repaired(left[row], right[row], at, *self._ends.moments[row]))
-        return torch.cat(found)
+        places = zip(rows.tolist(), t, strict=True)
+        return torch.cat([self._repaired(left[row], right[row], at) for row, at in places])
 
-    @cached_property
-    def _ends(self) -> _Ends:
-        """The moments of the models that were asked for last; a search for a peak asks again."""
-        return _Ends(None)
+    def _of_ends(self, left: Weights, right: Weights) -> tuple[list[Moments], list[Moments]]:
+        """Returns the moments of the models on both sides of a segment."""
+        network, train = self._network, self.problem.train
+        ends = network.ends
+        if ends is None or not ends.are(left, right, train):
+            ends = _Ends((left, right), (self._watched(left), self._watched(right)), train)
+            network.ends = ends
+        return ends.moments
 
-    def _repaired(
-        self,
-        left: Weights,
-        right: Weights,
-        t: Tensor,
-        at_left: list[Moments],
-        at_right: list[Moments],
-    ) -> Points:
+    def _repaired(self, left: Weights, right: Weights, t: Tensor) -> Points:
         """Returns the objective (1,) of the repaired model at one t between two models."""
         theta = torch.lerp(left, right, t)
         share = float(t)
-        goal = [one.toward(other, share) for one, other in zip(at_left, at_right, strict=True)]
+        ends = zip(*self._of_ends(left, right), strict=True)
+        goal = [one.toward(other, share) for one, other in ends]
         rescaling = self._network.rescaling
         with rescaling.correcting(goal):
             self._pass(theta)
