@@ -15,7 +15,7 @@ from dss_tui.tui.app import DssApp, Opening
 from engine.record.finding import is_comparison
 from engine.record.plans import plan_file
 from engine.record.rundir import RunDir
-from tests.strangers.test_texts import EVIL, OBEYED, drawn, loaded, spoiled
+from tests.support.hostile_texts import EVIL, OBEYED, drawn, loaded, spoiled
 from tests.support.pilots import until
 
 SMALL = ["--set", "problem.data.points=64", "--headless"]
