@@ -31,5 +31,6 @@ def test_a_command_that_is_gone_is_said_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "dss_tui.commands.data", None)
+    monkeypatch.delattr("dss_tui.commands.data", raising=False)  # where it was imported before
     assert main(["data"]) == 1
     assert capsys.readouterr().err == f"dss-tui: {SENTENCE}\n"

@@ -34,9 +34,11 @@ RUN += [part for setting in SETTINGS for part in ("--set", setting)]
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    """A run that nobody asked for anything."""
+    """A run that nobody asked for anything, whose beads are batched as those of each test are."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    assert main([*RUN, "--out", str(out)]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("engine.backends.vmapped.FEW_TOGETHER", 2)
+        assert main([*RUN, "--out", str(out)]) == 0
     return RunDir(out)
 
 
