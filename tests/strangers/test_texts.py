@@ -20,6 +20,7 @@ from dss_tui.viewing.console import shown_line
 from dss_tui.viewing.shown import shown, shown_in_line
 from engine.record.notes import Notes
 from engine.record.rundir import RunDir
+from tests.support.commands import status_of
 from tests.support.hostile_texts import EVIL, OBEYED, drawn, loaded, spoiled
 from tests.support.pilots import until
 
@@ -103,10 +104,7 @@ COMMANDS: dict[str, Callable[[Path], list[str]]] = {
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_every_command(name: str, hostile: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("own.yaml").write_text(yaml.safe_dump({"problem": {EVIL: EVIL}, "description": EVIL}))
-    try:
-        status = main(COMMANDS[name](hostile))
-    except SystemExit as end:
-        status = int(end.code or 0)
+    status = status_of(COMMANDS[name](hostile))
     out, said = capsys.readouterr()
     assert status in (0, 2, 3)
     assert not OBEYED.search(out + said), repr(out + said)

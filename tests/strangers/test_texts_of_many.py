@@ -15,6 +15,7 @@ from dss_tui.tui.app import DssApp, Opening
 from engine.record.finding import is_comparison
 from engine.record.plans import plan_file
 from engine.record.rundir import RunDir
+from tests.support.commands import status_of
 from tests.support.hostile_texts import EVIL, OBEYED, drawn, loaded, spoiled
 from tests.support.pilots import until
 
@@ -59,10 +60,7 @@ def hostile(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 )
 def test_every_command(command: str, hostile: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name, *options = command.split()
-    try:
-        status = main([name, *([] if name == "ls" else [str(hostile)]), *options])
-    except SystemExit as end:
-        status = int(end.code or 0)
+    status = status_of([name, *([] if name == "ls" else [str(hostile)]), *options])
     out, said = capsys.readouterr()
     assert status in (0, 2, 3)
     assert not OBEYED.search(out + said), repr(out + said)

@@ -9,6 +9,14 @@ import pytest
 from dss_tui.cli import main
 
 
+def status_of(arguments: list[str]) -> int:
+    """The exit status of a command line, also of one that the parser ends."""
+    try:
+        return main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
 def refused(
     capsys: pytest.CaptureFixture[str], arguments: list[str], *words: str, status: int = 2
 ) -> str:

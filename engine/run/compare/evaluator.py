@@ -70,9 +70,10 @@ def profiles(
 
 @dataclass(frozen=True)
 class OneByOne:
-    """A pool whose workers compute each item by itself, so that all machines find the same numbers.
+    """A pool whose workers compute each item by itself, so that any number of them finds the same.
 
-    Products of matrices are rounded otherwise where more of them are computed in one call.
+    Products of matrices are rounded otherwise where more of them are computed in one call. Another
+    kind of processor may still round otherwise.
     """
 
     pool: Workers
