@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -38,6 +39,16 @@ def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
     """Returns three workers for two cores: some tests wait for a screen or for another process."""
     cores = yield
     return cores if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") else cores + (cores + 1) // 2
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Keeps what was imported and collected out of later searches for garbage.
+
+    There are a million such objects, and the searches took an eighth of all tests' time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

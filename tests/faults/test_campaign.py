@@ -15,7 +15,7 @@ from tests.support.run_folders import output_of
 ROOT = Path(__file__).parents[2]
 
 #: Trials of each target and each kind of damage, and the targets that share a process.
-EACH = 3
+EACH = 2
 TARGETS = (("connected", "own"), ("strings", "data"), ("limited",))
 
 

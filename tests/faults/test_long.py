@@ -9,5 +9,5 @@ from tests.support.faults.asked import counts
 
 
 def test_they_are_read_in_time() -> None:
-    asked = ("--events", "10000", "--runs", "30")
+    asked = ("--events", "5000", "--runs", "30")
     assert counts(r"in all: (\d+) tried, (\d+) lost", "tests.support.faults.long", *asked) == (9, 0)

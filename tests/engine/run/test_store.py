@@ -216,7 +216,7 @@ def test_no_flipped_bit_is_gone_on_with(file: str, tmp_path: Path) -> None:
     path = run.path / file
     content = path.read_bytes()
     before = run.checkpoint_before.read_bytes()
-    for at in range(0, len(content), max(1, len(content) // 150)):
+    for at in range(0, len(content), max(1, len(content) // 50)):
         path.write_bytes(content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :])
         try:
             assert resumed_bits(run) in states

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,14 @@ from tests.support.workers import Here
 SIZE, SAMPLES, STEPS = 16, 50, 37
 
 
-@pytest.fixture(scope="module")
-def problem() -> Problem:
+@cache
+def small() -> Problem:
     return small_problem().to(dtype=torch.float64)
+
+
+@pytest.fixture
+def problem() -> Problem:
+    return small()
 
 
 def training(**keys: object) -> Training:
@@ -77,6 +83,13 @@ def trained(recipe: Recipe, problem: Problem, steps: int, seed: int) -> Row:
     return ended[0]
 
 
+@cache
+def weights_of(seed: int, drop_last: bool) -> list[torch.Tensor]:
+    """The weights of a row that has no average, after each of its steps."""
+    plain = Recipe(training(drop_last=drop_last))
+    return [trained(plain, small(), steps, seed).theta for steps in range(1, STEPS + 1)]
+
+
 @pytest.mark.parametrize(
     "average",
     always([Ema(0.8), Swa(4)], [Ema(0.8), Ema(0.995), Swa(0), Swa(4), Swa(500)]),
@@ -96,9 +109,8 @@ def test_rows_are_judged_by_torchs_average(
     while trainer.groups:
         trainer.advance()
         ended |= {row.bead: row for row in trainer.retire()}
-    plain = Recipe(recipe.training)
     for seed in (0, 7):
-        weights = [trained(plain, problem, steps, seed).theta for steps in range(1, STEPS + 1)]
+        weights = weights_of(seed, drop_last)
         expected = averaged(average, weights, SIZE * 3 if drop_last else SAMPLES)
         # Torch reckons 1 / n of a mean in float32.
         most = 1e-12 if isinstance(average, Ema) else 1e-8
