@@ -11,6 +11,8 @@ from engine.networks.linear import check_linear_sizes
 from engine.spec.keys import Spec
 from engine.spec.methods import METHODS
 from engine.spec.problem import CustomLoss, Loss, ProblemSpec, WeightedCrossEntropy
+from engine.spec.stages import stages_of
+from engine.spec.training import Endpoints
 
 __all__ = ["check_fit", "check_level_on", "check_method", "check_quickly"]
 
@@ -163,6 +165,7 @@ def check_method(spec: Spec) -> None:
     _check_level(spec)
     _check_inner_beads(spec)
     _check_average(spec)
+    _check_growth(spec)
     if spec.search.method == "linear" and spec.search.string is None:
         if layout is None or not layout.linear:
             raise InputError(
@@ -236,6 +239,24 @@ def _check_average(spec: Spec) -> None:
                 "of the string; choose greedy or auto, or leave it null",
                 key=f"endpoints.{key}",
             )
+
+
+def _check_growth(spec: Spec) -> None:
+    """Raises InputError where mini-batches are to grow, and something counts in equal ones."""
+    for key, training in stages_of(spec).by_key.items():
+        if not training.grow_batch:
+            continue
+        if key == "search.constrained":
+            reason = "the beads of a string take their steps together; leave it out there"
+        elif training.schedule.unit == "epochs":
+            reason = "passes then differ in length; let the schedule's unit be steps"
+        elif training.drop_last:
+            reason = "its steps walk round the samples without an end; leave drop_last out"
+        elif isinstance(training, Endpoints) and (training.until, training.swa) != ("level", None):
+            reason = "epochs are then of no equal length; choose until: level, without swa"
+        else:
+            continue
+        raise InputError(f"is true, but {reason}", key=f"{key}.grow_batch")
 
 
 def _check_inner_beads(spec: Spec) -> None:

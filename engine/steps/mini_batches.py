@@ -2,12 +2,15 @@
 
 So nothing about them has to be kept between rounds or written to a checkpoint. There are two kinds
 of streams (`mini_batches` in a preset): *shuffled* orders are permuted by numpy on the host, whole
-passes at a time; *hashed* ones are computed entry by entry, on whatever device the rows are.
+passes at a time; *hashed* ones are computed entry by entry, on whatever device the rows are. Where
+mini-batches grow, a new permutation for each pass would cost more than steps on few samples. All
+rows then *walk* round one shuffled order again and again, each from a place of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -38,6 +41,27 @@ def mini_batches(
         for seed, start in zip(seeds, steps, strict=True)
     ]
     return torch.from_numpy(np.stack(numbers)).view(len(numbers), count, size)
+
+
+def walked_batches(
+    seeds: Sequence[int], steps: Sequence[int], count: int, size: int, samples: int
+) -> Rounds:
+    """Returns the samples of the next `count` steps of walks round one order, (row, step, sample).
+
+    The walk of row k begins at a place that its seed chooses, and it has taken `steps[k]` steps of
+    `size` samples.
+    """
+    order, shown = _order(samples, samples + count * size), count * size
+    taken = zip(seeds, steps, strict=True)
+    starts = [(seed + start * size) % samples for seed, start in taken]
+    numbers = np.stack([order[start : start + shown] for start in starts])
+    return torch.from_numpy(numbers).view(len(starts), count, size)
+
+
+@lru_cache(maxsize=8)
+def _order(samples: int, length: int) -> NDArray[np.int64]:
+    """Returns the one order that all walks go round, again and again up to a length."""
+    return np.resize(permutation(0, 0, samples), length)
 
 
 def hashed_batches(

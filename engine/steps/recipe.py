@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -13,8 +13,9 @@ from engine.shapes import Rounds
 from engine.spec.keys import Precision, Spec
 from engine.spec.training import Training
 from engine.steps.averages import Average
+from engine.steps.growth import batch_size
 from engine.steps.linear_map import Identity, LinearMap
-from engine.steps.mini_batches import hashed_batches, mini_batches
+from engine.steps.mini_batches import hashed_batches, mini_batches, walked_batches
 from engine.steps.optimizers import build_optimizer
 from engine.steps.practice import PLAIN, Practice, practice_of
 from engine.steps.rows import AVERAGE
@@ -74,10 +75,20 @@ class Recipe:
         as_judged = self.practice(problem).as_judged and self.at.own
         return whole and as_judged and problem.steps_see_objective
 
-    def samples(self, data: int) -> int:
-        """Returns the number of samples that a step sees, where the data hold `data` of them."""
-        size = self.training.batch_size
-        return data if size == "full" else min(size, data)
+    def grown(self, doublings: int, data: int) -> Recipe:
+        """Returns the recipe of a mini-batch that has doubled so often, of `data` samples."""
+        if not doublings:
+            return self
+        size = batch_size(self.training, doublings, data)
+        return replace(self, training=self.training.model_copy(update={"batch_size": size}))
+
+    def samples(self, data: int, doublings: int = 0) -> int:
+        """Returns the number of samples that a step sees, where the data hold `data` of them.
+
+        Its mini-batch has doubled so often.
+        """
+        size = batch_size(self.training, doublings, data)
+        return data if size == "full" else size
 
     def drawn(self, seeds: Sequence[int], steps: Sequence[int], data: int) -> Rounds | None:
         """Returns the samples of the steps of a round in main memory, (row, step, sample).
@@ -92,6 +103,8 @@ class Recipe:
         if self.hashed:
             each = torch.tensor(seeds), torch.tensor(steps)
             return hashed_batches(*each, count, size, data, drop_last)
+        if training.grow_batch:
+            return walked_batches(seeds, steps, count, size, data)
         return mini_batches(seeds, steps, count, size, data, drop_last)
 
 

@@ -59,6 +59,14 @@ class Told:
     """The number of steps that each row has taken."""
     end: tuple[End, ...]
     """The reason why each row takes no more steps; `GOING` where it takes steps."""
+    best_step: tuple[int, ...]
+    """The number of steps after which each row's last lower loss was seen."""
+    patience: tuple[int, ...]
+    """The number of steps without a lower loss after which each row counts as stuck."""
+
+    def waited(self, row: int) -> int:
+        """Returns the number of steps of a row since its loss was last lower."""
+        return self.steps[row] - self.best_step[row]
 
     @property
     def going(self) -> list[int]:
@@ -68,7 +76,11 @@ class Told:
     def part(self, start: int, count: int) -> Told:
         """Returns what is known of `count` consecutive rows from the row `start`."""
         some = slice(start, start + count)
-        return Told(self.loss[some], self.steps[some], self.end[some])
+        return Told(*(getattr(self, name)[some] for name in TOLD))
+
+
+#: The columns of rows that are told.
+TOLD = tuple(field.name for field in fields(Told))
 
 
 @dataclass(frozen=True)
@@ -109,15 +121,21 @@ class Rows:
 
     @cached_property
     def told(self) -> Told:
-        """The losses, steps and ends of all rows as plain numbers.
+        """What the host knows of all rows, as plain numbers.
 
         The host waits for the device when this is first read, and never again. Whoever writes into
         the rows' tensors does so before.
         """
-        loss, steps, end = torch.stack(
-            [column.double() for column in (self.loss, self.steps, self.end)]
+        loss, steps, end, best_step, patience = torch.stack(
+            [getattr(self, name).double() for name in TOLD]
         ).tolist()
-        return Told(tuple(loss), tuple(map(int, steps)), tuple(map(_END, end)))
+        return Told(
+            tuple(loss),
+            tuple(map(int, steps)),
+            tuple(map(_END, end)),
+            tuple(map(int, best_step)),
+            tuple(map(int, patience)),
+        )
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -285,7 +303,9 @@ def fresh(
         seeds=tuple(seeds),
     )
     each = len(theta)
-    return _knowing(rows, Told((nan,) * each, (0,) * each, (End.GOING,) * each))
+    none = (0,) * each
+    told = Told((nan,) * each, none, (End.GOING,) * each, none, (patience,) * each)
+    return _knowing(rows, told)
 
 
 def _knowing(rows: Rows, told: Told) -> Rows:
@@ -302,7 +322,7 @@ def told_of(parts: Sequence[Rows], whole: Rows) -> Told:
     if not all("told" in vars(part) for part in parts):
         return whole.told
     each = [part.told for part in parts]
-    columns = ([getattr(told, name) for told in each] for name in ("loss", "steps", "end"))
+    columns = ([getattr(told, name) for told in each] for name in TOLD)
     return Told(*(tuple(chain.from_iterable(column)) for column in columns))
 
 
@@ -351,6 +371,8 @@ class Group:
     """The id of each row's bead."""
     rows: Rows
     """The weight vectors in training, one for each bead."""
+    doublings: int = 0
+    """The number of times that its mini-batch has doubled, where mini-batches grow."""
 
     def __len__(self) -> int:
         """Returns the number of rows."""

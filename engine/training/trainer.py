@@ -20,6 +20,7 @@ from engine.record.marks import Count, Range
 from engine.record.unfit import Unfit
 from engine.shapes import Beads, Weights
 from engine.spec.training import Training
+from engine.steps.growth import MOST_DOUBLINGS, grown
 from engine.steps.linear_map import Identity
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group, Row, Rows, check_columns, fresh, joined
@@ -53,20 +54,36 @@ class Round:
     """One round of training for each group; a task for the pool."""
 
     recipe: Recipe
-    samples: int
-    """How many samples a row computes with before the interpreter is back."""
+    data: int
+    """The number of training samples."""
+    steps: int
+    """The number of steps that a row takes before the interpreter is back."""
+
+    def of(self, group: Group) -> Recipe:
+        """Returns the recipe of a group, whose mini-batch may have grown."""
+        return self.recipe.grown(group.doublings, self.data)
 
     def size(self, group: Group) -> int:
         """Returns how many samples are computed for a group."""
-        return self.samples * len(group)
+        return self.recipe.samples(self.data, group.doublings) * self.steps * len(group)
 
     def passed(self, group: Group) -> int:
         """Returns how many samples the steps of a round pass through a network for a group."""
         return self.size(group) * self.recipe.training.check_every
 
     def __call__(self, backend: Backend, groups: Sequence[Group]) -> list[Group]:
-        """Returns the groups after the round."""
-        return backend.advance(self.recipe, groups)
+        """Returns the groups after the round. Those with mini-batches of one size go together."""
+        found = list(groups)
+        for doublings in sorted({group.doublings for group in groups}):
+            alike = [n for n, group in enumerate(groups) if group.doublings == doublings]
+            some = [groups[n] for n in alike]
+            recipe = self.of(some[0])
+            after = backend.advance(recipe, some)
+            if recipe.training.grow_batch and recipe.training.batch_size != "full":
+                after = [grown(*pair) for pair in zip(some, after, strict=True)]
+            for n, group in zip(alike, after, strict=True):
+                found[n] = group
+        return found
 
     def skip(self, groups: Sequence[Group]) -> Sequence[Group]:
         """Returns the groups as they are: a round of no steps, which the next one makes up for."""
@@ -81,7 +98,7 @@ class Round:
         """
         if after is before:  # it was skipped
             return NOTHING
-        recipe, count = self.recipe, self.recipe.training.check_every
+        recipe, count = self.of(before), self.recipe.training.check_every
         curve = recipe.at != Identity()
         sees = curve or recipe.sees_objective(problem)
         told = before.rows.told
@@ -118,8 +135,7 @@ class Trainer:
         self._pool, self._problem = pool, pool.backend.problem
         paced = pool.backend.paced(recipe)
         steps = paced.training.check_every if pool.backend.steps_at_once else 1
-        samples = paced.samples(len(pool.backend.problem.train))
-        self._round = Round(paced, samples * steps)
+        self._round = Round(paced, len(pool.backend.problem.train), steps)
 
     # ------------------------------------------------------------ groups
 
@@ -182,6 +198,7 @@ class Trainer:
             beads=tuple(bead for group in self.groups for bead in group.beads),
             sizes=tuple(len(group) for group in self.groups),
             rows=self._held(),
+            doublings=tuple(group.doublings for group in self.groups),
         )
 
     def _held(self) -> tuple[Rows, ...]:
@@ -203,8 +220,10 @@ class Trainer:
             self._check(part)
         beads = iter(state.beads)
         parts = [rows for part in state.parts for rows in part]
+        doublings = state.doublings or (0,) * len(parts)
         self.groups = [
-            Group(tuple(islice(beads, len(rows))), rows.to(self._problem.device)) for rows in parts
+            Group(tuple(islice(beads, len(rows))), rows.to(self._problem.device), often)
+            for rows, often in zip(parts, doublings, strict=True)
         ]
 
     def _check(self, rows: Rows) -> None:
@@ -231,6 +250,9 @@ class TrainerState:
     """Number of rows in each group, in order."""
     rows: tuple[Rows, ...] = ()
     """The rows of all groups one after another, in parts that hold one or more groups each."""
+    doublings: tuple[Annotated[int, Range(0, MOST_DOUBLINGS)], ...] = ()
+    """The number of times that the mini-batch of each group has doubled; empty for none, as in
+    checkpoints that were written before mini-batches could grow."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where the numbers of rows, beads and groups contradict each other."""
@@ -239,6 +261,10 @@ class TrainerState:
             raise ValueError(
                 f"there are {count} rows, but {len(self.beads)} beads and groups of "
                 f"{sum(self.sizes)}"
+            )
+        if self.doublings and len(self.doublings) != len(self.sizes):
+            raise ValueError(
+                f"doublings are of {len(self.doublings)} groups, not {len(self.sizes)}"
             )
         if len(set(self.beads)) < count:
             raise ValueError("beads names a bead twice")

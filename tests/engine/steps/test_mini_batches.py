@@ -6,7 +6,12 @@ import numpy as np
 import torch
 
 from engine.spec.training import Training
-from engine.steps.mini_batches import hashed_batches, mini_batches, sample_numbers
+from engine.steps.mini_batches import (
+    hashed_batches,
+    mini_batches,
+    sample_numbers,
+    walked_batches,
+)
 from engine.steps.recipe import Recipe
 
 
@@ -60,3 +65,21 @@ def test_a_recipe_draws_the_streams_that_it_names() -> None:
         )
         assert found is not None and torch.equal(found, expected)
     assert Recipe(Training(batch_size="full")).drawn([4], [0], 11) is None
+
+
+def test_walks_go_round_one_order_from_places_of_their_own() -> None:
+    drawn = walked_batches([3, 24], [0, 0], 30, 4, 20)
+    first, second = (row.flatten().tolist() for row in drawn)
+    assert sorted(first[:20]) == [*range(20)] != first[:20]  # in a random order
+    assert first[20:40] == first[:20] == first[100:]
+    assert second[:99] == first[1:100]  # its seed is one more, modulo 20
+    later = walked_batches([24], [7], 5, 4, 20)
+    assert later.flatten().tolist() == second[28:48]
+    grown = walked_batches([24], [7], 2, 8, 20)
+    assert grown.shape == (1, 2, 8)
+
+
+def test_growing_mini_batches_walk() -> None:
+    how = Recipe(Training(batch_size=4, check_every=3, grow_batch=True))
+    drawn = how.drawn([5, 6], [2, 9], 20)
+    assert drawn is not None and torch.equal(drawn, walked_batches([5, 6], [2, 9], 3, 4, 20))
