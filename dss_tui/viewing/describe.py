@@ -102,5 +102,6 @@ def training(spec: Spec) -> str:
         parts.append(how.schedule.kind)
     if how.optimizer.weight_decay:
         parts.append(f"weight decay {how.optimizer.weight_decay:g}")
-    parts.append("all data" if how.batch_size == "full" else f"batches of {how.batch_size}")
+    batches = f"{'growing ' * how.grow_batch}batches of {how.batch_size}"
+    parts.append("all data" if how.batch_size == "full" else batches)
     return ", ".join(parts)

@@ -50,9 +50,9 @@ class Training(Part):
     """The number of training samples of a step; full takes all of them."""
     grow_batch: bool = False
     """Whether the mini-batch of a weight vector doubles, up to all samples, each time that it has
-    waited an eighth of its patience without a lower loss. So steps cost little far from the target,
-    and near it no noise of a small mini-batch keeps the loss from falling. Steps walk round one
-    random order of the samples, each weight vector's from a place of its own."""
+    waited a sixteenth of its patience without a lower loss. So steps cost little far from the
+    target, and near it no noise of a small mini-batch keeps the loss from falling. Steps walk round
+    one random order of the samples, each weight vector's from a place of its own."""
     drop_last: bool = False
     """Whether each pass over the samples leaves out those that make no whole mini-batch. If not, a
     mini-batch may hold the last samples of one pass and the first ones of the next."""
@@ -94,7 +94,7 @@ class PartialTraining(Part):
     batch_size: BatchSize | None = None
     """The number of training samples of a step; full takes all of them."""
     grow_batch: bool | None = None
-    """Whether the mini-batch of a weight vector doubles each time that it has waited an eighth of
+    """Whether the mini-batch of a weight vector doubles each time that it has waited a sixteenth of
     its patience without a lower loss."""
     drop_last: bool | None = None
     """Whether each pass over the samples leaves out those that make no whole mini-batch."""

@@ -6,13 +6,14 @@ small mini-batch keeps the loss from falling. What is judged is the loss on all 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from engine.spec.training import BatchSize, Training
 from engine.steps.rows import Group
 
 #: A mini-batch doubles each time that its weight vector has waited this part of its patience.
-PARTS = 8
+PARTS = 16
 #: A mini-batch of one sample that has doubled so often holds more samples than any data.
 MOST_DOUBLINGS = 62
 
@@ -28,15 +29,18 @@ def batch_size(training: Training, doublings: int, data: int) -> BatchSize:
     return size if size < data else "full"
 
 
-def grown(before: Group, after: Group) -> Group:
-    """Returns a group after a round with the mini-batch of its next one.
+def grown(group: Group, judged: Sequence[int], check_every: int) -> Group:
+    """Returns a group after a round, with the mini-batch of its next one.
 
-    It has doubled where a row that goes on has come to a further eighth of its patience without a
-    lower loss in this round. That follows from the rows alone, so that a resumed search does alike.
+    `judged` are the steps (row,) that its rows had taken when they were judged last, as they are
+    every `check_every` steps. The mini-batch doubles where a row that goes on had then come to a
+    further sixteenth of its patience without a lower loss. That follows from the round alone, so
+    that a resumed search does alike.
     """
-    was, now = before.rows.told, after.rows.told
-    for row in now.going:
-        step = max(1, now.patience[row] // PARTS)
-        if now.waited(row) // step > was.waited(row) // step:
-            return replace(after, doublings=after.doublings + 1)
-    return after
+    told = group.rows.told
+    for row in told.going:
+        part = max(1, told.patience[row] // PARTS)
+        waited = judged[row] - told.best_step[row]
+        if waited // part > max(0, waited - check_every) // part:
+            return replace(group, doublings=group.doublings + 1)
+    return group

@@ -64,10 +64,6 @@ class Told:
     patience: tuple[int, ...]
     """The number of steps without a lower loss after which each row counts as stuck."""
 
-    def waited(self, row: int) -> int:
-        """Returns the number of steps of a row since its loss was last lower."""
-        return self.steps[row] - self.best_step[row]
-
     @property
     def going(self) -> list[int]:
         """The numbers of the rows that take steps."""

@@ -78,12 +78,18 @@ class Round:
             alike = [n for n, group in enumerate(groups) if group.doublings == doublings]
             some = [groups[n] for n in alike]
             recipe = self.of(some[0])
-            after = backend.advance(recipe, some)
-            if recipe.training.grow_batch and recipe.training.batch_size != "full":
-                after = [grown(*pair) for pair in zip(some, after, strict=True)]
-            for n, group in zip(alike, after, strict=True):
-                found[n] = group
+            for n, group in zip(alike, backend.advance(recipe, some), strict=True):
+                found[n] = self._grown(recipe, groups[n], group)
         return found
+
+    def _grown(self, recipe: Recipe, before: Group, after: Group) -> Group:
+        """Returns a group after a round by its recipe, with the mini-batch of its next one."""
+        training = recipe.training
+        if not training.grow_batch or training.batch_size == "full":
+            return after
+        at_end = recipe.evaluate == "after" or recipe.at != Identity()
+        judged = (after if at_end else before).rows.told.steps
+        return grown(after, judged, training.check_every)
 
     def skip(self, groups: Sequence[Group]) -> Sequence[Group]:
         """Returns the groups as they are: a round of no steps, which the next one makes up for."""

@@ -303,6 +303,13 @@ for _name, _keys in PEERS.items():
 CASES["neb, climbing, mini-batches"] = Case(
     YES, 0.01, "neb", seed=2, search=(("neb", {"climb": 100, "cycle": 60, "batch_size": 4}),)
 )
+GROWS = FAST | {"batch_size": 1, "grow_batch": True, "check_every": 10, "patience": 80}
+CASES["greedy, growing mini-batches"] = Case(
+    YES, 0.003, seed=2, search=(("greedy", GROWS),), others=(("endpoints", GROWS),)
+)
+CASES["bezier, growing mini-batches"] = Case(
+    YES, 0.05, "bezier", seed=2, search=(("bezier", {"grow_batch": True, "batch_size": 4}),)
+)
 CASES["bezier, mini-batches, shorten"] = Case(
     YES, 0.05, "bezier", seed=2, search=(("bezier", {"batch_size": 4}), *SHORTEN)
 )
@@ -520,6 +527,7 @@ ALWAYS = {
     *("constrained reinit", "constrained report, no path", "constrained report, never low"),
     *("neb", "bezier", "polychain", "simplex", "simplex, no path"),
     *("neb, climbing, mini-batches", "bezier, mini-batches, shorten"),
+    "greedy, growing mini-batches",
 }
 
 

@@ -75,27 +75,43 @@ def test_a_mini_batch_doubles_until_it_is_full() -> None:
 
 
 @pytest.mark.parametrize(
-    ("best", "steps", "doubles"),
+    ("best", "judged", "every", "doubles"),
     [
-        (0, (0, 15), False),
-        (0, (15, 20), True),  # an eighth of 160 steps
-        (0, (20, 35), False),
-        (0, (35, 60), True),
-        (17, (30, 35), False),
-        (17, (35, 37), True),
+        (0, 0, 5, False),
+        (0, 15, 5, False),
+        (0, 20, 5, True),  # two sixteenths of 160 steps
+        (0, 25, 5, False),
+        (0, 60, 25, True),
+        (17, 35, 5, False),
+        (17, 37, 5, True),
+        (40, 40, 40, False),  # it was lower when it was judged
+        (0, 40, 40, True),
     ],
 )
-def test_it_doubles_with_each_eighth_of_the_patience(
-    best: int, steps: tuple[int, int], doubles: bool, problem: Problem
+def test_it_doubles_with_each_sixteenth_of_the_patience(
+    best: int, judged: int, every: int, doubles: bool, problem: Problem
 ) -> None:
     rows = fresh(problem.initial(0)[None], (), 0.0, PATIENCE, [0])
-    before, after = (
-        Group((3,), replace(rows, steps=rows.steps + taken, best_step=rows.steps + best), 2)
-        for taken in steps
-    )
-    assert grown(before, after).doublings == (3 if doubles else 2)
-    ended = replace(after.rows, end=after.rows.end + int(End.REACHED))
-    assert grown(before, replace(after, rows=ended)).doublings == 2  # it takes no further step
+    rows = replace(rows, steps=rows.steps + judged + every, best_step=rows.steps + best)
+    group = Group((3,), rows, 2)
+    assert grown(group, [judged], every).doublings == (3 if doubles else 2)
+    ended = replace(rows, end=rows.end + int(End.REACHED))
+    assert grown(replace(group, rows=ended), [judged], every).doublings == 2  # it steps no more
+
+
+@pytest.mark.parametrize("check_every", [50, 100])
+def test_it_does_not_double_while_each_check_finds_a_lower_loss(
+    check_every: int, problem: Problem
+) -> None:
+    trainer = trainer_on(VmappedBackend(problem), check_every=check_every)
+    trainer.admit(Job(1, 0.0, seed=3), problem.initial(3))
+    best = torch.inf
+    for _ in range(4):
+        trainer.advance()
+        (row,) = trainer.rows
+        assert row.loss < 0.99 * best
+        best = row.loss
+    assert [group.doublings for group in trainer.groups] == [0]
 
 
 def test_small_mini_batches_get_stuck_where_growing_ones_come_to_the_target(
