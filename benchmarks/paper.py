@@ -38,6 +38,13 @@ CUBIC = (
 )
 PEAK = "0.14,0.15,0.152,0.154,0.156,0.158,0.16,0.162,0.164,0.168,0.17,0.18,0.2"
 
+#: Mini-batches that grow: a step takes 256 of the 10 000 points, and more near its target alone.
+GROWING = tuple(
+    f"{block}.{key}"
+    for block in ("endpoints", "search.greedy")
+    for key in ("batch_size=256", "grow_batch=true", "check_every=100")
+)
+
 #: The sweeps of which levels around the peak are drawn apart.
 ZOOMED = ("cubic-authors", "cubic-equal")
 
@@ -67,6 +74,7 @@ TASKS = (
     Task("cubic-equal", "cubic-authors", PEAK, ("endpoints.alpha=null",)),
     Task("quadratic-paper", "quadratic-paper", QUADRATIC),
     Task("cubic-paper", "cubic-paper", CUBIC),
+    Task("quadratic-growing", "quadratic-paper", QUADRATIC, GROWING),
 )
 
 
