@@ -59,7 +59,7 @@ def test_random_keys(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.setattr(session, "start", lambda spec, name, out=None: ended)
-    monkeypatch.setattr(session, "resume", lambda run: "it cannot be resumed here")
+    monkeypatch.setattr(session, "resume", lambda run, agreed=False: "it cannot go on")
     for name in ("one", "two"):
         shutil.copytree(ended.path, runs / name)
     if place == "interrupted run":

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-import torch
 
 from engine.doctor import software
 from engine.doctor.findings import Finding, State
@@ -16,8 +16,8 @@ from engine.doctor.software import compiled_code, versions
 def test_the_versions() -> None:
     system, packages = versions()
     assert system.state is packages.state is State.OK
-    assert f"torch {torch.__version__}" in packages.brief
-    assert packages.measured["torch"] == torch.__version__
+    assert f"torch {version('torch')}" in packages.brief
+    assert packages.measured["torch"] == version("torch")
     assert "Python 3." in system.brief
 
 
@@ -25,7 +25,7 @@ def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(software, "NEEDED", ("torch", "no-such-package"))
     _, packages = versions()
     assert (packages.state, packages.found) == (State.WRONG, "no-such-package not installed")
-    assert packages.remedy and f"torch {torch.__version__}" in packages.brief
+    assert packages.remedy and f"torch {version('torch')}" in packages.brief
 
 
 def compiled() -> Finding:

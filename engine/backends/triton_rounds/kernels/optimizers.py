@@ -56,7 +56,7 @@ def _shrink(how: tl.constexpr, rule, weight_count, grad):
     """Returns the factor that brings the norm of a gradient within its bound."""
     if not how.clips_norm:
         return 1.0
-    squares = tl.zeros((how.piece,), tl.float64)
+    squares = tl.full((how.piece,), 0.0, tl.float64)
     for start in range(0, weight_count, how.piece):
         p = start + tl.arange(0, how.piece)
         slope = _within(how, rule, tl.load(grad + p, p < weight_count, 0.0)).to(tl.float64)

@@ -34,7 +34,7 @@ def mean_loss(
     """
     weights, biases = _weights(net, theta)
     slopes, shifts = _zeros(net)
-    total = tl.zeros((net.block,), tl.float32)
+    total = tl.full((net.block,), 0.0, tl.float32)
     for start in range(0, count, net.block):
         lanes = start + tl.arange(0, net.block)
         real = lanes < count
@@ -76,10 +76,12 @@ def _zeros(net: tl.constexpr):
     slopes, shifts = (), ()
     for layer in tl.static_range(len(net.sizes) - 1):
         if net.wide:
-            slopes += (tl.zeros((net.tiles[layer + 1], net.tiles[layer]), tl.float32),)
+            slopes += (tl.full((net.tiles[layer + 1], net.tiles[layer]), 0.0, tl.float32),)
         else:
-            slopes += (tl.zeros((net.tiles[layer + 1], net.tiles[layer], net.block), tl.float32),)
-        shifts += (tl.zeros((net.tiles[layer + 1], net.block), tl.float32),)
+            slopes += (
+                tl.full((net.tiles[layer + 1], net.tiles[layer], net.block), 0.0, tl.float32),
+            )
+        shifts += (tl.full((net.tiles[layer + 1], net.block), 0.0, tl.float32),)
     return slopes, shifts
 
 
