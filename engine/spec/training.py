@@ -51,8 +51,9 @@ class Training(Part):
     grow_batch: bool = False
     """Whether the mini-batch of a weight vector doubles, up to all samples, each time that it has
     waited a sixteenth of its patience without a lower loss. So steps cost little far from the
-    target, and near it no noise of a small mini-batch keeps the loss from falling. Steps walk round
-    one random order of the samples, each weight vector's from a place of its own."""
+    target, and near it no noise of a small mini-batch keeps the loss from falling. Where
+    mini-batches are shuffled and not hashed, steps walk round one random order of the samples, each
+    weight vector's from a place of its own."""
     drop_last: bool = False
     """Whether each pass over the samples leaves out those that make no whole mini-batch. If not, a
     mini-batch may hold the last samples of one pass and the first ones of the next."""

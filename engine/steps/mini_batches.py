@@ -3,8 +3,9 @@
 So nothing about them has to be kept between rounds or written to a checkpoint. There are two kinds
 of streams (`mini_batches` in a preset): *shuffled* orders are permuted by numpy on the host, whole
 passes at a time; *hashed* ones are computed entry by entry, on whatever device the rows are. Where
-mini-batches grow, a new permutation for each pass would cost more than steps on few samples. All
-rows then *walk* round one shuffled order again and again, each from a place of its own.
+shuffled mini-batches grow, a new permutation for each pass would cost more than steps on few
+samples. All rows then *walk* round one shuffled order again and again, each from a place of its
+own.
 """
 
 from __future__ import annotations

@@ -26,11 +26,12 @@ from engine.spec.validation import validated
 from engine.spec.yaml_file import parse
 from engine.steps.growth import batch_size, grown
 from engine.steps.recipe import Recipe
-from engine.steps.rows import End, Group, Row, fresh
+from engine.steps.rows import End, Group, fresh
 from engine.training.trainer import Job, Round, Trainer, TrainerState
 from engine.workers.pool import Pool
 from tests.support.searches import highest_loss, run
 from tests.support.small_problem import small_problem
+from tests.support.trainers import run_to_end
 from tests.support.workers import Here
 
 SIZE, PATIENCE, CHECK = 4, 160, 5
@@ -56,14 +57,6 @@ def training(**keys: object) -> Training:
 
 def trainer_on(backend: Backend, **keys: object) -> Trainer:
     return Trainer(Recipe(training(**keys)), Here(backend))
-
-
-def to_the_end(trainer: Trainer) -> dict[int, Row]:
-    ended: dict[int, Row] = {}
-    while trainer.groups:
-        trainer.advance()
-        ended |= {row.bead: row for row in trainer.retire()}
-    return ended
 
 
 def test_a_mini_batch_doubles_until_it_is_full() -> None:
@@ -123,18 +116,19 @@ def test_small_mini_batches_get_stuck_where_growing_ones_come_to_the_target(
     for grows in (False, True):
         trainer = trainer_on(VmappedBackend(problem), batch_size=1, grow_batch=grows)
         trainer.admit(job, start)
-        found[grows] = to_the_end(trainer)[1]
+        found[grows] = run_to_end(trainer)[1]
     assert found[False].end in (End.STUCK, End.OUT_OF_STEPS) and found[False].loss > job.target
     assert found[True].end is End.REACHED
     loss = VmappedBackend(problem).losses(found[True].theta[None]).item()
     assert loss <= job.target and loss == pytest.approx(found[True].loss, rel=1e-5)
 
 
+@pytest.mark.parametrize("hashed", [False, True], ids=["walks", "hashed"])
 @pytest.mark.parametrize("kind", [VmappedBackend, InPlaceBackend])
 def test_groups_with_mini_batches_of_several_sizes_go_on_as_each_alone(
-    kind: type[VmappedBackend], problem: Problem
+    kind: type[VmappedBackend], hashed: bool, problem: Problem
 ) -> None:
-    round_ = Round(Recipe(training()), len(problem.train), 1)
+    round_ = Round(Recipe(training(), hashed=hashed), len(problem.train), 1)
     groups = []
     for bead, doublings in enumerate([0, 3, 0, 1, 12]):
         rows = fresh(problem.initial(bead)[None], Recipe(training()).slots, 1e-3, 90, [bead])
@@ -164,10 +158,10 @@ def test_a_restored_trainer_goes_on_with_its_grown_mini_batches(problem: Problem
     state = trainer.state
     again = unpack(TrainerState, pack(state), Path("checkpoint"))
     assert again.doublings == state.doublings and any(again.doublings)
-    expected = to_the_end(trainer)
+    expected = run_to_end(trainer)
     restored = made()
     restored.resume(again)
-    found = to_the_end(restored)
+    found = run_to_end(restored)
     for bead, row in expected.items():
         assert torch.equal(found[bead].theta, row.theta) and found[bead].steps == row.steps
 

@@ -27,10 +27,10 @@ from engine.spec.validation import validated
 from engine.steps.mini_batches import mini_batches
 from engine.steps.practice import PLAIN, Practice, practice_of, row_keys, sample_keys
 from engine.steps.recipe import Recipe
-from engine.steps.rows import Row
 from engine.training.trainer import Job, Trainer, TrainerState
 from tests.support.more import more
 from tests.support.torch_recipes import TorchRecipe, changed, kept, standardized
+from tests.support.trainers import run_to_end
 from tests.support.workers import Here
 
 SAMPLES, SIDE, CLASSES, WIDTH, SHARE = 26, 7, 3, 11, 0.3
@@ -137,14 +137,6 @@ class Plain:
 
 def start(seed: int, problem: Problem) -> Tensor:
     return 2 * problem.initial(seed)
-
-
-def run_to_end(trainer: Trainer) -> dict[int, Row]:
-    ended: dict[int, Row] = {}
-    while trainer.rows:
-        trainer.advance()
-        ended |= {row.bead: row for row in trainer.retire()}
-    return ended
 
 
 WAYS: dict[str, Callable[[Problem], Backend]] = {

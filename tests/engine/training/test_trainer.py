@@ -17,6 +17,7 @@ from engine.training.trainer import Job, Trainer, TrainerState
 from engine.workers.pool import Pool
 from tests.support.landscapes import landscape, ring
 from tests.support.small_problem import small_problem
+from tests.support.trainers import run_to_end
 from tests.support.workers import vmapped
 
 CPU = torch.device("cpu")
@@ -39,14 +40,6 @@ def pool(
 def training(**keys: object) -> Training:
     tree = {"optimizer": {"kind": "adam", "lr": 0.02}, "max_steps": 400, "patience": 400} | keys
     return validated(Training, tree)
-
-
-def run_to_end(trainer: Trainer) -> dict[int, Row]:
-    ended: dict[int, Row] = {}
-    while trainer.rows:
-        trainer.advance()
-        ended |= {row.bead: row for row in trainer.retire()}
-    return ended
 
 
 @pytest.mark.parametrize("batch_size", ["full", 16])
