@@ -75,6 +75,7 @@ TASKS = (
     Task("quadratic-paper", "quadratic-paper", QUADRATIC),
     Task("cubic-paper", "cubic-paper", CUBIC),
     Task("quadratic-growing", "quadratic-paper", QUADRATIC, GROWING),
+    Task("cubic-growing", "cubic-paper", CUBIC, GROWING),
 )
 
 

@@ -1,22 +1,26 @@
 """The stage that pulls a connected string tight below its level.
 
-First every bead goes whose neighbours connect directly; then each bead moves towards the chord
-of its neighbours as far as both of its segments stay below the level, straight, or sliding along
-the level where the straight way would climb. Beads are added half-way between, which changes
-nothing, so that the string can bend where the level makes it. What is left is an upper bound of
-the length of the shortest path below the level: the geodesic.
+First every bead goes whose neighbours connect directly. Then all inner beads move at once, sweep
+after sweep, each time to the shortest string that a model of the loss allows (`path/tightening`).
+What the loss is there decides: only a string that stays below the level where it was measured is
+taken. Sweeps are cheap at first: the slopes of the model are computed on a part of the samples, and
+the loss at few places. When they gain little, slopes get more samples, and then every segment a
+bead half-way, which changes nothing, so that the string can bend where the level makes it. What is
+left is an upper bound of the length of the shortest path below the level: the geodesic.
 
-A segment that a proof or the audit finds above the level gets a bead of its own, a little downhill
-from there, and the rest of the string stays. Only where that does not help is the string as it was
-taken again.
+The final string is measured on the whole grid. Where that, a proof or the audit finds a segment
+above the level, the string comes down there, looked at in more places than before. Only where that
+fails is the string as it was taken again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
+import numpy as np
 import torch
 
 from engine.backends.backend import Backend
@@ -25,50 +29,67 @@ from engine.methods.stage import ChainStage
 from engine.path.chain import Chain
 from engine.path.chain_state import StringState
 from engine.path.pruning import prune
-from engine.path.segments import Measured, Pair
-from engine.path.snapshot import Key, Segment, Snapshot
+from engine.path.segments import Measured, Pair, search_grid
+from engine.path.snapshot import Snapshot
+from engine.path.tightening import Tightening, moved, places_of, products_of
 from engine.problem.problem import Problem
 from engine.record.costs import Costs
 from engine.record.events import Event, StringShortened
 from engine.record.marks import Count
 from engine.record.unfit import Unfit
+from engine.seeds import derive, permutation
 from engine.shapes import Weights
 from engine.spec.keys import Spec
 
-#: Shares of the way to the chord that are tried.
-SHARES = (1.0, 0.5, 0.25, 0.1)
 #: Shares of the level by which segments must stay below it, because a proof or the audit sees more:
 #: the next one each time that a shortened string is refused.
 MARGINS = (1e-3, 1e-2, 5e-2)
-#: Multiples of the step down to the level that are tried where a segment was refused.
-DOWNHILL = (1.0, 2.0, 4.0, 8.0)
-
-
-def _both(held: Iterable[bool]) -> list[bool]:
-    """Returns for each two values whether both are true."""
-    each = list(held)
-    return [left and right for left, right in zip(each[::2], each[1::2], strict=True)]
+#: The shares of the level by which sweeps, and the last sweeps, aim lower than that, so that few of
+#: them go too far.
+AIM, LAST_AIM = 0.03, 1e-4
+#: The number of inner places at which each segment is looked at in sweeps, beside its two beads.
+#: They become more where the whole grid shows a peak that these have missed.
+PLACES = 1
+#: The number of sweeps that gain little, one after the other, after which something changes.
+PATIENCE = 2
+#: The number of steps that a sweep tries, each with larger curvatures than the one before.
+TRIES = 8
+#: The share of the training samples on which slopes are computed at first, and their least number.
+SHARE, LEAST = 0.25, 256
+#: The seed of the draws of these samples.
+SEED = derive(0, "shortening")
 
 
 @dataclass(frozen=True)
-class Gradient:
-    """A task for the pool: F_e and its gradient at beads."""
+class Slope:
+    """A task for the pool: F_e and its gradient on some training samples.
+
+    Which ones follows from the draw's number alone, so that searches of other seeds share a call.
+    """
 
     samples: int
-    """Number of samples that a gradient costs, passes forward and back counted alike."""
+    """The number of these samples."""
+    draw: int | None
+    """The number of their draw; None for all of them."""
 
-    def size(self, bead: Weights) -> int:
-        """Returns the number of samples that a bead (param,) is computed on."""
-        return self.samples
+    def size(self, theta: Weights) -> int:
+        """Returns the number of samples that weights (param,) are computed on, back and forth."""
+        return 3 * self.samples
 
-    def cost(self, problem: Problem, bead: Weights, found: tuple[float, Weights]) -> Costs:
-        """Returns what a bead has cost: a gradient on all training samples."""
-        return Costs(sample_gradients=len(problem.train))
+    def cost(self, problem: Problem, theta: Weights, found: tuple[float, Weights]) -> Costs:
+        """Returns what a gradient has cost."""
+        return Costs(sample_gradients=self.samples)
 
-    def __call__(self, backend: Backend, beads: Sequence[Weights]) -> list[tuple[float, Weights]]:
-        """Returns the loss and its gradient (param,) at each bead."""
-        theta = torch.stack([bead.to(backend.problem.device) for bead in beads])
-        losses, gradients = backend.loss_and_grad(theta)
+    def __call__(self, backend: Backend, items: Sequence[Weights]) -> list[tuple[float, Weights]]:
+        """Returns the loss and its gradient (param,) at each of some weights."""
+        device = backend.problem.device
+        theta = torch.stack([item.to(device) for item in items])
+        if self.draw is None:
+            losses, gradients = backend.loss_and_grad(theta)
+        else:
+            order = permutation(SEED, self.draw, len(backend.problem.train))
+            batch = torch.from_numpy(np.sort(order[: self.samples])).to(device)
+            losses, gradients = backend.loss_and_grad_on(theta, batch.expand(len(items), -1))
         return list(zip(losses.tolist(), gradients, strict=True))
 
 
@@ -86,6 +107,11 @@ class ShorteningState(StageState):
     length: float
     finished: bool
     applied: bool
+    slow: Count = 0
+    places: Count = PLACES
+    batch: Count = 0
+    last: bool = False
+    curvatures: tuple[float, ...] = ()
     kind: Literal["shorten"] = "shorten"
 
     def __post_init__(self) -> None:
@@ -94,6 +120,8 @@ class ShorteningState(StageState):
             raise ValueError("before has a segment that is not measured")
         if self.applied and (self.before is None or not self.finished):
             raise ValueError("applied is true, but nothing was shortened")
+        if not self.places:
+            raise ValueError("places is 0, but a segment is looked at in one at least")
 
 
 class Shortening(ChainStage):
@@ -110,20 +138,35 @@ class Shortening(ChainStage):
         """The connected string that it began with; None where there is none."""
         self.margins = 0
         """Number of times that the shortened string was refused, at most that of `MARGINS`."""
+        self.applied = False
+        """Whether the chain is the shortened string."""
+        self._start()
+
+    def _start(self) -> None:
+        """Sets out from the string as the chain has it."""
+        self.finished = self.before is None or self.margins >= len(MARGINS)
+        """Whether the string becomes no shorter."""
         self.sweep = 0
-        """Number of sweeps made with the present margin."""
+        """Number of sweeps made since."""
+        self.slow = 0
+        """Number of the last sweeps that gained little."""
         self.doublings = 0
         """Number of times that every segment got a bead half-way."""
         self.length = float("inf")
         """The string's normalized length after the last sweep."""
-        self.finished = False
-        """Whether the string becomes no shorter."""
-        self.applied = False
-        """Whether the chain is the shortened string."""
+        self.places = PLACES
+        """Number of inner places at which segments are looked at."""
+        samples = len(self.chain.problem.train)
+        self.batch = min(samples, max(LEAST, round(SHARE * samples)))
+        """Number of training samples on which slopes are computed."""
+        self.last = False
+        """Whether sweeps go as near to the level as they may."""
+        self.curvatures: tuple[float, ...] = ()
+        """(segment,) How the loss bends, from the last sweep; empty where nothing is known."""
 
     @property
     def repairs(self) -> bool:
-        """Whether the string as it was can be taken again."""
+        """Whether the string can be mended, or taken as it was again."""
         return self.applied
 
     # ------------------------------------------------------------ the steps
@@ -135,197 +178,180 @@ class Shortening(ChainStage):
         self.applied = False
         self._start()
 
-    def _start(self) -> None:
-        self.finished = self.before is None or self.margins >= len(MARGINS)
-        self.sweep, self.doublings, self.length = 0, 0, float("inf")
-
     def step(self, beads_left: int | None) -> list[Event]:
-        """Makes one sweep over all inner beads, or mends a shortened string that was refused."""
+        """Makes one sweep, and what is due after it; or takes up a string that was refused."""
         if self.applied:
-            self.margins += 1
-            return self._mend(beads_left) or self._undo()
+            return self._refused()
         if not self.sweep:
             self._prune()
-        self._pull(0)
-        self._pull(1)
+        if len(self.chain.order) < 3:
+            return self._finish()
         self.sweep += 1
+        if not self._tighten():
+            return self._undo() if self._high else self._change(beads_left)
         before, self.length = self.length, self.chain.shape().normalized_length
-        slow = self.length > before * (1 - self.settings.gain)
-        if self.sweep >= self.settings.sweeps or (slow and not self._refine(beads_left)):
-            self.finished = self.applied = True
-            self._prune()
-            return self._tell()
+        gained = self.length <= before * (1 - self.settings.gain)
+        self.slow = 0 if gained else self.slow + 1
+        if self._high:
+            return []
+        over = self.sweep >= self.settings.sweeps
+        return self._change(beads_left) if over or self.slow >= PATIENCE else []
+
+    def _change(self, beads_left: int | None) -> list[Event]:
+        """Changes what may gain more: samples, beads or the distance to the level; or finishes."""
+        self.slow = 0
+        samples = len(self.chain.problem.train)
+        if self.sweep >= self.settings.sweeps:
+            return self._finish()
+        if self.batch < samples:
+            self.batch = min(samples, 2 * self.batch)
+        elif not self._refine(beads_left):
+            if self.last:
+                return self._finish()
+            self.last = True
         return []
 
+    def _finish(self) -> list[Event]:
+        """Measures the string on the whole grid, and finishes where all of it holds there."""
+        assert self.before is not None
+        found = self.chain.profiles_of(self._pairs(self._line), self._bound)
+        self.chain.enter(dict(zip(self.chain.keys, found, strict=True)))
+        if self._high:
+            return [] if self._look_closer() else self._undo()
+        if self.chain.shape().normalized_length > self.before.normalized_length:
+            self.chain.take(self.before)
+        self._prune()
+        self.finished = self.applied = True
+        return self._tell()
+
+    def _tell(self) -> list[Event]:
+        """Returns what shortening came to, and then every segment as it was measured."""
+        assert self.before is not None
+        before, now = self.before, self.chain.snapshot()
+        report = StringShortened(
+            before.normalized_length, now.normalized_length, len(before.order), len(now.order)
+        )
+        measured = {segment.key: segment.measured for segment in self.chain.in_order()}
+        return [report, *self.chain.enter(measured)]
+
+    # ------------------------------------------------------------ a string that is too high
+
+    def _refused(self) -> list[Event]:
+        """Takes up a string in which a proof or the audit has opened a segment."""
+        self.margins += 1
+        self.applied = False
+        if self.margins >= len(MARGINS) or len(self.chain.order) < 3:
+            return self._undo()
+        self.finished, self.last, self.slow, self.curvatures = False, True, 0, ()
+        self.places = min(2 * self.places + 1, len(self.chain.grid) - 2)
+        return []
+
+    def _look_closer(self) -> bool:
+        """Has segments looked at in more places; returns whether there are more."""
+        if self.places >= len(self.chain.grid) - 2:
+            return False
+        self.places, self.last, self.curvatures = 2 * self.places + 1, True, ()
+        return True
+
     def _undo(self) -> list[Event]:
-        """Begins again with a wider margin, where the shortened string cannot be mended."""
+        """Begins again with a wider margin, from the string as it was."""
         assert self.before is not None
         self.chain.take(self.before)
-        self.applied = False
+        self.margins = min(self.margins + 1, len(MARGINS))
         self._start()
         return self._tell() if self.finished else []
 
-    def _tell(self) -> list[Event]:
-        return [self._report(), *self.chain.measure(self.chain.keys)]
-
-    def _report(self) -> Event:
-        assert self.before is not None
-        before, now = self.before, self.chain.snapshot()
-        return StringShortened(
-            before.normalized_length, now.normalized_length, len(before.order), len(now.order)
-        )
-
-    # ------------------------------------------------------------ a segment that was refused
-
-    def _mend(self, beads_left: int | None) -> list[Event]:
-        """Puts a bead into each open segment, downhill from its peak, and returns the events.
-
-        There are none, and the chain stays as it is, where one of them cannot be mended so.
-        """
-        opened = [segment for segment in self.chain.in_order() if segment.state == "open"]
-        room = beads_left is None or len(opened) <= beads_left
-        if self.margins >= len(MARGINS) or not room:
-            return []
-        beads = [theta for theta in map(self._downhill, opened) if theta is not None]
-        if len(beads) < len(opened):
-            return []
-        for segment, theta in zip(opened, beads, strict=True):
-            self.chain.place(self.chain.new_bead(), theta, segment.key)
-        events = self.chain.measure(self.chain.unmeasured)
-        return [self._report(), *events]
-
-    def _downhill(self, segment: Segment) -> Weights | None:
-        """Returns weights (param,) near a segment's peak by way of which both halves stay below.
-
-        The loss there is to be lower by the present margin, to first order. Returns None where no
-        multiple of that step leads there.
-        """
-        left, right = (self.weights[bead] for bead in segment.key)
-        peak = torch.lerp(left, right, segment.measured.t_star)
-        (found,) = self.chain.pool.run(Gradient(3 * len(self.chain.problem.train)), [peak])
-        loss, gradient = found[0], found[1].to(peak)
-        margin = MARGINS[self.margins] * self.chain.bound
-        drop = max(loss - self.chain.bound + margin, margin)
-        down = gradient * (drop / (gradient @ gradient).clamp(min=1e-30))
-        tried = [peak - multiple * down for multiple in DOWNHILL]
-        pairs = [pair for theta in tried for pair in ((left, theta), (theta, right))]
-        limit = (1 - MARGINS[0]) * self.chain.bound
-        halves = self.chain.profiles_of(pairs, limit)
-        for number, theta in enumerate(tried):
-            if max(half.peak for half in halves[2 * number : 2 * number + 2]) <= limit:
-                return theta
-        return None
-
-    def _prune(self) -> None:
-        prune(self.chain, self._bound, self.spec.search.min_inner_beads)
+    @property
+    def _high(self) -> bool:
+        """Whether a segment is above the bound, as far as is known."""
+        return any(segment.measured.peak > self._bound for segment in self.chain.in_order())
 
     # ------------------------------------------------------------ a tighter string
 
-    def _pull(self, parity: int) -> None:
-        """Moves every other inner bead towards the chord of its neighbours.
+    def _tighten(self) -> bool:
+        """Moves all inner beads towards the shortest string, and returns whether a step was taken.
 
-        Each goes to the place nearest to a straight line at which both of its segments hold. Places
-        are tried in that order, so that none behind the first that holds is measured.
+        A step is taken where every segment stays below the bound, or comes down.
         """
-        left = self._places(self._inner(parity))
-        found: dict[Key, Measured] = {}
-        while left := {bead: places for bead, places in left.items() if places}:
-            tried = [(bead, places.pop(0)) for bead, places in left.items()]
-            for (bead, theta), halves in zip(tried, self._held(tried), strict=True):
-                if halves is not None:
-                    before, after = self.chain.neighbours(bead)
-                    found |= zip([(before, bead), (bead, after)], halves, strict=True)
-                    self.chain.move({bead: theta})
-                    del left[bead]
-        self.chain.enter(found)
+        chain, beads, t = self.chain, self._line, search_grid(self.places + 2)
+        profiles = [chain.segments[key].measured for key in chain.keys]
+        slopes = self._slopes(profiles)
+        known = np.array(self.curvatures) if self.curvatures else None
+        places = places_of(profiles, t)
+        tightening = Tightening(products_of(beads, slopes), places, known)
+        limits = np.array([max(self._bound, each.peak) for each in profiles])
+        aim = self._aim
+        for _ in range(TRIES):
+            step = tightening.step(aim)
+            inner = moved(beads, slopes, step)
+            found = chain.seen_of(self._pairs([beads[0], *inner, beads[-1]]), t)
+            high = ~(np.array([each.peak for each in found]) <= limits)  # not finite is high
+            tightening.learn(step, places_of(found, t).losses, high)
+            self.curvatures = tuple(tightening.curvatures.tolist())
+            if not high.any():
+                chain.move(dict(zip(chain.order[1:-1], inner, strict=True)))
+                chain.enter(dict(zip(chain.keys, found, strict=True)))
+                return True
+        self.curvatures = ()
+        return False
 
-    def _places(self, beads: list[int]) -> dict[int, list[Weights]]:
-        """Returns the weights (param,) that each bead may be moved to, the shortest string first.
+    def _slopes(self, profiles: Sequence[Measured]) -> list[Weights]:
+        """Returns the slope (param,) of the loss at the peak of each segment.
 
-        All of them make the string shorter.
+        It is that of the training loss on some samples, in units of what is held against the level.
         """
-        found = {}
-        for bead, ways in self._ways(beads).items() if beads else ():
-            here = self.weights[bead]
-            lengths = [
-                (self._length_at(bead, here + share * way), here + share * way)
-                for share in SHARES
-                for way in ways
-            ]
-            now = self._length_at(bead, here)
-            ahead = [each for each in lengths if each[0] < now]
-            found[bead] = [theta for _, theta in sorted(ahead, key=lambda each: each[0])]
-        return found
-
-    def _held(self, moved: Sequence[tuple[int, Weights]]) -> list[list[Measured] | None]:
-        """Returns both segments of a bead as measured for each new place, None where one is high.
-
-        `moved` are beads with the weights (param,) that each may be moved to. Most that do not hold
-        are told by few points, after which the others are measured on all.
-        """
-        pairs: list[Pair] = []
-        for bead, theta in moved:
-            left, right = (self.weights[end] for end in self.chain.neighbours(bead))
-            pairs += [(left, theta), (theta, right)]
-        low = _both(peak <= self._bound for peak in self.chain.seen_of(pairs))
-        some = [pair for number, pair in enumerate(pairs) if low[number // 2]]
-        measured = self.chain.profiles_of(some, self._bound)
-        rest = iter(zip(measured[::2], measured[1::2], strict=True))
-        halves = [list(next(rest)) if holds else [] for holds in low]
-        hold = [both and all(half.peak <= self._bound for half in both) for both in halves]
-        return [both if holds else None for both, holds in zip(halves, hold, strict=True)]
-
-    def _ways(self, beads: list[int]) -> dict[int, list[Weights]]:
-        """Returns two ways (param,) for each bead.
-
-        One leads to the nearest point of the chord of its neighbours, the other is the same without
-        its uphill part.
-        """
-        samples = 3 * len(self.chain.problem.train)
-        here = [self.weights[bead] for bead in beads]
-        gradients = self.chain.pool.run(Gradient(samples), here)
-        ways = {}
-        for bead, theta, (_, gradient) in zip(beads, here, gradients, strict=True):
-            left, right = (self.weights[end] for end in self.chain.neighbours(bead))
-            chord = right - left
-            share = ((theta - left) @ chord / (chord @ chord).clamp(min=1e-30)).clamp(0, 1)
-            straight = left + share * chord - theta
-            uphill = gradient.to(theta)
-            climb = (straight @ uphill).clamp(min=0) / (uphill @ uphill).clamp(min=1e-30)
-            ways[bead] = [straight, straight - climb * uphill]
-        return ways
+        peaks = [
+            torch.lerp(left, right, profile.t_star)
+            for (left, right), profile in zip(self._pairs(self._line), profiles, strict=True)
+        ]
+        part = self.batch < len(self.chain.problem.train)
+        found = self.chain.pool.run(Slope(self.batch, self.sweep if part else None), peaks)
+        return [
+            gradient.to(peak) * (profile.peak / loss if loss > 0 else 1.0)
+            for peak, profile, (loss, gradient) in zip(peaks, profiles, found, strict=True)
+        ]
 
     def _refine(self, beads_left: int | None) -> bool:
         """Puts a bead half-way on every segment, and returns whether the settings allowed that."""
         new = len(self.chain.keys)
         room = beads_left is None or new <= beads_left
-        if self.doublings >= self.settings.doublings or len(self.chain.order) < 3 or not room:
+        if self.doublings >= self.settings.doublings or not room:
             return False
         self.doublings += 1
-        for key in self.chain.keys:
-            left, right = (self.weights[end] for end in key)
+        self.places = max(1, self.places // 2)  # as many on the string as before, and the new beads
+        self.curvatures = tuple(each for each in self.curvatures for _ in range(2))
+        for key, (left, right) in zip(self.chain.keys, self._pairs(self._line), strict=True):
             self.chain.place(self.chain.new_bead(), torch.lerp(left, right, 0.5), key)
-        self.chain.measure(self.chain.unmeasured)
+        found = self.chain.seen_of(self._pairs(self._line), search_grid(self.places + 2))
+        self.chain.enter(dict(zip(self.chain.keys, found, strict=True)))
         return True
+
+    def _prune(self) -> None:
+        prune(self.chain, self._bound, self.spec.search.min_inner_beads)
+        self.curvatures = ()
 
     # ------------------------------------------------------------ small things
 
     @property
-    def weights(self) -> dict[int, Weights]:
-        """The weights of the chain's beads, by id."""
-        return self.chain.weights
+    def _line(self) -> list[Weights]:
+        """The beads' weights (param,) from end to end."""
+        return [self.chain.weights[bead] for bead in self.chain.order]
 
-    def _inner(self, parity: int) -> list[int]:
-        return self.chain.order[1:-1][parity::2]
-
-    def _length_at(self, bead: int, theta: Weights) -> float:
-        left, right = (self.weights[end] for end in self.chain.neighbours(bead))
-        return float((theta - left).norm() + (right - theta).norm())
+    @staticmethod
+    def _pairs(line: Sequence[Weights]) -> list[Pair]:
+        return list(pairwise(line))
 
     @property
     def _bound(self) -> float:
         """The loss that segments must stay below."""
         return (1 - MARGINS[min(self.margins, len(MARGINS) - 1)]) * self.chain.bound
+
+    @property
+    def _aim(self) -> float:
+        """The loss that sweeps aim at: below the bound by at least what the string is above it."""
+        share = LAST_AIM if self.last else AIM
+        peak = max(segment.measured.peak for segment in self.chain.in_order())
+        return min((1 - share) * self._bound, 2 * self._bound - peak)
 
     # ------------------------------------------------------------ what others see
 
@@ -346,6 +372,11 @@ class Shortening(ChainStage):
             length=self.length,
             finished=self.finished,
             applied=self.applied,
+            slow=self.slow,
+            places=self.places,
+            batch=self.batch,
+            last=self.last,
+            curvatures=self.curvatures,
         )
 
     def resume(self, state: ShorteningState) -> None:
@@ -354,6 +385,14 @@ class Shortening(ChainStage):
         self.before = None if before is None else before.restored(self.chain.problem)
         self.margins, self.sweep, self.doublings = state.margins, state.sweep, state.doublings
         self.length, self.finished, self.applied = state.length, state.finished, state.applied
+        self.slow, self.places, self.last = state.slow, state.places, state.last
+        samples = len(self.chain.problem.train)
+        if state.batch > samples:
+            raise Unfit(f"batch is {state.batch}, but there are {samples} training samples")
+        self.batch = state.batch or samples  # older files have none
+        if state.curvatures and len(state.curvatures) != len(self.chain.keys):
+            raise Unfit("curvatures are not those of the string's segments")
+        self.curvatures = state.curvatures
 
     def check_ready(self) -> None:
         """Raises Unfit where there is no connected string to shorten."""

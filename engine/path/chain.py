@@ -14,7 +14,16 @@ from itertools import pairwise
 import torch
 
 from engine.path.guesses import halves, joined
-from engine.path.segments import Measured, Pair, along, few_of, measure, search_grid
+from engine.path.segments import (
+    Floats,
+    Measured,
+    Pair,
+    along,
+    few_of,
+    glimpse,
+    measure,
+    search_grid,
+)
 from engine.path.shape import Shape, Shapes
 from engine.path.snapshot import Key, Peak, Segment, Snapshot, distance
 from engine.problem.problem import Problem
@@ -218,12 +227,15 @@ class Chain:
         workers = pool or self.pool
         return measure(workers, pairs, self.grid, samples, known=known, level=level)
 
-    def seen_of(self, pairs: Sequence[Pair]) -> list[float]:
-        """Returns the highest value at few points of lines between two models."""
+    def seen_of(self, pairs: Sequence[Pair], places: Floats | None = None) -> list[Measured]:
+        """Returns profiles at few evenly spread places of lines between two models, ends included.
+
+        Without `places` these are few of the search's grid.
+        """
         known = {self.weights[bead]: value for bead, value in self.known.items()}
-        places = few_of(self.grid)
-        found = along(self.pool, pairs, places, self.problem.objective_samples, known=known)
-        return [float(losses.max()) for losses in found]
+        t = few_of(self.grid) if places is None else places
+        found = along(self.pool, pairs, t, self.problem.objective_samples, known=known)
+        return [glimpse(t, losses) for losses in found]
 
     def _closed_or(self, otherwise: SegmentState, measured: Measured) -> SegmentState:
         """Returns the state of a segment: closed where no loss exceeds the bound."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.path.chain import Chain
+from engine.path.segments import Pair
 
 
 def prune(chain: Chain, bound: float, least: int = 0) -> int:
@@ -21,14 +22,22 @@ def prune(chain: Chain, bound: float, least: int = 0) -> int:
 
 
 def _prune_every_other(chain: Chain, bound: float, least: int, parity: int) -> int:
-    beads = chain.order[1:-1][parity::2]
-    pairs = [chain.neighbours(bead) for bead in beads]
-    found = chain.profiles_of(
-        [(chain.weights[left], chain.weights[right]) for left, right in pairs], bound
-    )
-    gone = [bead for bead, along in zip(beads, found, strict=True) if along.peak <= bound]
-    gone = gone[: max(0, len(chain.order) - 2 - least)]
-    for bead in gone:
-        chain.drop(bead)
-    chain.measure(chain.unmeasured)
+    """Tries every other inner bead, and returns how many have gone.
+
+    Most of those that are needed are told by few points.
+    """
+    room = max(0, len(chain.order) - 2 - least)
+    beads = chain.order[1:-1][parity::2] if room else []
+    pairs = [_around(chain, bead) for bead in beads]
+    low = [seen.losses.max() <= bound for seen in chain.seen_of(pairs)]
+    beads = [bead for bead, holds in zip(beads, low, strict=True) if holds]
+    found = chain.profiles_of([_around(chain, bead) for bead in beads], bound)
+    gone = [each for each in zip(beads, found, strict=True) if each[1].peak <= bound][:room]
+    chain.enter({chain.drop(bead): measured for bead, measured in gone})
     return len(gone)
+
+
+def _around(chain: Chain, bead: int) -> Pair:
+    """Returns the weights of a bead's neighbours."""
+    left, right = chain.neighbours(bead)
+    return chain.weights[left], chain.weights[right]

@@ -159,11 +159,12 @@ class Detour(PartialTraining):
 class Shortening(Part):
     """The settings by which a connected string is pulled tight below the level."""
 
-    sweeps: PositiveInt = 60
-    """The largest number of passes over all beads."""
-    gain: Fraction = 1e-3
-    """A pass that shortens the string by less than this share is followed by more beads."""
-    doublings: NonNegativeInt = 2
+    sweeps: PositiveInt = 100
+    """The largest number of sweeps, in each of which all beads move once."""
+    gain: Fraction = 2e-3
+    """Two sweeps that each shorten the string by less than this share are followed by slopes on
+    more samples, then by more beads, and at last by the end."""
+    doublings: NonNegativeInt = 1
     """The number of times that every segment gets a bead in its middle, so that the string can
     bend."""
 

@@ -153,12 +153,18 @@ class SharedPool:
             self._running = None
 
     def _serve(self) -> None:
-        """Computes everything that was asked for. The gate is open to others meanwhile."""
+        """Computes everything that was asked for. The gate is open to others meanwhile.
+
+        What goes wrong with a task itself, such as one that has no hash, is told to all who asked.
+        """
         asked, self._asked = self._asked, {}
         self._computing = True
         self._gate.release()
+        answers: dict[Thread, _Answer]
         try:
             answers = self._answered(asked)
+        except BaseException as error:
+            answers = dict.fromkeys(asked, error)
         finally:
             self._gate.acquire()
             self._computing = False

@@ -733,7 +733,8 @@ def test_a_shortening_that_the_audit_refuses_is_done_again_with_a_wider_margin(
             key = next(iter(audit.measured))
             measured = audit.measured[key]
             refused.append(key)
-            audit.measured[key] = type(measured)(measured.t, measured.losses, 1.0, 0.5)
+            peak = 1.02 * audit._chain.bound
+            audit.measured[key] = type(measured)(measured.t, measured.losses, peak, 0.5)
         return honest(audit)
 
     monkeypatch.setattr(Audit, "reopen", strict)

@@ -22,6 +22,7 @@ from engine.path.segments import (
     along,
     audit_grid,
     few_of,
+    glimpse,
     measure,
     search_grid,
     split_point,
@@ -74,6 +75,25 @@ def test_few_points_are_some_of_the_grid_s_with_its_ends(points: int) -> None:
     assert (few[0], few[-1]) == (0, 1)
     assert (np.diff(few) > 0).all()
     assert 3 <= len(few) <= min(8, points - 1)
+
+
+def test_a_glimpse_sees_the_peak_of_a_parabola() -> None:
+    t = search_grid(4)
+    seen = glimpse(t, 2 - (t - 0.4) ** 2)
+    assert (seen.peak, seen.t_star) == (pytest.approx(2), pytest.approx(0.4))
+
+
+@pytest.mark.parametrize(
+    "losses", [[3.0, 2.0, 1.5], [1.0, 2.0, 4.0], [1.0, 1.0, 1.0], [1.0, 0.0, 1.0]]
+)
+def test_a_glimpse_of_what_has_no_peak_inside_is_the_highest_point(losses: list[float]) -> None:
+    seen = glimpse(search_grid(3), np.array(losses))
+    assert seen.peak == max(losses)
+    assert seen.t_star == search_grid(3)[int(np.argmax(losses))]
+
+
+def test_a_glimpse_of_what_is_not_finite_is_not() -> None:
+    assert not np.isfinite(glimpse(search_grid(3), np.array([1.0, np.nan, 1.0])).peak)
 
 
 def test_a_peak_between_grid_points_is_found() -> None:

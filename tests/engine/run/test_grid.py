@@ -49,6 +49,19 @@ def test_each_finds_what_the_search_alone_finds(at_once: int) -> None:
         assert each.string.header.seed == 5 + each.pair
 
 
+def test_strings_that_are_pulled_tight_together_are_those_pulled_alone() -> None:
+    """Their slopes are computed on the same part of the samples, whatever their seeds."""
+    more = {"search.shorten": True, "search.level": 0.05, "problem.data.points": 300}
+    tight = spec_for(**more)
+    found = search_pairs(tight, [0.05], 3)
+    for each in found:
+        alone = engine.search(tight.model_copy(update={"seed": 5 + each.pair}))
+        list(alone)
+        assert each.finished.outcome is alone.outcome is Outcome.CONNECTED
+        assert any(event.name == "string_shortened" for event in each.events)
+        assert each.string.string.beads.tobytes() == alone.string().string.beads.tobytes()
+
+
 def test_pairs_that_fail_are_among_them() -> None:
     few = {"endpoints.max_steps": 400, "endpoints.restarts": 0}
     found = search_pairs(spec_for(**few), [5e-2, 1e-9], 2)

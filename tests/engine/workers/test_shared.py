@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -229,6 +229,20 @@ def test_an_exception_ends_the_whole_with_it_after_the_others() -> None:
 
 
 @pytest.mark.parametrize("raised", [KeyError("lost"), KeyboardInterrupt(), SystemExit(3)])
+@dataclass(frozen=True)
+class Unhashable(Add):
+    """A task that cannot be compared with those of other searches."""
+
+    numbers: Any = field(default_factory=lambda: np.zeros(2))
+
+
+def test_a_task_that_cannot_be_joined_raises_for_all_and_holds_nobody_up() -> None:
+    with CountingPool(small_problem()) as pool:
+        shared = SharedPool(pool)
+        with pytest.raises(TypeError, match="unhashable"):
+            shared.run_all([lambda: shared.run(Unhashable(1), [1]) for _ in range(3)])
+
+
 @pytest.mark.parametrize("after", [0, 2])
 def test_a_search_that_raises_does_not_hold_up_the_others(
     raised: BaseException, after: int
