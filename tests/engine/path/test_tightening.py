@@ -50,7 +50,7 @@ def test_places_are_those_inside_segments_and_the_inner_beads() -> None:
     t = search_grid(4)
     found = places_of([profile(t, [0, 1, 2, 3]), profile(t, [3, 4, 5, 6])], t)
     assert found.losses.tolist() == [1, 2, 4, 5, 3]
-    np.testing.assert_allclose(found.shares, [[1 / 3], [2 / 3], [2 / 3], [1 / 3], [1]])
+    np.testing.assert_allclose(found.shares.ravel(), [1 / 3, 2 / 3, 2 / 3, 1 / 3, 1.0])
     assert found.mixes.tolist() == [[1, 0], [1, 0], [0, 1], [0, 1], [0.5, 0.5]]
 
 

@@ -228,7 +228,6 @@ def test_an_exception_ends_the_whole_with_it_after_the_others() -> None:
         assert ended == [[13, 113]] * 2
 
 
-@pytest.mark.parametrize("raised", [KeyError("lost"), KeyboardInterrupt(), SystemExit(3)])
 @dataclass(frozen=True)
 class Unhashable(Add):
     """A task that cannot be compared with those of other searches."""
@@ -243,6 +242,7 @@ def test_a_task_that_cannot_be_joined_raises_for_all_and_holds_nobody_up() -> No
             shared.run_all([lambda: shared.run(Unhashable(1), [1]) for _ in range(3)])
 
 
+@pytest.mark.parametrize("raised", [KeyError("lost"), KeyboardInterrupt(), SystemExit(3)])
 @pytest.mark.parametrize("after", [0, 2])
 def test_a_search_that_raises_does_not_hold_up_the_others(
     raised: BaseException, after: int
