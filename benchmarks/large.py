@@ -4,8 +4,9 @@ python benchmarks/large.py --networks 2M:50,11M:50,100M:20 --optimizers sgd,rmsp
 
 A line of the table is a search in a process of its own. It begins with a string of so many beads,
 near one or the other of two random fully connected networks. The one segment between these is too
-high, so that greedy DSS trains a bead in it until the steps run out. With `--kill` it is run again,
-killed after each of its first checkpoints and resumed, and its string compared with the first one.
+high, so that greedy DSS trains a bead in it until the steps run out; constrained DSS trains all of
+its beads at once. With `--kill` it is run again, killed after each of its first checkpoints and
+resumed, and its string compared with the first one.
 Anonymous memory (RssAnon) does not hold the pages of mapped files. Folders are deleted as soon as
 they are not needed; what a line needs at most is told, and refused where the disk has less.
 """
@@ -48,6 +49,7 @@ ROWS_BYTES, ROW_VECTORS = 2**29, 3
 COLUMNS = (
     "weights",
     "beads",
+    "method",
     "optimizer",
     "peak RssAnon, MB",
     "in vectors",
@@ -69,12 +71,13 @@ problem:
   loss: mse
 endpoints: {{optimizer: {optimizer}}}
 search:
-  method: greedy
+  method: {method}
   string: {string}
   level: {level}
   alpha: 0.98
   batching: {batching}
   greedy: {{t_star: half, grid: 5, slots: 1, check_every: 5, optimizer: {optimizer}}}
+  constrained: {{grid: 5, check_every: 5, optimizer: {optimizer}}}
   certify: 'off'
 limits: {{steps: {steps}, seconds: {seconds}}}
 checkpoint_seconds: {every}
@@ -108,6 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", default="2M:50", help="weights:beads, separated by commas")
     parser.add_argument("--optimizers", default="sgd")
+    parser.add_argument("--method", default="greedy", choices=("greedy", "constrained"))
     parser.add_argument("--batching", default="loop")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--seconds", default="null", help="running time after which a run ends")
@@ -137,6 +141,7 @@ def line(asked: argparse.Namespace, network: str, optimizer: str) -> str:
         text = partial(
             PRESET.format,
             width=width,
+            method=asked.method,
             optimizer=OPTIMIZERS[optimizer],
             batching=asked.batching,
             string=given,
@@ -156,6 +161,7 @@ def line(asked: argparse.Namespace, network: str, optimizer: str) -> str:
         cells = (
             f"{told['parameters'] / 1e6:.1f} M",
             f"{told['beads']:.0f}",
+            asked.method,
             optimizer,
             f"{seen.anonymous / MB:.0f}",
             f"{(seen.anonymous - told['before']) / vector:.1f}",
