@@ -97,7 +97,8 @@ def relabelling(
 
     Layer by layer from the input, units are matched by their incoming weights (linear sum
     assignment). With `scalable`, a unit may also be multiplied by a positive number (ReLU). The
-    relabelled first model must then equal the second one up to SAME.
+    relabelled first model must then equal the second one up to SAME. Nothing more is matched after
+    a layer that does not.
     """
     from scipy.optimize import linear_sum_assignment  # which few searches need, and loads slowly
 
@@ -119,10 +120,11 @@ def relabelling(
         here, after = ours[number], ours[number + 1]
         bias = None if here.bias is None else here.bias[units] * ratio
         ours[number] = Layer(here.weight[units] * ratio[:, None], bias)
+        if not _equal(ours[number], theirs[number]):  # the next layers take memory and time
+            return None
         ours[number + 1] = Layer(after.weight[:, units] / ratio.clamp(min=1e-30), after.bias)
         order.append(tuple(match.tolist()))
-    found = Relabelling(tuple(order), rescaled)
-    return found if all(_equal(a, b) for a, b in zip(ours, theirs, strict=True)) else None
+    return Relabelling(tuple(order), rescaled) if _equal(ours[-1], theirs[-1]) else None
 
 
 def _incoming(layer: Layer) -> Tensor:
