@@ -52,6 +52,8 @@ AIM, LAST_AIM = 0.03, 1e-4
 PLACES = 1
 #: The number of sweeps that gain little, one after the other, after which something changes.
 PATIENCE = 2
+#: The number of sweeps that may bring a string down that is too high.
+DESCENTS = 30
 #: The number of steps that a sweep tries, each with larger curvatures than the one before.
 TRIES = 8
 #: The share of the training samples on which slopes are computed at first, and their least number.
@@ -110,6 +112,7 @@ class ShorteningState(StageState):
     slow: Count = 0
     places: Count = PLACES
     batch: Count = 0
+    """See `Shortening` for these; 0 in older files, which have none."""
     last: bool = False
     curvatures: tuple[float, ...] = ()
     kind: Literal["shorten"] = "shorten"
@@ -149,7 +152,7 @@ class Shortening(ChainStage):
         self.sweep = 0
         """Number of sweeps made since."""
         self.slow = 0
-        """Number of the last sweeps that gained little."""
+        """Number of the last sweeps that gained little, or after which the string was too high."""
         self.doublings = 0
         """Number of times that every segment got a bead half-way."""
         self.length = float("inf")
@@ -187,13 +190,15 @@ class Shortening(ChainStage):
         if len(self.chain.order) < 3:
             return self._finish()
         self.sweep += 1
+        was_high = self._high
         if not self._tighten():
-            return self._undo() if self._high else self._change(beads_left)
+            return self._undo() if was_high else self._change(beads_left)
         before, self.length = self.length, self.chain.shape().normalized_length
-        gained = self.length <= before * (1 - self.settings.gain)
-        self.slow = 0 if gained else self.slow + 1
         if self._high:
-            return []
+            self.slow += 1
+            return self._undo() if self.slow >= DESCENTS else []
+        gained = was_high or self.length <= before * (1 - self.settings.gain)
+        self.slow = 0 if gained else self.slow + 1
         over = self.sweep >= self.settings.sweeps
         return self._change(beads_left) if over or self.slow >= PATIENCE else []
 
@@ -290,7 +295,7 @@ class Shortening(ChainStage):
             self.curvatures = tuple(tightening.curvatures.tolist())
             if not high.any():
                 chain.move(dict(zip(chain.order[1:-1], inner, strict=True)))
-                chain.enter(dict(zip(chain.keys, found, strict=True)))
+                chain.sketch(dict(zip(chain.keys, found, strict=True)))
                 return True
         self.curvatures = ()
         return False
@@ -323,7 +328,7 @@ class Shortening(ChainStage):
         for key, (left, right) in zip(self.chain.keys, self._pairs(self._line), strict=True):
             self.chain.place(self.chain.new_bead(), torch.lerp(left, right, 0.5), key)
         found = self.chain.seen_of(self._pairs(self._line), search_grid(self.places + 2))
-        self.chain.enter(dict(zip(self.chain.keys, found, strict=True)))
+        self.chain.sketch(dict(zip(self.chain.keys, found, strict=True)))
         return True
 
     def _prune(self) -> None:

@@ -203,16 +203,28 @@ class Chain:
         """Takes over what was measured of segments as they are, and returns it as events."""
         events: list[Event] = []
         for key, measured in found.items():
-            left, right = (self.weights[bead] for bead in key)
-            depth, length = self.depth_of(key), distance(left, right)
-            state = self._closed_or("open", measured)
-            self.update(Segment(*key, depth, length, measured, state))
+            now = self._segment(key, measured)
+            self.update(now)
             self._note_ends(key, measured)
-            events.append(SegmentMeasured(*key, depth, length, measured.peak, measured.t_star))
-            if state == "closed":
+            peak, place = measured.peak, measured.t_star
+            events.append(SegmentMeasured(*key, now.depth, now.length, peak, place))
+            if now.state == "closed":
                 events.append(SegmentClosed(*key, measured.peak))
         self._compare()
         return events
+
+    def sketch(self, found: Mapping[Key, Measured]) -> None:
+        """Takes over profiles of few points of segments as they are, which stay to be measured."""
+        self.segments.update({key: self._segment(key, measured) for key, measured in found.items()})
+        self.stale |= found.keys()
+        for key, measured in found.items():
+            self._note_ends(key, measured)
+
+    def _segment(self, key: Key, measured: Measured) -> Segment:
+        """Returns a segment as it is, open where its peak exceeds the bound, else closed."""
+        length = distance(*(self.weights[bead] for bead in key))
+        state = self._closed_or("open", measured)
+        return Segment(*key, self.depth_of(key), length, measured, state)
 
     def profiles_of(
         self, pairs: Sequence[Pair], level: float, pool: Workers | None = None

@@ -249,6 +249,20 @@ def test_a_restored_shortening_goes_on_to_the_same_bits() -> None:
         assert again.string().beads.tobytes() == expected.beads.tobytes()
 
 
+def test_a_string_that_is_not_short_yet_is_measured_on_the_whole_grid_to_be_written() -> None:
+    """Sweeps look at few places, so a run that a limit ends must not tell these as its profiles."""
+    with method_for(landscape(ring), shortened(0.02)) as method:
+        place_endpoints(method, [1.0, 0.02], [-1.0, 0.03])
+        while stage_of(method).sweep < 3:
+            method.step(None)
+        chain = method.chain
+        assert chain.unmeasured == chain.keys
+        pairs = [(chain.weights[left], chain.weights[right]) for left, right in chain.keys]
+        measured = measure(Here(vmapped(chain.problem)), pairs, chain.grid, 3)
+        found = method.string().profiles
+        np.testing.assert_allclose(found, [each.losses for each in measured], rtol=1e-6)
+
+
 # ---------------------------------------------------------------- when there is nothing to shorten
 
 
