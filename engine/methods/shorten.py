@@ -1,7 +1,7 @@
 """The stage that pulls a connected string tight below its level.
 
 First every bead goes whose neighbours connect directly. Then all inner beads move at once, sweep
-after sweep, each time to the shortest string that a model of the loss allows (`path/tightening`).
+after sweep, each time to the shortest string that a model of the loss allows (`path/shortest`).
 What the loss is there decides: only a string that stays below the level where it was measured is
 taken. Sweeps are cheap at first: the slopes of the model are computed on a part of the samples, and
 the loss at few places. When they gain little, slopes get more samples, and then every segment a
@@ -23,21 +23,18 @@ from typing import Literal
 import numpy as np
 import torch
 
-from engine.backends.backend import Backend
 from engine.methods.base import StageState, Verdict
 from engine.methods.stage import ChainStage
 from engine.path.chain import Chain
 from engine.path.chain_state import StringState
 from engine.path.pruning import prune
 from engine.path.segments import Measured, Pair, search_grid
+from engine.path.shortest import Shortest, moved, places_of, products_of
+from engine.path.slope import Slope
 from engine.path.snapshot import Snapshot
-from engine.path.tightening import Tightening, moved, places_of, products_of
-from engine.problem.problem import Problem
-from engine.record.costs import Costs
 from engine.record.events import Event, StringShortened
 from engine.record.marks import Count
 from engine.record.unfit import Unfit
-from engine.seeds import derive, permutation
 from engine.shapes import Weights
 from engine.spec.keys import Spec
 
@@ -58,41 +55,6 @@ DESCENTS = 30
 TRIES = 8
 #: The share of the training samples on which slopes are computed at first, and their least number.
 SHARE, LEAST = 0.25, 256
-#: The seed of the draws of these samples.
-SEED = derive(0, "shortening")
-
-
-@dataclass(frozen=True)
-class Slope:
-    """A task for the pool: F_e and its gradient on some training samples.
-
-    Which ones follows from the draw's number alone, so that searches of other seeds share a call.
-    """
-
-    samples: int
-    """The number of these samples."""
-    draw: int | None
-    """The number of their draw; None for all of them."""
-
-    def size(self, theta: Weights) -> int:
-        """Returns the number of samples that weights (param,) are computed on, back and forth."""
-        return 3 * self.samples
-
-    def cost(self, problem: Problem, theta: Weights, found: tuple[float, Weights]) -> Costs:
-        """Returns what a gradient has cost."""
-        return Costs(sample_gradients=self.samples)
-
-    def __call__(self, backend: Backend, items: Sequence[Weights]) -> list[tuple[float, Weights]]:
-        """Returns the loss and its gradient (param,) at each of some weights."""
-        device = backend.problem.device
-        theta = torch.stack([item.to(device) for item in items])
-        if self.draw is None:
-            losses, gradients = backend.loss_and_grad(theta)
-        else:
-            order = permutation(SEED, self.draw, len(backend.problem.train))
-            batch = torch.from_numpy(np.sort(order[: self.samples])).to(device)
-            losses, gradients = backend.loss_and_grad_on(theta, batch.expand(len(items), -1))
-        return list(zip(losses.tolist(), gradients, strict=True))
 
 
 @dataclass(frozen=True)
@@ -112,7 +74,7 @@ class ShorteningState(StageState):
     slow: Count = 0
     places: Count = PLACES
     batch: Count = 0
-    """See `Shortening` for these; 0 in older files, which have none."""
+    """The number of samples of slopes; 0 where an older version wrote the file, which takes all."""
     last: bool = False
     curvatures: tuple[float, ...] = ()
     kind: Literal["shorten"] = "shorten"
@@ -140,7 +102,7 @@ class Shortening(ChainStage):
         self.before: Snapshot | None = None
         """The connected string that it began with; None where there is none."""
         self.margins = 0
-        """Number of times that the shortened string was refused, at most that of `MARGINS`."""
+        """Number of times that the string was refused or did not come down, up to all margins."""
         self.applied = False
         """Whether the chain is the shortened string."""
         self._start()
@@ -191,7 +153,7 @@ class Shortening(ChainStage):
             return self._finish()
         self.sweep += 1
         was_high = self._high
-        if not self._tighten():
+        if not self._move():
             return self._undo() if was_high else self._change(beads_left)
         before, self.length = self.length, self.chain.shape().normalized_length
         if self._high:
@@ -219,7 +181,7 @@ class Shortening(ChainStage):
     def _finish(self) -> list[Event]:
         """Measures the string on the whole grid, and finishes where all of it holds there."""
         assert self.before is not None
-        found = self.chain.profiles_of(self._pairs(self._line), self._bound)
+        found = self.chain.profiles_of(self._pairs, self._bound)
         self.chain.enter(dict(zip(self.chain.keys, found, strict=True)))
         if self._high:
             return [] if self._look_closer() else self._undo()
@@ -271,9 +233,9 @@ class Shortening(ChainStage):
         """Whether a segment is above the bound, as far as is known."""
         return any(segment.measured.peak > self._bound for segment in self.chain.in_order())
 
-    # ------------------------------------------------------------ a tighter string
+    # ------------------------------------------------------------ a shorter string
 
-    def _tighten(self) -> bool:
+    def _move(self) -> bool:
         """Moves all inner beads towards the shortest string, and returns whether a step was taken.
 
         A step is taken where every segment stays below the bound, or comes down.
@@ -283,16 +245,16 @@ class Shortening(ChainStage):
         slopes = self._slopes(profiles)
         known = np.array(self.curvatures) if self.curvatures else None
         places = places_of(profiles, t)
-        tightening = Tightening(products_of(beads, slopes), places, known)
+        shortest = Shortest(products_of(beads, slopes), places, known)
         limits = np.array([max(self._bound, each.peak) for each in profiles])
         aim = self._aim
         for _ in range(TRIES):
-            step = tightening.step(aim)
+            step = shortest.step(aim)
             inner = moved(beads, slopes, step)
-            found = chain.seen_of(self._pairs([beads[0], *inner, beads[-1]]), t)
+            found = chain.seen_of(list(pairwise([beads[0], *inner, beads[-1]])), t)
             high = ~(np.array([each.peak for each in found]) <= limits)  # not finite is high
-            tightening.learn(step, places_of(found, t).losses, high)
-            self.curvatures = tuple(tightening.curvatures.tolist())
+            shortest.learn(step, places_of(found, t).losses, high)
+            self.curvatures = tuple(shortest.curvatures.tolist())
             if not high.any():
                 chain.move(dict(zip(chain.order[1:-1], inner, strict=True)))
                 chain.sketch(dict(zip(chain.keys, found, strict=True)))
@@ -307,7 +269,7 @@ class Shortening(ChainStage):
         """
         peaks = [
             torch.lerp(left, right, profile.t_star)
-            for (left, right), profile in zip(self._pairs(self._line), profiles, strict=True)
+            for (left, right), profile in zip(self._pairs, profiles, strict=True)
         ]
         part = self.batch < len(self.chain.problem.train)
         found = self.chain.pool.run(Slope(self.batch, self.sweep if part else None), peaks)
@@ -325,9 +287,9 @@ class Shortening(ChainStage):
         self.doublings += 1
         self.places = max(1, self.places // 2)  # as many on the string as before, and the new beads
         self.curvatures = tuple(each for each in self.curvatures for _ in range(2))
-        for key, (left, right) in zip(self.chain.keys, self._pairs(self._line), strict=True):
+        for key, (left, right) in zip(self.chain.keys, self._pairs, strict=True):
             self.chain.place(self.chain.new_bead(), torch.lerp(left, right, 0.5), key)
-        found = self.chain.seen_of(self._pairs(self._line), search_grid(self.places + 2))
+        found = self.chain.seen_of(self._pairs, search_grid(self.places + 2))
         self.chain.sketch(dict(zip(self.chain.keys, found, strict=True)))
         return True
 
@@ -342,9 +304,10 @@ class Shortening(ChainStage):
         """The beads' weights (param,) from end to end."""
         return [self.chain.weights[bead] for bead in self.chain.order]
 
-    @staticmethod
-    def _pairs(line: Sequence[Weights]) -> list[Pair]:
-        return list(pairwise(line))
+    @property
+    def _pairs(self) -> list[Pair]:
+        """The segments' weights from end to end."""
+        return list(pairwise(self._line))
 
     @property
     def _bound(self) -> float:
@@ -394,7 +357,7 @@ class Shortening(ChainStage):
         samples = len(self.chain.problem.train)
         if state.batch > samples:
             raise Unfit(f"batch is {state.batch}, but there are {samples} training samples")
-        self.batch = state.batch or samples  # older files have none
+        self.batch = state.batch or samples
         if state.curvatures and len(state.curvatures) != len(self.chain.keys):
             raise Unfit("curvatures are not those of the string's segments")
         self.curvatures = state.curvatures

@@ -201,6 +201,8 @@ class Chain:
 
     def enter(self, found: Mapping[Key, Measured]) -> list[Event]:
         """Takes over what was measured of segments as they are, and returns it as events."""
+        if not found:
+            return []
         events: list[Event] = []
         for key, measured in found.items():
             now = self._segment(key, measured)

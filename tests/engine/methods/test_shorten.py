@@ -355,8 +355,8 @@ def test_a_refused_string_that_does_not_come_down_is_shortened_again(
     times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It keeps the widest margin then, or is the string that it was."""
-    honest = Shortening._tighten
-    monkeypatch.setattr(Shortening, "_tighten", lambda self: not self._high and honest(self))
+    honest = Shortening._move
+    monkeypatch.setattr(Shortening, "_move", lambda self: not self._high and honest(self))
     refusing(monkeypatch, times)
     ends = [1.0, 0.02], [-1.0, 0.03]
     with searched(ring, shortened(0.05), *ends) as (method, events):

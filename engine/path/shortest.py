@@ -36,17 +36,19 @@ DAMPING = (1e-9, 1e9)
 CHUNK = 2**18
 #: The largest multiplier of a bound, in units of a segment's length over the loss that it changes.
 MOST = 1e6
-#: A curvature that was seen is taken so much larger; where a bound did not hold, by the second.
+#: The factors by which a curvature is taken larger than it was seen: after a step that was good,
+#: and after one that went too far.
 LARGER, RAISED = 1.1, 1.2
-#: The factors by which a curvature rises after a bound that did not hold, at least and at most.
+#: The factors by which a curvature rises after a step that went too far, at least and at most.
 RISE = (1.5, 10.0)
-#: The factors by which it changes after bounds that held, at least and at most.
+#: The factors by which a curvature changes after a step that was good, at least and at most.
 DRIFT = (0.1, 4.0)
-#: Curvatures stay within these multiples of a segment's slope over its length.
+#: Curvatures stay within these multiples of the mean slope divided by the mean length.
 RANGE = (1e-3, 1e3)
-#: The share of its length over which a segment's slope turns around, before anything is known.
+#: The share of a segment's length within which its slope is thought to change as much as it is
+#: large. It gives the first guess of a curvature.
 FIRST_TURN = 0.1
-#: Shares of a segment's length below which a move tells nothing of a curvature.
+#: The share of a segment's length below which a move is too small to tell a curvature.
 STILL = 5e-3
 
 
@@ -140,10 +142,11 @@ class _Dual:
     """(inner bead, inner bead) The second derivatives of the length and of the bounds together."""
 
 
-class Tightening:
-    """Finds one step after another for a string, whose curvatures it corrects by what came of each.
+class Shortest:
+    """Finds the step from a string to the shortest one that the model allows.
 
-    A step is tried with `step`, what came of it is told to `learn`.
+    `step` returns it, and `learn` corrects the curvatures by the losses that were found there, so
+    that another step can be tried.
     """
 
     def __init__(self, products: Floats, places: Places, curvatures: Floats | None = None) -> None:

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from engine.path import tightening
+from engine.path import shortest
 from engine.path.segments import Measured, search_grid
-from engine.path.tightening import Places, Step, Tightening, moved, places_of, products_of
+from engine.path.shortest import Places, Shortest, Step, moved, places_of, products_of
 
 Array = NDArray[np.float64]
 
@@ -75,7 +75,7 @@ def test_a_profile_on_another_grid_is_taken_at_the_places() -> None:
 def test_products_and_moves_are_those_of_whole_vectors(
     chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tightening, "CHUNK", chunk)
+    monkeypatch.setattr(shortest, "CHUNK", chunk)
     beads, slopes = drawn(0, 3, 7)
     vectors = np.concatenate([np.diff(torch.stack(beads).double().numpy(), axis=0), slopes])
     np.testing.assert_allclose(products_of(beads, slopes), vectors @ vectors.T, rtol=1e-6)
@@ -130,7 +130,7 @@ def test_a_step_leads_to_the_shortest_string_of_a_general_solver(
     places = model(segments, seed, inner)
     curvatures = np.random.default_rng(seed).uniform(0.5, 2, segments)
     bound = 1.02
-    found = Tightening(products_of(beads, slopes), places, curvatures)
+    found = Shortest(products_of(beads, slopes), places, curvatures)
     np.testing.assert_allclose(found.curvatures, curvatures)
     step = found.step(bound)
     line = torch.stack([beads[0], *moved(beads, slopes, step), beads[-1]]).double().numpy()
@@ -145,7 +145,7 @@ def test_a_step_leads_to_the_shortest_string_of_a_general_solver(
 def test_where_no_bound_is_felt_the_string_is_straight() -> None:
     """Its beads divide the chord as their segments did the string."""
     beads, slopes = drawn(1, 4, 5)
-    step = Tightening(products_of(beads, slopes), model(4, 1)).step(1e9)
+    step = Shortest(products_of(beads, slopes), model(4, 1)).step(1e9)
     line = torch.stack([beads[0], *moved(beads, slopes, step), beads[-1]])
     lengths = (torch.stack(beads)[1:] - torch.stack(beads)[:-1]).norm(dim=1)
     shares = torch.cat([torch.zeros(1), lengths.cumsum(0) / lengths.sum()])
@@ -158,7 +158,7 @@ def test_a_bound_out_of_reach_is_come_near_to() -> None:
     slopes = [torch.tensor([0.0, 1.0])] * 2
     t = search_grid(3)
     places = places_of([profile(t, [1, 1, 1])] * 2, t)
-    found = Tightening(products_of(beads, slopes), places, np.array([4.0, 4.0]))
+    found = Shortest(products_of(beads, slopes), places, np.array([4.0, 4.0]))
     step = found.step(0.5)
     expected = places.losses + step.slopes + 4 * step.squares / 2
     assert expected[2] == pytest.approx(1 - 1 / 8, rel=0.05)
@@ -173,7 +173,7 @@ def learned(rise: float, high: list[bool]) -> tuple[Array, Array]:
     """The curvatures before and after a step at whose places the loss rose by that much more."""
     beads, slopes = drawn(2, 3, 4)
     places = model(3, 2)
-    found = Tightening(products_of(beads, slopes), places, np.ones(3))
+    found = Shortest(products_of(beads, slopes), places, np.ones(3))
     before, step = found.curvatures.copy(), found.step(1.02)
     losses = places.losses + step.slopes + rise * step.squares / 2
     found.learn(step, losses, np.array(high))
@@ -182,27 +182,27 @@ def learned(rise: float, high: list[bool]) -> tuple[Array, Array]:
 
 def test_a_curvature_that_was_seen_is_taken_with_a_little_more() -> None:
     before, after = learned(2.0, [False] * 3)
-    np.testing.assert_allclose(after, tightening.LARGER * 2.0 * before)
+    np.testing.assert_allclose(after, shortest.LARGER * 2.0 * before)
 
 
 def test_after_good_steps_curvatures_change_by_bounded_factors() -> None:
-    for rise, factor in ((0.0, tightening.DRIFT[0]), (1e6, tightening.DRIFT[1])):
+    for rise, factor in ((0.0, shortest.DRIFT[0]), (1e6, shortest.DRIFT[1])):
         before, after = learned(rise, [False] * 3)
         np.testing.assert_allclose(after, factor * before)
 
 
 def test_where_a_step_was_too_far_the_curvature_rises() -> None:
     before, after = learned(0.5, [True, False, False])
-    assert after[0] == pytest.approx(tightening.RISE[0] * before[0])
+    assert after[0] == pytest.approx(shortest.RISE[0] * before[0])
     np.testing.assert_allclose(after[1:], before[1:])
     before, after = learned(1e6, [True, False, False])
-    assert after[0] == pytest.approx(tightening.RISE[1] * before[0])
+    assert after[0] == pytest.approx(shortest.RISE[1] * before[0])
 
 
 def test_a_loss_that_is_not_finite_raises_the_curvature() -> None:
     beads, slopes = drawn(2, 3, 4)
     places = model(3, 2)
-    found = Tightening(products_of(beads, slopes), places, np.ones(3))
+    found = Shortest(products_of(beads, slopes), places, np.ones(3))
     step = found.step(1.02)
     found.learn(step, np.full(len(places.losses), np.nan), np.array([True] * 3))
-    np.testing.assert_allclose(found.curvatures, tightening.RISE[1])
+    np.testing.assert_allclose(found.curvatures, shortest.RISE[1])
