@@ -49,8 +49,7 @@ def test_a_sweep_is_shown_and_run_by_an_engine_of_its_own(tmp_path: Path) -> Non
     sweep_of(tmp_path / "sweep", (0.05,), 2, "problem.data.points=64")
     with viewer("resume", str(tmp_path / "sweep"), columns=100) as shown:
         shown.wait_for("2 of 2 ended")
-        shown.press("q")
-        assert shown.wait_for_end() == 0
+        assert shown.leave() == 0
 
 
 def test_a_sweep_that_runs_gets_no_second_engine(
