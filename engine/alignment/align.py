@@ -23,6 +23,9 @@ TRACED = 2
 #: The number of training samples on which the relabelled model must be the same function, and from
 #: which batch normalization then takes its statistics.
 CHECKED = 256
+#: The most units of a layer that are matched where nobody has asked for an alignment. The time that
+#: this takes grows with the cube of their number: 8 s for two layers of 512, a minute for 1 024.
+MATCHED = 512
 #: How far its outputs may be off, relative to the largest one; the second for networks that were
 #: written for float32.
 TOLERANCE, TOLERANCE_OF_FLOAT32 = 1e-9, 1e-5
@@ -107,13 +110,16 @@ def symmetries(problem: Problem, told: Told = untold) -> tuple[Forward, Traced]:
     return forward, traced
 
 
-def unaligned(problem: Problem, first: Weights, second: Weights) -> tuple[int, int]:
+def unaligned(problem: Problem, first: Weights, second: Weights) -> tuple[int, int] | None:
     """Returns how many hidden units alignment by weights would give another place, and of how many.
 
-    Raises InputError as `symmetries` does.
+    It returns None where a layer has so many units that finding out would take minutes. Raises
+    InputError as `symmetries` does.
     """
     with one_thread():
         forward, traced = symmetries(problem)
+        if max((group.size for group in traced.units.groups), default=0) > MATCHED:
+            return None
         pair = _Balanced(traced.units, forward.named(first), forward.named(second))
         found = matched(traced.units, pair.evidence)
     return sum(found.moved()), sum(order.numel() for order in found.orders)

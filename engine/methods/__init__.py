@@ -81,7 +81,7 @@ def _begun(spec: Spec, chain: Chain) -> list[Stage[Any]]:
 
 def _between(spec: Spec, chain: Chain) -> list[Stage[Any]]:
     """Returns the stages that look for a path between the ends of a chain."""
-    if spec.search.string is not None:
+    if spec.search.splits_a_string:
         return [Polish(spec, chain), GreedySearch(spec, chain)]
     stages: list[Stage[Any]] = _module_of(spec).between(spec, chain)
     return stages

@@ -38,7 +38,10 @@ class ConstrainedSearch:
     def __init__(self, spec: Spec, chain: Chain) -> None:
         """Makes the stage, which has no string before it begins."""
         self.chain, self.settings = chain, spec.search.constrained
-        self.margin = stages_of(spec).constrained_margin
+        stages = stages_of(spec)
+        self.margin = stages.constrained_margin
+        self.ends_move = spec.search.string is not None and not stages.ends_held
+        """Whether the ends of a chain that the stage begins with train with its other beads."""
         self.string = TiedString(spec, chain, self.settings, tether_of(self.settings))
         self.given_up = StuckBeads(spec, chain, self.string)
         self.moved_last: tuple[int, ...] = ()
@@ -59,16 +62,18 @@ class ConstrainedSearch:
     # ------------------------------------------------------------ the schedule
 
     def begin(self) -> None:
-        """Begins with a line between two random models, or with the chain, whose ends then hold.
+        """Begins with the chain, or with a line between two random models where there is none.
 
-        There is nothing to do for a chain whose every segment is closed.
+        The ends of a chain hold, unless it is the string of a file. There is nothing to do for a
+        chain whose every segment is closed.
         """
-        held = bool(self.chain.order)
+        begun = bool(self.chain.order)
+        held = begun and not self.ends_move
         segments = self.chain.in_order()
         self.idle = bool(segments) and all(segment.state == "closed" for segment in segments)
         if not self.idle:
             self.chain.start_anew()
-        if not held:
+        if not begun:
             self.given_up.draw_line()
         self.string.begin((held, held))
 
@@ -170,13 +175,14 @@ class ConstrainedSearch:
     def _remedy(self, stuck: tuple[int, ...]) -> list[Event]:
         """Begins stuck ends anew or takes stuck inner beads out, where that is wanted.
 
-        Else the stage ends here.
+        Else the stage ends here, and so it does where an end of a file's string is stuck.
         """
         ends = [bead for bead in stuck if bead in (FIRST, LAST)]
         if self.settings.on_stuck != "report":
-            if ends:
+            if ends and not self.ends_move:
                 return self._begin_anew(ends)
-            if self.given_up.taken_out + len(stuck) <= self.settings.take_out:
+            room = self.settings.take_out - self.given_up.taken_out
+            if not ends and len(stuck) <= room:
                 return [self.given_up.take_out(bead) for bead in stuck]
         loss = self.losses()
         return self._give_up(f"the loss of bead {stuck[0]} stopped falling at {loss[stuck[0]]:.4g}")

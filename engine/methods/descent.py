@@ -109,7 +109,7 @@ class Descent:
         if self.phase != "try":
             return False
         search = self.spec.search
-        alone = search.method == "greedy" or search.string is not None
+        alone = search.method == "greedy" or search.splits_a_string
         failed = any(segment.state == "failed" for segment in self.chain.in_order())
         return self.best <= self.chain.bound or (alone and failed)
 

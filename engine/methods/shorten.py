@@ -53,8 +53,12 @@ PATIENCE = 2
 DESCENTS = 30
 #: The number of steps that a sweep tries, each with larger curvatures than the one before.
 TRIES = 8
-#: The share of the training samples on which slopes are computed at first, and their least number.
-SHARE, LEAST = 0.25, 256
+#: The share of the training samples on which slopes are computed at first, and how many these are
+#: at least and at most.
+SHARE, LEAST, MOST = 0.25, 256, 1024
+#: The most samples on which slopes are ever computed. They only show the way, so that more of them
+#: would cost more than they gain.
+ENOUGH = 8192
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ class Shortening(ChainStage):
         self.places = PLACES
         """Number of inner places at which segments are looked at."""
         samples = len(self.chain.problem.train)
-        self.batch = min(samples, max(LEAST, round(SHARE * samples)))
+        self.batch = min(samples, MOST, max(LEAST, round(SHARE * samples)))
         """Number of training samples on which slopes are computed."""
         self.last = False
         """Whether sweeps go as near to the level as they may."""
@@ -167,11 +171,11 @@ class Shortening(ChainStage):
     def _change(self, beads_left: int | None) -> list[Event]:
         """Changes what may gain more: samples, beads or the distance to the level; or finishes."""
         self.slow = 0
-        samples = len(self.chain.problem.train)
         if self.sweep >= self.settings.sweeps:
             return self._finish()
-        if self.batch < samples:
-            self.batch = min(samples, 2 * self.batch)
+        enough = min(ENOUGH, len(self.chain.problem.train))
+        if self.batch < enough:
+            self.batch = min(enough, 2 * self.batch)
         elif not self._refine(beads_left):
             if self.last:
                 return self._finish()

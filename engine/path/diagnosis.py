@@ -31,6 +31,8 @@ from engine.spec.level import LevelOn, in_brackets
 STAYS = 0.15
 #: Share of its loss by which a peak changes at most that is said to keep its height.
 KEPT = 0.05
+#: What helps where hidden units are not aligned.
+ALIGN = "`--set endpoints.align=weights` (or activations) relabels endpoint 2 before a search."
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,9 @@ def _relabelling(spec: Spec, chain: Chain) -> Relabelling | None:
 
 
 def _unaligned(spec: Spec, chain: Chain) -> str:
-    """Returns a sentence on ends whose hidden units are not aligned; empty where they are.
+    """Returns a sentence on ends whose hidden units are not aligned, or may not be.
+
+    It is empty where they are.
 
     It is empty too where `endpoints.align` could not align them.
     """
@@ -127,15 +131,25 @@ def _unaligned(spec: Spec, chain: Chain) -> str:
     if chain.problem.relabelled is not None or not all(end.isfinite().all() for end in ends):
         return ""
     try:
-        moved, units = unaligned(chain.problem, *ends)
+        found = unaligned(chain.problem, *ends)
     except InputError:  # the network has no hidden units that can be found
         return ""
-    if moved == 0:
+    if found is not None and not found[0]:
         return ""
+    return f"{_not_aligned(found)} {ALIGN}"
+
+
+def _not_aligned(found: tuple[int, int] | None) -> str:
+    """Says how many hidden units (moved, of) would change places; None: nobody has looked."""
+    if found is None:
+        return (
+            "Whether the ends' hidden units are aligned was not looked at, since that would take "
+            "long for so many of them."
+        )
+    moved, units = found
     return (
         f"The ends' hidden units are not aligned: {moved} of {units} would change places, which "
-        "may be all that keeps the two apart. `--set endpoints.align=weights` (or activations) "
-        "relabels endpoint 2 before a search."
+        "may be all that keeps the two apart."
     )
 
 

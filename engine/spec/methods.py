@@ -29,6 +29,9 @@ class MethodKind:
     once: bool = False
     """Whether it is tried once where the lowest level is looked for, because it does not aim at a
     level."""
+    takes_strings: bool = False
+    """Whether it goes on with the string of a file. Where it does not, the beads of such a string
+    are trained one by one, and greedy DSS goes on."""
 
 
 METHODS = {
@@ -36,7 +39,10 @@ METHODS = {
         "engine.methods.greedy", "depth up to {s.greedy.max_depth}", "greedy", splits=True
     ),
     "constrained": MethodKind(
-        "engine.methods.constrained", "hyperplane {s.constrained.hyperplane}", "constrained"
+        "engine.methods.constrained",
+        "hyperplane {s.constrained.hyperplane}",
+        "constrained",
+        takes_strings=True,
     ),
     "auto": MethodKind(
         "engine.methods.auto",

@@ -17,7 +17,7 @@ from pydantic import (
 
 from engine.part import LARGEST_LOSS, Fraction, Names, NonNegativeInt, Part, PositiveInt, Size
 from engine.spec.level import LevelOn
-from engine.spec.methods import known
+from engine.spec.methods import METHODS, known
 from engine.spec.training import BatchSize, PartialTraining, Training
 
 Grid = Annotated[int, Field(ge=5, le=10**5)]
@@ -271,7 +271,9 @@ class Search(Part):
     shortening: Shortening = Shortening()
     """The settings of shortening."""
     string: Annotated[str | None, Names.PATH] = None
-    """A string file to start from in place of random ends and a first search."""
+    """A string file to start from in place of random ends and a first search. Constrained DSS
+    lowers it as a whole; with any other method its beads train one by one, and greedy DSS goes
+    on."""
     certify: Certify = "auto"
     """Whether a path is proven to stay below the level for every t before it is called connected.
     auto: where the network allows a proof and its cost is in proportion to the search's own, else
@@ -293,6 +295,11 @@ class Search(Part):
     def number(self) -> float | None:
         """The level where the preset names it; None where it comes about in the search."""
         return float(self.level) if isinstance(self.level, int | float) else None
+
+    @property
+    def splits_a_string(self) -> bool:
+        """Whether the string of a file is split by greedy DSS, since the method takes none."""
+        return self.string is not None and not METHODS[self.method].takes_strings
 
     @property
     def level_words(self) -> str:

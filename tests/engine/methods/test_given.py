@@ -6,16 +6,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from engine.errors import InputError
 from engine.problem.problem import Problem, build_problem
-from engine.record.events import BeadInserted, BeadTrained, Outcome, SegmentMeasured
+from engine.record.events import (
+    BeadFailed,
+    BeadInserted,
+    BeadTrained,
+    LevelLowered,
+    Outcome,
+    SegmentFailed,
+    SegmentMeasured,
+)
 from engine.record.geometry import BeadString
 from engine.record.string_file import Header, StringFile
 from engine.spec.keys import Spec
 from tests.support.landscapes import landscape, ring, spec_for
 from tests.support.searches import highest_loss, method_for, run
 from tests.support.string_files import encode
+from tests.support.strings import string_spec
 
 ANGLES = np.linspace(0.1, 3.0, 6)
 ARC = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1).astype(np.float32)
@@ -94,6 +104,59 @@ def test_a_lower_level_makes_the_search_go_on(tmp_path: Path) -> None:
         assert min(new) > len(ARC)  # ids of the file's beads are not given twice
         assert len(set(new)) == len(new)
         assert any(isinstance(event, BeadTrained) and event.bead in new for event in events)
+
+
+# ---------------------------------------------------------------- constrained DSS
+
+
+def constrained_from(path: Path, level: float, hyperplane: str = "hard") -> Spec:
+    spec = string_spec(level, hyperplane=hyperplane)
+    return spec.model_copy(update={"search": spec.search.model_copy(update={"string": str(path)})})
+
+
+def test_constrained_dss_lowers_the_string_of_a_file_as_a_whole(tmp_path: Path) -> None:
+    """Its ends come down with it, since they are no models that were given."""
+    problem = landscape(ring)
+    raised = ARC * np.float32(1.1)  # at (1.1² − 1)² = 0.044
+    path = write(tmp_path / "arc.safetensors", problem, spec_for(0.1), raised, 0.1)
+    with method_for(problem, constrained_from(path, 0.005, hyperplane="soft")) as method:
+        events = run(method)
+        assert method.verdict is not None and method.verdict.outcome is Outcome.CONNECTED
+        assert highest_loss(method) <= 0.005
+        lowered = [event.level for event in events if isinstance(event, LevelLowered)]
+        assert 0.044 > lowered[0] > lowered[-1] > 0
+        assert [stage.name for stage in method.stages] == ["start", "search"]
+        radii = np.linalg.norm(method.string().beads, axis=1)
+        assert (radii < 1.09).all()
+        assert method.progress().normalized_length > 1.2  # it did not set out from a straight line
+
+
+def test_constrained_dss_leaves_a_connected_string_to_the_bit(tmp_path: Path) -> None:
+    problem = landscape(ring)
+    path = write(tmp_path / "arc.safetensors", problem, spec_for(0.1), ARC, 0.1)
+    with method_for(problem, constrained_from(path, 0.1)) as method:
+        run(method)
+        assert method.verdict is not None and method.verdict.outcome is Outcome.CONNECTED
+        assert method.string().beads.tobytes() == ARC.tobytes()
+        assert method.progress().bead_steps == 0
+
+
+def test_an_end_that_gets_stuck_is_not_drawn_anew(tmp_path: Path) -> None:
+    """The ring lies at 0.01, so that no model comes below 0.005."""
+
+    def high(w: Tensor) -> Tensor:
+        return ring(w) + 0.01
+
+    problem = landscape(high)
+    path = write(tmp_path / "arc.safetensors", problem, spec_for(0.1), ARC, 0.1)
+    spec = constrained_from(path, 0.005)
+    with method_for(problem, spec) as method:
+        events = run(method)
+        assert method.verdict is not None and method.verdict.outcome is Outcome.NOT_CONNECTED
+        failed = [event for event in events if isinstance(event, SegmentFailed)]
+        assert failed and all(event.reason.startswith("stuck at level") for event in failed)
+        assert not any(isinstance(event, BeadFailed) for event in events)
+        assert method.progress().normalized_length > 1.2
 
 
 def test_a_string_of_another_network_is_refused(tmp_path: Path) -> None:

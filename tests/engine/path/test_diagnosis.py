@@ -16,7 +16,7 @@ import torch
 
 import engine
 from dss_tui.cli import main
-from engine.alignment.align import unaligned
+from engine.alignment.align import MATCHED, unaligned
 from engine.backends.fused.compilation import available
 from engine.methods import build_method
 from engine.methods.method import StagedMethod
@@ -335,7 +335,18 @@ def test_files_that_were_aligned_before_are_not_told_to_be_aligned(tmp_path: Pat
     a, b, c = (str(tmp_path / name) for name in ("1.pt", "2.pt", "3.pt"))
     engine.align(a, b, load_preset("quadratic", BRIEF)).write(c)
     first, second, third = (read_model(path, None, problem).theta for path in (a, b, c))
-    assert unaligned(problem, first, second)[0] > 0 == unaligned(problem, first, third)[0]
+    before, after = (unaligned(problem, first, other) for other in (second, third))
+    assert before is not None and after is not None
+    assert before[0] > 0 == after[0]
+
+
+def test_so_many_units_that_matching_takes_minutes_are_not_looked_at() -> None:
+    wide = [1, MATCHED + 1, 1]
+    problem = build_problem(load_preset("quadratic", {"problem.network.sizes": wide}).problem)
+    assert unaligned(problem, problem.initial(1), problem.initial(2)) is None
+    said = words_of({"problem.network.sizes": wide, "limits.steps": None})
+    assert "aligned was not looked at" in said
+    assert "`--set endpoints.align=weights` (or activations)" in said
 
 
 # ---------------------------------------------------------------- the command
