@@ -244,12 +244,9 @@ class _Strings:
 
     def steered(self, grad: Beads) -> Beads:
         """Returns the gradients by which the rows that take steps do so, the tether's part in."""
-        if not self.tether.ties:
-            return grad
-        found = torch.zeros_like(self.theta)
-        for string in self.places:
-            found[string] = self.tether.pull(self.theta[string], self.loss[string])
-        grad = grad + found[self.numbers]
+        if self.tether.pulls:
+            pulls = [self.tether.pull(self.theta[each], self.loss[each]) for each in self.places]
+            grad = grad + torch.cat(pulls)[self.numbers]
         if not self.tether.steers:
             return grad
         whole = torch.zeros_like(self.theta)

@@ -130,6 +130,11 @@ class Roomy(Tied):
     weight: float
     """λ, the loss by which the volume counts."""
 
+    @property
+    def pulls(self) -> bool:
+        """True, because little room costs something."""
+        return True
+
     def pull(self, theta: Beads, loss: PerBead) -> Beads:
         """Returns the gradient of the cost by each control point."""
         pull = torch.zeros_like(theta)

@@ -28,6 +28,10 @@ class Tether(Protocol):
         """Whether the beads depend on each other at all. If not, the methods are not called."""
 
     @property
+    def pulls(self) -> bool:
+        """Whether it adds to gradients. If not, `pull` is not called."""
+
+    @property
     def steers(self) -> bool:
         """Whether it turns gradients. If not, `steer` is not called."""
 
@@ -51,6 +55,11 @@ class Off:
     @property
     def ties(self) -> bool:
         """False, because beads do not depend on each other."""
+        return False
+
+    @property
+    def pulls(self) -> bool:
+        """False, because nothing is added to gradients."""
         return False
 
     @property
@@ -91,8 +100,11 @@ class Hard(Tied):
 
     def project(self, theta: Beads, update: Beads, loss: PerBead) -> Beads:
         """Returns the updates without the part of each inner one along its chord."""
-        chord = _chords(theta)
-        return update - (update * chord).sum(1, keepdim=True) * chord
+        found = update.clone()
+        for rows in inner_pieces(theta):
+            chord, own = _chords(theta, rows), update[rows]
+            found[rows] = own - (own * chord).sum(1, keepdim=True) * chord
+        return found
 
     def respace(self, theta: Beads) -> Beads:
         """Returns the weights after one pass of `spread`."""
@@ -106,11 +118,19 @@ class Soft(Tied):
     kappa: float
     """The loss per unit of distance from the equidistant hyperplane."""
 
+    @property
+    def pulls(self) -> bool:
+        """True, because leaving the hyperplane costs something."""
+        return True
+
     def pull(self, theta: Beads, loss: PerBead) -> Beads:
         """Returns the gradient of the cost, with the chords taken as fixed."""
-        chord = _chords(theta)
-        off = ((theta - _midpoints(theta)) * chord).sum(1, keepdim=True)
-        return self.kappa * off.sign() * chord
+        pull = torch.zeros_like(theta)
+        for rows in inner_pieces(theta):
+            chord = _chords(theta, rows)
+            off = ((theta[rows] - _midpoints(theta, rows)) * chord).sum(1, keepdim=True)
+            pull[rows] = self.kappa * off.sign() * chord
+        return pull
 
 
 @dataclass(frozen=True)
@@ -120,11 +140,17 @@ class Springs(Tied):
     zeta: float
     """The loss per unit of distance between neighbours."""
 
+    @property
+    def pulls(self) -> bool:
+        """True, because distance from the neighbours costs something."""
+        return True
+
     def pull(self, theta: Beads, loss: PerBead) -> Beads:
         """Returns the gradient of each inner bead's cost by its own weights θ_i."""
         pull = torch.zeros_like(theta)
-        inner = theta[1:-1]
-        pull[1:-1] = self.zeta * (normalize(inner - theta[:-2]) + normalize(inner - theta[2:]))
+        for rows in inner_pieces(theta):
+            inner, before, after = theta[rows], theta[moved(rows, -1)], theta[moved(rows, 1)]
+            pull[rows] = self.zeta * (normalize(inner - before) + normalize(inner - after))
         return pull
 
 
@@ -136,13 +162,21 @@ class Several(Tied):
     """The tethers, in the order in which they are applied."""
 
     @property
+    def pulls(self) -> bool:
+        """Whether one of the parts adds to gradients."""
+        return any(part.pulls for part in self.parts)
+
+    @property
     def steers(self) -> bool:
         """Whether one of the parts turns gradients."""
         return any(part.steers for part in self.parts)
 
     def pull(self, theta: Beads, loss: PerBead) -> Beads:
         """Returns the sum of the parts' pulls."""
-        return torch.stack([part.pull(theta, loss) for part in self.parts]).sum(0)
+        pull = torch.zeros_like(theta)
+        for part in self.parts:
+            pull += part.pull(theta, loss)
+        return pull
 
     def steer(self, theta: Beads, grad: Beads, loss: PerBead) -> Beads:
         """Returns the gradients after the turns of all parts."""
@@ -163,18 +197,38 @@ class Several(Tied):
         return theta
 
 
-def _chords(theta: Beads) -> Beads:
-    """Returns c_i of each inner bead, and zeros at the ends."""
-    chord = torch.zeros_like(theta)
-    chord[1:-1] = normalize(theta[2:] - theta[:-2])
+# ---------------------------------------------------------------- a few beads at a time
+
+#: The bytes of beads that a tether works on at once. What it computes on the way takes several
+#: times as many, which would be several strings if all beads went together.
+PIECE = 2**26
+
+
+def pieces(theta: Beads, first: int, last: int) -> list[slice]:
+    """Returns the rows from `first` to before `last` in pieces of few, one bead each at least."""
+    at_once = max(1, PIECE // max(1, theta[0].nbytes))
+    return [slice(row, min(row + at_once, last)) for row in range(first, last, at_once)]
+
+
+def inner_pieces(theta: Beads) -> list[slice]:
+    """Returns the rows of the inner beads in pieces of few."""
+    return pieces(theta, 1, len(theta) - 1)
+
+
+def moved(rows: slice, by: int) -> slice:
+    """Returns the rows so many places after those."""
+    return slice(rows.start + by, rows.stop + by)
+
+
+def _chords(theta: Beads, rows: slice) -> Beads:
+    """Returns c_i of some inner beads."""
+    chord: Beads = normalize(theta[moved(rows, 1)] - theta[moved(rows, -1)])
     return chord
 
 
-def _midpoints(theta: Beads) -> Beads:
-    """Returns the middle between the neighbours of each inner bead, and the ends themselves."""
-    middle = theta.clone()
-    middle[1:-1] = (theta[:-2] + theta[2:]) / 2
-    return middle
+def _midpoints(theta: Beads, rows: slice) -> Beads:
+    """Returns the middle between the neighbours of each of some inner beads."""
+    return (theta[moved(rows, -1)] + theta[moved(rows, 1)]) / 2
 
 
 # ---------------------------------------------------------------- even spacing
@@ -195,17 +249,21 @@ def spread(theta: Beads) -> Beads:
     """
     if len(theta) < 3:
         return theta
-    precise = theta.double()
-    arc = torch.zeros_like(precise[:, 0])
-    arc[1:] = (precise[1:] - precise[:-1]).norm(dim=1).cumsum(0)
+    arc = torch.zeros(len(theta), dtype=torch.float64, device=theta.device)
+    arc[1:] = _lengths(theta).cumsum(0)
     last = len(arc) - 1
     places = torch.arange(1, last, dtype=arc.dtype, device=arc.device) * (arc[-1] / last)
     left = (torch.searchsorted(arc, places, right=True) - 1).clamp(0, last - 1)
     gap = arc[left + 1] - arc[left]
     share = torch.where(gap > 0, ((places - arc[left]) / gap).clamp(0, 1), 0.0)
-    inner = torch.lerp(precise[left], precise[left + 1], share[:, None]).to(theta.dtype)
     sound = arc[-1].isfinite() & (arc[-1] > 0)
-    return torch.cat([theta[:1], torch.where(sound, inner, theta[1:-1]), theta[-1:]])
+    found = theta.clone()
+    for rows in inner_pieces(theta):
+        own = moved(rows, -1)  # of the inner beads, which `left` and `share` are of
+        before, after = theta[left[own]].double(), theta[left[own] + 1].double()
+        inner = torch.lerp(before, after, share[own, None]).to(theta.dtype)
+        found[rows] = torch.where(sound, inner, theta[rows])
+    return found
 
 
 def evenly_spaced(theta: Beads) -> Beads:
@@ -222,6 +280,15 @@ def evenly_spaced(theta: Beads) -> Beads:
 
 def unevenness(theta: Tensor) -> float:
     """Returns the largest difference of a segment's length from their mean, as a share of it."""
-    lengths = (theta[1:].double() - theta[:-1].double()).norm(dim=1)
+    lengths = _lengths(theta)
     mean = lengths.mean()
     return float((lengths - mean).abs().max() / mean) if mean > 0 else 0.0
+
+
+def _lengths(theta: Beads) -> Tensor:
+    """Returns the length of each segment in float64, (segment,)."""
+    segments = [
+        (theta[moved(rows, 1)].double() - theta[rows].double()).norm(dim=1)
+        for rows in pieces(theta, 0, len(theta) - 1)
+    ]
+    return torch.cat(segments)

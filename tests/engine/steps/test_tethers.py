@@ -8,6 +8,7 @@ from torch import Tensor
 
 from engine.methods.tied_string import tether_of
 from engine.spec.search import Constrained
+from engine.steps import tethers
 from engine.steps.tethers import (
     EVEN,
     Hard,
@@ -17,6 +18,7 @@ from engine.steps.tethers import (
     Springs,
     Tether,
     evenly_spaced,
+    inner_pieces,
     spread,
     unevenness,
 )
@@ -145,5 +147,30 @@ def test_keys_name_the_tethers() -> None:
     assert tether(hyperplane="soft", kappa=0.2) == Soft(0.2)
     assert tether(hyperplane="off", zeta=0.1) == Springs(0.1)
     assert tether(hyperplane="hard", zeta=0.1) == Several((Springs(0.1), Hard()))
-    assert not Off().ties
+    assert not Off().ties and not Off().pulls
+    assert not Hard().pulls and Several((Springs(0.1), Hard())).pulls
     assert Several((Springs(0.1), Hard())).ties
+
+
+@pytest.mark.parametrize(
+    "tether", [Hard(), Soft(0.3), Springs(0.2), Several((Springs(0.2), Hard()))]
+)
+def test_a_few_beads_at_a_time_give_the_same_bits(
+    tether: Tether, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theta, update = bent(3).float(), bent(4).float()
+    loss = torch.zeros(len(theta))
+
+    def found() -> list[Tensor]:
+        return [
+            tether.pull(theta, loss),
+            tether.project(theta, update, loss),
+            tether.respace(theta),
+            torch.tensor(unevenness(theta)),
+        ]
+
+    together = found()
+    monkeypatch.setattr(tethers, "PIECE", 2 * theta[0].nbytes)
+    assert len(inner_pieces(theta)) > 1
+    for one, other in zip(together, found(), strict=True):
+        assert torch.equal(one, other)
