@@ -167,6 +167,16 @@ def read(path: Path, *, follow: bool = False) -> tuple[dict[str, NDArray[Any]], 
         return {name: file.read(name) for name in file.entries}, dict(file.metadata)
 
 
+def check(path: Path) -> None:
+    """Raises Damaged where a file is not whole, or holds other tensors than were written.
+
+    Of a file without checksums the list of its tensors is checked alone.
+    """
+    with opened(path) as file:
+        for name in file.entries:
+            file.check(name)
+
+
 def mapped(
     path: Path, name: str, largest_list: int = LARGEST_LIST, *, check: bool = True
 ) -> NDArray[Any]:
