@@ -418,6 +418,16 @@ def test_a_checkpoint_that_is_there_twice_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_bead_of_a_run_whose_name_looks_like_a_pattern_is_no_pattern(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run[1]").mkdir()
+    bead = str(tmp_path / "run[1]#first")
+    command = ["components", "quadratic", "--levels", "0.3", "--checkpoints", bead, bead]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 2
+    assert f"{bead}: --checkpoints: is named twice" in capsys.readouterr().err
+
+
 def test_a_command_whose_searches_have_ended_prints_its_tables(
     wells: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
