@@ -1,12 +1,13 @@
 """The `dss-tui` command, in a module of its own because `engine` and the like are common names.
 
 Another project's package of that name may be found first. This module checks where the packages
-would come from before it imports any of them.
+would come from before it imports any of them, and then whether they run on this platform.
 """
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,11 +16,11 @@ PACKAGES = ("dss_tui", "engine", "presets")
 
 def main() -> None:
     """Runs the command line and ends the process with its exit status; 2 where it cannot start."""
-    mistake = hidden_package()
-    if mistake is not None:
-        print(f"dss-tui: {mistake}", file=sys.stderr)
-        sys.exit(2)
     try:
+        mistake = hidden_package() or wrong_platform()
+        if mistake is not None:
+            print(f"dss-tui: {mistake}", file=sys.stderr)
+            sys.exit(2)
         from dss_tui.cli import main as run
         from engine.idle_threads import sleep_soon
 
@@ -43,6 +44,15 @@ def hidden_package() -> str | None:
             f"{other} hides {home / name}, a part of dss-tui; rename it, take {other.parent} off "
             "PYTHONPATH, or start in another folder"
         )
+    return None
+
+
+def wrong_platform() -> str | None:
+    """Returns a sentence about a platform on which the engine cannot be imported, or None."""
+    try:
+        import_module("engine")
+    except ImportError as error:
+        return str(error)
     return None
 
 

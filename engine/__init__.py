@@ -20,6 +20,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from engine.platforms import check_platform
 from engine.version import __version__
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from engine.run.verify import Check, verify
     from engine.spec.keys import Spec
     from engine.spec.shipped import load_preset
+
+check_platform()
 
 __all__ = [
     "Along",

@@ -12,6 +12,7 @@ import pwd
 import stat
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 
 def user_of(number: int) -> str:
@@ -42,6 +43,14 @@ def belongs_to_another(path: Path) -> str | None:
     if owner is None or owner == os.geteuid():
         return None
     return f"{path.name} belongs to {user_of(owner)}"
+
+
+def may_be_mapped(file: IO[bytes]) -> bool:
+    """Returns whether an open file belongs to this user.
+
+    The owner of another one could cut it short while it is mapped, which ends the process.
+    """
+    return os.fstat(file.fileno()).st_uid == os.geteuid()
 
 
 def written_by_another(path: Path) -> str | None:

@@ -128,10 +128,12 @@ def _checkpoints(names: Iterable[str]) -> tuple[str, ...]:
     """
     found: list[str] = []
     for name in names:
-        if has_magic(name) and not Path(name).expanduser().exists():
+        if _is_pattern(name):
             fitting = sorted(glob(str(Path(name).expanduser())))
             if not fitting:
-                raise InputError("fits no file", file=name, key="--checkpoints")
+                raise InputError(
+                    "fits no file; give another pattern, or a path", file=name, key="--checkpoints"
+                )
             found += map(anchored, fitting)
         else:
             found.append(anchored(name))
@@ -139,6 +141,12 @@ def _checkpoints(names: Iterable[str]) -> tuple[str, ...]:
     if twice is not None:
         raise InputError("is named twice", file=twice, key="--checkpoints")
     return tuple(found)
+
+
+def _is_pattern(name: str) -> bool:
+    """Returns whether a name is a pattern, and not that of a file, or of a string's bead."""
+    places = (Path(each).expanduser() for each in (name, name.rsplit("#", 1)[0]))
+    return has_magic(name) and not any(place.exists() for place in places)
 
 
 def _show(found: Components) -> None:

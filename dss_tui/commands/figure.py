@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dss_tui.commands.measure import three
+from dss_tui.commands.measure import plane_of, three
 from engine.errors import InputError
+from engine.record import string_file
 from engine.record.figures.kinds import KINDS, refusals, sheet_of
 from engine.record.figures.plane import sheet_of as sheet_of_plane
 from engine.record.figures.sheet import Sheet, is_sheet
@@ -63,11 +64,9 @@ def _plane(source: Source, *, run_factories: bool) -> Sheet:
     assert beads is not None
     if source.what == "run" and isinstance(read_plane_file(path_of(run, beads)), LossPlane):
         return sheet_of(source, "plane")
-    from engine.record import string_file
-    from engine.run.loss_plane import measure_plane
-
-    file = string_file.read(source.string_path)
-    plane = measure_plane(file, beads, run_factories=run_factories)
+    path, owner = source.string_path, run if source.what == "run" else None
+    file = string_file.read(path)
+    plane = plane_of(owner, path, file, beads, run_factories=run_factories)
     if source.what == "run" and not is_live(run):
         write_answer(run, plane)
     if source.what == "string":

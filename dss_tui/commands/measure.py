@@ -31,12 +31,7 @@ def measure(name: str, beads: str, *, out: Path | None, as_json: bool, run_facto
     if out is not None:
         check_writable(out, "--out", ".json")
     held = string_file.read(path)
-    from engine.run.loss_plane import measure_plane
-
-    try:
-        plane = measure_plane(held, wanted, run_factories=run_factories or is_trusted(run, held))
-    except InputError as error:
-        raise InputError(str(error), file=path) from None
+    plane = plane_of(run, path, held, wanted, run_factories=run_factories)
     if out is not None:
         writing.replace(writing.chosen(out), encode(plane))
     elif run is not None and not as_json and not is_live(run):
@@ -46,6 +41,27 @@ def measure(name: str, beads: str, *, out: Path | None, as_json: bool, run_facto
     else:
         _show(plane, out)
     return 0
+
+
+def plane_of(
+    run: RunDir | None,
+    path: Path,
+    held: string_file.StringFile,
+    beads: Triple,
+    *,
+    run_factories: bool,
+) -> LossPlane:
+    """Returns the loss plane through three beads of a string, which a run or a file alone holds.
+
+    Raises InputError, which names the string's file, where it cannot be measured, or where its
+    functions are to be agreed to first.
+    """
+    from engine.run.loss_plane import measure_plane
+
+    try:
+        return measure_plane(held, beads, run_factories=run_factories or is_trusted(run, held))
+    except InputError as error:
+        raise InputError(str(error), file=path) from None
 
 
 def three(text: str) -> Triple:

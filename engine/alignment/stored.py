@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, get_args
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from engine.alignment.forward import one_thread
 from engine.alignment.relabelling import Relabelling
 from engine.errors import InputError
 from engine.networks.modules.units.groups import Units
+from engine.problem import stored
 from engine.problem.problem import Problem
 from engine.record import tensor_reading, writing
 from engine.record.decoding import parse_json
@@ -42,7 +42,7 @@ def write(found: Aligned, path: Path) -> None:
     groups, scales = found.units.groups, found.units.scales
     by = found.relabelling
     tensors = {
-        ORDER + group.name: order.contiguous()
+        ORDER + group.name: order
         for group, order in zip(groups, by.orders, strict=True)
         if not group.frozen
     } | {SCALE + each.name: numbers for each, numbers in zip(scales, by.scales, strict=True)}
@@ -59,8 +59,7 @@ def write(found: Aligned, path: Path) -> None:
             for group in groups
         ],
     }
-    content = safetensors.torch.save(tensors, metadata={"dss": dump_json(header)})
-    writing.replace(writing.chosen(path), content)
+    stored.write(writing.chosen(path), tensors, {"dss": dump_json(header)})
 
 
 def check_ending(path: Path) -> None:

@@ -1,7 +1,8 @@
 """Reads and writes .npz archives whose large arrays stay in the file, mapped into memory.
 
-An array that was saved without compression lies in the archive as it lies in memory. Nothing in an
-archive is ever executed.
+An array that was saved without compression lies in the archive as it lies in memory. Archives that
+belong to another user are read, not mapped, since their owner could cut them short meanwhile.
+Nothing in an archive is ever executed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from engine import own_file
 from engine.data import room
 from engine.errors import InputError, SaveError
+from engine.owners import may_be_mapped
 
 #: Bytes of a zip entry's header before its name, and of what zipfile adds to large entries.
 ENTRY, LARGE = 30, 20
@@ -32,8 +34,8 @@ ALIGNED = 64
 def read(path: Path, only: str | None = None) -> dict[str, NDArray[Any]]:
     """Returns the arrays of an archive by their names, all or at most one of them.
 
-    Large ones that are not compressed are mapped from the archive. Raises InputError for a file
-    that is no whole archive, or that holds anything but plain arrays.
+    Large ones that are not compressed are mapped from an archive of this user's. Raises InputError
+    for a file that is no whole archive, or that holds anything but plain arrays.
     """
     try:
         return arrays_in(path, only)
@@ -57,14 +59,15 @@ def _said(error: Exception) -> str:
 def arrays_in(
     path: Path, only: str | None = None, *, mapping: bool = True
 ) -> dict[str, NDArray[Any]]:
-    """Returns what `read` does, large arrays mapped only if `mapping`.
+    """Returns what `read` does, large arrays mapped only with `mapping`.
 
     Raises OSError, ValueError or whatever else zipfile raises for what is no such archive.
     """
     with own_file.opened(path) as file, zipfile.ZipFile(file) as archive:
         _check_sizes(archive, os.fstat(file.fileno()).st_size)
+        mapping = mapping and may_be_mapped(file)
         return {
-            entry.filename.removesuffix(".npy"): _array(path, file, archive, entry, mapping)
+            entry.filename.removesuffix(".npy"): _array(file, archive, entry, mapping)
             for entry in archive.infolist()
             if only is None or entry.filename == f"{only}.npy"
         }
@@ -83,11 +86,7 @@ def _check_sizes(archive: zipfile.ZipFile, size: int) -> None:
 
 
 def _array(
-    path: Path,
-    file: IO[bytes],
-    archive: zipfile.ZipFile,
-    entry: zipfile.ZipInfo,
-    mapping: bool,
+    file: IO[bytes], archive: zipfile.ZipFile, entry: zipfile.ZipInfo, mapping: bool
 ) -> NDArray[Any]:
     """Returns one array, mapped from the archive where it is large and lies there as it is."""
     with archive.open(entry) as held:
@@ -102,7 +101,7 @@ def _array(
         start = _start(file, entry) + held.tell()
         plain = entry.compress_type == zipfile.ZIP_STORED and not fortran
         if mapping and plain and start % dtype.alignment == 0:
-            return np.memmap(path, dtype, "c", start, shape)
+            return np.memmap(file, dtype, "c", start, shape)
         return _unpacked(held, shape[::-1] if fortran else shape, dtype, fortran)
 
 

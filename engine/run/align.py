@@ -8,15 +8,15 @@ from io import BytesIO
 from os import PathLike
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from engine.alignment import stored
+from engine.alignment import stored as relabellings
 from engine.alignment.align import Aligned
 from engine.alignment.relabelling import relabelled
 from engine.data.files import locate
 from engine.errors import InputError, listed
+from engine.problem import stored
 from engine.problem.checkpoints.files import read
 from engine.problem.checkpoints.naming import tensors, unprefixed
 from engine.problem.problem import Problem
@@ -52,25 +52,29 @@ class Relabelled:
     def write(self, path: str | PathLike[str]) -> None:
         """Writes the tensors to a file that ends in .safetensors or .pt, a state dictionary.
 
-        Raises InputError for another ending, and SaveError where it cannot be written.
+        Raises InputError for another ending, and for numbers that a .safetensors file does not
+        hold, and SaveError where the file cannot be written.
         """
         path = Path(path)
         check_ending(path)
-        own = {name: each.detach().contiguous().clone() for name, each in self.state.items()}
-        if path.suffix == ".safetensors":
-            content = safetensors.torch.save(own)
-        else:
+        chosen = writing.chosen(path)
+        if path.suffix == ".pt":
             buffer = BytesIO()
+            own = {name: each.detach().contiguous().clone() for name, each in self.state.items()}
             torch.save(own, buffer)
-            content = buffer.getvalue()
-        writing.replace(writing.chosen(path), content)
+            writing.replace(chosen, buffer.getvalue())
+            return
+        try:
+            stored.write(chosen, self.state)
+        except TypeError as error:
+            raise InputError(f"{error}; choose a name that ends in .pt", file=path) from None
 
     def write_permutation(self, path: str | PathLike[str]) -> None:
         """Writes the orders and scales to a .safetensors file, as `alignment.stored` has them.
 
         Raises InputError for another ending, and SaveError where it cannot be written.
         """
-        stored.write(self.aligned, Path(path))
+        relabellings.write(self.aligned, Path(path))
 
 
 def check_ending(path: Path) -> None:

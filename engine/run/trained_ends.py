@@ -5,23 +5,24 @@ A comparison of methods keeps those of each pair, and components all of their mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors.torch
 from torch import Tensor
 
 from engine.breaks import BrokenOff
 from engine.errors import InputError
 from engine.methods import build_method
 from engine.methods.endpoints import EndpointTraining
+from engine.problem import stored
 from engine.problem.checkpoints.endpoints import Model
 from engine.problem.problem import Problem
+from engine.record import tensor_reading
 from engine.record.compare_folder import EndsOfPair
 from engine.record.costs import Costs
 from engine.record.events import FIRST, LAST, dump_json
-from engine.record.reading import read_json
+from engine.record.reading import Damaged, read_json
 from engine.record.writing import made_folder, replace
 from engine.run.ends import both_ends
 from engine.run.tasks import Means
@@ -136,7 +137,22 @@ def write(found: Trained, problem: Problem, folder: Path, places: Sequence[str])
 def write_model(model: Model, problem: Problem, path: Path, within: Path) -> None:
     """Writes a model to its file in a folder. Raises SaveError."""
     made_folder(path.parent, within)
-    replace(path, safetensors.torch.save(tensors(model, problem)))
+    stored.write(path, tensors(model, problem))
+
+
+def check_whole(models: Iterable[str], told: str, folder: Path) -> None:
+    """Raises InputError where a model in a folder is not what was written to its file.
+
+    `told` is the place of the file that tells that the models are there, without which they are
+    made again.
+    """
+    for path in (folder / model for model in models):
+        try:
+            tensor_reading.check(path)
+        except Damaged as damaged:
+            raise InputError(
+                f"{damaged.why}; delete {folder / told}, so that the model is made again", file=path
+            ) from None
 
 
 def read_told(path: Path) -> EndsOfPair | None:

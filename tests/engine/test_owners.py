@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.owners import belongs_to_another, written_by_another
+from engine.owners import belongs_to_another, may_be_mapped, written_by_another
 
 
 def test_who_may_have_written_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,3 +27,12 @@ def test_who_may_have_written_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ours = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: ours + 1)
     assert "own.yaml belongs to" in (written_by_another(path) or "")
+
+
+def test_only_files_of_ones_own_are_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, ours = tmp_path / "own.npz", os.geteuid()
+    path.touch()
+    with path.open("rb") as file:
+        assert may_be_mapped(file)
+        monkeypatch.setattr(os, "geteuid", lambda: ours + 1)
+        assert not may_be_mapped(file)

@@ -15,8 +15,12 @@ from tests.support.run_folders import output_of
 ROOT = Path(__file__).parents[2]
 
 #: Trials of each target and each kind of damage, and the targets that share a process.
-EACH = 2
-TARGETS = (("connected", "own"), ("strings", "data"), ("limited",))
+EACH = 1
+TARGETS = (
+    ("connected", "own", "sweep", "stopped-auto-greedy"),
+    ("strings", "data", "compare", "figures"),
+    ("limited", "components", "stopped-linear", "stopped-string-quadratic"),
+)
 
 
 @pytest.mark.parametrize("targets", TARGETS, ids=" ".join)

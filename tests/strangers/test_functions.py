@@ -70,6 +70,7 @@ class Place:
     def forget(self) -> None:
         """Takes back what a test has made, data that stay loaded included."""
         data._loaded.clear()
+        shutil.rmtree(self.run / "planes", ignore_errors=True)
         (self.folder / "called").unlink(missing_ok=True)
         for each in ("new", "out.npz", "out.npz.safetensors"):
             shutil.rmtree(self.folder / each, ignore_errors=True)
@@ -94,6 +95,8 @@ def stranger(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     return place
 
 
+PLANE = ("--plane", "1,2,3")
+
 COMMANDS: dict[str, Callable[[Place], list[str]]] = {
     "run": lambda at: ["run", str(at.preset), "--out", f"{at.folder}/new", "--headless"],
     "run run.yaml": lambda at: ["run", f"{at.run}/run.yaml", "--out", f"{at.folder}/new"],
@@ -105,6 +108,8 @@ COMMANDS: dict[str, Callable[[Place], list[str]]] = {
     "measure a run": lambda at: ["measure", str(at.run), "--what", "gradient", "--json"],
     "measure a file": lambda at: ["measure", str(at.string), "--what", "gradient", "--json"],
     "measure a plane": lambda at: ["measure", str(at.string), "--plane", "1,2,3", "--json"],
+    "figure of a run": lambda at: ["figure", str(at.run), *PLANE, "--out", f"{at.folder}/new.csv"],
+    "figure": lambda at: ["figure", str(at.string), *PLANE, "--out", f"{at.folder}/new.csv"],
     "barrier": lambda at: ["barrier", str(at.string), "--no-certify"],
     "barrier with a preset": lambda at: ["barrier", str(at.string), "--preset", str(at.preset)],
     "align": lambda at: ["align", str(at.string), "--out", f"{at.folder}/new.safetensors"],
@@ -116,6 +121,10 @@ COMMANDS: dict[str, Callable[[Place], list[str]]] = {
     ],
     "compare": lambda at: [
         *("compare", str(at.preset), "--methods", "greedy", "--pairs", "1", "--headless"),
+        *("--out", f"{at.folder}/new"),
+    ],
+    "components": lambda at: [
+        *("components", str(at.preset), "--levels", "0.05", "--models", "2", "--headless"),
         *("--out", f"{at.folder}/new"),
     ],
 }
@@ -143,13 +152,16 @@ def stopped(place: Place) -> None:
         shutil.copy(place.run / "run.yaml", folder)
 
 
-@pytest.mark.parametrize("name", ["run", "export", "verify", "measure a run", "barrier", "data"])
+@pytest.mark.parametrize(
+    "name",
+    ["run", "export", "verify", "measure a run", "figure", "barrier", "data", "components"],
+)
 def test_who_agrees_runs_them(name: str, stranger: Place) -> None:
     assert main([*COMMANDS[name](stranger), "--run-factories"]) == 0
     assert stranger.called
 
 
-@pytest.mark.parametrize("name", ["run", "export", "measure a run", "data"])
+@pytest.mark.parametrize("name", ["run", "export", "measure a run", "figure of a run", "data"])
 def test_ones_own_are_run_without_a_question(name: str, place: Place) -> None:
     place.forget()
     assert main(COMMANDS[name](place)) == 0

@@ -91,6 +91,13 @@ COMMANDS: dict[str, Callable[[Path], list[str]]] = {
     "verify": lambda run: ["verify", str(run / "string.safetensors")],
     "measure": lambda run: ["measure", str(run), "--what", EVIL],
     "barrier": lambda run: ["barrier", f"{run}#first", f"{run}#{EVIL}"],
+    "align": lambda run: ["align", f"{run}#first", f"{run}#last", "--out", f"{run}.pt"],
+    "align there": lambda run: ["align", EVIL, f"{run}#{EVIL}", "--out", f"{EVIL}/out.pt"],
+    "figure": lambda run: ["figure", str(run), "--out", "out.csv"],
+    "figure there": lambda run: ["figure", str(run), "--out", f"{EVIL}/out.csv"],
+    "figure --kind": lambda run: ["figure", str(run), "--kind", EVIL, "--out", "out.csv"],
+    "figure --list": lambda run: ["figure", str(run), "--kind", "list"],
+    "figure --plane": lambda run: ["figure", str(run), "--plane", EVIL, "--out", "out.csv"],
     "shorten": lambda run: ["shorten", str(run), "--set", f"search.{EVIL}=1", "--headless"],
     "run": lambda run: ["run", str(run / "run.yaml"), "--set", f"a={EVIL}", "--headless"],
     "presets": lambda run: ["presets"],
@@ -98,6 +105,34 @@ COMMANDS: dict[str, Callable[[Path], list[str]]] = {
     "data": lambda run: ["data", EVIL],
     "unknown": lambda run: ["ls", EVIL],
     "sweep": lambda run: ["sweep", EVIL, "--levels", EVIL, "--pairs", "1", "--out", "s"],
+    "compare": lambda run: ["compare", EVIL, "--methods", EVIL, "--pairs", "1", "--out", "c"],
+    "compare preset": lambda run: [
+        *("compare", EVIL, "--methods", "greedy", "--pairs", "1", "--out", "c"),
+    ],
+    "compare own": lambda run: [
+        *("compare", "own.yaml", "--methods", "greedy", "--pairs", "1", "--out", "c"),
+    ],
+    "compare models": lambda run: [
+        *("compare", f"{run}#first", f"{run}#{EVIL}", "--preset", "quadratic", *SMALL),
+        *("--methods", "greedy", "--out", f"c{EVIL}"),
+    ],
+    "components": lambda run: [
+        *("components", EVIL, "--levels", "1", "--models", "2", "--out", "c"),
+    ],
+    "components --levels": lambda run: [
+        *("components", "quadratic", "--levels", EVIL, "--models", "2", "--out", "c"),
+    ],
+    "components own": lambda run: [
+        *("components", "own.yaml", "--levels", "1", "--models", "2", "--out", "c"),
+    ],
+    "components --checkpoints": lambda run: [
+        *("components", "quadratic", "--levels", "1", "--checkpoints", EVIL, f"{EVIL}*"),
+        *("--out", "c"),
+    ],
+    "components of beads": lambda run: [
+        *("components", "quadratic", "--levels", "1", "--out", f"c{EVIL}"),
+        *("--checkpoints", f"{run}#first", f"{run}#{EVIL}"),
+    ],
 }
 
 

@@ -56,7 +56,18 @@ def hostile(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 @pytest.mark.parametrize(
-    "command", ["ls", "attach", "resume --headless", "resume --headless --json", "diagnose", "stop"]
+    "command",
+    [
+        "ls",
+        "attach",
+        "resume --headless",
+        "resume --headless --json",
+        "diagnose",
+        "stop",
+        "figure --kind list",
+        "figure --out out.csv",
+        "figure --out out.svg",
+    ],
 )
 def test_every_command(command: str, hostile: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name, *options = command.split()

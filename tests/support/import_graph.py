@@ -19,6 +19,7 @@ TOPS = ("engine", "dss_tui", "presets")
 #: All rooms from the bottom up: a room imports only from rooms that stand before it.
 ORDER = (
     "engine.version",
+    "engine.platforms",
     "engine.errors",
     "engine.own_file",
     "engine.cache",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 from engine.errors import InputError
-from engine.record.figures.sheet import Sheet, table
+from engine.record.figures.sheet import Sheet, cells_of, table
 from engine.record.figures.source import Source, facts_of
 from engine.record.quantity import Quantity, read_quantity
 from engine.record.reading import LARGEST_JSON, check_regular, read_text
@@ -59,7 +58,7 @@ def of_table(source: Source) -> Sheet:
     """
     if not check_regular(source.path):
         raise InputError("no such file", file=source.path)
-    lines = list(csv.reader(read_text(source.path, LARGEST_JSON).splitlines()))
+    lines = cells_of(read_text(source.path, LARGEST_JSON).splitlines(), source.path)
     if not lines or lines[0][:2] != ["bead", "at"] or len(lines[0]) < 3:
         raise InputError(
             "is neither the sheet of a figure nor what `measure --what … --csv` wrote",

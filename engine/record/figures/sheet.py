@@ -140,7 +140,7 @@ def read_sheet(path: Path, columns_of: Mapping[str, tuple[str, ...]]) -> Sheet:
         raise InputError(
             f"is not the sheet of a figure: its first line is not `# {MARK}: KIND`", file=path
         )
-    columns, body = columns_of[kind], list(csv.reader(lines[len(head) :]))
+    columns, body = columns_of[kind], cells_of(lines[len(head) :], path)
     if not body or tuple(body[0]) != columns:
         raise InputError(
             f"has other columns than those of a figure {kind}: {','.join(columns)}", file=path
@@ -149,6 +149,20 @@ def read_sheet(path: Path, columns_of: Mapping[str, tuple[str, ...]]) -> Sheet:
         _row(cells, columns, path, len(head) + number) for number, cells in enumerate(body[1:], 2)
     )
     return Sheet(kind, tuple(facts[1:]), columns, tuple(rows))
+
+
+def cells_of(lines: Iterable[str], path: Path) -> list[list[str]]:
+    """Returns the cells of each line of a table in a file.
+
+    Raises InputError where that is no table, such as one with a cell of more characters than any
+    number or name has.
+    """
+    try:
+        return list(csv.reader(lines))
+    except csv.Error as error:
+        raise InputError(
+            f"holds no table of numbers ({error}); write it again", file=path
+        ) from None
 
 
 def _fact(line: str) -> tuple[str, str]:

@@ -119,7 +119,7 @@ class Comparison(FolderOfRuns[MethodCell, Compared, MethodRow]):
         step = self.crew.at_once or len(every)
         for first in every[::step]:
             pairs = every[first : first + step]
-            for part in (self._make_ends, self._settle, self._search):
+            for part in (self._make_ends, self._check_ends, self._settle, self._search):
                 failure = part(session, pairs)
                 if failure is not None or session.hurried():
                     return failure
@@ -135,6 +135,12 @@ class Comparison(FolderOfRuns[MethodCell, Compared, MethodRow]):
         found = trained_ends.given(plan.models, self._training, problem)
         trained_ends.write(found, problem, self.folder, (*plan.models_of(0), plan.told_of(0)))
         return None
+
+    def _check_ends(self, session: Session, pairs: range) -> None:
+        """Raises InputError where an end of a cell that is not done is not what was written."""
+        for pair in sorted({cell.pair for cell in self._todo(pairs)}):
+            plan = self.plan
+            trained_ends.check_whole(plan.models_of(pair), plan.told_of(pair), session.folder)
 
     def _training_of(self, pair: int) -> trained_ends.TrainEnds:
         """Returns the task to train the ends of a pair."""

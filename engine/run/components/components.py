@@ -64,6 +64,7 @@ class ComponentsRun(FolderOfRuns[PairCell, Searched, ComponentsRow]):
             if not cells:
                 break
             tried.update(cells)
+            models.check(self.plan, self.folder, {each for cell in cells for each in cell.models})
             failure = self.crew.run(Work(session, cells, self._task_of, self.note))
             self.write_tables()
         return failure
@@ -106,17 +107,17 @@ class ComponentsRun(FolderOfRuns[PairCell, Searched, ComponentsRow]):
         Returns the sentence of a failure. Where it is to stop, models are missing.
         """
         plan, folder = self.plan, self.folder
-        if check_regular(models_path(folder)):
+        missing = models.missing(plan, folder)
+        if not missing and check_regular(models_path(folder)):
             return None
         if plan.given:
             problem = self.crew.problem(plan.training_spec(0))
             models.write_given(plan, folder, models.given(plan, problem), problem)
         else:
-            twos = range((plan.models + 1) // 2)
-            missing = tuple(two for two in twos if not models.are_trained(plan, folder, two))
             failure = self.crew.run(Work(session, missing, partial(models.training, plan)))
             if failure is not None or session.hurried():
                 return failure
+        models.check(plan, folder, range(plan.models))
         telling = models.telling(plan, folder)
         return self.crew.run(Work(session, (MODELS_TOLD,), lambda _: telling))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path, PurePosixPath
@@ -22,7 +22,7 @@ from engine.record.reading import check_regular
 from engine.record.writing import replace
 from engine.run.ends import End, all_ends
 from engine.run.tasks import Means
-from engine.run.trained_ends import TrainEnds, read_told, write_model
+from engine.run.trained_ends import TrainEnds, check_whole, read_told, write_model
 from engine.run.verify import dtype_for, measuring, on_cores
 from engine.spec.keys import Spec
 from engine.spec.problem import ProblemSpec
@@ -72,9 +72,17 @@ def training(plan: ComponentsPlan, two: int) -> TrainEnds:
     return TrainEnds(plan.training_spec(two), places, _told_of_two(plan, two), keep_missed=True)
 
 
-def are_trained(plan: ComponentsPlan, folder: Path, two: int) -> bool:
-    """Returns whether models 2k and 2k + 1 are there, for `two` = k."""
-    return check_regular(folder / _told_of_two(plan, two))
+def missing(plan: ComponentsPlan, folder: Path) -> tuple[int, ...]:
+    """Returns each k of which models 2k and 2k + 1 are still to be trained."""
+    twos = range(0 if plan.given else (plan.models + 1) // 2)
+    return tuple(two for two in twos if not check_regular(folder / _told_of_two(plan, two)))
+
+
+def check(plan: ComponentsPlan, folder: Path, models: Iterable[int]) -> None:
+    """Raises InputError where a model, by its number, is not what was written to its file."""
+    for model in sorted(models):
+        told = MODELS_TOLD if plan.given else _told_of_two(plan, model // 2)
+        check_whole((plan.model_place(model),), told, folder)
 
 
 @dataclass(frozen=True)

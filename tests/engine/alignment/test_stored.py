@@ -12,7 +12,9 @@ from engine.alignment import stored
 from engine.alignment.align import Aligned, align
 from engine.errors import InputError
 from engine.problem.problem import Problem
+from engine.record.tensor_file import CHECKSUMS
 from tests.support import unit_zoo
+from tests.support.damage import flip_in_tensors, without_checksums
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +33,25 @@ def test_a_file_gives_the_same_model(problem: Problem, found: Aligned, tmp_path:
     again = stored.applied(problem, problem.initial(2), path)
     assert torch.equal(again.theta, found.theta)
     assert (again.by, again.samples, again.moved) == ("activations", 0, found.moved)
+
+
+def test_a_file_of_which_a_bit_has_changed_is_refused(
+    problem: Problem, found: Aligned, tmp_path: Path
+) -> None:
+    path = tmp_path / "perm.safetensors"
+    stored.write(found, path)
+    flip_in_tensors(path)
+    with pytest.raises(InputError, match="have changed since"):
+        stored.applied(problem, problem.initial(2), path)
+
+
+def test_a_file_without_checksums_gives_the_same_model(
+    problem: Problem, found: Aligned, tmp_path: Path
+) -> None:
+    path = tmp_path / "perm.safetensors"
+    stored.write(found, path)
+    without_checksums(path)
+    assert torch.equal(stored.applied(problem, problem.initial(2), path).theta, found.theta)
 
 
 def test_another_network_is_refused(found: Aligned, tmp_path: Path) -> None:
@@ -54,6 +75,7 @@ def test_what_is_no_relabelling_is_refused(
         stored.write(found, path)
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata()
+        del metadata[CHECKSUMS]
         tensors = {**safetensors.torch.load_file(path), **change}
         safetensors.torch.save_file(tensors, path, metadata)
         with pytest.raises(InputError, match=words):

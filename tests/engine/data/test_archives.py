@@ -52,6 +52,34 @@ def test_what_is_written_is_mapped_and_numpy_reads_it(tmp_path: Path) -> None:
     assert_same(archives.read(path))
 
 
+def test_the_archives_of_others_are_not_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "theirs.npz"
+    archives.write(path, ARRAYS)
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    found = archives.read(path)
+    os.truncate(path, 10)
+    assert_same(found)
+
+
+def test_an_archive_that_takes_its_place_meanwhile_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is opened once, so that what is mapped is what was checked."""
+    path, other = tmp_path / "own.npz", tmp_path / "other.npz"
+    archives.write(path, ARRAYS)
+    archives.write(other, {name: np.zeros_like(array) for name, array in ARRAYS.items()})
+    check = archives._check_sizes
+
+    def checked(archive: zipfile.ZipFile, size: int) -> None:
+        check(archive, size)
+        os.replace(other, path)
+
+    monkeypatch.setattr(archives, "_check_sizes", checked)
+    assert_same(archives.read(path))
+
+
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_numpy_s_archives_are_read_in_pieces(save: Any, tmp_path: Path) -> None:
     path = tmp_path / "own.npz"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import runpy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import safetensors
 import torch
 from torch import Tensor, nn
 
@@ -16,10 +18,12 @@ from engine.problem.copies import drawn
 from engine.problem.problem import build_problem
 from engine.record.string_file import write
 from engine.run.align import align
+from engine.run.ends import is_string
 from engine.spec.keys import Spec
 from engine.spec.parts import problem_of_parts
 from engine.spec.yaml_file import parse
 from tests.support import unit_zoo
+from tests.support.damage import flip_in_tensors, without_checksums
 from tests.support.pairs import string_of
 
 Save = Callable[[str, int], tuple[Path, nn.Module]]
@@ -73,6 +77,36 @@ def _read(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     return load_file(path)
+
+
+def test_the_new_file_is_an_ordinary_checkpoint_with_checksums(
+    spec: Spec, save: Save, tmp_path: Path
+) -> None:
+    """Of which tools of torch ask for the format, and a changed bit is seen."""
+    (first, _), (second, _) = save("a.pt", 1), save("b.pt", 2)
+    out = tmp_path / "out.safetensors"
+    align(first, second, spec).write(out)
+    with safetensors.safe_open(out, framework="pt") as file:
+        assert file.metadata()["format"] == "pt"
+    assert not is_string(out)
+    again = align(first, out, spec)
+    without_checksums(out)
+    assert torch.equal(align(first, out, spec).aligned.theta, again.aligned.theta)
+    again.write(out)
+    flip_in_tensors(out)
+    with pytest.raises(InputError, match="have changed since"):
+        align(first, out, spec)
+
+
+def test_numbers_that_the_format_lacks_are_refused(spec: Spec, save: Save, tmp_path: Path) -> None:
+    (first, _), (second, _) = save("a.pt", 1), save("b.pt", 2)
+    found = align(first, second, spec)
+    for dtype in (torch.complex128, torch.float8_e4m3fn):
+        odd = replace(found, state={**found.state, "odd": torch.zeros(2, dtype=dtype)})
+        with pytest.raises(InputError, match="choose a name that ends in"):
+            odd.write(tmp_path / "out.safetensors")
+        odd.write(tmp_path / "out.pt")
+        assert not (tmp_path / "out.safetensors").exists()
 
 
 def test_a_permutation_is_applied_again(spec: Spec, save: Save, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from engine.run.store import DirectoryStore
 from engine.spec.keys import Spec
 from engine.workers.pool import Pool
 from presets import load_preset
+from tests.support.damage import flip
 from tests.support.searches import method_for
 from tests.support.workers import vmapped
 
@@ -172,12 +173,6 @@ def two_checkpoints(folder: Path, apart: int) -> tuple[RunDir, list[Any]]:
 
 def cut(path: Path) -> None:
     os.truncate(path, path.stat().st_size - 1)
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 4
-    path.write_bytes(content)
 
 
 @pytest.mark.parametrize("apart", [0, 10**9], ids=["beads apart", "beads within"])

@@ -298,6 +298,9 @@ def test_the_table_of_measure_is_a_source_too(tmp_path: Path) -> None:
     path.write_text("level,pairs\n")
     with pytest.raises(InputError, match="is neither the sheet of a figure nor"):
         sheet_of(source_of(str(path)))
+    path.write_text(f"bead,at,{'swa' * 2**17}\n")
+    with pytest.raises(InputError, match=r"holds no table of numbers \(field larger"):
+        sheet_of(source_of(str(path)))
 
 
 # ---------------------------------------------------------------- comparisons and components

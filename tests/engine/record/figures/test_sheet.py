@@ -63,6 +63,7 @@ def test_a_column_is_asked_for_by_what_its_rows_hold() -> None:
         ("# dss-tui figure: odd\n# a: b\npart,value,count\na,1\n", "line 4 has 2 cells, not 3"),
         ("# dss-tui figure: odd\npart,value,count\na,x,1\n", "line 3: value is 'x', not a number"),
         ("# dss-tui figure: odd\npart,value,count\na,inf,1\n", "line 3: value is 'inf'"),
+        (f"# dss-tui figure: odd\npart,value,count\n{'a' * 2**18}\n", "holds no table of numbers"),
         ("", "its first line is not"),
     ],
 )

@@ -29,6 +29,7 @@ from engine.run.prepare import prepare
 from engine.run.search import Search
 from presets import load_preset
 from tests.support.commands import refused_before_anything
+from tests.support.damage import end_as_failed, flip_in_tensors, without_checksums
 
 KEYS = ["problem.data.points=64", "search.level=0.05"]
 SET = [part for key in KEYS for part in ("--set", key)]
@@ -161,10 +162,37 @@ def test_what_was_measured_and_is_damaged_is_measured_again(
 
 def test_a_cell_in_which_the_engine_failed_is_run_again(whole: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(whole, tmp_path / "copy"))
-    events = copy / "greedy" / "pair-0001" / "events.jsonl"
-    *before, last = events.read_text().splitlines()
-    failed = json.loads(last) | {"outcome": str(Outcome.FAILED), "certified": None}
-    events.write_text("\n".join([*before, json.dumps(failed)]) + "\n")
+    end_as_failed(copy / "greedy" / "pair-0001")
+    assert main([*COMMAND, "--out", str(copy)]) == 0
+    assert untimed(copy) == untimed(whole)
+
+
+def test_an_end_of_which_a_bit_has_changed_is_refused_until_it_is_trained_again(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(whole, tmp_path / "copy"))
+    command = [*COMMAND, "--out", str(copy)]
+    ends = copy / "ends" / "pair-0001"
+    flip_in_tensors(ends / "b.safetensors")
+    assert main(command) == 0  # nothing is left to do with it
+    end_as_failed(copy / "greedy" / "pair-0001")
+    capsys.readouterr()
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert f"{ends / 'b.safetensors'}: its tensor " in said and "have changed since" in said
+    assert f"delete {ends / 'ends.json'}, so that" in said and said.count("dss-tui:") == 1
+    (ends / "ends.json").unlink()
+    assert main(command) == 0
+    assert untimed(copy) == untimed(whole)
+    kept = whole / "ends" / "pair-0001" / "b.safetensors"
+    assert (ends / "b.safetensors").read_bytes() == kept.read_bytes()
+
+
+def test_ends_of_a_version_without_checksums_are_gone_on_with(whole: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(whole, tmp_path / "copy"))
+    for name in ("a", "b"):
+        without_checksums(copy / "ends" / "pair-0001" / f"{name}.safetensors")
+    end_as_failed(copy / "greedy" / "pair-0001")
     assert main([*COMMAND, "--out", str(copy)]) == 0
     assert untimed(copy) == untimed(whole)
 

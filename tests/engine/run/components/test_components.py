@@ -8,6 +8,7 @@ import shutil
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from math import inf
 from pathlib import Path
@@ -20,6 +21,7 @@ import torch
 
 import engine
 from dss_tui.cli import main
+from engine.errors import InputError
 from engine.record.commands import send
 from engine.record.components_folder import ComponentsPlan
 from engine.record.events import Outcome
@@ -31,6 +33,7 @@ from engine.run.batched import Batched
 from engine.run.components.components import measured, start
 from presets import load_preset
 from tests.support.commands import refused_before_anything
+from tests.support.damage import end_as_failed, flip_in_tensors, without_checksums
 from tests.support.toys.wells import HEIGHTS, lowest_barrier
 
 ROOT = Path(__file__).parents[4]
@@ -255,6 +258,60 @@ def test_a_search_that_was_stopped_by_itself_is_left_to_the_next_time(
     assert untimed(out) == untimed(trained)
 
 
+@pytest.mark.parametrize("moment", ["measuring", "searching"])
+def test_a_model_of_which_a_bit_has_changed_is_refused_until_it_is_trained_again(
+    trained: Path, tmp_path: Path, moment: str
+) -> None:
+    out = Path(shutil.copytree(trained, tmp_path / "again"))
+    run, again = lines(trained)[0]["run"], partial(goes_on, out)
+    model = out / "models" / f"model-{lines(trained)[0]['b'].zfill(4)}.safetensors"
+    whole = model.read_bytes()
+    flip_in_tensors(model)
+    again()  # nothing is left to do with it
+    if moment == "measuring":
+        (out / "models" / "models.json").unlink()
+    else:
+        end_as_failed(out / run)
+    with pytest.raises(InputError, match=r"have changed since; delete .*json, so") as caught:
+        again()
+    assert caught.value.file == model
+    told = caught.value.what.split("delete ")[1].split(",")[0]
+    Path(told).unlink()
+    again()
+    assert model.read_bytes() == whole and untimed(out) == untimed(trained)
+
+
+def goes_on(out: Path) -> None:
+    engine.components(load_preset("quadratic", SMALL), LOW, 5, out, tries=1)
+
+
+def test_models_of_a_version_without_checksums_are_gone_on_with(
+    trained: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(trained, tmp_path / "again"))
+    for model in (out / "models").glob("*.safetensors"):
+        without_checksums(model)
+    (out / "models" / "models.json").unlink()
+    end_as_failed(out / lines(trained)[0]["run"])
+    goes_on(out)
+    assert untimed(out) == untimed(trained)
+
+
+def test_a_given_model_of_which_a_bit_has_changed_is_read_again(
+    wells: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = Path(shutil.copytree(whole, tmp_path / "again"))
+    asked = command(wells, out, "--tries", "1")
+    flip_in_tensors(out / "models" / f"model-{lines(whole)[0]['a'].zfill(4)}.safetensors")
+    end_as_failed(out / lines(whole)[0]["run"])
+    capsys.readouterr()
+    assert main(asked) == 2
+    assert f"delete {out / 'models' / 'models.json'}, so that" in capsys.readouterr().err
+    (out / "models" / "models.json").unlink()
+    assert main(asked) == 0
+    assert untimed(out) == untimed(whole)
+
+
 def test_a_folder_behind_a_link_goes_on_too(trained: Path, tmp_path: Path) -> None:
     """Models are named by the path that was given, in run.yaml and in checkpoints alike."""
     (tmp_path / "real").mkdir()
@@ -359,6 +416,16 @@ def test_a_checkpoint_that_is_there_twice_is_refused(
     assert main(asked) == 2
     assert "is the same model as" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_bead_of_a_run_whose_name_looks_like_a_pattern_is_no_pattern(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run[1]").mkdir()
+    bead = str(tmp_path / "run[1]#first")
+    command = ["components", "quadratic", "--levels", "0.3", "--checkpoints", bead, bead]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 2
+    assert f"{bead}: --checkpoints: is named twice" in capsys.readouterr().err
 
 
 def test_a_command_whose_searches_have_ended_prints_its_tables(
