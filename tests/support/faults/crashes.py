@@ -3,9 +3,9 @@
 `python -m tests.support.faults.crashes` counts the writes, renames, links, deletions, syncs and
 folders that a run makes, kills a run at each of them, resumes it, and compares its string with
 that of the run that nobody killed, to the bit. `--apart` gives every bead at rest a file of its
-own, and `--methods` names methods other than greedy. The thread that writes checkpoints does so at once, so that the order is the same each time;
-`--moments N` lets it be and kills N runs at random moments instead. The exit status is 1 where a
-run did not come to the same bits.
+own, and `--methods` names other methods than greedy. The thread that writes checkpoints does so at
+once, so that the order is the same each time; `--moments N` lets it be and kills N runs at random
+moments instead. The exit status is 1 where a run did not come to the same bits.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class Counts:
     def words(self) -> str:
         """One line."""
         same = self.tried - self.lost
-        return f"{self.tried} tried, {self.killed} killed, {same} to the same bits, {self.lost} lost"
+        return (
+            f"{self.tried} tried, {self.killed} killed, {same} to the same bits, {self.lost} lost"
+        )
 
 
 def deaths(spec: Spec, place: Path, asked: Namespace, draw: random.Random) -> Iterator[Death]:
