@@ -180,8 +180,9 @@ def test_large_beads_that_lie_apart_are_not_held_again_in_memory(
     monkeypatch.setattr(room, "IN_MEMORY", 2**20)
     params, path = 2**18, tmp_path / f"string{ending}"
     beads = list(random(4, params).astype(np.float32))
-    ends = arrays() | {"beads": Stacked(beads), "losses": random(4), "profiles": random(3, POINTS)}
-    file = StringFile(replace(HEADER, parameters=(("all", (params,)),)), string_of(ends))
+    apart = cast("NDArray[Any]", Stacked(beads))
+    held = arrays() | {"beads": apart, "losses": random(4), "profiles": random(3, POINTS)}
+    file = StringFile(replace(HEADER, parameters=(("all", (params,)),)), string_of(held))
     string_file.write(file, tmp_path / f"warm{ending}")  # imports what it needs
     tracemalloc.start()
     try:
@@ -191,7 +192,7 @@ def test_large_beads_that_lie_apart_are_not_held_again_in_memory(
         tracemalloc.stop()
     assert peak < 2**20
     whole = tmp_path / f"whole{ending}"
-    string_file.write(replace(file, string=string_of(ends | {"beads": np.stack(beads)})), whole)
+    string_file.write(replace(file, string=string_of(held | {"beads": np.stack(beads)})), whole)
     assert path.read_bytes() == whole.read_bytes()
 
 
