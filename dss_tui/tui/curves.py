@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import compress
+from itertools import compress, zip_longest
 from operator import not_
 from typing import TYPE_CHECKING
 
@@ -131,14 +131,14 @@ def history(view: View, progress: Progress | None, level: float | None, log_y: b
 
 
 def depths(counts: tuple[int, ...], times: tuple[float, ...], width: int, rows: int) -> Text:
-    """Returns a bar for each depth: how many beads it has, and when the newest came.
+    """Returns a bar for each depth: how many beads it has, and when the newest came, if known.
 
     They are at most `rows` lines; where there are more depths, the last line stands for the rest.
     """
-    if not counts:
+    if not any(counts):
         return Text("no beads yet")
-    known = [(f"{at:>3}", *each) for at, each in enumerate(zip(counts, times, strict=True))]
-    known = [each for each in known if each[1]]
+    each = zip_longest(counts, times[: len(counts)], fillvalue=-math.inf)
+    known = [(f"{at:>3}", int(count), time) for at, (count, time) in enumerate(each) if count]
     most = max(rows - 1, 1)
     if len(known) > most:
         rest = known[most - 1 :]
@@ -146,7 +146,8 @@ def depths(counts: tuple[int, ...], times: tuple[float, ...], width: int, rows: 
         known = [*known[: most - 1], (name, sum(n for _, n, _ in rest), max(t for *_, t in rest))]
     room, highest = max(10, width - 34), max(count for _, count, _ in known)
     lines = [
-        f"depth {name:<7} {'█' * max(1, round(count / highest * room))} {count}  ({seconds:.1f} s)"
+        f"depth {name:<7} {'█' * max(1, round(count / highest * room))} {count}"
+        + (f"  ({seconds:.1f} s)" if math.isfinite(seconds) else "")
         for name, count, seconds in known
     ]
     return Text("\n".join(["beads per depth (and the time of the newest)", *lines]))

@@ -129,7 +129,8 @@ class Board:
         segments = tuple(map(self._segment, pairwise(self.order)))
         peaks = [segment.peak for segment in segments if isfinite(segment.peak)]
         states = [segment.state for segment in segments]
-        training = tuple(bead for _, bead in self._training.values())
+        moving = () if self._is_closed(states) else self._training.values()
+        training = tuple(bead for _, bead in moving)
         return Progress(
             seq=record.seq,
             time=record.time,
@@ -162,7 +163,12 @@ class Board:
         """Returns the name of the stage at work, as far as events tell it."""
         if not self.order:
             return "endpoints"
-        return "audit" if set(states) == {"closed"} else "search"
+        return "audit" if self._is_closed(states) else "search"
+
+    @staticmethod
+    def _is_closed(states: list[SegmentState]) -> bool:
+        """Returns whether the whole string is closed, after which none of its beads moves."""
+        return set(states) == {"closed"}
 
     def _segment(self, pair: Pair) -> SegmentProgress:
         """Returns a segment with the three points of its profile that are known."""

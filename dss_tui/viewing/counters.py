@@ -8,7 +8,7 @@ from rich.text import Text
 
 from dss_tui.viewing.words import short_clock, thousands
 from engine.record.findings import Totals
-from engine.record.progress import Epochs, Progress
+from engine.record.progress import Epochs, Progress, TrainingProgress
 from engine.spec.level import in_brackets, multiple
 
 #: The number of beads in training that are listed one by one.
@@ -90,24 +90,28 @@ def target_of(progress: Progress) -> float:
     return (progress.alpha if own is None else own) * progress.level
 
 
-def _target(target: float) -> str:
-    """Returns a target in words: ends that are trained by their recipe have none."""
-    return f"{target:.4g}" if math.isfinite(target) else "recipe"
-
-
 def training(progress: Progress) -> list[Text]:
-    """Returns a line for each of the first beads in training."""
-    ends, target = not progress.order, target_of(progress)
-    metric = progress.level_on.metric_words
-    lines = []
-    for bead in progress.training[:LISTED]:
-        what = "endpoint" if ends else "bead"
-        loss = f"{bead.loss:.4g}" if math.isfinite(bead.loss) else "–"
-        lines.append(
-            Text.assemble(
-                (f"{what} {bead.bead:<5}", "cyan"),
-                f"{metric} {loss:<9} → {_target(target):<9} step {thousands(bead.steps):<7} "
-                f"try {bead.attempt}",
-            )
-        )
-    return lines
+    """Returns a line for each of the first beads or control points in training."""
+    return [_line(bead, progress) for bead in progress.training[:LISTED]]
+
+
+def _line(bead: TrainingProgress, progress: Progress) -> Text:
+    """Returns what is known of a bead or control point in training."""
+    loss = f"{bead.loss:.4g}" if math.isfinite(bead.loss) else "–"
+    attempt = f" {_target(progress):<11} step {thousands(bead.steps):<7} try {bead.attempt}"
+    how = attempt if bead.aims else f" step {thousands(bead.steps)}"
+    name = (f"{_kind(bead, progress)} {bead.bead:<5}", "cyan")
+    return Text.assemble(name, f"{progress.level_on.metric_words} {loss:<9}{how}")
+
+
+def _kind(bead: TrainingProgress, progress: Progress) -> str:
+    """Returns the word for what is in training."""
+    if not progress.order:
+        return "endpoint"
+    return "bead" if bead.aims or bead.bead in progress.order else "control point"
+
+
+def _target(progress: Progress) -> str:
+    """Returns the target in words: ends that are trained by their recipe have none."""
+    target = target_of(progress)
+    return f"→ {target:.4g}" if math.isfinite(target) else "→ recipe"

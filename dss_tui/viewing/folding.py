@@ -90,7 +90,7 @@ class Folding:
             case EndpointTrained(bead=bead):
                 self._view = _bead_at(view, bead, 0, record.time)
             case BeadInserted() as inserted:
-                self._view = _put_in(view, inserted)
+                self._view = _put_in(view, inserted, record.time)
             case BeadTrained() as trained:
                 self._trained(trained, record.time)
             case SegmentMeasured() | AuditFailed() as measured:
@@ -149,7 +149,7 @@ class Folding:
             self._view = replace(self._view, depths=kept)
 
 
-def _put_in(view: View, inserted: BeadInserted) -> View:
+def _put_in(view: View, inserted: BeadInserted, time_s: float) -> View:
     """Returns the view with a bead between its neighbours."""
     bead, pair = inserted.bead, (inserted.left, inserted.right)
     if view.parents.get(bead) == pair:
@@ -158,12 +158,19 @@ def _put_in(view: View, inserted: BeadInserted) -> View:
         view,
         parents=view.parents | {bead: pair},
         put_in=view.put_in | {bead: inserted.depth},
+        depth_times=_newest_at(view, inserted.depth, time_s),
     )
 
 
 def _bead_at(view: View, bead: int, depth: int, time_s: float) -> View:
     """Returns the view with a bead at a depth."""
+    times = _newest_at(view, depth, time_s)
+    return replace(view, depths=view.depths | {bead: depth}, depth_times=times)
+
+
+def _newest_at(view: View, depth: int, time_s: float) -> tuple[float, ...]:
+    """Returns the times of the newest beads of all depths, where a depth gets one."""
     room = max(depth + 1, len(view.depth_times))
     times = [*view.depth_times, *[time_s] * (room - len(view.depth_times))]
     times[depth] = time_s
-    return replace(view, depths=view.depths | {bead: depth}, depth_times=tuple(times))
+    return tuple(times)

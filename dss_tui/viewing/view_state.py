@@ -52,7 +52,7 @@ class View:
     depths: dict[int, int] = field(default_factory=dict)
     """The depths of the beads that were trained for the string, by id."""
     depth_times: tuple[float, ...] = ()
-    """The running time in seconds at which each depth got its newest bead."""
+    """The running time in seconds at which each depth got its newest bead, put in or trained."""
     parents: dict[int, Pair] = field(default_factory=dict)
     """The neighbours between which each bead was put in last, by the bead's id."""
     put_in: dict[int, int] = field(default_factory=dict)
@@ -66,9 +66,14 @@ class View:
 
     @property
     def beads_per_depth(self) -> tuple[int, ...]:
-        """The number of beads at each depth, from the ends at depth 0."""
-        depths = list(self.depths.values())
-        return tuple(depths.count(depth) for depth in range(len(self.depth_times)))
+        """The number of beads at each depth, from the ends at depth 0.
+
+        They are those that were trained for the string, and those of it that were put in.
+        """
+        of_string = {bead for pair in self.peaks for bead in pair}
+        put_in = {bead: self.put_in[bead] for bead in of_string & self.put_in.keys()}
+        depths = list((put_in | self.depths).values())
+        return tuple(depths.count(depth) for depth in range(max(depths, default=-1) + 1))
 
 
 def sentence(record: Record) -> str:

@@ -1,4 +1,4 @@
-"""Room for samples: main memory for few of them, else a file that is mapped into memory.
+"""Room for samples or beads: main memory for few of them, else a file mapped into memory.
 
 The file lies in the cache folder and has no name there, so that it belongs to this process alone
 and goes with it, however it ends. Pages of it that are not in use cost no memory. No torch here.
@@ -39,15 +39,14 @@ def room(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder, prefix="samples-") as file:
+        with tempfile.TemporaryFile(dir=folder, prefix="room-") as file:
             _reserve(file, size)
-            log.warning("samples of %.1f GiB are mapped from a file in %s", size / 2**30, folder)
+            log.warning("%.1f GiB are mapped from a file in %s", size / 2**30, folder)
             return np.memmap(file, dtype, "r+", shape=shape)
     except OSError as error:
         raise InputError(
-            f"there is no room for {size / 2**30:.1f} GiB of samples in {folder} "
-            f"({error.strerror}); let DSS_TUI_CACHE name a folder on a larger disk",
-            key="problem.data",
+            f"there is no room for {size / 2**30:.1f} GiB in {folder} "
+            f"({error.strerror}); let DSS_TUI_CACHE name a folder on a larger disk"
         ) from error
 
 

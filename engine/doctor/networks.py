@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import get_args
 
 from engine.backends.backend import Way
 from engine.doctor.arithmetic import ROUNDING, Errors, errors_of
 from engine.doctor.findings import REPORT, Finding, State, plainly
 from engine.doctor.resuming import resumed
 from engine.doctor.searches import search_of
-from engine.errors import InputError, listed
+from engine.errors import listed
+from engine.run.choosing import Impossible
 from engine.run.prepare import prepare
 from engine.workers.pool import open_pool
+
+#: The backends that may compute on the CPU, and on GPUs.
+ON_CPU: tuple[Way, ...] = ("fused", "vmap", "loop")
+ON_GPUS: tuple[Way, ...] = ("triton", "vmap", "graph", "loop")
+#: The backends that compute fully connected networks alone, and the kind of these.
+DENSE: tuple[Way, ...] = ("fused", "triton")
+DENSE_KIND = "mlp"
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,8 @@ class Tried:
     """How far a search that was stopped and resumed is from one that was not; 0: the same bits."""
     failure: str = ""
     """The sentence of the exception with which it failed."""
+    refusal: str = ""
+    """Why it does not compute such networks there, where it is refused before anything is tried."""
 
     def fault(self, devices: str) -> str:
         """Returns what is wrong with it, or an empty text."""
@@ -41,18 +50,26 @@ class Tried:
 
 
 def network(kind: str, devices: str) -> Iterator[Finding]:
-    """Yields how a kind of network does on some devices, with every backend that can compute it."""
-    tried = list(_backends(kind, devices))
+    """Yields how a kind of network does on some devices, with every backend that may compute there.
+
+    The reason is told for which a backend is refused. That makes it a note, unless the backend is
+    made for another kind of network.
+    """
+    every = list(_backends(kind, devices))
+    refused = [each for each in every if each.refusal]
+    tried = [each for each in every if not each.refusal]
     faults: dict[str, list[Way]] = {}
     for each in tried:
         faults.setdefault(each.fault(devices), []).append(each.backend)
     well = faults.pop("", [])
-    what = f"{devices} {kind}"
-    if not faults:
-        yield Finding(what, State.OK, _words(tried), measured=_facts(tried))
-        return
-    told = "; ".join(f"{listed(ways)}: {fault}" for fault, ways in faults.items())
-    yield Finding(what, State.WRONG, told, _remedy(devices, well), measured=_facts(tried))
+    told = [f"{listed(ways)}: {fault}" for fault, ways in faults.items()] or [_words(tried)]
+    found = "; ".join([*told, *(f"not {each.backend}, because {each.refusal}" for each in refused)])
+    state, remedy = State.OK, ""
+    if faults:
+        state, remedy = State.WRONG, _remedy(devices, well)
+    elif any(kind == DENSE_KIND or each.backend not in DENSE for each in refused):
+        state = State.NOTE
+    yield Finding(f"{devices} {kind}", state, found, remedy, measured=_facts(every))
 
 
 def _remedy(devices: str, well: list[Way]) -> str:
@@ -64,23 +81,22 @@ def _remedy(devices: str, well: list[Way]) -> str:
 
 
 def _backends(kind: str, devices: str) -> Iterator[Tried]:
-    """Yields what becomes of each backend that can compute a kind of network on some devices."""
-    for way in get_args(Way):
+    """Yields what becomes of each backend that may compute on some devices."""
+    for way in ON_CPU if devices == "cpu" else ON_GPUS:
         try:
-            prepared = prepare(search_of(kind, devices, way))
-        except InputError as error:
-            if error.key == "search.batching":  # it does not compute such networks there
-                continue
-            yield Tried(way, failure=plainly(error))
-            continue
+            yield _tried(kind, devices, way)
         except Exception as error:
             yield Tried(way, failure=plainly(error))
-            continue
-        try:
-            with open_pool(prepared.backend, prepared.spec) as pool:
-                yield Tried(way, errors_of(pool, prepared.spec), resumed(prepared.spec, pool))
-        except Exception as error:
-            yield Tried(way, failure=plainly(error))
+
+
+def _tried(kind: str, devices: str, way: Way) -> Tried:
+    """Returns what becomes of a backend that is not at fault. Raises whatever it fails with."""
+    try:
+        prepared = prepare(search_of(kind, devices, way))
+    except Impossible as error:
+        return Tried(way, refusal=error.why)
+    with open_pool(prepared.backend, prepared.spec) as pool:
+        return Tried(way, errors_of(pool, prepared.spec), resumed(prepared.spec, pool))
 
 
 def _words(tried: list[Tried]) -> str:
@@ -101,6 +117,9 @@ def _facts(tried: list[Tried]) -> dict[str, float | str]:
     """Returns the numbers of all backends by names such as "vmap.gradient"."""
     facts: dict[str, float | str] = {}
     for each in tried:
+        if each.refusal:
+            facts[f"{each.backend}.refusal"] = each.refusal
+            continue
         if each.failure or each.errors is None:
             facts[f"{each.backend}.failure"] = each.failure
             continue

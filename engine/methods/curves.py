@@ -147,7 +147,7 @@ class CurveSearch(TrainingStage):
         """Moves the beads to where the curve is, and judges them and the models half-way between.
 
         Where none is above the level, or no steps are left, the beads become the string. Where
-        there is no room for them the segment between the ends has failed.
+        there is no room for them the segment between the ends has failed. Tells of new beads.
         """
         new = self.curve.places(self._rows)[1:-1] if len(self.chain.order) == 2 else []
         if beads_left is not None and len(new) > beads_left:
@@ -162,7 +162,10 @@ class CurveSearch(TrainingStage):
         found = judged(self.chain.pool, [*models, *self._at(between)])
         self.known = dict(zip(inner, found[: len(inner)], strict=True))
         self.string = self._spent or all(value <= self.chain.bound for value in found)
-        return []
+        return [
+            BeadInserted(bead, FIRST, LAST, self.chain.depths[bead], t, self.known[bead])
+            for bead, t in zip(inner, new, strict=False)
+        ]
 
     def _put(self, places: list[float]) -> None:
         """Puts new beads at places of the curve, of which the chain has none but the ends."""
@@ -170,7 +173,8 @@ class CurveSearch(TrainingStage):
             bead = self.chain.new_bead()
             self.places[bead] = t
             self.chain.place(bead, theta, (self.chain.order[-2], LAST))
-        self.chain.start_anew()
+        if places:
+            self.chain.start_anew()
 
     def _follow(self) -> None:
         """Moves all beads to where the curve is."""
@@ -246,7 +250,7 @@ class CurveSearch(TrainingStage):
     def training(self) -> tuple[TrainingProgress, ...]:
         """Returns the control points, with the mean loss of the points of their last step."""
         rows = [row for row in self.trainer.rows if row.bead not in (FIRST, LAST)]
-        return tuple(TrainingProgress(row.bead, row.loss, row.steps, 1) for row in rows)
+        return tuple(TrainingProgress(row.bead, row.loss, row.steps, 1, aims=False) for row in rows)
 
     def weights_in_training(self) -> dict[int, Weights]:
         """Returns the weights of the control points; the ends are the chain's."""

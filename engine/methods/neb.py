@@ -166,7 +166,9 @@ class BandSearch(ChainStage):
     def training(self) -> tuple[TrainingProgress, ...]:
         """Returns the beads that move."""
         going = [row for row in self.string.each() if row.end is End.GOING]
-        return tuple(TrainingProgress(row.bead, row.loss, row.steps, 1) for row in going)
+        return tuple(
+            TrainingProgress(row.bead, row.loss, row.steps, 1, aims=False) for row in going
+        )
 
     @property
     def bead_steps(self) -> int:

@@ -123,9 +123,9 @@ class SegmentMeasured(Event):
 
 @dataclass(frozen=True)
 class BeadInserted(Event):
-    """A bead starts to be trained between two others.
+    """A bead starts to be trained between two others, or is put on a curve between them.
 
-    `t` is its place between them, from 0 to 1, and `loss` its loss before training.
+    `t` is its place between them, from 0 to 1, and `loss` its loss there.
     """
 
     bead: Count

@@ -63,13 +63,16 @@ class Counters:
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """A bead in training."""
+    """A bead in training, or a control point of a curve, which is no bead of the string."""
 
     bead: Count
     loss: float
     steps: Count
     attempt: Count
     """The number of this attempt, from 1."""
+    aims: bool = True
+    """Whether it is trained to a target; a point of a band or a curve moves until all of it is
+    below the level."""
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,8 @@ def write(
         told: A function that is called with the share that is written, from 0 to 1, now and then.
 
     Raises:
-        InputError: The ending is another one.
+        InputError: The ending is another one, or it is `.pt` and the cache folder has no room for
+            large beads, which are mapped from there.
         SaveError: The file cannot be written.
     """
     path = writing.chosen(path)
@@ -216,7 +217,10 @@ def _write_npy(array: tensor_file.Written, held: IO[bytes]) -> None:
 
 
 def _write_pt(arrays: Written, header: str, held: IO[bytes]) -> None:
-    """Writes a .pt file that holds a dictionary."""
+    """Writes a .pt file that holds a dictionary, from arrays that are mapped where they are large.
+
+    Raises InputError where the cache folder has no room for these.
+    """
     import torch
 
     tensors = {

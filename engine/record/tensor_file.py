@@ -76,8 +76,11 @@ class Stacked(Sequence[NDArray[Any]]):
         return np.stack([self._vectors[number] for number in numbers])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Returns all vectors as one array."""
-        return np.stack(self._vectors).astype(dtype or self.dtype, copy=False)
+        """Returns all vectors as one array, which is mapped from a file where it is large."""
+        found = room(self.shape, self.dtype)
+        for number, vector in enumerate(self._vectors):
+            found[number] = vector
+        return found.astype(dtype or self.dtype, copy=False)
 
 
 class Pieced:

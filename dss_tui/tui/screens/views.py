@@ -118,9 +118,9 @@ class Views(Vertical):
             table, level, bound = self.query_one(SegmentTable), now.level or 0.0, now.bound or 0.0
             table.show(now.segments, level, bound, looked.palette, looked.pair)
         elif self.active == "depth":
-            shown, view = self.query_one("#depths", Static), now.view
-            counts, times = view.beads_per_depth, view.depth_times
-            shown.update(curves.depths(counts, times, *shown.content_size))
+            shown = self.query_one("#depths", Static)
+            counts = () if now.progress is None else now.progress.counters.beads_per_depth
+            shown.update(curves.depths(counts, now.view.depth_times, *shown.content_size))
         if plots:
             self._show_plot(looked)
 

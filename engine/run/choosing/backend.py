@@ -9,7 +9,6 @@ from engine.backends.backend import Backend
 from engine.backends.compiled import CompiledBackend
 from engine.backends.fused.compilation import compiled, warm_up
 from engine.cache import warn_of_compiling
-from engine.errors import InputError
 from engine.problem.problem import Problem
 from engine.run.choosing.fastest import Found, Stopwatch, check_graph, fastest
 from engine.run.choosing.making import backend_of, piece_bytes
@@ -43,7 +42,8 @@ class Choice:
 def choose_backend(spec: Spec, problem: Problem, clock: Stopwatch = time.perf_counter) -> Choice:
     """Returns the backend of a spec, and the spec with `search.batching` decided.
 
-    Raises InputError where search.batching asks for a backend that cannot compute the problem.
+    Raises Impossible where search.batching names a backend that cannot compute the problem, and
+    InputError where search.compile asks for what cannot be compiled.
     """
     spec = _with_orders(spec)
     found = _chosen(spec, problem, clock)
@@ -61,7 +61,11 @@ def choose_backend(spec: Spec, problem: Problem, clock: Stopwatch = time.perf_co
 
 
 def _chosen(spec: Spec, problem: Problem, clock: Stopwatch) -> Found:
-    """Returns the way in which the problem of a spec is computed. Raises InputError."""
+    """Returns the way in which the problem of a spec is computed.
+
+    Raises Impossible where search.batching names one that cannot be, and InputError where
+    search.compile asks for what cannot be compiled.
+    """
     chosen = spec.search.batching
     if spec.search.compile:
         check_compiled(spec, problem)
@@ -71,11 +75,7 @@ def _chosen(spec: Spec, problem: Problem, clock: Stopwatch) -> Found:
     if chosen == "triton":
         check_triton(spec, problem)
     if chosen in ("vmap", "graph"):
-        check_vmap(spec, problem)
-    if chosen == "graph" and spec.device == "cpu":
-        raise InputError(
-            "is graph, but the device is cpu, which has none; choose auto", key="search.batching"
-        )
+        check_vmap(spec, problem, chosen)
     if chosen == "graph":
         check_graph(spec, problem)
     if chosen != "auto":

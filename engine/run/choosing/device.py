@@ -47,7 +47,7 @@ def choose_device(spec: Spec, problem: Problem, clock: Stopwatch = time.perf_cou
     if spec.device != "auto":
         return spec
     card = roomiest()
-    if spec.search.batching in ("fused", "graph"):
+    if spec.search.batching in ("fused", "graph", "triton"):
         return on(spec, "cpu" if spec.search.batching == "fused" else card)
     key, known = _fingerprint(spec, problem, card), remembered(FILE)
     if known.get(key) not in ("cpu", "cuda"):
@@ -111,4 +111,5 @@ def _fingerprint(spec: Spec, problem: Problem, card: str) -> str:
     how = most_of(spec).model_dump(mode="json", include={"optimizer", "batch_size"})
     what = [machine, network, list(problem.train.shape), len(problem.train), how]
     what += [spec.precision, spec.search.batching, spec.search.greedy.slots]
+    what += [spec.limits.memory, spec.deterministic]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

@@ -18,10 +18,9 @@ from engine.backends.algorithms import choose_algorithms
 from engine.backends.backend import Backend, Way
 from engine.backends.cuda_graphs import BEFORE, CudaGraphsBackend, refusal
 from engine.backends.round_steps import RoundSteps
-from engine.errors import InputError
 from engine.problem.problem import Problem
 from engine.run.choosing.making import backend_of, piece_bytes
-from engine.run.choosing.possible import most_of, why_not_vmap
+from engine.run.choosing.possible import Impossible, most_of, why_not_vmap
 from engine.run.remembered import remember, remembered
 from engine.spec.keys import Spec
 from engine.spec.methods import METHODS
@@ -223,7 +222,9 @@ def _why_no_graph(recorded: _Steps, launched: _Steps) -> str | None:
 
 
 def check_graph(spec: Spec, problem: Problem) -> None:
-    """Raises InputError where the steps of a search cannot be recorded as CUDA graphs."""
+    """Raises Impossible where the steps of a search cannot be recorded as CUDA graphs."""
+    if spec.device == "cpu":
+        raise Impossible("graph", "the device is cpu, which has none")
     device, most = torch.device(spec.device.split(",")[0]), piece_bytes(spec)
     recipe, there = _recipe_to_measure(spec, problem), problem.to(device)
     beads = _beads_to_measure(spec, problem)
@@ -236,9 +237,7 @@ def check_graph(spec: Spec, problem: Problem) -> None:
 
     why = _in_thread(device, refused)
     if why is not None:
-        raise InputError(
-            f"is graph, but steps cannot be recorded ({why}); choose auto", key="search.batching"
-        )
+        raise Impossible("graph", f"steps cannot be recorded ({why})")
 
 
 def _fingerprint(

@@ -6,6 +6,7 @@ import logging
 
 import torch
 
+from engine.backends.backend import Way
 from engine.backends.compiled import why_not_compiled
 from engine.backends.fused.compilation import available
 from engine.backends.fused.layout import fused_layout
@@ -28,6 +29,15 @@ log = logging.getLogger("engine")
 
 #: The bytes of all samples in float32 up to which they are copied for compiled code.
 FUSED_BYTES = 2**30
+
+
+class Impossible(InputError):
+    """Raised where the backend that search.batching names cannot compute a problem."""
+
+    def __init__(self, way: Way, why: str, *, instead: str = "auto") -> None:
+        """Makes the sentence of the reason and of what to choose. `why` stays at hand."""
+        self.why = why
+        super().__init__(f"is {way}, but {why}; choose {instead}", key="search.batching")
 
 
 def most_of(spec: Spec) -> Training:
@@ -56,10 +66,10 @@ def check_compiled(spec: Spec, problem: Problem) -> None:
 
 
 def check_fused(spec: Spec, problem: Problem) -> None:
-    """Raises InputError where compiled code cannot compute the problem."""
+    """Raises Impossible where compiled code cannot compute the problem."""
     reason = why_not_fused(spec, problem)
     if reason is not None:
-        raise InputError(f"is fused, but {reason}; choose auto", key="search.batching")
+        raise Impossible("fused", reason)
 
 
 def why_not_fused(spec: Spec, problem: Problem) -> str | None:
@@ -92,10 +102,10 @@ def _why_not_dense(spec: Spec, problem: Problem) -> str | None:
 
 
 def check_triton(spec: Spec, problem: Problem) -> None:
-    """Raises InputError where no kernel takes whole rounds of the problem."""
+    """Raises Impossible where no kernel takes whole rounds of the problem."""
     reason = why_no_rounds(spec, problem) or why_not() or why_rounds_fail(spec, problem)
     if reason is not None:
-        raise InputError(f"is triton, but {reason}; choose auto", key="search.batching")
+        raise Impossible("triton", reason)
 
 
 def takes_rounds(spec: Spec, problem: Problem) -> bool:
@@ -129,15 +139,12 @@ def why_rounds_fail(spec: Spec, problem: Problem) -> str | None:
     return why_it_fails(backend, backend.paced(recipe_of(spec, most_of(spec))))
 
 
-def check_vmap(spec: Spec, problem: Problem) -> None:
-    """Raises InputError where the network or the loss cannot be batched."""
+def check_vmap(spec: Spec, problem: Problem, way: Way) -> None:
+    """Raises Impossible where the network or the loss cannot be batched, as `way` does."""
     reason = why_not_vmap(spec, problem)
     if reason is not None:
-        raise InputError(
-            f"is {spec.search.batching}, but the network or the loss cannot be batched ({reason}); "
-            "choose auto or loop",
-            key="search.batching",
-        )
+        why = f"the network or the loss cannot be batched ({reason})"
+        raise Impossible(way, why, instead="auto or loop")
 
 
 def why_not_vmap(spec: Spec, problem: Problem) -> str | None:

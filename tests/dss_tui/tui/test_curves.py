@@ -98,6 +98,12 @@ def test_units_are_as_long_across_as_up() -> None:
         assert abs(across - up) <= 0.15 * max(across, up) + 2
 
 
+def test_a_depth_whose_newest_bead_nobody_told_of_has_no_time() -> None:
+    assert depths((0, 0), (), 80, 20).plain == "no beads yet"
+    _, *lines = depths((2, 3), (0.5,), 80, 20).plain.split("\n")
+    assert lines[0].endswith(" 2  (0.5 s)") and lines[1].endswith(" 3")
+
+
 @pytest.mark.parametrize("rows", [2, 3, 4, 5, 20])
 def test_depths_fit_into_their_rows(rows: int) -> None:
     """What has no row of its own is told in the last one, so that all beads are counted."""

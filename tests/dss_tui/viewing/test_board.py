@@ -63,6 +63,15 @@ def test_a_bead_that_failed_is_no_longer_in_training() -> None:
     assert after(measured(1, 2), put, failed).segments[0].state == "open"
 
 
+def test_nothing_is_in_training_once_the_whole_string_is_closed() -> None:
+    """Of the beads of a band nobody tells that each has reached a target."""
+    band = (measured(1, 2), BeadInserted(3, 1, 2, 1, 0.5, 0.5), measured(1, 3), measured(3, 2))
+    half = (*band, SegmentClosed(1, 3, 0.019))
+    assert after(*half).counters.in_training == len(after(*half).training) == 1
+    whole = after(*half, SegmentClosed(3, 2, 0.018))
+    assert whole.counters.in_training == len(whole.training) == 0
+
+
 def test_what_became_of_a_segment() -> None:
     ends = (measured(1, 3), measured(3, 2))
     now = after(*ends, SegmentClosed(1, 3, 0.019), SegmentFailed(3, 2, 1, 0.03, "too deep"))

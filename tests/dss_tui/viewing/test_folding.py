@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 from dss_tui.cli import main
+from dss_tui.tui.curves import depths
+from dss_tui.viewing import counters
 from dss_tui.viewing.folding import Folding, fold_all
+from dss_tui.viewing.scene import scene_of
+from dss_tui.viewing.view_state import View
 from engine.record.events import (
     AuditFailed,
     BeadFailed,
@@ -20,7 +24,7 @@ from engine.record.events import (
     Paused,
     Record,
 )
-from engine.record.progress import read_progress
+from engine.record.progress import Progress, read_progress
 from engine.record.records import effective, read_records
 from engine.record.rundir import RunDir
 from tests.support.made_events import ENDPOINTS, FINISHED, STARTED, measured, trained
@@ -196,3 +200,50 @@ def test_a_fold_of_a_real_search_agrees_with_its_counters(tmp_path: Path) -> Non
     assert view.peaks.keys() == {segment.pair for segment in progress.segments}
     assert view.history[-1][1] == max(view.peaks.values())
     assert view.finished is not None and view.finished.outcome is Outcome.CONNECTED
+
+
+def looked_at(out: Path) -> tuple[View, Progress]:
+    """What a screen of a run knows: its events, folded, and its newest progress."""
+    progress = read_progress(RunDir(out))
+    assert progress is not None
+    return fold_all(read_records(RunDir(out))), progress
+
+
+PEERS = {
+    "bezier": (["control_points=2", "look_every=20"], 4, ["control point 3", "control point 4"]),
+    "neb": (["beads=3", "cycle=20"], 3, ["bead 3", "bead 4", "bead 5"]),
+}
+
+
+@pytest.mark.parametrize("method", PEERS)
+def test_a_band_and_a_curve_are_shown_as_what_they_are(method: str, tmp_path: Path) -> None:
+    """They are looked at in the middle of their training, and at the end."""
+    keys, inner, names = PEERS[method]
+    keys = [f"search.method={method}", *(f"search.{method}.{key}" for key in keys)]
+    keys += ["problem.data.points=16", "search.level=2e-2", "search.certify=off"]
+    words = [word for key in keys for word in ("--set", key)]
+    out = str(tmp_path / "run")
+    command = ["run", "quadratic", "--out", out, "--seed", "3", "--headless", *words]
+    assert main([*command, "--set", "limits.steps=640"]) == 3
+
+    view, progress = looked_at(tmp_path / "run")
+    lines = [line.plain for line in counters.training(progress)]
+    assert [line.split("  ")[0] for line in lines] == names
+    assert not any("→" in line for line in lines)  # they have no target
+    assert f"training {len(names)}" in counters.words(progress, None)
+    assert progress.counters.beads_per_depth == (2, inner)
+    scene = scene_of(progress, view)
+    assert scene is not None and len(scene.beads) == inner + 2
+    assert {bead: scene.parents[bead] for bead in scene.beads[1:-1]} == dict.fromkeys(
+        scene.beads[1:-1], (1, 2)
+    )
+    times = depths(progress.counters.beads_per_depth, view.depth_times, 80, 20).plain
+    assert times.count(" s)") == 2
+
+    assert main(["resume", out, "--headless", "--set", "limits.steps=null"]) == 0
+    view, progress = looked_at(tmp_path / "run")
+    assert view.finished is not None and view.finished.outcome is Outcome.CONNECTED
+    assert view.beads_per_depth == progress.counters.beads_per_depth
+    assert sum(view.beads_per_depth) == view.finished.totals.beads == len(progress.order)
+    assert view.peaks.keys() == {segment.pair for segment in progress.segments}
+    assert not progress.training

@@ -114,6 +114,8 @@ def searched(spec: Spec) -> tuple[Outcome | None, StringFile]:
         return search.outcome, search.string()
 
 
+#: Few steps of a band or a curve.
+FEW = ADAM | {"max_steps": 60}
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "greedy": ("greedy", {}),
     "shortened": ("greedy", {"shorten": True, "shortening": {"doublings": 0, "sweeps": 3}}),
@@ -123,6 +125,15 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "graphs": ("greedy", {"batching": "graph", "greedy": ADAM | {"batch_size": 7, "grid": 9}}),
     "the fastest backend": ("greedy", {"batching": "auto", "greedy": ADAM | {"slots": 2}}),
     "mini-batches": ("greedy", {"greedy": ADAM | {"batch_size": 7, "grid": 9}}),
+    "neb": ("neb", {"neb": FEW | {"beads": 3}}),
+    "neb by graphs": ("neb", {"batching": "graph", "neb": FEW | {"beads": 3, "batch_size": 7}}),
+    "bezier": ("bezier", {"bezier": FEW | {"control_points": 1}}),
+    "polychain": ("polychain", {"polychain": FEW | {"control_points": 2}}),
+    "simplex": ("simplex", {"simplex": FEW | {"control_points": 2}}),
+    "simplex by graphs": (
+        "simplex",
+        {"batching": "graph", "simplex": FEW | {"control_points": 2, "batch_size": 7}},
+    ),
 }
 
 
@@ -132,9 +143,11 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
         (1, "graphs"),
         (1, "the fastest backend"),
         *((2, way) for way in ("constrained", "mini-batches")),
-        *(more(2, way) for way in ("linear", "graphs")),
+        *((2, way) for way in ("neb", "bezier", "simplex")),
+        *(more(2, way) for way in ("linear", "graphs", "polychain")),
+        *(more(2, way) for way in ("neb by graphs", "simplex by graphs")),
         *((8, way) for way in ("greedy", "linear", "graphs")),
-        *(more(8, way) for way in ("shortened", "constrained", "auto")),
+        *(more(8, way) for way in ("shortened", "constrained", "auto", "neb", "bezier", "simplex")),
     ],
     indirect=["gpus"],
 )

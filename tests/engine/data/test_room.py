@@ -42,7 +42,7 @@ def test_a_full_disk_is_told_before_anything_is_read(
     with pytest.raises(InputError) as refusal:
         room((2**20, 2**10), np.float32)
     assert str(refusal.value) == (
-        f"problem.data: there is no room for 4.0 GiB of samples in {small} (No space left on "
+        f"there is no room for 4.0 GiB in {small} (No space left on "
         "device); let DSS_TUI_CACHE name a folder on a larger disk"
     )
 

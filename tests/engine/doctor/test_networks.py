@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import get_args
+
 import pytest
+import torch
+from torch import Tensor
 
 from engine.backends.backend import Way
-from engine.doctor import networks
+from engine.doctor import networks, samples
 from engine.doctor.arithmetic import Errors
 from engine.doctor.findings import Finding, State
-from engine.doctor.networks import Tried, network
+from engine.doctor.networks import ON_CPU, ON_GPUS, Tried, network
 from engine.doctor.searches import PROBLEMS, search_of
+from engine.run.choosing import possible
 from engine.run.prepare import prepare
+from tests.support.gpus import gpus_for_a_test
 
 FINE = Errors(1e-7, 2e-7, 3e-8)
 
@@ -25,7 +33,10 @@ def test_a_kind_with_all_backends(kind: str, backends: str) -> None:
     found = found_of(kind)
     assert found.state is State.OK and found.what == f"cpu {kind}"
     assert found.found.startswith(backends)
-    assert found.found.endswith("of float64; a stopped search resumes to the same bits")
+    dense = "; not fused, because only fully connected networks with the losses mse, l1 and cross_e"
+    same = "of float64; a stopped search resumes to the same bits"
+    assert (same + dense if kind == "lstm" else same) in found.found
+    assert found.found.endswith(same) == (kind == "mlp")
     assert found.measured["loop.resumed"] == 0.0
     assert 0 < found.measured["vmap.gradient"] < 1e-5  # type: ignore[operator]
 
@@ -83,7 +94,62 @@ def test_a_backend_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch)
     found = found_of("custom")
     assert found.state is State.WRONG
     assert found.found.startswith("vmap and loop: RuntimeError: CUDA error: an illegal memory")
-    assert set(found.measured) == {"vmap.failure", "loop.failure"}
+    assert set(found.measured) == {"fused.refusal", "vmap.failure", "loop.failure"}
+
+
+def test_every_backend_may_compute_somewhere() -> None:
+    assert {*ON_CPU, *ON_GPUS} == set(get_args(Way))
+
+
+@contextmanager
+def gpu_where_all_compute_well(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Lends a GPU, on which whatever is not refused is said to compute well."""
+    monkeypatch.setattr(networks, "errors_of", lambda pool, spec: FINE)
+    monkeypatch.setattr(networks, "resumed", lambda spec, pool: 0.0)
+    with gpus_for_a_test(1) as gpus:
+        yield gpus.words
+
+
+class AsksTheDevice(samples.OwnModule):
+    """A module whose calls ask for a number that the device holds, for which the host waits."""
+
+    scale: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor(2.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * float(self.scale)
+
+
+def test_a_graph_that_is_refused_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = {"kind": "custom", "factory": f"{__name__}:AsksTheDevice"}
+    monkeypatch.setitem(PROBLEMS, "custom", PROBLEMS["custom"] | {"network": network})
+    with gpu_where_all_compute_well(monkeypatch) as device:
+        found = found_of("custom", device)
+    assert found.state is State.NOTE and not found.remedy
+    assert found.found.startswith("vmap and loop: losses to 1e-07")
+    assert "not graph, because steps cannot be recorded (" in found.found
+    assert "synchroniz" in str(found.measured["graph.refusal"])
+    assert "not triton, because only fully connected networks" in found.found
+    assert "fused" not in found.found
+
+
+def test_a_missing_compiler_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(possible, "why_not", lambda: "there is no C compiler")
+    with gpu_where_all_compute_well(monkeypatch) as device:
+        found = found_of("mlp", device)
+    assert found.state is State.NOTE
+    assert found.found.startswith("vmap, graph and loop: losses to 1e-07")
+    assert found.found.endswith("same bits; not triton, because there is no C compiler")
+
+
+def test_a_refusal_is_told_beside_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried(monkeypatch, Tried("vmap", failure="it broke"), Tried("graph", refusal="it waits"))
+    found = found_of("cnn", "cuda:0")
+    assert found.state is State.WRONG
+    assert found.found == "vmap: it broke; not graph, because it waits"
 
 
 def test_a_search_that_cannot_be_prepared_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +159,5 @@ def test_a_search_that_cannot_be_prepared_is_told(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(networks, "prepare", fail)
     found = found_of("mlp")
     assert found.state is State.WRONG
-    assert found.found == "fused, triton, vmap, graph and 1 more: OSError: no room"
-    ways: tuple[Way, ...] = ("fused", "triton", "vmap", "graph", "loop")
-    assert set(found.measured) == {f"{way}.failure" for way in ways}
+    assert found.found == "fused, vmap and loop: OSError: no room"
+    assert set(found.measured) == {f"{way}.failure" for way in ON_CPU}

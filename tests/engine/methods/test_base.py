@@ -28,11 +28,19 @@ def test_a_new_method_is_run_checked_and_resumed(
     spec = parse(tree)
     with method_for(landscape(ring), spec) as method:
         place_endpoints(method, [1.0, 0.0], [-1.0, 0.0])
+        while len(method.chain.order) < 3:  # until the bead is placed, and not measured yet
+            method.step(None)
+        assert method.verdict is None and len(method.chain.unmeasured) == 2
+        saved = unpack(MethodState, pack(method.state), Path("checkpoint"))
         run(method)
         assert method.verdict is not None
         assert method.verdict.outcome is Outcome(outcome)
         assert highest_loss(method) == pytest.approx(0.25, rel=1e-4)
-        saved = unpack(MethodState, pack(method.state), Path("checkpoint"))
+        whole = method.string()
     with method_for(landscape(ring), spec) as again:
         again.resume(saved)
+        run(again)
+        assert again.verdict == method.verdict
         assert again.chain.order == method.chain.order
+        for name in ("beads", "losses", "t", "profiles"):
+            assert getattr(again.string(), name).tobytes() == getattr(whole, name).tobytes()

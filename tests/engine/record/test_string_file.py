@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import tracemalloc
 import zipfile
 from dataclasses import replace
 from io import BytesIO
@@ -18,13 +19,14 @@ import safetensors.numpy
 import torch
 from numpy.typing import NDArray
 
+from engine.data import room
 from engine.errors import InputError
 from engine.problem.problem import build_problem
 from engine.record import string_file
 from engine.record.events import dump_json
 from engine.record.geometry import BeadString
 from engine.record.string_file import Header, StringFile
-from engine.record.tensor_file import Pieced
+from engine.record.tensor_file import Pieced, Stacked
 from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 from tests.support.string_files import encode
@@ -168,6 +170,30 @@ def test_samples_that_are_made_in_pieces_are_written_as_others_are(
     for read, array in zip(back.data or (), data.values(), strict=True):
         assert read.dtype == array.dtype
         np.testing.assert_array_equal(read, array)
+
+
+@EVERY_ENDING
+def test_large_beads_that_lie_apart_are_not_held_again_in_memory(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beads of 4 MiB together are written, and at no time more than a fourth of that is held."""
+    monkeypatch.setattr(room, "IN_MEMORY", 2**20)
+    params, path = 2**18, tmp_path / f"string{ending}"
+    beads = list(random(4, params).astype(np.float32))
+    apart = cast("NDArray[Any]", Stacked(beads))
+    held = arrays() | {"beads": apart, "losses": random(4), "profiles": random(3, POINTS)}
+    file = StringFile(replace(HEADER, parameters=(("all", (params,)),)), string_of(held))
+    string_file.write(file, tmp_path / f"warm{ending}")  # imports what it needs
+    tracemalloc.start()
+    try:
+        string_file.write(file, path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20
+    whole = tmp_path / f"whole{ending}"
+    string_file.write(replace(file, string=string_of(held | {"beads": np.stack(beads)})), whole)
+    assert path.read_bytes() == whole.read_bytes()
 
 
 def test_an_archive_is_what_numpy_writes(tmp_path: Path) -> None:

@@ -34,10 +34,24 @@ from presets import load_preset
 from tests.support.faults.shim import Shim
 from tests.support.faults.trial import Answer, attempt
 
-#: The search: two ends and a few beads between them, in a moment.
-SPEC = load_preset(
-    "quadratic", ["seed=3", "problem.data.points=16", "search.level=2e-2", "device=cpu"]
-)
+#: The searches by their methods: two ends and a few beads or a curve between them, in a moment.
+SPECS = {
+    method: load_preset(
+        "quadratic",
+        [
+            *("seed=3", "problem.data.points=16", "search.level=2e-2", "device=cpu"),
+            *(f"search.method={method}", *(f"search.{method}.{key}" for key in keys)),
+        ],
+    )
+    for method, keys in {
+        "greedy": [],
+        "neb": ["beads=3", "cycle=20"],
+        "bezier": ["control_points=2", "look_every=20"],
+        "polychain": ["control_points=3", "look_every=20"],
+        "simplex": ["control_points=2", "look_every=80"],
+    }.items()
+}
+SPEC = SPECS["greedy"]
 #: A checkpoint and a snapshot of progress come after every step.
 PACE = Pace(0.0, 0.0)
 
@@ -90,17 +104,17 @@ def search(folder: Path, spec: Spec = SPEC) -> int:
     return ended.outcome.exit_status
 
 
-def unharmed(folder: Path) -> None:
+def unharmed(folder: Path, spec: Spec = SPEC) -> None:
     """Makes the run that nothing happens to."""
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        assert search(folder) == 0
+        assert search(folder, spec) == 0
 
 
-def came_to_the_same(folder: Path, whole: Path) -> str | None:
+def came_to_the_same(folder: Path, whole: Path, spec: Spec = SPEC) -> str | None:
     """What is wrong with a run that is gone on with, None where it ends as the unharmed one."""
 
     def do() -> int:
-        status = search(folder)
+        status = search(folder, spec)
         tail = RecordTail(RunDir(folder))
         records = effective(tail.new_records())
         seqs = [record.seq for record in records]
@@ -122,7 +136,9 @@ def has_string_of(folder: Path, whole: Path) -> bool:
     return a.beads.tobytes() == b.beads.tobytes() and a.profiles.tobytes() == b.profiles.tobytes()
 
 
-def struck(folder: Path, shim: Shim, first: Callable[[], None] = lambda: None) -> Answer:
+def struck(
+    folder: Path, shim: Shim, first: Callable[[], None] = lambda: None, spec: Spec = SPEC
+) -> Answer:
     """What comes of a run at one of whose changes of files something strikes.
 
     What is to be done `first` is done in the process of the run.
@@ -132,19 +148,19 @@ def struck(folder: Path, shim: Shim, first: Callable[[], None] = lambda: None) -
         write_at_once()
         first()
         with shim:
-            return search(folder)
+            return search(folder, spec)
 
     return attempt(do)
 
 
-def counted(folder: Path) -> Counter[str]:
+def counted(folder: Path, spec: Spec = SPEC) -> Counter[str]:
     """The changes of files of an unharmed run, by their kinds."""
     out = folder.with_suffix(".counts")
 
     def do() -> int:
         write_at_once()
         with Shim(-1) as shim:
-            status = search(folder)
+            status = search(folder, spec)
         with open(out, "w") as file:
             file.writelines(f"{kind} {count}\n" for kind, count in shim.kinds.items())
         return status

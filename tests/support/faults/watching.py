@@ -51,7 +51,8 @@ def words(folder: Path) -> int:
     for record in now.new:
         sentence(record)
     level = now.level
-    curves.depths(now.view.beads_per_depth, now.view.depth_times, 80, 20)
+    if now.progress is not None:
+        curves.depths(now.progress.counters.beads_per_depth, now.view.depth_times, 80, 20)
     curves.projection(run, now.progress, None, curves.FRONT)
     replay = Replay(follower.records, now)
     for past in (now, *(replay.at(place) for place in (0.1, 0.9, 0.5, 1.0))):

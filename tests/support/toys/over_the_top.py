@@ -31,16 +31,18 @@ class OverTheTop(ChainStage):
         pass
 
     def step(self, beads_left: int | None) -> list[Event]:
-        (key,) = self.chain.keys
-        self.chain.place(self.chain.new_bead(), torch.tensor([0.0, 1.0]), key)
-        self.placed = True
+        if not self.placed:
+            (key,) = self.chain.keys
+            self.chain.place(self.chain.new_bead(), torch.tensor([0.0, 1.0]), key)
+            self.placed = True
+            return []
         events = self.chain.measure(self.chain.unmeasured)
         high = [segment for segment in self.chain.in_order() if segment.state == "open"]
         return events + [self.chain.fail(segment, "it is too high") for segment in high]
 
     @property
     def done(self) -> bool:
-        return self.placed
+        return self.placed and not self.chain.unmeasured
 
     @property
     def state(self) -> TopState:

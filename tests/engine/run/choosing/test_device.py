@@ -84,6 +84,18 @@ def test_the_faster_of_the_cpu_and_the_roomiest_gpu_is_taken_once(
     assert len(json.loads((cache_folder() / choosing.FILE).read_text())) == 1
 
 
+@pytest.mark.parametrize("keys", [{"limits": {"memory": 2}}, {"deterministic": True}])
+def test_other_pieces_and_algorithms_are_measured_anew(
+    problem: Problem, keys: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with acted(1):
+        for gpu, chosen in ((2.0, "cuda:0"), (0.5, "cpu")):
+            monkeypatch.setattr(choosing, "_speed", speeds(cpu=1.0, gpu=gpu))
+            spec = spec_of() if chosen == "cuda:0" else spec_of(**keys)
+            assert choose_device(resolve_devices(spec), problem).device == chosen
+            assert choose_device(resolve_devices(spec_of()), problem).device == "cuda:0"
+
+
 def test_other_networks_optimizers_and_cards_are_measured_anew(
     problem: Problem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,7 +123,8 @@ def test_a_backend_of_one_kind_of_device_decides_without_a_measurement(
     monkeypatch.setattr(choosing, "_speed", None)
     with acted(TWO):
         assert choose_device(resolve_devices(spec_of("fused")), problem).device == "cpu"
-        assert choose_device(resolve_devices(spec_of("graph")), problem).device == "cuda:1"
+        for batching in ("graph", "triton"):
+            assert choose_device(resolve_devices(spec_of(batching)), problem).device == "cuda:1"
         named = resolve_devices(spec_of(device="cuda:0"))
         assert choose_device(named, problem) is named
     assert choose_device(resolve_devices(spec_of()), problem).device == "cpu"
