@@ -20,6 +20,7 @@ from rich.text import Text
 from dss_tui.viewing import counters
 from dss_tui.viewing.console import Console
 from dss_tui.viewing.engine_log import EngineLog, computing, warned
+from dss_tui.viewing.phases import done
 from dss_tui.viewing.words import clock
 from engine.record.events import Outcome, Record
 from engine.record.finding import reference, resume_command
@@ -148,7 +149,7 @@ class PlainLines(_Watcher):
     def show(self, progress: Progress) -> None:
         """Prints one line of counters."""
         within = progress.within
-        at = [] if within is None else [f"{within.share:.0%} computed"]
+        at = [] if within is None else [done(within, "computed")]
         said = [*at, *counters.words(progress, self.steps_per_s)]
         line = "  ".join([clock(progress.time), progress.phase, *said])
         print(line, file=sys.stderr, flush=True)
@@ -188,7 +189,7 @@ class RichDisplay(_Watcher):
 
 def _panel(name: str, progress: Progress, steps_per_s: float) -> RenderableType:
     """Returns the lines of a display."""
-    at = "" if progress.within is None else f" {progress.within.share:.0%} computed"
+    at = "" if progress.within is None else f" {done(progress.within, 'computed')}"
     return Group(
         Text.assemble((name, "bold"), f"  {progress.phase}{at}  {clock(progress.time)}"),
         Text("  ".join(counters.words(progress, steps_per_s))),

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dss_tui.viewing.follow import Snapshot
-from dss_tui.viewing.words import short_clock
+from dss_tui.viewing.words import age, short_clock
 from engine.record.events import FIRST, LAST, Outcome
-from engine.record.progress import Progress
+from engine.record.progress import Progress, Within
 
 Standing = Literal["done", "now", "ahead", "broken"]
 
@@ -124,7 +124,13 @@ def at_work(now: Snapshot, seconds: float) -> str:
     elif progress.phase == "proof":
         said.append("segment after segment is being proven")
     if progress.within is not None:
-        said.append(f"{progress.within.share:.0%} of a long computation is done")
+        said.append(done(progress.within, "of a long computation is done"))
     if now.silent_s >= SILENT_S:
         said.append(f"no news for {now.silent_s:.0f} s")
     return " · ".join(said)
+
+
+def done(within: Within, words: str) -> str:
+    """Returns what share of a long computation is done, in these words, and how long is left."""
+    left = "" if within.left is None else f", about {age(within.left)} left"
+    return f"{within.share:.0%} {words}{left}"

@@ -99,6 +99,8 @@ class Within:
     """The share of it that is done."""
     since: Seconds
     """The running time in seconds at which the counters were taken."""
+    left: Seconds | None = None
+    """The seconds that the rest takes if it goes on as before; None where that is not known."""
 
 
 @dataclass(frozen=True)

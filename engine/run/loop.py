@@ -29,6 +29,7 @@ from engine.record.findings import Totals
 from engine.record.loss_plane import Triple
 from engine.record.progress import ProgressState
 from engine.spec.keys import Limits
+from engine.told import Told
 
 Clock = Callable[[], float]
 """Returns a time in seconds that only ever grows."""
@@ -64,14 +65,20 @@ class Store(Protocol):
     def string(self, elapsed_s: float) -> None:
         """Keeps the string as it is now, where checkpoints do not."""
 
-    def final_string(self, outcome: Outcome, elapsed_s: float) -> None:
-        """Keeps the string with which the session ends with this outcome."""
+    def final_string(self, outcome: Outcome, elapsed_s: float, told: Told) -> None:
+        """Keeps the string with which the session ends with this outcome.
+
+        `told` is called with the share of it that is kept.
+        """
 
     def progress(self, now: MethodProgress, elapsed_s: float, state: ProgressState) -> None:
         """Shows viewers where the method stands."""
 
-    def within(self, share: float, elapsed_s: float) -> None:
-        """Shows viewers what share of a long computation is done; all else is as it was shown."""
+    def within(self, share: float, left_s: float | None, elapsed_s: float) -> None:
+        """Shows viewers what share of a long computation is done; all else is as it was shown.
+
+        `left_s` is about the time in seconds that the rest takes; None where that is not known.
+        """
 
     def plane(self, beads: Triple, elapsed_s: float) -> None:
         """Shows viewers the loss plane through three beads, or why there is none."""
@@ -93,13 +100,13 @@ class Nowhere:
     def string(self, elapsed_s: float) -> None:
         """Keeps nothing."""
 
-    def final_string(self, outcome: Outcome, elapsed_s: float) -> None:
+    def final_string(self, outcome: Outcome, elapsed_s: float, told: Told) -> None:
         """Keeps nothing."""
 
     def progress(self, now: MethodProgress, elapsed_s: float, state: ProgressState) -> None:
         """Shows nothing."""
 
-    def within(self, share: float, elapsed_s: float) -> None:
+    def within(self, share: float, left_s: float | None, elapsed_s: float) -> None:
         """Shows nothing."""
 
     def plane(self, beads: Triple, elapsed_s: float) -> None:
@@ -202,6 +209,28 @@ class _Timer:
         self._due_s = ended + max(self._every_s, 20 * (ended - began))
 
 
+#: The seconds that a computation takes before viewers are told how far it has come, and those
+#: between two tellings.
+LONG_S, TOLD_EVERY_S = 2.0, 1.0
+
+
+class Teller:
+    """Tells a store now and then how far a computation has come that takes long."""
+
+    def __init__(self, store: Store, elapsed: Stopwatch) -> None:
+        """Begins with a store that has not been told anything."""
+        self._store, self._elapsed = store, elapsed
+        self._told_s = float("-inf")
+
+    def __call__(self, share: float, seconds: float) -> None:
+        """Tells the share of a computation that is done after so many seconds. Raises SaveError."""
+        now = self._elapsed()
+        if seconds >= LONG_S and now - self._told_s >= TOLD_EVERY_S:
+            self._told_s = now
+            left = seconds * (1 - share) / share if share > 0 else None
+            self._store.within(share, left, now)
+
+
 def search(
     method: Method,
     limits: Limits,
@@ -292,7 +321,8 @@ def _finish(method: Method, ending: Verdict, store: Store, elapsed: Stopwatch) -
     """Leaves the string; and a checkpoint too where the search could go on from here."""
     if method.verdict is None:
         yield from _checkpoint(store, elapsed, str(ending.outcome))
-    store.final_string(ending.outcome, elapsed())
+    teller, began = Teller(store, elapsed), elapsed()
+    store.final_string(ending.outcome, began, lambda share: teller(share, elapsed() - began))
     now = method.progress()
     store.progress(now, elapsed(), "ended")
     connected = ending.outcome is Outcome.CONNECTED

@@ -35,6 +35,7 @@ from engine.run.bead_files import BeadFiles
 from engine.run.checkpoint import Draft
 from engine.run.job import Job
 from engine.steps.epochs import epochs_after
+from engine.told import Told, untold
 
 log = logging.getLogger("engine")
 
@@ -150,15 +151,15 @@ class DirectoryStore:
         if self._job.method.string_products <= AT_A_CHECKPOINT and not self._hurried():
             self._string("running", elapsed_s)
 
-    def final_string(self, outcome: Outcome, elapsed_s: float) -> None:
+    def final_string(self, outcome: Outcome, elapsed_s: float, told: Told) -> None:
         """Writes the string, except where a search is stopped and there is no time to measure it.
 
-        Raises SaveError.
+        `told` is as in `Store`. Raises SaveError.
         """
         method = self._job.method
         quick = method.string_products <= AT_A_STOP and not self._hurried()
         if method.verdict is not None or quick:
-            self._string(str(outcome), elapsed_s)
+            self._string(str(outcome), elapsed_s, told)
 
     def progress(self, now: MethodProgress, elapsed_s: float, state: ProgressState) -> None:
         """Replaces `progress.json`. Raises SaveError."""
@@ -166,13 +167,13 @@ class DirectoryStore:
         self._told = self._progress(now, elapsed_s, state)
         self._writer.progress(self._told)
 
-    def within(self, share: float, elapsed_s: float) -> None:
+    def within(self, share: float, left_s: float | None, elapsed_s: float) -> None:
         """Replaces `progress.json` by what it held, with the share that is done. Raises SaveError.
 
-        It is called in the midst of a step, when nobody can say more.
+        It is called in the midst of a step, when nobody can say more. `left_s` is as in `Store`.
         """
         if self._told is not None:
-            within = Within(share, since=self._told.time)
+            within = Within(share, since=self._told.time, left=left_s)
             now = dataclasses.replace(self._told, time=elapsed_s, seq=self.seq, within=within)
             self._writer.progress(now)
 
@@ -187,9 +188,9 @@ class DirectoryStore:
         except SaveError as error:
             log.warning("no loss plane: %s", error)
 
-    def _string(self, outcome: str, elapsed_s: float) -> None:
+    def _string(self, outcome: str, elapsed_s: float, told: Told = untold) -> None:
         """Measures and writes the newest string. Raises SaveError."""
-        string_file.write(self._job.string(outcome, elapsed_s), self._writer.run.string)
+        string_file.write(self._job.string(outcome, elapsed_s), self._writer.run.string, told)
 
     def _secondary_samples(self) -> int | None:
         """Returns the number of samples of the secondary metric, or None for the whole split."""

@@ -11,6 +11,7 @@ from dss_tui.viewing.follow import Snapshot
 from dss_tui.viewing.phases import at_work, phases, to_limit
 from dss_tui.viewing.view_state import View
 from engine.record.events import Outcome, RunFinished
+from engine.record.progress import Within
 from engine.spec.keys import Limits
 from tests.support.run_folders import CONNECTED, COUNTERS, TOTALS, progress
 from tests.support.scenes import progress_along, segment
@@ -49,6 +50,19 @@ def test_the_ends_are_counted() -> None:
 
 def test_a_search_that_makes_its_own_ends_has_no_phase_for_them() -> None:
     assert told(at("search", View())) == "▶search 1/2 ·audit"
+
+
+@pytest.mark.parametrize(
+    ("within", "words"),
+    [
+        (Within(0.0, since=1.0), "0% of a long computation is done"),
+        (Within(0.25, since=1.0, left=42.3), "25% of a long computation is done, about 42 s left"),
+    ],
+)
+def test_a_long_computation_is_told_with_the_time_that_it_still_takes(
+    within: Within, words: str
+) -> None:
+    assert at_work(at("search", within=within), seconds=9.0) == words
 
 
 def test_an_ending_is_shown_where_it_came() -> None:

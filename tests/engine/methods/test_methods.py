@@ -42,6 +42,7 @@ from engine.record.string_file import Header, StringFile
 from engine.run.loop import Pace, Stopwatch, search
 from engine.spec.keys import Limits, Spec
 from engine.spec.yaml_file import parse
+from engine.told import Told
 from engine.workers.pool import Pool
 from tests.support.landscapes import Surface, double_well, landscape, ring
 from tests.support.more import always
@@ -449,13 +450,13 @@ class Memory:
     def string(self, elapsed_s: float) -> None:
         pass
 
-    def final_string(self, outcome: Outcome, elapsed_s: float) -> None:
+    def final_string(self, outcome: Outcome, elapsed_s: float, told: Told) -> None:
         self.outcomes.append(outcome)
 
     def progress(self, now: MethodProgress, elapsed_s: float, state: str) -> None:
         pass
 
-    def within(self, share: float, elapsed_s: float) -> None:
+    def within(self, share: float, left_s: float | None, elapsed_s: float) -> None:
         pass
 
     def plane(self, beads: tuple[int, int, int], elapsed_s: float) -> None:

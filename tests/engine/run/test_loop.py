@@ -26,6 +26,7 @@ from engine.record.geometry import BeadString
 from engine.record.progress import SegmentProgress
 from engine.run.loop import Pace, Stopwatch, search
 from engine.spec.keys import Limits
+from engine.told import Told
 
 STARTED = RunStarted("stub", 0.3, 0.8, 7, 33, 256, ("cpu",))
 VERDICT = Verdict(Outcome.CONNECTED, "Connected: by counting.")
@@ -110,7 +111,9 @@ class Memory:
     seq: int = 0
     resumable: bool = True
     clock: Clock | None = None
-    """The clock that a plane moves on."""
+    """The clock that a plane moves on, and the parts of a string."""
+    parts: tuple[float, ...] = ()
+    """The shares of the string that are written after another one and a half seconds each."""
 
     def checkpoint(self, elapsed_s: float) -> None:
         if self.fails:
@@ -127,14 +130,18 @@ class Memory:
     def string(self, elapsed_s: float) -> None:
         pass
 
-    def final_string(self, outcome: Outcome, elapsed_s: float) -> None:
+    def final_string(self, outcome: Outcome, elapsed_s: float, told: Told) -> None:
+        for share in self.parts:
+            assert self.clock is not None
+            self.clock.now += 1.5
+            told(share)
         self.done.append(f"string {outcome}")
 
     def progress(self, now: MethodProgress, elapsed_s: float, state: str) -> None:
         self.done.append(f"progress {state}")
 
-    def within(self, share: float, elapsed_s: float) -> None:
-        self.done.append(f"{share:.0%} at {elapsed_s:g}")
+    def within(self, share: float, left_s: float | None, elapsed_s: float) -> None:
+        self.done.append(f"{share:.0%} at {elapsed_s:g}, {left_s} left")
 
     def plane(self, beads: tuple[int, int, int], elapsed_s: float) -> None:
         self.done.append(f"plane {beads} at {elapsed_s:g}")
@@ -218,6 +225,13 @@ def test_a_method_runs_to_its_verdict(stub: Stub) -> None:
     assert finished.totals.beads_per_depth == (2, 5)
     # The string is whole before anybody is told that the run has ended.
     assert store.done[-3:] == ["string connected", "progress ended", "run_finished"]
+
+
+def test_a_string_that_takes_long_to_write_is_told_with_the_time_that_is_left(stub: Stub) -> None:
+    store = Memory(clock=stub.clock, parts=(0.0, 0.25, 0.5, 1.0))
+    run(stub, store=store)
+    told = [done for done in store.done if "left" in done]
+    assert told == ["25% at 8, 9.0 left", "50% at 9.5, 4.5 left", "100% at 11, 0.0 left"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from engine.record.progress import read_progress
 from engine.record.records import finished, read_records
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
-from engine.run import attention
+from engine.run import loop
 from engine.run.session import SessionControl, exit_status, run
 from engine.run.store import DirectoryStore
 from engine.spec.yaml_file import dump, parse
@@ -32,8 +32,8 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever attends looks without a pause, and waits for nothing."""
     monkeypatch.setattr(pool, "BETWEEN_LOOKS_S", 0.0)
     monkeypatch.setattr(breaks, "PATIENCE_S", 0.0)
-    monkeypatch.setattr(attention, "LONG_S", 0.0)
-    monkeypatch.setattr(attention, "TOLD_EVERY_S", 0.0)
+    monkeypatch.setattr(loop, "LONG_S", 0.0)
+    monkeypatch.setattr(loop, "TOLD_EVERY_S", 0.0)
 
 
 def folder(path: Path, ends: dict[str, Any] = STEPS) -> RunDir:
@@ -55,7 +55,7 @@ def folder(path: Path, ends: dict[str, Any] = STEPS) -> RunDir:
     return RunDir(path)
 
 
-Tell = Callable[[DirectoryStore, float, float], None]
+Tell = Callable[[DirectoryStore, float, float | None, float], None]
 
 
 @pytest.mark.parametrize("how", ["a signal", "a command"])
@@ -66,10 +66,11 @@ def test_a_round_that_takes_long_is_told_of_and_broken_off(
     tell: Tell = DirectoryStore.within
     shares: list[float] = []
 
-    def told(store: DirectoryStore, share: float, elapsed_s: float) -> None:
-        tell(store, share, elapsed_s)
+    def told(store: DirectoryStore, share: float, left_s: float | None, elapsed_s: float) -> None:
+        tell(store, share, left_s, elapsed_s)
         now = read_progress(directory)
         assert now is not None and now.within is not None
+        assert now.within.left == left_s and (left_s is None) == (share == 0)
         shares.append(now.within.share)
         if share > 0 and how == "a signal":
             signals.ask(signal.SIGTERM)
