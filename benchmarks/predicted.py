@@ -41,6 +41,10 @@ PRESETS = (
     "linear",
     "digits",
     "digits-cnn",
+    "custom-example",
+    "mnist-small",
+    "cifar10-cnn",
+    "text-lstm",
 )
 
 #: Seconds to ask for a kernel from Python under `torch.func.vmap`, and the least that a kernel
@@ -210,21 +214,29 @@ def lines_of(name: str, beads: int) -> Iterator[str]:
     kernels = scaled(kernels_of(problem, training, 2), beads / 2)
     moved, operations = (sum(getattr(k, of) for k in kernels) for of in ("bytes", "operations"))
     counts = f"{moved / beads:.3g} | {operations / beads:.3g}"
-    of_torch = [of_launches(kernels, beads, gpu) for gpu in GPUS]
-    for way, at, launches in (("vmap", 0, str(len(kernels))), ("graph", 1, "1 replay")):
-        rates = " | ".join(f"{rate[at]:.2g}" for rate in of_torch)
-        yield f"| {name} | {way} | {launches} | {counts} | {rates} |"
+    alone = [of_launches(scaled(kernels, 1 / beads), 1, gpu)[0] for gpu in GPUS]
+    together = [of_launches(kernels, beads, gpu) for gpu in GPUS]
+    ways = (
+        ("loop", f"{len(kernels)} a bead", alone),
+        ("vmap", str(len(kernels)), [launched for launched, _ in together]),
+        ("graph", "1 replay", [recorded for _, recorded in together]),
+    )
+    for way, launches, rates in ways:
+        share = operations / beads * rates[0] / GPUS[0].flop_per_s
+        told = " | ".join(f"{rate:.2g}" for rate in rates)
+        yield f"| {name} | {way} | {launches} | {counts} | {told} | {100 * share:.2g} % |"
     layout = fused_layout(spec.problem.network, spec.problem.loss)
     if layout is None or not fits(layout) or name not in CODE:
         return
     size = Recipe(training).samples(len(problem.train))
     pieces, warps = pieces_and_warps(layout, size)
-    rates = " | ".join(
-        f"{of_whole_rounds(CODE[name], pieces, warps, beads, gpu):.2g}" for gpu in GPUS
-    )
+    whole = [of_whole_rounds(CODE[name], pieces, warps, beads, gpu) for gpu in GPUS]
+    told = " | ".join(f"{rate:.2g}" for rate in whole)
     read = 4 * size * (layout.sizes[0] + layout.sizes[-1])
     issued = 32 * warps * (pieces * CODE[name].piece + CODE[name].step)
-    yield f"| {name} | triton | 1 a round | {read:.3g} | {issued:.3g} | {rates} |"
+    share = operations / beads * whole[0] / GPUS[0].flop_per_s
+    counts = f"{read:.3g} | {issued:.3g}"
+    yield f"| {name} | triton | 1 a round | {counts} | {told} | {100 * share:.2g} % |"
 
 
 def pieces_and_warps(layout: Layout, size: int) -> tuple[int, int]:
@@ -254,8 +266,11 @@ def main() -> None:
     asked = parser.parse_args()
     vmapped.FEW_TOGETHER = 2
     predicted = " | ".join(f"bead-steps/s, {gpu.name} (prediction)" for gpu in GPUS)
-    print(f"| {asked.beads} beads | backend | launches | bytes | operations | {predicted} |")
-    print("|---|---|---|---|---|" + "---|" * len(GPUS))
+    print(
+        f"| {asked.beads} beads | backend | launches | bytes | operations | {predicted} "
+        f"| of the {GPUS[0].name}'s peak |"
+    )
+    print("|---|---|---|---|---|---|" + "---|" * len(GPUS))
     for name in asked.presets:
         for line in lines_of(name, asked.beads):
             print(line)
