@@ -235,8 +235,9 @@ def _midpoints(theta: Beads, rows: slice) -> Beads:
 
 #: A string is evenly spaced when its segments' lengths differ by no more than this share.
 EVEN = 1e-6
-#: The number of passes of spacing after which a string is left as it is.
-SPACING_PASSES = 200
+#: The number of passes of spacing after which a string is left as it is, and of those in a row that
+#: made it no more even: weights of large networks may be rounded too coarsely for EVEN.
+SPACING_PASSES, IN_VAIN = 200, 5
 
 
 def spread(theta: Beads) -> Beads:
@@ -269,13 +270,18 @@ def spread(theta: Beads) -> Beads:
 def evenly_spaced(theta: Beads) -> Beads:
     """Returns a string spread until its segments are equally long up to EVEN.
 
-    After SPACING_PASSES passes it is returned as it is then.
+    After SPACING_PASSES passes, or IN_VAIN ones that bring nothing, it is the most even one so far.
     """
+    found, least, in_vain = theta, unevenness(theta), 0
     for _ in range(SPACING_PASSES):
-        if unevenness(theta) <= EVEN:
-            return theta
+        if least <= EVEN or in_vain == IN_VAIN:
+            break
         theta = spread(theta)
-    return theta
+        uneven = unevenness(theta)
+        in_vain = 0 if uneven < least else in_vain + 1
+        if not in_vain:
+            found, least = theta, uneven
+    return found
 
 
 def unevenness(theta: Tensor) -> float:

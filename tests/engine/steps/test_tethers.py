@@ -11,6 +11,7 @@ from engine.spec.search import Constrained
 from engine.steps import tethers
 from engine.steps.tethers import (
     EVEN,
+    SPACING_PASSES,
     Hard,
     Off,
     Several,
@@ -174,3 +175,21 @@ def test_a_few_beads_at_a_time_give_the_same_bits(
     assert len(inner_pieces(theta)) > 1
     for one, other in zip(together, found(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_spacing_ends_where_rounding_leaves_nothing_to_gain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Beads far from the origin, where float32 has steps of a thousandth of a segment."""
+    passes: list[Tensor] = []
+
+    def counted(theta: Tensor) -> Tensor:
+        passes.append(spread(theta))
+        return passes[-1]
+
+    monkeypatch.setattr(tethers, "spread", counted)
+    far = (bent(1) + 1000).float()
+    spaced = evenly_spaced(far)
+    assert EVEN < unevenness(spaced) < unevenness(far) / 10
+    assert unevenness(spaced) == min(map(unevenness, passes))
+    assert len(passes) < 50 < SPACING_PASSES
