@@ -103,7 +103,13 @@ def _client(address: Address) -> Iterator[Any]:
         return
     try:
         client = Client(address.text, timeout=CONNECT_S)
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
+    except TypeError as error:  # what Dask raises for want of certificates
+        raise InputError(
+            f"is {address.text}, but no certificates are named here ({error}); name them in Dask's "
+            "configuration, such as ~/.config/dask/tls.yaml",
+            key="--cluster",
+        ) from None
+    except (OSError, ValueError, RuntimeError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"is {address.text}, where no Dask scheduler answers ({why}); start one with `dask "

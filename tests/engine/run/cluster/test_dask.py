@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from dask import config
+from distributed import LocalCluster, Scheduler, Security, SpecCluster, Worker, get_worker
 
 from dss_tui.cli import main
 from engine.__main__ import main as engine_of
@@ -102,3 +106,69 @@ def test_nobody_at_the_address_is_told_in_the_folder(
     assert state.state == "ended"
     assert state.exit_status == 2
     assert "dask scheduler" in state.sentence
+
+
+# ---------------------------------------------------------------- certificates, GPUs
+
+
+TLS = "distributed.comm.tls"
+
+
+def named(folder: Path) -> dict[str, object]:
+    """Makes a certificate, and returns Dask's configuration that names it."""
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=dss"]
+    command = [*make, "-days", "2", "-keyout", str(key), "-out", str(cert)]
+    subprocess.run(command, check=True, capture_output=True)
+    tls: dict[str, object] = {f"{TLS}.ca-file": str(cert)}
+    for role in ("scheduler", "worker", "client"):
+        tls |= {f"{TLS}.{role}.cert": str(cert), f"{TLS}.{role}.key": str(key)}
+    return tls
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+@pytest.mark.filterwarnings("ignore")  # Dask's, of sockets of workers that end
+def test_workers_with_certificates_are_reached_by_who_has_them(tmp_path: Path) -> None:
+    with (
+        config.set(named(tmp_path)),
+        LocalCluster(  # type: ignore[no-untyped-call]
+            n_workers=1,
+            processes=False,
+            protocol="tls",
+            security=Security(),  # type: ignore[no-untyped-call]
+            dashboard_address=None,
+        ) as there,
+    ):
+        address = parse_address(there.scheduler_address)
+        assert address.kind == "tls"
+        with dask.open_cluster(address) as workers:
+            assert workers.submit(os.getpid).result() == os.getpid()
+        with (
+            config.set({f"{TLS}.client.cert": None, f"{TLS}.client.key": None}),
+            pytest.raises(InputError, match="no certificates are named here"),
+            dask.open_cluster(address),
+        ):
+            pass
+
+
+def worker_name() -> object:
+    """Returns the name of the worker that calls it."""
+    return get_worker().name
+
+
+@pytest.mark.filterwarnings("ignore")  # Dask's, of sockets of workers that end
+def test_searches_go_to_the_workers_that_declare_gpus() -> None:
+    cards = {"plain": {}, "card": {"resources": {"GPU": 1}}}
+    kinds = {
+        name: {"cls": Worker, "options": {"nthreads": 1, "dashboard": False, **options}}
+        for name, options in cards.items()
+    }
+    scheduler = {"cls": Scheduler, "options": {"dashboard": False, "port": 0}}
+    with (
+        SpecCluster(workers=kinds, scheduler=scheduler) as there,  # type: ignore[no-untyped-call]
+        dask.open_cluster(parse_address(there.scheduler_address)) as workers,
+    ):
+        found = [workers.submit(worker_name, gpu=True) for _ in range(4)]
+        assert {each.result() for each in found} == {"card"}
+        workers.client.retire_workers(names=["card"])
+        assert workers.submit(worker_name, gpu=True).result() == "plain"
