@@ -26,6 +26,8 @@ SOURCES = {
     "compare": "compare quadratic --methods greedy,greedy+shorten,constrained,neb --pairs 6 "
     "--set search.level=5e-3",
     "components": "components permutation-disconnect --models 8 --levels .4,.35,.3,.2,.1",
+    "components-quadratic": "components quadratic --models 12 --levels .01,.001,.0001",
+    "components-permutation": "components permutation-disconnect --models 12 --levels .3,.01",
 }
 
 #: The figures by name: what they are of, and how they are drawn.
@@ -37,6 +39,8 @@ FIGURES = {
     "quantities": ("digits", "--kind quantities --width two"),
     "methods": ("compare", ""),
     "disconnectivity": ("components", "--width two"),
+    "components-quadratic": ("components-quadratic", "--width two"),
+    "components-permutation": ("components-permutation", "--width two"),
 }
 
 

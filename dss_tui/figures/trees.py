@@ -14,14 +14,14 @@ from engine.record.figures.sheet import Sheet
 
 #: What the joins of each tree are, above its panel.
 TITLES = {
-    "peaks": "joined at the peaks of paths",
+    "peaks": "joined at the peaks of paths (upper bounds)",
     "levels": "joined at the levels that were asked for",
 }
 
 #: How lines are drawn, by what is known of the path that joins: a colour and dashes.
 LOOKS: dict[str, tuple[str, Literal["-", "--", ":"]]] = {
     "proven": (BLUE, "-"),
-    "sampled (an upper bound)": (BLUE, "--"),
+    "sampled": (BLUE, "--"),
     "not found to be joined": (GREY, ":"),
 }
 PROVEN, SAMPLED, NOT_FOUND = LOOKS
