@@ -21,6 +21,9 @@ OF_PATHS = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL),
 )
 
+#: What Python says where there is no memory for one more thread.
+NO_THREAD = "can't start new thread"
+
 #: The commands that compute with torch, and what is said where the current folder is gone.
 COMPUTING = (
     *(dispatch.run, dispatch.resume, dispatch.shorten, dispatch.sweep, dispatch.compare),
@@ -64,7 +67,9 @@ def _status(arguments: Sequence[str]) -> int:
         if not replaced.replaced(error):
             raise
         return _said(replaced.SENTENCE, 1)
-    except MemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and NO_THREAD not in str(error):
+            raise
         said = str(error).partition("\n")[0] or "what was asked for does not fit"
         return _said(f"there is not enough memory ({said}); ask for less, or free some", 1)
     except KeyboardInterrupt:

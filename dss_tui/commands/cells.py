@@ -8,11 +8,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dss_tui.viewing.words import clock
-from engine.errors import InputError
+from engine.errors import InputError, SaveError
 from engine.record.events import Outcome
 from engine.record.finding import placed
 from engine.record.reading import Damaged
@@ -103,7 +103,9 @@ def run_here(begin: Begin, tell: Tell, crew: str | None, *, as_json: bool) -> in
             end = begun.run(signals)
         if end.failed:
             print(f"dss-tui: {end.sentence}", file=sys.stderr)
-        tell(begun, begun.write_tables(), as_json=as_json)
+        # What ended the session may keep its tables from being written too, and is told already.
+        with suppress(SaveError) if end.failed else nullcontext():
+            tell(begun, begun.write_tables(), as_json=as_json)
         if not begun.is_done:
             print(begun.unfinished, file=sys.stderr)
         return end.exit_status

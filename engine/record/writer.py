@@ -79,10 +79,14 @@ class RunWriter:
         try:
             while line:
                 line = line[self._events.write(line) :]
-        except OSError as error:
+        except BaseException as error:  # memory may run out between the parts of a line
             with contextlib.suppress(OSError):
                 self._events.truncate(whole)
-            raise SaveError(f"{self.run.events}: cannot be written: {error.strerror}") from error
+            if isinstance(error, OSError):
+                raise SaveError(
+                    f"{self.run.events}: cannot be written: {error.strerror}"
+                ) from error
+            raise
         self.seq, self.last = record.seq, event
         return record
 

@@ -36,6 +36,7 @@ from engine.run.store import DirectoryStore
 from engine.spec.keys import Spec
 from engine.spec.trust import check_run, functions_of
 from engine.spec.yaml_file import dump
+from engine.workers.memory import out_of_memory
 from engine.workers.pool import Workers, open_pool
 
 Observer = Callable[[Record], None]
@@ -146,8 +147,7 @@ def run(
             if isinstance(writer.last, RunFinished):  # it is told, and the observer is gone
                 raise
             log.exception("the engine failed")
-            why = f"{type(error).__name__}: {error}"
-            sentence = f"The engine failed: {why}. The details are in {directory.log}."
+            sentence = f"{_what_failed(error)}. The details are in {directory.log}."
             observe(writer.record(RunFinished(Outcome.FAILED, sentence, NOTHING), 0.0))
             return Ended(Outcome.FAILED, sentence)
 
@@ -230,6 +230,14 @@ def _instead(damaged: Damaged) -> str:
     return f"{damaged.short}. The search goes on from the checkpoint before it."
 
 
+def _what_failed(error: Exception) -> str:
+    """Returns the clause that tells an error of the engine, or that memory ran out."""
+    if not out_of_memory(error):
+        return f"The engine failed: {type(error).__name__}: {error}"
+    said = str(error).partition("\n")[0]
+    return f"Memory ran out: {said}" if said else "Memory ran out"
+
+
 def refuse(directory: RunDir, error: InputError | SaveError) -> None:
     """Tells viewers that a run could not start, except where another process is running it."""
     with suppress(InputError, SaveError, OSError), RunWriter(directory) as writer:
@@ -305,13 +313,13 @@ class _Session:
             if saved_s is None
             else f"The checkpoint of {saved_s:.1f} s is still good"
         )
+        again = f"then `{resume_command(self.writer.run)}`"
         if isinstance(error, SaveError):
-            sentence = f"{error}. {safe}: make room, then `{resume_command(self.writer.run)}`."
+            sentence = f"{error}. {safe}: make room, {again}."
+        elif out_of_memory(error):
+            sentence = f"{_what_failed(error)}. {safe}: free some, {again}."
         else:
-            sentence = (
-                f"The engine failed: {type(error).__name__}: {error}. {safe}; the details are in "
-                f"{self.writer.run.log}."
-            )
+            sentence = f"{_what_failed(error)}. {safe}; the details are in {self.writer.run.log}."
         return RunFinished(Outcome.FAILED, sentence, self._totals(elapsed_s))
 
     def _broken_off(self, kept: checkpoint.Checkpoint | None, elapsed_s: float) -> RunFinished:

@@ -15,13 +15,15 @@ log = logging.getLogger("engine")
 Compute = Callable[[Backend, Sequence[Any]], Sequence[Any]]
 """A task: takes a backend and items, and returns a result for each item."""
 
-#: What torch, cuBLAS, cuDNN, cuSOLVER and ROCm's twins of them say where an allocation fails.
+#: What torch, cuBLAS, cuDNN, cuSOLVER and ROCm's twins of them say where an allocation fails, and
+#: Python where a thread does not begin.
 SAID = (
     "out of memory",
     "outofmemory",
     "not enough memory",
     "can't allocate memory",
     "alloc_failed",
+    "can't start new thread",
 )
 
 

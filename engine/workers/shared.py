@@ -255,7 +255,8 @@ class SharedPool:
     def run_all(self, searches: Sequence[Callable[[], Outcome]]) -> list[Outcome]:
         """Runs every search in a thread of its own and returns their results in order.
 
-        Waits until all have ended, and then raises the first exception if there was any.
+        Waits until all have ended, and then raises the first exception if there was any. One that
+        gets no thread, for want of memory, does not hold up the others.
         """
         results: list[Any] = [None] * len(searches)
 
@@ -267,10 +268,7 @@ class SharedPool:
                 results[number] = searches[number]()
             except BaseException as error:
                 results[number] = error
-            with self._gate:
-                del self._searches[me]
-                self._left_out.discard(me)
-                self._end_turn(me)
+            self._leave(me)
 
         threads = [
             Thread(target=one, args=(number,), name=f"search-{number}")
@@ -280,14 +278,29 @@ class SharedPool:
             self._searches = {thread: threading.Event() for thread in threads}
             self._waiting = deque(threads)
             self._go_on()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
+        started = []
+        for number, thread in enumerate(threads):
+            try:
+                thread.start()
+                started.append(thread)
+            except RuntimeError as error:
+                results[number] = error
+                self._leave(thread)
+        for thread in started:
             thread.join()
         for result in results:
             if isinstance(result, BaseException):
                 raise result
         return results
+
+    def _leave(self, thread: Thread) -> None:
+        """Takes out a search that has ended, or has not begun, and passes on its turn."""
+        with self._gate:
+            del self._searches[thread]
+            self._left_out.discard(thread)
+            if thread in self._waiting:
+                self._waiting.remove(thread)
+            self._end_turn(thread)
 
     def run_each(
         self,

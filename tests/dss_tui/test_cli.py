@@ -327,3 +327,19 @@ def test_a_lack_of_memory_is_one_sentence(
     said = capsys.readouterr().err
     why = "there is not enough memory (Unable to allocate 7 TiB)"
     assert said == f"dss-tui: {why}; ask for less, or free some\n"
+
+
+def test_a_thread_without_memory_is_one_sentence_and_another_error_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "can't start new thread"
+
+    def raises(*_: object) -> int:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr("dss_tui.commands.presets.show", raises)
+    assert main(["presets"]) == 1
+    assert f"not enough memory ({said})" in capsys.readouterr().err
+    said = "something else"
+    with pytest.raises(RuntimeError, match=said):
+        main(["presets"])

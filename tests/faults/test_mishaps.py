@@ -1,7 +1,6 @@
-"""Runs to which something happens while they run, and many runs that are killed: nothing is lost.
+"""Runs and sweeps to which something happens while they run: nothing is lost.
 
-`python -m tests.support.faults.mishaps` and `… many` are the whole of it; docs/reliability.md has
-their counts.
+`python -m tests.support.faults.mishaps` is the whole of it; docs/reliability.md has its counts.
 """
 
 from __future__ import annotations
@@ -17,18 +16,29 @@ from tests.support.faults.mishaps import KINDS
 from tests.support.faults.shim import Power, Shim
 from tests.support.faults.trial import attempt
 
+COUNTED = r"in all: (\d+) tried, (\d+) hit, (\d+) lost"
+#: Kinds of mishaps by what is to be seen of them.
+DISKS = ("power", "power-names-first", "full-once", "full-from-there-on", "read-only", "closed")
+LITTLE = ("descriptors", "no-memory", "little-memory")
+OTHERS = ("clock", "two", "moved", "deleted")
 
-@pytest.mark.parametrize("kinds", [[*KINDS][:4], [*KINDS][4:]], ids=["disks", "others"])
-def test_nothing_is_lost_whatever_happens(kinds: list[str]) -> None:
-    counted = r"in all: (\d+) tried, (\d+) lost"
+
+@pytest.mark.parametrize("kinds", [DISKS, LITTLE, OTHERS], ids=["disks", "little", "others"])
+def test_nothing_of_a_run_is_lost_whatever_happens(kinds: tuple[str, ...]) -> None:
     asked = ("--apart", "--each", "3", "--seed", "1")
-    assert counts(counted, "tests.support.faults.mishaps", *kinds, *asked) == (12, 0)
+    tried, hit, lost = counts(COUNTED, "tests.support.faults.mishaps", *kinds, *asked)
+    assert (tried, lost) == (3 * len(kinds), 0) and hit > 3
 
 
-def test_killed_sweeps_and_the_like_come_to_the_same_tables() -> None:
-    counted = r"in all: (\d+) tried, (\d+) killed, (\d+) lost"
-    tried, killed, lost = counts(counted, "tests.support.faults.many", "--each", "1")
-    assert tried == 3 and killed > 0 and lost == 0
+def test_nothing_of_a_sweep_is_lost_whatever_happens() -> None:
+    kinds = ("power", "read-only", "little-memory", "clock")
+    asked = ("--of", "sweep", "--each", "1")
+    tried, hit, lost = counts(COUNTED, "tests.support.faults.mishaps", *kinds, *asked)
+    assert (tried, lost) == (len(kinds), 0) and hit > 0
+
+
+def test_every_kind_is_in_the_sample() -> None:
+    assert {*DISKS, *LITTLE, *OTHERS} == KINDS.keys()
 
 
 @pytest.mark.parametrize("names", [False, True])

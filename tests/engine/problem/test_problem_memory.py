@@ -347,7 +347,7 @@ def test_a_run_that_has_no_room_ends_in_words(
     assert status == 1
     ended = finished(read_records(directory))
     assert ended is not None and ended.outcome == "failed"
-    assert "MemoryError: not enough memory on cpu for one item in pieces of " in ended.sentence
+    assert "Memory ran out: not enough memory on cpu for one item in pieces of " in ended.sentence
     assert ended.sentence in capsys.readouterr().out
     assert (
         "DefaultCPUAllocator" in ended.sentence and "at most 1 items" in directory.log.read_text()

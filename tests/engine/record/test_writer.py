@@ -99,3 +99,26 @@ def test_an_event_that_finds_no_room_is_not_written_at_all(run: RunDir) -> None:
     assert said == [f"{run.events}: cannot be written: File too large"] * 3
     assert read_all_records(run) == [Record(1, 0.5, saved("a")), Record(2, 1.0, saved("b"))]
     assert seqs(run) == [1, 2]
+
+
+def test_an_event_in_whose_middle_memory_runs_out_is_not_written_at_all(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RunWriter(run) as writer:
+        writer.record(saved("a"), 0.5)
+        file = writer._events
+
+        class Half:
+            def __getattr__(self, name: str) -> object:
+                return getattr(file, name)
+
+            def write(self, line: bytes) -> int:
+                file.write(line[:9])
+                raise MemoryError
+
+        monkeypatch.setattr(writer, "_events", Half())
+        with pytest.raises(MemoryError):
+            writer.record(saved("lost"), 0.6)
+        monkeypatch.setattr(writer, "_events", file)
+        writer.record(saved("b"), 1.0)
+    assert read_all_records(run) == [Record(1, 0.5, saved("a")), Record(2, 1.0, saved("b"))]

@@ -11,6 +11,7 @@ from engine.record.records import finished, read_records
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
 from engine.run.session import exit_status, run
+from engine.run.store import DirectoryStore
 from engine.spec.keys import Spec
 from engine.spec.yaml_file import dump, parse
 from tests.support.gpus import Gpus
@@ -104,3 +105,17 @@ def test_a_preparation_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     directory = folder(tmp_path, "cpu")
     assert exit_status(run(directory, Signals())) == 1
     assert "OSError: the disk is gone" in last(directory).sentence
+
+
+@pytest.mark.parametrize("said", ["", "1 TiB"])
+def test_a_lack_of_memory_is_told_as_such(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(store: DirectoryStore, *_: object) -> None:
+        raise MemoryError(said)
+
+    monkeypatch.setattr(DirectoryStore, "progress", full)
+    ended = run(folder(tmp_path, "cpu"), Signals())
+    assert exit_status(ended) == 1
+    because = f"Memory ran out: {said}" if said else "Memory ran out"
+    assert ended.sentence.startswith(f"{because}. No checkpoint was written yet: free some, then `")

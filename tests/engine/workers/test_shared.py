@@ -262,6 +262,25 @@ def test_a_search_that_raises_does_not_hold_up_the_others(
         assert ended == [[5, 105]] * 2
 
 
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_a_search_that_gets_no_thread_does_not_hold_up_the_others(
+    missing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[list[int]] = []
+    start = threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name == f"search-{missing}":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with shared() as (pool, _):
+        searches = [lambda: ended.append(sums(pool, Add(1), 5))] * 3
+        assert str(together(pool, searches)) == "can't start new thread"
+    assert len(ended) == 2
+
+
 # ---------------------------------------------------------------- searches that do not ask
 
 

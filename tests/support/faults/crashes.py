@@ -1,17 +1,19 @@
-"""Kills a run before, within and after each of its writes, and goes on with it.
+"""Kills runs, sweeps, components and comparisons at their changes of files, and goes on with them.
 
-`python -m tests.support.faults.crashes` counts the writes, renames, links, deletions, syncs and
-folders that a run makes, kills a run at each of them, resumes it, and compares its string with
-that of the run that nobody killed, to the bit. `--apart` gives every bead at rest a file of its
-own, and `--methods` names other methods than greedy. The thread that writes checkpoints does so at
-once, so that the order is the same each time; `--moments N` lets it be and kills N runs at random
-moments instead. The exit status is 1 where a run did not come to the same bits.
+`python -m tests.support.faults.crashes` counts the new files, writes, truncations, renames, links,
+deletions, syncs and new folders of each kind of work, kills it before, within and after each of
+them, goes on with it, and compares its strings, models and tables with those of one that nobody
+killed, to the bit but for times. `--points N` draws so many of these moments. `--apart` gives every
+bead at rest a file of its own. The thread that writes checkpoints does so at once, so that the
+order is the same each time; `--moments N` lets it be, and kills N times up to three times each, at
+random moments. The exit status is 1 where anything did not come to the same bits.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import random
 import shutil
 import signal
@@ -19,116 +21,120 @@ import sys
 import tempfile
 import threading
 import time
-from argparse import Namespace
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 import torch
 
 from engine.run import bead_files, store
-from engine.spec.keys import Spec
-from tests.support.faults.one_run import SPECS, came_to_the_same, counted, search, struck, unharmed
 from tests.support.faults.shim import WHEN, Shim, end
 from tests.support.faults.trial import Answer, attempt
+from tests.support.faults.works import WORKS, Work, came_to_the_same, counted, struck, unharmed
 
-Death: TypeAlias = tuple[str, Callable[[Path], Answer]]
-"""How a run ends: in words, and what kills it in its folder."""
+#: The most kills of one at random moments.
+KILLS = 3
 
-
-def points(total: int, asked: int | None, draw: random.Random) -> Iterator[tuple[int, str]]:
-    """The changes at which runs are killed: all of them, or so many."""
-    every = list(itertools.product(range(total), WHEN))
-    yield from every if asked is None or asked >= len(every) else draw.sample(every, asked)
+Kill = Callable[[Path], Answer]
+"""Goes on with work in a folder until it is killed."""
 
 
 @dataclass(frozen=True)
-class Counts:
-    """What came of the deaths of some runs."""
+class Trial:
+    """One or more kills of the same work."""
 
-    tried: int = 0
-    killed: int = 0
-    """The runs that were killed before they had ended."""
-    lost: int = 0
-    """The runs that did not come to the same bits."""
-
-    @property
-    def words(self) -> str:
-        """One line."""
-        same = self.tried - self.lost
-        return (
-            f"{self.tried} tried, {self.killed} killed, {same} to the same bits, {self.lost} lost"
-        )
+    name: str
+    kills: tuple[Kill, ...]
 
 
-def deaths(spec: Spec, place: Path, asked: Namespace, draw: random.Random) -> Iterator[Death]:
-    """Makes the run that nobody kills, at `whole` in a folder, and yields how others end."""
-    unharmed(place / "warm", spec)
+def after(work: Work, seconds: float, folder: Path) -> Answer:
+    """What comes of work that is ended after a while, whatever it does."""
+
+    def do() -> int:
+        threading.Timer(seconds, end).start()
+        return work.go_on(folder)
+
+    return attempt(do)
+
+
+def at_points(work: Work, total: int, asked: int | None, draw: random.Random) -> Iterator[Trial]:
+    """Yields kills at all changes of files, or at so many."""
+    every = list(itertools.product(range(total), WHEN))
+    chosen = every if asked is None or asked >= len(every) else draw.sample(every, asked)
+    for number, when in chosen:
+        kill = partial(_at_change, work, number, when)
+        yield Trial(f"{when} {number}", (kill,))
+
+
+def _at_change(work: Work, number: int, when: str, folder: Path) -> Answer:
+    return struck(work, folder, Shim(number, when))
+
+
+def at_moments(work: Work, took_s: float, asked: int, draw: random.Random) -> Iterator[Trial]:
+    """Yields kills at random moments of work that takes so long."""
+    for _ in range(asked):
+        moments = [draw.uniform(0, took_s) for _ in range(draw.randint(1, KILLS))]
+        name = "after " + ", ".join(f"{moment:.2f} s" for moment in moments)
+        yield Trial(name, tuple(partial(after, work, moment) for moment in moments))
+
+
+def campaign(name: str, place: Path, asked: argparse.Namespace) -> Counter[str]:
+    """Returns the counts of one kind of work, and prints what is wrong."""
+    work, draw = WORKS[name], random.Random(f"{asked.seed} {name}")
+    whole, folder = place / "whole", place / "killed"
+    unharmed(work, place / "warm")
     began = time.monotonic()
-    kinds = counted(place / "whole", spec)
+    changes = counted(work, whole)
     took_s = time.monotonic() - began
-    told = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    print(f"a whole run changes files {kinds.total()} times: {told}", flush=True)
-    if asked.moments is not None:
-        for _ in range(asked.moments):
-            at = draw.uniform(0, took_s)
-            yield f"after {at:.2f} s", _after(at, spec)
-        return
-    for number, when in points(kinds.total(), asked.points, draw):
-        yield f"{when} {number}", _at(number, when, spec)
-
-
-def counts_of(spec: Spec, asked: Namespace, draw: random.Random) -> Counts:
-    """Kills and resumes runs of a spec, and prints a line for each that is lost."""
-    found = Counts()
-    with tempfile.TemporaryDirectory(prefix="dss-crashes-") as place:
-        folder = Path(place) / "killed"
-        for name, kill in deaths(spec, Path(place), asked, draw):
-            killed = kill(folder).signal == signal.SIGKILL
-            why = came_to_the_same(folder, Path(place) / "whole", spec)
-            if why is not None:
-                print(f"{name}: {why}", flush=True)
-            found = Counts(found.tried + 1, found.killed + killed, found.lost + (why is not None))
-            shutil.rmtree(folder)
-    return found
+    told = ", ".join(f"{count} {kind}" for kind, count in changes.items())
+    print(f"{name}: files are changed {changes.total()} times: {told}", flush=True)
+    trials = (
+        at_points(work, changes.total(), asked.points, draw)
+        if asked.moments is None
+        else at_moments(work, took_s, asked.moments, draw)
+    )
+    counts: Counter[str] = Counter()
+    for trial in trials:
+        killed = sum(kill(folder).signal == signal.SIGKILL for kill in trial.kills)
+        why = came_to_the_same(work, folder, whole)
+        counts += Counter(tried=1, killed=killed, lost=int(why is not None))
+        if why is not None:
+            print(f"{name}, {trial.name}: {why}", flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
+    return counts
 
 
 def main() -> int:
-    """Kills and resumes, and prints a line of counts for each method."""
+    """Kills and goes on, and prints a line of counts for each kind of work."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.support.faults.crashes", description=__doc__
     )
-    parser.add_argument("--methods", nargs="+", choices=SPECS, default=["greedy"])
+    parser.add_argument("works", nargs="*", metavar="WORK", help=f"of {', '.join(WORKS)}")
     parser.add_argument("--apart", action="store_true")
     parser.add_argument("--points", type=int, metavar="N", help="drawn among all of them")
     parser.add_argument("--moments", type=int, metavar="N")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    draw = random.Random(asked.seed)
     if asked.apart:
         bead_files.APART, store.PAUSE = 0, 0
-    lost = 0
-    for method in asked.methods:
-        found = counts_of(SPECS[method], asked, draw)
-        lost += found.lost
-        print(f"{method}: {found.words}", flush=True)
-    return int(lost > 0)
+    total: Counter[str] = Counter()
+    for name in asked.works or WORKS:
+        with tempfile.TemporaryDirectory(prefix="dss-crashes-") as place:
+            os.environ["DSS_TUI_RUNS"] = place
+            counts = campaign(name, Path(place), asked)
+        total += counts
+        print(f"{name}: {_words(counts)}", flush=True)
+    print(f"in all: {_words(total)}")
+    return int(total["lost"] > 0)
 
 
-def _at(number: int, when: str, spec: Spec) -> Callable[[Path], Answer]:
-    return lambda folder: struck(folder, Shim(number, when), spec=spec)
-
-
-def _after(seconds: float, spec: Spec) -> Callable[[Path], Answer]:
-    """Returns what ends a run after a while, whatever it does."""
-
-    def do(folder: Path) -> int:
-        threading.Timer(seconds, end).start()
-        return search(folder, spec)
-
-    return lambda folder: attempt(lambda: do(folder))
+def _words(counts: Counter[str]) -> str:
+    same = counts["tried"] - counts["lost"]
+    told = f"{counts['tried']} tried, {counts['killed']} killed"
+    return f"{told}, {same} to the same bits, {counts['lost']} lost"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Stands between a run and the system's files, counts what changes them, and strikes at one change.
 
-A strike ends the process, lets the power go, or says that the disk is full. Creations, writes,
-renames, links, deletions, syncs and new folders are counted, whichever thread makes them.
+A strike ends the process, lets the power go, or refuses the change. Counted are new files, openings
+for writing, writes, truncations, renames, links, deletions, syncs and new folders, whichever thread
+makes them. Files are to be opened by `os.open` and `os.fdopen`, as all of a run's folder are.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ from typing import IO, Any
 
 from engine.record import writing
 
-#: The functions of the system that change files, besides writing.
-CALLS = ("replace", "rename", "link", "unlink", "fsync", "mkdir", "ftruncate")
-#: Those of them, with writing, that need room on the disk.
-NEED_ROOM = ("replace", "rename", "link", "fsync", "mkdir", "write")
+#: The functions of the system that change files, besides those that open and write them.
+CALLS = (
+    *("replace", "rename", "link", "symlink", "unlink", "remove", "rmdir"),
+    *("mkdir", "fsync", "fdatasync", "truncate", "ftruncate"),
+)
+#: The kinds of changes that need room on the disk.
+NEED_ROOM = ("create", "write", "replace", "rename", "link", "symlink", "fsync", "mkdir")
 WHEN = ("before", "within", "after")
 
 #: How the line begins that names a file that should have survived.
@@ -39,10 +43,20 @@ def end(_: str = "") -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def refuse(number: int, kind: str) -> None:
+    """Says for this reason that nothing can be changed."""
+    raise OSError(number, os.strerror(number))
+
+
 def refuse_room(kind: str) -> None:
     """Says that the disk is full, to what needs room there."""
     if kind in NEED_ROOM:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        refuse(errno.ENOSPC, kind)
+
+
+def refuse_memory(kind: str) -> None:
+    """Says that there is no memory left."""
+    raise MemoryError
 
 
 @dataclass
@@ -64,21 +78,33 @@ class Shim:
 
     def __enter__(self) -> Shim:
         """Puts itself between the engine and the system."""
-        self._whole = {name: getattr(os, name) for name in (*CALLS, "fdopen")}
+        self._whole = {name: getattr(os, name) for name in (*CALLS, "open", "fdopen")}
         for name in CALLS:
             setattr(os, name, self._around(name, self._whole[name]))
-
-        def fdopen(fd: int, mode: str = "r", *more: Any, **named: Any) -> Any:
-            made = self._whole["fdopen"](fd, mode, *more, **named)
-            return _File(made, self) if mode in ("ab", "wb") else made
-
-        os.fdopen = fdopen
+        setattr(os, "open", self._open)  # noqa: B010
+        setattr(os, "fdopen", self._fdopen)  # noqa: B010
         return self
 
     def __exit__(self, *_: object) -> None:
         """Lets the system be."""
         for name, whole in self._whole.items():
             setattr(os, name, whole)
+
+    def _open(self, path: Any, flags: int, *mode: int, dir_fd: int | None = None) -> int:
+        """Opens a file as the system does, and counts that unless it is only to be read."""
+
+        def opened() -> int:
+            return int(self._whole["open"](path, flags, *mode, dir_fd=dir_fd))
+
+        if not flags & (os.O_CREAT | os.O_WRONLY | os.O_RDWR):
+            return opened()
+        is_new = flags & os.O_CREAT and not _is_there(path, dir_fd)
+        return int(self.point("create" if is_new else "open", opened))
+
+    def _fdopen(self, fd: int, mode: str = "r", *more: Any, **named: Any) -> Any:
+        """Returns a file whose writes are counted, where it may be written."""
+        made = self._whole["fdopen"](fd, mode, *more, **named)
+        return made if mode in ("r", "rb") else _File(made, self)
 
     def _around(self, name: str, whole: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
@@ -108,8 +134,17 @@ class Shim:
             return found
 
 
+def _is_there(path: Any, folder: int | None) -> bool:
+    """Whether a name is given in a folder, or in the current one."""
+    try:
+        os.stat(path, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 class _File:
-    """A file whose writes are counted."""
+    """A file whose writes and truncations are counted."""
 
     def __init__(self, held: Any, shim: Shim) -> None:
         self._held, self._shim = held, shim
@@ -134,6 +169,10 @@ class _File:
 
         half = content[: len(content) // 2]
         return self._shim.point("write", lambda: put(content), lambda: put(half))
+
+    def truncate(self, size: int | None = None) -> int:
+        """Cuts it off, or fills it up."""
+        return int(self._shim.point("truncate", lambda: self._held.truncate(size)))
 
     def writelines(self, parts: Any) -> None:
         for part in parts:

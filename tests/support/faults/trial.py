@@ -110,7 +110,7 @@ def _do(do: Do, out: int) -> None:
         nothing = os.open(os.devnull, os.O_RDONLY)
         for number, target in enumerate((nothing, out, out)):
             os.dup2(target, number)
-        held = _data_bytes() + BEYOND
+        held = data_bytes() + BEYOND
         resource.setrlimit(resource.RLIMIT_DATA, (held, held))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         status = do()
@@ -132,7 +132,7 @@ def drop_privileges() -> None:
         raise OSError(ctypes.get_errno(), "the capabilities stay")
 
 
-def _data_bytes() -> int:
+def data_bytes() -> int:
     """The bytes that this process has asked for."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmData:"):
