@@ -23,9 +23,13 @@ from engine.problem.checkpoints import inert_pickle
 from engine.record import string_file
 from engine.spec.shipped import source
 from engine.spec.yaml_file import with_overrides
-from tests.support.faults.inputs import KINDS, taken
+from tests.support.faults.fuzz import exit_status
+from tests.support.faults.inputs import KINDS, PLAUSIBLE, taken
+from tests.support.faults.trial import LARGEST
 
 EXAMPLES = 25
+#: Commands that take longer than all others together.
+LONG = ("run", "shorten", "align", "compare", "components")
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -47,6 +51,21 @@ def test_each_is_accepted_or_refused(name: str, tmp_path: Path, monkeypatch: Any
 
     each()
     assert "refused" in seen
+
+
+@pytest.mark.parametrize("line", [line for line in PLAUSIBLE if line[0] not in LONG], ids=" ".join)
+def test_command_lines_begin_with_what_is_accepted(
+    line: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DSS_TUI_RUNS", str(tmp_path))
+    assert taken(KINDS["command lines"], list(line)) == (
+        "refused" if line[0] in ("attach", "stop") else "accepted"
+    )
+
+
+def test_too_much_memory_is_a_failure_too() -> None:
+    assert [exit_status(0, LARGEST), exit_status(1, 0), exit_status(0, LARGEST + 1)] == [0, 1, 1]
 
 
 # ---------------------------------------------------------------- findings

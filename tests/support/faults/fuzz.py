@@ -2,7 +2,7 @@
 
 `python -m tests.support.faults.fuzz --examples 1000` draws so many of each kind by hypothesis and
 prints a table. What is neither accepted nor refused in one sentence is printed as hypothesis has
-made it small. The exit status is 1 where there was any.
+made it small. The exit status is 1 where there was any, or where the process held more than 1 GiB.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.support.faults.inputs import KINDS, Kind, taken
+from tests.support.faults.trial import LARGEST
 
 #: The seconds that no input may take.
 PATIENCE_S = 10.0
@@ -81,9 +82,15 @@ def main() -> int:
             total += counts
             numbers = [counts[word] for word in ("drawn", "accepted", "refused", "lost")]
             print(f"| {name} | {' | '.join(map(str, numbers))} | {slowest:.2f} |", flush=True)
-    gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{total['drawn']} drawn, {total['lost']} findings; at most {gib:.2f} GiB were held")
-    return int(total["lost"] > 0)
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    told = f"{total['drawn']} drawn, {total['lost']} findings"
+    print(f"{told}; at most {held / 2**30:.2f} GiB were held")
+    return exit_status(total["lost"], held)
+
+
+def exit_status(findings: int, held: int) -> int:
+    """Returns 1 where something was found, or where so many bytes held are too many, else 0."""
+    return int(findings > 0 or held > LARGEST)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import gzip
 import io
 import json
 import os
 import pickle
+import shutil
+import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,6 +23,7 @@ import numpy as np
 import yaml
 from hypothesis import strategies as st
 
+from dss_tui import dispatch
 from dss_tui.arguments import build_parser
 from dss_tui.cli import main
 from dss_tui.tui import keymap
@@ -45,6 +49,7 @@ from presets import load_preset, names, source
 from tests.support import image_files
 from tests.support.faults import mutations
 from tests.support.faults.mutations import JUNK
+from tests.support.faults.targets import SMALL
 from tests.support.faults.values import places
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "6706f4a"
@@ -162,61 +167,110 @@ def _take_keys(content: bytes) -> None:
     assert all(isinstance(part, str) for pair in found.items() for part in pair)
 
 
-#: Words of command lines, of which none names what exists, so that nothing begins to train.
+#: Command lines that do something where the files of `stock` are in the current folder; all but
+#: `attach`, which has no terminal, and `stop`, where nothing runs, are accepted.
+PLAUSIBLE = tuple(
+    tuple(line.split())
+    for line in """\
+ls
+presets small.yaml
+data small.yaml --json
+run small.yaml --headless --seed 3
+attach run
+resume run --headless
+stop run
+diagnose run --json
+export run --out out.npz --force
+export run --out out.pt --with-data --force
+shorten run --headless --set limits.seconds=1
+verify s.npz --grid 9 --json
+measure s.npz --what swa,gradient --json
+measure s.npz --plane 1,2,3
+barrier s.npz --points 5 --no-certify
+barrier s.npz#first s.npz#last --preset run/run.yaml --points 5
+align s.npz --out b.pt --permutation order.safetensors
+figure run --kind depths --out out.svg
+figure run --out out.csv
+sweep small.yaml --levels 0.6,0.5 --pairs 1 --headless --out sweep
+compare small.yaml --methods greedy,neb --pairs 1 --headless --json --out compare
+components small.yaml --models 2 --levels 0.5 --headless --out components
+doctor --json
+bench --json
+serve --port 8000
+""".splitlines()
+)
+#: Other words of command lines, most of which name nothing.
 LINE_WORDS = (
-    *("run", "attach", "resume", "stop", "ls", "export", "verify", "shorten", "diagnose", "sweep"),
-    *("compare", "presets", "data", "barrier", "align", "measure", "--what", "--plane", "--levels"),
     *(
+        "--help",
+        "--what",
+        "--plane",
+        "--levels",
         "--pairs",
+        "--models",
+        "--tries",
         "--out",
         "--set",
-        "--seed",
-        "--device",
-        "--json",
-        "--headless",
-        "--grid",
-        "--force",
     ),
-    *("--certify", "--level", "--methods", "--variant", "--preset", "--align", "--points", "--csv"),
-    *("none.npz", "none.pt", "none.safetensors", "none", "none.yaml", ".", "/dev/null", "1,2,3"),
-    *("swa", "all", "greedy", "0.1", "-1", "nan", "1e400", "99999999999999999999", "a=b", "#first"),
-    *(
-        "search.level=x",
-        "=",
-        "",
-        "é",
-        "\udc80",
-        "x" * 300,
-        "a\nb",
-        "--run-factories",
-        "--key",
-        "last",
-    ),
+    *("--seed", "--device", "--json", "--headless", "--grid", "--force", "--certify", "--level"),
+    *("--methods", "--variant", "--preset", "--align", "--points", "--csv", "--kind", "--port"),
+    *("--run-factories", "--key", "none.npz", "none.safetensors", "none", "none.yaml", "."),
+    *("/dev/null", "1,2,3", "swa", "all", "greedy", "0.1", "-1", "nan", "1e400", "9" * 20),
+    *("a=b", "#first", "search.level=x", "=", "", "é", "\udc80", "x" * 300, "a\nb", "last"),
 )
 
 
 def _lines() -> st.SearchStrategy[list[str]]:
-    word = st.sampled_from(LINE_WORDS) | st.text(max_size=6)
-    first = st.sampled_from(LINE_WORDS[:16]) | word
-    return st.builds(lambda one, more: [one, *more], first, st.lists(word, max_size=6))
+    plausible = st.sampled_from(PLAUSIBLE).map(list)
+    word = (
+        st.sampled_from(LINE_WORDS)
+        | st.sampled_from([word for line in PLAUSIBLE for word in line])
+        | st.text(max_size=6)
+    )
+    made_up = st.builds(lambda line, more: [line[0], *more], plausible, st.lists(word, max_size=6))
+    return plausible | st.builds(_changed, plausible, st.integers(0, 9), st.none() | word) | made_up
+
+
+def _changed(line: list[str], place: int, word: str | None) -> list[str]:
+    """Returns a command line with a word left out, or with another one in its place."""
+    place %= len(line)
+    return [*line[:place], *(() if word is None else (word,)), *line[place + 1 :]]
+
+
+def stock() -> None:
+    """Puts what command lines name into the current folder, unless it is there."""
+    if not Path("small.yaml").exists():
+        shutil.copytree(RUN, "run")
+        shutil.copy(FIXTURES / "strings" / "quadratic-with-data.npz", "s.npz")
+        Path("small.yaml").write_text(SMALL)
 
 
 def _take_line(line: list[str]) -> None:
+    stock()
     said = io.StringIO()
+    terminal, sys.stdin = sys.stdin, io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
+            # Without a command the menu opens.
             asked = build_parser().parse_args(line)
-            # Without a command the menu opens, and a shipped preset would begin to train.
-            if line and getattr(asked, "preset", None) not in names() and "menu" not in str(asked):
-                status = main(line)
-            else:
-                status = 0
+            status = 0 if not line or _lasts(asked) else main(line)
         except SystemExit as ended:
             status = ended.code if isinstance(ended.code, int) else 1
+        finally:
+            sys.stdin = terminal
     assert status in (0, 1, 2, 3), status
-    if status:
+    assert "Traceback" not in said.getvalue(), said.getvalue()
+    if status in (1, 2):
         assert said.getvalue().strip(), line
         raise InputError(f"exit status {status}")
+
+
+def _lasts(asked: argparse.Namespace) -> bool:
+    """Whether a command would take long, or wait: it is only parsed."""
+    if asked.command in (dispatch.serve, dispatch.bench, dispatch.doctor, dispatch.menu):
+        return True
+    many = [getattr(asked, "pairs", None) or 0, getattr(asked, "models", None) or 0]
+    return getattr(asked, "preset", None) in names() or any(number > 2 for number in many)
 
 
 # ---------------------------------------------------------------- files of a run
