@@ -167,8 +167,9 @@ def _take_keys(content: bytes) -> None:
     assert all(isinstance(part, str) for pair in found.items() for part in pair)
 
 
-#: Command lines that do something where the files of `stock` are in the current folder; all but
-#: `attach`, which has no terminal, and `stop`, where nothing runs, are accepted.
+#: Command lines that do something where the files of `stock` are in the current folder. All but
+#: three are accepted: `attach` has no terminal, nothing runs that `stop` could stop, and the run is
+#: not connected, which `shorten` asks for.
 PLAUSIBLE = tuple(
     tuple(line.split())
     for line in """\
