@@ -13,16 +13,13 @@ from dss_tui import dispatch
 from dss_tui.arguments import build_parser
 from dss_tui.viewing import replaced, streams
 from dss_tui.viewing.shown import shown_in_line
-from engine.errors import InputError, SaveError
+from engine.errors import NO_THREAD, InputError, SaveError
 
 #: What the system says of a path that cannot be used, whoever runs the command.
 OF_PATHS = (
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL),
 )
-
-#: What Python says where there is no memory for one more thread.
-NO_THREAD = "can't start new thread"
 
 #: The commands that compute with torch, and what is said where the current folder is gone.
 COMPUTING = (

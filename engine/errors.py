@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+#: What Python says where there is no memory for one more thread.
+NO_THREAD = "can't start new thread"
+
 
 class InputError(Exception):
     """Raised for bad input, with one sentence that names the place and the remedy.

@@ -138,6 +138,8 @@ ELSEWHERE = {
     "run/folder_of_runs": "run/test_sweep",
     "run/job": "run/test_session",
     "run/old_checkpoints": "run/test_checkpoint",
+    "run/outside": "run/test_loop",
+    "run/stopwatch": "run/test_loop",
     "run/plain_torch": "run/test_mirror",
     "run/prepare": "run/test_mirror",
     "run/searching": "run/cluster/test_crew",

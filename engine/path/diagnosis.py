@@ -121,9 +121,7 @@ def _relabelling(spec: Spec, chain: Chain) -> Relabelling | None:
 def _unaligned(spec: Spec, chain: Chain) -> str:
     """Returns a sentence on ends whose hidden units are not aligned, or may not be.
 
-    It is empty where they are.
-
-    It is empty too where `endpoints.align` could not align them.
+    It is empty where they are aligned, and where `endpoints.align` could not align them.
     """
     ends = chain.weights[FIRST], chain.weights[LAST]
     if spec.search.string is not None or spec.endpoints.kind == "permuted":

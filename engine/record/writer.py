@@ -74,21 +74,23 @@ class RunWriter:
         Raises SaveError where it cannot be written; the file then holds nothing of the event.
         """
         record = Record(self.seq + 1, time_s, event)
-        line = (record.to_line() + "\n").encode()
+        try:
+            self._append((record.to_line() + "\n").encode())
+        except OSError as error:
+            raise SaveError(f"{self.run.events}: cannot be written: {error.strerror}") from error
+        self.seq, self.last = record.seq, event
+        return record
+
+    def _append(self, line: bytes) -> None:
+        """Appends a line to the events: all of it or, whatever ends the attempt, nothing."""
         whole = os.fstat(self._events.fileno()).st_size
         try:
             while line:
                 line = line[self._events.write(line) :]
-        except BaseException as error:  # memory may run out between the parts of a line
+        except BaseException:  # memory may run out between the parts of a line
             with contextlib.suppress(OSError):
                 self._events.truncate(whole)
-            if isinstance(error, OSError):
-                raise SaveError(
-                    f"{self.run.events}: cannot be written: {error.strerror}"
-                ) from error
             raise
-        self.seq, self.last = record.seq, event
-        return record
 
     def sync_events(self) -> None:
         """Makes the events so far survive a loss of power. Raises SaveError."""

@@ -22,8 +22,10 @@ from engine.record.loss_plane import Answer, NoPlane, Triple
 from engine.record.string_file import Header, StringFile
 from engine.run import mirror
 from engine.run.attention import Attention
-from engine.run.loop import Control, Pace, Stopwatch, Store, search
+from engine.run.loop import Pace, search
 from engine.run.loss_plane import plane_through
+from engine.run.outside import Control, Store
+from engine.run.stopwatch import Stopwatch
 from engine.spec.keys import Spec
 from engine.workers.pool import Pool, Workers
 

@@ -8,14 +8,12 @@ all events before it.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 from engine.methods import Method
 from engine.methods.base import Tally, Verdict
 from engine.path.snapshot import MethodProgress
-from engine.record.commands import Command, PlaneThrough
+from engine.record.commands import PlaneThrough
 from engine.record.events import (
     CheckpointSaved,
     Continued,
@@ -26,162 +24,13 @@ from engine.record.events import (
     RunStarted,
 )
 from engine.record.findings import Totals
-from engine.record.loss_plane import Triple
-from engine.record.progress import ProgressState
+from engine.run.attention import Teller
+from engine.run.outside import Control, Store
+from engine.run.stopwatch import Stopwatch
 from engine.spec.keys import Limits
-from engine.told import Told
-
-Clock = Callable[[], float]
-"""Returns a time in seconds that only ever grows."""
 
 #: The seconds between two readings of the commands while paused.
 PAUSED_S = 0.1
-
-
-class Store(Protocol):
-    """The place where a search leaves what must outlive it.
-
-    Every call raises SaveError where it fails.
-    """
-
-    @property
-    def resumable(self) -> bool:
-        """Whether checkpoints are kept, so that the search can go on another time."""
-
-    @property
-    def seq(self) -> int:
-        """The number of the newest event written."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether there is too much to write for another periodic checkpoint."""
-
-    def checkpoint(self, elapsed_s: float) -> None:
-        """Begins to keep all that a resume needs; where that is little, it ends with it too."""
-
-    def settle(self) -> None:
-        """Waits until the newest checkpoint is kept."""
-
-    def string(self, elapsed_s: float) -> None:
-        """Keeps the string as it is now, where checkpoints do not."""
-
-    def final_string(self, outcome: Outcome, elapsed_s: float, told: Told) -> None:
-        """Keeps the string with which the session ends with this outcome.
-
-        `told` is called with the share of it that is kept.
-        """
-
-    def progress(self, now: MethodProgress, elapsed_s: float, state: ProgressState) -> None:
-        """Shows viewers where the method stands."""
-
-    def within(self, share: float, left_s: float | None, elapsed_s: float) -> None:
-        """Shows viewers what share of a long computation is done; all else is as it was shown.
-
-        `left_s` is about the time in seconds that the rest takes; None where that is not known.
-        """
-
-    def plane(self, beads: Triple, elapsed_s: float) -> None:
-        """Shows viewers the loss plane through three beads, or why there is none."""
-
-
-class Nowhere:
-    """The store of a search that leaves nothing behind but its events."""
-
-    resumable = False
-    busy = False
-    seq = 0
-
-    def checkpoint(self, elapsed_s: float) -> None:
-        """Keeps nothing."""
-
-    def settle(self) -> None:
-        """Waits for nothing."""
-
-    def string(self, elapsed_s: float) -> None:
-        """Keeps nothing."""
-
-    def final_string(self, outcome: Outcome, elapsed_s: float, told: Told) -> None:
-        """Keeps nothing."""
-
-    def progress(self, now: MethodProgress, elapsed_s: float, state: ProgressState) -> None:
-        """Shows nothing."""
-
-    def within(self, share: float, left_s: float | None, elapsed_s: float) -> None:
-        """Shows nothing."""
-
-    def plane(self, beads: Triple, elapsed_s: float) -> None:
-        """Shows nothing."""
-
-
-class Control(Protocol):
-    """The commands and the signals for a running search."""
-
-    def commands(self) -> list[Command]:
-        """Returns the commands that came since the last call."""
-
-    def signal(self) -> str | None:
-        """Returns the name of the signal that asked this process to end, or None."""
-
-    def is_to_end(self) -> bool:
-        """Returns whether a command or a signal asks the search to end."""
-
-    def sleep(self, seconds: float) -> None:
-        """Waits a number of seconds while the search is paused."""
-
-
-class Undisturbed:
-    """The control of a search without commands and signals, which only closing its events stops."""
-
-    def commands(self) -> list[Command]:
-        """Returns no commands."""
-        return []
-
-    def signal(self) -> None:
-        """Returns None."""
-
-    def is_to_end(self) -> bool:
-        """Returns False."""
-        return False
-
-    def sleep(self, seconds: float) -> None:
-        """Does nothing, because nothing pauses the search."""
-
-
-class Stopwatch:
-    """The clock of a run's running time: all its sessions, without the pauses."""
-
-    def __init__(self, clock: Clock, before_s: float = 0.0) -> None:
-        """Starts at `before_s` seconds, the running time of earlier sessions."""
-        self._clock = clock
-        self._since = clock() - before_s
-        self._held_at: float | None = None
-
-    def __call__(self) -> float:
-        """Returns the running time in seconds."""
-        now = self._clock() if self._held_at is None else self._held_at
-        return now - self._since
-
-    def hold(self) -> None:
-        """Stands still from now on, until `go_on`."""
-        self._held_at = self._clock()
-
-    def go_on(self) -> None:
-        """Runs again where it stood still."""
-        if self._held_at is not None:
-            self._since += self._clock() - self._held_at
-            self._held_at = None
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Stands still within the block, and after it if it did so before."""
-        stood = self._held_at is not None
-        if not stood:
-            self.hold()
-        try:
-            yield
-        finally:
-            if not stood:
-                self.go_on()
 
 
 @dataclass(frozen=True)
@@ -207,28 +56,6 @@ class _Timer:
         action(began)
         ended = elapsed()
         self._due_s = ended + max(self._every_s, 20 * (ended - began))
-
-
-#: The seconds that a computation takes before viewers are told how far it has come, and those
-#: between two tellings.
-LONG_S, TOLD_EVERY_S = 2.0, 1.0
-
-
-class Teller:
-    """Tells a store now and then how far a computation has come that takes long."""
-
-    def __init__(self, store: Store, elapsed: Stopwatch) -> None:
-        """Begins with a store that has not been told anything."""
-        self._store, self._elapsed = store, elapsed
-        self._told_s = float("-inf")
-
-    def __call__(self, share: float, seconds: float) -> None:
-        """Tells the share of a computation that is done after so many seconds. Raises SaveError."""
-        now = self._elapsed()
-        if seconds >= LONG_S and now - self._told_s >= TOLD_EVERY_S:
-            self._told_s = now
-            left = seconds * (1 - share) / share if share > 0 else None
-            self._store.within(share, left, now)
 
 
 def search(

@@ -14,8 +14,10 @@ import numpy as np
 from engine.record.events import Event, Outcome, RunFinished
 from engine.record.string_file import StringFile
 from engine.run.job import Job
-from engine.run.loop import Clock, Nowhere, Pace, Stopwatch, Undisturbed
+from engine.run.loop import Pace
+from engine.run.outside import Nowhere, Undisturbed
 from engine.run.prepare import Prepared, prepare
+from engine.run.stopwatch import Clock, Stopwatch
 from engine.spec.keys import Spec
 from engine.workers.pool import Workers, open_pool
 

@@ -30,8 +30,9 @@ from engine.run import checkpoint
 from engine.run.bead_files import BeadFiles
 from engine.run.facts import facts
 from engine.run.job import Job
-from engine.run.loop import Pace, Stopwatch, totals
+from engine.run.loop import Pace, totals
 from engine.run.prepare import Prepared, prepare
+from engine.run.stopwatch import Stopwatch
 from engine.run.store import DirectoryStore
 from engine.spec.keys import Spec
 from engine.spec.trust import check_run, functions_of

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from engine.backends.backend import Backend
+from engine.errors import NO_THREAD
 
 log = logging.getLogger("engine")
 
@@ -23,7 +24,7 @@ SAID = (
     "not enough memory",
     "can't allocate memory",
     "alloc_failed",
-    "can't start new thread",
+    NO_THREAD,
 )
 
 

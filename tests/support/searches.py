@@ -15,8 +15,10 @@ from engine.methods.endpoints import EndpointTraining
 from engine.methods.method import StagedMethod
 from engine.problem.problem import Problem
 from engine.record.events import FIRST, LAST, Event, RunFinished, RunStarted
-from engine.run.loop import Nowhere, Stopwatch, Undisturbed, search
+from engine.run.loop import search
+from engine.run.outside import Nowhere, Undisturbed
 from engine.run.search import NEVER
+from engine.run.stopwatch import Stopwatch
 from engine.spec.keys import Limits, Spec
 from engine.workers.pool import Pool
 from tests.support.workers import vmapped

@@ -35,23 +35,17 @@ def test_a_file_gives_the_same_model(problem: Problem, found: Aligned, tmp_path:
     assert (again.by, again.samples, again.moved) == ("activations", 0, found.moved)
 
 
-def test_a_file_of_which_a_bit_has_changed_is_refused(
-    problem: Problem, found: Aligned, tmp_path: Path
-) -> None:
-    path = tmp_path / "perm.safetensors"
-    stored.write(found, path)
-    flip_in_tensors(path)
-    with pytest.raises(InputError, match="have changed since"):
-        stored.applied(problem, problem.initial(2), path)
-
-
-def test_a_file_without_checksums_gives_the_same_model(
+def test_checksums_tell_a_changed_bit_and_older_files_have_none(
     problem: Problem, found: Aligned, tmp_path: Path
 ) -> None:
     path = tmp_path / "perm.safetensors"
     stored.write(found, path)
     without_checksums(path)
     assert torch.equal(stored.applied(problem, problem.initial(2), path).theta, found.theta)
+    stored.write(found, path)
+    flip_in_tensors(path)
+    with pytest.raises(InputError, match="have changed since"):
+        stored.applied(problem, problem.initial(2), path)
 
 
 def test_another_network_is_refused(found: Aligned, tmp_path: Path) -> None:

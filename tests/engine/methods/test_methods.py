@@ -39,7 +39,8 @@ from engine.record.events import (
 from engine.record.geometry import BeadString
 from engine.record.packing import pack, unpack
 from engine.record.string_file import Header, StringFile
-from engine.run.loop import Pace, Stopwatch, search
+from engine.run.loop import Pace, search
+from engine.run.stopwatch import Stopwatch
 from engine.spec.keys import Limits, Spec
 from engine.spec.yaml_file import parse
 from engine.told import Told

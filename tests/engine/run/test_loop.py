@@ -24,7 +24,8 @@ from engine.record.events import (
 )
 from engine.record.geometry import BeadString
 from engine.record.progress import SegmentProgress
-from engine.run.loop import Pace, Stopwatch, search
+from engine.run.loop import Pace, search
+from engine.run.stopwatch import Stopwatch
 from engine.spec.keys import Limits
 from engine.told import Told
 

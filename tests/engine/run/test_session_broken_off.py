@@ -17,7 +17,7 @@ from engine.record.progress import read_progress
 from engine.record.records import finished, read_records
 from engine.record.rundir import RunDir
 from engine.record.signals import Signals
-from engine.run import loop
+from engine.run import attention
 from engine.run.session import SessionControl, exit_status, run
 from engine.run.store import DirectoryStore
 from engine.spec.yaml_file import dump, parse
@@ -32,8 +32,8 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever attends looks without a pause, and waits for nothing."""
     monkeypatch.setattr(pool, "BETWEEN_LOOKS_S", 0.0)
     monkeypatch.setattr(breaks, "PATIENCE_S", 0.0)
-    monkeypatch.setattr(loop, "LONG_S", 0.0)
-    monkeypatch.setattr(loop, "TOLD_EVERY_S", 0.0)
+    monkeypatch.setattr(attention, "LONG_S", 0.0)
+    monkeypatch.setattr(attention, "TOLD_EVERY_S", 0.0)
 
 
 def folder(path: Path, ends: dict[str, Any] = STEPS) -> RunDir:
