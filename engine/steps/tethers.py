@@ -205,18 +205,18 @@ PIECE = 2**26
 
 
 def pieces(theta: Beads, first: int, last: int) -> list[slice]:
-    """Returns the rows from `first` to before `last` in pieces of few, one bead each at least."""
+    """Returns the rows from `first` to before `last` as slices that fit PIECE, of one row at least."""
     at_once = max(1, PIECE // max(1, theta[0].nbytes))
     return [slice(row, min(row + at_once, last)) for row in range(first, last, at_once)]
 
 
 def inner_pieces(theta: Beads) -> list[slice]:
-    """Returns the rows of the inner beads in pieces of few."""
+    """Returns the rows of the inner beads as slices that fit PIECE, of one row at least."""
     return pieces(theta, 1, len(theta) - 1)
 
 
 def moved(rows: slice, by: int) -> slice:
-    """Returns the rows so many places after those."""
+    """Returns the slice of the rows that lie `by` places after those of a slice."""
     return slice(rows.start + by, rows.stop + by)
 
 
