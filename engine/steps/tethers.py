@@ -205,13 +205,13 @@ PIECE = 2**26
 
 
 def pieces(theta: Beads, first: int, last: int) -> list[slice]:
-    """Returns the rows from `first` to before `last` as slices that fit PIECE, of one row at least."""
+    """Returns the rows from `first` to before `last` as slices of PIECE bytes, or of one row."""
     at_once = max(1, PIECE // max(1, theta[0].nbytes))
     return [slice(row, min(row + at_once, last)) for row in range(first, last, at_once)]
 
 
 def inner_pieces(theta: Beads) -> list[slice]:
-    """Returns the rows of the inner beads as slices that fit PIECE, of one row at least."""
+    """Returns the rows of the inner beads as slices of PIECE bytes, or of one row."""
     return pieces(theta, 1, len(theta) - 1)
 
 
