@@ -6,6 +6,7 @@ becomes of rows, and the optimizer.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from engine.steps.mini_batches import hashed_batches
 from engine.steps.practice import row_keys
 from engine.steps.recipe import Recipe
 from engine.steps.rows import AVERAGE, Rows, places, sent
-from engine.steps.tethers import Tether
+from engine.steps.tethers import Tether, beads_at_once
 
 if TYPE_CHECKING:
     from engine.backends.backend import Backend
@@ -57,6 +58,9 @@ class RoundSteps:
         device, count = rows.theta.device, self.training.check_every
         drawn = self._drawn(rows.seeds, taken, device)
         tied = of is not None and self.recipe.binds
+        windows = self._windows(rows.theta, numbers, tied)
+        if windows and (of is None or rows.theta is of.theta):
+            rows = rows.copied()  # since windows write into them, and not into those of a group
         each = [places(rows.seeds, device), *([places(numbers, device)] if tied else [])]
         # For this many steps no row reaches its limit. A GPU looks at each, so that one recording
         # serves all rounds.
@@ -66,17 +70,38 @@ class RoundSteps:
         for first in range(0, count, at_once):
             some = () if drawn is None else (drawn[:, first : first + at_once],)
             together = (theta, of.loss) if tied and of is not None else ()
-            steps = _Function(self, rows, at_once, free - first, tied, bool(some))
-            found = self.backend.recorded(
-                (self.recipe, at_once, *(self._lengths if tied else ())),
-                steps,
-                (*rows.tensors, *each, *some),
-                together,
-            )
+            steps = _Function(self, rows, at_once, free - first, tied, bool(some), windows)
+            tensors = (*rows.tensors, *each, *some)
+            if windows:  # whose rows are too large for a recording to be of use
+                found = steps(*tensors, *together)
+            else:
+                key = (self.recipe, at_once, *(self._lengths if tied else ()))
+                found = self.backend.recorded(key, steps, tensors, together)
             rows = rows.with_tensors(found)
-            if tied:
+            if tied and first + at_once < count:
                 theta = theta.index_copy(0, each[1], rows.theta)
         return rows
+
+    def _windows(self, theta: Beads, numbers: Sequence[int], tied: bool) -> tuple[_Window, ...]:
+        """Returns the windows in which large rows take a step; none where all go at once.
+
+        The rows that take steps have weights `theta` (row, param), and these numbers among all
+        rows. Those that depend on more of their string than their neighbours all go at once.
+        """
+        at_once = beads_at_once(theta)
+        local = self.recipe.at.own and not self.recipe.tether.steers
+        if len(numbers) <= at_once or not local:
+            return ()
+        found = []
+        for string in self.strings if tied else [slice(0, numbers[-1] + 1)]:
+            first, end = (bisect_left(numbers, at) for at in (string.start, string.stop))
+            for start in range(first, end, at_once):
+                stop = min(start + at_once, end)
+                near = slice(
+                    max(string.start, numbers[start] - 1), min(string.stop, numbers[stop - 1] + 2)
+                )
+                found.append(_Window(slice(start, stop), near))
+        return tuple(found)
 
     @property
     def _lengths(self) -> tuple[int, ...]:
@@ -102,28 +127,48 @@ class RoundSteps:
         string: _Strings | None,
         count: int,
         free: int,
+        windows: Sequence[_Window] = (),
     ) -> Rows:
         """Returns rows after `count` steps, for the first `free` of which none is at its limit.
 
         `seeds` (row,) are those of the rows. `batches` holds the samples of each step, or None
-        where the device draws them or each step sees all.
+        where the device draws them or each step sees all. Rows take a step window after window
+        where there are windows, which write into the rows that are given.
         """
         if self.training.batch_size != "full" and batches is None:
             drop_last = self.training.drop_last
             batches = hashed_batches(seeds, rows.steps, count, self.samples, self.data, drop_last)
         for number in range(count):
             batch = None if batches is None else batches[:, number]
-            loss, grad = self._loss_and_grad(rows, seeds, batch, string)
-            moving: BeadMask | None
-            if self.sees_objective or not self.recipe.at.own:
-                rows = judged(rows, loss, self.training)
-                moving = rows.going
-            elif number < free:
-                moving = None
-            else:
-                moving = rows.going & (rows.steps < self.training.max_steps)
-            rows = self._stepped(rows, grad, moving, string)
+            limited = number >= free
+            if not windows:
+                rows = self._step(rows, seeds, batch, string, limited)
+            for window in windows:
+                own = window.rows
+                some = None if batch is None else batch[own]
+                near = None if string is None else string.near(window)
+                rows.write(own, self._step(rows.part(own), seeds[own], some, near, limited))
+            if string is not None:
+                string.theta[string.numbers] = rows.theta
         return rows
+
+    def _step(
+        self,
+        rows: Rows,
+        seeds: Tensor,
+        batch: Batches | None,
+        string: _Strings | None,
+        limited: bool,
+    ) -> Rows:
+        """Returns rows after a step. `limited` says whether one may have taken its last already."""
+        loss, grad = self._loss_and_grad(rows, seeds, batch, string)
+        moving: BeadMask | None = None
+        if self.sees_objective or not self.recipe.at.own:
+            rows = judged(rows, loss, self.training)
+            moving = rows.going
+        elif limited:
+            moving = rows.going & (rows.steps < self.training.max_steps)
+        return self._stepped(rows, grad, moving, string)
 
     def _loss_and_grad(
         self, rows: Rows, seeds: Tensor, batch: Batches | None, string: _Strings | None
@@ -154,15 +199,11 @@ class RoundSteps:
             average = rows.state[AVERAGE]
             state[AVERAGE] = self.recipe.average.after(average, theta, rows.steps, self.epochs)
         if moving is None:
-            rows = replace(rows, theta=theta, state=state, steps=rows.steps + 1)
-        else:
-            mask = moving[:, None]
-            kept = {slot: torch.where(mask, state[slot], rows.state[slot]) for slot in state}
-            theta = torch.where(mask, theta, rows.theta)
-            rows = replace(rows, theta=theta, state=kept, steps=rows.steps + moving)
-        if string is not None:
-            string.theta[string.numbers] = rows.theta
-        return rows
+            return replace(rows, theta=theta, state=state, steps=rows.steps + 1)
+        mask = moving[:, None]
+        kept = {slot: torch.where(mask, state[slot], rows.state[slot]) for slot in state}
+        theta = torch.where(mask, theta, rows.theta)
+        return replace(rows, theta=theta, state=kept, steps=rows.steps + moving)
 
 
 @dataclass(frozen=True)
@@ -180,6 +221,8 @@ class _Function:
     tied: bool
     drawn: bool
     """Whether the host has drawn the samples of the steps."""
+    windows: tuple[_Window, ...] = ()
+    """The rows that take a step together; none where all do."""
 
     def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Returns the rows' tensors after the steps."""
@@ -192,7 +235,18 @@ class _Function:
         if numbers is not None:
             theta, loss = next(rest).clone(), next(rest)
             string = _Strings(self.of.recipe, self.of.strings, theta, loss, numbers)
-        return self.of.steps(rows, seeds, batches, string, self.count, self.free).tensors
+        found = self.of.steps(rows, seeds, batches, string, self.count, self.free, self.windows)
+        return found.tensors
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Some rows that take a step together, of one string where their steps depend on each other."""
+
+    rows: slice
+    """Their places among the rows that take steps."""
+    near: slice
+    """The numbers among all rows of them, of their neighbours, and of those between them."""
 
 
 @dataclass(frozen=True)
@@ -213,6 +267,12 @@ class _Strings:
     def tether(self) -> Tether:
         """The tether of each string."""
         return self.recipe.tether
+
+    def near(self, window: _Window) -> _Strings:
+        """Returns the stretch of a window as a string of its own, with views of the weights."""
+        theta, loss = self.theta[window.near], self.loss[window.near]
+        numbers = self.numbers[window.rows] - window.near.start
+        return _Strings(self.recipe, (slice(0, len(theta)),), theta, loss, numbers)
 
     def shares(self, keys: Tensor) -> list[Tensor]:
         """Returns the shares of each string's rows in the points of a step, (point, row) each.

@@ -20,9 +20,10 @@ import torch
 from torch import Tensor
 
 from engine.backends.round_steps import RoundSteps, judged
-from engine.shapes import Beads
+from engine.shapes import BeadMask, Beads, PerBead
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group, Rows, joined, told_of
+from engine.steps.tethers import beads_at_once
 
 if TYPE_CHECKING:
     from engine.backends.backend import Backend
@@ -33,7 +34,10 @@ def advance(backend: Backend, recipe: Recipe, groups: Sequence[Group]) -> list[G
     batch = _Batch(backend, recipe, groups)
     batch.take_steps()
     if recipe.evaluate == "after":
-        batch.evaluate_after()
+        batch.evaluate()
+    batch.put_back()
+    if recipe.evaluate == "after":
+        batch.respace()
     batch.rows.told  # noqa: B018 - the host waits for the device here, once for all groups
     parts = batch.rows.split([len(group) for group in groups])
     return [replace(group, rows=part) for group, part in zip(groups, parts, strict=True)]
@@ -45,7 +49,8 @@ class _Batch:
     def __init__(self, backend: Backend, recipe: Recipe, groups: Sequence[Group]) -> None:
         """Joins the groups' rows on the backend's device."""
         self.backend, self.recipe = backend, recipe
-        self.rows = joined([group.rows.to(backend.problem.device) for group in groups])
+        parts = [group.rows.to(backend.problem.device) for group in groups]
+        self.rows = parts[0] if len(parts) == 1 else joined(parts)
         ends = [0, *accumulate(len(group) for group in groups)]
         self.strings = [slice(start, end) for start, end in pairwise(ends)]
         self.told = told_of([group.rows for group in groups], self.rows)
@@ -71,62 +76,64 @@ class _Batch:
         if self.numbers:
             steps = [self.told.steps[number] for number in self.numbers]
             self.some = self.steps.taken(self.some, steps, self.numbers, self.rows)
-        self._put_back()
 
     def _leave_out_ended(self) -> None:
         """Goes on with the rows that have not ended, where it is known which these are."""
         if not self.leaves_out:
             return
-        self._put_back()
+        self.put_back()
         going = self.some.going.nonzero().squeeze(1).tolist()
         if len(going) < len(self.numbers):
             self.numbers = [self.numbers[place] for place in going]
             self.some = self.some.part(going)
 
-    def _put_back(self) -> None:
+    def put_back(self) -> None:
         """Puts the rows that take steps back among all rows."""
-        self.rows = self.rows.with_part(self.numbers, self.some)
+        if self.numbers:
+            self.rows = self.rows.with_part(self.numbers, self.some)
 
     # ------------------------------------------------------------ evaluation
 
-    def evaluate_after(self) -> None:
-        """Evaluates the rows that have moved, respaces the strings, and evaluates again."""
-        if self.numbers:
-            self._evaluate_moved()
-        before = [self.rows.theta[string] for string in self.strings]
-        after = [self.recipe.tether.respace(theta) for theta in before]
-        if any(new is not old for new, old in zip(after, before, strict=True)):
-            self._respace(torch.cat(after))
-
-    def _evaluate_moved(self) -> None:
+    def evaluate(self) -> None:
         """Judges the rows that have taken steps and go on.
 
-        Control points are not: no model of their curve is where they are.
+        Those that have ended by a step's own pass have been judged where they are. Control points
+        are not judged: no model of their curve is where they are.
         """
-        if not self.recipe.at.own:
+        if not self.numbers or not self.recipe.at.own:
             return
-        if self.steps.sees_objective:  # the others have been judged where they are
-            self._leave_out_ended()
-        if not self.numbers:
-            return
-        some = self.some
-        now = judged(some, self.backend.objective(some.judged), self.recipe.training)
-        if self.steps.sees_objective and not self.leaves_out:
-            now = _where(some.going, now, some)
-        self.some = now
-        self._put_back()
+        some, sees = self.some, self.steps.sees_objective
+        loss = self._losses(some.judged, some.going if sees else None, some.loss)
+        now = judged(some, loss, self.recipe.training)
+        self.some = _where(some.going, now, some) if sees else now
 
-    def _respace(self, theta: Beads) -> None:
-        """Moves all rows to weights (row, param), and evaluates those for which that is a move."""
+    def respace(self) -> None:
+        """Respaces the strings, and evaluates the beads that this has moved."""
+        self.some = self.rows  # which nobody needs any more, so that their memory is free
+        before = [self.rows.theta[string] for string in self.strings]
+        after = [self.recipe.tether.respace(theta) for theta in before]
+        if all(new is old for new, old in zip(after, before, strict=True)):
+            return
+        theta = after[0] if len(after) == 1 else torch.cat(after)
         moved = (theta != self.rows.theta).any(1)
-        self.rows = replace(self.rows, theta=theta)
+        loss = self._losses(theta, moved, self.rows.loss)
+        rows = replace(self.rows, theta=theta)
+        self.rows = _where(moved.any(), rows.with_loss(loss), rows)
+
+    def _losses(self, theta: Beads, which: BeadMask | None, known: PerBead) -> PerBead:
+        """Returns the losses of weights (row, param) where a mask is true, else known ones.
+
+        All are computed where the host does not wait to know which are wanted.
+        """
+        if which is None:
+            return self.backend.objective(theta)
         if not self.leaves_out:
-            loss = torch.where(moved, self.backend.objective(theta), self.rows.loss)
-            self.rows = _where(moved.any(), self.rows.with_loss(loss), self.rows)
-        elif moved.any():
-            loss = self.rows.loss.clone()
-            loss[moved] = self.backend.objective(theta[moved])
-            self.rows = self.rows.with_loss(loss)
+            return torch.where(which, self.backend.objective(theta), known)
+        loss, numbers, at_once = known.clone(), which.nonzero().squeeze(1), beads_at_once(theta)
+        for start in range(0, len(numbers), at_once):
+            some = numbers[start : start + at_once]
+            loss[some] = self.backend.objective(theta[some])
+        return loss
 
 
 def _where(mask: Tensor, new: Rows, old: Rows) -> Rows:

@@ -180,7 +180,7 @@ class CurveSearch(TrainingStage):
         """Moves all beads to where the curve is."""
         inner = self.chain.order[1:-1]
         moved = self._at([self.places[bead] for bead in inner])
-        self.chain.move(dict(zip(inner, moved, strict=True)))
+        self.chain.move(zip(inner, moved, strict=True))
 
     @property
     def _rows(self) -> int:

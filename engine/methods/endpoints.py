@@ -158,7 +158,7 @@ class EndpointTraining(SteadyStage):
             self.trained[LAST], costs = aligned(self.spec, self.chain.problem, first, last)
             self.chain.pool.add(costs)
         now = {row.bead: row.theta for row in self.trainer.rows} | self.trained
-        self.chain.move(self._with_copy(now))
+        self.chain.move(self._with_copy(now).items())
         if self.of_epochs and self.done:
             self.verdict = self._judged()
         return events

@@ -105,7 +105,7 @@ class EvenBeads(SteadyStage):
         bead, chain, attempt = row.bead, self.chain, self.attempts[row.bead]
         left, right = chain.neighbours(bead)
         if row.end is End.REACHED:
-            chain.move({bead: row.theta.to(chain.problem.device)})
+            chain.move([(bead, row.theta.to(chain.problem.device))])
             return BeadTrained(bead, left, right, 1, row.loss, row.steps, attempt)
         spent = attempt >= len(LADDER)
         remedy = "taken out" if spent else "perturbed start"

@@ -81,7 +81,7 @@ class Polish(SteadyStage):
         loss = trained_to(chain, row)
         if loss is not None:
             if row.steps:
-                chain.move({bead: row.theta.to(chain.problem.device)})
+                chain.move([(bead, row.theta.to(chain.problem.device))])
             return [trained(chain, bead, loss, row.steps)]
         if bead in (FIRST, LAST):
             self.verdict = not_trained(

@@ -260,7 +260,7 @@ class Shortening(ChainStage):
             shortest.learn(step, places_of(found, t).losses, high)
             self.curvatures = tuple(shortest.curvatures.tolist())
             if not high.any():
-                chain.move(dict(zip(chain.order[1:-1], inner, strict=True)))
+                chain.move(zip(chain.order[1:-1], inner, strict=True))
                 chain.sketch(dict(zip(chain.keys, found, strict=True)))
                 return True
         self.curvatures = ()

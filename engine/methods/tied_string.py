@@ -15,7 +15,7 @@ from engine.path.snapshot import Key
 from engine.record.events import FIRST, LAST, Event
 from engine.record.unfit import Unfit
 from engine.seeds import derive
-from engine.shapes import Weights
+from engine.shapes import Beads, Weights
 from engine.spec.keys import Spec
 from engine.spec.search import Constrained
 from engine.spec.training import Training
@@ -150,23 +150,26 @@ class TiedString:
 
     def advance(self) -> tuple[int, ...]:
         """Takes a round of steps, and returns the ids of the beads that took some."""
-        before = self.rows
+        before, took = self.rows.theta, self.beads_where(self.rows.going)
         self._trainer.advance()
         self._show(before)
-        return self.beads_where(before.going)
+        return took
 
     def space_evenly(self) -> None:
         """Moves beads along the string to equal distances from each other."""
-        before = self.rows
-        self._put(replace(before, theta=evenly_spaced(before.theta)))
+        before = self.rows.theta
+        self._put(replace(self.rows, theta=evenly_spaced(before)))
         self._show(before)
 
-    def _show(self, before: Rows) -> None:
-        """Gives the chain the weights of the beads that have moved."""
-        rows = self.rows
-        moved = (rows.theta != before.theta).any(1).tolist()
-        beads = zip(self._chain.order, rows.theta, moved, strict=True)
-        self._chain.move({bead: theta for bead, theta, changed in beads if changed})
+    def _show(self, before: Beads) -> None:
+        """Gives the chain the weights of the beads that have moved from where they were before.
+
+        They are copies, since views would keep whole strings of earlier rounds in memory.
+        """
+        theta = self.rows.theta
+        moved = (theta != before).any(1).tolist()
+        beads = zip(self._chain.order, theta, moved, strict=True)
+        self._chain.move((bead, own.clone()) for bead, own, changed in beads if changed)
 
     def measure(self) -> list[Event]:
         """Measures segments that have moved; the ends of profiles are the beads' losses."""

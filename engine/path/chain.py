@@ -7,7 +7,7 @@ file holds of it, and `chain_state` what a checkpoint holds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -120,11 +120,13 @@ class Chain:
                 self._guess(half, measured)
         return parts
 
-    def move(self, moved: Mapping[int, Weights]) -> None:
+    def move(self, beads: Iterable[tuple[int, Weights]]) -> None:
         """Gives new weights to beads, by id. Their segments then have to be measured anew."""
-        self.weights.update({bead: theta.to(self.home) for bead, theta in moved.items()})
-        for bead in moved:
+        moved = set[int]()
+        for bead, theta in beads:
+            self.weights[bead] = theta.to(self.home)
             self.known.pop(bead, None)
+            moved.add(bead)
         self.stale |= {key for key in self.segments if key[0] in moved or key[1] in moved}
 
     def neighbours(self, bead: int) -> Key:

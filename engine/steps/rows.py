@@ -198,6 +198,18 @@ class Rows:
         state = {slot: put(tensor, part.state[slot]) for slot, tensor in self.state.items()}
         return replace(self, state=state, **columns)
 
+    def copied(self) -> Rows:
+        """Returns the rows in tensors of their own."""
+        return self._each(Tensor.clone, self.seeds)
+
+    def write(self, which: slice, part: Rows) -> None:
+        """Writes rows into the tensors of these. Nobody else may have them, or know what is told.
+
+        `which` are the numbers of the rows that are replaced.
+        """
+        for column, new in zip(self.tensors, part.tensors, strict=True):
+            column[which] = new
+
     def split(self, counts: Sequence[int]) -> list[Rows]:
         """Returns consecutive parts of these lengths, as views, with what is told of them."""
         parts = {name: torch.split(getattr(self, name), list(counts)) for name in COLUMNS}

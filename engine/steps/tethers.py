@@ -100,11 +100,11 @@ class Hard(Tied):
 
     def project(self, theta: Beads, update: Beads, loss: PerBead) -> Beads:
         """Returns the updates without the part of each inner one along its chord."""
-        found = update.clone()
-        for rows in inner_pieces(theta):
-            chord, own = _chords(theta, rows), update[rows]
-            found[rows] = own - (own * chord).sum(1, keepdim=True) * chord
-        return found
+        if len(theta) < 3:
+            return update
+        chord, inner = _chords(theta), update[1:-1]
+        across = inner - (inner * chord).sum(1, keepdim=True) * chord
+        return torch.cat([update[:1], across, update[-1:]])
 
     def respace(self, theta: Beads) -> Beads:
         """Returns the weights after one pass of `spread`."""
@@ -126,10 +126,9 @@ class Soft(Tied):
     def pull(self, theta: Beads, loss: PerBead) -> Beads:
         """Returns the gradient of the cost, with the chords taken as fixed."""
         pull = torch.zeros_like(theta)
-        for rows in inner_pieces(theta):
-            chord = _chords(theta, rows)
-            off = ((theta[rows] - _midpoints(theta, rows)) * chord).sum(1, keepdim=True)
-            pull[rows] = self.kappa * off.sign() * chord
+        chord = _chords(theta)
+        off = ((theta[1:-1] - (theta[:-2] + theta[2:]) / 2) * chord).sum(1, keepdim=True)
+        pull[1:-1] = self.kappa * off.sign() * chord
         return pull
 
 
@@ -148,9 +147,8 @@ class Springs(Tied):
     def pull(self, theta: Beads, loss: PerBead) -> Beads:
         """Returns the gradient of each inner bead's cost by its own weights θ_i."""
         pull = torch.zeros_like(theta)
-        for rows in inner_pieces(theta):
-            inner, before, after = theta[rows], theta[moved(rows, -1)], theta[moved(rows, 1)]
-            pull[rows] = self.zeta * (normalize(inner - before) + normalize(inner - after))
+        inner, before, after = theta[1:-1], theta[:-2], theta[2:]
+        pull[1:-1] = self.zeta * (normalize(inner - before) + normalize(inner - after))
         return pull
 
 
@@ -197,38 +195,35 @@ class Several(Tied):
         return theta
 
 
+def _chords(theta: Beads) -> Beads:
+    """Returns c_i of each inner bead."""
+    chord: Beads = normalize(theta[2:] - theta[:-2])
+    return chord
+
+
 # ---------------------------------------------------------------- a few beads at a time
 
-#: The bytes of beads that a tether works on at once. What it computes on the way takes several
-#: times as many, which would be several strings if all beads went together.
-PIECE = 2**26
+#: The bytes of beads that are worked on at once in main memory, and on a GPU. What is computed on
+#: the way takes several times as many, which would be several strings if all beads of a large
+#: network went together.
+PIECE, GPU_PIECE = 2**24, 2**30
 
 
 def pieces(theta: Beads, first: int, last: int) -> list[slice]:
-    """Returns the rows from `first` to before `last` as slices of PIECE bytes, or of one row."""
-    at_once = max(1, PIECE // max(1, theta[0].nbytes))
+    """Returns the rows from `first` to before `last` as slices that are worked on at once."""
+    at_once = beads_at_once(theta)
     return [slice(row, min(row + at_once, last)) for row in range(first, last, at_once)]
 
 
-def inner_pieces(theta: Beads) -> list[slice]:
-    """Returns the rows of the inner beads as slices of PIECE bytes, or of one row."""
-    return pieces(theta, 1, len(theta) - 1)
+def beads_at_once(theta: Beads) -> int:
+    """Returns the number of rows of weights (bead, param) that are worked on at once."""
+    room = PIECE if theta.device.type == "cpu" else GPU_PIECE
+    return max(1, room // max(1, theta[0].nbytes))
 
 
 def moved(rows: slice, by: int) -> slice:
     """Returns the slice of the rows that lie `by` places after those of a slice."""
     return slice(rows.start + by, rows.stop + by)
-
-
-def _chords(theta: Beads, rows: slice) -> Beads:
-    """Returns c_i of some inner beads."""
-    chord: Beads = normalize(theta[moved(rows, 1)] - theta[moved(rows, -1)])
-    return chord
-
-
-def _midpoints(theta: Beads, rows: slice) -> Beads:
-    """Returns the middle between the neighbours of each of some inner beads."""
-    return (theta[moved(rows, -1)] + theta[moved(rows, 1)]) / 2
 
 
 # ---------------------------------------------------------------- even spacing
@@ -259,7 +254,7 @@ def spread(theta: Beads) -> Beads:
     share = torch.where(gap > 0, ((places - arc[left]) / gap).clamp(0, 1), 0.0)
     sound = arc[-1].isfinite() & (arc[-1] > 0)
     found = theta.clone()
-    for rows in inner_pieces(theta):
+    for rows in pieces(theta, 1, len(theta) - 1):
         own = moved(rows, -1)  # of the inner beads, which `left` and `share` are of
         before, after = theta[left[own]].double(), theta[left[own] + 1].double()
         inner = torch.lerp(before, after, share[own, None]).to(theta.dtype)

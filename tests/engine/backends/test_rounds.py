@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.backends.backend import Backend
+from engine.backends.round_steps import RoundSteps
 from engine.backends.rounds import advance
 from engine.methods.tied_string import tether_of
 from engine.networks.mlp import MlpNetwork
@@ -20,6 +21,7 @@ from engine.spec.optimizers import Adam, RmsProp, Sgd
 from engine.spec.schedules import Cosine
 from engine.spec.search import Constrained
 from engine.spec.training import Clip
+from engine.steps import tethers
 from engine.steps.optimizers import build_optimizer
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Group, Rows, fresh
@@ -217,9 +219,6 @@ def test_mini_batches_come_from_each_beads_stream() -> None:
     assert (other.theta != whole.theta).any(1).all()
 
 
-# ---------------------------------------------------------------- compiled strings
-
-
 TETHERS: dict[str, Tether] = {
     "off": Off(),
     "hard": Hard(),
@@ -227,6 +226,52 @@ TETHERS: dict[str, Tether] = {
     "springs": Springs(0.02),
     "hard and springs": Several((Springs(0.02), Hard())),
 }
+
+
+@pytest.mark.parametrize("batch_size", ["full", 8])
+@pytest.mark.parametrize("name", TETHERS)
+def test_large_strings_take_a_step_a_few_beads_at_a_time_to_the_same_bits(
+    name: str, batch_size: str | int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No step of a network is for more beads than fit, and none sees a neighbour that has moved."""
+    spec = spec_for(0.1).problem
+    backend = backend_of("loop", spec, build_problem(spec))
+    training = constrained(
+        optimizer=Sgd(kind="sgd", lr=0.02, momentum=0.9), batch_size=batch_size, check_every=6
+    )
+    theta = crooked(backend, 9)
+    level = float(backend.losses(theta).median())
+    strings = [
+        string_of(theta, training, backend, level),
+        string_of(theta[:5], training, backend, level / 2, (True, True)),
+        string_of(theta[:2], training, backend, level / 2),
+    ]
+    rows_of_a_step: list[int] = []
+    step = RoundSteps._step
+
+    def noted(self: RoundSteps, rows: Rows, *rest: Any, **named: Any) -> Rows:
+        rows_of_a_step.append(len(rows))
+        return step(self, rows, *rest, **named)
+
+    monkeypatch.setattr(RoundSteps, "_step", noted)
+    found = []
+    for beads in (99, 2):
+        monkeypatch.setattr(tethers, "PIECE", beads * theta[0].nbytes)
+        rows_of_a_step.clear()
+        groups = strings
+        for _ in range(3):
+            parts = round_of(training, backend, groups, TETHERS[name])
+            groups = [replace(s, rows=rows) for s, rows in zip(groups, parts, strict=True)]
+        assert (max(rows_of_a_step) <= 2) == (beads == 2)
+        found.append(groups)
+    for one, other, before in zip(*found, strings, strict=True):
+        for a, b in zip(one.rows.tensors, other.rows.tensors, strict=True):
+            assert torch.equal(a, b)
+        assert not torch.equal(one.rows.theta, before.rows.theta)
+    assert torch.equal(strings[0].rows.theta, theta)
+
+
+# ---------------------------------------------------------------- compiled strings
 
 
 def small_problem() -> tuple[Backend, Backend]:

@@ -59,7 +59,7 @@ def test_nothing_to_measure_is_no_event() -> None:
 
 def test_beads_that_moved_are_measured_again() -> None:
     chain = measured(ENDS[0], [0.5, 0.0], [1.0, 0.0], ENDS[1])
-    chain.move({3: torch.tensor([0.5, 0.1])})
+    chain.move([(3, torch.tensor([0.5, 0.1]))])
     assert chain.unmeasured == [(FIRST, 3), (3, 4)]
     assert set(chain.known) == {FIRST, 4, LAST}
     chain.measure(chain.unmeasured)
@@ -152,7 +152,7 @@ def test_the_trace_of_a_long_search_is_thinned_and_keeps_its_beginning() -> None
     chain = measured([-1.0, 0.0], [0.1, 0.2])
     began = chain.trace[0]
     for number in range(1, 2 * TRACE + 30):
-        chain.move({LAST: torch.tensor([0.1, 0.2 + number / 100])})
+        chain.move([(LAST, torch.tensor([0.1, 0.2 + number / 100]))])
         chain.measure(chain.unmeasured)
         assert len(chain.trace) <= TRACE
     assert chain.trace[0] == began
@@ -177,7 +177,7 @@ def test_the_lowest_string_is_kept_and_gone_back_to() -> None:
     """A later one that is as high, or higher, does not take its place; a lower one does."""
     chain = measured([0.0, 0.5], [0.0, 0.7], [0.0, 0.1])
     for height, barrier in ((0.4, 0.5), (0.3, 0.5), (0.9, 0.5)):
-        chain.move({3: torch.tensor([0.0, height])})
+        chain.move([(3, torch.tensor([0.0, height]))])
         chain.measure(chain.unmeasured)
         assert chain.lowest is not None
         assert chain.lowest.highest == pytest.approx(barrier)
@@ -191,7 +191,7 @@ def test_the_lowest_string_is_kept_and_gone_back_to() -> None:
 
 def test_of_the_string_gone_back_to_only_what_is_above_the_level_has_failed() -> None:
     chain = measured([0.0, 0.5], [0.0, LEVEL], [0.0, 0.1])
-    chain.move({3: torch.tensor([0.0, 0.9])})
+    chain.move([(3, torch.tensor([0.0, 0.9]))])
     chain.measure(chain.unmeasured)
     chain.fall_back()
     assert states(chain) == ["failed", "closed"]

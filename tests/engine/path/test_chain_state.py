@@ -20,7 +20,7 @@ from tests.support.workers import Here, vmapped
 
 def test_a_restored_chain_is_the_same() -> None:
     chain = measured(ENDS[0], [0.5, 0.0], [1.0, 0.1], ENDS[1])
-    chain.move({3: torch.tensor([0.5, 0.7]), 4: torch.tensor([1.0, 0.8])})
+    chain.move([(3, torch.tensor([0.5, 0.7])), (4, torch.tensor([1.0, 0.8]))])
     chain.measure([(3, 4)])
     chain.update(replace(chain.in_order()[2], bead=8, attempt=2, stalled=1, state="training"))
     chain.stale.add((4, LAST))

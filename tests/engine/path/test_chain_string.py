@@ -15,7 +15,7 @@ from tests.support.chains import ENDS, POINTS, bowl, measured
 
 def test_a_string_is_measured_for_its_file_where_it_has_moved() -> None:
     chain = measured(ENDS[0], [0.5, 0.0], ENDS[1])
-    chain.move({3: torch.tensor([0.5, 0.7])})
+    chain.move([(3, torch.tensor([0.5, 0.7]))])
     assert string_products(chain) == 2 * POINTS * 3 * 2  # points, samples, weights
     string = string_of(chain, {})
     assert chain.unmeasured == [(FIRST, 3), (3, LAST)]  # nothing of it is kept
@@ -35,7 +35,7 @@ def test_known_profiles_are_those_of_a_string_that_is_measured() -> None:
         for n, key in enumerate(chain.keys)
     }
     assert string_of(chain, known).losses.tolist() == [0.5, 1.5, 1.5]
-    chain.move({3: torch.tensor([0.5, 0.7])})  # what was known of it is so no more
+    chain.move([(3, torch.tensor([0.5, 0.7]))])  # what was known of it is so no more
     assert max(string_of(chain, known).losses) < 1.5
 
 

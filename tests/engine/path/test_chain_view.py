@@ -71,7 +71,7 @@ def test_the_metric_beside_is_measured_once_for_beads_that_stay() -> None:
     view = ChainView(chain)
     first = view.secondary()
     assert [values.shape for values in first] == 2 * [(SECONDARY_POINTS,)]
-    chain.move({LAST: torch.tensor([1.0, 0.5])})
+    chain.move([(LAST, torch.tensor([1.0, 0.5]))])
     then = view.secondary()
     assert then[0] is first[0]
     assert then[1] is not first[1] and (then[1] != first[1]).any()
