@@ -198,7 +198,10 @@ def test_many_runs_are_resumed(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """To the table that is expected, and runs that have ended are left as they are."""
+    """To the table that is expected, and runs that have ended are left as they are.
+
+    The folder that their cells name models in is on the machine that they were made on.
+    """
     folder, expected = copied(version, name, tmp_path), expected_of(version, name)["resumed"]
     ended = {path: path.read_bytes() for path in folder.rglob("string.safetensors")}
     assert 0 < len(ended) < len(expected["strings"])
