@@ -21,6 +21,9 @@ OF_PATHS = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL),
 )
 
+#: What the system's loader says of a library, such as torch's, for which there is no memory.
+NOT_MAPPED = ("failed to map segment", "cannot map zero-fill pages", "annot allocate memory")
+
 #: The commands that compute with torch, and what is said where the current folder is gone.
 COMPUTING = (
     *(dispatch.run, dispatch.resume, dispatch.shorten, dispatch.sweep, dispatch.compare),
@@ -61,16 +64,23 @@ def _status(arguments: Sequence[str]) -> int:
     except SaveError as error:
         return _said(error, 1)
     except ImportError as error:
-        if not replaced.replaced(error):
+        if replaced.replaced(error):
+            return _said(replaced.SENTENCE, 1)
+        if not any(words in str(error) for words in NOT_MAPPED):
             raise
-        return _said(replaced.SENTENCE, 1)
+        return _without_memory(error)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and NO_THREAD not in str(error):
             raise
-        said = str(error).partition("\n")[0] or "what was asked for does not fit"
-        return _said(f"there is not enough memory ({said}); ask for less, or free some", 1)
+        return _without_memory(error)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _without_memory(error: Exception) -> int:
+    """Tells in a sentence that memory has run out and returns the exit status."""
+    said = str(error).partition("\n")[0] or "what was asked for does not fit"
+    return _said(f"there is not enough memory ({said}); ask for less, or free some", 1)
 
 
 def _told(error: OSError) -> int:

@@ -8,12 +8,10 @@ of a command's time is spent importing torch.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
@@ -27,6 +25,7 @@ import yaml
 from numpy.typing import NDArray
 from safetensors import safe_open
 
+from tests.support.kept import digest, dss, same_machine
 from tests.support.more import always
 
 HERE = Path(__file__).parent / "fixtures" / "6706f4a"
@@ -62,45 +61,6 @@ PLAIN = ("holds", "level", "level_on", "beads", "points", "precision", "toleranc
 @pytest.fixture(autouse=True)
 def batched() -> None:
     """In place of the one for all tests: here beads are batched as users' are."""
-
-
-def dss(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str
-) -> tuple[int, str]:
-    """The exit status of a command line, and what it printed."""
-    monkeypatch.setattr(sys, "argv", ["dss-tui", *arguments])
-    capsys.readouterr()
-    try:
-        runpy.run_module("dss_tui", run_name="__main__", alter_sys=True)
-    except SystemExit as ended:
-        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    else:
-        status = 0
-    return status, capsys.readouterr().out
-
-
-def same_machine() -> bool:
-    """Whether bits are as where the fixtures were made."""
-    import torch
-
-    made: dict[str, str] = EXPECTED["machine"]
-    found = {
-        "torch_capability": torch.backends.cpu.get_cpu_capability(),
-        "torch": torch.__version__,
-    }
-    with contextlib.suppress(ImportError):
-        import numba
-        from llvmlite import binding
-
-        found |= {"cpu": binding.get_host_cpu_name(), "numba": numba.__version__}
-        features = sorted(name for name, on in binding.get_host_cpu_features().items() if on)
-        found["features_sha256"] = hashlib.sha256(",".join(features).encode()).hexdigest()
-    return all(found.get(key) == made[key] for key in ("cpu", "features_sha256", *found))
-
-
-def digest(beads: NDArray[Any]) -> str:
-    assert beads.dtype == np.float32
-    return hashlib.sha256(np.ascontiguousarray(beads).tobytes()).hexdigest()
 
 
 def arrays_of(path: Path) -> dict[str, NDArray[Any]]:
@@ -260,7 +220,7 @@ def test_a_run_is_resumed(
     end = json.loads((run / "events.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     beads = arrays_of(run / "string.safetensors")["beads"]
     assert (status, end["outcome"]) == (expected["status"], expected["outcome"])
-    if same_machine() and name not in OTHER_BITS:
+    if same_machine(EXPECTED["machine"]) and name not in OTHER_BITS:
         assert len(beads) == expected["beads"]
         assert end["totals"]["bead_steps"] == expected["bead_steps"]
         assert digest(beads) == expected["sha256"]

@@ -111,7 +111,8 @@ class _Watcher:
         print(f"run directory: {self.run.path}")
         if ended.outcome is Outcome.STOPPED:
             print(f"go on with: {resume_command(self.run)}")
-        print(f"export it with: dss-tui export {reference(self.run)} --out string.safetensors")
+        if self.run.string.exists():
+            print(f"export it with: dss-tui export {reference(self.run)} --out string.safetensors")
 
     def _watch(self) -> None:
         """Reads and shows what is new until the block is left."""

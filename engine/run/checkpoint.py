@@ -211,7 +211,7 @@ def _look(
     head, (tensors, plain) = _opened(path)
     fixed = {name: each for name, each in tensors.items() if name.startswith(FIXED)}
     held = {name: each for name, each in tensors.items() if name not in fixed}
-    if head.fingerprint not in (spec.fingerprint(), full_fingerprint(run)):
+    if head.fingerprint not in (*spec.known_fingerprints(), full_fingerprint(run)):
         raise InputError(
             f"belongs to another preset than {run.spec}; put that run's own run.yaml back, or "
             "start a new run",

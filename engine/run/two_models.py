@@ -68,12 +68,23 @@ def described(
         return Described(spec, build_problem(spec))
     for end in ends:
         if isinstance(end, Bead):
-            problem = problem_of(end.held, run_factories=run_factories)
+            problem = _problem_of(end, run_factories=run_factories)
             problem = replace(problem, objective=TRAINING_LOSS)
             return Described(end.held.header.problem, problem, own_data=end.held.data is None)
     raise InputError(
         "the two models do not say what they are of; give a preset, or network, data and loss"
     )
+
+
+def _problem_of(end: Bead, *, run_factories: bool) -> Problem:
+    """Returns the problem that the string of a bead describes. Raises InputError with its name."""
+    try:
+        return problem_of(end.held, run_factories=run_factories)
+    except InputError as error:
+        if error.file is not None:
+            raise
+        file, _, _ = end.words.rpartition("#")
+        raise InputError(error.what, file=file, key=error.key) from None
 
 
 @dataclass(frozen=True, eq=False)

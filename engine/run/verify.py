@@ -10,7 +10,7 @@ import glob
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, product
+from itertools import pairwise, product, zip_longest
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -328,10 +328,10 @@ def problem_of(file: StringFile, *, run_factories: bool = False) -> Problem:
     else:
         data = _carried(file, *file.data)
     problem = _described(file, data)
-    if problem.parameters != tuple(Parameter(name, shape) for name, shape in header.parameters):
-        raise InputError(
-            "the parameters listed are not those of the network described", key="dss.parameters"
-        )
+    told = tuple(Parameter(name, shape) for name, shape in header.parameters)
+    for theirs, own in zip_longest(told, problem.parameters):
+        if theirs != own:
+            raise _foreign(_words(theirs), f"where the network described has {_words(own)}")
     if header.level_on.metric == "error_rate" and problem.classes is None:
         raise InputError(
             "is error_rate, but the network gives no scores of classes; the file was changed",
@@ -357,7 +357,7 @@ def _check_size(file: StringFile) -> None:
     if described is not None and described > held + carried:
         raise InputError(
             f"the network described has {described} parameters, but the file holds "
-            f"{held + carried}",
+            f"{held + carried}; export the string again from its run",
             key="dss.parameters",
         )
 
@@ -371,10 +371,23 @@ def _described(file: StringFile, data: Dataset) -> Problem:
     except InputError as error:
         if error.key != "path_parameters":
             raise
-        raise InputError(
-            "the parameters listed are not those of the network described", key="dss.parameters"
-        ) from None
+        built = build_problem(header.problem, data, header.level_on, ["*"])
+        known = {parameter.name for parameter in built.parameters}
+        name = next(name for name, _ in header.parameters if name not in known)
+        raise _foreign(name, "which the network described does not have") from None
     return with_state_of(file, problem)
+
+
+def _foreign(listed: str, why: str) -> InputError:
+    """Returns the error for a parameter that a file lists though its network is another one."""
+    return InputError(
+        f"lists {listed}, {why}; export the string again from its run", key="dss.parameters"
+    )
+
+
+def _words(parameter: Parameter | None) -> str:
+    """Returns the name and shape of a parameter in words."""
+    return "none" if parameter is None else f"{parameter.name} {parameter.shape}"
 
 
 def _carried(file: StringFile, x: NDArray[Any], y: NDArray[Any]) -> Dataset:

@@ -136,12 +136,39 @@ class Spec(Part):
         checksums of older runs as they are. A renamed key counts under its first name, which its
         field keeps as `serialization_alias`. The keys in ASIDE do not count.
         """
-        told = self.model_dump(mode="json", exclude=ASIDE, exclude_defaults=True, by_alias=True)
-        return digest(told)
+        return digest(self._told())
+
+    def known_fingerprints(self) -> tuple[str, ...]:
+        """Returns the checksum, and those that the same keys had under former defaults."""
+        told, every = self._told(), self.model_dump(mode="json", exclude=ASIDE, by_alias=True)
+        found = [digest(told)]
+        for path, defaults in FORMER_DEFAULTS:
+            *outer, name = path
+            within, values = told, every
+            for key in outer:
+                within, values = within.setdefault(key, {}), values[key]
+            told_of_part = within.pop(name, {})
+            for key, default in defaults.items():
+                told_of_part.pop(key, None)
+                if values[name][key] != default:
+                    told_of_part[key] = values[name][key]
+            if told_of_part:
+                within[name] = told_of_part
+            found.append(digest(told))
+        return tuple(found)
+
+    def _told(self) -> dict[str, Any]:
+        """Returns the keys that a checksum is taken over, as a plain tree."""
+        return self.model_dump(mode="json", exclude=ASIDE, exclude_defaults=True, by_alias=True)
 
 
 #: Keys of a spec that do not change which steps a search takes.
 ASIDE = {"limits", "description", "task", "checkpoint_seconds"}
+#: Parts whose keys had other defaults, and these, the newest change first. A run.yaml spells out
+#: every key, and its checkpoint's checksum leaves out those that were defaults when it was written.
+FORMER_DEFAULTS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (("search", "shortening"), {"sweeps": 60, "gain": 0.001, "doublings": 2}),
+)
 
 
 def digest(tree: dict[str, Any]) -> str:

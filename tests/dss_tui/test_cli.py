@@ -343,3 +343,28 @@ def test_a_thread_without_memory_is_one_sentence_and_another_error_none(
     said = "something else"
     with pytest.raises(RuntimeError, match=said):
         main(["presets"])
+
+
+@pytest.mark.parametrize(
+    ("said", "memory"),
+    [
+        ("libtorch_cpu.so: failed to map segment from shared object", True),
+        ("libgomp.so.1: cannot allocate memory in static TLS block", True),
+        ("libtorch_cpu.so: cannot open shared object file: No such file or directory", False),
+    ],
+)
+def test_a_library_without_memory_is_one_sentence_and_another_error_none(
+    said: str, memory: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def raises(*_: object) -> int:
+        raise ImportError(said)
+
+    monkeypatch.setattr("dss_tui.commands.presets.show", raises)
+    if not memory:
+        with pytest.raises(ImportError, match="cannot open"):
+            main(["presets"])
+        return
+    assert main(["presets"]) == 1
+    assert capsys.readouterr().err == (
+        f"dss-tui: there is not enough memory ({said}); ask for less, or free some\n"
+    )

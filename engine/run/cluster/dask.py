@@ -23,6 +23,8 @@ from engine.run.cluster.errand import GO, Word
 CONNECT_S, WORKERS_S = 10, 60
 #: The seconds that a worker waits to hear what is asked for.
 HEAR_S = 5
+#: The most attempts to start workers on this machine.
+STARTS = 3
 #: What a worker with a GPU declares (`dask worker --resources GPU=1`).
 GPU = "GPU"
 
@@ -86,19 +88,10 @@ def open_cluster(address: Address) -> Iterator[Dask]:
 @contextmanager
 def _client(address: Address) -> Iterator[Any]:
     """Gives a client of the cluster with at least one worker. Raises InputError."""
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     if address.kind == "local":
-        with (
-            LocalCluster(
-                n_workers=address.workers,
-                threads_per_worker=1,
-                dashboard_address=None,
-                memory_limit=0,
-                silence_logs=logging.ERROR,
-            ) as workers,
-            Client(workers) as client,
-        ):
+        with _started(address) as workers, Client(workers) as client:
             yield client
         return
     try:
@@ -126,6 +119,31 @@ def _client(address: Address) -> Iterator[Any]:
                 key="--cluster",
             ) from None
         yield client
+
+
+def _started(address: Address) -> Any:
+    """Returns a `LocalCluster` whose workers have started, anew where one was lost meanwhile.
+
+    Raises InputError where they do not start at the last attempt either.
+    """
+    from distributed import LocalCluster
+
+    why = ""
+    for _ in range(STARTS):
+        try:
+            return LocalCluster(
+                n_workers=address.workers,
+                threads_per_worker=1,
+                dashboard_address=None,
+                memory_limit=0,
+                silence_logs=logging.ERROR,
+            )
+        except RuntimeError as error:  # it has closed itself
+            why = str(error).strip().rstrip(".")
+    raise InputError(
+        f"is {address.text}, whose workers do not start ({why}); give fewer, or leave it out",
+        key="--cluster",
+    )
 
 
 def _declares_gpus(client: Any) -> bool:

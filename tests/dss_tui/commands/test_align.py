@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,37 @@ def test_it_takes_beads_of_a_string_which_says_what_they_are_of(
     assert main(["barrier", f"{path}#1", str(out), "--points", "5", "--no-certify"]) == 0
     capsys.readouterr()
     refused(capsys, ["align", f"{path}#1", f"{path}#5", "--out", str(out)], "has no bead 5")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            {"layers.0.weight": "first.weight"},
+            ("lists first.weight, which the network described does not have",),
+        ),
+        (
+            {"layers.0.bias": "layers.1.bias", "layers.1.bias": "layers.0.bias"},
+            ("lists layers.1.bias (4,), where", "has layers.0.bias (4,)"),
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["align", "barrier"])
+def test_a_string_of_other_parameters_is_told_with_a_remedy(
+    command: str,
+    names: dict[str, str],
+    said: tuple[str, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    held = string_of(load_preset("quadratic", {"problem.data.points": 16}).problem, 3)
+    parameters = tuple((names.get(name, name), shape) for name, shape in held.header.parameters)
+    path = tmp_path / "path.npz"
+    write(replace(held, header=replace(held.header, parameters=parameters)), path)
+    options = ["--out", str(tmp_path / "o.pt")] if command == "align" else []
+    place, remedy = f"dss-tui: {path}: dss.parameters: ", "export the string again from its run"
+    refused(capsys, [command, f"{path}#first", f"{path}#last", *options], place, *said, remedy)
+    assert not (tmp_path / "o.pt").exists()
 
 
 def test_what_cannot_be_written_or_read_is_one_line(

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from dss_tui.viewing.headless import PlainLines, RichDisplay, _Watcher
+from engine.record.events import Outcome
+from engine.run.session import Ended
 from tests.support.told_runs import greedy_run
 
 
@@ -37,3 +39,19 @@ def test_a_run_that_ends_at_once_still_tells_its_log(
     with PlainLines(run), run.log.open("a") as log:
         log.write("2026-11-29 20:03:20,397 INFO computing on cpu, 2 threads\n")
     assert capsys.readouterr().err == "computing on cpu, 2 threads\n"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_only_a_run_with_a_string_is_to_be_exported(
+    there: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = greedy_run(tmp_path)
+    run.string.unlink(missing_ok=True)
+    if there:
+        run.string.write_bytes(b"")
+    PlainLines(run).summarize(Ended(Outcome.FAILED, "The engine failed."))
+    told = capsys.readouterr().out.splitlines()
+    assert told[:2] == ["The engine failed.", f"run directory: {run.path}"]
+    assert [line.startswith("export it with: dss-tui export ") for line in told[2:]] == [
+        True
+    ] * there

@@ -10,7 +10,7 @@ from pydantic import AliasChoices, Field
 import presets
 from engine.data.polynomial import PolynomialData
 from engine.networks.mlp import MlpNetwork
-from engine.spec.keys import Spec
+from engine.spec.keys import ASIDE, Spec, digest
 from engine.spec.validation import validated
 from engine.spec.yaml_file import dump, parse, read_yaml
 from tests.support.preset import PRESET, spec_of
@@ -152,3 +152,19 @@ def test_a_new_run_lets_the_device_decide_on_orders_and_an_old_one_keeps_its_own
     assert named.of_a_new_run().mini_batches == "shuffled"
     assert named.fingerprint() == older.fingerprint()
     assert spec_of("mini_batches=hashed").fingerprint() != older.fingerprint()
+
+
+@pytest.mark.parametrize("value", [60, 61, 100])
+def test_a_default_that_changed_leaves_the_fingerprint_known(
+    value: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One checksum is that of a spec whose defaults are still the former ones."""
+    spec = spec_of(f"search.shortening.sweeps={value}", "search.shortening.gain=1e-3")
+    now = {"sweeps": spec.search.shortening.sweeps, "gain": 1e-3}
+    former = {"sweeps": 60, "gain": 1e-3, "doublings": 2}
+    differing = {key: each for key, each in (now | {"doublings": 1}).items() if each != former[key]}
+    plain = spec_of().model_dump(mode="json", exclude=ASIDE, exclude_defaults=True, by_alias=True)
+    plain["search"]["shortening"] = differing
+    assert spec.known_fingerprints() == (spec.fingerprint(), digest(plain))
+    monkeypatch.setattr("engine.spec.keys.FORMER_DEFAULTS", ())
+    assert spec.known_fingerprints() == (spec.fingerprint(),)

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dask import config
@@ -60,6 +61,31 @@ def test_a_killed_worker_costs_nothing(tmp_path: Path) -> None:
     for run in cells(made.folder):
         names = [record.event.name for record in read_records(run)]
         assert names.count("run_started") == names.count("run_finished") == 1
+
+
+@pytest.mark.filterwarnings("ignore")  # Dask's, of sockets of workers that end
+@pytest.mark.parametrize("lost", [dask.STARTS - 1, dask.STARTS])
+def test_workers_that_are_lost_while_they_start_are_started_anew(
+    lost: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[int] = []
+
+    def start(**options: Any) -> LocalCluster:
+        starts.append(options["n_workers"])
+        if len(starts) <= lost:
+            raise RuntimeError("Nanny failed to start.")
+        return LocalCluster(**options, processes=False)  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr("distributed.LocalCluster", start)
+    address = parse_address("local:1")
+    if lost == dask.STARTS:
+        why = r"--cluster: is local:1, whose workers do not start \(Nanny failed to start\); give"
+        with pytest.raises(InputError, match=why), dask.open_cluster(address):
+            pass
+    else:
+        with dask.open_cluster(address) as workers:
+            assert workers.submit(os.getpid).result() == os.getpid()
+    assert starts == [1] * dask.STARTS
 
 
 def test_without_dask_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
