@@ -34,6 +34,13 @@ def test_every_preset_with_points_ships() -> None:
         assert levels == sorted(set(levels)) and all(0 < level < 1 for level in levels)
 
 
+@pytest.mark.parametrize("kind", ["mnist", "cifar10"])
+def test_the_networks_of_the_paper_have_the_points_too(kind: str) -> None:
+    theirs, smaller = (published_for(load_preset(f"{kind}-{name}")) for name in ("paper", "cnn"))
+    assert theirs is not None and smaller is not None
+    assert (theirs.points, theirs.enforced) == (smaller.points, smaller.enforced)
+
+
 @pytest.mark.parametrize(
     "override",
     ["problem.data.points=64", "problem.loss=mse", "search.level_on.split=train"],
