@@ -27,8 +27,9 @@ from engine.backends.triton_rounds.tiles import fits, net_of, warps_of
 from engine.problem.problem import Problem, build_problem
 from engine.spec.stages import stages_of
 from engine.spec.training import Training
+from engine.steps.groups import Group
 from engine.steps.recipe import Recipe
-from engine.steps.rows import Group, fresh
+from engine.steps.rows import fresh
 from presets import load_preset
 
 PRESETS = (

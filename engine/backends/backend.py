@@ -14,9 +14,9 @@ from torch import Tensor
 from engine.problem.problem import Problem, Split
 from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rows
 from engine.spec.level import LevelOn
+from engine.steps.groups import Group
 from engine.steps.practice import Practice
 from engine.steps.recipe import Recipe
-from engine.steps.rows import Group
 
 Way = Literal["fused", "triton", "vmap", "graph", "loop"]
 """The names of the backends in `search.batching`."""

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from engine.backends.backend import Way
 from engine.backends.torch_backend import TorchBackend
 from engine.shapes import Beads
+from engine.steps.groups import Group
 from engine.steps.recipe import Recipe
-from engine.steps.rows import Group
 
 #: The bytes of a piece that stays in a CPU's cache, and the fewest samples of such a piece.
 CACHE_BYTES, CACHED_SAMPLES = 4 * 2**20, 64

@@ -35,9 +35,9 @@ from engine.problem.losses import counted, never_negative
 from engine.problem.problem import Problem, Split
 from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rows
 from engine.spec.level import LevelOn
+from engine.steps.groups import Group
 from engine.steps.practice import PLAIN, Practice
 from engine.steps.recipe import Recipe
-from engine.steps.rows import Group
 
 #: The bytes of layers' outputs that one call may hold. Larger calls go in pieces.
 PIECE_BYTES = 256 * 2**20

@@ -33,8 +33,9 @@ from engine.spec.search import Complex
 from engine.spec.search import Curve as Settings
 from engine.spec.stages import stages_of
 from engine.steps.curves import Bezier, Curve, Polychain, Roomy, Simplexes
+from engine.steps.groups import Group
 from engine.steps.recipe import recipe_of
-from engine.steps.rows import Group, Rows
+from engine.steps.rows import Rows
 from engine.steps.tethers import Off, Tether
 from engine.training.trainer import Trainer, TrainerState
 

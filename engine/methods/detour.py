@@ -22,8 +22,8 @@ from engine.record.unfit import Unfit
 from engine.seeds import derive
 from engine.spec.keys import Spec
 from engine.spec.stages import stages_of
+from engine.steps.groups import Row
 from engine.steps.recipe import recipe_of
-from engine.steps.rows import Row
 from engine.training.trainer import Job, Trainer, TrainerState
 
 

@@ -28,8 +28,9 @@ from engine.spec.stages import stages_of
 from engine.spec.training import Endpoints, Training
 from engine.steps.averages import average_of
 from engine.steps.epochs import steps_of_epochs
+from engine.steps.groups import Row
 from engine.steps.recipe import recipe_of
-from engine.steps.rows import End, Row
+from engine.steps.rows import End
 from engine.training.trainer import Job, Trainer, TrainerState
 
 

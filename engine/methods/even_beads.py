@@ -21,8 +21,9 @@ from engine.record.marks import Count
 from engine.record.unfit import Unfit
 from engine.seeds import derive
 from engine.spec.keys import Spec
+from engine.steps.groups import Row
 from engine.steps.recipe import recipe_of
-from engine.steps.rows import End, Row
+from engine.steps.rows import End
 from engine.training.trainer import Job, Trainer, TrainerState
 
 

@@ -24,8 +24,8 @@ from engine.record.events import BeadFailed, BeadInserted, BeadTrained, Event
 from engine.record.unfit import Unfit
 from engine.seeds import derive
 from engine.spec.keys import Spec
+from engine.steps.groups import Row
 from engine.steps.recipe import recipe_of
-from engine.steps.rows import Row
 from engine.training.trainer import Job, Trainer, TrainerState
 
 #: A half is no progress where it is at least this share as high and as long as the whole.

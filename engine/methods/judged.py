@@ -15,7 +15,8 @@ from engine.record.costs import Costs
 from engine.record.events import Outcome
 from engine.shapes import Weights
 from engine.spec.keys import Spec
-from engine.steps.rows import End, Row
+from engine.steps.groups import Row
+from engine.steps.rows import End
 from engine.workers.pool import Workers
 
 

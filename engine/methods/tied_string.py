@@ -19,8 +19,9 @@ from engine.shapes import Beads, Weights
 from engine.spec.keys import Spec
 from engine.spec.search import Constrained
 from engine.spec.training import Training
+from engine.steps.groups import Group, Row
 from engine.steps.recipe import recipe_of
-from engine.steps.rows import Group, Row, Rows, check_columns
+from engine.steps.rows import Rows, check_columns
 from engine.steps.tethers import Hard, Off, Several, Soft, Springs, Tether, evenly_spaced
 from engine.training.trainer import Trainer
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from engine.spec.training import BatchSize, Training
-from engine.steps.rows import Group
+from engine.steps.groups import Group
 
 #: A mini-batch doubles each time that its weight vector has waited this part of its patience.
 PARTS = 16

@@ -20,10 +20,11 @@ from engine.record.marks import Count, Range
 from engine.record.unfit import Unfit
 from engine.shapes import Beads, Weights
 from engine.spec.training import Training
+from engine.steps.groups import Group, Row
 from engine.steps.growth import MOST_DOUBLINGS, grown
 from engine.steps.linear_map import Identity
 from engine.steps.recipe import Recipe
-from engine.steps.rows import Group, Row, Rows, check_columns, fresh, joined
+from engine.steps.rows import Rows, check_columns, fresh, joined
 from engine.steps.tethers import Off, Several, Tether
 from engine.workers.pool import Workers
 

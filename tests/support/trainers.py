@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.steps.rows import Row
+from engine.steps.groups import Row
 from engine.training.trainer import Trainer
 
 

@@ -19,10 +19,11 @@ from engine.backends.vmapped import VmappedBackend
 from engine.problem.problem import Problem, Split
 from engine.shapes import Batches, Beads, Pairs, PerBead, Points, Rounds, Rows, Weights
 from engine.spec.training import Training
+from engine.steps.groups import Group
 from engine.steps.judge import IMPROVEMENT
 from engine.steps.recipe import Recipe
-from engine.steps.rows import Group, joined
 from engine.steps.rows import Rows as RowsInTraining
+from engine.steps.rows import joined
 from engine.steps.tethers import Hard, Several, Soft, Springs, Tether
 
 #: The multiplications of a row in a round, which take some milliseconds.

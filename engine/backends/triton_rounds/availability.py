@@ -12,8 +12,9 @@ import torch
 from engine.backends import rounds
 from engine.backends.triton_rounds.backend import TritonBackend
 from engine.backends.vmapped import VmappedBackend
+from engine.steps.groups import Group
 from engine.steps.recipe import Recipe
-from engine.steps.rows import Group, Rows, fresh
+from engine.steps.rows import Rows, fresh
 
 #: The number of beads of the trial, and the relative and absolute differences that it allows.
 BEADS, RTOL, ATOL = 3, 1e-3, 1e-5

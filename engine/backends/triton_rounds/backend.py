@@ -20,8 +20,9 @@ from engine.backends.torch_backend import PIECE_BYTES
 from engine.backends.triton_rounds.problem import TritonProblem
 from engine.problem.problem import Problem, Split
 from engine.shapes import Beads, PerBead
+from engine.steps.groups import Group
 from engine.steps.recipe import Recipe
-from engine.steps.rows import Group, joined
+from engine.steps.rows import joined
 
 #: The multiplications of a row in a round, which take a block of threads some tens of milliseconds,
 #: and the most steps of a round. The interpreter needs milliseconds between rounds.

@@ -24,8 +24,8 @@ from engine.spec.keys import Spec
 from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 from engine.spec.yaml_file import parse
+from engine.steps.groups import Group
 from engine.steps.recipe import Recipe
-from engine.steps.rows import Group
 from engine.steps.tethers import Off
 from engine.training.trainer import Trainer
 from engine.workers.pool import Pool

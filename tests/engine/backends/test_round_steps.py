@@ -21,8 +21,9 @@ from engine.spec.search import Constrained
 from engine.spec.training import Training
 from engine.spec.validation import validated
 from engine.steps.averages import Ema
+from engine.steps.groups import Group
 from engine.steps.recipe import Recipe
-from engine.steps.rows import Group, Rows, fresh
+from engine.steps.rows import Rows, fresh
 from engine.workers.pool import Pool
 from tests.support.gpus import Gpus, gpus_for_a_test
 

@@ -22,9 +22,10 @@ from engine.spec.schedules import Cosine
 from engine.spec.search import Constrained
 from engine.spec.training import Clip
 from engine.steps import tethers
+from engine.steps.groups import Group
 from engine.steps.optimizers import build_optimizer
 from engine.steps.recipe import Recipe
-from engine.steps.rows import Group, Rows, fresh
+from engine.steps.rows import Rows, fresh
 from engine.steps.tethers import Hard, Off, Several, Soft, Springs, Tether
 from tests.support.landscapes import landscape, ring, spec_for
 from tests.support.workers import vmapped

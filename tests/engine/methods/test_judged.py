@@ -9,7 +9,8 @@ import torch
 from engine.methods.judged import above_the_level, judged, trained_to
 from engine.record.events import Outcome
 from engine.spec.goal import Goal
-from engine.steps.rows import End, Row
+from engine.steps.groups import Row
+from engine.steps.rows import End
 from tests.support.landscapes import landscape, ring, spec_for
 from tests.support.searches import method_for
 

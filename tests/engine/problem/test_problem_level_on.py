@@ -29,8 +29,9 @@ from engine.spec.keys import Spec
 from engine.spec.level import LevelOn
 from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
+from engine.steps.groups import Group, Row
 from engine.steps.recipe import Recipe
-from engine.steps.rows import End, Group, Row, fresh
+from engine.steps.rows import End, fresh
 from engine.training.trainer import Job, Trainer
 from engine.workers.pool import Pool
 from tests.support.commands import refused

@@ -19,9 +19,10 @@ from engine.run.prepare import prepare
 from engine.spec.checks import check_method
 from engine.spec.keys import Spec
 from engine.spec.validation import validated
+from engine.steps.groups import Group
 from engine.steps.practice import Practice
 from engine.steps.recipe import Recipe
-from engine.steps.rows import Group, fresh
+from engine.steps.rows import fresh
 from tests.support.workers import vmapped
 
 HERE = __name__

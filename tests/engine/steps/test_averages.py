@@ -16,8 +16,8 @@ from engine.record.packing import pack, unpack
 from engine.spec.training import Endpoints, Training
 from engine.spec.validation import validated
 from engine.steps.averages import Average, Ema, Swa, average_of
+from engine.steps.groups import Row
 from engine.steps.recipe import Recipe
-from engine.steps.rows import Row
 from engine.training.trainer import Job, Trainer, TrainerState
 from tests.support.more import always
 from tests.support.small_problem import small_problem

@@ -24,9 +24,10 @@ from engine.spec.checks import check_method
 from engine.spec.training import Training
 from engine.spec.validation import validated
 from engine.spec.yaml_file import parse
+from engine.steps.groups import Group
 from engine.steps.growth import batch_size, grown
 from engine.steps.recipe import Recipe
-from engine.steps.rows import End, Group, fresh
+from engine.steps.rows import End, fresh
 from engine.training.trainer import Job, Round, Trainer, TrainerState
 from engine.workers.pool import Pool
 from tests.support.searches import highest_loss, run

@@ -1,4 +1,4 @@
-"""The struct of arrays that rows in training are, and its groups."""
+"""The struct of arrays that rows in training are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from engine.steps.rows import COLUMNS, End, Group, Rows, fetched, fresh, joined, told_of
+from engine.steps.rows import COLUMNS, End, Rows, fetched, fresh, joined, told_of
 from tests.support.gpus import Gpus
 
 
@@ -45,6 +45,17 @@ def test_a_part_goes_back_to_its_places() -> None:
     rest = [0, 2, 3]
     assert same(put.part(rest), whole.part(rest))
     assert same(whole, some(5))  # the rows themselves are as they were
+
+
+def test_copies_are_written_into_and_the_rows_they_were_made_of_are_as_before() -> None:
+    rows, other = some(5), some(2, first=7)
+    copied = rows.copied()
+    assert same(copied, rows)
+    copied.write(slice(1, 3), other)
+    assert same(rows, some(5)) and not same(copied, rows)
+    for column, new, old in zip(copied.tensors, other.tensors, rows.tensors, strict=True):
+        assert torch.equal(column[1:3], new)
+        assert torch.equal(column[[0, 3, 4]], old[[0, 3, 4]])
 
 
 def test_a_row_is_put_in_and_taken_out() -> None:
@@ -88,19 +99,6 @@ def test_a_row_that_was_not_looked_at_goes() -> None:
     rows = fresh(torch.zeros(2, 3), (), 0.1, 5, [1, 2])
     assert rows.loss.isnan().all() and rows.best.isinf().all()
     assert rows.going.all()
-
-
-def test_a_group_goes_while_a_row_does() -> None:
-    rows = replace(some(2), end=torch.tensor([End.REACHED, End.GOING], dtype=torch.int8))
-    group = Group((7, 9), rows)
-    assert group.going and len(group) == 2
-    ended = torch.tensor([End.REACHED, End.OUT_OF_STEPS], dtype=torch.int8)
-    group = replace(group, rows=replace(rows, end=ended))
-    assert not group.going
-    seven, nine = group.each()
-    assert (seven.bead, seven.steps, seven.end) == (7, 0, End.REACHED)
-    assert nine.end.words == "out of steps"
-    assert group.bead_steps == sum(rows.steps.tolist())
 
 
 def test_what_is_told_of_rows_is_told_of_their_parts() -> None:

@@ -11,8 +11,9 @@ from engine.backends.in_place import InPlaceBackend
 from engine.problem.problem import Problem
 from engine.spec.training import Training
 from engine.spec.validation import validated
+from engine.steps.groups import Row
 from engine.steps.recipe import Recipe
-from engine.steps.rows import End, Row
+from engine.steps.rows import End
 from engine.training.trainer import Job, Trainer, TrainerState
 from engine.workers.pool import Pool
 from tests.support.landscapes import landscape, ring

@@ -12,7 +12,8 @@ import torch
 from engine.backends.backend import Backend
 from engine.breaks import BrokenOff, passing
 from engine.problem.problem import Problem
-from engine.steps.rows import Group, fresh
+from engine.steps.groups import Group
+from engine.steps.rows import fresh
 from engine.workers.pool import WORTH_A_GPU, Pool
 from tests.support.gpus import Gpus
 from tests.support.small_problem import small_problem

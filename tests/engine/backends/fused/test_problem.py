@@ -27,11 +27,12 @@ from engine.spec.optimizers import Adam, Optimizer
 from engine.spec.problem import ProblemSpec
 from engine.spec.training import Training
 from engine.spec.validation import validated
+from engine.steps.groups import Group
 from engine.steps.judge import IMPROVEMENT
 from engine.steps.mini_batches import mini_batches
 from engine.steps.optimizers import build_optimizer
 from engine.steps.recipe import Recipe
-from engine.steps.rows import End, Group, Rows, fresh
+from engine.steps.rows import End, Rows, fresh
 from tests.support.torch_recipes import BLOCKS, OPTIMIZERS, TorchRecipe
 from tests.support.workers import vmapped
 

@@ -16,8 +16,9 @@ from engine.problem.problem import HELD_OUT_LOSS, Problem
 from engine.spec.optimizers import Adam, AdamW
 from engine.spec.training import Training
 from engine.steps.averages import Ema
+from engine.steps.groups import Group
 from engine.steps.recipe import Recipe
-from engine.steps.rows import Group, fresh
+from engine.steps.rows import fresh
 from engine.steps.tethers import Hard
 from tests.support.small_problem import small_problem
 from tests.support.triton_twin import Twin
