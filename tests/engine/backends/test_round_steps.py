@@ -20,6 +20,7 @@ from engine.spec.problem import ProblemSpec
 from engine.spec.search import Constrained
 from engine.spec.training import Training
 from engine.spec.validation import validated
+from engine.steps import tethers
 from engine.steps.averages import Ema
 from engine.steps.groups import Group
 from engine.steps.recipe import Recipe
@@ -147,6 +148,33 @@ def test_rounds_on_a_gpu_are_those_of_the_cpu(name: str) -> None:
         torch.testing.assert_close(there.theta, here.theta, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(there.loss, here.loss, rtol=1e-4, atol=1e-5)
         assert torch.equal(there.steps, here.steps) and torch.equal(there.end, here.end)
+
+
+@pytest.mark.parametrize("name", ["adam", "milestones", "string", "soft string"])
+def test_large_rows_take_their_steps_a_few_at_a_time(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, recipe = RECIPES[name]
+    problem = problem_of(tree)
+    groups = begun(problem, recipe)
+    here = trained(VmappedBackend(problem), recipe, groups, CPU)
+    monkeypatch.setattr(tethers, "GPU_PIECE", 2 * groups[0].rows.theta[0].nbytes)
+    rows_of_a_step: list[int] = []
+    step = round_steps.RoundSteps._step
+
+    def noted(self: Any, rows: Rows, *rest: Any) -> Rows:
+        rows_of_a_step.append(len(rows))
+        return step(self, rows, *rest)
+
+    monkeypatch.setattr(round_steps.RoundSteps, "_step", noted)
+    for way in (VmappedBackend, CudaGraphsBackend):
+        with gpus_for_a_test(1) as gpus:
+            there = trained(way(problem), recipe, groups, gpus.devices[0])
+            gpus.check()
+        torch.testing.assert_close(there.theta, here.theta, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(there.loss, here.loss, rtol=1e-4, atol=1e-5)
+        assert torch.equal(there.steps, here.steps) and torch.equal(there.end, here.end)
+    assert max(rows_of_a_step) == 2
 
 
 #: The most waits for the device of a round, and the most launches, without a graph and with one. A
