@@ -8,6 +8,7 @@ Nothing in an archive is ever executed.
 from __future__ import annotations
 
 import os
+import warnings
 import zipfile
 from collections.abc import Mapping
 from math import prod
@@ -120,7 +121,9 @@ def _header(held: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Returns shape, order and type of an array. Raises ValueError for Python objects."""
     version = npy.read_magic(held)
     read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, fortran, dtype = read_header(held)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that Python 2 has written it
+        shape, fortran, dtype = read_header(held)
     if dtype.hasobject:
         raise ValueError("Object arrays are not loaded")
     return shape, fortran, dtype

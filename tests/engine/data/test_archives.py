@@ -129,6 +129,16 @@ def test_an_archive_that_unpacks_to_a_lot_is_refused(
     assert "its arrays unpack to more than 50 times its size" in refusal(path)
 
 
+def test_what_python_2_has_written_is_read_without_a_warning(tmp_path: Path) -> None:
+    """Its headers have long integers, of which numpy warns. Warnings are errors in tests."""
+    path, array = tmp_path / "old.npz", np.arange(6.0).reshape(2, 3)
+    header = "{'descr': '<f8', 'fortran_order': False, 'shape': (2L, 3L), }".ljust(117) + "\n"
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", content + array.tobytes())
+    np.testing.assert_array_equal(archives.read(path)["x"], array)
+
+
 def test_arrays_that_share_bytes_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "own.npz"
     archives.write(path, ARRAYS)
