@@ -110,7 +110,7 @@ class _Batch:
 
     def respace(self) -> None:
         """Respaces the strings, and evaluates the beads that this has moved."""
-        self.some = self.rows  # which nobody needs any more, so that their memory is free
+        self.some = self.rows  # those apart are not needed any more, which frees their memory
         before = [self.rows.theta[string] for string in self.strings]
         after = [self.recipe.tether.respace(theta) for theta in before]
         if all(new is old for new, old in zip(after, before, strict=True)):
