@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -68,6 +69,9 @@ _Loader.add_implicit_resolver(
 #: YAML text may stand for, with its aliases written out.
 LARGEST_FILE, LARGEST = 2**20, 10**6
 
+#: The most characters of a text whose value is kept for when it is read again.
+KEPT_FILE = 2**14
+
 
 def _expanded(value: Any, known: dict[int, int]) -> int:
     """Returns the number of values in a plain value, with its aliases written out.
@@ -82,14 +86,23 @@ def _expanded(value: Any, known: dict[int, int]) -> int:
     return known[id(value)]
 
 
+def _json(text: str) -> str:
+    """Returns the value of a YAML text as JSON. Raises what YAML and JSON raise, and ValueError."""
+    value = yaml.load(text, _Loader)
+    if _expanded(value, {}) > LARGEST:
+        raise ValueError(f"its aliases stand for more than {LARGEST} values")
+    # By way of JSON: tags of YAML become plain values, and a cycle is refused.
+    return json.dumps(value, default=str)
+
+
+_kept_json = functools.lru_cache(maxsize=256)(_json)
+
+
 def read_yaml(text: str, file: object) -> Any:
     """Returns the plain value of a YAML text. Raises InputError with the line of a syntax error."""
     try:
-        value = yaml.load(text, _Loader)
-        if _expanded(value, {}) > LARGEST:
-            raise ValueError(f"its aliases stand for more than {LARGEST} values")
-        # By way of JSON: tags of YAML become plain values, and a cycle is refused.
-        return json.loads(json.dumps(value, default=str))
+        # The menu reads each preset again and again; larger texts are not worth their memory.
+        return json.loads(_kept_json(text) if len(text) <= KEPT_FILE else _json(text))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or "not readable as YAML"
