@@ -25,7 +25,7 @@ import yaml
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-from tests.support.kept import digest, dss, same_machine
+from tests.support.kept import Program, digest, program, same_machine
 from tests.support.more import always
 
 HERE = Path(__file__).parent / "fixtures" / "6706f4a"
@@ -56,6 +56,12 @@ ASIDE = ("limits", "description", "task", "checkpoint_seconds")
 #: Of what `verify` says: measured numbers, and those that are as they are.
 MEASURED = ("peaks", "normalized_length", "turning_angle", "disagreement", "by_frequencies")
 PLAIN = ("holds", "level", "level_on", "beads", "points", "precision", "tolerance")
+
+
+@pytest.fixture
+def dss(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Program:
+    """The command line."""
+    return program(capsys, monkeypatch)
 
 
 @pytest.fixture(autouse=True)
@@ -136,12 +142,10 @@ def test_a_checkpoint_knows_its_preset(name: str) -> None:
 # ---------------------------------------------------------------- runs are read
 
 
-def test_the_runs_are_listed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_runs_are_listed(tmp_path: Path, dss: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(HERE / "runs", tmp_path / "kept")
     monkeypatch.setenv("DSS_TUI_RUNS", str(tmp_path / "kept"))
-    status, printed = dss(capsys, monkeypatch, "ls")
+    status, printed = dss("ls")
     assert status == 0
     listed = dict(re.split(r"\s{2,}", line)[:2] for line in printed.splitlines()[1:])
     states = {"stop": "stopped", "pause": "stopped", "kill": "interrupted", "end": "limit reached"}
@@ -154,15 +158,10 @@ def test_the_runs_are_listed(
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_is_exported(
-    name: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_run_is_exported(name: str, tmp_path: Path, dss: Program) -> None:
     run = copied(name, tmp_path)
     out = tmp_path / "string.npz"
-    status, _ = dss(capsys, monkeypatch, "export", str(run), "--out", str(out))
+    status, _ = dss("export", str(run), "--out", str(out))
     if not (run / "string.safetensors").exists():  # it was killed before its first checkpoint
         assert (status, RUNS[name]["how"]) == (2, "kill")
         return
@@ -176,19 +175,14 @@ def test_a_run_is_exported(
 
 
 @pytest.mark.parametrize("name", FINISHED)
-def test_a_run_that_has_ended_says_so(
-    name: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_run_that_has_ended_says_so(name: str, tmp_path: Path, dss: Program) -> None:
     run = copied(name, tmp_path)
     before = {path.name: path.read_bytes() for path in run.iterdir()}
     connected = RUNS[name]["as_kept"]["outcome"] == "connected"
-    status, _ = dss(capsys, monkeypatch, "resume", str(run), "--headless")
+    status, _ = dss("resume", str(run), "--headless")
     assert status == (0 if connected else 3)
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
-    status, printed = dss(capsys, monkeypatch, "diagnose", str(run), "--json")
+    status, printed = dss("diagnose", str(run), "--json")
     assert status == (0 if connected else 3)
     assert json.loads(printed)["outcome"] == RUNS[name]["as_kept"]["outcome"]
 
@@ -197,12 +191,7 @@ def test_a_run_that_has_ended_says_so(
 
 
 @pytest.mark.parametrize("name", always(SOON, UNFINISHED))
-def test_a_run_is_resumed(
-    name: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_run_is_resumed(name: str, tmp_path: Path, dss: Program) -> None:
     """To the outcome and the beads, and where bits can be the same, to the same bits."""
     run, expected = copied(name, tmp_path), RUNS[name]["resumed"]
     arguments = ["resume", str(run), "--headless", *RUNS[name]["resume"]]
@@ -216,7 +205,7 @@ def test_a_run_is_resumed(
         assert ran.stderr.count("Traceback") == 0, ran.stderr
         status = ran.returncode
     else:
-        status, _ = dss(capsys, monkeypatch, *arguments)
+        status, _ = dss(*arguments)
     end = json.loads((run / "events.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     beads = arrays_of(run / "string.safetensors")["beads"]
     assert (status, end["outcome"]) == (expected["status"], expected["outcome"])
@@ -230,15 +219,13 @@ def test_a_run_is_resumed(
 
 
 @pytest.mark.parametrize("name", STRINGS)
-def test_a_string_file_holds(
-    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_string_file_holds(name: str, dss: Program) -> None:
     path, expected = HERE / "strings" / name, STRINGS[name]
     held = arrays_of(path)
     assert digest(held["beads"]) == expected["sha256"]
     assert {"data.x", "data.y"} <= held.keys() or "--with-data" not in expected["export"]
     _, verify, _, *options = expected["verify"]
-    status, printed = dss(capsys, monkeypatch, verify, str(path), *options)
+    status, printed = dss(verify, str(path), *options)
     said, before = json.loads(printed), expected["said"]
     assert status == expected["status"]
     assert {key: said[key] for key in PLAIN} == {key: before[key] for key in PLAIN}

@@ -17,7 +17,7 @@ import pytest
 import safetensors.numpy
 from safetensors import safe_open
 
-from tests.support.kept import digest, dss, same_machine
+from tests.support.kept import Program, digest, program, same_machine
 
 FIXTURES = Path(__file__).parent / "fixtures"
 VERSIONS = ("9e652d2", "829532e", "1f37f0d")
@@ -40,6 +40,12 @@ STOPPED = [each for each in KEPT if each not in (*FINISHED, *MANY)]
 SURE = ("level", "pair", "seed", "method", "a", "b", "models", "size", "outcome", "connected")
 #: How near losses, lengths and peaks are, which are kept to six digits.
 DIGITS = 1e-5
+
+
+@pytest.fixture
+def dss(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Program:
+    """The command line."""
+    return program(capsys, monkeypatch)
 
 
 @pytest.fixture(autouse=True)
@@ -112,12 +118,12 @@ def test_beads_at_rest_have_files_of_their_own(version: str) -> None:
 def test_the_folders_are_listed(
     version: str,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    dss: Program,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shutil.copytree(FIXTURES / version, tmp_path / "kept")
     monkeypatch.setenv("DSS_TUI_RUNS", str(tmp_path / "kept"))
-    status, printed = dss(capsys, monkeypatch, "ls")
+    status, printed = dss("ls")
     assert status == 0
     listed = dict(re.split(r"\s{2,}", line)[:2] for line in printed.splitlines()[1:])
     assert listed == {
@@ -131,15 +137,9 @@ def test_the_folders_are_listed(
 
 
 @pytest.mark.parametrize(("version", "name"), [*FINISHED, *STOPPED])
-def test_a_run_is_exported(
-    version: str,
-    name: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_run_is_exported(version: str, name: str, tmp_path: Path, dss: Program) -> None:
     run, out = copied(version, name, tmp_path), tmp_path / "string.safetensors"
-    assert dss(capsys, monkeypatch, "export", str(run), "--out", str(out))[0] == 0
+    assert dss("export", str(run), "--out", str(out))[0] == 0
     written, kept = map(safetensors.numpy.load_file, (out, run / "string.safetensors"))
     assert written.keys() == kept.keys()
     assert all(written[key].tobytes() == kept[key].tobytes() for key in kept)
@@ -147,19 +147,15 @@ def test_a_run_is_exported(
 
 @pytest.mark.parametrize(("version", "name"), FINISHED)
 def test_a_run_that_has_ended_says_so_and_holds(
-    version: str,
-    name: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    version: str, name: str, tmp_path: Path, dss: Program
 ) -> None:
     run = copied(version, name, tmp_path)
     before = {path.name: path.read_bytes() for path in run.iterdir()}
-    assert dss(capsys, monkeypatch, "resume", str(run), "--headless")[0] == 0
+    assert dss("resume", str(run), "--headless")[0] == 0
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
-    status, printed = dss(capsys, monkeypatch, "diagnose", str(run), "--json")
+    status, printed = dss("diagnose", str(run), "--json")
     assert (status, json.loads(printed)["outcome"]) == (0, "connected")
-    assert dss(capsys, monkeypatch, "verify", str(run / "string.safetensors"))[0] == 0
+    assert dss("verify", str(run / "string.safetensors"))[0] == 0
     expected = expected_of(version, name)["as_kept"]
     held = safetensors.numpy.load_file(run / "string.safetensors")
     assert digest(held["beads"]) == expected["sha256"]
@@ -171,33 +167,21 @@ def test_a_run_that_has_ended_says_so_and_holds(
 
 
 @pytest.mark.parametrize(("version", "name"), STOPPED)
-def test_a_run_is_resumed(
-    version: str,
-    name: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_run_is_resumed(version: str, name: str, tmp_path: Path, dss: Program) -> None:
     run, expected = copied(version, name, tmp_path), expected_of(version, name)["resumed"]
     assert events_of(run)[-1]["outcome"] == "stopped"
     before = len(events_of(run))
-    status, _ = dss(capsys, monkeypatch, "resume", str(run), "--headless")
+    status, _ = dss("resume", str(run), "--headless")
     assert status == expected["status"] == 0
     assert len(events_of(run)) > before
     check_string(run, expected, version)
-    status, printed = dss(capsys, monkeypatch, "verify", str(run / "string.safetensors"), "--json")
+    status, printed = dss("verify", str(run / "string.safetensors"), "--json")
     said = json.loads(printed)
     assert (status, said["holds"], said["level"]) == (0, True, expected["level"])
 
 
 @pytest.mark.parametrize(("version", "name"), MANY)
-def test_many_runs_are_resumed(
-    version: str,
-    name: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_many_runs_are_resumed(version: str, name: str, tmp_path: Path, dss: Program) -> None:
     """To the table that is expected, and runs that have ended are left as they are.
 
     The folder that their cells name models in is on the machine that they were made on.
@@ -205,13 +189,13 @@ def test_many_runs_are_resumed(
     folder, expected = copied(version, name, tmp_path), expected_of(version, name)["resumed"]
     ended = {path: path.read_bytes() for path in folder.rglob("string.safetensors")}
     assert 0 < len(ended) < len(expected["strings"])
-    status, _ = dss(capsys, monkeypatch, "resume", str(folder), "--headless")
+    status, _ = dss("resume", str(folder), "--headless")
     assert status == expected["status"] == 0
     assert {path: path.read_bytes() for path in ended} == ended
     for place, string in expected["strings"].items():
         check_string(folder / place, string, version)
         path = str(folder / place / "string.safetensors")
-        assert dss(capsys, monkeypatch, "verify", path)[0] == 0
+        assert dss("verify", path)[0] == 0
     for table, lines in expected["tables"].items():
         with open(folder / table, encoding="utf-8", newline="") as file:
             found = list(csv.DictReader(file))

@@ -20,10 +20,11 @@ from engine.steps.descent import build_descent
 from engine.steps.epochs import epochs_of
 from engine.steps.judge import judge
 from engine.steps.mini_batches import hashed_batches
+from engine.steps.pieces import beads_at_once
 from engine.steps.practice import row_keys
 from engine.steps.recipe import Recipe
 from engine.steps.rows import AVERAGE, Rows, places, sent
-from engine.steps.tethers import Tether, beads_at_once
+from engine.steps.tethers import Tether
 
 if TYPE_CHECKING:
     from engine.backends.backend import Backend

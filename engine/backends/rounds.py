@@ -22,9 +22,9 @@ from torch import Tensor
 from engine.backends.round_steps import RoundSteps, judged
 from engine.shapes import BeadMask, Beads, PerBead
 from engine.steps.groups import Group
+from engine.steps.pieces import beads_at_once
 from engine.steps.recipe import Recipe
 from engine.steps.rows import Rows, joined, told_of
-from engine.steps.tethers import beads_at_once
 
 if TYPE_CHECKING:
     from engine.backends.backend import Backend

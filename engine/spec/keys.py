@@ -142,18 +142,12 @@ class Spec(Part):
         """Returns the checksum, and those that the same keys had under former defaults."""
         told, every = self._told(), self.model_dump(mode="json", exclude=ASIDE, by_alias=True)
         found = [digest(told)]
-        for path, defaults in FORMER_DEFAULTS:
-            *outer, name = path
-            within, values = told, every
-            for key in outer:
-                within, values = within.setdefault(key, {}), values[key]
-            told_of_part = within.pop(name, {})
-            for key, default in defaults.items():
-                told_of_part.pop(key, None)
-                if values[name][key] != default:
-                    told_of_part[key] = values[name][key]
-            if told_of_part:
-                within[name] = told_of_part
+        for (block, part), former in FORMER_DEFAULTS:
+            now, held = every[block][part], told[block]
+            own = {key: value for key, value in held.pop(part, {}).items() if key not in former}
+            own |= {key: now[key] for key, default in former.items() if now[key] != default}
+            if own:
+                held[part] = own
             found.append(digest(told))
         return tuple(found)
 
@@ -164,9 +158,10 @@ class Spec(Part):
 
 #: Keys of a spec that do not change which steps a search takes.
 ASIDE = {"limits", "description", "task", "checkpoint_seconds"}
-#: Parts whose keys had other defaults, and these, the newest change first. A run.yaml spells out
-#: every key, and its checkpoint's checksum leaves out those that were defaults when it was written.
-FORMER_DEFAULTS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+#: The block and the part of it whose keys had other defaults, and these, the newest change first.
+#: A run.yaml spells out every key, and a checkpoint's checksum leaves out those that were defaults
+#: when it was written.
+FORMER_DEFAULTS: tuple[tuple[tuple[str, str], dict[str, Any]], ...] = (
     (("search", "shortening"), {"sweeps": 60, "gain": 0.001, "doublings": 2}),
 )
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from engine.shapes import Beads, PerBead
+from engine.steps.pieces import moved, pieces
 
 
 @runtime_checkable
@@ -199,31 +200,6 @@ def _chords(theta: Beads) -> Beads:
     """Returns c_i of each inner bead."""
     chord: Beads = normalize(theta[2:] - theta[:-2])
     return chord
-
-
-# ---------------------------------------------------------------- a few beads at a time
-
-#: The bytes of beads that are worked on at once in main memory, and on a GPU. What is computed on
-#: the way takes several times as many, which would be several strings if all beads of a large
-#: network went together.
-PIECE, GPU_PIECE = 2**24, 2**30
-
-
-def pieces(theta: Beads, first: int, last: int) -> list[slice]:
-    """Returns the rows from `first` to before `last` as slices that are worked on at once."""
-    at_once = beads_at_once(theta)
-    return [slice(row, min(row + at_once, last)) for row in range(first, last, at_once)]
-
-
-def beads_at_once(theta: Beads) -> int:
-    """Returns the number of rows of weights (bead, param) that are worked on at once."""
-    room = PIECE if theta.device.type == "cpu" else GPU_PIECE
-    return max(1, room // max(1, theta[0].nbytes))
-
-
-def moved(rows: slice, by: int) -> slice:
-    """Returns the slice of the rows that lie `by` places after those of a slice."""
-    return slice(rows.start + by, rows.stop + by)
 
 
 # ---------------------------------------------------------------- even spacing

@@ -6,27 +6,32 @@ import contextlib
 import hashlib
 import runpy
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+Program = Callable[..., tuple[int, str]]
+"""Takes the words of a command line; returns its exit status and what it printed."""
 
-def dss(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str
-) -> tuple[int, str]:
-    """The exit status of a command line, and what it printed."""
-    monkeypatch.setattr(sys, "argv", ["dss-tui", *arguments])
-    capsys.readouterr()
-    try:
-        runpy.run_module("dss_tui", run_name="__main__", alter_sys=True)
-    except SystemExit as ended:
-        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    else:
-        status = 0
-    return status, capsys.readouterr().out
+
+def program(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Program:
+    """The command line in this process."""
+
+    def called(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["dss-tui", *arguments])
+        capsys.readouterr()
+        try:
+            runpy.run_module("dss_tui", run_name="__main__", alter_sys=True)
+        except SystemExit as ended:
+            status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        else:
+            status = 0
+        return status, capsys.readouterr().out
+
+    return called
 
 
 def same_machine(made: Mapping[str, str]) -> bool:

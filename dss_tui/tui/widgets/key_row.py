@@ -35,7 +35,7 @@ class KeyRow(Footer):
             room -= _columns(key)
             if room < 0:
                 break
-            if isinstance(key, FooterKey):  # else its style is found for both looks, one by one
+            if isinstance(key, FooterKey):  # a later change would look its style up once more
                 key.set_reactive(FooterKey.compact, False)
             yield key
         if help_ is not None:

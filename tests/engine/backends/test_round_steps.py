@@ -20,7 +20,6 @@ from engine.spec.problem import ProblemSpec
 from engine.spec.search import Constrained
 from engine.spec.training import Training
 from engine.spec.validation import validated
-from engine.steps import tethers
 from engine.steps.averages import Ema
 from engine.steps.groups import Group
 from engine.steps.recipe import Recipe
@@ -158,7 +157,7 @@ def test_large_rows_take_their_steps_a_few_at_a_time(
     problem = problem_of(tree)
     groups = begun(problem, recipe)
     here = trained(VmappedBackend(problem), recipe, groups, CPU)
-    monkeypatch.setattr(tethers, "GPU_PIECE", 2 * groups[0].rows.theta[0].nbytes)
+    monkeypatch.setattr("engine.steps.pieces.GPU_PIECE", 2 * groups[0].rows.theta[0].nbytes)
     rows_of_a_step: list[int] = []
     step = round_steps.RoundSteps._step
 

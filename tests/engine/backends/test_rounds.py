@@ -21,7 +21,6 @@ from engine.spec.optimizers import Adam, RmsProp, Sgd
 from engine.spec.schedules import Cosine
 from engine.spec.search import Constrained
 from engine.spec.training import Clip
-from engine.steps import tethers
 from engine.steps.groups import Group
 from engine.steps.optimizers import build_optimizer
 from engine.steps.recipe import Recipe
@@ -257,7 +256,7 @@ def test_large_strings_take_a_step_a_few_beads_at_a_time_to_the_same_bits(
     monkeypatch.setattr(RoundSteps, "_step", noted)
     found = []
     for beads in (99, 2):
-        monkeypatch.setattr(tethers, "PIECE", beads * theta[0].nbytes)
+        monkeypatch.setattr("engine.steps.pieces.PIECE", beads * theta[0].nbytes)
         rows_of_a_step.clear()
         groups = strings
         for _ in range(3):

@@ -9,6 +9,7 @@ from torch import Tensor
 from engine.methods.tied_string import tether_of
 from engine.spec.search import Constrained
 from engine.steps import tethers
+from engine.steps.pieces import pieces
 from engine.steps.tethers import (
     EVEN,
     SPACING_PASSES,
@@ -19,7 +20,6 @@ from engine.steps.tethers import (
     Springs,
     Tether,
     evenly_spaced,
-    pieces,
     spread,
     unevenness,
 )
@@ -162,7 +162,7 @@ def test_spacing_a_few_beads_at_a_time_gives_the_same_bits(
         return [spread(theta), torch.tensor(unevenness(theta))]
 
     together = found()
-    monkeypatch.setattr(tethers, "PIECE", 2 * theta[0].nbytes)
+    monkeypatch.setattr("engine.steps.pieces.PIECE", 2 * theta[0].nbytes)
     assert len(pieces(theta, 0, len(theta))) > 1
     for one, other in zip(together, found(), strict=True):
         assert torch.equal(one, other)
