@@ -161,7 +161,7 @@ class RoundSteps:
         string: _Strings | None,
         limited: bool,
     ) -> Rows:
-        """Returns rows after a step. `limited` says whether one may have taken its last already."""
+        """Returns rows after a step. With `limited`, some may have taken their last one already."""
         loss, grad = self._loss_and_grad(rows, seeds, batch, string)
         moving: BeadMask | None = None
         if self.sees_objective or not self.recipe.at.own:

@@ -198,9 +198,9 @@ class Rows:
         return self._each(Tensor.clone, self.seeds)
 
     def write(self, which: slice, part: Rows) -> None:
-        """Writes rows into the tensors of these. Nobody else may have them, or know what is told.
+        """Writes other rows over some of these, in place; `which` are their numbers.
 
-        `which` are the numbers of the rows that are replaced.
+        No other rows may share these tensors, and `told` must not have been read yet.
         """
         for column, new in zip(self.tensors, part.tensors, strict=True):
             column[which] = new
