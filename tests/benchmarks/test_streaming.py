@@ -54,4 +54,4 @@ def test_samples_that_are_mapped_take_no_memory(tmp_path: Path) -> None:
     before, read, peak, size = json.loads(done.stdout)
     assert size > 0.8 * DATA
     assert read - before < 24 * MIB
-    assert peak - before < 56 * MIB  # in float32 the samples alone are 384 MiB
+    assert peak - before < 96 * MIB  # 50 MiB mostly; in float32 the samples alone are 384 MiB

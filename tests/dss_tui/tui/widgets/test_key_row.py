@@ -9,6 +9,7 @@ import pytest
 from textual.pilot import Pilot
 
 from dss_tui.tui.app import DssApp, Opening
+from dss_tui.tui.widgets.key_row import KeyRow
 from tests.support.more import always
 from tests.support.pilots import drive, seen, until, watching
 from tests.support.told_runs import greedy_run
@@ -63,5 +64,22 @@ def test_keys_are_shown_whole_or_not_at_all(width: int, tmp_path: Path) -> None:
         )
         # Of the keys that a run at its end has, none but the last ones is left out.
         assert ("space replay" in parts(app)) == (width >= 74)
+
+    drive(steps, watching(greedy_run(tmp_path)), size=(100, 24))
+
+
+def test_the_row_is_laid_out_anew_only_for_other_keys(tmp_path: Path) -> None:
+    """Whoever asks for the keys again, as each change of the focus does, gets the same widgets."""
+
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: last_line(app).endswith("? help"))
+        await pilot.pause()
+        row = app.screen.query_one(KeyRow)
+        shown = list(row.children)
+        app.screen.refresh_bindings()
+        await pilot.pause()
+        assert list(row.children) == shown != []
+        await pilot.resize_terminal(60, 24)
+        await until(pilot, lambda: list(row.children) != shown)
 
     drive(steps, watching(greedy_run(tmp_path)), size=(100, 24))
