@@ -19,7 +19,7 @@ import engine.path.certificate as package
 #: numba's settings, of which its types tell nothing.
 settings: Any = numba.config
 #: The modules whose source is loaded, each after those that it imports.
-NAMES = ("scalar", "compiled_losses", "compiled_forms", "compiled_layers")
+NAMES = ("falling", "scalar", "compiled_losses", "compiled_forms", "compiled_layers")
 
 
 def layers() -> ModuleType:

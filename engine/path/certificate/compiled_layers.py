@@ -352,19 +352,21 @@ def activate(kind: int, room: Room, width: int, count: int) -> None:
         rectified(room.forms, x, width, count)
     elif kind > 1:
         for i in range(width):
-            for s in range(count):
-                a, b, q, low, high = x[0, i, s], x[1, i, s], x[2, i, s], x[3, i, s], x[4, i, s]
-                model = curved(kind, a, b, q, low, high)
-                x[0, i, s], x[1, i, s], x[2, i, s], x[3, i, s], x[4, i, s] = model
+            curved(x, i, 1.0 if kind == 2 else 2.0, count)
         without_unknowns(room.forms, x, width, count)
 
 
 @part
-def curved(
-    kind: int, start: float, end: float, bow: float, low: float, high: float
-) -> scalar.Model:
-    """Returns the model of a sigmoid, or of a hyperbolic tangent, which is 2σ(2x) − 1."""
-    if kind == 2:
-        return scalar.sigmoid(start, end, bow, low, high)
-    a, b, q, down, up = scalar.sigmoid(2 * start, 2 * end, 2 * bow, 2 * low, 2 * high)
-    return 2 * a - 1, 2 * b - 1, 2 * q, 2 * down, 2 * up
+def curved(x: Floats, i: int, scale: float, count: int) -> None:
+    """Puts the models of scale·σ(scale·x) − (scale − 1) in place of those of the value i of x.
+
+    With a scale of 1 it is the sigmoid, with 2 the hyperbolic tangent.
+    """
+    starts, ends, bows, lows, highs = x[0, i], x[1, i], x[2, i], x[3, i], x[4, i]
+    shift = scale - 1
+    for s in range(count):
+        start, end, bow = scale * starts[s], scale * ends[s], scale * bows[s]
+        low, high = scale * lows[s], scale * highs[s]
+        start, end, bow, low, high = scalar.sigmoid(start, end, bow, low, high)
+        starts[s], ends[s], bows[s] = scale * start - shift, scale * end - shift, scale * bow
+        lows[s], highs[s] = scale * low, scale * high

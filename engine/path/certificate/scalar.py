@@ -2,7 +2,8 @@
 
 A model is its five numbers: start, end, bow, low, high (`chord`). The rectifier does the same
 operations in the same order as `piecewise_linear`, so that its models are the same to the bit. The
-sigmoid follows `sigmoid`, with an exponential of its own.
+sigmoid follows `sigmoid`, with the exponential of `falling`. Nothing here branches or calls, so
+that a loop over samples takes several of them at once.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from engine.path.certificate.chord import EPSILON, TINY
-from engine.path.certificate.jit import inner, part
+from engine.path.certificate.falling import falling
+from engine.path.certificate.jit import inner
 from engine.path.certificate.sigmoid import BEND, MOST_BENT
 
 Model = tuple[float, float, float, float, float]
@@ -70,24 +72,19 @@ def relu(start: float, end: float, bow: float, low: float, high: float) -> Model
     return first, last, 0.0, larger((down - gap) * OUTWARD, -larger(first, last)), up
 
 
-@part
+@inner
 def sigmoid(start: float, end: float, bow: float, low: float, high: float) -> Model:
     """Returns the model of σ(x), as `sigmoid.sigmoid` makes it."""
     least = smaller(start, end) + smaller(bow, 0.0) / 4
     most = larger(start, end) + larger(bow, 0.0) / 4
-    slope_least, bend_least = slopes(least)
-    slope_most, bend_most = slopes(most)
+    slope_least, bend_least = slope_and_bend(least)
+    slope_most, bend_most = slope_and_bend(most)
     slope_low, slope_high = smaller(slope_least, slope_most), larger(slope_least, slope_most)
-    if least <= 0 and most >= 0:
-        slope_high = 0.25
+    slope_high = 0.25 if (least <= 0) & (most >= 0) else slope_high
     bend_low, bend_high = smaller(bend_least, bend_most), larger(bend_least, bend_most)
-    if least <= BEND and most >= BEND:
-        bend_low = -MOST_BENT
-    if least <= -BEND and most >= -BEND:
-        bend_high = MOST_BENT
-    steepest = larger(slopes(least + low)[0], slopes(most + high)[0])
-    if least + low <= 0 and most + high >= 0:
-        steepest = 0.25
+    bend_low = -MOST_BENT if (least <= BEND) & (most >= BEND) else bend_low
+    bend_high = MOST_BENT if (least <= -BEND) & (most >= -BEND) else bend_high
+    steepest, _ = slope_and_bend(larger(least + low, smaller(most + high, 0.0)))
     along, size = abs(end - start), abs(bow)
     slow, fast = larger(along - size, 0.0), along + size
     slow, fast = slow * slow, fast * fast
@@ -108,13 +105,17 @@ def sigmoid(start: float, end: float, bow: float, low: float, high: float) -> Mo
 
 @inner
 def logistic(x: float) -> float:
-    """Returns σ(x)."""
-    return float(1 / (1 + np.exp(-x)))
+    """Returns σ(x), as 1/(1 + e^−|x|) or e^−|x|/(1 + e^−|x|)."""
+    shrunk = falling(-abs(x))
+    larger_share = 1 / (1 + shrunk)
+    return shrunk * larger_share if x < 0 else larger_share
 
 
-@part
-def slopes(x: float) -> tuple[float, float]:
-    """Returns σ′(x) and σ″(x)."""
-    value = logistic(x)
-    slope = value * logistic(-x)
-    return slope, slope * (1 - 2 * value)
+@inner
+def slope_and_bend(x: float) -> tuple[float, float]:
+    """Returns σ′(x) and σ″(x). Of a range of x, σ′ is largest at the point that is nearest to 0."""
+    shrunk = falling(-abs(x))
+    larger_share = 1 / (1 + shrunk)
+    slope = shrunk * larger_share * larger_share
+    bend = slope * ((1 - shrunk) * larger_share)
+    return slope, -bend if x > 0 else bend
