@@ -1,7 +1,8 @@
-"""The exponential function of numbers up to 0, for proofs, in compiled code. This module needs numba.
+"""The exponential function of numbers up to 0, in compiled code of proofs.
 
 It computes e^x = 2^n·e^r with |r| ≤ ½ ln 2 from operations that loops can do on several numbers at
-once, which calls of the platform's library cannot. docs/proof.md counts its error.
+once, which calls of the platform's library cannot. docs/proof.md counts its error. This module
+needs numba.
 """
 
 from __future__ import annotations

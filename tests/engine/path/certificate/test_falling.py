@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-numba = pytest.importorskip("numba")
+pytest.importorskip("numba")
+
+import numba
 
 from engine.path.certificate.chord import EPSILON
 from engine.path.certificate.falling import LEAST, falling
