@@ -127,7 +127,8 @@ def advance_string(
                 continue
             if move and rows.steps[bead] < budget.max_steps:
                 work.moved[bead] = True
-                work.grads[bead, :] = scratch.grad
+                for p in range(scratch.grad.size):
+                    work.grads[bead, p] = scratch.grad[p]
         if move:
             step_together(rule, tie, rows, work, phase)
 

@@ -1,4 +1,4 @@
-"""The exponential function and the logarithm, in loops that vectorise."""
+"""The exponential and the logistic function and the logarithm, in loops that vectorise."""
 
 from __future__ import annotations
 
@@ -24,12 +24,16 @@ def expm1(x: Any) -> Any:
     """Returns e^x − 1 for x ≤ 0 in compiled code."""
 
 
+def logistic(x: Any) -> Any:
+    """Returns 1 / (1 + e^−x) in compiled code; below −80 it is that of −80. NaN stays."""
+
+
 def log(x: Any) -> Any:
     """Returns ln x for x ≥ 1 in compiled code; NaN where x is not finite."""
 
 
 def _exponentials(real: Any, integer: Any, bits: int, bias: int, coarse: float) -> Any:
-    """Returns exp and expm1 for a type of number.
+    """Returns exp, expm1 and logistic for a type of number.
 
     Its fraction has `bits` bits and its exponent counts from -`bias`. They compute e^x = 2^n e^r.
     `coarse` is nearly ln 2, and so short that its product with n is exact.
@@ -39,6 +43,7 @@ def _exponentials(real: Any, integer: Any, bits: int, bias: int, coarse: float) 
     shift = real(1.5 * 2.0**bits)
     origin, bias, bits, half = shift.view(integer), integer(bias), integer(bits), integer(1)
     highest, lowest, negligible = real(bias), -real(bias + bits), -real(60)
+    largest = real(80)  # e^80 and e^-80 are as 1 / (1 + e^80) is: neither too large nor too small
     one = real(1)
     series = _series32 if real is np.float32 else _series64
 
@@ -63,7 +68,17 @@ def _exponentials(real: Any, integer: Any, bits: int, bias: int, coarse: float) 
         scale = integer(integer(power + bias) << bits).view(real)
         return (r + r * r * series(r)) * scale + (scale - one)
 
-    return exp_of, expm1_of
+    def logistic_of(x: Any) -> Any:
+        x = largest if x > largest else x
+        x = -largest if x < -largest else x
+        shifted = shift - x * inverse
+        n = shifted - shift
+        r = (-x - n * coarse) - n * fine
+        fraction = real(one + (r + r * r * series(r))).view(integer)
+        power = integer(real(shifted).view(integer) << bits)  # what lies above it is shifted out
+        return one / (one + integer(fraction + power).view(real))
+
+    return exp_of, expm1_of, logistic_of
 
 
 @inlined
@@ -154,4 +169,5 @@ def _by_type(name: Any, rounding: frozenset[str], of_float: Any, of_double: Any)
 
 _by_type(exp, MULTIPLY_ADD, _EXP32[0], _EXP64[0])
 _by_type(expm1, MULTIPLY_ADD, _EXP32[1], _EXP64[1])
+_by_type(logistic, MULTIPLY_ADD, _EXP32[2], _EXP64[2])
 _by_type(log, STRICT, _LOG32, _LOG64)

@@ -20,7 +20,7 @@ from engine.backends.fused.kernels.arrays import (
     Scratch,
 )
 from engine.backends.fused.kernels.compiling import compiled
-from engine.backends.fused.kernels.exponentials import exp, expm1, log
+from engine.backends.fused.kernels.exponentials import exp, expm1, log, logistic
 
 
 @compiled()
@@ -37,7 +37,7 @@ def activate(kind: int, values: Floats, at: Index, rows: Index, n: Index) -> Non
                 values[start + s] = zero if value < zero else value  # nan stays
         elif kind == SIGMOID:
             for s in range(n):
-                values[start + s] = one / (one + exp(-values[start + s]))
+                values[start + s] = logistic(values[start + s])
         else:
             for s in range(n):
                 value = values[start + s]

@@ -1,4 +1,4 @@
-"""The compiled exponential function and logarithm against numpy in extended precision."""
+"""The compiled exponential and logistic function and logarithm against numpy's long doubles."""
 
 from __future__ import annotations
 
@@ -60,6 +60,23 @@ def test_exponentials_beyond_the_range(dtype: Any) -> None:
     expected = np.exp(gradual.astype(np.longdouble))
     assert applied(exponentials.exp, gradual)[5] == pytest.approx(float(expected[5]), rel=1e-3)
     assert np.isnan(applied(exponentials.expm1, x).reshape(9, 7)[0][4])
+
+
+@pytest.mark.parametrize(("dtype", "rounding"), [(np.float32, 1.6e-7), (np.float64, 3e-16)])
+def test_the_logistic_function_over_the_whole_range(dtype: Any, rounding: float) -> None:
+    x = np.concatenate([np.linspace(-80, 80, 400_001), np.linspace(-1, 1, 100_001)]).astype(dtype)
+    exact = 1 / (1 + np.exp(-x.astype(np.longdouble)))
+    assert np.max(np.abs(applied(exponentials.logistic, x) / exact - 1)) < rounding
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
+def test_the_logistic_function_beyond_the_range(dtype: Any) -> None:
+    x = np.array([-80, -81, -1e4, -np.inf, 81, 1e4, np.inf, np.nan, 0.0, -0.0] * 9, dtype)
+    least, *found = applied(exponentials.logistic, x).reshape(9, 10)[3].tolist()
+    assert 0 < least < 2e-35
+    assert found[:6] == [least, least, least, 1.0, 1.0, 1.0]
+    assert np.isnan(found[6])
+    assert found[7:] == [0.5, 0.5]
 
 
 @pytest.mark.parametrize(("dtype", "rounding"), [(np.float32, 2.5e-7), (np.float64, 5e-16)])
