@@ -15,6 +15,10 @@ from jaxtyping import install_import_hook
 if TYPE_CHECKING:
     from tests.support.gpus import Gpus
 
+# Read once by Textual where it is imported. What scrolls or fades gets to its end at once: the
+# frames in between are Textual's, and they are a tenth of the time of the screens' tests.
+os.environ["TEXTUAL_ANIMATIONS"] = "none"
+
 # A change is accepted or not by the same examples each time; whoever runs the tests by hand draws
 # new ones. A busy machine draws them slowly, which says nothing of the code.
 hypothesis.settings.register_profile(
