@@ -250,6 +250,7 @@ def test_a_follows_the_highest_open_segment(orphan: RunDir) -> None:
             writer.progress(replace(known, segments=tuple(segments)))
             await until(pilot, lambda: about(3) in said(screen, "#selection"))
             await pilot.press("k")
+            await until(pilot, lambda: about(2) in said(screen, "#selection"))
             await pilot.pause(0.2)
             assert about(2) in said(screen, "#selection")
             await pilot.press("a")
