@@ -24,7 +24,6 @@ ELSEWHERE = {
     "backends/fused/rules": "backends/fused/test_problem",
     "backends/fused/kernels/arrays": "backends/fused/test_problem",
     "backends/fused/kernels/calls": "backends/fused/test_problem",
-    "backends/fused/kernels/compiling": "backends/test_disk_cache",
     "backends/fused/kernels/judging": "steps/test_judge",
     "backends/fused/kernels/layers": "backends/fused/test_problem",
     "backends/fused/kernels/optimizers": "backends/fused/test_problem",

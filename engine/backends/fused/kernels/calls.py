@@ -127,10 +127,16 @@ def advance_string(
                 continue
             if move and rows.steps[bead] < budget.max_steps:
                 work.moved[bead] = True
-                for p in range(scratch.grad.size):
-                    work.grads[bead, p] = scratch.grad[p]
+                keep_gradient(work, bead, scratch.grad)
         if move:
             step_together(rule, tie, rows, work, phase)
+
+
+@compiled(STRICT)
+def keep_gradient(work: Work, bead: int, grad: Floats) -> None:
+    """Keeps the gradient of a bead until all beads of the string take the step."""
+    for p in range(grad.size):
+        work.grads[bead, p] = grad[p]
 
 
 @compiled(STRICT)
