@@ -43,7 +43,7 @@ def _exponentials(real: Any, integer: Any, bits: int, bias: int, coarse: float) 
     shift = real(1.5 * 2.0**bits)
     origin, bias, bits, half = shift.view(integer), integer(bias), integer(bits), integer(1)
     highest, lowest, negligible = real(bias), -real(bias + bits), -real(60)
-    largest = real(80)  # e^80 and e^-80 are as 1 / (1 + e^80) is: neither too large nor too small
+    largest = real(80)  # e^80 and 1 / (1 + e^80) are normal numbers of either type
     one = real(1)
     series = _series32 if real is np.float32 else _series64
 
@@ -75,7 +75,7 @@ def _exponentials(real: Any, integer: Any, bits: int, bias: int, coarse: float) 
         n = shifted - shift
         r = (-x - n * coarse) - n * fine
         fraction = real(one + (r + r * r * series(r))).view(integer)
-        power = integer(real(shifted).view(integer) << bits)  # what lies above it is shifted out
+        power = integer(real(shifted).view(integer) << bits)  # the bits above are shifted out
         return one / (one + integer(fraction + power).view(real))
 
     return exp_of, expm1_of, logistic_of
