@@ -12,13 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import redirect_stderr
-from io import StringIO
 from pathlib import Path
 
 import pytest
 
-from dss_tui.cli import main
 from engine.record.commands import send
 from engine.record.lock import is_live
 from engine.record.records import read_records
@@ -59,13 +56,9 @@ def events(out: Path) -> list[str]:
 
 
 def resume(out: Path) -> tuple[int, str]:
-    """Returns the exit status and the errors of `resume`, called in this process.
-
-    The run was begun in another one, and a new process would first import torch.
-    """
-    with redirect_stderr(StringIO()) as errors:
-        status = main(["resume", str(out), "--headless"])
-    return status, errors.getvalue()
+    process = start("resume", str(out), "--headless")
+    _, errors = process.communicate()
+    return process.returncode, errors
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
