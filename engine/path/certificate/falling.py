@@ -1,7 +1,8 @@
 """The exponential function of numbers up to 0, in compiled code of proofs.
 
 It computes e^x = 2^n·e^r with |r| ≤ ½ ln 2 from operations that loops can do on several numbers at
-once, which calls of the platform's library cannot. docs/proof.md counts its error. This module
+once, which calls of the platform's library cannot. docs/proof.md counts its error. Trained beads
+use an exponential of their own, in whose code products and sums may round together. This module
 needs numba.
 """
 
@@ -9,10 +10,9 @@ from __future__ import annotations
 
 from math import factorial, log
 
-import numba
 import numpy as np
 
-from engine.path.certificate.jit import INNER
+from engine.path.certificate.jit import inner
 
 #: Below it, the value at it is returned, 10⁻³⁰⁴, so that no power of two is too small.
 LEAST = -700.0
@@ -29,6 +29,7 @@ BIAS, BITS = np.int64(1023), np.int64(52)
 C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13 = (1 / factorial(n) for n in range(2, 14))
 
 
+@inner
 def falling(x: float) -> float:
     """Returns e^x for x ≤ 0, right to 4 units of `EPSILON` where x ≥ `LEAST`; NaN for NaN."""
     x = LEAST if x < LEAST else x
@@ -48,8 +49,4 @@ def falling(x: float) -> float:
     p = p * r + C2
     power = np.int64(np.float64(shifted).view(np.int64) - ORIGIN)
     scale = np.int64(np.int64(power + BIAS) << BITS).view(np.float64)
-    return (1 + (r + r * r * p)) * scale
-
-
-# A product and the sum that it enters may round once. Each such operation rounds less then.
-falling = numba.njit(forceinline=True, fastmath={"contract"}, **INNER)(falling)
+    return float((1 + (r + r * r * p)) * scale)

@@ -29,9 +29,11 @@ def compiled(
     An `entry` can be called from Python and is kept on the disk. A function that sums with SUMS
     must be `inline`, and so must its callers up to an entry. A function that is not inlined is
     optimised anew in each entry. The session that compiles then runs one of the copies, a session
-    that loads from the disk another, and they may sum in different orders. Nothing is allocated in
-    compiled code and its arrays outlive each call, so that they are not counted there: each count
-    would be an operation on memory that all threads share, some of them for every block.
+    that loads from the disk another, and they may sum in different orders.
+
+    Compiled code allocates nothing and its arrays outlive each call, so that numba need not count
+    who uses an array (`_nrt`). Each count is an operation on memory that threads share, and some
+    of them would be made for every block of samples.
     """
     how: dict[str, Any] = {
         "nogil": True,
