@@ -19,6 +19,8 @@ BatchSize = Literal["full"] | PositiveInt
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 
 
+#: A mini-batch that grows doubles each time that its row has waited this part of its patience.
+GROWTH_PARTS = 16
 #: What torch adds to a gradient's norm before it divides the bound by it.
 NORM_EPS = 1e-6
 

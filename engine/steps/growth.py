@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine.spec.training import BatchSize, Training
+from engine.spec.training import GROWTH_PARTS, BatchSize, Training
 from engine.steps.groups import Group
 
-#: A mini-batch doubles each time that its weight vector has waited this part of its patience.
-PARTS = 16
 #: A mini-batch of one sample that has doubled so often holds more samples than any data.
 MOST_DOUBLINGS = 62
 
@@ -39,8 +37,15 @@ def grown(group: Group, judged: Sequence[int], check_every: int) -> Group:
     """
     told = group.rows.told
     for row in told.going:
-        part = max(1, told.patience[row] // PARTS)
-        waited = judged[row] - told.best_step[row]
-        if waited // part > max(0, waited - check_every) // part:
+        if is_due(judged[row] - told.best_step[row], told.patience[row], check_every):
             return replace(group, doublings=group.doublings + 1)
     return group
+
+
+def is_due(waited: int, patience: int, check_every: int) -> bool:
+    """Returns whether a mini-batch doubles when its row has waited so many steps for a lower loss.
+
+    `fused.kernels.judging.grows` is the same in compiled code.
+    """
+    part = max(1, patience // GROWTH_PARTS)
+    return waited // part > max(0, waited - check_every) // part

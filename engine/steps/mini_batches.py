@@ -11,7 +11,6 @@ own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from torch import Tensor
 from engine.seeds import permutation
 from engine.shapes import Rounds, Steps
 from engine.steps import hashed_orders
+from engine.steps.walks import order_of, places
 
 
 def mini_batches(
@@ -52,17 +52,10 @@ def walked_batches(
     The walk of row k begins at a place that its seed chooses, and it has taken `steps[k]` steps of
     `size` samples.
     """
-    order, shown = _order(samples, samples + count * size), count * size
-    taken = zip(seeds, steps, strict=True)
-    starts = [(seed + start * size) % samples for seed, start in taken]
+    order, shown = order_of(samples, samples + count * size), count * size
+    starts = places(seeds, steps, size, samples)
     numbers = np.stack([order[start : start + shown] for start in starts])
     return torch.from_numpy(numbers).view(len(starts), count, size)
-
-
-@lru_cache(maxsize=8)
-def _order(samples: int, length: int) -> NDArray[np.int64]:
-    """Returns the one order that all walks go round, again and again up to a length."""
-    return np.resize(permutation(0, 0, samples), length)
 
 
 def hashed_batches(

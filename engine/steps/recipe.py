@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -11,7 +12,7 @@ import torch
 from engine.problem.problem import Problem
 from engine.shapes import Rounds
 from engine.spec.keys import Precision, Spec
-from engine.spec.training import Training
+from engine.spec.training import BatchSize, Training
 from engine.steps.averages import Average
 from engine.steps.growth import batch_size
 from engine.steps.linear_map import Identity, LinearMap
@@ -20,6 +21,7 @@ from engine.steps.optimizers import build_optimizer
 from engine.steps.practice import PLAIN, Practice, practice_of
 from engine.steps.rows import AVERAGE
 from engine.steps.tethers import Off, Tether
+from engine.steps.walks import Walks, walks
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,9 @@ class Recipe:
     """The precision of the network's products in steps."""
     hashed: bool = False
     """Whether the samples of steps are hashed orders, which the device computes, or shuffled."""
+    round_samples: int = 0
+    """The samples that a round passes through the network for a row that walks, about: it is judged
+    and takes `check_every` steps again and again, once at least. Other rows are judged once."""
 
     @property
     def binds(self) -> bool:
@@ -80,7 +85,15 @@ class Recipe:
         if not doublings:
             return self
         size = batch_size(self.training, doublings, data)
-        return replace(self, training=self.training.model_copy(update={"batch_size": size}))
+        if size not in self._of_size:
+            training = self.training.model_copy(update={"batch_size": size})
+            self._of_size[size] = replace(self, training=training)
+        return self._of_size[size]
+
+    @cached_property
+    def _of_size(self) -> dict[BatchSize, Recipe]:
+        """The recipes with other mini-batches that were asked for before, by their size."""
+        return {}
 
     def samples(self, data: int, doublings: int = 0) -> int:
         """Returns the number of samples that a step sees, where the data hold `data` of them.
@@ -89,6 +102,25 @@ class Recipe:
         """
         size = batch_size(self.training, doublings, data)
         return data if size == "full" else size
+
+    @property
+    def walks(self) -> bool:
+        """Whether the mini-batches of a row are walks round one order of the samples."""
+        training = self.training
+        return training.grow_batch and training.batch_size != "full" and not self.hashed
+
+    def checks(self, data: int) -> int:
+        """Returns how often a row is judged in a round, before `check_every` steps each time.
+
+        Where steps see the objective, they judge the row themselves.
+        """
+        if not self.walks:
+            return 1
+        return max(1, self.round_samples // (data + self.training.check_every * self.samples(data)))
+
+    def places(self, seeds: Sequence[int], steps: Sequence[int], data: int) -> Walks:
+        """Returns the walks of rows with these seeds, which have taken so many steps."""
+        return walks(seeds, steps, self.samples(data), data)
 
     def drawn(self, seeds: Sequence[int], steps: Sequence[int], data: int) -> Rounds | None:
         """Returns the samples of the steps of a round in main memory, (row, step, sample).
@@ -103,7 +135,7 @@ class Recipe:
         if self.hashed:
             each = torch.tensor(seeds), torch.tensor(steps)
             return hashed_batches(*each, count, size, data, drop_last)
-        if training.grow_batch:
+        if self.walks:
             return walked_batches(seeds, steps, count, size, data)
         return mini_batches(seeds, steps, count, size, data, drop_last)
 

@@ -66,7 +66,9 @@ class Round:
 
     def size(self, group: Group) -> int:
         """Returns how many samples are computed for a group."""
-        return self.recipe.samples(self.data, group.doublings) * self.steps * len(group)
+        recipe = self.of(group)
+        steps = self.steps * recipe.checks(self.data)
+        return recipe.samples(self.data) * steps * len(group)
 
     def passed(self, group: Group) -> int:
         """Returns how many samples the steps of a round pass through a network for a group."""
@@ -88,9 +90,11 @@ class Round:
         training = recipe.training
         if not training.grow_batch or training.batch_size == "full":
             return after
-        at_end = recipe.evaluate == "after" or recipe.at != Identity()
-        judged = (after if at_end else before).rows.told.steps
-        return grown(after, judged, training.check_every)
+        every, now = training.check_every, after.rows.told.steps
+        if recipe.evaluate == "after" or recipe.at != Identity():
+            return grown(after, now, every)
+        taken = zip(before.rows.told.steps, now, strict=True)
+        return grown(after, [judged_last(*steps, every) for steps in taken], every)
 
     def skip(self, groups: Sequence[Group]) -> Sequence[Group]:
         """Returns the groups as they are: a round of no steps, which the next one makes up for."""
@@ -105,13 +109,15 @@ class Round:
         """
         if after is before:  # it was skipped
             return NOTHING
-        recipe, count = self.of(before), self.recipe.training.check_every
+        recipe, every = self.of(before), self.recipe.training.check_every
+        count = every * recipe.checks(self.data)
         curve = recipe.at != Identity()
         sees = curve or recipe.sees_objective(problem)
         told = before.rows.told
         taken = [after.rows.told.steps[row] - told.steps[row] for row in told.going]
         passes = sum(min(steps + sees, count) for steps in taken)
-        evaluated = 0 if sees else len(taken)
+        ended = len(told.going) - len(after.rows.told.going)
+        evaluated = 0 if sees else ended + sum(-(-steps // every) for steps in taken)
         if recipe.evaluate == "after" and not curve:
             evaluated = taken.count(count) if sees else len(taken)
             evaluated += max(0, len(before) - 2) * respaces(recipe.tether)
@@ -119,6 +125,15 @@ class Round:
             passes * recipe.samples(len(problem.train)),
             evaluated * problem.passed(problem.objective_samples),
         )
+
+
+def judged_last(before: int, after: int, every: int) -> int:
+    """Returns the steps that a row had taken when a round judged it last, if it goes on.
+
+    It had taken `before` steps when the round began and `after` when it ended, and was judged each
+    time before it took `every` steps or, the last time, fewer.
+    """
+    return max(before, after - 1 - (after - 1 - before) % every)
 
 
 def respaces(tether: Tether) -> bool:

@@ -25,6 +25,7 @@ from engine.steps.recipe import Recipe
 from engine.steps.rows import Rows as RowsInTraining
 from engine.steps.rows import joined
 from engine.steps.tethers import Hard, Several, Soft, Springs, Tether
+from engine.steps.walks import Walks
 
 #: The multiplications of a row in a round, which take some milliseconds.
 ROUND_PRODUCTS = 2**25
@@ -112,16 +113,21 @@ class FusedBackend(VmappedBackend):
         return torch.from_numpy(loss), torch.from_numpy(grad)
 
     def paced(self, recipe: Recipe) -> Recipe:
-        """Returns the recipe with longer rounds where rows are untied and steps see the objective.
+        """Returns the recipe with longer rounds for rows that are untied.
 
-        Such rows do not wait for each other, and the length of rounds changes no row.
+        Rows whose steps see the objective take more steps, and rows that walk are judged more than
+        once. They do not wait for each other, and the length of rounds changes no row.
         """
-        training = recipe.training
-        if recipe.evaluate == "after" or not recipe.sees_objective(self.problem):
+        training, problem = recipe.training, self.problem
+        if recipe.evaluate == "after":
             return recipe
-        steps = ROUND_PRODUCTS // (3 * len(self.problem.train) * self.problem.cost.products)
-        longer = max(training.check_every, steps)
-        return replace(recipe, training=training.model_copy(update={"check_every": longer}))
+        samples = ROUND_PRODUCTS // (3 * problem.cost.products)
+        if recipe.sees_objective(problem):
+            longer = max(training.check_every, samples // len(problem.train))
+            return replace(recipe, training=training.model_copy(update={"check_every": longer}))
+        if recipe.walks and recipe.is_plain(problem):
+            return replace(recipe, round_samples=samples)
+        return recipe
 
     def advance(self, recipe: Recipe, groups: Sequence[Group]) -> list[Group]:
         """Returns the groups after one round, with torch where the recipe has no compiled code."""
@@ -131,24 +137,25 @@ class FusedBackend(VmappedBackend):
         if recipe.evaluate == "after":
             return [self._string(recipe, group, tie) for group in groups]
         rows = joined([group.rows for group in groups])
-        batches = self._batches(recipe, rows)
-        self.compiled.advance(
-            recipe.training, rows, IMPROVEMENT, batches, self._decaying(recipe.training)
-        )
+        draw = recipe.places if recipe.walks else recipe.drawn
+        batches: Rounds | Walks | None = draw(*self._taken(rows))
+        decays = self._decaying(recipe.training)
+        checks = recipe.checks(len(self.problem.train))
+        self.compiled.advance(recipe.training, rows, IMPROVEMENT, batches, decays, checks)
         parts = rows.split([len(group) for group in groups])
         return [replace(group, rows=part) for group, part in zip(groups, parts, strict=True)]
 
     def _string(self, recipe: Recipe, group: Group, tie: Tie) -> Group:
         """Returns a string after one round, which is one compiled call."""
         rows = joined([group.rows])
-        batches = self._batches(recipe, rows)
+        batches = recipe.drawn(*self._taken(rows))
         decays = self._decaying(recipe.training)
         self.compiled.advance_string(recipe.training, rows, IMPROVEMENT, tie, batches, decays)
         return replace(group, rows=rows)
 
-    def _batches(self, recipe: Recipe, rows: RowsInTraining) -> Rounds | None:
-        """Returns the sample numbers of a round's steps; None where each step sees all the data."""
-        return recipe.drawn(rows.seeds, rows.steps.tolist(), len(self.problem.train))
+    def _taken(self, rows: RowsInTraining) -> tuple[tuple[int, ...], list[int], int]:
+        """Returns what the samples of steps follow from: seeds, steps taken, number of samples."""
+        return rows.seeds, rows.steps.tolist(), len(self.problem.train)
 
     def _decaying(self, training: Training) -> Weights | None:
         """Returns (param,) 1 for each weight that decays and 0 for the others; None: all decay."""

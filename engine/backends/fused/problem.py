@@ -17,7 +17,8 @@ from engine.backends.fused.kernels import arrays
 from engine.backends.fused.kernels.arrays import Floats
 from engine.backends.fused.layout import Layout, Tie
 from engine.backends.fused.rules import rates_of, rule_of, slots_of
-from engine.spec.training import Training
+from engine.spec.training import GROWTH_PARTS, Training
+from engine.steps.walks import Walks
 
 if TYPE_CHECKING:
     from engine.steps.rows import Rows
@@ -117,18 +118,21 @@ class FusedProblem:
         training: Training,
         rows: Rows,
         improvement: float,
-        batches: ArrayLike | None = None,
+        batches: ArrayLike | Walks | None = None,
         decays: ArrayLike | None = None,
+        checks: int = 1,
     ) -> None:
         """Takes at most `check_every` steps of every row, and changes the rows in place.
 
         On all samples each step sees the loss, and a row stops at the very step that reaches its
-        target. On `batches`, sample numbers (bead, step, sample), the loss on all samples is
-        evaluated once, before the steps. A loss counts as lower when it is lower by the share
-        `improvement`. `decays` (param,) is 1 for each weight that decays and 0 for the others; all
-        decay where it is left out.
+        target. On `batches`, sample numbers (bead, step, sample) or walks, the loss on all samples
+        is evaluated once, before the steps. On walks that may be done up to `checks` times, each
+        time with `check_every` steps after it, and ends once a row has ended or its mini-batch is
+        to double. A loss counts as lower when it is lower by the share `improvement`. `decays`
+        (param,) is 1 for each weight that decays and 0 for the others; all decay where it is left
+        out.
         """
-        self._calls.advance(*self._call(training, rows, improvement, batches, decays))
+        self._calls.advance(*self._call(training, rows, improvement, batches, decays, checks))
 
     def advance_string(
         self,
@@ -163,18 +167,16 @@ class FusedProblem:
         training: Training,
         rows: Rows,
         improvement: float,
-        batches: ArrayLike | None,
+        batches: ArrayLike | Walks | None,
         decays: ArrayLike | None,
+        checks: int = 1,
     ) -> tuple[Any, ...]:
         """Returns the arguments of a compiled round."""
         beads = len(rows.theta)
         theta = _in_place(rows.theta, self.dtype, (beads, self.layout.parameter_count))
-        if batches is None:
-            numbers = np.empty((beads, training.check_every, 0), np.int64)
-        else:
-            numbers = self._numbers(batches, (beads, training.check_every))
-        samples = len(self._table.x)
-        rates = rates_of(training, rows.steps, numbers.shape[2] or samples, samples)
+        count, samples = training.check_every * checks, len(self._table.x)
+        drawn = self._drawn(batches, beads, count)
+        rates = rates_of(training, rows.steps, count, drawn.size or samples, samples)
         which = np.empty(0, self.dtype) if decays is None else _array(decays, self.dtype)
         if which.shape not in ((0,), theta.shape[1:]):
             raise ValueError(f"decays are {which.shape}, not {theta.shape[1:]}")
@@ -190,7 +192,13 @@ class FusedProblem:
             self._table,
             self._room(theta),
             rule,
-            arrays.Budget(training.check_every, training.max_steps, float(improvement)),
+            arrays.Budget(
+                training.check_every,
+                training.max_steps,
+                float(improvement),
+                checks,
+                GROWTH_PARTS if training.grow_batch else 0,
+            ),
             arrays.Rows(
                 theta,
                 slow,
@@ -203,8 +211,24 @@ class FusedProblem:
                 column(rows.best_step, np.int64),
                 column(rows.end, np.int8),
             ),
-            numbers,
+            drawn,
             np.empty(0, np.int64),
+        )
+
+    def _drawn(self, batches: ArrayLike | Walks | None, beads: int, steps: int) -> arrays.Drawn:
+        """Returns the sample numbers of a round of `steps` steps. Raises ValueError."""
+        if batches is None:
+            return arrays.Drawn(np.empty(0, np.int64), np.zeros(beads, np.int64), 0, 1)
+        if isinstance(batches, Walks):
+            order, places = _array(batches.order, np.int64), _array(batches.starts, np.int64)
+            _check_numbers(order, len(self._table.x))
+            if places.shape != (beads,) or len(order) < batches.samples + batches.size:
+                raise ValueError(f"walks of {places.shape} rows on {len(order)} places")
+            return arrays.Drawn(order, places, batches.size, batches.samples)
+        numbers = self._numbers(batches, (beads, steps))
+        size = numbers.shape[2]
+        return arrays.Drawn(
+            numbers.reshape(-1), np.arange(beads) * (steps * size), size, numbers.size
         )
 
     def _at(

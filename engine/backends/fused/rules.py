@@ -62,8 +62,10 @@ def slots_of(optimizer: Optimizer) -> tuple[str | None, str | None]:
             return "mean", "square"
 
 
-def rates_of(training: Training, steps: Steps, batch: int, samples: int) -> NDArray[np.float64]:
-    """Returns the learning rates of a round, (bead, step); (0, 0) where they never change.
+def rates_of(
+    training: Training, steps: Steps, count: int, batch: int, samples: int
+) -> NDArray[np.float64]:
+    """Returns the rates of the next `count` steps, (bead, step); (0, 0) where they never change.
 
     `steps` (bead,) counts the steps that each row took before the round, of which each sees `batch`
     of `samples` training samples.
@@ -75,6 +77,6 @@ def rates_of(training: Training, steps: Steps, batch: int, samples: int) -> NDAr
     pace = pace_of(training, batch, samples)
     if pace is None:
         return np.empty((0, 0))
-    each = torch.as_tensor(steps)[:, None] + torch.arange(training.check_every)
+    each = torch.as_tensor(steps)[:, None] + torch.arange(count)
     factors: NDArray[np.float64] = pace.factors(each.flatten()).view(each.shape).numpy()
     return training.optimizer.lr * factors

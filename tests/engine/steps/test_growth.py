@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from engine.backends.backend import Backend
+from engine.backends.fused import backend as fused_backend
 from engine.backends.fused.compilation import available
 from engine.backends.in_place import InPlaceBackend
 from engine.backends.vmapped import VmappedBackend
@@ -24,11 +25,12 @@ from engine.spec.checks import check_method
 from engine.spec.training import Training
 from engine.spec.validation import validated
 from engine.spec.yaml_file import parse
-from engine.steps.groups import Group
+from engine.steps.groups import Group, Row
 from engine.steps.growth import batch_size, grown
-from engine.steps.recipe import Recipe
+from engine.steps.recipe import Recipe, recipe_of
 from engine.steps.rows import End, fresh
-from engine.training.trainer import Job, Round, Trainer, TrainerState
+from engine.training.trainer import Job, Round, Trainer, TrainerState, judged_last
+from engine.workers.metered import Metered
 from engine.workers.pool import Pool
 from tests.support.searches import highest_loss, run
 from tests.support.small_problem import small_problem
@@ -37,6 +39,17 @@ from tests.support.workers import Here
 
 SIZE, PATIENCE, CHECK = 4, 160, 5
 ROUNDS = 80
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What became of rows in training."""
+
+    ended: dict[int, Row]
+    grew: dict[int, int]
+    """How often the mini-batch of each had doubled when it was last seen in training."""
+    costs: Costs | None
+    rounds: int
 
 
 @pytest.fixture(scope="module")
@@ -227,9 +240,68 @@ def test_a_search_with_growing_mini_batches_connects_and_its_samples_are_counted
     assert 8 * method.bead_steps < costs.sample_gradients < 300 * method.bead_steps
 
 
+def to_the_end(round_products: int, monkeypatch: pytest.MonkeyPatch, **keys: object) -> Trained:
+    """What becomes of six rows in compiled rounds of about so many products."""
+    monkeypatch.setattr(fused_backend, "ROUND_PRODUCTS", round_products)
+    block = search_tree()["endpoints"]
+    assert isinstance(block, dict)
+    prepared = prepare(parse(search_tree(batching="fused", greedy=block | keys)))
+    spec, backend = prepared.spec, prepared.backend
+    pool = Metered(Here(backend))
+    trainer = Trainer(recipe_of(spec, spec.search.greedy), pool)
+    for bead in range(6):  # the last one ends at once
+        target = 1.0 if bead == 5 else 2e-5
+        trainer.admit(Job(bead, target, seed=70 + bead), backend.problem.initial(bead))
+    rounds, grew = 0, dict.fromkeys(range(6), 0)
+    ended: dict[int, Row] = {}
+    while trainer.groups:
+        trainer.advance()
+        rounds += 1
+        grew |= {group.beads[0]: group.doublings for group in trainer.groups}
+        ended |= {row.bead: row for row in trainer.retire()}
+    return Trained(ended, grew, pool.costs, rounds)
+
+
 @pytest.mark.skipif(not available(), reason="numba cannot be imported")
-def test_compiled_code_and_torch_grow_alike() -> None:
+@pytest.mark.parametrize("keys", [{}, {"max_steps": 777, "check_every": 50}, {"patience": 16}])
+def test_the_length_of_compiled_rounds_changes_no_row(
+    keys: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither its bits, nor when its mini-batch doubles, nor what it has cost."""
+    short = to_the_end(0, monkeypatch, **keys)
+    longer = to_the_end(2**20, monkeypatch, **keys)
+    assert longer.rounds < short.rounds / 2
+    assert longer.grew == short.grew and any(short.grew.values())
+    assert longer.costs == short.costs is not None
+    for bead, row in short.ended.items():
+        found = longer.ended[bead]
+        assert (found.steps, found.loss, found.end) == (row.steps, row.loss, row.end)
+        assert torch.equal(found.theta, row.theta)
+
+
+def test_a_round_is_as_long_as_its_samples_are_worth() -> None:
+    recipe = Recipe(training(batch_size=100, check_every=10), round_samples=10_000)
+    found = [recipe.grown(doublings, 1000).checks(1000) for doublings in range(5)]
+    assert found == [5, 3, 2, 1, 1]  # 1 000 samples judge, and 1 000, 2 000, … are for steps
+    assert replace(recipe, round_samples=0).checks(1000) == 1
+    assert replace(recipe, hashed=True).checks(1000) == 1
+    round_ = Round(recipe, 1000, 10)
+    group = Group((0,), fresh(torch.zeros(1, 3), (), 0.0, 9, [0]), 1)
+    assert round_.size(group) == 200 * 10 * 3
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "judged"),
+    [(0, 5, 0), (0, 10, 5), (10, 25, 20), (10, 27, 25), (10, 10, 10), (3, 8, 3)],
+)
+def test_a_row_was_judged_before_its_last_steps(before: int, after: int, judged: int) -> None:
+    assert judged_last(before, after, every=5) == judged
+
+
+@pytest.mark.skipif(not available(), reason="numba cannot be imported")
+def test_compiled_code_and_torch_grow_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """For so many rounds rounding does not matter, and one of the ends has begun to grow."""
+    monkeypatch.setattr(fused_backend, "ROUND_PRODUCTS", 0)  # rounds as short as torch's
     compiled, in_torch = (
         at_work(ROUNDS, batching=batching, level=2e-6) for batching in ("fused", "vmap")
     )

@@ -75,7 +75,7 @@ def compiled(rows: Rows, loss: np.ndarray) -> list[bytes]:
     }
     theta = rows.theta.numpy()
     in_kernel = arrays.Rows(theta=theta, slow=theta, square=theta, **columns)
-    all_rows(in_kernel, loss.astype(np.float64), arrays.Budget(1, MAX_STEPS, IMPROVEMENT))
+    all_rows(in_kernel, loss.astype(np.float64), arrays.Budget(1, MAX_STEPS, IMPROVEMENT, 1, 0))
     return [columns[name].tobytes() for name in ("best", "best_step", "end")]
 
 

@@ -118,6 +118,24 @@ class Budget(NamedTuple):
     max_steps: int
     improvement: float
     """A loss counts as lower when it is lower by this share."""
+    checks: int
+    """The most evaluations of a row in a round, where steps do not see the loss on all samples."""
+    parts: int
+    """The parts of its patience of which each one that a row waits ends its round, since its
+    mini-batch is then to double; 0 where mini-batches do not grow."""
+
+
+class Drawn(NamedTuple):
+    """The sample numbers of the steps of a round, as places in one list."""
+
+    numbers: NDArray[np.int64]
+    """A step's numbers follow each other."""
+    starts: NDArray[np.int64]
+    """(bead,) The place at which each row's first step begins."""
+    size: int
+    """The number of samples of a step; 0 where steps see all of them."""
+    period: int
+    """The place after which steps begin at 0 again."""
 
 
 class Rows(NamedTuple):

@@ -9,6 +9,7 @@ from engine.backends.fused.kernels.arrays import (
     GOING,
     Blocks,
     Budget,
+    Drawn,
     Floats,
     Net,
     Rows,
@@ -18,8 +19,8 @@ from engine.backends.fused.kernels.arrays import (
     Tie,
     Work,
 )
-from engine.backends.fused.kernels.compiling import STRICT, compiled
-from engine.backends.fused.kernels.judging import judge, note_loss
+from engine.backends.fused.kernels.compiling import STRICT, compiled, inlined
+from engine.backends.fused.kernels.judging import grows, judge, note_loss
 from engine.backends.fused.kernels.optimizers import take_step
 from engine.backends.fused.kernels.passes import mean_loss
 from engine.backends.fused.kernels.tethers import respace, step_together
@@ -67,26 +68,33 @@ def advance(
     rule: Rule,
     budget: Budget,
     rows: Rows,
-    batches: NDArray[np.int64],
+    drawn: Drawn,
     all_samples: NDArray[np.int64],
 ) -> None:
-    """Takes a round of steps of every row, on batches (bead, step, sample), or on all samples.
+    """Takes a round of steps of every row, on the samples drawn, or on all samples.
 
-    On all samples each step sees the loss. With batches it is evaluated once, before the steps.
+    On all samples each step sees the loss. Elsewhere it is evaluated before the steps, and then
+    after every `check_every` of them, until the row ends, its mini-batch is to double, or there
+    have been `checks` evaluations.
     """
-    on_all = batches.size == 0
+    on_all, every = drawn.size == 0, budget.check_every
     for bead in range(len(rows.theta)):
-        theta = rows.theta[bead]
-        for step in range(budget.check_every if on_all else budget.check_every + 1):
-            evaluate, move = on_all or step == 0, on_all or step > 0
-            numbers = all_samples if evaluate else batches[bead, step - 1]
-            loss = mean_loss(net, blocks, table, numbers, theta, scratch, theta, move)
-            if evaluate and not judge(rows, bead, loss, budget):
+        theta, first = rows.theta[bead], rows.steps[bead]
+        for _ in range(budget.checks):
+            judged = rows.steps[bead]
+            for step in range(every if on_all else every + 1):
+                evaluate, move = on_all or step == 0, on_all or step > 0
+                taken = rows.steps[bead] - first
+                numbers = all_samples if evaluate else samples_of(drawn, bead, taken)
+                loss = mean_loss(net, blocks, table, numbers, theta, scratch, theta, move)
+                if evaluate and not judge(rows, bead, loss, budget):
+                    break
+                if rows.steps[bead] >= budget.max_steps:
+                    break
+                if move:
+                    take_step(rule, rows, bead, scratch.grad, taken)
+            if rows.end[bead] != GOING or grows(rows, bead, judged, budget):
                 break
-            if rows.steps[bead] >= budget.max_steps:
-                break
-            if move:
-                take_step(rule, rows, bead, scratch.grad, step if on_all else step - 1)
 
 
 @compiled(entry=True)
@@ -98,7 +106,7 @@ def advance_string(
     rule: Rule,
     budget: Budget,
     rows: Rows,
-    batches: NDArray[np.int64],
+    drawn: Drawn,
     all_samples: NDArray[np.int64],
     tie: Tie,
     work: Work,
@@ -107,7 +115,7 @@ def advance_string(
 
     One loop makes steps and evaluations, so that the code for losses is compiled once.
     """
-    on_all, beads = batches.size == 0, len(rows.theta)
+    on_all, beads = drawn.size == 0, len(rows.theta)
     steps, respaced = budget.check_every, budget.check_every + 1
     for bead in range(beads):
         work.slot[bead] = rows.end[bead] == GOING
@@ -118,7 +126,7 @@ def advance_string(
         for bead in range(beads):
             if not is_due(rows, work, bead, phase - steps, on_all):
                 continue
-            numbers = batches[bead, phase] if move and not on_all else all_samples
+            numbers = samples_of(drawn, bead, phase) if move and not on_all else all_samples
             theta = rows.theta[bead]
             loss = mean_loss(net, blocks, table, numbers, theta, scratch, theta, move)
             if phase == respaced:
@@ -130,6 +138,13 @@ def advance_string(
                 keep_gradient(work, bead, scratch.grad)
         if move:
             step_together(rule, tie, rows, work, phase)
+
+
+@inlined
+def samples_of(drawn: Drawn, bead: int, step: int) -> NDArray[np.int64]:
+    """Returns the sample numbers of a row's step, counted from 0 in the round."""
+    start = (drawn.starts[bead] + step * drawn.size) % drawn.period
+    return drawn.numbers[start : start + drawn.size]
 
 
 @compiled(STRICT)

@@ -46,6 +46,19 @@ def judge(rows: Rows, bead: int, mean: float, budget: Budget) -> bool:
 
 
 @compiled(STRICT)
+def grows(rows: Rows, bead: int, judged: int, budget: Budget) -> bool:
+    """Returns whether a row's mini-batch is to double, exactly as `engine.steps.growth.is_due`.
+
+    It had taken `judged` steps when it was judged last.
+    """
+    if budget.parts == 0:
+        return False
+    part = max(1, rows.patience[bead] // budget.parts)
+    waited = judged - rows.best_step[bead]
+    return bool(waited // part > max(0, waited - budget.check_every) // part)
+
+
+@compiled(STRICT)
 def note_loss(rows: Rows, bead: int, mean: float) -> None:
     """Notes a loss measured apart from steps, exactly as `Rows.with_loss`."""
     rows.loss[bead] = mean

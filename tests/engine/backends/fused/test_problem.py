@@ -33,6 +33,7 @@ from engine.steps.mini_batches import mini_batches
 from engine.steps.optimizers import build_optimizer
 from engine.steps.recipe import Recipe
 from engine.steps.rows import End, Rows, fresh
+from engine.steps.walks import walks
 from tests.support.torch_recipes import BLOCKS, OPTIMIZERS, TorchRecipe
 from tests.support.workers import vmapped
 
@@ -469,6 +470,11 @@ def test_what_does_not_fit_is_refused_before_compiled_code_sees_it(wave: Case) -
         lambda: problem.advance(training, stateless, 0.0),
         lambda: problem.advance(training, rows, 0.0, batches[:, :49]),
         lambda: problem.advance(training, rows, 0.0, batches + 130),
+        lambda: problem.advance(training, rows, 0.0, walks([1], [0], 3, 130)),
+        lambda: problem.advance(training, rows, 0.0, walks([1, 2], [0, 0], 3, 131)),
+        lambda: problem.advance(
+            training, rows, 0.0, replace(walks([1, 2], [0, 0], 3, 130), size=4)
+        ),
         lambda: FusedProblem(wave.layout, wave.x[:, :0], wave.y),
         lambda: FusedProblem(wave.layout, wave.x, wave.y[1:]),
         lambda: FusedProblem(wave.layout, wave.x[:0], wave.y[:0]),
