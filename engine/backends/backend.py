@@ -116,7 +116,11 @@ class Backend(Protocol):
         """
 
     def advance(self, recipe: Recipe, groups: Sequence[Group]) -> list[Group]:
-        """Returns the groups after one round: at most `check_every` steps of each row that goes."""
+        """Returns the groups after one round of each row that goes.
+
+        It takes at most `check_every` steps, or so many several times where `paced` has asked for
+        it (`Recipe.checks`).
+        """
 
     def paced(self, recipe: Recipe) -> Recipe:
         """Returns the recipe with rounds of the length that is best for this backend."""

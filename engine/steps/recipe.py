@@ -48,8 +48,8 @@ class Recipe:
     hashed: bool = False
     """Whether the samples of steps are hashed orders, which the device computes, or shuffled."""
     round_samples: int = 0
-    """The samples that a round passes through the network for a row that walks, about: it is judged
-    and takes `check_every` steps again and again, once at least. Other rows are judged once."""
+    """About how many samples a round passes through the network for a row that walks. In a round
+    such a row may be judged, and take `check_every` steps, several times; other rows do so once."""
 
     @property
     def binds(self) -> bool:

@@ -122,15 +122,14 @@ class FusedProblem:
         decays: ArrayLike | None = None,
         checks: int = 1,
     ) -> None:
-        """Takes at most `check_every` steps of every row, and changes the rows in place.
+        """Takes `checks` times `check_every` steps of every row at most, and changes rows in place.
 
         On all samples each step sees the loss, and a row stops at the very step that reaches its
         target. On `batches`, sample numbers (bead, step, sample) or walks, the loss on all samples
-        is evaluated once, before the steps. On walks that may be done up to `checks` times, each
-        time with `check_every` steps after it, and ends once a row has ended or its mini-batch is
-        to double. A loss counts as lower when it is lower by the share `improvement`. `decays`
-        (param,) is 1 for each weight that decays and 0 for the others; all decay where it is left
-        out.
+        is evaluated before every `check_every` steps. The round of a row ends once the row has
+        ended or its mini-batch is to double. A loss counts as lower when it is lower by the share
+        `improvement`. `decays` (param,) is 1 for each weight that decays and 0 for the others; all
+        decay where it is left out.
         """
         self._calls.advance(*self._call(training, rows, improvement, batches, decays, checks))
 

@@ -121,8 +121,8 @@ class Budget(NamedTuple):
     checks: int
     """The most evaluations of a row in a round, where steps do not see the loss on all samples."""
     parts: int
-    """The parts of its patience of which each one that a row waits ends its round, since its
-    mini-batch is then to double; 0 where mini-batches do not grow."""
+    """The number of parts of a row's patience. A round of a row ends when it has waited a further
+    part for a lower loss, since its mini-batch doubles then; 0 where mini-batches do not grow."""
 
 
 class Drawn(NamedTuple):
@@ -135,7 +135,7 @@ class Drawn(NamedTuple):
     size: int
     """The number of samples of a step; 0 where steps see all of them."""
     period: int
-    """The place after which steps begin at 0 again."""
+    """The number of places at which a step may begin; after the last one comes place 0 again."""
 
 
 class Rows(NamedTuple):
