@@ -180,11 +180,20 @@ class Pool:
             for number, (thread, shard) in enumerate(zip(self._threads, shards, strict=False))
             if shard and number >= here
         ]
-        first = [self._here(task, shards[0])] if here and shards[0] else []
+        first = [self.alone(task, shards[0], 0)] if here and shards[0] else []
         done = [*first, *self._awaited(running, lambda: _passed(task, items))]
         if len(done) == len(self._threads) > 1 and self.devices[0].type != "cpu":
             self._speeds.learn([share.speed for share in done])
         return [result for share in done for result in share.results]
+
+    def each(self) -> tuple[Workers, ...]:
+        """Returns each worker as a pool of its own, so that they can do different tasks at a time.
+
+        They compute in the thread that asks, and nobody attends them.
+        """
+        if len(self.devices) == 1:
+            return (self,)
+        return tuple(_Worker(self, number) for number in range(len(self.devices)))
 
     def _awaited(
         self, running: Sequence[tuple[Part, Future[Result]]], total: Callable[[], int]
@@ -209,14 +218,14 @@ class Pool:
                     raise
         return [future.result() for _, future in running]
 
-    def _here(self, task: Task[Item, Result], shard: Sequence[Item]) -> _Done[Result]:
-        """Returns the results of the first worker's shard, which the calling thread computes.
+    def alone(self, task: Task[Item, Result], shard: Sequence[Item], number: int) -> _Done[Result]:
+        """Returns the results of one worker's shard, which the calling thread computes.
 
         Compiled code often takes less time than to hand it to a thread and to wait for it.
         """
         before = torch.get_num_threads()
         try:
-            return self._work(task, 0, shard, 1, Part(self._broken))
+            return self._work(task, number, shard, 1, Part(self._broken))
         finally:
             if before != 1:
                 torch.set_num_threads(before)
@@ -248,6 +257,28 @@ class Pool:
             results = [brought(result, self.devices[0]) for result in found]
         samples = sum(task.size(item) for item in shard)
         return _Done(results, samples / max(1e-9, self._clock() - began))
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """One worker of a pool."""
+
+    pool: Pool
+    number: int
+
+    @property
+    def backend(self) -> Backend:
+        """See `Workers`."""
+        return self.pool.backend
+
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """See `Workers`."""
+        return (self.pool.devices[self.number],)
+
+    def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]:
+        """Returns a task's results in the order of the items, or raises the worker's exception."""
+        return self.pool.alone(task, items, self.number).results
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """Lets many searches in one process share their batches.
 
-Each search runs in a thread of its own and asks its pool for work. When all searches wait for an
-answer, equal tasks are joined and done in one call. So the beads of a hundred strings train as one
-batch, and no method knows of it.
+Each search runs in a thread of its own and asks its pool for work. Equal tasks of several searches
+are joined and done in one call, so that the beads of a hundred strings train as one batch, and no
+method knows of it.
 
-A call ends with its slowest item, and the next begins when the last search has asked, so the
+Where results do not depend on who shares a call, each worker takes a call of its own as soon as
+what waits is worth one, and computes while other searches go on. Elsewhere one call is made of all
+that is asked for, once all searches wait for an answer. It ends with its slowest item, so that the
 searches go at the pace of the slowest in each round. But a search that keeps the others waiting
 without asking, because it is paused or writes to a slow disk, is left out until it asks again.
 """
@@ -15,13 +17,13 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from threading import Thread
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 from engine.breaks import BrokenOff
-from engine.workers.pool import Item, Result, Task, Workers
+from engine.workers.pool import Item, Pool, Result, Task
+from engine.workers.questions import Call, Questions, Skippable
 
 log = logging.getLogger("engine")
 
@@ -31,25 +33,6 @@ Clock = Callable[[], float]
 
 #: The seconds without a question after which searches that have not asked are left out.
 PATIENCE_S = 1.0
-#: The seconds that a call takes at most, about, before it is asked again whether to hurry.
-CALL_S = 0.2
-
-
-@runtime_checkable
-class Skippable(Protocol):
-    """A task that may leave its items as they are, since it is asked for again until it is done."""
-
-    def skip(self, items: Sequence[Any], /) -> Sequence[Any]:
-        """Returns the results of items for which nothing is computed."""
-
-
-@dataclass(frozen=True)
-class _Question:
-    """The task and the items that a search asks for."""
-
-    task: Task[Any, Any]
-    items: Sequence[Any]
-
 
 _Answer = list[Any] | BaseException
 
@@ -63,7 +46,7 @@ class SharedPool:
 
     def __init__(
         self,
-        pool: Workers,
+        pool: Pool,
         patience_s: float = PATIENCE_S,
         clock: Clock = time.monotonic,
         hurried: Callable[[], bool] = lambda: False,
@@ -75,20 +58,21 @@ class SharedPool:
         """
         self.devices, self.backend = pool.devices, pool.backend
         self._pool, self._hurried = pool, hurried
-        self._sizes_per_s: dict[type[Any], float] = {}
-        """The sum of the sizes of a task's items that are computed in a second, by kind of task."""
         self._patience_s, self._clock = patience_s, clock
         self._gate = threading.Lock()
+        self._due = threading.Condition(self._gate)
+        """Wakes a server once there may be a call for it, or no search is left."""
+        self._questions = Questions(pool)
         self._searches: dict[Thread, threading.Event] = {}
         """The threads of the searches, each with the event that gives it its turn."""
         self._left_out: set[Thread] = set()
-        self._asked: dict[Thread, _Question] = {}
+        self._served: set[Thread] = set()
+        """The searches whose answers are being computed."""
         self._answers: dict[Thread, _Answer] = {}
         self._waiting: deque[Thread] = deque()
         """The searches that wait for their turn."""
         self._running: Thread | None = None
         """The search whose turn it is."""
-        self._computing = False
         self._quiet_since = 0.0
         """The time at which a search last asked, ended or began its turn."""
 
@@ -103,7 +87,7 @@ class SharedPool:
         if me not in self._searches:
             return self._pool.run(task, items)
         with self._gate:
-            self._asked[me] = _Question(task, items)
+            self._questions.ask(me, task, items)
             self._left_out.discard(me)
             self._end_turn(me)
         self._wait_for_turn(me)
@@ -112,6 +96,8 @@ class SharedPool:
         if isinstance(answer, BaseException):
             raise answer
         return answer
+
+    # ------------------------------------------------------------ turns
 
     def _wait_for_turn(self, me: Thread) -> None:
         """Waits until it is a search's turn, and leaves out others that keep it waiting."""
@@ -130,9 +116,9 @@ class SharedPool:
         self._go_on()
 
     def _go_on(self) -> None:
-        """Computes once all searches have asked, then gives the turn to the next that waits."""
-        if self._all_have_asked():
-            self._serve()
+        """Wakes a server where a call is due, and gives the turn to the next that waits."""
+        if self._questions.due(all_asked=self._all_have_asked()):
+            self._due.notify()
         if self._running is None and self._waiting:
             self._running = self._waiting.popleft()
             self._quiet_since = self._clock()
@@ -141,104 +127,16 @@ class SharedPool:
     def _all_have_asked(self) -> bool:
         """Returns whether every search that is not left out waits for an answer."""
         waits_for = self._searches.keys() - self._left_out
-        return bool(self._asked) and not self._computing and waits_for <= self._asked.keys()
+        return waits_for <= self._questions.who | self._served
 
     def _leave_out(self) -> None:
         """Leaves out the searches that have not asked, where nothing has happened for a while."""
         quiet_s = self._clock() - self._quiet_since
-        if self._computing or quiet_s < self._patience_s:
+        if self._served or quiet_s < self._patience_s:
             return
-        self._left_out |= self._searches.keys() - self._asked.keys() - set(self._waiting)
+        self._left_out |= self._searches.keys() - self._questions.who - set(self._waiting)
         if self._running in self._left_out:
             self._running = None
-
-    def _serve(self) -> None:
-        """Computes everything that was asked for. The gate is open to others meanwhile.
-
-        What goes wrong with a task itself, such as one that has no hash, is told to all who asked.
-        """
-        asked, self._asked = self._asked, {}
-        self._computing = True
-        self._gate.release()
-        answers: dict[Thread, _Answer]
-        try:
-            answers = self._answered(asked)
-        except BaseException as error:
-            answers = dict.fromkeys(asked, error)
-        finally:
-            self._gate.acquire()
-            self._computing = False
-        self._answers |= answers
-        self._waiting.extend(asked)
-        self._quiet_since = self._clock()
-
-    def _answered(self, asked: Mapping[Thread, _Question]) -> dict[Thread, _Answer]:
-        """Returns the answer to each question, with equal tasks joined."""
-        answers: dict[Thread, _Answer] = {}
-        for task in dict.fromkeys(question.task for question in asked.values()):
-            same = {who: other.items for who, other in asked.items() if other.task == task}
-            for part in self._parts(task, same):
-                answers |= self._done(task, part)
-        return answers
-
-    def _parts(
-        self, task: Task[Any, Any], asked: dict[Thread, Sequence[Any]]
-    ) -> Iterator[dict[Thread, Sequence[Any]]]:
-        """Yields the searches that ask for one task, as many together as share a call.
-
-        That is all of them, except where a task can be skipped and the results do not depend on who
-        shares a call. There a call takes about `CALL_S`, so that a search is never kept for longer
-        once it is to end. The items of one search always share a call.
-        """
-        if not isinstance(task, Skippable) or not self.backend.steps_at_once:
-            yield asked
-            return
-        part: dict[Thread, Sequence[Any]] = {}
-        size = 0
-        for who, items in asked.items():
-            part[who] = items
-            size += sum(task.size(item) for item in items)
-            speed = self._sizes_per_s.get(type(task))
-            # Each worker gets something to do while the speed is not known.
-            if len(part) >= len(self.devices) if speed is None else size >= CALL_S * speed:
-                yield part
-                part, size = {}, 0
-        if part:
-            yield part
-
-    def _done(
-        self, task: Task[Any, Any], asked: Mapping[Thread, Sequence[Any]]
-    ) -> dict[Thread, _Answer]:
-        """Returns each search's results of one task, or its exception.
-
-        Where the joined call fails, each search's items are tried alone, because the items of one
-        search may have spoiled the call for all.
-        """
-        try:
-            results = self._computed(task, [item for items in asked.values() for item in items])
-        except BaseException as error:
-            if len(asked) == 1 or isinstance(error, BrokenOff):
-                return dict.fromkeys(asked, error)
-            log.warning("%r on what %d searches asked for: each alone", error, len(asked))
-            alone: dict[Thread, _Answer] = {}
-            for who, items in asked.items():
-                alone |= self._done(task, {who: items})
-            return alone
-        answers: dict[Thread, _Answer] = {}
-        for who, items in asked.items():
-            answers[who], results = results[: len(items)], results[len(items) :]
-        return answers
-
-    def _computed(self, task: Task[Any, Any], items: Sequence[Any]) -> list[Any]:
-        """Returns a task's results, or skips it where that is possible and there is no time."""
-        if isinstance(task, Skippable) and self._hurried():
-            return list(task.skip(items))
-        began = self._clock()
-        results = self._pool.run(task, items)
-        seconds = self._clock() - began
-        if seconds > 0:
-            self._sizes_per_s[type(task)] = sum(task.size(item) for item in items) / seconds
-        return results
 
     def step_aside(self, seconds: float) -> None:
         """Waits in the thread of a search, and gives the others their turns meanwhile."""
@@ -251,6 +149,66 @@ class SharedPool:
             self._waiting.append(me)
             self._go_on()
         self._wait_for_turn(me)
+
+    # ------------------------------------------------------------ answers
+
+    def _serve(self) -> None:
+        """Computes one call after another, until no search is left.
+
+        The gate is open to others meanwhile.
+        """
+        with self._gate:
+            while self._searches:
+                call = self._questions.next_call(all_asked=self._all_have_asked())
+                if call is None:
+                    self._due.wait()
+                    continue
+                self._served |= call.asked.keys()
+                self._go_on()
+                self._gate.release()
+                try:
+                    answers = self._answered(call)
+                finally:
+                    self._gate.acquire()
+                self._questions.ended(call)
+                self._served -= call.asked.keys()
+                self._answers |= answers
+                self._waiting.extend(call.asked)
+                self._quiet_since = self._clock()
+                self._go_on()
+            self._due.notify_all()
+
+    def _answered(self, call: Call) -> dict[Thread, _Answer]:
+        """Returns each search's results of a call, or its exception.
+
+        Where the joined call fails, each search's items are tried alone, because the items of one
+        search may have spoiled the call for all.
+        """
+        try:
+            results = self._computed(call)
+        except BaseException as error:
+            if len(call.asked) == 1 or isinstance(error, BrokenOff):
+                return dict.fromkeys(call.asked, error)
+            log.warning("%r on what %d searches asked for: each alone", error, len(call.asked))
+            alone: dict[Thread, _Answer] = {}
+            for part in call.each():
+                alone |= self._answered(part)
+            return alone
+        answers: dict[Thread, _Answer] = {}
+        for who, items in call.asked.items():
+            answers[who], results = results[: len(items)], results[len(items) :]
+        return answers
+
+    def _computed(self, call: Call) -> list[Any]:
+        """Returns the results of a call, or skips what can be skipped where there is no time."""
+        if isinstance(call.task, Skippable) and self._hurried():
+            return list(call.task.skip(call.items))
+        began = self._clock()
+        results = call.workers.run(call.task, call.items)
+        self._questions.learn(call, self._clock() - began)
+        return results
+
+    # ------------------------------------------------------------ searches
 
     def run_all(self, searches: Sequence[Callable[[], Outcome]]) -> list[Outcome]:
         """Runs every search in a thread of its own and returns their results in order.
@@ -278,20 +236,36 @@ class SharedPool:
             self._searches = {thread: threading.Event() for thread in threads}
             self._waiting = deque(threads)
             self._go_on()
-        started = []
+        servers = self._servers()
         for number, thread in enumerate(threads):
             try:
                 thread.start()
-                started.append(thread)
             except RuntimeError as error:
                 results[number] = error
                 self._leave(thread)
-        for thread in started:
+        for thread in servers:
             thread.join()
         for result in results:
             if isinstance(result, BaseException):
                 raise result
         return results
+
+    def _servers(self) -> list[Thread]:
+        """Starts threads that serve, as many as calls can be made at a time, and returns them.
+
+        Fewer do where memory is short. Raises RuntimeError where there is no room for one.
+        """
+        servers: list[Thread] = []
+        try:
+            for _ in self._questions.lanes:
+                thread = Thread(target=self._serve, name=f"server-{len(servers)}")
+                thread.start()
+                servers.append(thread)
+        except RuntimeError:
+            if not servers:
+                self._searches = {}
+                raise
+        return servers
 
     def _leave(self, thread: Thread) -> None:
         """Takes out a search that has ended, or has not begun, and passes on its turn."""
@@ -301,6 +275,8 @@ class SharedPool:
             if thread in self._waiting:
                 self._waiting.remove(thread)
             self._end_turn(thread)
+            if not self._searches:
+                self._due.notify_all()
 
     def run_each(
         self,

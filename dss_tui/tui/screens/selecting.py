@@ -231,7 +231,10 @@ class Selecting(Finding, Replaying):
         self.action_zoom()
 
     def action_zoom(self) -> None:
-        """Shows the selected segment over the whole screen."""
+        """Shows the selected segment over the whole screen, once there is one."""
+        if self._zoomed() is None:
+            self.notify("there is no segment to show yet", severity="warning")
+            return
         zoomed = Zoomed(self._zoomed, self.action_log_scale, self.action_select, self._every_s)
         self.app.push_screen(Zoom(zoomed))
 

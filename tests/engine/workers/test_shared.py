@@ -633,3 +633,103 @@ def test_who_steps_aside_does_not_hold_up_the_others() -> None:
     searches: list[Callable[[], list[int]]] = [waits, *(partial(works, n) for n in range(3))]
     found = shared.run_all(searches)
     assert found == [[7], [15], [16], [17]]
+
+
+# ---------------------------------------------------------------- a worker for each call
+
+
+@contextmanager
+def compiled(workers: int) -> Iterator[Pool]:
+    """A pool that takes its backend for compiled code, whose calls can share nothing."""
+    with Pool(vmapped(small_problem()), [torch.device("cpu")] * workers) as pool:
+        for worker in pool._workers:
+            backend: Any = worker.backend
+            backend.steps_at_once = True
+        yield pool
+
+
+@dataclass(frozen=True)
+class Meet(Round):
+    """Ends once so many calls are under way at a time; takes a while, and sets an event."""
+
+    barrier: threading.Barrier | None = None
+    computed: threading.Event | None = None
+
+    def __call__(self, backend: Backend, items: Sequence[int]) -> list[int]:
+        if self.barrier is not None:
+            self.barrier.wait(60.0)
+        if self.computed is not None:
+            self.computed.set()
+        time.sleep(0.002)
+        return super().__call__(backend, items)
+
+
+def test_a_worker_computes_while_a_search_has_its_turn() -> None:
+    """The one asks for what is worth a call, and the other goes on only when that is computed."""
+    computed = threading.Event()
+    with compiled(workers=2) as pool:
+        shared = SharedPool(pool, patience_s=60.0)
+
+        def asks_for_much() -> list[int]:
+            first = shared.run(Round(1), [1])
+            return shared.run(Meet(1, samples=10**15, computed=computed), first)
+
+        def takes_its_time() -> list[int]:
+            first = shared.run(Meet(1), [5])  # from which on the speed of such tasks is known
+            assert computed.wait(60.0)
+            return shared.run(Round(1), first)
+
+        assert together(shared, [asks_for_much, takes_its_time]) == [[3], [7]]
+
+
+def test_calls_of_two_workers_are_under_way_at_a_time() -> None:
+    barrier = threading.Barrier(2)
+    with compiled(workers=2) as pool:
+        shared = SharedPool(pool, patience_s=60.0)
+
+        def search(number: int) -> list[int]:
+            first = shared.run(Meet(1), [number])
+            return shared.run(Meet(number, samples=10**15, barrier=barrier), first)
+
+        assert together(shared, [partial(search, 10), partial(search, 20)]) == [[21], [41]]
+
+
+def test_a_call_that_fails_on_one_worker_is_told_to_its_search_alone() -> None:
+    with compiled(workers=2) as pool:
+        shared = SharedPool(pool)
+
+        def search(number: int) -> int | str:
+            found = [number]
+            try:
+                for _ in range(20):
+                    found = shared.run(Meet(-1 if number == 3 else 1), found)
+            except ArithmeticError as error:
+                return str(error)
+            return found[0]
+
+        found = together(shared, [partial(search, number) for number in range(6)])
+        assert found == [20, 21, 22, "-1 is below zero", 24, 25]
+
+
+def test_the_servers_end_with_the_searches() -> None:
+    before = threading.active_count()
+    with shared() as (pool, _):
+        for searches in (3, 1, 2):
+            together(pool, [partial(sums, pool, Add(1), 2)] * searches)
+            assert threading.active_count() == before + 1  # the pool's own worker
+    assert threading.active_count() == before
+
+
+def test_without_any_thread_that_serves_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name.startswith("server"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with shared() as (pool, _):
+        found = together(pool, [partial(sums, pool, Add(1), 2)])
+        assert isinstance(found, RuntimeError) and "can't start" in str(found)
+        assert pool.run(Add(1), [2]) == [3]
