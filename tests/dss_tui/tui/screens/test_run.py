@@ -439,6 +439,19 @@ def test_records_are_what_the_screen_folds(connected: RunDir) -> None:
     drive(steps, watching(connected))
 
 
+def test_enter_opens_no_plot_before_there_is_a_segment(tmp_path: Path) -> None:
+    """As where somebody presses it twice on a preset in the menu."""
+    run = create(spec_of(), "new", tmp_path / "new")
+
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: "waiting for the engine" in said(app.screen, "#head"))
+        await pilot.press("enter")
+        await until(pilot, lambda: "there is no segment to show yet" in seen(app))
+        assert isinstance(app.screen, RunScreen)
+
+    drive(steps, watching(run, launched=True))
+
+
 def test_before_the_first_event_the_engine_s_warning_is_told(tmp_path: Path) -> None:
     run = create(spec_of(), "new", tmp_path / "new")
 
