@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.data.files import in_place_of
 from engine.record.events import Outcome, RunFinished, dump_json
 from engine.record.reading import check_regular
 from engine.record.rundir import RunDir
 from engine.record.sweep_folder import measurement_path
 from engine.record.writing import replace
 from engine.run.cells import ended_for_good, session_of_cell, writer_of, written_spec
+from engine.run.moved import models_of_moved
 from engine.run.tasks import Means
 from engine.spec.keys import Spec
 
 Measure = Callable[[RunDir, RunFinished, int], Any]
 """Returns what the evaluator finds of a run that has ended so, by so many cores, or None."""
-
-
-def models_of_moved(
-    spec: Spec, places: Sequence[str], folder: Path
-) -> AbstractContextManager[None]:
-    """Looks for a cell's models where the folder of all runs lies, within a `with` block.
-
-    The spec of a cell that has begun names them by the paths that they had then, and the folder may
-    have been moved or copied since. `places` are those of the models in the folder, if any.
-    """
-    named = str(spec.endpoints.a)
-    before = named.removesuffix(f"/{places[0]}") if places else named
-    if before in (named, str(folder)):
-        return nullcontext()
-    return in_place_of(Path(before), folder)
 
 
 @dataclass(frozen=True)
@@ -77,7 +61,7 @@ class Search:
         """Runs the cell to the end of its session, and returns the sentence of a failure."""
         spec = written_spec(run, self.spec, means.folder)
         with (
-            models_of_moved(spec, self.ends, means.folder),
+            models_of_moved(spec, means.folder),
             writer_of(run, means.wishes) as writer,
             means.logs.of(run),
         ):

@@ -31,6 +31,7 @@ from engine.run.bead_files import BeadFiles
 from engine.run.facts import facts
 from engine.run.job import Job
 from engine.run.loop import Pace, totals
+from engine.run.moved import models_of_cell
 from engine.run.prepare import Prepared, prepare
 from engine.run.stopwatch import Stopwatch
 from engine.run.store import DirectoryStore
@@ -141,7 +142,8 @@ def run(
     """
     with RunWriter(directory) as writer, logging_to(directory.log):
         try:
-            return run_written(writer, signals, observe, prepared, run_factories=run_factories)
+            with models_of_cell(directory.load_spec(), directory.path):
+                return run_written(writer, signals, observe, prepared, run_factories=run_factories)
         except (InputError, SaveError):
             raise
         except Exception as error:
