@@ -20,8 +20,8 @@ class MenuScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,escape", "leave", "quit", id="menu.quit"),
-        Binding("1", "tab('presets')", "presets", id="menu.presets"),
-        Binding("2", "tab('runs')", "runs", id="menu.runs"),
+        Binding("1", "tab('presets')", "to presets", id="menu.presets"),
+        Binding("2", "tab('runs')", "to runs", id="menu.runs"),
     ]
 
     def compose(self) -> ComposeResult:

@@ -338,8 +338,8 @@ class SweepScreen(Finding, Steering):
 
     @work
     async def action_leave(self) -> None:
-        """Leaves the sweep, after a question where its engine is at work."""
-        if self.sweep.going:
+        """Leaves the sweep, after a question where its engine has cells left to search."""
+        if self.sweep.going and self.sweep.left:
             answers = {"l": "leave it running", "x": "stop it"}
             question = f"The {self._kind} is running. It goes on by itself if you leave."
             answer = await self.app.push_screen_wait(Confirm(question, answers))

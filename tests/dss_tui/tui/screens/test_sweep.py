@@ -220,6 +220,22 @@ def test_leaving_a_sweep_at_work_asks_and_leaves_it_running(folder: Path, desk: 
     assert not desk.stop.is_set()
 
 
+def test_leaving_a_sweep_whose_searches_have_ended_asks_nothing(tmp_path: Path) -> None:
+    """Its engine writes the tables, which it does in any case."""
+    out = tmp_path / "sweep"
+    sweep_of(out, (0.05,), 1)
+    begin(cell(out, 0.05, 0), ended(Outcome.CONNECTED, beads=5, length=1.5))
+
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: "running" in seen(app))
+        await pilot.press("q")
+        await until(pilot, lambda: app.return_code is not None)
+
+    with take_lock(RunDir(out)):
+        Desk(out).begin()
+        drive(out, steps)
+
+
 def test_an_interrupted_sweep_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     launched: list[RunDir] = []
     monkeypatch.setattr(session, "launch", lambda run, *_, **__: launched.append(run))
