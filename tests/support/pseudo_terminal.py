@@ -88,19 +88,9 @@ class Viewer:
         raise AssertionError("the viewer does not end")
 
     def leave(self) -> int:
-        """Presses q until the viewer has ended, and returns its status.
-
-        Where all searches of a folder have ended, but its engine still writes what they came to,
-        the viewer asks; that is answered with escape.
-        """
-        for _ in range(60):
-            self.press("q")
-            for _ in range(40):
-                if self.process.poll() is not None:
-                    return self.process.returncode
-                self.read()
-            self.press("\x1b")
-        raise AssertionError("the viewer does not end")
+        """Presses q, waits until the viewer has ended, and returns its status."""
+        self.press("q")
+        return self.wait_for_end()
 
     def press(self, keys: str | bytes) -> None:
         """Types keys."""
