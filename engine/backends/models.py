@@ -148,10 +148,10 @@ class Together:
 
         Samples are the same for all models, or with `own` have a bead axis before all others.
         """
-        found = [
-            self._call(function, self._named(theta) | statistics, some, own)
-            for theta, statistics, some in self._cut(parts, at_once, own)
-        ]
+        found: list[Tensor] = []
+        for theta, statistics, some in self._cut(parts, at_once, own):
+            passing(len(theta) * _count(some[-1], own))
+            found.append(self._call(function, self._named(theta) | statistics, some, own))
         return torch.cat(found)
 
     def loss_and_grad(
@@ -160,12 +160,19 @@ class Together:
         """Returns the loss and the gradient of each model; arguments are as in `each`."""
         found: list[tuple[PerBead, Beads]] = []
         for theta, statistics, some in self._cut(parts, at_once, own):
-            with torch.enable_grad():
-                leaf = theta.detach().requires_grad_()
-                losses = self._call(loss, self._named(leaf) | statistics, some, own)
-                (grad,) = torch.autograd.grad(losses.sum(), leaf)
-            found.append((losses.detach(), grad))
+            passing(len(theta) * _count(some[-1], own))
+            found.append(self._slopes(loss, theta, statistics, some, own))
         return joined(found)
+
+    def _slopes(
+        self, loss: OfModel, theta: Beads, statistics: Statistics, parts: Parts, own: bool
+    ) -> tuple[PerBead, Beads]:
+        """Returns the loss and the gradient of models that share a call of vmap."""
+        with torch.enable_grad():
+            leaf = theta.detach().requires_grad_()
+            losses = self._call(loss, {**self._named(leaf), **statistics}, parts, own)
+            (grad,) = torch.autograd.grad(losses.sum(), leaf)
+        return losses.detach(), grad
 
     def _call(
         self, function: OfModel, weights: dict[str, Tensor], parts: Parts, own: bool
@@ -175,8 +182,6 @@ class Together:
         def of_one(weights: dict[str, Tensor], *parts: Inputs) -> Tensor:
             return function(partial(lent.output, self.network, weights), *parts)
 
-        models = len(next(iter(weights.values())))
-        passing(models * _count(parts[-1], own))
         axis = 0 if own else None
         return vmap(of_one, in_dims=(0, *(axis for _ in parts)))(weights, *parts)
 

@@ -205,7 +205,7 @@ class TorchBackend(ABC):
         """
         train = self.problem.train
         at_once, size, least = self._piece(len(train), copies=3, together=self.problem.normalizes)
-        models = self._models(theta, "batch", in_turn=self._one_by_one(theta))
+        models = self._models_of_step(theta, practice)
         loss = torch.zeros_like(theta[:, 0], dtype=torch.float64)
         grad = torch.zeros_like(theta)
         of_samples = loss_of_step(self.problem, models.network, practice)
@@ -219,7 +219,7 @@ class TorchBackend(ABC):
 
     def loss_and_grad_on(self, theta: Beads, batches: Batches) -> tuple[PerBead, Beads]:
         """Returns the mean loss of each weight vector, and its gradient, on its own mini-batch."""
-        if self._one_by_one(theta):
+        if self._steps_one_by_one(theta):
             rows = zip(torch.split(theta, 1), torch.split(batches, 1), strict=True)
             return joined([self.loss_and_grad_on(*row) for row in rows])
         return self._on(theta, batches)
@@ -235,7 +235,7 @@ class TorchBackend(ABC):
         problem, count = self.problem, batches.shape[1]
         at_once, size, _ = self._piece(count, copies=5 if practice.dropout else 3)
         size = count if problem.normalizes else size
-        models = self._models(theta, "batch")
+        models = self._models_of_step(theta, practice)
         of_samples = loss_of_step(problem, models.network, practice)
         loss, grad = torch.zeros_like(theta[:, 0]), torch.zeros_like(theta)
         least = 2 if problem.normalizes else 1
@@ -271,7 +271,7 @@ class TorchBackend(ABC):
         if batches is None:
             every = torch.arange(len(self.problem.train), device=theta.device)
             batches = every.expand(len(theta), -1)
-        if self._one_by_one(theta):
+        if self._steps_one_by_one(theta):
             each = [None] * len(theta) if keys is None else torch.split(keys, 1)
             rows = zip(torch.split(theta, 1), torch.split(batches, 1), each, strict=True)
             return joined([self._on(row, some, practice, key) for row, some, key in rows])
@@ -314,6 +314,14 @@ class TorchBackend(ABC):
     @abstractmethod
     def _one_by_one(self, theta: Beads) -> bool:
         """Returns whether these weight vectors are computed one after another."""
+
+    def _steps_one_by_one(self, theta: Beads) -> bool:
+        """Returns whether steps of these weight vectors are computed one after another."""
+        return self._one_by_one(theta)
+
+    def _models_of_step(self, theta: Beads, practice: Practice) -> Models:
+        """Returns the models whose losses and gradients a step computes."""
+        return self._models(theta, "batch", in_turn=self._one_by_one(theta))
 
     def _models(
         self,

@@ -287,9 +287,10 @@ class Search(Part):
     it is fused or triton for small fully connected networks, and else the fastest one, which is
     measured once. run.yaml holds its name."""
     compile: bool = False
-    """Whether steps call the network as torch.compile makes it, one model at a time (batching: auto
-    or loop). Compiling takes a minute or more, and needs a C++ compiler on the CPU and Triton on a
-    GPU. Losses are measured without it."""
+    """Whether steps are compiled by torch: those of all models together (batching: vmap), or the
+    network of one model at a time (loop). With auto, together where the network can be batched.
+    Compiling takes ten seconds or more for each shape of samples and each power of two of models,
+    and needs a C++ compiler on the CPU and Triton on a GPU. Losses are measured without it."""
 
     @property
     def number(self) -> float | None:

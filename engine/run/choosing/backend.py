@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 from engine.backends.backend import Backend
 from engine.backends.compiled import CompiledBackend
+from engine.backends.compiled_steps import CompiledStepsBackend
 from engine.backends.fused.compilation import compiled, warm_up
 from engine.cache import warn_of_compiling
 from engine.problem.problem import Problem
 from engine.run.choosing.fastest import Found, Stopwatch, check_graph, fastest
 from engine.run.choosing.making import backend_of, piece_bytes
 from engine.run.choosing.possible import (
-    check_compiled,
     check_fused,
     check_triton,
     check_vmap,
+    compiled_way,
     takes_rounds,
     why_not_fused,
 )
@@ -53,7 +54,9 @@ def choose_backend(spec: Spec, problem: Problem, clock: Stopwatch = time.perf_co
     search = spec.search.model_copy(update={"batching": found.way})
     most = piece_bytes(spec)
     if spec.search.compile:
-        backend: Backend = CompiledBackend(problem, most)
+        together = found.way == "vmap"
+        kind = CompiledStepsBackend if together else CompiledBackend
+        backend: Backend = kind(problem, most)
     else:
         backend = backend_of(found.way, spec.problem, problem, most)
     graphs = "" if spec.device == "cpu" else found.graphs
@@ -68,8 +71,7 @@ def _chosen(spec: Spec, problem: Problem, clock: Stopwatch) -> Found:
     """
     chosen = spec.search.batching
     if spec.search.compile:
-        check_compiled(spec, problem)
-        return Found("loop", "search.compile compiles its steps")
+        return Found(compiled_way(spec, problem), "search.compile compiles its steps")
     if chosen == "fused":
         check_fused(spec, problem)
     if chosen == "triton":

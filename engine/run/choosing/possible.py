@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from typing import Literal
 
 import torch
 
 from engine.backends.backend import Way
 from engine.backends.compiled import why_not_compiled
+from engine.backends.compiled_steps import why_not_compiled_together
 from engine.backends.fused.compilation import available
 from engine.backends.fused.layout import fused_layout
 from engine.backends.in_place import InPlaceBackend
@@ -45,12 +47,18 @@ def most_of(spec: Spec) -> Training:
     return stages_of(spec).method
 
 
-def check_compiled(spec: Spec, problem: Problem) -> None:
-    """Raises InputError where steps of a problem cannot be compiled by torch."""
-    if spec.search.batching not in ("auto", "loop"):
+def compiled_way(spec: Spec, problem: Problem) -> Way:
+    """Returns the way in which steps are compiled by torch: all models together, or one by one.
+
+    Together, where that is possible and the preset leaves it open. Raises InputError where steps
+    cannot be compiled in the way that the preset names, or in none.
+    """
+    chosen: Way | Literal["auto"] = spec.search.batching
+    both: tuple[Way, Way] = ("vmap", "loop")
+    if chosen not in ("auto", *both):
         raise InputError(
-            f"is true, but search.batching is {spec.search.batching}, and only loop is compiled; "
-            "choose loop",
+            f"is true, but search.batching is {spec.search.batching}, and only vmap and loop are "
+            "compiled; choose auto",
             key="search.compile",
         )
     practices = [recipe_of(spec, each).practice(problem) for each in stages_of(spec).trainings]
@@ -58,11 +66,19 @@ def check_compiled(spec: Spec, problem: Problem) -> None:
         raise InputError(
             "is true, but steps with dropout are not compiled; choose false", key="search.compile"
         )
-    reason = why_not_compiled(problem.to(torch.device(spec.device.split(",")[0])))
-    if reason is not None:
-        raise InputError(
-            f"is true, but torch.compile fails ({reason}); choose false", key="search.compile"
-        )
+    there = problem.to(torch.device(spec.device.split(",")[0]))
+    reason = None
+    for way in both if chosen == "auto" else (chosen,):
+        if way == "vmap":
+            reason = why_not_vmap(spec, problem) or why_not_compiled_together(there)
+        else:
+            reason = why_not_compiled(there)
+        if reason is None:
+            return way
+        log.info("search.compile: not by %s, because %s", way, reason)
+    raise InputError(
+        f"is true, but torch.compile fails ({reason}); choose false", key="search.compile"
+    )
 
 
 def check_fused(spec: Spec, problem: Problem) -> None:

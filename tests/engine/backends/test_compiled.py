@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from engine.backends import compiled
+from engine.backends import compiled, compiled_steps
 from engine.backends.compiled import CompiledBackend, why_not_compiled
 from engine.backends.in_place import InPlaceBackend
 from engine.errors import InputError
@@ -23,6 +23,7 @@ from tests.support.launches import preset
 def no_compiler_is_needed(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Networks are traced with their gradients, and what comes of it is called in Python."""
     monkeypatch.setattr(compiled, "COMPILER", "aot_eager")
+    monkeypatch.setattr(compiled_steps, "compiled", lambda graph, given: graph)
     yield
     torch._dynamo.reset()
 
@@ -44,14 +45,15 @@ def test_compiled_steps_are_those_of_torch() -> None:
     torch.testing.assert_close(ours.losses(theta), theirs.losses(theta))
 
 
-def test_a_search_whose_steps_are_compiled() -> None:
-    prepared = prepare(spec_of())
+@pytest.mark.parametrize(("asked", "way"), [("auto", "vmap"), ("vmap", "vmap"), ("loop", "loop")])
+def test_a_search_whose_steps_are_compiled(asked: str, way: str) -> None:
+    prepared = prepare(spec_of(batching=asked))
     assert prepared.why == "search.compile compiles its steps"
-    assert prepared.spec.search.batching == "loop"
+    assert prepared.spec.search.batching == way
     with Search(prepared) as search:
         search.run()
         found = search.string()
-    with Search(prepare(spec_of(batching="loop", compile=False))) as search:
+    with Search(prepare(spec_of(batching=way, compile=False))) as search:
         search.run()
         expected = search.string()
     assert found.string.beads == pytest.approx(expected.string.beads, rel=1e-3, abs=1e-4)
@@ -59,9 +61,9 @@ def test_a_search_whose_steps_are_compiled() -> None:
 
 def test_other_backends_are_refused() -> None:
     with pytest.raises(
-        InputError, match=r"^search\.compile: is true, but search\.batching is vmap"
+        InputError, match=r"^search\.compile: is true, but search\.batching is fused"
     ):
-        prepare(spec_of(batching="vmap"))
+        prepare(spec_of(batching="fused"))
 
 
 def test_steps_with_dropout_are_refused() -> None:
@@ -77,6 +79,7 @@ def test_what_cannot_be_compiled_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         raise RuntimeError("there is no C++ compiler\nmore of it")
 
     monkeypatch.setattr(compiled, "COMPILER", fails)
+    monkeypatch.setattr(compiled_steps, "compiled", fails)
     with pytest.raises(
         InputError, match=r"search\.compile: is true, but torch\.compile fails \("
     ) as e:
