@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib.util import find_spec
 from threading import Condition
 from typing import Any
 
@@ -85,3 +86,12 @@ def casting(precision: Precision, device: torch.device) -> AbstractContextManage
     if precision != "bf16":
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
+
+
+def plain_attention() -> AbstractContextManager[object]:
+    """Makes a context in which attention is computed by operations that all have derivatives."""
+    if find_spec("torch.nn.attention") is None:  # before torch 2.3
+        return torch.backends.cuda.sdp_kernel(enable_flash=False, enable_mem_efficient=False)
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    return sdpa_kernel(SDPBackend.MATH)

@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from engine.backends.in_place import InPlaceBackend
 from engine.backends.models import Model, Statistics
-from engine.backends.precision import measuring
+from engine.backends.precision import measuring, plain_attention
 from engine.problem.copies import named_parameters
 from engine.problem.problem import Split
 from engine.problem.samples import Samples
@@ -66,7 +65,7 @@ class OneByOne(InPlaceBackend):
     @contextmanager
     def stepping(self, theta: Weights) -> Iterator[nn.Module]:
         """Makes a context with the network of a model (param,), which keeps gradients."""
-        with torch.enable_grad(), self._widening, sdpa_kernel(SDPBackend.MATH):
+        with torch.enable_grad(), self._widening, plain_attention():
             yield self._models(self._rows(theta), "batch").network
 
     def slope(self, theta: Weights) -> tuple[PerBead, Beads]:
@@ -91,7 +90,7 @@ class OneByOne(InPlaceBackend):
         weight = problem.weights(train.y).sum()
 
         def slopes(some: slice) -> tuple[Tensor, ...]:
-            with torch.enable_grad(), self._widening, sdpa_kernel(SDPBackend.MATH):
+            with torch.enable_grad(), self._widening, plain_attention():
                 loss = self._summed_loss(network, *train.part(some, problem.dtype))
                 return torch.autograd.grad(
                     loss, parameters, create_graph=True, materialize_grads=True

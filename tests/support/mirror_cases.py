@@ -236,7 +236,7 @@ class ScaledOnLoading(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layer = mlp()
-        self.register_load_state_dict_pre_hook(self._double)  # type: ignore[no-untyped-call]
+        self._register_load_state_dict_pre_hook(self._double, with_module=True)  # type: ignore[no-untyped-call]
 
     @staticmethod
     def _double(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:

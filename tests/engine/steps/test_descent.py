@@ -69,6 +69,9 @@ def check_against_torch(training: Training, exempt: bool, dtype: torch.dtype, mo
 RATES = torch.tensor([0.01, 0.002, 0.5], dtype=torch.float64)
 
 
+@pytest.mark.skipif(
+    torch.__version__ < "2.4", reason="torch has the kernel for the CPU since version 2.4"
+)
 @pytest.mark.parametrize("rate", [0.01, RATES], ids=["one rate", "a rate for each"])
 def test_the_fused_kernel_takes_the_step_of_adam(rate: float | Tensor) -> None:
     """Each row at its own number of steps, and with a schedule at its own rate."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+from scipy.integrate import trapezoid
 
 import engine
 from dss_tui.cli import main
@@ -86,7 +87,7 @@ def test_the_tables_hold_what_an_independent_measurement_finds(whole: Path) -> N
         assert float(row["peak"]) == pytest.approx(max(each.peak for each in found), rel=1e-6)
         assert row["connected"] == "true" and float(row["peak"]) <= 0.05
         steps = np.linalg.norm(np.diff(string.string.beads.astype(float), axis=0), axis=1)
-        means = [np.trapezoid(each.losses, each.t) for each in found]
+        means = [trapezoid(each.losses, each.t) for each in found]
         mean = float(np.average(means, weights=steps))
         assert float(row["mean_loss"]) == pytest.approx(mean, rel=1e-4)
         assert int(row["beads"]) == len(string.string.beads)
