@@ -144,6 +144,7 @@ def test_every_key_that_the_page_names_is_one() -> None:
         "problem.data.targets",
         "problem.network",
         "search.batching",
+        "search.compile",
         "search.greedy",
     }
     options = {word for text in quoted for word in re.findall(r"--[\w-]+", text)}
