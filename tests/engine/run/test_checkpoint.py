@@ -113,6 +113,8 @@ def test_numbers_of_any_type_that_torch_writes_stay_as_they_are(dtype: str, tmp_
     with search(spec) as method:
         kept = Checkpoint(method.state, 1, 2.0, spec.fingerprint(), {"w": held.T})
         checkpoint.write(run, kept)
+    if dtype == "complex64" and not hasattr(torch, "uint32"):
+        pytest.skip("the oldest safetensors does not read complex numbers")
     found = load_file(run.checkpoint)["fixed.w"]
     assert found.dtype == held.dtype and torch.equal(found, held.T)
 
