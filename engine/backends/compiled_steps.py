@@ -61,12 +61,12 @@ class Codes:
 
     def of(self, key: Hashable, function: Code, given: Sequence[Tensor]) -> Code:
         """Returns the code of a function for tensors of these shapes; `key` names the function."""
-        shapes = tuple((part.shape, part.dtype, part.device) for part in given)
-        with self._lock:  # recording changes what is global in torch
-            code = self._made.get((key, shapes))
-            if code is None:
-                code = self._made[key, shapes] = self._compile(make_fx(function)(*given), given)
-        return code
+        which = key, tuple((part.shape, part.dtype, part.device) for part in given)
+        if which not in self._made:
+            with self._lock:  # recording changes what is global in torch
+                if which not in self._made:
+                    self._made[which] = self._compile(make_fx(function)(*given), given)
+        return self._made[which]
 
 
 class CompiledTogether(Together):
