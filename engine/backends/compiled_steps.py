@@ -60,8 +60,9 @@ class Codes:
         self._made: dict[Hashable, Code] = {}
 
     def of(self, key: Hashable, function: Code, given: Sequence[Tensor]) -> Code:
-        """Returns the code of a function for tensors of these shapes; `key` names the function."""
-        which = key, tuple((part.shape, part.dtype, part.device) for part in given)
+        """Returns the code of a function, which `key` names, for tensors that lie like these."""
+        laid_out = [(part.shape, part.stride(), part.dtype, part.device) for part in given]
+        which = key, tuple(laid_out)
         if which not in self._made:
             with self._lock:  # recording changes what is global in torch
                 if which not in self._made:

@@ -103,6 +103,16 @@ def test_threads_and_precisions_share_what_is_recorded(recorded: list[tuple[int,
     assert len(recorded) == 3
 
 
+def test_weights_that_lie_otherwise_are_recorded_apart(recorded: list[tuple[int, ...]]) -> None:
+    """Compiled code takes its inputs to lie as those that it was compiled for."""
+    problem = small_problem()
+    backend = CompiledStepsBackend(problem)
+    theta, batches = drawn(problem, 2, 5, 0)
+    found = [backend.loss_and_grad_on(each, batches) for each in (theta, theta.T.contiguous().T)]
+    assert len(recorded) == 2
+    torch.testing.assert_close(*found)
+
+
 def test_other_practices_are_recorded_apart(recorded: list[tuple[int, ...]]) -> None:
     kind = next(each for each in KINDS if each.name == "cross_entropy")
     problem = prepare(parse(kind.tree(Path()))).backend.problem
