@@ -13,8 +13,10 @@ from torch import nn
 
 from engine.backends.in_place import InPlaceBackend
 from engine.backends.models import InPlace, Model
+from engine.backends.torch_backend import TorchBackend
 from engine.networks.modules.calls import Inputs
 from engine.problem.problem import Problem
+from engine.shapes import Batches, Beads
 from engine.steps.practice import PLAIN
 
 #: The backend of torch.compile. Its code needs a C++ compiler on the CPU, and Triton on a GPU.
@@ -61,13 +63,20 @@ def why_not_compiled(problem: Problem) -> str | None:
     """Returns why a network cannot be compiled, or None where a trial step is that of torch."""
     theta = problem.initial(0)[None].to(problem.device)
     batch = torch.arange(min(FEW, len(problem.train)), device=problem.device)[None]
-    plain = InPlaceBackend(problem).practised(theta, batch, PLAIN)
+    return why_other_steps(CompiledBackend(problem), InPlaceBackend(problem), theta, batch)
+
+
+def why_other_steps(
+    ours: TorchBackend, plain: TorchBackend, theta: Beads, batches: Batches
+) -> str | None:
+    """Returns why a trial step fails or is another than plain torch's, or None where it is that."""
+    expected = plain.practised(theta, batches, PLAIN)
     try:
-        found = CompiledBackend(problem).practised(theta, batch, PLAIN)
+        found = ours.practised(theta, batches, PLAIN)
     except Exception as error:  # whatever the compiler raises
         said = [line.strip() for line in str(error).splitlines() if line.strip()]
         return " ".join(said[:2]) or type(error).__name__
-    pairs = zip(found, plain, strict=True)
+    pairs = zip(found, expected, strict=True)
     if not all(torch.allclose(one, other, RTOL, ATOL, equal_nan=True) for one, other in pairs):
         return "its steps are others than those of plain torch"
     return None

@@ -19,6 +19,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from engine.backends.backend import Way
+from engine.backends.compiled import why_other_steps
 from engine.backends.models import (
     InPlace,
     Models,
@@ -32,14 +33,13 @@ from engine.backends.torch_backend import PIECE_BYTES
 from engine.backends.vmapped import VmappedBackend
 from engine.problem.problem import Problem
 from engine.shapes import Beads, PerBead
-from engine.steps.practice import PLAIN, Practice
+from engine.steps.practice import Practice
 
 Code = Callable[..., tuple[PerBead, Beads]]
 """Takes weights (bead, param) and tensors of samples, and returns losses and gradients."""
 
-#: The numbers of models and of samples by which compiled steps are tried, and the differences from
-#: plain torch that are allowed.
-FEW, SAMPLES, RTOL, ATOL = 2, 4, 1e-3, 1e-5
+#: The numbers of models and of samples by which compiled steps are tried.
+FEW, SAMPLES = 2, 4
 
 
 def compiled(graph: GraphModule, given: Sequence[Tensor]) -> Code:
@@ -156,14 +156,8 @@ def why_not_compiled_together(problem: Problem) -> str | None:
     plain, ours = VmappedBackend(problem), CompiledStepsBackend(problem)
     for first in (0, FEW):  # recorded with the first models and samples, and called with others
         theta = torch.stack([problem.initial(first + number) for number in range(FEW)])
-        given = theta.to(problem.device), (batches + first) % len(problem.train), PLAIN
-        expected = plain.practised(*given)
-        try:
-            found = ours.practised(*given)
-        except Exception as error:  # whatever the compiler raises
-            said = [line.strip() for line in str(error).splitlines() if line.strip()]
-            return " ".join(said[:2]) or type(error).__name__
-        pairs = zip(found, expected, strict=True)
-        if not all(torch.allclose(one, other, RTOL, ATOL, equal_nan=True) for one, other in pairs):
-            return "its steps are others than those of plain torch"
+        some = (batches + first) % len(problem.train)
+        why = why_other_steps(ours, plain, theta.to(problem.device), some)
+        if why is not None:
+            return why
     return None

@@ -22,7 +22,7 @@ def models_of_moved(spec: Spec, folder: Path) -> AbstractContextManager[None]:
     have been moved or copied since. Models that do not lie in the folder are not concerned.
     """
     named = Path(str(spec.endpoints.a))
-    for before in named.parents:
+    for before in named.parents if named.is_absolute() else ():
         there = named.relative_to(before)
         if there.parts[0] in (ENDS, MODELS) and (folder / there).is_file():
             return nullcontext() if before == folder else in_place_of(before, folder)

@@ -142,8 +142,7 @@ def run(
     """
     with RunWriter(directory) as writer, logging_to(directory.log):
         try:
-            with models_of_cell(directory.load_spec(), directory.path):
-                return run_written(writer, signals, observe, prepared, run_factories=run_factories)
+            return run_written(writer, signals, observe, prepared, run_factories=run_factories)
         except (InputError, SaveError):
             raise
         except Exception as error:
@@ -170,27 +169,28 @@ def run_written(
     """
     directory = writer.run
     asked = directory.load_spec()
-    if prepared is None:
-        check_run(asked, directory.spec, run_factories=run_factories)
-        prepared = prepare(asked)
-    spec = prepared.spec
-    if spec != asked and not directory.checkpoint.exists():  # which belongs to that file
-        replace(directory.spec, dump(spec).encode())
-    if named := functions_of(spec):
-        log.info("functions of the user's own are run: %s", ", ".join(dict.fromkeys(named)))
-    if prepared.unseen:
-        log.warning("no GPU is used: %s", prepared.unseen)
-    with open_pool(prepared.backend, spec) as pool:
-        return run_session(
-            writer,
-            spec,
-            pool,
-            signals,
-            observe,
-            why=prepared.why,
-            graphs=prepared.graphs,
-            **others,
-        )
+    with models_of_cell(asked, directory.path):
+        if prepared is None:
+            check_run(asked, directory.spec, run_factories=run_factories)
+            prepared = prepare(asked)
+        spec = prepared.spec
+        if spec != asked and not directory.checkpoint.exists():  # which belongs to that file
+            replace(directory.spec, dump(spec).encode())
+        if named := functions_of(spec):
+            log.info("functions of the user's own are run: %s", ", ".join(dict.fromkeys(named)))
+        if prepared.unseen:
+            log.warning("no GPU is used: %s", prepared.unseen)
+        with open_pool(prepared.backend, spec) as pool:
+            return run_session(
+                writer,
+                spec,
+                pool,
+                signals,
+                observe,
+                why=prepared.why,
+                graphs=prepared.graphs,
+                **others,
+            )
 
 
 def run_session(
