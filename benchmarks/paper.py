@@ -36,6 +36,8 @@ CUBIC = (
     "0.01,0.02,0.03,0.04,0.05,0.06,0.07,0.08,0.1,0.12,0.14,0.15,0.152,0.154,0.156,0.158,0.16,"
     "0.162,0.164,0.168,0.17,0.18,0.2,0.24,0.32"
 )
+MNIST = "0.02,0.04"
+CIFAR = "0.5,0.6,0.7,0.8"
 PEAK = "0.14,0.15,0.152,0.154,0.156,0.158,0.16,0.162,0.164,0.168,0.17,0.18,0.2"
 
 #: Mini-batches that grow: a step takes 256 of the 10 000 points, and more near its target alone.
@@ -44,6 +46,9 @@ GROWING = tuple(
     for block in ("endpoints", "search.greedy")
     for key in ("batch_size=256", "grow_batch=true", "check_every=100")
 )
+
+#: Of a tenth of CIFAR-10 an epoch has 32 steps, and losses are judged as often.
+SUBSET = ("endpoints.check_every=32", "search.greedy.check_every=16")
 
 #: The sweeps of which levels around the peak are drawn apart.
 ZOOMED = ("cubic-authors", "cubic-equal")
@@ -76,6 +81,8 @@ TASKS = (
     Task("cubic-paper", "cubic-paper", CUBIC),
     Task("quadratic-growing", "quadratic-paper", QUADRATIC, GROWING),
     Task("cubic-growing", "cubic-paper", CUBIC, GROWING),
+    Task("mnist-paper", "mnist-paper", MNIST),
+    Task("cifar10-subset", "cifar10-paper", CIFAR, SUBSET),
 )
 
 

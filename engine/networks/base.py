@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Discriminator, PositiveFloat, Tag
 
 from engine.networks.layout import DenseLayout
 from engine.part import Part
@@ -19,6 +21,33 @@ NormName = Literal["batch", "layer"]
 
 InitName = Literal["torch", "he"]
 """The way in which fresh weights are drawn: as torch's layers draw theirs, or as He et al. do."""
+
+
+class TruncatedNormal(Part):
+    """Fresh weights as TensorFlow's tutorials draw them: normal numbers without the far ones.
+
+    The normal distribution is cut off at twice its deviation on both sides, and so the numbers that
+    are left have 0.88 times that deviation.
+    """
+
+    kind: Literal["truncated_normal"]
+    """The name of the distribution."""
+    deviation: PositiveFloat
+    """The standard deviation of the normal distribution before it is cut off."""
+    biases: float = 0.0
+    """The number that all biases begin at."""
+
+
+def _branch_of_init(value: object) -> str:
+    """Returns the name of the branch of `Init` that a value is meant for."""
+    return "TruncatedNormal" if isinstance(value, dict | TruncatedNormal) else "a word"
+
+
+Init = Annotated[
+    Annotated[InitName, Tag("a word")] | Annotated[TruncatedNormal, Tag("TruncatedNormal")],
+    Discriminator(_branch_of_init),
+]
+"""The way in which fresh weights are drawn, by a word or with numbers of one's own."""
 
 Reads = Literal["values", "tokens", "anything"]
 """The kind of samples that a network takes: values, token numbers, or whatever the data are."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, PositiveFloat
 
 from engine.errors import InputError
-from engine.networks.base import ActivationName, End, InitName, NetworkKeys, NormName, Shape
+from engine.networks.base import ActivationName, End, Init, NetworkKeys, NormName, Shape
 from engine.part import MOST_LAYERS, NonNegativeInt, Part, Size
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class ConvLayer(Layer):
     norm: NormName | None = None
     """Whether the convolution, which then has no biases, is normalized over the batch or over the
     sample; null: not at all."""
+    init: Init | None = None
+    """How fresh weights of this layer are drawn; null: as the network's `init` says."""
 
     @property
     def words(self) -> str:
@@ -188,6 +190,8 @@ class DenseLayer(Layer):
     kind: Literal["dense"]
     units: Size
     """Number of values of the output."""
+    init: Init | None = None
+    """How fresh weights of this layer are drawn; null: as the network's `init` says."""
 
     @property
     def words(self) -> str:
@@ -220,9 +224,10 @@ class CnnNetwork(NetworkKeys):
     """Number of values that the network returns."""
     activation: ActivationName = "relu"
     """The function that each convolution and each dense layer applies to its values."""
-    init: InitName = "torch"
-    """How fresh weights are drawn: as torch draws them, or as He et al. do, which deep networks
-    without a normalization need."""
+    init: Init = "torch"
+    """How fresh weights are drawn where a layer does not say its own: as torch draws them, as He et
+    al. do, which deep networks without a normalization need, or by a truncated normal
+    distribution."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """The share of the values of each dense layer that steps of training drop at random, where
     their block does not say dropout: false. A loss that is judged drops none."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from engine.networks.base import End, InitName, NetworkKeys, NormName
+from engine.networks.base import End, Init, NetworkKeys, NormName
 from engine.networks.cnn import ImageShape, image_end
 from engine.part import MOST_LAYERS, Size
 
@@ -29,8 +29,9 @@ class ResNetwork(NetworkKeys):
     """Whether each convolution is normalized over the batch or over the sample."""
     outputs: Size
     """Number of values that the network returns."""
-    init: InitName = "torch"
-    """How fresh weights are drawn: as torch draws them, or as He et al. do."""
+    init: Init = "torch"
+    """How fresh weights are drawn: as torch draws them, as He et al. do, or by a truncated normal
+    distribution."""
 
     @property
     def takes(self) -> End:

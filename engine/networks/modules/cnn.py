@@ -27,7 +27,7 @@ class Cnn(nn.Module):
     """The module of a convolutional network: the listed layers, then a linear layer."""
 
     def __init__(self, spec: CnnNetwork) -> None:
-        """Draws weights as `init` says. Raises InputError where a layer does not fit."""
+        """Draws weights as the keys `init` say. Raises InputError where a layer does not fit."""
         super().__init__()
         *inputs, last = layer_inputs(spec)
         self.input = spec.input
@@ -35,7 +35,10 @@ class Cnn(nn.Module):
         self.activation = ACTIVATIONS[spec.activation]
         self.layers = nn.ModuleList(map(_layer, spec.layers, inputs))
         self.output = nn.Linear(prod(last), spec.outputs)
-        draw_weights(self, spec.init)
+        for module, layer in zip(self.layers, spec.layers, strict=True):
+            if isinstance(layer, ConvLayer | DenseLayer):
+                draw_weights(module, layer.init or spec.init)
+        draw_weights(self.output, spec.init)
 
     def forward(self, x: Tensor) -> Tensor:  # (sample, …) -> (sample, outputs)
         """Returns the outputs for a batch of images, which may be flat."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
-from engine.networks.base import InitName, NormName
+from engine.networks.base import Init, NormName, TruncatedNormal
 
 Norm = Callable[[int], nn.Module]
 """Returns the normalization of a number of channels."""
@@ -17,16 +18,27 @@ NORMS: dict[NormName, Norm] = {
 }
 
 
-def draw_weights(network: nn.Module, init: InitName) -> None:
+def draw_weights(network: nn.Module, init: Init) -> None:
     """Draws the weights of convolutions and dense layers anew, unless they are to stay torch's.
 
     With he, weights are normal with variance 2 / (inputs of a unit), and biases are zero (He et al.
-    2015, Delving Deep into Rectifiers, Eq. 10). Normalizations stay as they are.
+    2015, Delving Deep into Rectifiers, Eq. 10). A truncated normal distribution is that of its
+    keys. Normalizations stay as they are.
     """
     if init == "torch":
         return
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            _draw(module.weight, init)
             if module.bias is not None:
-                nn.init.zeros_(module.bias)
+                biases = init.biases if isinstance(init, TruncatedNormal) else 0.0
+                nn.init.constant_(module.bias, biases)
+
+
+def _draw(weight: Tensor, init: Literal["he"] | TruncatedNormal) -> None:
+    """Draws the weights (output, input, …) of one layer anew."""
+    if isinstance(init, TruncatedNormal):
+        cut = 2 * init.deviation
+        nn.init.trunc_normal_(weight, std=init.deviation, a=-cut, b=cut)
+    else:
+        nn.init.kaiming_normal_(weight, nonlinearity="relu")
