@@ -47,13 +47,15 @@ def start(
     session.check(spec)
     plan = plan_for(spec, levels, pairs, folder.path)
     begun, live = read_plan(folder.path), is_live(folder)
-    if begun is not None and begun.pairs < plan.pairs and live:
+    grows = begun is None or begun.size < plan.size
+    if begun is not None and grows and live:
         raise InputError(
-            f"is running with {begun.pairs} pairs; let it end before you ask for more, or stop it",
+            f"is running with {len(begun.levels)} levels and {begun.pairs} pairs; let it end before "
+            "you ask for more, or stop it",
             file=folder.path,
-            key="--pairs",
+            key="--pairs" if begun.pairs < plan.pairs else "--levels",
         )
-    if begun is None or begun.pairs < plan.pairs:
+    if grows:
         create(plan, folder.path)
     elif live or SweepReader(folder).look().state == "ended":
         return False

@@ -56,6 +56,11 @@ class Plan(Grid):
             yield Cell(level, pair, RunDir(folder / f"level-{name}" / f"pair-{pair:04}"))
 
     @property
+    def size(self) -> int:
+        """The number of cells."""
+        return len(self.levels) * self.pairs
+
+    @property
     def about(self) -> str:
         """What is searched, in a few words."""
         return f"{self.spec.search.method} · {len(self.levels)} levels × {self.pairs} pairs"
@@ -97,7 +102,7 @@ class Plan(Grid):
 
     def left(self, folder: Path, results: Sequence[Result]) -> int:
         """Returns the number of cells that have not ended for good."""
-        return len(self.levels) * self.pairs - sum(each.outcome in ENDINGS for each in results)
+        return self.size - sum(each.outcome in ENDINGS for each in results)
 
     def marks(self, folder: Path, ended: Iterable[Cell]) -> tuple[()]:
         """Returns nothing, because the events of a cell tell all of it."""
@@ -164,14 +169,20 @@ def not_a_plan(described: Path) -> InputError:
 def plan_for(spec: Spec, levels: Iterable[LevelAsked], pairs: int, folder: Path) -> Plan:
     """Returns the plan of a sweep that is asked for in a folder, new or begun before.
 
-    Where it was begun, what was decided then is kept, and it may go on with more pairs. Raises
-    InputError where a level does not fit the preset, or the folder holds another sweep or something
-    else.
+    Where it was begun, what was decided then is kept, and it may go on with more pairs and more
+    levels. Raises InputError where a level does not fit the preset, or the folder holds another
+    sweep or something else.
     """
-    begun, wanted = read_plan(folder), tuple(levels)
-    for level in wanted:
-        check_method(Grid(spec, wanted, pairs).at(level))
-    return settled(Plan(spec, wanted, pairs), begun, folder, grows="--pairs")
+    asked, begun = Plan(spec, tuple(levels), pairs), read_plan(folder)
+    for level in asked.levels:
+        check_method(asked.at(level))
+    return settled(asked, begun and grown(begun, asked), folder)
+
+
+def grown(begun: Plan, asked: Plan) -> Plan:
+    """Returns a plan with the levels and the pairs that are asked for, as far as none is lost."""
+    levels = asked.levels if set(begun.levels) <= set(asked.levels) else begun.levels
+    return replaced(begun, levels=levels, pairs=max(begun.pairs, asked.pairs))
 
 
 class PlanOfMany(Protocol):
@@ -192,12 +203,8 @@ AnyPlan = TypeVar("AnyPlan", bound=PlanOfMany)
 AnyMeasured = TypeVar("AnyMeasured")
 
 
-def settled(
-    asked: AnyPlan, begun: AnyPlan | None, folder: Path, *, grows: str | None = None
-) -> AnyPlan:
+def settled(asked: AnyPlan, begun: AnyPlan | None, folder: Path) -> AnyPlan:
     """Returns a plan that is asked for with what was decided when the folder was begun, if it was.
-
-    `grows` names a number that may be larger than it was then.
 
     Raises InputError where the folder was begun with another plan, or holds something else.
     """
@@ -205,10 +212,7 @@ def settled(
         check_unused(folder)
         return _with_spec(asked, asked.spec.of_a_new_run())
     plan = _with_spec(asked, as_begun(asked.spec, begun.spec))
-    before, now = begun.told(), plan.told()
-    if grows is not None and now[grows] > before[grows]:
-        before[grows] = now[grows]
-    _check_same(before, now, folder)
+    _check_same(begun.told(), plan.told(), folder)
     return plan
 
 

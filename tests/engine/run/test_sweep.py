@@ -395,8 +395,8 @@ def test_a_sweep_finds_the_lowest_level_of_each_pair(
 
 OTHERS = [
     (["--pairs", "2"], "--pairs 3"),
-    (["--levels", "5e-2,2e-2,1e-2"], "--levels 0.05,0.02;"),
-    (["--levels", "2e-2,5e-2"], "--levels 0.05,0.02;"),
+    (["--levels", "5e-2,1e-2"], "--levels 0.05,0.02;"),
+    (["--levels", "2e-2"], "--levels 0.05,0.02;"),
     (["--seed", "7"], "seed 0"),
     (["--set", "search.alpha=0.7"], "search.alpha 0.8"),
     (["--set", "search.batching=vmap"], "search.batching fused"),
@@ -421,6 +421,16 @@ def test_a_sweep_that_has_ended_goes_on_with_more_pairs(
     assert main([*command, *rest, "--out", str(copy)]) == 0
     assert [cell for cell in lines(copy) if cell["pair"] != "3"] == lines(whole)
     assert sum(cell["pair"] == "3" for cell in lines(copy)) == 2
+
+
+def test_a_sweep_that_has_ended_goes_on_with_more_levels(whole: Path, copy: Path) -> None:
+    """The cells that there were are kept as they are, and tables tell all in the order asked."""
+    levels = ["--levels", "5e-2,1e-1,2e-2"]
+    assert main(["sweep", "quadratic", *levels, *THREE, *TINY, "--out", str(copy)]) == 0
+    cells = lines(copy)
+    assert [cell for cell in cells if cell["level"] != "0.1"] == lines(whole)
+    assert [cell["level"] for cell in cells] == 3 * ["0.05"] + 3 * ["0.1"] + 3 * ["0.02"]
+    assert all(cell["outcome"] == "connected" for cell in cells)
 
 
 def test_a_folder_of_something_else_is_refused(
