@@ -23,6 +23,8 @@ OF_PATHS = (
 
 #: What the system's loader says of a library, such as torch's, for which there is no memory.
 NOT_MAPPED = ("failed to map segment", "cannot map zero-fill pages", "annot allocate memory")
+#: What Python says where there is no memory for a thread, or for a library that it loads.
+FAILED = (NO_THREAD, "error return without exception set")
 
 #: The commands that compute with torch, and what is said where the current folder is gone.
 COMPUTING = (
@@ -69,8 +71,8 @@ def _status(arguments: Sequence[str]) -> int:
         if not any(words in str(error) for words in NOT_MAPPED):
             raise
         return _without_memory(error)
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and NO_THREAD not in str(error):
+    except (MemoryError, RuntimeError, SystemError) as error:
+        if not isinstance(error, MemoryError) and all(said not in str(error) for said in FAILED):
             raise
         return _without_memory(error)
     except KeyboardInterrupt:

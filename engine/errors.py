@@ -1,4 +1,4 @@
-"""The two ways something can go wrong that a user can act on."""
+"""The ways in which something can go wrong that a user can act on."""
 
 from __future__ import annotations
 
@@ -29,6 +29,13 @@ class SaveError(Exception):
     """Raised where a file of a run cannot be written. Files that were saved before are still good.
 
     The command line ends with status 1.
+    """
+
+
+class CompilerMemoryError(MemoryError):
+    """Raised where there is too little memory to compile code or to load it.
+
+    Computing in smaller pieces does not help.
     """
 
 

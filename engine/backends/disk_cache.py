@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import logging
+import mmap
 import os
 import pickle
 import shutil
@@ -29,7 +30,7 @@ from numba.core.caching import _Cache
 from numba.core.compiler_lock import global_compiler_lock
 
 from engine.cache import cache_folder
-from engine.errors import SaveError
+from engine.errors import CompilerMemoryError, SaveError
 from engine.owners import kept_by_another
 from engine.record.writing import chosen, replace
 from engine.version import __version__
@@ -47,6 +48,9 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 #: The seconds for which a process waits for another that compiles the same, which may be suspended,
 #: and the seconds between two looks.
 WAIT_S, LOOK_S = 120.0, 0.05
+#: The bytes of memory that have to be free to load the code of a function and the libraries it
+#: calls, and to compile one. A search takes up to 121 and 243 MiB for one function.
+TO_LOAD, TO_COMPILE = 128 * 2**20, 256 * 2**20
 
 
 def keep(function: Any, sources: Path) -> None:
@@ -63,10 +67,26 @@ def keep(function: Any, sources: Path) -> None:
     def compile_or_wait(signature: Any) -> Any:
         # The threads of a process line up before processes do, as a thread that compiles one
         # function may have to compile another.
+        check_room(TO_LOAD, "load compiled code")
         with global_compiler_lock, kept.alone(signature, function.targetctx):
             return compile_here(signature)
 
     function._cache, function.compile = kept, compile_or_wait  # numba lets nobody choose
+
+
+def check_room(size: int, what: str) -> None:
+    """Raises CompilerMemoryError where the process cannot have so many bytes of memory to do what.
+
+    The compiler ends the process, and the libraries that it loads never return, where they are
+    given none.
+    """
+    try:
+        mmap.mmap(-1, size).close()
+    except OSError:
+        raise CompilerMemoryError(
+            f"to {what} takes {size // 2**20} MiB, and there is less; raise `ulimit -v`, or close "
+            "what else needs memory"
+        ) from None
 
 
 class DiskCache(_Cache):
@@ -106,6 +126,7 @@ class DiskCache(_Cache):
         if file.exists():
             yield
             return
+        check_room(TO_COMPILE, "compile a function")
         with ExitStack() as stack:
             with suppress(OSError):
                 file.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from engine.backends.backend import Backend
-from engine.errors import NO_THREAD
+from engine.errors import NO_THREAD, CompilerMemoryError
 
 log = logging.getLogger("engine")
 
@@ -69,7 +69,7 @@ class Frugal:
         try:
             return list(task(self.backend, items))
         except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
+            if isinstance(error, CompilerMemoryError) or not out_of_memory(error):
                 raise
             said = str(error)
         # The error is gone here, and with it the tensors that its traceback held.

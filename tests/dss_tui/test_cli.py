@@ -345,6 +345,22 @@ def test_a_thread_without_memory_is_one_sentence_and_another_error_none(
         main(["presets"])
 
 
+def test_a_module_that_fails_for_memory_is_one_sentence_and_another_error_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "error return without exception set"
+
+    def raises(*_: object) -> int:
+        raise SystemError(said)
+
+    monkeypatch.setattr("dss_tui.commands.presets.show", raises)
+    assert main(["presets"]) == 1
+    assert f"not enough memory ({said})" in capsys.readouterr().err
+    said = "something else"
+    with pytest.raises(SystemError, match=said):
+        main(["presets"])
+
+
 @pytest.mark.parametrize(
     ("said", "memory"),
     [

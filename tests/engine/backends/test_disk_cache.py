@@ -162,6 +162,37 @@ def test_who_waits_too_long_compiles_as_well(monkeypatch: pytest.MonkeyPatch) ->
     assert files() == [file]
 
 
+#: A process that has so many MiB more of addresses than it takes before it compiles a function.
+LITTLE = """
+import resource, sys
+from pathlib import Path
+
+import numba
+
+from engine.backends.disk_cache import keep
+
+def twice(x):
+    return x + x
+
+made = numba.njit(twice)
+keep(made, Path(sys.argv[2]))
+taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+most = taken + int(sys.argv[1]) * 2**20
+resource.setrlimit(resource.RLIMIT_AS, (most, most))
+print(made(3))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the addresses taken are told by Linux alone")
+@pytest.mark.parametrize(("spare", "said"), [(60, "load compiled code"), (200, "compile a func")])
+def test_without_memory_to_compile_an_error_says_so(spare: int, said: str) -> None:
+    """The libraries of numba and scipy would end the process, or never return."""
+    command = [sys.executable, "-c", LITTLE, str(spare), str(SOURCES)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert f"CompilerMemoryError: to {said}" in told.stderr.splitlines()[-1]
+    assert told.stdout == "" and not files()
+
+
 def test_a_function_that_numba_must_not_compile_stays_pythons() -> None:
     keep(twice, SOURCES)
     assert twice(3) == 6

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from engine.backends.backend import Backend
+from engine.errors import CompilerMemoryError
 from engine.problem.problem import Problem
 from engine.workers.memory import Frugal, out_of_memory
 from engine.workers.pool import Pool
@@ -90,6 +91,18 @@ def test_it_goes_on_down_to_one_item_and_one_sample(problem: Problem) -> None:
         worker.run(nothing, range(3))
     assert nothing.calls[-1] == (1, worker.backend.piece_bytes)
     assert worker.backend.piece_bytes <= sample
+
+
+def test_smaller_pieces_are_not_tried_where_they_do_not_help(problem: Problem) -> None:
+    calls: list[int] = []
+
+    def compiles(backend: Backend, items: Sequence[int]) -> list[int]:
+        calls.append(len(items))
+        raise CompilerMemoryError("to compile a function takes 256 MiB, and there is less")
+
+    with pytest.raises(CompilerMemoryError, match="^to compile a function takes 256 MiB"):
+        Frugal(vmapped(problem)).run(compiles, range(7))
+    assert calls == [7]
 
 
 @pytest.mark.parametrize("said", SAID[:3], ids=str)
