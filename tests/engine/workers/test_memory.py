@@ -100,7 +100,7 @@ def test_smaller_pieces_are_not_tried_where_they_do_not_help(problem: Problem) -
         calls.append(len(items))
         raise CompilerMemoryError("to compile a function takes 256 MiB, and there is less")
 
-    with pytest.raises(CompilerMemoryError, match="^to compile a function takes 256 MiB"):
+    with pytest.raises(CompilerMemoryError, match="to compile a function"):
         Frugal(vmapped(problem)).run(compiles, range(7))
     assert calls == [7]
 
