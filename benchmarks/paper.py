@@ -1,4 +1,4 @@
-"""The paper's quadratic and cubic figures: the sweeps, pictures and tables of docs/paper.md.
+"""The paper's figures: the sweeps, pictures and tables of docs/paper.md.
 
 Each sweep has a folder of its own below FOLDER, goes on where it was stopped, and may go on with
 more pairs. The pictures and their numbers go to docs/figures, and the tables of docs/paper.md are
@@ -37,7 +37,8 @@ CUBIC = (
     "0.162,0.164,0.168,0.17,0.18,0.2,0.24,0.32"
 )
 MNIST = "0.02,0.04"
-CIFAR = "0.5,0.6,0.7,0.8"
+CIFAR = "0.6,0.7,0.8"
+TEXT = "7,8,10,12"
 PEAK = "0.14,0.15,0.152,0.154,0.156,0.158,0.16,0.162,0.164,0.168,0.17,0.18,0.2"
 
 #: Mini-batches that grow: a step takes 256 of the 10 000 points, and more near its target alone.
@@ -47,8 +48,11 @@ GROWING = tuple(
     for key in ("batch_size=256", "grow_batch=true", "check_every=100")
 )
 
-#: Of a tenth of CIFAR-10 an epoch has 32 steps, and losses are judged as often.
-SUBSET = ("endpoints.check_every=32", "search.greedy.check_every=16")
+#: The authors' protocol, and losses that are judged once an epoch of the first 4 000 images.
+SUBSET = (
+    *("endpoints.alpha=1.0", "search.min_inner_beads=1", "search.tolerance=0.1"),
+    *("endpoints.check_every=32", "search.greedy.check_every=16"),
+)
 
 #: The sweeps of which levels around the peak are drawn apart.
 ZOOMED = ("cubic-authors", "cubic-equal")
@@ -83,6 +87,7 @@ TASKS = (
     Task("cubic-growing", "cubic-paper", CUBIC, GROWING),
     Task("mnist-paper", "mnist-paper", MNIST),
     Task("cifar10-subset", "cifar10-paper", CIFAR, SUBSET),
+    Task("text-lstm", "text-lstm", TEXT),
 )
 
 
