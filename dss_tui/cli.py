@@ -21,10 +21,12 @@ OF_PATHS = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL),
 )
 
-#: What the system's loader says of a library, such as torch's, for which there is no memory.
-NOT_MAPPED = ("failed to map segment", "cannot map zero-fill pages", "annot allocate memory")
-#: What Python says where there is no memory for a thread, or for a library that it loads.
-FAILED = (NO_THREAD, "error return without exception set")
+#: What the system's loader and Python say where there is no memory for a library, such as torch's,
+#: and for a thread.
+NO_MEMORY = (
+    *("failed to map segment", "cannot map zero-fill pages", "annot allocate memory"),
+    *("error return without exception set", NO_THREAD),
+)
 
 #: The commands that compute with torch, and what is said where the current folder is gone.
 COMPUTING = (
@@ -65,18 +67,19 @@ def _status(arguments: Sequence[str]) -> int:
         return _said(error, 2)
     except SaveError as error:
         return _said(error, 1)
-    except ImportError as error:
-        if replaced.replaced(error):
+    except (ImportError, MemoryError, RuntimeError, SystemError) as error:
+        if isinstance(error, ImportError) and replaced.replaced(error):
             return _said(replaced.SENTENCE, 1)
-        if not any(words in str(error) for words in NOT_MAPPED):
-            raise
-        return _without_memory(error)
-    except (MemoryError, RuntimeError, SystemError) as error:
-        if not isinstance(error, MemoryError) and all(said not in str(error) for said in FAILED):
+        if not _lacks_memory(error):
             raise
         return _without_memory(error)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Returns whether an error means that memory has run out."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
 
 
 def _without_memory(error: Exception) -> int:

@@ -50,8 +50,8 @@ def start(
     grows = begun is None or begun.size < plan.size
     if begun is not None and grows and live:
         raise InputError(
-            f"is running with {len(begun.levels)} levels and {begun.pairs} pairs; let it end "
-            "before you ask for more, or stop it",
+            f"is running {begun.size} of the {plan.size} cells asked for; let it end before you "
+            "ask for more, or stop it",
             file=folder.path,
             key="--pairs" if begun.pairs < plan.pairs else "--levels",
         )

@@ -119,7 +119,8 @@ class DiskCache(_Cache):
     def alone(self, signature: Any, target_context: Any) -> Iterator[None]:
         """Holds a lock while a signature is compiled, for which other processes wait.
 
-        Whoever waits too long, or has no place for the lock, compiles it as well.
+        Whoever waits too long, or has no place for the lock, compiles it as well. Raises
+        CompilerMemoryError where it has to be compiled and there is too little memory for that.
         """
         target_context.refresh()
         file = self._file(signature, target_context.codegen())

@@ -118,6 +118,7 @@ class Plan(Grid):
         """Returns the plan as plain values by the names that the command line gives them."""
         levels = ",".join(map(text_of, self.levels))
         spec = {"device": self.spec.device} | self.spec.model_dump(mode="json")
+        del spec["search"]["level"]  # it is the first of the levels
         return {"--levels": levels, "--pairs": self.pairs} | spec
 
 
@@ -176,11 +177,14 @@ def plan_for(spec: Spec, levels: Iterable[LevelAsked], pairs: int, folder: Path)
     asked, begun = Plan(spec, tuple(levels), pairs), read_plan(folder)
     for level in asked.levels:
         check_method(asked.at(level))
-    return settled(asked, begun and grown(begun, asked), folder)
+    return settled(asked, None if begun is None else grown(begun, asked), folder)
 
 
 def grown(begun: Plan, asked: Plan) -> Plan:
-    """Returns a plan with the levels and the pairs that are asked for, as far as none is lost."""
+    """Returns a plan that was begun as it is with the levels and pairs that are asked for now.
+
+    Those that it had before are never dropped: where they are not asked for, it stays as it was.
+    """
     levels = asked.levels if set(begun.levels) <= set(asked.levels) else begun.levels
     return replaced(begun, levels=levels, pairs=max(begun.pairs, asked.pairs))
 

@@ -83,7 +83,7 @@ def test_a_sweep_that_has_ended_goes_on_with_more_pairs(
     sweeps.start(spec(), (0.05,), 1, folder, "5")
     begin(cell(tmp_path, 0.05, 0), ended(Outcome.CONNECTED))
     assert not sweeps.start(spec(), (0.05,), 1, folder, "5")
-    with take_lock(folder), pytest.raises(InputError, match="is running with 1 levels and 1 pairs"):
+    with take_lock(folder), pytest.raises(InputError, match="--pairs: is running 1 of the 3 cells"):
         sweeps.start(spec(), (0.05,), 3, folder, "5")
     assert sweeps.start(spec(), (0.05,), 3, folder, "5")
     plan = read_plan(tmp_path)
@@ -96,7 +96,10 @@ def test_a_sweep_that_has_ended_goes_on_with_more_levels(
     folder = RunDir(tmp_path)
     sweeps.start(spec(), (0.05,), 1, folder, "5")
     begin(cell(tmp_path, 0.05, 0), ended(Outcome.CONNECTED))
-    with take_lock(folder), pytest.raises(InputError, match="--levels: is running with 1 levels"):
+    with (
+        take_lock(folder),
+        pytest.raises(InputError, match="--levels: is running 1 of the 2"),
+    ):
         sweeps.start(spec(), (0.1, 0.05), 1, folder, "5")
     with pytest.raises(InputError, match=r"begun with --levels 0\.05; give the same"):
         sweeps.start(spec(), (0.1,), 1, folder, "5")

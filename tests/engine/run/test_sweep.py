@@ -425,11 +425,11 @@ def test_a_sweep_that_has_ended_goes_on_with_more_pairs(
 
 def test_a_sweep_that_has_ended_goes_on_with_more_levels(whole: Path, copy: Path) -> None:
     """The cells that there were are kept as they are, and tables tell all in the order asked."""
-    levels = ["--levels", "5e-2,1e-1,2e-2"]
+    levels = ["--levels", "1e-1,5e-2,2e-2"]
     assert main(["sweep", "quadratic", *levels, *THREE, *TINY, "--out", str(copy)]) == 0
     cells = lines(copy)
     assert [cell for cell in cells if cell["level"] != "0.1"] == lines(whole)
-    assert [cell["level"] for cell in cells] == 3 * ["0.05"] + 3 * ["0.1"] + 3 * ["0.02"]
+    assert [cell["level"] for cell in cells] == 3 * ["0.1"] + 3 * ["0.05"] + 3 * ["0.02"]
     assert all(cell["outcome"] == "connected" for cell in cells)
 
 
