@@ -8,6 +8,7 @@ searched: the page is made of what has ended.
     python -m benchmarks.paper FOLDER --pairs 5
     python -m benchmarks.paper FOLDER --pairs 20
     python -m benchmarks.paper FOLDER --only cubic-authors,cubic-equal
+    python -m benchmarks.paper FOLDER --only mnist-paper --pairs 4
 """
 
 from __future__ import annotations
@@ -37,7 +38,6 @@ CUBIC = (
     "0.162,0.164,0.168,0.17,0.18,0.2,0.24,0.32"
 )
 MNIST = "0.04"
-CIFAR = "0.6,0.7,0.8"
 PEAK = "0.14,0.15,0.152,0.154,0.156,0.158,0.16,0.162,0.164,0.168,0.17,0.18,0.2"
 
 #: Mini-batches that grow: a step takes 256 of the 10 000 points, and more near its target alone.
@@ -45,12 +45,6 @@ GROWING = tuple(
     f"{block}.{key}"
     for block in ("endpoints", "search.greedy")
     for key in ("batch_size=256", "grow_batch=true", "check_every=100")
-)
-
-#: The authors' protocol, and losses that are judged once an epoch of the first 4 000 images.
-SUBSET = (
-    *("endpoints.alpha=1.0", "search.min_inner_beads=1", "search.tolerance=0.1"),
-    *("endpoints.check_every=32", "search.greedy.check_every=16"),
 )
 
 #: The sweeps of which levels around the peak are drawn apart.
@@ -87,7 +81,6 @@ TASKS = (
     Task("quadratic-growing", "quadratic-paper", QUADRATIC, GROWING),
     Task("cubic-growing", "cubic-paper", CUBIC, GROWING),
     Task("mnist-paper", "mnist-paper", MNIST, by_name=True),
-    Task("cifar10-subset", "cifar10-paper", CIFAR, SUBSET, by_name=True),
 )
 
 
