@@ -75,10 +75,10 @@ def keep(function: Any, sources: Path) -> None:
 
 
 def check_room(size: int, what: str) -> None:
-    """Raises CompilerMemoryError where the process cannot have so many bytes of memory to do what.
+    """Raises CompilerMemoryError where the process cannot have `size` more bytes of memory.
 
-    The compiler ends the process, and the libraries that it loads never return, where they are
-    given none.
+    The error's message tells `what` they are for. Without this check, numba's compiler would end
+    the process where it is given no memory, and OpenBLAS, which it loads, would ask for ever.
     """
     try:
         mmap.mmap(-1, size).close()

@@ -181,9 +181,9 @@ def plan_for(spec: Spec, levels: Iterable[LevelAsked], pairs: int, folder: Path)
 
 
 def grown(begun: Plan, asked: Plan) -> Plan:
-    """Returns a plan that was begun as it is with the levels and pairs that are asked for now.
+    """Returns the plan of a sweep that was begun, with the levels and pairs that are asked for now.
 
-    Those that it had before are never dropped: where they are not asked for, it stays as it was.
+    Where these leave out levels or pairs that it had, it keeps its own.
     """
     levels = asked.levels if set(begun.levels) <= set(asked.levels) else begun.levels
     return replaced(begun, levels=levels, pairs=max(begun.pairs, asked.pairs))
