@@ -155,7 +155,7 @@ class PoolLayer(Layer):
 class ResponseNormLayer(Layer):
     """A local response normalization: x / (k + alpha · mean of x² over channels nearby)^beta.
 
-    Krizhevsky et al. 2012, section 3.3, as torch.nn.LocalResponseNorm computes it.
+    Krizhevsky et al. 2012, section 3.3, with the keys of torch.nn.LocalResponseNorm.
     """
 
     kind: Literal["lrn"]

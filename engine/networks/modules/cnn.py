@@ -20,6 +20,7 @@ from engine.networks.cnn import (
 )
 from engine.networks.modules.fresh import NORMS, draw_weights
 from engine.networks.modules.mlp import ACTIVATIONS
+from engine.networks.modules.response_norm import ResponseNorm
 from engine.networks.modules.vmapped import under_vmap
 
 
@@ -64,7 +65,7 @@ def _layer(layer: CnnLayer, shape: Shape) -> nn.Module:
             pool = nn.MaxPool2d if layer.by == "max" else nn.AvgPool2d
             return pool(layer.size, layer.stride, ceil_mode=layer.ceil_mode)
         case ResponseNormLayer():
-            return nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k)
+            return ResponseNorm(layer.size, layer.alpha, layer.beta, layer.k)
         case DenseLayer():
             return nn.Linear(prod(shape), layer.units)
 
