@@ -1,4 +1,4 @@
-"""The module of a local response normalization, whose sums over channels are one product of matrices."""
+"""A local response normalization, whose sums over channels are one product of matrices."""
 
 from __future__ import annotations
 
