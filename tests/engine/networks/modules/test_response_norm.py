@@ -14,8 +14,9 @@ KEYS = (0.3, 0.75, 1.5)
 
 def values_and_gradients(module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """The outputs, and the gradient of a weighted sum of them."""
-    outputs, pull_back = torch.func.vjp(module, x)
-    (gradient,) = pull_back(torch.arange(x.numel(), dtype=x.dtype).reshape(x.shape).cos())
+    x.requires_grad_()
+    outputs: Tensor = module(x)
+    (gradient,) = torch.autograd.grad(outputs, x, torch.arange(x.numel()).reshape(x.shape).cos())
     return outputs, gradient
 
 
