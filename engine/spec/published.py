@@ -33,11 +33,18 @@ class Published:
     """The points that the paper plots for the problem of a shipped preset."""
 
     preset: str
-    enforced: float
-    """The multiple of the level below which the authors' code held its paths."""
+    enforced: float | None
+    """The multiple of the level below which the authors' code held its paths; None: see `note`."""
     points: tuple[PublishedPoint, ...]
     source: str
     """The paper, and where in it the points were read."""
+    note: str = ""
+    """What the authors' code did with the level, where it did not hold paths below it."""
+
+    @property
+    def held(self) -> str:
+        """How far paths were held to the level, as a clause."""
+        return self.note or f"paths were held to {self.enforced:g} × level"
 
 
 def published_for(spec: Spec) -> Published | None:
@@ -56,7 +63,13 @@ def _all() -> tuple[Published, ...]:
     tree: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
     presets = tree["presets"]
     return tuple(
-        Published(name, held["enforced"], _points(held["points"], presets), tree["source"])
+        Published(
+            name,
+            held["enforced"],
+            _points(held["points"], presets),
+            tree["source"],
+            held.get("note", ""),
+        )
         for name, held in presets.items()
     )
 

@@ -57,10 +57,7 @@ def of_sweep(source: Source) -> Sheet:
 
 def _facts_of(published: Published) -> dict[str, str]:
     """Returns what is said of the paper's points."""
-    return {
-        "published": published.source,
-        "published level": f"paths were held to {published.enforced:g} × level",
-    }
+    return {"published": published.source, "published level": published.held}
 
 
 def lines_of(

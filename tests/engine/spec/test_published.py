@@ -31,7 +31,18 @@ def test_every_preset_with_points_ships() -> None:
         found = published_for(load_preset(name))
         assert found is not None and found.preset == name
         levels = [point.level for point in found.points]
-        assert levels == sorted(set(levels)) and all(0 < level < 1 for level in levels)
+        assert levels == sorted(set(levels))
+        most = 1000 if name == "ptb-lstm" else 1  # a perplexity, or a loss or share of errors
+        assert all(0 < level < most for level in levels)
+        assert (found.enforced is None) == (found.note != "")
+
+
+def test_paths_that_no_level_bounded_are_told_so() -> None:
+    held = published_for(load_preset("ptb-lstm"))
+    assert held is not None and held.held.startswith("paths were not held to the level: ")
+    assert {point.beads for point in held.points} == {(3.0, 0.0)}
+    quadratic = published_for(load_preset("quadratic-paper"))
+    assert quadratic is not None and quadratic.held == "paths were held to 1.1 × level"
 
 
 @pytest.mark.parametrize("kind", ["mnist", "cifar10"])
