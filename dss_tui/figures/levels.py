@@ -34,6 +34,10 @@ LOOKS = {
     ("published", "beads"): ("paper", VERMILION, "D"),
 }
 
+#: The numbers of a decade that are labelled on an axis that spans more than so many times its least
+#: value. Where it spans less still, numbers are evenly spaced.
+MARKS = ((5.0, (1.0, 2.0, 5.0)), (2.0, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)))
+
 #: How pairs that did not connect are drawn, by outcome.
 FAILED = {
     "not_connected": (VERMILION, "///"),
@@ -99,15 +103,17 @@ def _panel(axes: Axes, sheet: Sheet, label: str, quantities: tuple[str, ...]) ->
 
 
 def _tick(axis: Axis) -> None:
-    """Labels a logarithmic axis by plain numbers: 1, 2 and 5, or evenly where it spans little."""
+    """Labels a logarithmic axis by plain numbers, the more of a decade the less it spans."""
     low, high = axis.get_view_interval()
-    much = high > 5 * low
-    axis.set_major_locator(
-        LogLocator(subs=(1.0, 2.0, 5.0)) if much else MaxNLocator(6, steps=(1, 2, 5, 10))
-    )
+    for times, marks in MARKS:
+        if high > times * low:
+            axis.set_major_locator(LogLocator(subs=marks))
+            break
+    else:
+        axis.set_major_locator(MaxNLocator(6, steps=(1, 2, 5, 10)))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
-    if not much:
+    if high <= MARKS[0][0] * low:
         axis.set_minor_locator(NullLocator())
 
 
