@@ -17,7 +17,7 @@ import argparse
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from math import hypot, nan
+from math import ceil, hypot, log10, nan
 from pathlib import Path
 
 import numpy as np
@@ -110,8 +110,8 @@ class Point:
 
     @property
     def words(self) -> str:
-        """Both numbers, with a fourth decimal where three would show an error as zero."""
-        decimals = 4 if 0 < self.error < 0.0005 else 3
+        """Both numbers, with more decimals where three would show an error as zero."""
+        decimals = ceil(-log10(self.error)) if 0 < self.error < 0.0005 else 3
         return f"{self.mean:.{decimals}f} ± {self.error:.{decimals}f}"
 
 

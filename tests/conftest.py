@@ -15,6 +15,9 @@ from jaxtyping import install_import_hook
 if TYPE_CHECKING:
     from tests.support.gpus import Gpus
 
+# Threads of one operation that wait for each other take a whole core each, and there are as many
+# processes as cores already.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Read once by Textual where it is imported. What scrolls or fades gets to its end at once: the
 # frames in between are Textual's, and they are a tenth of the time of the screens' tests.
 os.environ["TEXTUAL_ANIMATIONS"] = "none"

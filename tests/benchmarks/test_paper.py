@@ -63,6 +63,7 @@ def test_a_sweep_that_the_paper_has_no_points_of_stands_alone() -> None:
 
 def test_an_error_is_not_shown_as_zero() -> None:
     assert Point(1.00178, 0.00011).words == "1.0018 ± 0.0001"
+    assert Point(1.000002, 1e-6).words == "1.000002 ± 0.000001"
     assert Point(3.0, 0.0).words == "3.000 ± 0.000"
 
 

@@ -22,9 +22,9 @@ COUNTED = r"in all: (\d+) tried, (\d+) killed, (\d+) to the same bits"
 
 #: Points of each, those of one call in one process after another.
 ASKED = {
-    "beads within": ("greedy", 15),
-    "beads apart": ("greedy", 15, "--apart"),
-    "methods": ("constrained", "neb", "bezier", "polychain", "simplex", 3),
+    "beads within": ("greedy", 10),
+    "beads apart": ("greedy", 10, "--apart"),
+    "methods": ("constrained", "neb", "bezier", "polychain", "simplex", 2),
     "many runs": ("sweep", "components", "compare", 2),
 }
 

@@ -47,14 +47,15 @@ class PowerLaw:
 
 
 def power_law(x: Sequence[float], y: Sequence[float]) -> PowerLaw | None:
-    """Returns the power law through points (x, y), or None where fewer than three can be used.
+    """Returns the power law through points (x, y), or None where there is none to speak of.
 
-    Points that are not finite and positive are left out. Each point counts alike, because the
-    scatter about a law is larger than the errors of the means. Intervals are those of Student's t
-    with two degrees of freedom less than points, on the scatter of the logarithms about the line.
+    That is so where fewer than three can be used, and where all y are the same. Points that are not
+    finite and positive are left out. Each point counts alike, because the scatter about a law is
+    larger than the errors of the means. Intervals are those of Student's t with two degrees of
+    freedom less than points, on the scatter of the logarithms about the line.
     """
     sane = [(log(a), log(b)) for a, b in zip(x, y, strict=True) if _is_sane(a) and _is_sane(b)]
-    if len({a for a, _ in sane}) < 3:
+    if len({a for a, _ in sane}) < 3 or len({b for _, b in sane}) < 2:
         return None
     from scipy.stats import linregress, t
 

@@ -40,6 +40,7 @@ from engine.workers.pool import Pool
 from presets import load_preset
 from tests.support.commands import refused
 from tests.support.landscapes import Surface, double_well, goal, landscape, ring, spec_for
+from tests.support.more import more
 from tests.support.searches import highest_loss, method_for, place_endpoints, run
 from tests.support.workers import Here, vmapped
 
@@ -129,7 +130,7 @@ def test_endpoints_do_not_move() -> None:
         np.testing.assert_array_equal(beads[-1], np.array(ends[1], np.float32))
 
 
-@pytest.mark.parametrize("level", [0.3, 0.05, 0.01])
+@pytest.mark.parametrize("level", [0.3, 0.05, more(0.01)])
 def test_no_bead_is_left_whose_neighbours_connect_directly(level: float) -> None:
     with searched(ring, shortened(level), [1.0, 0.02], [-1.0, 0.03]) as (method, _):
         weights, order = method.chain.weights, method.chain.order

@@ -61,10 +61,10 @@ def length_with_springs(problem: Problem, seed: int, zeta: float, hyperplane: st
 def test_springs_shorten_the_string(hyperplane: str) -> None:
     problem = landscape(lambda w: ring(w[:2]), 6)
     falls = 0
-    for seed in range(20):
+    for seed in range(8):
         lengths = [length_with_springs(problem, seed, zeta, hyperplane) for zeta in (0, 0.1, 0.3)]
         falls += lengths[0] > lengths[1] > lengths[2]
-    assert falls >= 18
+    assert falls >= 7
 
 
 @pytest.mark.parametrize("share", [None, 0.5, 1.0])

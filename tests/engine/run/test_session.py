@@ -81,7 +81,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive  # tests/faults kills runs at more moments
+@pytest.mark.parametrize("seed", [0, 1])
 def test_a_killed_run_resumes_to_the_same_bits(whole: Path, tmp_path: Path, seed: int) -> None:
     """Killed twice, each time after a random number of events or checkpoints."""
     draw = random.Random(seed)
@@ -200,10 +201,11 @@ def test_a_reader_of_json_that_goes_away(whole: Path, tmp_path: Path) -> None:
     assert same_string(out, whole)
 
 
-def test_a_full_disk_while_checkpointing(whole: Path, tmp_path: Path) -> None:
+def test_a_full_disk_while_checkpointing(tmp_path: Path) -> None:
     """No file may become as large as the string was, so the next one cannot be written.
 
-    Which file meets the limit first depends on the machine's speed.
+    Which file meets the limit first depends on the machine's speed. That the run goes on to the
+    same bits where there is room again is tried in tests/faults.
     """
     out = tmp_path / "run"
     process = run(out)
@@ -225,8 +227,6 @@ def test_a_full_disk_while_checkpointing(whole: Path, tmp_path: Path) -> None:
     assert "Traceback" not in errors
     assert (out / "checkpoint.safetensors").read_bytes() == good
     assert not [path for path in os.listdir(out) if path.endswith(".tmp")]
-    assert resume(out)[0] == 0
-    assert same_string(out, whole)
 
 
 def test_the_engine_by_itself(whole: Path, tmp_path: Path) -> None:

@@ -72,3 +72,7 @@ def test_a_law_is_told_in_words() -> None:
     law = power_law(LEVELS, [2.5 * level**-0.4 for level in LEVELS])
     assert law is not None
     assert law.words.startswith("2.5 × level^-0.4000 (95 % confidence -0.4000 to -0.4000;")
+
+
+def test_values_that_do_not_change_have_no_law() -> None:
+    assert power_law([0.6, 0.7, 0.8], [3.0, 3.0, 3.0]) is None
