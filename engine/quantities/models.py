@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.backends.attention import plain_attention
 from engine.backends.in_place import InPlaceBackend
 from engine.backends.models import Model, Statistics
-from engine.backends.precision import measuring, plain_attention
+from engine.backends.precision import measuring
 from engine.problem.copies import named_parameters
 from engine.problem.problem import Split
 from engine.problem.samples import Samples

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from threading import Event, Thread
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 
 from engine.backends import precision
 from engine.backends.in_place import InPlaceBackend
-from engine.backends.precision import Phases, plain_attention, use_tf32
+from engine.backends.precision import Phases, use_tf32
 from engine.problem.problem import Problem, build_problem
 from engine.spec.keys import Precision
 from engine.spec.problem import ProblemSpec
@@ -201,27 +200,3 @@ def test_rows_in_bf16_are_judged_in_float32(batch_size: int | str) -> None:
     assert not torch.equal(one, other)
     moved = float((one - problem.initial(1)).norm())
     assert float((one - other).norm()) < 0.5 * moved
-
-
-def test_attention_stays_plain_until_the_last_thread_has_left() -> None:
-    """torch's own context lets the first thread that leaves switch kernels on for all others."""
-    switched: Callable[[], bool] = torch.backends.cuda.flash_sdp_enabled
-    inside, left = Event(), Event()
-    seen: list[bool] = []
-
-    def second() -> None:
-        with plain_attention():
-            inside.set()
-            assert left.wait(60)
-            seen.append(switched())
-        seen.append(switched())
-
-    thread = Thread(target=second)
-    with plain_attention():
-        thread.start()
-        assert inside.wait(60)
-        assert not switched()
-    left.set()
-    thread.join()
-    assert seen == [False, True]
-    assert switched()
