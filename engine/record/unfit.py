@@ -47,7 +47,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
-        return "a list"
+        return f"a list of {len(value)}" if value else "an empty list"
     if isinstance(value, int) and abs(value) > LARGEST:
         return "a huge number"
     text = repr(value)

@@ -126,7 +126,7 @@ TREE: dict[str, Any] = json.loads(
     ("changes", "words"),
     [
         ({"kind": "picture"}, "kind is 'picture', but must be one of"),
-        ({"beads": [1, 2]}, "beads is a list, but must be a list of 3"),
+        ({"beads": [1, 2]}, "beads is a list of 2, but must be a list of 3"),
         ({"level": 0}, "level is 0, but must be above 0"),
         ({"level": -1}, "level is -1"),
         ({"x": [0.0]}, "x holds 1 items"),

@@ -120,7 +120,7 @@ def test_the_secondary_metric_is_read_under_its_former_keys_too(run: RunDir) -> 
         ("level", 0, "level is 0, but must be above 0"),
         ("time", None, "time is null, but must be from 0"),
         ("state", "asleep", "state is 'asleep', but must be one of running, paused, ended"),
-        ("segments.1.state", [], "segments.1.state is a list, but must be one of"),
+        ("segments.1.state", [], "segments.1.state is an empty list, but must be one of"),
         ("segments.0.profile", [0.5], "segments.0.profile holds 1 items, but must hold 2"),
         ("segments.0.profile", [0.5, 0.25], "the profiles of its segments have different lengths"),
         ("losses", [0.3], "losses holds 1 items, but order 3"),

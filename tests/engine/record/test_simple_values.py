@@ -35,7 +35,7 @@ def test_null_is_a_number_that_is_not_finite() -> None:
         (float, 2**1000, "is a huge number, but must be a number"),
         (str, None, "is null, but must be a text"),
         (bool, 0, "is 0, but must be true or false"),
-        (type(None), [], "is a list, but must be null"),
+        (type(None), [], "is an empty list, but must be null"),
         (str, {"a": 1}, "is an object, but must be a text"),
     ],
 )
