@@ -27,6 +27,7 @@ from dss_tui.cli import main as dss
 from engine.data import load_data
 from engine.record.figures.kinds import KINDS
 from engine.record.figures.sheet import Sheet, read_sheet
+from engine.spec.published import published_for
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE, FIGURES = DOCS / "paper.md", DOCS / "figures"
@@ -128,7 +129,10 @@ def lengths(sheet: Sheet) -> dict[float, Point]:
 
 
 def apart(ours: Point, theirs: Point) -> float:
-    """Returns the difference of two means in combined standard errors; NaN where these are zero."""
+    """Returns the difference of two means in combined standard errors.
+
+    Where neither mean has an error, it is 0 if they are the same, and NaN if not.
+    """
     both, difference = hypot(ours.error, theirs.error), ours.mean - theirs.mean
     if both:
         return difference / both
@@ -225,6 +229,17 @@ def zoomed(sheet: Sheet) -> Sheet:
     return replace(sheet, facts=tuple(facts), rows=tuple(rows))
 
 
+def of_ptb() -> Iterator[str]:
+    """Yields the lines of the table of the paper's points for a language model."""
+    found = published_for(engine.load_preset("ptb-lstm"))
+    assert found is not None
+    yield "| perplexity | length ± s.e. | beads ± s.e. |"
+    yield "|---|---|---|"
+    for point in found.points:
+        length, beads = Point(*point.normalized_length), Point(*point.beads)
+        yield f"| {point.level:g} | {length.words} | {beads.words} |"
+
+
 def plateau() -> Iterator[str]:
     """Yields a sentence on the best constant predictor of the cubic."""
     spec = engine.load_preset("cubic-authors")
@@ -262,6 +277,7 @@ def write_page(names: Iterable[str]) -> None:
             page = put(page, name, by_level(sheet))
     if {"cubic-authors", "cubic-equal"} <= sheets.keys():
         page = put(page, "peak", peak(sheets))
+    page = put(page, "ptb", of_ptb())
     PAGE.write_text(put(page, "plateau", plateau()), encoding="utf-8")
 
 

@@ -7,7 +7,7 @@ from math import isnan
 
 import pytest
 
-from benchmarks.paper import PAGE, TASKS, Point, apart, by_level, put
+from benchmarks.paper import PAGE, TASKS, Point, apart, by_level, of_ptb, put
 from engine.record.figures.levels import COLUMNS
 from engine.record.figures.sheet import table
 from engine.spec.grid import levels_of
@@ -70,6 +70,12 @@ def test_an_error_is_not_shown_as_zero() -> None:
 def test_two_means_without_errors_are_the_same_or_not_compared() -> None:
     assert isnan(apart(Point(1.0, 0.0), Point(2.0, 0.0)))
     assert apart(Point(3.0, 0.0), Point(3.0, 0.0)) == 0.0
+
+
+def test_the_papers_points_for_a_language_model_stand_in_a_table_of_their_own() -> None:
+    lines = list(of_ptb())
+    assert len(lines) == 2 + 6
+    assert lines[2] == "| 135 | 1.178 ± 0.015 | 3.000 ± 0.000 |"
 
 
 def test_a_block_is_put_in_its_place_as_often_as_one_likes() -> None:
