@@ -43,7 +43,7 @@ class Published:
 
     @property
     def held(self) -> str:
-        """How far paths were held to the level, as a clause."""
+        """Returns a clause that says how far the authors' code held paths to the level."""
         return self.note or f"paths were held to {self.enforced:g} × level"
 
 

@@ -17,7 +17,7 @@ class ResponseNorm(nn.Module):
     """
 
     def __init__(self, size: int, alpha: float, beta: float, k: float) -> None:
-        """Keeps the keys of `ResponseNormLayer`."""
+        """Takes the numbers of the formula, which `ResponseNormLayer` describes."""
         super().__init__()
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
