@@ -251,7 +251,7 @@ class PresetsTab(Vertical):
         for field in self._fields:
             error = left.pop(field.key, None)
             field.fault = "" if error is None else error.what
-        said = [f"{key}: {error.what}" if key else error.what for key, error in left.items()]
+        said = [f"{key}: {error.what}" if key else str(error) for key, error in left.items()]
         problem = self.query_one("#problem", Static)
         problem.update("\n".join(reversed(said)))
         problem.display = bool(said)

@@ -326,7 +326,7 @@ def test_a_start_that_is_refused_is_said_in_place(monkeypatch: pytest.MonkeyPatc
         await to_preset(app, pilot, "quadratic")
         monkeypatch.setattr(session, "start", refuse)
         await pilot.press("enter")
-        await until(pilot, lambda: "cannot be written: No space left" in seen(app))
+        await until(pilot, lambda: "/[full]/runs: cannot be written: No space" in seen(app))
 
     drive_small(steps)
 
