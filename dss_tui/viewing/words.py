@@ -69,12 +69,17 @@ def rounded(number: float, digits: int) -> str:
 
 
 def plus_minus(statistic: Statistic, digits: int) -> str:
-    """Returns a mean with its standard error in so many decimals, as far as they are known."""
+    """Returns a mean with its standard error in so many decimals, as far as they are known.
+
+    An error that would read as none is said to be below the last decimal: 1.002 ± <0.001.
+    """
     if math.isnan(statistic.mean):
         return "–"
-    told = f"{statistic.mean:.{digits}f}"
-    error = statistic.standard_error
-    return told if math.isnan(error) else f"{told} ± {error:.{digits}f}"
+    told, error = f"{statistic.mean:.{digits}f}", statistic.standard_error
+    if math.isnan(error):
+        return told
+    least = 10.0**-digits
+    return f"{told} ± {f'<{least:.{digits}f}' if 0 < error < least / 2 else f'{error:.{digits}f}'}"
 
 
 def flowed(parts: Iterable[str], width: int, between: str = "   ") -> list[str]:

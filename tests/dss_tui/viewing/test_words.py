@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dss_tui.viewing import words
-from dss_tui.viewing.words import flowed, peak_of, told_in
+from dss_tui.viewing.words import flowed, peak_of, plus_minus, told_in
+from engine.record.sweep_tables import Statistic
 
 
 @given(st.lists(st.text("abc ×", min_size=1, max_size=12), max_size=8), st.integers(12, 40))
@@ -24,6 +25,20 @@ def test_parts_flow_over_lines_without_being_broken(parts: list[str], width: int
 
 def test_a_part_that_is_too_long_has_a_line_of_its_own() -> None:
     assert flowed(["a", "b" * 20, "c", "d"], 8) == ["a", "b" * 20, "c   d"]
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "told"),
+    [
+        (1.00213, 0.0001, "1.002 ± <0.001"),
+        (1.00213, 0.0006, "1.002 ± 0.001"),
+        (1.0, 0.0, "1.000 ± 0.000"),
+        (1.0, math.nan, "1.000"),
+        (math.nan, math.nan, "–"),
+    ],
+)
+def test_a_small_error_is_not_told_as_none(mean: float, error: float, told: str) -> None:
+    assert plus_minus(Statistic(mean, error), 3) == told
 
 
 def test_a_peak_below_the_level_is_not_rounded_onto_it() -> None:
