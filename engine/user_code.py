@@ -86,6 +86,8 @@ def to_itself(name: str) -> Iterator[None]:
 
 #: The name of a package that stands for a folder.
 _OF_FOLDER = re.compile(rf"{re.escape(__name__)}\.f(?:[0-9a-f]{{2}})+")
+#: The packages that stand for folders and were imported, among thousands of other modules.
+_FOLDERS: set[str] = set()
 
 
 def package_of(folder: Path) -> str:
@@ -113,7 +115,7 @@ def has(folder: Path, name: str) -> bool:
 
 def is_installed(name: str) -> bool:
     """Returns whether a top-level module of this name is found without the folders of users."""
-    users = {str(_folder_of(each)) for each in sys.modules if _is_folder(each)}
+    users = {str(_folder_of(each)) for each in _FOLDERS & sys.modules.keys()}
     elsewhere = [path for path in sys.path if path not in users]
     built_in = name in sys.builtin_module_names
     return built_in or PathFinder.find_spec(name, elsewhere) is not None
@@ -135,6 +137,7 @@ class _Finder:
         if not name.startswith(f"{__name__}."):
             return None
         if _is_folder(name):
+            _FOLDERS.add(name)
             spec = ModuleSpec(name, None, is_package=True)
             spec.submodule_search_locations = [str(_folder_of(name))]
             return spec
@@ -218,8 +221,7 @@ def _file_in(folder: str, name: str) -> ModuleSpec | None:
 
 def _is_folder(module: str) -> bool:
     """Returns whether a module's name is that of a package that stands for a folder."""
-    # Thousands of modules are asked about each time that a function of a user's own is looked up.
-    return module.startswith(__name__) and _OF_FOLDER.fullmatch(module) is not None
+    return _OF_FOLDER.fullmatch(module) is not None
 
 
 def _folder_of(package: str) -> Path:

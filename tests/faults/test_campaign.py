@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.faults.asked import counts
+from tests.support.more import always
 from tests.support.run_folders import output_of
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +24,7 @@ TARGETS = (
 )
 
 
-@pytest.mark.parametrize("targets", TARGETS, ids=" ".join)
+@pytest.mark.parametrize("targets", always(TARGETS[:2], TARGETS), ids=" ".join)
 def test_of_a_sample_nothing_is_lost(targets: tuple[str, ...]) -> None:
     counted = r"in all: (\d+) tried, (\d+) answered, (\d+) refused"
     program = ("tests.support.faults", *targets, "--each", str(EACH))

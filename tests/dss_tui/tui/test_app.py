@@ -636,7 +636,9 @@ def test_a_run_that_has_only_been_made_can_be_watched(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- terminals
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
+@pytest.mark.parametrize(
+    "size", always(SIZES[:2], SIZES), ids=lambda size: "x".join(map(str, size))
+)
 def test_every_size_shows_the_essentials(
     connected: RunDir, orphan: RunDir, size: tuple[int, int]
 ) -> None:

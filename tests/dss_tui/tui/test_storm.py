@@ -33,7 +33,7 @@ KEYS = (
     *("enter", "escape", "space", "backspace", "delete", "ctrl+s", "f5", "ctrl+p", "f9", "ctrl+l"),
 )
 #: The number of keys in one go.
-COUNT = 120
+COUNT = 80
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from engine.spec.yaml_file import parse
 from engine.workers.pool import Pool
 from engine.workers.shared import SharedPool
 from tests.support.counting import counting
+from tests.support.more import more
 from tests.support.searches import run
 
 EACH_STEP = {"optimizer": {"kind": "adam", "lr": 0.02}, "max_steps": 900, "check_every": 1}
@@ -56,11 +57,11 @@ def spec_of(method: str, steps: dict[str, Any], **search: Any) -> Spec:
     ("method", "steps", "search"),
     [
         ("greedy", {}, {}),
-        ("greedy", BATCHES, {}),
+        more("greedy", BATCHES, {}),
         ("greedy", {}, {"shorten": True}),
-        ("constrained", {}, {}),
+        more("constrained", {}, {}),
         ("constrained", BATCHES, {}),
-        ("neb", {}, {"neb": {"check_every": 1, "beads": 3, "cycle": 20}}),
+        more("neb", {}, {"neb": {"check_every": 1, "beads": 3, "cycle": 20}}),
         ("neb", BATCHES, {"neb": {"check_every": 1, "beads": 3, "cycle": 20}}),
         ("bezier", {}, {"bezier": {"look_every": 20}}),
         ("polychain", BATCHES, {"polychain": {"look_every": 20}}),

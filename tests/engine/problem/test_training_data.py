@@ -24,6 +24,7 @@ from engine.record.tensor_file import bytes_of
 from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 from tests.support.kinds import factory
+from tests.support.more import more
 
 MIB = 2**20
 
@@ -117,7 +118,7 @@ def anonymous(process: int) -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's accounts")
-@pytest.mark.parametrize("ending", [".safetensors", ".npz"])
+@pytest.mark.parametrize("ending", [".safetensors", more(".npz")])
 def test_data_larger_than_the_memory_that_they_may_take(ending: str, tmp_path: Path) -> None:
     """They are 320 MiB in float32, of which a process never holds much."""
     sparse, out = tmp_path / "images", tmp_path / "data"

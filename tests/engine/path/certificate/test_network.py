@@ -69,7 +69,7 @@ def outside(model: Chord, value: Long, s: Long) -> Long:
     return np.maximum(low - rest, rest - high) - blur
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(cases())
 def test_every_number_of_a_network_is_inside_its_model(case: Case) -> None:
     found = models(case)
@@ -79,7 +79,7 @@ def test_every_number_of_a_network_is_inside_its_model(case: Case) -> None:
 
 
 @pytest.mark.parametrize("by", [bounded, bounded_by_tensors])
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(case=cases())
 def test_the_objective_is_nowhere_above_its_bound(
     by: Callable[[Provable, Segment, Tensor, Tensor], Bound], case: Case

@@ -30,6 +30,7 @@ from engine.spec.problem import ProblemSpec
 from engine.spec.validation import validated
 from tests.support.commands import refused
 from tests.support.gpus import Gpus, gpus_for_a_test
+from tests.support.more import more
 from tests.support.workers import vmapped
 
 HERE = __name__
@@ -210,7 +211,7 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance
         assert difference <= tolerance * scale, what
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("dtype", [torch.float32, more(torch.float64)], ids=["float32", "float64"])
 @pytest.mark.parametrize("case", CASES)
 def test_vmap_and_loop_agree(case: str, dtype: torch.dtype) -> None:
     """In one call, and in pieces of beads and of samples whose last are smaller."""

@@ -95,6 +95,7 @@ def test_without_dask_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch
         pass
 
 
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore")  # Dask's, of sockets of workers that end
 def test_components_on_real_workers(tmp_path: Path) -> None:
     command = ["components", "quadratic", "--models", "3", "--levels", "0.05", "--headless"]
