@@ -109,6 +109,20 @@ def _tried(backend: OneByOne, count: int) -> dict[str, Tensor]:
 
 
 @contextmanager
+def _layer_by_layer(encoder: nn.TransformerEncoderLayer) -> Iterator[None]:
+    """Has an encoder call the layers within it, which it does not without gradients in torch 2.2.
+
+    There its one kernel for all of them is taken where its activation is numbered as relu or gelu.
+    """
+    number = encoder.activation_relu_or_gelu
+    encoder.activation_relu_or_gelu = 0
+    try:
+        yield
+    finally:
+        encoder.activation_relu_or_gelu = number
+
+
+@contextmanager
 def watching(network: Any, names: Sequence[str] | None) -> Iterator[dict[str, Tensor]]:
     """Makes a context in which passes put what goes into layers into the dictionary it yields.
 
@@ -127,6 +141,8 @@ def watching(network: Any, names: Sequence[str] | None) -> Iterator[dict[str, Te
 
     with ExitStack() as stack:
         for name, layer in network.named_modules():
+            if isinstance(layer, nn.TransformerEncoderLayer):
+                stack.enter_context(_layer_by_layer(layer))
             matrices = any(each.ndim > 1 for each in layer.parameters(recurse=False))
             if name and (matrices if names is None else name in names):
                 stack.callback(watch(name, layer).remove)

@@ -151,5 +151,6 @@ CONTRACTING: dict[str, Rule] = {
     "convolution": convolution,
     "embedding": embed,
     "_scaled_dot_product_flash_attention_for_cpu": attend,
+    "_scaled_dot_product_flash_attention": attend,  # the same in torch 2.2
 }
 """The operations that sum over an axis of two values, by their names."""
