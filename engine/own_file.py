@@ -12,10 +12,19 @@ import stat
 from pathlib import Path
 from typing import IO
 
+from engine.errors import InputError
+
 #: The bytes of a file from which on it is looked at whether most of it is a hole.
 LARGE = 2**28
 #: What is said of a file that is.
 HOLLOW = "most of it is a hole that nothing was written to"
+#: How files begin, in small letters, that stand in place of others, and what is said of them.
+PAGE = "is a web page in place of the file, as a refused download leaves it; download it again"
+STAND_INS = {
+    b"version https://git-lfs": "is a pointer of Git LFS in place of the file; run `git lfs pull`",
+    b"<!doctype html": PAGE,
+    b"<html": PAGE,
+}
 
 
 def is_hollow(state: os.stat_result) -> bool:
@@ -35,6 +44,21 @@ def opened(path: Path) -> IO[bytes]:
         os.close(descriptor)
         raise OSError(errno.EINVAL, HOLLOW, str(path))
     return os.fdopen(descriptor, "rb")
+
+
+def check_itself(path: Path) -> None:
+    """Raises InputError for a file that stands in place of another, which was not fetched.
+
+    Of a file that cannot be opened its reader says what is wrong.
+    """
+    try:
+        with opened(path) as file:
+            beginning = file.read(64).lstrip().lower()
+    except OSError:
+        return
+    for words, said in STAND_INS.items():
+        if beginning.startswith(words):
+            raise InputError(said, file=path)
 
 
 def read_bytes(path: Path, largest: int) -> bytes:

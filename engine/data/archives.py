@@ -38,6 +38,7 @@ def read(path: Path, only: str | None = None) -> dict[str, NDArray[Any]]:
     Large ones that are not compressed are mapped from an archive of this user's. Raises InputError
     for a file that is no whole archive, or that holds anything but plain arrays.
     """
+    own_file.check_itself(path)
     try:
         return arrays_in(path, only)
     except OSError as error:

@@ -22,7 +22,7 @@ from pydantic_core import from_json
 
 from engine.record.marks import Formerly, Kind, Length, Positive, Range
 from engine.record.simple_values import SIMPLE, Decoder
-from engine.record.unfit import Unfit, refused
+from engine.record.unfit import Unfit, refused, short
 
 T = TypeVar("T")
 
@@ -266,7 +266,14 @@ def _mapping(key: Decoder, decode: Decoder) -> Decoder:
     pairs = _tuple_of_any_length(_tuple_of([key, decode]))
 
     def check(value: Any) -> dict[Any, Any]:
-        return dict(pairs([list(pair) for pair in value.items()] if type(value) is dict else value))
+        if type(value) is list:
+            return dict(pairs(value))
+        if type(value) is not dict:
+            raise refused(value, "an object")
+        return {
+            _at(short(name), key, name): _at(short(name), decode, item)
+            for name, item in value.items()
+        }
 
     return check
 

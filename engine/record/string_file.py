@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from engine.data import archives
 from engine.errors import InputError
+from engine.own_file import check_itself
 from engine.part import LARGEST_LOSS
 from engine.record import string_parts, tensor_file, tensor_reading, writing
 from engine.record.bracket import Bracket
@@ -256,6 +257,7 @@ def read(path: str | PathLike[str]) -> StringFile:
         raise InputError(f"ends in {path.suffix!r}; choose one of {', '.join(readers)}", file=path)
     if not path.is_file():
         raise InputError("no such file; `dss-tui export RUN --out FILE` makes one", file=path)
+    check_itself(path)
     try:
         arrays, header = readers[path.suffix](path)
     except OSError as error:

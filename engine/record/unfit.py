@@ -50,7 +50,11 @@ def _shown(value: Any) -> str:
         return f"a list of {len(value)}" if value else "an empty list"
     if isinstance(value, int) and abs(value) > LARGEST:
         return "a huge number"
-    text = repr(value)
+    return short(repr(value))
+
+
+def short(text: str) -> str:
+    """Returns a text of at most 40 characters, cut where it is longer."""
     return text if len(text) <= 40 else f"{text[:37]}…"
 
 

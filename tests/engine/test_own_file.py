@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine import own_file
+from engine.data import archives
+from engine.errors import InputError
+from engine.record import string_file
 
 
 def why(path: Path, largest: int = 100) -> str:
@@ -46,3 +51,20 @@ def test_a_file_that_is_mostly_a_hole_is_refused(tmp_path: Path) -> None:
     own_file.opened(path).close()
     os.truncate(path, own_file.LARGE + 1)
     assert why(path) == own_file.HOLLOW
+
+
+@pytest.mark.parametrize("reader", [string_file.read, archives.read])
+def test_a_pointer_in_place_of_a_file_is_named(
+    reader: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "file.npz"
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\nsize 12\n")
+    with pytest.raises(InputError, match="git lfs pull"):
+        reader(path)
+
+
+def test_what_cannot_be_opened_is_left_to_its_reader(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (tmp_path, tmp_path / "gone", pipe):
+        own_file.check_itself(path)

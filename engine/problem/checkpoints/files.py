@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from engine.errors import InputError
-from engine.own_file import read_text
+from engine.own_file import check_itself, read_text
 from engine.problem.checkpoints import inert_pickle
 from engine.problem.stored import tensor_of
 from engine.record import tensor_reading
@@ -45,6 +45,7 @@ def read(path: Path) -> Any:
         return read(_model_in(path))
     if path.name.endswith(INDEX):
         return _read_several(path)
+    check_itself(path)
     if path.suffix == ".safetensors":
         return _whole(path, lambda: tensors_of(path))
     if path.suffix in PICKLED:
@@ -133,8 +134,14 @@ def _whole(path: Path, load: Callable[[], Any]) -> Any:
     except Exception as error:  # each reader has its own ways to say that a file is not whole
         if isinstance(error, pickle.UnpicklingError) and "weights_only" in str(error).lower():
             raise
-        said = error.why if isinstance(error, Damaged) else getattr(error, "strerror", None)
-        reason = ((said or str(error)).splitlines() or [type(error).__name__])[0][:120]
         raise InputError(
-            f"is not a whole {path.suffix} file ({reason}); save it again", file=path
+            f"is not a whole {path.suffix} file ({_reason(error)}); save it again", file=path
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    """Returns the first sentence of an error, or of one that has none what kind of error it is."""
+    if isinstance(error, Damaged):
+        return error.why
+    said = str(getattr(error, "strerror", None) or error).partition("\n")[0].partition(". ")[0]
+    return said[:120] if " " in said else f"{type(error).__name__} {said}".rstrip()

@@ -86,6 +86,8 @@ def _no_tensors(held: Any, inside: Iterable[Any], keys: str, path: Path) -> Inpu
             "torch.save(model.state_dict(), …)",
             file=path,
         )
+    if isinstance(held, Mapping) and not held:
+        return InputError("holds nothing; save model.state_dict()", file=path)
     return InputError(
         f"holds {type(held).__name__}{keys}, not tensors by name; save model.state_dict()",
         file=path,

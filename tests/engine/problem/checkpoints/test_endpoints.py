@@ -438,7 +438,7 @@ def test_what_is_no_file_of_tensors_is_refused(problem: Problem, tmp_path: Path)
     assert refusal(save(tmp_path / "list.pt", [torch.zeros(2)]), problem) == (
         "holds list, not tensors by name; save model.state_dict()"
     )
-    assert "holds dict, not tensors by name" in refusal(save(tmp_path / "none.pt", {}), problem)
+    assert "holds nothing; save" in refusal(save(tmp_path / "none.pt", {}), problem)
     numbers = save(tmp_path / "numbers.pt", {"first.weight": 3})
     assert "holds dict of first.weight, not tensors by name" in refusal(numbers, problem)
     text = tmp_path / "weights.onnx"

@@ -21,6 +21,35 @@ def index(folder: Path, where: dict[str, str], name: str = "model.safetensors.in
     return path
 
 
+@pytest.mark.parametrize("ending", ["pt", "safetensors"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n", "run `git lfs pull`"),
+        (b"\n<!DOCTYPE html><html>", "is a web page in place of the file"),
+        (b"", "is not a whole"),
+    ],
+)
+def test_what_stands_in_place_of_a_model_is_named(
+    ending: str, content: bytes, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"model.{ending}"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        read(path)
+
+
+def test_of_a_reason_the_first_sentence_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    torch.save(TENSORS, path)
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(InputError, match=r"is not a whole \.pt file \([^.]+\); save it again$"):
+        read(path)
+    path.write_bytes(b"vv")
+    with pytest.raises(InputError, match=r"\(KeyError 118\)"):
+        read(path)
+
+
 def same(held: dict[str, torch.Tensor]) -> bool:
     return held.keys() == TENSORS.keys() and all(held[n].equal(t) for n, t in TENSORS.items())
 
