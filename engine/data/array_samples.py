@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from engine.data import archives
 from engine.data.arrays import ArraysData
 from engine.data.base import IGNORED, Dataset, Scaling
-from engine.data.files import candidates, locate
+from engine.data.files import locate, looked_in
 from engine.data.room import all_finite, changed, ends, ends_of_classes
 from engine.errors import InputError
 
@@ -26,7 +26,7 @@ def samples_of(spec: ArraysData) -> Dataset:
     """Returns the data set of these keys. Raises InputError where the file does not hold one."""
     path = locate(spec.path)
     if path is None:
-        looked = " nor ".join(map(str, candidates(spec.path)))
+        looked = looked_in(spec.path)
         raise InputError(f"no such file: {looked}; correct {KEY}.path", file=spec.path)
     arrays = archives.read(path)
     x, y = _samples(arrays, "x", "y", spec, path)

@@ -22,11 +22,20 @@ def candidates(path: str, *before: Path) -> list[Path]:
     """Returns the places that a path may mean, the preferred one first.
 
     They are in the folder that is in the place of another one (`in_place_of`), in the folders
-    `before`, in the current folder if one can look there, and under $DSS_TUI_DATA.
+    `before`, in the current folder if one can look there, and under $DSS_TUI_DATA. A full path
+    means itself, wherever one is.
     """
-    data, named = data_folder(), os.path.expanduser(path)
+    data, named = data_folder(), Path(os.path.expanduser(path))
+    if named.is_absolute():
+        return [*_moved(named), named]
     folders = [*before, *_here(), *([data] if data else [])]
-    return list(dict.fromkeys([*_moved(Path(named)), *(folder / named for folder in folders)]))
+    return list(dict.fromkeys(folder / named for folder in folders))
+
+
+def looked_in(path: str) -> str:
+    """Returns the candidates in words, for a sentence that says that none of them is there."""
+    found = " nor ".join(map(str, candidates(path)))
+    return found or f"{path}, in the current folder, in which one cannot look"
 
 
 @contextmanager

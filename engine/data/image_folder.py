@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from engine.data.base import DataKeys, Dataset
-from engine.data.files import candidates, locate
+from engine.data.files import locate, looked_in
 from engine.errors import InputError, listed
 from engine.part import Fraction, PathName, SeedInt, Size
 
@@ -72,7 +72,7 @@ class ImageFolderData(DataKeys):
         """
         place = locate(self.path, folders=True)
         if place is None or not place.is_dir():
-            looked = " nor ".join(map(str, candidates(self.path)))
+            looked = looked_in(self.path)
             raise InputError(f"no such folder: {looked}; correct {KEY}", file=self.path)
         if not (place / TRAIN).is_dir():
             return images_in(place), {}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from engine.data.base import DataKeys, Dataset
-from engine.data.files import candidates, data_folder, locate
+from engine.data.files import candidates, data_folder, locate, looked_in
 from engine.data.survey import Source, Survey, absent, compared, damaged, looked_at
 from engine.errors import InputError
 from engine.own_file import read_bytes
@@ -166,7 +166,7 @@ def _files(path: str) -> list[Path]:
     """
     found = locate(path, folders=True)
     if found is None:
-        looked = " nor ".join(map(str, candidates(path)))
+        looked = looked_in(path)
         known = TEXTS.get(path.rstrip("/"))
         remedies = [known.where() + " to there"] if known else []
         remedies += [] if data_folder() else ["set DSS_TUI_DATA"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from engine.data.files import candidates, locate
+from engine.data.files import locate, looked_in
 from engine.errors import InputError, listed
 from engine.networks.modules.calls import shapes
 from engine.problem import copies
@@ -151,7 +151,7 @@ def read_model(
     """
     path = locate(named, folders=True)
     if path is None:
-        looked = " nor ".join(map(str, candidates(named)))
+        looked = looked_in(named)
         raise InputError(
             f"no such file: {looked}; correct {preset_key}", file=named, key=preset_key
         )

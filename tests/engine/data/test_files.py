@@ -45,6 +45,19 @@ def test_a_missing_file_names_where_it_was_looked_for(
     )
 
 
+def test_where_one_cannot_look_a_full_path_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a current folder that is closed to this user, and without a data folder."""
+    stored(tmp_path, **ours())
+    monkeypatch.setattr("engine.data.files._here", list)
+    assert len(load(str(tmp_path / "own.npz")).x)
+    with pytest.raises(
+        InputError, match=r"no such file: own\.npz, in the current folder, in which"
+    ):
+        load("own.npz")
+
+
 def test_a_folder_in_the_place_of_another_machine_s_is_looked_in_first(tmp_path: Path) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     (ours / "models").mkdir(parents=True)
