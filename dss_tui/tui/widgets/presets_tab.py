@@ -73,6 +73,7 @@ class PresetsTab(Vertical):
         self._shown: Listed | None = None
         self._fields: list[Field] = []
         self._filled: list[str] = []
+        self._due = False
         self.query_one("#filter").display = False
         self._tell([])
         self._list()
@@ -134,7 +135,13 @@ class PresetsTab(Vertical):
                     value = value[step]
                 field.value = str(value)
         self._filled = self._changes()
-        self.set_timer(CHECK_S, self._check)
+        self._due = True
+        self.set_timer(CHECK_S, self._check_if_due)
+
+    def _check_if_due(self) -> None:
+        """Checks the preset, unless that was done meanwhile: what was said since would be lost."""
+        if self._due:
+            self._check()
 
     @on(DataTable.RowSelected)
     def _chosen(self) -> None:
@@ -222,6 +229,7 @@ class PresetsTab(Vertical):
         """Shows what the run would be and all that is wrong with it. Returns whether it can run."""
         from dss_tui.viewing import describe, session  # only now, after the first frame
 
+        self._due = False
         entry = self._table.entry
         self.query_one("#overrides", Static).update("\n".join(self.others))
         if entry is None:

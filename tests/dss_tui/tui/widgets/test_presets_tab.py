@@ -15,6 +15,7 @@ from dss_tui.tui.screens.menu import MenuScreen
 from dss_tui.tui.screens.run import RunScreen
 from dss_tui.tui.widgets.field import Field
 from dss_tui.tui.widgets.preset_table import PresetTable
+from dss_tui.tui.widgets.presets_tab import CHECK_S, PresetsTab
 from dss_tui.viewing import describe, session
 from engine.data.images import Images
 from engine.data.text import TextData
@@ -327,6 +328,25 @@ def test_a_start_that_is_refused_is_said_in_place(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(session, "start", refuse)
         await pilot.press("enter")
         await until(pilot, lambda: "/[full]/runs: cannot be written: No space" in seen(app))
+
+    drive_small(steps)
+
+
+def test_what_a_refused_start_says_stays_where_the_preset_was_just_highlighted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(spec: Spec, name: str) -> RunDir:
+        raise InputError("cannot be written: No space left on device", file="/full/runs")
+
+    async def steps(app: DssApp, pilot: Pilot[None]) -> None:
+        tab = app.screen.query_one(PresetsTab)
+        await to_preset(app, pilot, "quadratic")
+        monkeypatch.setattr(session, "start", refuse)
+        tab._fill()  # as a highlighted row does, whose check is to come
+        await pilot.press("enter")
+        await until(pilot, lambda: "No space" in seen(app))
+        await pilot.pause(4 * CHECK_S)
+        assert "No space" in seen(app)
 
     drive_small(steps)
 
