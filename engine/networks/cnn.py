@@ -224,6 +224,9 @@ class CnnNetwork(NetworkKeys):
     """Number of values that the network returns."""
     activation: ActivationName = "relu"
     """The function that each convolution and each dense layer applies to its values."""
+    output_activation: Literal["identity", "softmax"] = "identity"
+    """The function that the outputs pass through. With softmax they are probabilities, of which
+    cross_entropy, which takes scores, takes the softmax once more."""
     init: Init = "torch"
     """How fresh weights are drawn where a layer does not say its own: as torch draws them, as He et
     al. do, which deep networks without a normalization need, or by a truncated normal

@@ -88,6 +88,13 @@ SPECS: dict[str, dict[str, Any]] = {
         ],
         "outputs": 3,
     },
+    "cnn-softmax": {
+        "kind": "cnn",
+        "input": [1, 6, 5],
+        "layers": [{"kind": "conv", "channels": 3}, POOL, {"kind": "dense", "units": 5}],
+        "outputs": 4,
+        "output_activation": "softmax",
+    },
     "cnn-dense": {
         "kind": "cnn",
         "input": [2, 3, 4],

@@ -33,6 +33,7 @@ class Cnn(nn.Module):
         *inputs, last = layer_inputs(spec)
         self.input = spec.input
         self.dropout = spec.dropout
+        self.gives_probabilities = spec.output_activation == "softmax"
         self.activation = ACTIVATIONS[spec.activation]
         self.layers = nn.ModuleList(map(_layer, spec.layers, inputs))
         self.output = nn.Linear(prod(last), spec.outputs)
@@ -53,7 +54,8 @@ class Cnn(nn.Module):
                     x = functional.dropout(x, self.dropout)
             else:
                 x = layer(x)
-        return self.output(x.flatten(1))  # type: ignore[no-any-return]
+        outputs: Tensor = self.output(x.flatten(1))
+        return outputs.softmax(1) if self.gives_probabilities else outputs
 
 
 def _layer(layer: CnnLayer, shape: Shape) -> nn.Module:

@@ -106,6 +106,17 @@ def test_average_pooling_and_strides() -> None:
     )
 
 
+def test_outputs_that_are_probabilities() -> None:
+    x = torch.randn(SAMPLES, 1, 6, 5, generator=draw(), dtype=torch.float64)
+    w, found = outputs_of("cnn-softmax", x)
+    y = functional.conv2d(x, w["layers.0.weight"], w["layers.0.bias"], padding=1).relu()
+    y = functional.max_pool2d(y, 2).flatten(1)
+    y = functional.linear(y, w["layers.2.weight"], w["layers.2.bias"]).relu()
+    scores = functional.linear(y, w["output.weight"], w["output.bias"])
+    shares = scores.exp() / scores.exp().sum(1, keepdim=True)
+    torch.testing.assert_close(found, shares)
+
+
 def test_overlapping_pools_and_response_normalization() -> None:
     x = torch.randn(SAMPLES, 2, 8, 7, generator=draw(), dtype=torch.float64)
     w, found = outputs_of("cnn-lrn", x)
