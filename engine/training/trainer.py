@@ -59,6 +59,8 @@ class Round:
     """The number of training samples."""
     steps: int
     """The number of steps that a row takes before the interpreter is back."""
+    judged: int = 0
+    """The number of samples on which a row is judged each time, apart from those of its steps."""
 
     def of(self, group: Group) -> Recipe:
         """Returns the recipe of a group, whose mini-batch may have grown."""
@@ -71,8 +73,10 @@ class Round:
         return recipe.samples(self.data) * steps * len(group)
 
     def passed(self, group: Group) -> int:
-        """Returns how many samples the steps of a round pass through a network for a group."""
-        return self.size(group) * self.recipe.training.check_every
+        """Returns how many samples a round passes through a network for a group."""
+        recipe = self.of(group)
+        stepped = recipe.samples(self.data) * recipe.training.check_every
+        return (stepped + self.judged) * recipe.checks(self.data) * len(group)
 
     def __call__(self, backend: Backend, groups: Sequence[Group]) -> list[Group]:
         """Returns the groups after the round. Those with mini-batches of one size go together."""
@@ -157,7 +161,8 @@ class Trainer:
         self._pool, self._problem = pool, pool.backend.problem
         paced = pool.backend.paced(recipe)
         steps = paced.training.check_every if pool.backend.steps_at_once else 1
-        self._round = Round(paced, len(pool.backend.problem.train), steps)
+        judged = 0 if paced.sees_objective(self._problem) else self._problem.objective_samples
+        self._round = Round(paced, len(self._problem.train), steps, judged)
 
     # ------------------------------------------------------------ groups
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import pytest
 import torch
 
 from engine.backends.in_place import InPlaceBackend
+from engine.breaks import Part, computing
 from engine.problem.problem import Problem
+from engine.spec.level import LevelOn
 from engine.spec.training import Training
 from engine.spec.validation import validated
 from engine.steps.groups import Row
 from engine.steps.recipe import Recipe
 from engine.steps.rows import End
 from engine.training.trainer import Job, Trainer, TrainerState
-from engine.workers.pool import Pool
+from engine.workers.pool import Item, Pool, Repeated, Result, Task
 from tests.support.landscapes import landscape, ring
 from tests.support.small_problem import small_problem
 from tests.support.trainers import run_to_end
-from tests.support.workers import vmapped
+from tests.support.workers import Here, vmapped
 
 CPU = torch.device("cpu")
 
@@ -36,6 +40,37 @@ def pool(
     monkeypatch.setattr("engine.backends.torch_backend.WORTH_A_THREAD", 1)
     with Pool(vmapped(problem), [CPU] * request.param) as pool:
         yield pool
+
+
+class Counting(Here):
+    """Does a round at once; `counts` gets the samples that it says, and those that it passes."""
+
+    counts: ClassVar[list[tuple[int, int]]] = []
+
+    def run(self, task: Task[Item, Result], items: Sequence[Item]) -> list[Result]:
+        assert isinstance(task, Repeated)
+        part = Part(threading.Event())
+        with computing(part):
+            found = super().run(task, items)
+        self.counts.append((sum(map(task.passed, items)), part.done))
+        return found
+
+
+@pytest.mark.parametrize("split", ["train", "held_out"])
+@pytest.mark.parametrize("batch_size", ["full", 16])
+def test_a_round_passes_as_many_samples_as_it_says(
+    batch_size: str | int, split: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[tuple[int, int]] = []
+    monkeypatch.setattr(Counting, "counts", counts)
+    problem = small_problem().with_objective(validated(LevelOn, {"split": split}), 20)
+    how = training(batch_size=batch_size, check_every=7)
+    trainer = Trainer(Recipe(how), Counting(vmapped(problem)))
+    for bead in (1, 2):
+        trainer.admit(Job(bead, -1.0, seed=bead), problem.initial(bead))
+    trainer.advance()
+    ((said, passed),) = counts
+    assert passed == said > 0
 
 
 def training(**keys: object) -> Training:
