@@ -50,16 +50,6 @@ GROWING = tuple(
     for key in ("batch_size=256", "grow_batch=true", "check_every=100")
 )
 
-#: Of a subset of CIFAR-10: ends are trained to the level, one bead is always put, and paths are
-#: held to 1.1 × level, as by the authors. Few images are judged often.
-SUBSET = (
-    "endpoints.alpha=1.0",
-    "search.min_inner_beads=1",
-    "search.tolerance=0.1",
-    "endpoints.check_every=32",
-    "search.greedy.check_every=16",
-)
-
 #: The sweeps of which levels around the peak are drawn apart.
 ZOOMED = ("cubic-authors", "cubic-equal")
 
@@ -94,7 +84,7 @@ TASKS = (
     Task("quadratic-growing", "quadratic-paper", QUADRATIC, GROWING),
     Task("cubic-growing", "cubic-paper", CUBIC, GROWING),
     Task("mnist-paper", "mnist-paper", MNIST, by_name=True),
-    Task("cifar10-subset", "cifar10-paper", CIFAR10, SUBSET, by_name=True),
+    Task("cifar10-subset", "cifar10-paper", CIFAR10, by_name=True),
     Task("text-lstm", "text-lstm", TEXT, by_name=True),
 )
 

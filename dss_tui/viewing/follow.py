@@ -32,8 +32,8 @@ class Snapshot:
     """Whether an engine was launched that has not taken the run yet."""
     new: tuple[Record, ...] = ()
     """The records since the last snapshot."""
-    steps_per_s: float = 0.0
-    """The bead-steps per second since the last snapshot."""
+    steps_per_s: float | None = None
+    """The bead-steps per second since the last snapshot; None until two of them tell it."""
     damaged: tuple[Damaged, ...] = ()
     """The faults of the run's files now."""
     readable: bool = True

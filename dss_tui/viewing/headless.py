@@ -79,7 +79,7 @@ class _Watcher:
         self._thread = threading.Thread(target=self._watch, name="display", daemon=True)
         self._log = EngineLog(run, from_now=True)
         self._seen: Progress | None = None
-        self.steps_per_s = 0.0
+        self.steps_per_s: float | None = None
 
     def __enter__(self) -> _Watcher:
         """Starts the thread."""
@@ -188,7 +188,7 @@ class RichDisplay(_Watcher):
         self._live.update(_panel(self.run.name, progress, self.steps_per_s))
 
 
-def _panel(name: str, progress: Progress, steps_per_s: float) -> RenderableType:
+def _panel(name: str, progress: Progress, steps_per_s: float | None) -> RenderableType:
     """Returns the lines of a display."""
     at = "" if progress.within is None else f" {done(progress.within, 'computed')}"
     return Group(

@@ -98,7 +98,7 @@ def to_limit(now: Snapshot, seconds: float) -> str:
     left: list[tuple[float, str]] = []
     if progress.limits.seconds is not None:
         left.append((progress.limits.seconds - seconds, "seconds"))
-    if progress.limits.steps is not None and now.steps_per_s > 0:
+    if progress.limits.steps is not None and now.steps_per_s:
         steps = progress.limits.steps - progress.counters.bead_steps
         left.append((steps / now.steps_per_s, "steps"))
     if not left:

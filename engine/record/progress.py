@@ -251,14 +251,15 @@ def _contradiction(progress: Progress) -> str | None:
     return None
 
 
-def steps_per_s(before: Progress | None, now: Progress | None, known: float) -> float:
+def steps_per_s(before: Progress | None, now: Progress | None, known: float | None) -> float | None:
     """Returns the bead-steps per second between two readings of a run's progress.
 
     `known` is the last rate, which stays where no running time has passed in between. The rate is
-    never negative, although a resumed run goes back to the steps of its checkpoint.
+    never negative, although a resumed run goes back to the steps of its checkpoint. It is None
+    until a second reading tells it.
     """
     if before is None or now is None:
-        return 0.0
+        return None
     seconds = _counted_s(now) - _counted_s(before)
     if seconds <= 0:
         return known

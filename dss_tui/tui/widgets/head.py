@@ -224,7 +224,8 @@ def _spent(now: Snapshot, progress: Progress, limits: Limits, seconds: float) ->
     said, counters = [], progress.counters
     if now.whole:
         said.append(f"{_of(counters.bead_steps, limits.steps)} steps")
-    if now.live and now.state != "paused" and counters.in_training:
+    going = now.live and now.state != "paused" and counters.in_training
+    if going and now.steps_per_s is not None:
         said.append(f"{thousands(round(now.steps_per_s))}/s")
     if limits.seconds is not None:
         said.append(f"{_of(round(seconds), round(limits.seconds))} s")

@@ -107,10 +107,11 @@ def test_the_worst_peak_has_a_trend_from_its_first_value() -> None:
     assert "(from" not in "\n".join(lines(NOW, 58))
 
 
-def test_a_paused_or_ended_run_has_no_rate() -> None:
+def test_a_paused_or_ended_run_has_no_rate_nor_one_that_was_seen_once() -> None:
     paused = replace(NOW, view=replace(VIEW, paused=True))
     ended = replace(NOW, live=False)
-    for now in (paused, ended):
+    opened = replace(NOW, steps_per_s=None)
+    for now in (paused, ended, opened):
         assert not any("/s" in words for words in counted(now, 7.0))
 
 
